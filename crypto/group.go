@@ -1,0 +1,136 @@
+package crypto
+
+import (
+	"bytes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"time"
+)
+
+// The life of a GROUP salt (PROTOCOL.md, section 4). A salt starts with the
+// unix time of its creation in seconds; a receiver that does not know its
+// sender takes it only near that time.
+const (
+	saltLife       = 120 * time.Second
+	saltSkew       = 10 * time.Minute
+	saltAcceptance = saltLife + saltSkew
+)
+
+// groupMin is the length of the shortest GROUP packet.
+const groupMin = headerLen + saltLen + tagLen
+
+// GroupSender seals the GROUP packets of one sender under one salt. No two
+// senders share a salt, so none share a key, and counters can be nonces. It is
+// safe for concurrent use; each goroutine brings its own Scratch.
+type GroupSender struct {
+	aead    cipher.AEAD // nil in an insecure community
+	salt    [saltLen]byte
+	ki, xf  uint8
+	created time.Time
+	sent    numbers
+}
+
+// NewGroupSender draws a new salt and returns its sender. e is the epoch to
+// send under, xf the transform: 0x01 (ChaCha20-Poly1305) or 0x02 (AES-256-GCM);
+// in an insecure community it is 0x00 whatever is asked for. random is read for
+// 12 bytes; nil means crypto/rand. The error is that of random, or names a
+// transform that GROUP cannot have.
+func NewGroupSender(c *Community, e Epoch, xf uint8, now time.Time, random io.Reader) (*GroupSender, error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	if c.Insecure {
+		xf = xfNull
+	} else if xf != xfGroupChaCha && xf != xfGroupGCM {
+		return nil, fmt.Errorf("crypto: transform %#02x is not one of GROUP", xf)
+	}
+	g := &GroupSender{ki: e.Index, xf: xf, created: now}
+	binary.BigEndian.PutUint32(g.salt[:], uint32(now.Unix()))
+	if _, err := io.ReadFull(random, g.salt[4:]); err != nil {
+		return nil, err
+	}
+	g.aead = groupAEAD(c.ID(), e, groupSalt{g.salt, g.ki, g.xf})
+	return g, nil
+}
+
+// Salt returns the salt, to be vouched for in a SALT message.
+func (g *GroupSender) Salt() [16]byte { return g.salt }
+
+// KI returns the key index that goes into the header.
+func (g *GroupSender) KI() uint8 { return g.ki }
+
+// XF returns the transform that goes into the header.
+func (g *GroupSender) XF() uint8 { return g.xf }
+
+// Reserve takes n consecutive counters and returns the first. The error is
+// ErrExhausted: far beyond the point where Worn asks for a new sender.
+func (g *GroupSender) Reserve(n uint32) (first uint64, err error) {
+	return g.sent.reserve(n, refuseGCM)
+}
+
+// Seal writes the salt into pkt = hdr16 | room for the salt 16 | inner, seals
+// it in place and returns it with its tag, 16 bytes longer; cap(pkt) must leave
+// room for them, or the packet is copied. The header must be complete: its CTR,
+// from Reserve, is the nonce; header and salt are authenticated.
+func (g *GroupSender) Seal(sc *Scratch, pkt []byte) []byte {
+	const at = headerLen + saltLen
+	copy(pkt[headerLen:at], g.salt[:])
+	if g.aead == nil {
+		return sealNull(pkt)
+	}
+	return g.aead.Seal(pkt[:at], sc.counterNonce(pkt), pkt[at:], pkt[:at])
+}
+
+// Worn reports whether it is time for a new salt: after 120 s, after 2^28
+// packets, and when now lies before the creation.
+func (g *GroupSender) Worn(now time.Time) bool {
+	age := now.Sub(g.created)
+	return age < 0 || age >= saltLife || g.sent.next.Load() >= rekeyGCM
+}
+
+// groupSalt names the key of one sender: its salt, under an epoch and a
+// transform.
+type groupSalt struct {
+	salt   [saltLen]byte
+	ki, xf uint8
+}
+
+// time returns when the salt says that it was made.
+func (k *groupSalt) time() time.Time {
+	return time.Unix(int64(binary.BigEndian.Uint32(k.salt[:])), 0)
+}
+
+// acceptable reports whether the salt may be used by a sender that nobody knows.
+func (k *groupSalt) acceptable(now time.Time) bool {
+	return now.Sub(k.time()).Abs() <= saltAcceptance
+}
+
+// groupAEAD returns the AEAD of a salt, nil for the null transform. It is the
+// key of Community.GroupKey with the community's identifier at hand.
+func groupAEAD(cid [16]byte, e Epoch, k groupSalt) cipher.AEAD {
+	if k.xf == xfNull {
+		return nil
+	}
+	key := derive32(e.Key[:], k.salt[:], "group key", []byte{k.xf, k.ki}, cid[:])
+	if k.xf == xfGroupGCM {
+		return newGCM(key[:])
+	}
+	return newChaCha(key[:])
+}
+
+// parseGroup returns the salt of a GROUP packet of the community with that tag;
+// null says that the community is insecure, and clear packets the only ones.
+func parseGroup(pkt []byte, tag [4]byte, null bool) (k groupSalt, ok bool) {
+	if len(pkt) < groupMin || pkt[0] != firstByte(typeGroup) || !bytes.Equal(pkt[offRX:offCTR], tag[:]) {
+		return k, false
+	}
+	k.xf, k.ki = pkt[offXF], pkt[offKI]
+	copy(k.salt[:], pkt[headerLen:])
+	if null {
+		return k, k.xf == xfNull
+	}
+	return k, k.xf == xfGroupChaCha || k.xf == xfGroupGCM
+}

@@ -1,0 +1,208 @@
+package crypto
+
+import (
+	"crypto/cipher"
+	"crypto/rand"
+	"hash/maphash"
+	"io"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// Limits of a Guard. An office behind one address may start a hundred edges at
+// once, while a stranger at one address costs about a hundredth of a core.
+const (
+	cookiePeriod    = 120 * time.Second
+	challengePeriod = 30 * time.Second
+	challengesMax   = 16384 // keys that used a challenge, per period
+
+	initInterval = time.Second / 50 // INITs per address prefix, after a burst
+	initBurst    = 100
+
+	bucketCount = 65536 // address prefixes share buckets when there are more
+	bucketPage  = 256
+)
+
+// Guard is what stands in front of a responder: cheap tests that keep strangers
+// from making it work (mac1, mac2, a token bucket), and tests that keep old
+// INITs from being taken for new ones (stamps, challenges). All its tables are
+// bounded. It is safe for concurrent use.
+type Guard struct {
+	mac1Key   [32]byte
+	cookieKey cipher.AEAD
+	seed      maphash.Seed // which prefix has which bucket: nobody can aim at another's
+
+	mu         sync.Mutex
+	rand       io.Reader
+	cookies    rotatingSecret
+	challenges rotatingSecret
+	taken      [2]map[[32]byte]byte // challenges used per key; by generation mod 2
+	stamps     stampTable
+	buckets    [bucketCount / bucketPage]*[bucketPage]bucket // pages made at first use
+}
+
+// NewGuard returns the guard of the responder with that static public key. It
+// reads 64 bytes from random now, and nonces of cookies later; nil means
+// crypto/rand. A source that fails is the caller's bug and panics.
+func NewGuard(static [32]byte, random io.Reader) *Guard {
+	if random == nil {
+		random = rand.Reader
+	}
+	key := staticKey("cookie", static)
+	g := &Guard{
+		mac1Key:    staticKey("mac1", static),
+		cookieKey:  newXChaCha(key[:]),
+		seed:       maphash.MakeSeed(),
+		rand:       random,
+		cookies:    rotatingSecret{period: cookiePeriod},
+		challenges: rotatingSecret{period: challengePeriod},
+	}
+	for _, b := range [][]byte{g.cookies.master[:], g.challenges.master[:]} {
+		if _, err := io.ReadFull(random, b); err != nil {
+			panic("crypto: NewGuard: " + err.Error())
+		}
+	}
+	return g
+}
+
+// CheckMAC1 reports whether an INIT has the right length and was made by
+// somebody who knows our static key.
+func (g *Guard) CheckMAC1(init []byte) bool {
+	return len(init) == initLen && mac1Valid(g.mac1Key, init)
+}
+
+// CheckMAC2 reports whether an INIT carries a cookie that was given to src in
+// the last two to four minutes. src is the address and port in bytes, or the
+// supernode's key and the source handle for a relayed INIT.
+func (g *Guard) CheckMAC2(now time.Time, init, src []byte) bool {
+	if len(init) != initLen {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cookies.turn(now)
+	for _, gen := range [2]uint64{g.cookies.gen, g.cookies.gen - 1} {
+		cookie := g.cookies.hash(gen, src)
+		if equal(keyedHash(cookie[:], init[:initLen-16]), init[initLen-16:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// AppendCookie appends the COOKIE (72 bytes, not masked) that answers init from
+// src to dst; hdr is its complete header. It appends nothing when init has not
+// the length of an INIT, so that an answer is never longer than what it answers.
+func (g *Guard) AppendCookie(dst []byte, now time.Time, hdr [16]byte, init, src []byte) []byte {
+	if len(init) != initLen {
+		return dst
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cookies.turn(now)
+	var nonce [chacha20poly1305.NonceSizeX]byte
+	if _, err := io.ReadFull(g.rand, nonce[:]); err != nil {
+		return dst
+	}
+	cookie := g.cookies.hash(g.cookies.gen, src)
+	dst = append(append(dst, hdr[:]...), nonce[:]...)
+	return g.cookieKey.Seal(dst, nonce[:], cookie[:], init[initLen-32:initLen-16])
+}
+
+// Challenge returns what an initiator with that static key has to echo in its
+// next INIT when its stamp is not fresh. Nothing is stored for it.
+func (g *Guard) Challenge(now time.Time, static [32]byte) [16]byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.turnChallenges(now)
+	return g.challenge(g.challenges.gen, static)
+}
+
+// TakeChallenge reports whether c is a challenge that was given to this key in
+// the last 30 to 60 seconds and has not been used. Each works once; the next
+// one for the same key is another, so a wrong clock costs a round trip each
+// time and never locks anybody out. When too many keys used theirs in one
+// period, the rest has to ask again in the next.
+func (g *Guard) TakeChallenge(now time.Time, static [32]byte, c [16]byte) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.turnChallenges(now)
+	for _, gen := range [2]uint64{g.challenges.gen, g.challenges.gen - 1} {
+		if !equal(g.challenge(gen, static), c[:]) {
+			continue
+		}
+		taken := g.taken[gen%2]
+		if n, ok := taken[static]; n == 255 || !ok && len(taken) >= challengesMax {
+			return false
+		}
+		if taken == nil {
+			taken = make(map[[32]byte]byte)
+			g.taken[gen%2] = taken
+		}
+		taken[static]++
+		return true
+	}
+	return false
+}
+
+// turnChallenges starts a new generation when it is time, and forgets which
+// challenges were used in those that are over.
+func (g *Guard) turnChallenges(now time.Time) {
+	switch g.challenges.turn(now) {
+	case 1:
+		g.taken[g.challenges.gen%2] = nil
+	case 2:
+		g.taken = [2]map[[32]byte]byte{}
+	}
+}
+
+// challenge returns the challenge of a generation for a key: a hash of the key,
+// and of how many it has used already.
+func (g *Guard) challenge(gen uint64, static [32]byte) [16]byte {
+	if n := g.taken[gen%2][static]; n > 0 {
+		return g.challenges.hash(gen, static[:], []byte{n})
+	}
+	return g.challenges.hash(gen, static[:])
+}
+
+// Allow takes a token of the address's bucket: one per IPv4 address, one per
+// IPv6 /64, since an end site has at least that. It reports whether there was
+// one. Take it after mac1, or anybody could use up another's.
+func (g *Guard) Allow(now time.Time, a netip.Addr) bool {
+	a = a.Unmap()
+	bits := 64
+	if a.Is4() {
+		bits = 32
+	}
+	prefix, _ := a.WithZone("").Prefix(bits)
+	i := maphash.Comparable(g.seed, prefix) % bucketCount
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	page := g.buckets[i/bucketPage]
+	if page == nil {
+		page = new([bucketPage]bucket)
+		g.buckets[i/bucketPage] = page
+	}
+	return page[i%bucketPage].take(now, initInterval, initBurst)
+}
+
+// FreshStamp reports whether an INIT's stamp is greater than the last one from
+// that key, and records it. Ask only after ReadInit: the key must be proven. If
+// it is not fresh, the payload has to echo a challenge.
+func (g *Guard) FreshStamp(static [32]byte, stamp uint64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.stamps.fresh(static, stamp)
+}
+
+// newXChaCha returns XChaCha20-Poly1305 under key of 32 bytes.
+func newXChaCha(key []byte) cipher.AEAD {
+	aead, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		panic("crypto: " + err.Error()) // a wrong length: our own bug
+	}
+	return aead
+}

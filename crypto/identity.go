@@ -1,0 +1,174 @@
+package crypto
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/crypto/curve25519"
+)
+
+// Identity is what makes one edge, or one supernode, itself: two key pairs
+// that follow from a seed of 32 bytes. It is immutable.
+type Identity struct {
+	Seed   [32]byte          // keep it secret; what the identity file holds
+	ID     ed25519.PublicKey // the identity, as others see it
+	Static [32]byte          // X25519 public key, the static key of handshakes
+
+	sign   ed25519.PrivateKey
+	static [32]byte
+}
+
+// NewIdentity returns the identity that follows from seed.
+func NewIdentity(seed [32]byte) *Identity {
+	id := &Identity{Seed: seed}
+	id.sign = ed25519.NewKeyFromSeed(seed[:])
+	id.ID = id.sign.Public().(ed25519.PublicKey)
+	// Signing and agreement get independent keys: Ed25519 expands the seed with
+	// SHA-512, the X25519 scalar comes through HKDF.
+	id.static = derive32(seed[:], nil, "x25519")
+	curve25519.ScalarBaseMult(&id.Static, &id.static)
+	return id
+}
+
+// GenerateIdentity returns a new identity with a seed read from rand.
+func GenerateIdentity(rand io.Reader) (*Identity, error) {
+	var seed [32]byte
+	if _, err := io.ReadFull(rand, seed[:]); err != nil {
+		return nil, fmt.Errorf("reading randomness for an identity: %w", err)
+	}
+	return NewIdentity(seed), nil
+}
+
+// Sign returns the Ed25519 signature (64 bytes) of msg under the identity.
+func (id *Identity) Sign(msg []byte) []byte { return ed25519.Sign(id.sign, msg) }
+
+// StaticPrivate returns the X25519 private key of handshakes.
+func (id *Identity) StaticPrivate() [32]byte { return id.static }
+
+// ShortID returns the identity in a form for people, as "9f3a-71c2-e0b4".
+func (id *Identity) ShortID() string { return ShortID(id.ID) }
+
+// String is ShortID, so that no log line shows the seed.
+func (id *Identity) String() string { return id.ShortID() }
+
+// GoString is ShortID as well.
+func (id *Identity) GoString() string { return id.ShortID() }
+
+// MAC returns the hardware address that the identity has in a community by
+// default.
+func (id *Identity) MAC(cid [16]byte) [6]byte { return MACFor(id.ID, cid) }
+
+// Interface returns the interface identifier, the low half of the IPv6 address
+// that the identity has in a community.
+func (id *Identity) Interface(cid [16]byte) [8]byte { return interfaceFor(id.ID, cid) }
+
+// ShortID returns an identity in a form for people: the first six bytes of the
+// key in three groups. It is for recognising, never for deciding.
+func ShortID(idPub ed25519.PublicKey) string {
+	var b [6]byte
+	copy(b[:], idPub)
+	return fmt.Sprintf("%x-%x-%x", b[:2], b[2:4], b[4:])
+}
+
+// MACFor returns the default hardware address of an identity in a community:
+// locally administered, unicast, and checkable by every peer.
+func MACFor(idPub ed25519.PublicKey, cid [16]byte) [6]byte {
+	d := digest("mac", idPub, cid[:])
+	return [6]byte{0x02, d[0], d[1], d[2], d[3], d[4]}
+}
+
+// interfaceFor returns the IPv6 interface identifier of an identity.
+func interfaceFor(idPub ed25519.PublicKey, cid [16]byte) [8]byte {
+	d := digest("iid", idPub, cid[:])
+	return [8]byte(d[:8])
+}
+
+// LoadIdentity reads the identity file at path: 32 bytes, readable by its owner
+// only. When there is none it makes a new identity, writes it so that a crash
+// or a second process leaves either no file or a whole one, and reports
+// created.
+func LoadIdentity(path string) (id *Identity, created bool, err error) {
+	id, err = readIdentity(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return id, false, err
+	}
+	if id, err = GenerateIdentity(rand.Reader); err != nil {
+		return nil, false, err
+	}
+	switch err = createFile(path, id.Seed[:]); {
+	case errors.Is(err, fs.ErrExist):
+		// Another process was faster: its identity is the one.
+		id, err = readIdentity(path)
+		return id, false, err
+	case err != nil:
+		return nil, false, fmt.Errorf("cannot save a new identity: %w; give a writable directory with --state-dir", err)
+	}
+	return id, true, nil
+}
+
+// readIdentity reads an existing identity file.
+func readIdentity(path string) (*Identity, error) {
+	b, _, err := readPrivate(path, 4096)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) != 32 || [32]byte(b) == [32]byte{} {
+		return nil, fmt.Errorf("%s is no identity: it must hold 32 bytes that are not all zero, it holds %d. "+
+			"Restore it from a backup, or delete it to become a new edge", path, len(b))
+	}
+	return NewIdentity([32]byte(b)), nil
+}
+
+// createFile writes a new file of mode 0600 with all its content at once:
+// under another name first, then linked, which fails with fs.ErrExist when
+// path is there already.
+func createFile(path string, content []byte) (err error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	var tag [8]byte
+	if _, err := io.ReadFull(rand.Reader, tag[:]); err != nil {
+		return err
+	}
+	temp := filepath.Join(dir, "."+filepath.Base(path)+"."+hex.EncodeToString(tag[:]))
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(temp)
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Link(temp, path); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		// Some file systems know no links: a rename is as whole, and only loses
+		// against a second process at the same instant.
+		if err := os.Rename(temp, path); err != nil {
+			return err
+		}
+	}
+	return syncDirectory(dir)
+}
+
+// syncDirectory makes a new name in dir survive a loss of power. Systems that
+// cannot do that for a directory say so; there is nothing to be done then.
+func syncDirectory(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	_ = d.Sync()
+	return d.Close()
+}
