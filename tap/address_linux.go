@@ -1,0 +1,172 @@
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// addresses are those that we added to an interface, at most one of each family,
+// for taking them off again.
+type addresses struct {
+	// mu keeps changes of the interface from crossing one another and Close;
+	// each is a few short requests to the kernel. No frame waits for it.
+	mu    sync.Mutex
+	added []netip.Prefix
+}
+
+// SetAddress gives the interface an address with its prefix length, in place of
+// the one of the same family that an earlier call gave it: an edge has one IPv4
+// address, leased or its own, and one IPv6 address. Addresses that others put on
+// the interface stay, and one that is there already stays when the device is
+// closed.
+//
+// An IPv6 address is set without duplicate address detection (RFC 4862, section
+// 5.4), which would keep it from use for a second and more: the addresses of an
+// overlay are derived from keys or given out by one authority.
+func (d *Device) SetAddress(prefix netip.Prefix) error {
+	prefix, err := plainPrefix(prefix)
+	if err != nil {
+		return err
+	}
+	l := d.link
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if d.isClosed() {
+		return ErrClosed
+	}
+	old, replaces := l.addedOf(prefix.Addr().Is4())
+	if replaces && old == prefix {
+		if present, err := l.has(prefix); err == nil && present {
+			return nil
+		}
+	}
+	// The old one goes first: in the subnet of an old one, a new IPv4 address
+	// would become its secondary and be deleted along with it.
+	if replaces {
+		if err := l.remove(old); err != nil {
+			return err
+		}
+	}
+	if err := l.add(prefix); err != nil {
+		if replaces {
+			_ = l.add(old) // better the old address than none
+		}
+		return err
+	}
+	return nil
+}
+
+// RemoveAddress takes an address off the interface, whoever set it. It is no
+// error when the interface did not have it.
+func (d *Device) RemoveAddress(prefix netip.Prefix) error {
+	prefix, err := plainPrefix(prefix)
+	if err != nil {
+		return err
+	}
+	d.link.mu.Lock()
+	defer d.link.mu.Unlock()
+	if d.isClosed() {
+		return ErrClosed
+	}
+	return d.link.remove(prefix)
+}
+
+// plainPrefix unmaps an IPv4 address and refuses what no interface can have.
+func plainPrefix(p netip.Prefix) (netip.Prefix, error) {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	a := p.Addr()
+	if !p.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.Is4In6() {
+		return p, fmt.Errorf("%s cannot be the address of an interface", p)
+	}
+	return p, nil
+}
+
+// addedOf returns the address of a family that we added.
+func (l *link) addedOf(is4 bool) (netip.Prefix, bool) {
+	for _, p := range l.added {
+		if p.Addr().Is4() == is4 {
+			return p, true
+		}
+	}
+	return netip.Prefix{}, false
+}
+
+// add sets an address and remembers it as ours, unless it was there.
+func (l *link) add(prefix netip.Prefix) error {
+	addr := netlinkAddr(prefix)
+	if prefix.Addr().Is6() {
+		addr.Flags = unix.IFA_F_NODAD
+	}
+	err := l.handle.AddrAdd(l.found, addr)
+	switch {
+	case err == nil:
+		l.added = append(l.added, prefix)
+		return nil
+	case errors.Is(err, unix.EEXIST):
+		present, listErr := l.has(prefix)
+		if listErr == nil && !present {
+			// IPv6 knows an address once, whatever its prefix length.
+			return fmt.Errorf("%s has the address %s with another prefix length: remove it first", l.name, prefix.Addr())
+		}
+		return nil
+	case prefix.Addr().Is6() && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENODEV)):
+		return fmt.Errorf("cannot give %s the address %s: IPv6 is off there (its MTU is below 1280, or net.ipv6.conf.%s.disable_ipv6 is 1): %w", l.name, prefix, l.name, err)
+	}
+	return fmt.Errorf("cannot give %s the address %s: %w", l.name, prefix, err)
+}
+
+// remove takes an address off and forgets it.
+func (l *link) remove(prefix netip.Prefix) error {
+	err := l.handle.AddrDel(l.found, netlinkAddr(prefix))
+	if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+		return fmt.Errorf("cannot remove the address %s from %s: %w", prefix, l.name, err)
+	}
+	l.added = slices.DeleteFunc(l.added, func(p netip.Prefix) bool { return p == prefix })
+	return nil
+}
+
+// removeAdded takes off what we added; it is best effort, at the end.
+func (l *link) removeAdded() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, prefix := range slices.Clone(l.added) {
+		_ = l.remove(prefix)
+	}
+}
+
+// has asks the kernel whether the interface has an address.
+func (l *link) has(prefix netip.Prefix) (bool, error) {
+	family := netlink.FAMILY_V4
+	if prefix.Addr().Is6() {
+		family = netlink.FAMILY_V6
+	}
+	list, err := l.handle.AddrList(l.found, family)
+	if err != nil {
+		return false, err
+	}
+	for _, a := range list {
+		addr, ok := netip.AddrFromSlice(a.IP)
+		ones, _ := a.Mask.Size()
+		if ok && netip.PrefixFrom(addr.Unmap(), ones) == prefix {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// netlinkAddr turns a prefix into what netlink takes.
+func netlinkAddr(p netip.Prefix) *netlink.Addr {
+	return &netlink.Addr{IPNet: &net.IPNet{
+		IP:   p.Addr().AsSlice(),
+		Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
+	}}
+}

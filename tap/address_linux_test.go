@@ -1,0 +1,160 @@
+package tap
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// addressesOf lists an interface's addresses but for link-local ones, sorted.
+func addressesOf(t *testing.T, name string) []string {
+	t.Helper()
+	list, err := netlink.AddrList(linkOf(t, name), netlink.FAMILY_ALL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, a := range list {
+		if !a.IP.IsLinkLocalUnicast() {
+			out = append(out, a.IPNet.String())
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func wantAddresses(t *testing.T, name string, want ...string) {
+	t.Helper()
+	slices.Sort(want)
+	if got := addressesOf(t, name); !slices.Equal(got, want) {
+		t.Errorf("addresses %v, want %v", got, want)
+	}
+}
+
+func TestSetAddress(t *testing.T) {
+	enterNamespace(t)
+	d := open(t, Config{Name: "edge0"})
+	steps := []struct {
+		set  string
+		want []string
+	}{
+		{"10.64.0.7/24", []string{"10.64.0.7/24"}},
+		{"fd00:1:2:3::7/64", []string{"10.64.0.7/24", "fd00:1:2:3::7/64"}},
+		{"10.64.0.7/24", []string{"10.64.0.7/24", "fd00:1:2:3::7/64"}},   // no change
+		{"10.64.0.12/24", []string{"10.64.0.12/24", "fd00:1:2:3::7/64"}}, // same subnet
+		{"10.65.0.1/16", []string{"10.65.0.1/16", "fd00:1:2:3::7/64"}},   // another one
+		{"10.65.0.1/24", []string{"10.65.0.1/24", "fd00:1:2:3::7/64"}},   // another length
+		{"fd00:1:2:3::7/48", []string{"10.65.0.1/24", "fd00:1:2:3::7/48"}},
+		{"::ffff:10.1.2.3/120", []string{"10.1.2.3/24", "fd00:1:2:3::7/48"}},
+		{"10.1.2.4/32", []string{"10.1.2.4/32", "fd00:1:2:3::7/48"}},
+	}
+	for _, s := range steps {
+		done := make(chan error)
+		// From another thread, which is in another namespace.
+		go func() { done <- d.SetAddress(netip.MustParsePrefix(s.set)) }()
+		if err := <-done; err != nil {
+			t.Fatalf("SetAddress(%s): %v", s.set, err)
+		}
+		wantAddresses(t, "edge0", s.want...)
+	}
+	if err := d.RemoveAddress(netip.MustParsePrefix("10.1.2.4/32")); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.RemoveAddress(netip.MustParsePrefix("10.1.2.4/32")); err != nil {
+		t.Errorf("removing what is not there: %v", err)
+	}
+	wantAddresses(t, "edge0", "fd00:1:2:3::7/48")
+}
+
+func TestIPv6AddressIsUsableAtOnce(t *testing.T) {
+	enterNamespace(t)
+	d := open(t, Config{Name: "edge0"})
+	if err := d.SetAddress(netip.MustParsePrefix("fd00::7/64")); err != nil {
+		t.Fatal(err)
+	}
+	list, err := netlink.AddrList(linkOf(t, "edge0"), netlink.FAMILY_V6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range list {
+		if a.IP.Equal(net.ParseIP("fd00::7")) {
+			if a.Flags&unix.IFA_F_NODAD == 0 || a.Flags&unix.IFA_F_TENTATIVE != 0 {
+				t.Errorf("flags %#x", a.Flags)
+			}
+			return
+		}
+	}
+	t.Error("address not there")
+}
+
+func TestSetAddressRefuses(t *testing.T) {
+	enterNamespace(t)
+	small := open(t, Config{Name: "edge0", MTU: 1000})
+	for _, s := range []string{"0.0.0.0/0", "224.0.0.1/24", "ff02::1/64", "::/64"} {
+		if err := small.SetAddress(netip.MustParsePrefix(s)); err == nil {
+			t.Errorf("%s was taken", s)
+		}
+	}
+	if err := small.SetAddress(netip.Prefix{}); err == nil {
+		t.Error("no address was taken")
+	}
+	err := small.SetAddress(netip.MustParsePrefix("fd00::1/64"))
+	if err == nil || !strings.Contains(err.Error(), "IPv6 is off there (its MTU is below 1280") {
+		t.Errorf("IPv6 on an MTU of 1000: %v", err)
+	}
+}
+
+// TestAddressesOfOthersStay checks that Close takes off ours and nothing else.
+func TestAddressesOfOthersStay(t *testing.T) {
+	enterNamespace(t)
+	addTAP(t, "edge0", 0)
+	l := linkOf(t, "edge0")
+	for _, s := range []string{"10.9.9.9/24", "fd00::9/64"} {
+		addr, err := netlink.ParseAddr(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr.Flags = unix.IFA_F_NODAD
+		if err := netlink.AddrAdd(l, addr); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := open(t, Config{Name: "edge0"})
+	for _, s := range []string{"10.9.9.9/24", "fd00::1/64"} {
+		if err := d.SetAddress(netip.MustParsePrefix(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.SetAddress(netip.MustParsePrefix("fd00::9/48")); err == nil || !strings.Contains(err.Error(), "another prefix length") {
+		t.Errorf("the same IPv6 address with another length: %v", err)
+	}
+	wantAddresses(t, "edge0", "10.9.9.9/24", "fd00::1/64", "fd00::9/64")
+	d.Close()
+	wantAddresses(t, "edge0", "10.9.9.9/24", "fd00::9/64")
+}
+
+func TestOverlapInNamespace(t *testing.T) {
+	enterNamespace(t)
+	d := open(t, Config{Name: "wlan0"})
+	if err := d.SetAddress(netip.MustParsePrefix("10.64.3.4/16")); err != nil {
+		t.Fatal(err)
+	}
+	name, other, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), "edge0")
+	if !ok || name != "wlan0" || other.String() != "10.64.0.0/16" {
+		t.Errorf("got %s %s %v", name, other, ok)
+	}
+	if name, _, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), "wlan0"); ok {
+		t.Errorf("the excepted interface was reported as %s", name)
+	}
+	if err := d.SetUp(false); err != nil {
+		t.Fatal(err)
+	}
+	if name, _, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), ""); ok {
+		t.Errorf("%s is down", name)
+	}
+}

@@ -1,0 +1,84 @@
+package tap
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Bounds and default of an interface's MTU in bytes, Ethernet header not
+// counted. MinMTU is IPv4's (RFC 791) and Linux's for Ethernet; below 1280
+// (RFC 8200) the kernel takes IPv6 off the interface. MaxMTU is what a 64 KiB
+// frame leaves behind its 14 bytes of header.
+const (
+	MinMTU     = 68
+	MaxMTU     = 65521
+	DefaultMTU = 1370
+)
+
+// MaxName is the longest name of an interface in bytes (IFNAMSIZ less the
+// closing zero).
+const MaxName = 15
+
+// Config says which device to open and how to set it up.
+type Config struct {
+	// Name is the interface's name, 1 to 15 bytes, for example "edge0". On
+	// Windows it is the adapter's name in the Control Panel and may be longer.
+	Name string
+	// MAC is the hardware address to give it; zero leaves the one it has.
+	MAC [6]byte
+	// MTU in bytes, 68 to 65521; zero means 1370.
+	MTU int
+	// Persist keeps an interface that Open made after Close. An interface that
+	// was there before Open always stays, whatever Persist says.
+	Persist bool
+}
+
+// withDefaults returns the configuration with the MTU filled in.
+func (c Config) withDefaults() Config {
+	if c.MTU == 0 {
+		c.MTU = DefaultMTU
+	}
+	return c
+}
+
+// validate refuses what the system would refuse late or, worse, cut or expand
+// in silence: a long name loses its end, and "%d" becomes a number.
+func (c Config) validate() error {
+	if fault := nameFault(c.Name); fault != "" {
+		return &OpenError{Sentence: fmt.Sprintf("%q cannot be the name of an interface: %s. Choose another -d name.", c.Name, fault)}
+	}
+	if c.MTU < MinMTU || c.MTU > MaxMTU {
+		return &OpenError{Sentence: fmt.Sprintf("an MTU of %d bytes is impossible: it must be between %d and %d.", c.MTU, MinMTU, MaxMTU)}
+	}
+	if c.MAC[0]&1 != 0 {
+		return &OpenError{Sentence: fmt.Sprintf("%s cannot be the MAC of an interface: it is a group address (the first byte is odd).", macString(c.MAC))}
+	}
+	return nil
+}
+
+// nameFault says what is wrong with an interface's name, or nothing. The rules
+// are those of Linux (dev_valid_name), and "%" besides.
+func nameFault(name string) string {
+	switch {
+	case name == "":
+		return "it is empty"
+	case len(name) > maxName:
+		return fmt.Sprintf("it has %d bytes and %d are allowed", len(name), maxName)
+	case name == "." || name == "..":
+		return "it is the name of a directory"
+	}
+	for _, r := range name {
+		switch {
+		case r < ' ' || r == 0x7f:
+			return "it contains a control character"
+		case strings.ContainsRune(forbiddenInName, r):
+			return fmt.Sprintf("it contains %q", r)
+		}
+	}
+	return ""
+}
+
+// macString writes an address as 02:5c:1e:9a:40:11.
+func macString(mac [6]byte) string {
+	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5])
+}

@@ -1,0 +1,332 @@
+package tap
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"net"
+	"net/netip"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+func TestOpenSetsUp(t *testing.T) {
+	enterNamespace(t)
+	d := open(t, Config{Name: "edge0", MAC: testMAC, MTU: 1400})
+	if d.Name() != "edge0" || d.MAC() != testMAC || d.MTU() != 1400 || d.Existing() {
+		t.Errorf("device says %s %x %d existing=%v", d.Name(), d.MAC(), d.MTU(), d.Existing())
+	}
+	l := linkOf(t, "edge0")
+	a := l.Attrs()
+	if !bytes.Equal(a.HardwareAddr, testMAC[:]) || a.MTU != 1400 || !flagsUp(l) {
+		t.Errorf("kernel says %s mtu %d flags %s", a.HardwareAddr, a.MTU, a.Flags)
+	}
+	// The link-local address shows that the MAC was set before the link went up
+	// (modified EUI-64, RFC 4291 appendix A).
+	list, err := netlink.AddrList(l, netlink.FAMILY_V6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 1 || list[0].IP.String() != "fe80::5c:1eff:fe9a:4011" {
+		t.Errorf("IPv6 addresses %v, want the link-local one of the MAC", list)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if linkOf(t, "edge0") != nil {
+		t.Error("the interface is still there after Close")
+	}
+	if err := d.Close(); err != nil {
+		t.Errorf("second Close: %v", err)
+	}
+}
+
+func TestOpenDefaults(t *testing.T) {
+	enterNamespace(t)
+	d := open(t, Config{Name: "edge0"})
+	if d.MTU() != DefaultMTU || linkOf(t, "edge0").Attrs().MTU != DefaultMTU {
+		t.Errorf("MTU %d", d.MTU())
+	}
+	if mac := d.MAC(); !bytes.Equal(linkOf(t, "edge0").Attrs().HardwareAddr, mac[:]) || mac == [6]byte{} {
+		t.Errorf("MAC %x is not the kernel's", mac)
+	}
+}
+
+func TestPersistOption(t *testing.T) {
+	enterNamespace(t)
+	open(t, Config{Name: "edge0", Persist: true}).Close()
+	if linkOf(t, "edge0") == nil {
+		t.Fatal("the interface did not persist")
+	}
+	if d := open(t, Config{Name: "edge0"}); !d.Existing() {
+		t.Error("opened again, it should be an existing one")
+	}
+}
+
+func TestFramesBothWays(t *testing.T) {
+	enterNamespace(t)
+	d := open(t, Config{Name: "edge0", MAC: testMAC, MTU: 1500})
+	fd := packetSocket(t, "edge0", etherType)
+	const count = 40
+	for i := range count {
+		if _, err := unix.Write(fd, testFrame(byte(i), 60+i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own, largest := readOwn(t, d, count)
+	for i, f := range own {
+		if !bytes.Equal(f, testFrame(byte(i), 60+i)) {
+			t.Fatalf("frame %d read as % x", i, f)
+		}
+	}
+	if largest < 2 {
+		t.Errorf("the largest batch had %d frame", largest)
+	}
+
+	out := newFrames(count)
+	for i := range out {
+		out[i].Len = copy(out[i].Buf[out[i].Off:], testFrame(byte(i), 60+i))
+	}
+	if n, err := d.WriteBatch(out); n != count || err != nil {
+		t.Fatalf("WriteBatch: %d, %v", n, err)
+	}
+	buf := make([]byte, 2048)
+	for i := range count {
+		n, err := unix.Read(fd, buf)
+		if err != nil {
+			t.Fatalf("frame %d: %v", i, err)
+		}
+		if !bytes.Equal(buf[:n], testFrame(byte(i), 60+i)) {
+			t.Fatalf("frame %d arrived as % x", i, buf[:n])
+		}
+	}
+}
+
+// TestTaggedFrames checks that a full frame keeps its 802.1Q tag both ways: the
+// kernel carries the tag beside the frame and puts it back for a TAP.
+func TestTaggedFrames(t *testing.T) {
+	enterNamespace(t)
+	d := open(t, Config{Name: "edge0", MTU: 1500})
+	fd := packetSocket(t, "edge0", unix.ETH_P_ALL)
+	plain := testFrame(7, 1500+14)
+	tagged := append(append(append([]byte(nil), plain[:12]...), 0x81, 0, 0, 42), plain[12:]...)
+	if _, err := unix.Write(fd, tagged); err != nil {
+		t.Fatal(err)
+	}
+	fs := newFrames(1)
+	for read := false; !read; {
+		if _, err := d.ReadBatch(fs); err != nil {
+			t.Fatal(err)
+		}
+		read = fs[0].Bytes()[12] == 0x81
+	}
+	if !bytes.Equal(fs[0].Bytes(), tagged) {
+		t.Errorf("%d bytes were read of %d", fs[0].Len, len(tagged))
+	}
+	if n, err := d.WriteBatch(fs); n != 1 || err != nil {
+		t.Fatal(n, err)
+	}
+	// A packet socket gets the frame with the tag beside it, so by its length.
+	buf := make([]byte, 2048)
+	for n := 0; n != len(plain); {
+		var err error
+		if n, err = unix.Read(fd, buf); err != nil {
+			t.Fatalf("the frame did not arrive: %v", err)
+		}
+	}
+}
+
+func TestMalformedFrameIsDropped(t *testing.T) {
+	enterNamespace(t)
+	d := open(t, Config{Name: "edge0"})
+	fd := packetSocket(t, "edge0", etherType)
+	fs := newFrames(2)
+	fs[0].Len = 5
+	fs[1].Len = copy(fs[1].Buf[fs[1].Off:], testFrame(1, 60))
+	if n, err := d.WriteBatch(fs); n != 1 || err != nil || d.Dropped() != 1 {
+		t.Errorf("n %d, err %v, dropped %d; want 1, nil, 1", n, err, d.Dropped())
+	}
+	if n, err := unix.Read(fd, make([]byte, 100)); n != 60 || err != nil {
+		t.Errorf("the good frame behind it: %d, %v", n, err)
+	}
+}
+
+func TestLinkDown(t *testing.T) {
+	enterNamespace(t)
+	d := open(t, Config{Name: "edge0"})
+	fd := packetSocket(t, "edge0", etherType)
+	if err := d.SetUp(false); err != nil {
+		t.Fatal(err)
+	}
+	fs := newFrames(3)
+	for i := range fs {
+		fs[i].Len = copy(fs[i].Buf[fs[i].Off:], testFrame(9, 60))
+	}
+	if n, err := d.WriteBatch(fs); n != 0 || err != nil || d.Dropped() != 3 {
+		t.Errorf("link down: n %d, err %v, dropped %d; want 0, nil, 3", n, err, d.Dropped())
+	}
+	got := make(chan result, 1)
+	go func() {
+		in := newFrames(1)
+		for {
+			n, err := d.ReadBatch(in)
+			if err != nil || in[0].Bytes()[12] == etherType>>8 && in[0].Bytes()[13] == etherType&0xff {
+				got <- result{n, err}
+				return
+			}
+		}
+	}()
+	if err := d.SetUp(true); err != nil {
+		t.Fatal(err)
+	}
+	// The socket's first write reports that the link went down meanwhile.
+	for range 2 {
+		if _, err := unix.Write(fd, testFrame(9, 60)); err == nil {
+			break
+		}
+	}
+	if r := await(t, got); r.n != 1 || r.err != nil {
+		t.Errorf("reading after the link came up: %+v", r)
+	}
+}
+
+func TestCloseEndsRead(t *testing.T) {
+	enterNamespace(t)
+	d := open(t, Config{Name: "edge0"})
+	got := make(chan result, 1)
+	go func() {
+		for { // the kernel's own frames come first
+			if n, err := d.ReadBatch(newFrames(4)); err != nil {
+				got <- result{n, err}
+				return
+			}
+		}
+	}()
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if r := await(t, got); r.err != ErrClosed {
+		t.Errorf("ReadBatch returned %v", r.err)
+	}
+	if _, err := d.WriteBatch(newFrames(1)); err != ErrClosed {
+		t.Errorf("WriteBatch returned %v", err)
+	}
+	if err := d.SetAddress(netip.MustParsePrefix("10.64.0.1/24")); err != ErrClosed {
+		t.Errorf("SetAddress returned %v", err)
+	}
+	if !errors.Is(ErrClosed, net.ErrClosed) || !errors.Is(ErrClosed, fs.ErrClosed) {
+		t.Error("ErrClosed does not match the standard library's")
+	}
+	open(t, Config{Name: "edge0"}) // free at once
+}
+
+func TestDeletedUnderneath(t *testing.T) {
+	for _, waiting := range []bool{true, false} {
+		enterNamespace(t)
+		d := open(t, Config{Name: "edge0"})
+		got := make(chan result, 1)
+		read := func() {
+			for {
+				if n, err := d.ReadBatch(newFrames(4)); err != nil {
+					got <- result{n, err}
+					return
+				}
+			}
+		}
+		if waiting {
+			go read()
+		}
+		if err := netlink.LinkDel(linkOf(t, "edge0")); err != nil {
+			t.Fatal(err)
+		}
+		if !waiting {
+			go read()
+		}
+		if r := await(t, got); !errors.Is(r.err, ErrDeleted) {
+			t.Errorf("waiting=%v: ReadBatch returned %v", waiting, r.err)
+		}
+		fs := newFrames(1)
+		fs[0].Len = copy(fs[0].Buf[fs[0].Off:], testFrame(9, 60))
+		if _, err := d.WriteBatch(fs); !errors.Is(err, ErrDeleted) {
+			t.Errorf("waiting=%v: WriteBatch returned %v", waiting, err)
+		}
+		if err := d.Close(); err != nil {
+			t.Errorf("waiting=%v: Close: %v", waiting, err)
+		}
+	}
+}
+
+func TestBatchAllocations(t *testing.T) {
+	enterNamespace(t)
+	d := open(t, Config{Name: "edge0"})
+	fd := packetSocket(t, "edge0", etherType)
+	const runs = 100
+	for i := range 2 * runs { // within the queue of 500 frames
+		if _, err := unix.Write(fd, testFrame(byte(i), 60)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fs := newFrames(1)
+	if a := testing.AllocsPerRun(runs, func() {
+		if n, err := d.ReadBatch(fs); n != 1 || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+	}); a != 0 {
+		t.Errorf("ReadBatch allocates %v times", a)
+	}
+	out := newFrames(8)
+	for i := range out {
+		out[i].Len = copy(out[i].Buf[out[i].Off:], testFrame(byte(i), 60))
+	}
+	if a := testing.AllocsPerRun(runs, func() {
+		if n, err := d.WriteBatch(out); n != len(out) || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+	}); a != 0 {
+		t.Errorf("WriteBatch allocates %v times", a)
+	}
+}
+
+func BenchmarkReadBatch(b *testing.B) {
+	enterNamespace(b)
+	d := open(b, Config{Name: "edge0"})
+	fd := packetSocket(b, "edge0", etherType)
+	const batch = 32
+	frame, fs := testFrame(1, 1384), newFrames(batch)
+	b.SetBytes(batch * int64(len(frame)))
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		for range batch {
+			if _, err := unix.Write(fd, frame); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StartTimer()
+		for n := 0; n < batch; {
+			got, err := d.ReadBatch(fs[:batch-n])
+			if err != nil {
+				b.Fatal(err)
+			}
+			n += got
+		}
+	}
+}
+
+func BenchmarkWriteBatch(b *testing.B) {
+	enterNamespace(b)
+	d := open(b, Config{Name: "edge0"})
+	fs := newFrames(32)
+	for i := range fs {
+		fs[i].Len = copy(fs[i].Buf[fs[i].Off:], testFrame(byte(i), 1384))
+	}
+	b.SetBytes(int64(len(fs) * fs[0].Len))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := d.WriteBatch(fs); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

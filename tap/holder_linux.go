@@ -1,0 +1,88 @@
+package tap
+
+import (
+	"bufio"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// deviceHolder finds the process that has the interface open, by the "iff:" line
+// that the tun driver writes into /proc/PID/fdinfo/FD. Names are unique within a
+// network namespace only, so a process of our own namespace wins over others.
+func deviceHolder(name string) (pid int, command string, ok bool) {
+	home, _ := os.Readlink("/proc/thread-self/ns/net")
+	for _, p := range processes() {
+		if !holdsDevice(p, name) {
+			continue
+		}
+		space, _ := os.Readlink(filepath.Join("/proc", strconv.Itoa(p), "ns/net"))
+		if space == home {
+			return p, commandOf(p), true
+		}
+		if !ok {
+			pid, ok = p, true
+		}
+	}
+	if !ok {
+		return 0, "", false
+	}
+	return pid, commandOf(pid), true
+}
+
+// processes lists the process ids of /proc.
+func processes() []int {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, name := range names {
+		if pid, err := strconv.Atoi(name); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// holdsDevice reports whether a process has the interface open. Processes of
+// other users answer only root.
+func holdsDevice(pid int, name string) bool {
+	base := filepath.Join("/proc", strconv.Itoa(pid))
+	fds, err := os.ReadDir(filepath.Join(base, "fd"))
+	if err != nil {
+		return false
+	}
+	for _, fd := range fds {
+		// The link spares reading the state of every file and socket.
+		target, err := os.Readlink(filepath.Join(base, "fd", fd.Name()))
+		if err != nil || !strings.HasSuffix(target, "tun") {
+			continue
+		}
+		if interfaceOf(filepath.Join(base, "fdinfo", fd.Name())) == name {
+			return true
+		}
+	}
+	return false
+}
+
+// interfaceOf returns what follows "iff:" in a file of fdinfo.
+func interfaceOf(path string) string {
+	file, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), "iff:"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}

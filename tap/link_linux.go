@@ -1,0 +1,168 @@
+package tap
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// link is the interface as netlink sees it. Its socket is opened by the thread
+// that called Open and so stays in that thread's network namespace, whichever
+// thread uses it later.
+type link struct {
+	handle *netlink.Handle
+	name   string
+	found  netlink.Link // nil when it did not exist
+	addresses
+}
+
+// findLink looks for an interface, which need not exist.
+func findLink(name string) (*link, error) {
+	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, &OpenError{Errno: errnoOf(err), Sentence: fmt.Sprintf("cannot ask the kernel about interfaces (netlink): %s.", reason(err))}
+	}
+	l := &link{handle: handle, name: name}
+	if err := l.find(); err != nil {
+		var missing netlink.LinkNotFoundError
+		if !errors.As(err, &missing) {
+			l.close()
+			return nil, &OpenError{Errno: errnoOf(err), Sentence: fmt.Sprintf("cannot ask the kernel about %s: %s.", name, reason(err))}
+		}
+	}
+	return l, nil
+}
+
+// find reads the interface's state anew.
+func (l *link) find() error {
+	found, err := l.handle.LinkByName(l.name)
+	if err != nil {
+		return err
+	}
+	l.found = found
+	return nil
+}
+
+func (l *link) exists() bool { return l.found != nil }
+
+// close waits for a change under way: a closed handle would send its requests
+// from the calling thread's namespace instead.
+func (l *link) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.handle.Close()
+}
+
+// checkKind refuses an interface that is no TAP, and says whether it was made
+// for several queues, which whoever opens it has to ask for. One whose queues
+// are open belongs to somebody: the kernel would give us a further queue and
+// with it a part of the frames.
+func (l *link) checkKind() (multi bool, err error) {
+	if !l.exists() {
+		return false, nil
+	}
+	t, ok := l.found.(*netlink.Tuntap)
+	if !ok {
+		return false, &OpenError{Code: "E05", Errno: unix.EINVAL, Sentence: l.wrongKind("it is " + kindName(l.found.Type()))}
+	}
+	if t.Mode == netlink.TUNTAP_MODE_TUN {
+		return false, &OpenError{Code: "E05", Errno: unix.EINVAL, Sentence: l.wrongKind("it is a TUN, which carries no Ethernet")}
+	}
+	multi = t.Flags&netlink.TUNTAP_MULTI_QUEUE != 0
+	if multi && t.Queues+t.DisabledQueues > 0 {
+		return false, &OpenError{Code: "E04", Errno: unix.EBUSY, Sentence: l.busy()}
+	}
+	return multi, nil
+}
+
+// kindName names the kind of an interface with its article.
+func kindName(kind string) string {
+	switch kind {
+	case "", "device":
+		return "a network card or another built-in interface"
+	case "veth":
+		return "one end of a veth pair"
+	}
+	if strings.ContainsRune("aeiou", rune(kind[0])) {
+		return "an " + kind
+	}
+	return "a " + kind
+}
+
+// setUp gives the interface MAC (zero: as it is) and MTU and sets it up, in this
+// order, since the IPv6 link-local address is made of the MAC when the link goes
+// up. What is right already is not touched: that needs no privilege. It returns
+// the MAC that the interface then has.
+func (l *link) setUp(mac [6]byte, mtu int) ([6]byte, error) {
+	attrs := l.found.Attrs()
+	if mac == ([6]byte{}) {
+		copy(mac[:], attrs.HardwareAddr)
+	} else if string(attrs.HardwareAddr) != string(mac[:]) {
+		if err := l.handle.LinkSetHardwareAddr(l.found, net.HardwareAddr(mac[:])); err != nil {
+			return mac, l.refused(fmt.Sprintf("give %s the MAC %s", l.name, macString(mac)), err)
+		}
+	}
+	if attrs.MTU != mtu {
+		if err := l.handle.LinkSetMTU(l.found, mtu); err != nil {
+			return mac, l.refused(fmt.Sprintf("give %s an MTU of %d", l.name, mtu), err)
+		}
+	}
+	if attrs.Flags&net.FlagUp == 0 {
+		if err := l.handle.LinkSetUp(l.found); err != nil {
+			return mac, l.refused(fmt.Sprintf("set %s up", l.name), err)
+		}
+	}
+	return mac, nil
+}
+
+// delete removes the interface; it is best effort, in the wake of another error.
+func (l *link) delete() { _ = l.handle.LinkDel(l.found) }
+
+// freeName proposes the name to use instead: the next number that is not taken.
+func (l *link) freeName() (string, bool) {
+	stem := strings.TrimRight(l.name, "0123456789")
+	first := 0
+	if digits := l.name[len(stem):]; digits != "" {
+		n, err := strconv.Atoi(digits)
+		if err != nil {
+			return "", false
+		}
+		first = n + 1
+	}
+	const tries = 64 // enough for a machine full of devices, few enough to be quick
+	for n := first; n < first+tries; n++ {
+		name := stem + strconv.Itoa(n)
+		if nameFault(name) != "" {
+			return "", false
+		}
+		var missing netlink.LinkNotFoundError
+		if _, err := l.handle.LinkByName(name); errors.As(err, &missing) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// SetUp sets the link up or down. While it is down, ReadBatch waits and
+// WriteBatch drops.
+func (d *Device) SetUp(up bool) error {
+	l := d.link
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if d.isClosed() {
+		return ErrClosed
+	}
+	change, state := l.handle.LinkSetDown, "down"
+	if up {
+		change, state = l.handle.LinkSetUp, "up"
+	}
+	if err := change(l.found); err != nil {
+		return l.refused("set "+l.name+" "+state, err)
+	}
+	return nil
+}

@@ -1,0 +1,62 @@
+package tap
+
+import (
+	"net"
+	"net/netip"
+)
+
+// Overlap looks for a local network that shares addresses with prefix, since
+// traffic for the overlay would then go the wrong way. It returns the first
+// interface that has one and its network, masked. Interfaces that are down have
+// no routes and are passed over, as are the interface named except (the device
+// itself) and link-local networks, which every interface shares. It reports
+// nothing when the system does not tell its interfaces.
+//
+// On Linux the interfaces are those of the calling thread's network namespace.
+func Overlap(prefix netip.Prefix, except string) (ifname string, other netip.Prefix, ok bool) {
+	prefix = prefix.Masked()
+	if !prefix.IsValid() || prefix.Addr().IsLinkLocalUnicast() {
+		return "", netip.Prefix{}, false
+	}
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return "", netip.Prefix{}, false
+	}
+	for _, ifi := range interfaces {
+		if ifi.Name == except || ifi.Flags&net.FlagUp == 0 {
+			continue
+		}
+		addrs, err := ifi.Addrs()
+		if err != nil {
+			continue // it was deleted since it was listed
+		}
+		if other, ok := firstOverlap(prefix, addrs); ok {
+			return ifi.Name, other, true
+		}
+	}
+	return "", netip.Prefix{}, false
+}
+
+// firstOverlap returns the first network of addrs that shares addresses with
+// prefix, masked.
+func firstOverlap(prefix netip.Prefix, addrs []net.Addr) (netip.Prefix, bool) {
+	for _, a := range addrs {
+		ipnet, ok := a.(*net.IPNet)
+		if !ok {
+			continue
+		}
+		addr, ok := netip.AddrFromSlice(ipnet.IP)
+		if !ok {
+			continue
+		}
+		addr = addr.Unmap()
+		ones, size := ipnet.Mask.Size()
+		if size != addr.BitLen() || addr.IsLinkLocalUnicast() {
+			continue
+		}
+		if network := netip.PrefixFrom(addr, ones).Masked(); network.Overlaps(prefix) {
+			return network, true
+		}
+	}
+	return netip.Prefix{}, false
+}
