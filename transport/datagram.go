@@ -1,0 +1,62 @@
+package transport
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// Datagram is one UDP payload, or a train of them, inside a buffer that belongs
+// to the caller of ReadBatch or WriteBatch and is only borrowed until the call
+// returns.
+type Datagram struct {
+	// Buf is the caller's. ReadBatch fills it up to its full length; a datagram
+	// that is longer is cut.
+	Buf []byte
+	// N is how many bytes of Buf count: set by ReadBatch, read by WriteBatch.
+	N int
+	// Addr is where the datagram came from or goes to. An IPv4 address is never
+	// in its IPv6-mapped form after ReadBatch; WriteBatch takes either.
+	Addr netip.AddrPort
+	// Seg is 0 for one datagram. Otherwise Buf[:N] holds datagrams of Seg bytes
+	// each behind one another, of which the last may be shorter (UDP GRO and
+	// GSO).
+	Seg int
+	// TTL is the IPv4 time to live of this datagram alone, 0 for the socket's
+	// default. ReadBatch sets it to 0; it has no effect on IPv6.
+	TTL uint8
+}
+
+// Payload returns the bytes that count. It panics when N does not lie inside
+// Buf, which is a fault of the caller.
+func (d *Datagram) Payload() []byte { return d.Buf[:d.N] }
+
+// WriteError says that the network refused datagrams of a batch: no route, no
+// listener, too big, a firewall of this host. The rest of the batch was sent.
+type WriteError struct {
+	// Index is the first refused datagram's place in the batch.
+	Index int
+	// Err is why, and wraps the system's errno.
+	Err error
+	// Others are the further refused ones in the order of the batch.
+	Others []WriteError
+}
+
+// Error names the first refused datagram and says how many others there are.
+func (e *WriteError) Error() string {
+	if len(e.Others) == 0 {
+		return fmt.Sprintf("datagram %d of the batch: %v", e.Index, e.Err)
+	}
+	return fmt.Sprintf("datagram %d of the batch and %d more: %v", e.Index, len(e.Others), e.Err)
+}
+
+// Unwrap returns the reason of the first refused datagram.
+func (e *WriteError) Unwrap() error { return e.Err }
+
+// add records one more refused datagram and returns the error of the batch.
+func (e *WriteError) add(index int, err error) *WriteError {
+	if e == nil {
+		return &WriteError{Index: index, Err: err}
+	}
+	e.Others = append(e.Others, WriteError{Index: index, Err: err})
+	return e
+}
