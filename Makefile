@@ -1,0 +1,44 @@
+# Every target is one command that can be typed as well.
+
+GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
+export CGO_ENABLED = 0
+
+PREFIX ?= /usr/local
+FUZZTIME ?= 10s
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.PHONY: build test race bench fuzz lint cross demo install clean
+
+build:
+	$(GO) build -trimpath -o bin/ ./edge/cmd/edge ./supernode/cmd/supernode
+
+test:
+	@.ci/needs
+	$(GO) test -count=1 ./...
+
+race:
+	CGO_ENABLED=1 $(GO) test -race -short ./...
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz:
+	.ci/fuzz $(FUZZTIME)
+
+lint:
+	$(GO) vet ./...
+	@out=$$(gofmt -l .); if [ -n "$$out" ]; then echo "not formatted, run gofmt -w on:"; echo "$$out"; exit 1; fi
+	$(GO) run $(STATICCHECK) ./...
+
+cross:
+	.ci/cross
+
+demo: build
+	$(GO) run ./integration/demo -bin bin
+
+install: build
+	install -D -m 0755 bin/edge $(DESTDIR)$(PREFIX)/sbin/edge
+	install -D -m 0755 bin/supernode $(DESTDIR)$(PREFIX)/sbin/supernode
+
+clean:
+	rm -rf bin

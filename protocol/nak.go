@@ -1,0 +1,114 @@
+package protocol
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// The codes of a NAK; CodeIPTaken also in an ACK.
+const (
+	// CodeProof says that the proof of membership or identity does not hold.
+	CodeProof = 1
+	// CodeMACTaken says that another identity holds the hardware address.
+	CodeMACTaken = 2
+	// CodeIPTaken says that another edge holds the wanted address.
+	CodeIPTaken = 3
+	// CodeFull says that a table of the supernode is full.
+	CodeFull = 4
+	// CodeNameNeeded says that the policy needs the community's name.
+	CodeNameNeeded = 5
+	// CodeOldStatement says that a statement with a higher seq is known.
+	CodeOldStatement = 6
+	// CodeRate says that the edge asks too often.
+	CodeRate = 7
+	// CodePool says that the address pool has none left, or that the wanted
+	// address is not in it.
+	CodePool = 8
+)
+
+// CodeString returns the meaning of a code in a few words, or its number.
+func CodeString(code uint8) string {
+	switch code {
+	case 0:
+		return "no fault"
+	case CodeProof:
+		return "proof does not hold"
+	case CodeMACTaken:
+		return "hardware address taken"
+	case CodeIPTaken:
+		return "IP address taken"
+	case CodeFull:
+		return "supernode full"
+	case CodeNameNeeded:
+		return "community name needed"
+	case CodeOldStatement:
+		return "statement is old"
+	case CodeRate:
+		return "too many requests"
+	case CodePool:
+		return "no address in the pool"
+	}
+	return fmt.Sprintf("code %d", code)
+}
+
+// Nak is the supernode's answer to a Register that it refused.
+type Nak struct {
+	// Code is one of the Code constants, never 0.
+	Code uint8
+	// Retry is how many seconds to wait before the next try. Optional.
+	Retry uint16
+	// Holder is the hardware address of the edge that holds what was wanted.
+	// Optional.
+	Holder MAC
+	// Prefix is the address that was refused. Optional.
+	Prefix netip.Prefix
+}
+
+// Append appends the message with its type and length. Optional members that
+// are zero are left out.
+func (m *Nak) Append(dst []byte) []byte {
+	dst, at := beginTLV(dst, MsgNak)
+	if !m.Holder.IsZero() {
+		dst = appendMember(dst, memberMAC, m.Holder[:])
+	}
+	if m.Prefix.IsValid() {
+		dst = appendMemberPrefix(dst, memberPrefix, m.Prefix)
+	}
+	dst = appendMember8(dst, memberCode, m.Code)
+	if m.Retry != 0 {
+		dst = appendMember16(dst, memberRetry, m.Retry)
+	}
+	return endTLV(dst, at)
+}
+
+// ParseNak reads the value of a NAK. It fails as ParseRegister does; the code
+// has to be there.
+func ParseNak(value []byte) (Nak, error) {
+	var m Nak
+	set, err := eachMember(value, m.take)
+	switch {
+	case err != nil:
+		return Nak{}, err
+	case !set.has(memberCode):
+		return Nak{}, ErrMissing
+	case m.Code == 0:
+		return Nak{}, ErrValue
+	}
+	return m, nil
+}
+
+func (m *Nak) take(member uint8, r *reader) bool {
+	switch member {
+	case memberMAC:
+		r.copyTo(m.Holder[:])
+	case memberPrefix:
+		m.Prefix = r.prefix()
+	case memberCode:
+		m.Code = r.u8()
+	case memberRetry:
+		m.Retry = r.u16()
+	default:
+		return false
+	}
+	return true
+}

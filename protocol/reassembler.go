@@ -1,0 +1,186 @@
+package protocol
+
+import (
+	"slices"
+	"time"
+)
+
+// Bounds of one Reassembler.
+const (
+	// ReassemblySlots is how many inners may be in the making at once.
+	ReassemblySlots = 64
+	// ReassemblyBytes is how many bytes their buffers may hold together.
+	ReassemblyBytes = 1 << 18
+	// ReassemblyTimeout is how long an inner waits for its pieces, counted
+	// from the first that came.
+	ReassemblyTimeout = 2 * time.Second
+)
+
+// Reassembler joins the pieces of one peer's fragmented inners. What is not
+// complete after ReassemblyTimeout is dropped; at a bound the oldest goes
+// first. The zero value is ready for use and holds no memory. It is not safe
+// for concurrent use.
+type Reassembler struct {
+	// active are the inners in the making, oldest first. The storage of those
+	// that ended waits in free, and what was used last is taken again first.
+	active, free []*assembly
+	held         int // bytes of storage in active and free
+}
+
+// Add takes the body of an inner of kind KindFragment that was opened under
+// the counter ctr. source is the caller's name for the session or salt; with
+// ctr less the piece's index it names the inner that the piece is part of.
+// When the piece completes it, Add returns the inner, of kind KindFrame or
+// KindElided. It is valid until the next call, or as long as body if one
+// piece was all. A piece that does not fit the others is dropped.
+func (r *Reassembler) Add(now time.Time, source uint64, ctr uint64, body []byte) (inner []byte, done bool) {
+	r.dropOld(now)
+	if len(body) < 2 {
+		return nil, false
+	}
+	index, last, piece := int(body[0]&^lastPiece), body[0]&lastPiece != 0, body[1:]
+	least := len(piece) // of the whole inner
+	if !last {
+		least *= index + 1
+	}
+	if ctr < uint64(index) || least > MaxInner {
+		return nil, false
+	}
+	if index == 0 && Kind(piece[0]>>kindShift) > KindElided {
+		return nil, false // neither messages nor pieces of pieces
+	}
+	if index == 0 && last {
+		return piece, true
+	}
+	i := r.find(now, source, ctr-uint64(index))
+	a := r.active[i]
+	if !a.fits(index, last, len(piece)) {
+		return nil, false
+	}
+	before := a.storage()
+	a.put(index, last, piece)
+	r.held += a.storage() - before
+	if a.got == a.count {
+		r.release(i)
+		return a.buf, true
+	}
+	r.trim(a)
+	return nil, false
+}
+
+// Expire drops what is not complete after ReassemblyTimeout, and all memory
+// once nothing is in the making. It is for a peer that fell silent: Add drops
+// what is old by itself.
+func (r *Reassembler) Expire(now time.Time) {
+	r.dropOld(now)
+	if len(r.active) == 0 {
+		*r = Reassembler{}
+	}
+}
+
+func (r *Reassembler) dropOld(now time.Time) {
+	for len(r.active) > 0 && now.Sub(r.active[0].born) >= ReassemblyTimeout {
+		r.release(0)
+	}
+}
+
+// find returns the place in active of the inner whose piece 0 has the counter
+// first, and starts it if it is not there.
+func (r *Reassembler) find(now time.Time, source, first uint64) int {
+	for i := len(r.active) - 1; i >= 0; i-- {
+		if a := r.active[i]; a.source == source && a.first == first {
+			return i
+		}
+	}
+	if len(r.active) == ReassemblySlots {
+		r.release(0)
+	}
+	var a *assembly
+	if n := len(r.free); n > 0 {
+		a, r.free = r.free[n-1], r.free[:n-1]
+	} else {
+		a = new(assembly)
+	}
+	*a = assembly{source: source, first: first, born: now, buf: a.buf[:0], tail: a.tail[:0]}
+	r.active = append(r.active, a)
+	return len(r.active) - 1
+}
+
+// release ends the making of active[i] and keeps its storage for the next.
+func (r *Reassembler) release(i int) {
+	a := r.active[i]
+	r.active = slices.Delete(r.active, i, i+1)
+	r.free = append(r.free, a)
+}
+
+// trim keeps the storage within ReassemblyBytes: what waits in free goes
+// first, then the oldest inner, but never keep.
+func (r *Reassembler) trim(keep *assembly) {
+	for r.held > ReassemblyBytes {
+		switch {
+		case len(r.free) > 0:
+			r.held -= r.free[0].storage()
+			r.free = slices.Delete(r.free, 0, 1)
+		case r.active[0] != keep:
+			r.release(0)
+		case len(r.active) > 1:
+			r.release(1)
+		default:
+			return
+		}
+	}
+}
+
+// assembly is one inner in the making. All pieces but the last have the same
+// size, so a piece's place follows from its index as soon as one that is not
+// the last has come; the last waits in tail until all are here.
+type assembly struct {
+	source, first uint64 // identity: the caller's source, the counter of piece 0
+	born          time.Time
+	have          [MaxPieces / 64]uint64 // the pieces that are here, a bit each
+	got           int                    // how many are here
+	count         int                    // pieces in all, 0 while the last is missing
+	size          int                    // bytes of a piece that is not the last, 0 while unknown
+	highest       int                    // highest index here of a piece that is not the last
+	buf, tail     []byte
+}
+
+// storage returns the bytes that the buffers take.
+func (a *assembly) storage() int { return cap(a.buf) + cap(a.tail) }
+
+// fits reports whether a piece of n bytes can be part of the inner, given
+// those that are here: the first to come always does. The index of a last
+// piece is not 0.
+func (a *assembly) fits(index int, last bool, n int) bool {
+	if a.have[index/64]&(1<<(index%64)) != 0 {
+		return false
+	}
+	if last {
+		return a.count == 0 && index > a.highest &&
+			(a.size == 0 || n <= a.size && index*a.size+n <= MaxInner)
+	}
+	if a.count > 0 && (index >= a.count-1 || n < len(a.tail) || (a.count-1)*n+len(a.tail) > MaxInner) {
+		return false
+	}
+	return a.size == 0 || n == a.size
+}
+
+// put stores a piece that fits, and joins the inner in buf if it was the last
+// one missing.
+func (a *assembly) put(index int, last bool, piece []byte) {
+	a.have[index/64] |= 1 << (index % 64)
+	a.got++
+	if last {
+		a.count = index + 1
+		a.tail = append(a.tail, piece...)
+	} else {
+		a.size, a.highest = len(piece), max(a.highest, index)
+		if end := (index + 1) * a.size; end > len(a.buf) {
+			a.buf = slices.Grow(a.buf, end-len(a.buf))[:end]
+		}
+		copy(a.buf[index*a.size:], piece)
+	}
+	if a.got == a.count {
+		a.buf = append(a.buf, a.tail...)
+	}
+}
