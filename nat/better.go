@@ -1,0 +1,69 @@
+package nat
+
+import "time"
+
+// When a better path is looked for, and what makes one better (NAT.md, section
+// 1.3): a path that changes with every measurement is worse than either.
+const (
+	searchEvery   = 60 * time.Second     // while there is traffic
+	goodEnough    = 5 * time.Millisecond // nothing better is looked for
+	switchSamples = 3
+	switchGain    = 5 * time.Millisecond
+	switchEvery   = 10 * time.Second
+)
+
+// near reports whether the address is likely to be better than one through
+// NATs, and so worth a look although another works already.
+func (r *remote) near() bool {
+	return r.kind == KindLAN || r.kind == KindHost || r.addr.Addr().Is6()
+}
+
+// score is the smoothed round trip with the bias of its kind: a LAN is as good
+// as one 20 % shorter, IPv6 (no NAT to lose a mapping) 10 %, TURN is 25 % worse.
+func (r *remote) score() time.Duration {
+	t := r.rtt.smooth
+	switch {
+	case r.kind == KindLAN || r.kind == KindHost && (r.addr.Addr().IsPrivate() && r.addr.Addr().Is4()):
+		return t * 80 / 100
+	case r.kind == KindTURN:
+		return t * 125 / 100
+	case r.addr.Addr().Is6():
+		return t * 90 / 100
+	}
+	return t
+}
+
+// better reports whether r is enough better than the path in use to leave that.
+func (r *remote) better(current *remote) bool {
+	a, b := r.score(), current.score()
+	return r.rtt.samples >= switchSamples && (a <= b*80/100 || a+switchGain <= b)
+}
+
+// consider begins to verify r when it is the first to answer, when the direct
+// path is in doubt, or when it is better by enough.
+func (p *Path) consider(now time.Time, r *remote) {
+	if p.direct == nil || p.heart.missed > 0 || now.Sub(p.heart.since) >= switchEvery && r.better(p.direct) {
+		p.verifyFrom(now, r)
+	}
+}
+
+// pollBetter looks for a better path from time to time.
+func (p *Path) pollBetter(now time.Time) {
+	if p.better.IsZero() || now.Before(p.better) {
+		return
+	}
+	p.better = now.Add(searchEvery)
+	if !p.active(now) || p.direct.rtt.smooth <= goodEnough || p.attempt.running() {
+		return
+	}
+	p.search(now)
+	slot := 0
+	for _, r := range p.remotes {
+		r.rtt.samples = 0
+		if r != p.direct && (r.near() || !r.ponged.IsZero()) {
+			r.plan = plainPlan(now.Add(time.Duration(slot) * stagger))
+			slot++
+		}
+	}
+	p.schedule()
+}

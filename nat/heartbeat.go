@@ -1,0 +1,112 @@
+package nat
+
+import "time"
+
+// The times of a direct path (NAT.md, section 1.3).
+const (
+	activeFor    = 15 * time.Second // after traffic, while a silent death must be found at once
+	activeBeat   = time.Second
+	idleBeat     = 15 * time.Second // +-10 %: keeps NAT mappings, which live 30 s and more
+	keepFor      = 10 * time.Minute // after traffic; then the path is let go
+	pingTimeout  = 300 * time.Millisecond
+	resendAfter  = 200 * time.Millisecond
+	maxMissed    = 3 // pings in a row, then the path is given up
+	maxHeard     = 6 // instead, while packets of the peer still come in over it
+	dualAfter    = 50 * time.Millisecond
+	verifiedLife = time.Minute
+)
+
+// heartbeat watches the direct path.
+type heartbeat struct {
+	since   time.Time // when the path became direct
+	sent    time.Time // the last ping
+	heard   time.Time // the last authenticated packet from there
+	next    time.Time // the next ping, or when the last one is missed
+	waiting bool      // for the answer to the last ping
+	missed  int       // in a row; above 0 the path is suspect
+	dual    time.Time // traffic also goes by relay until then; zero = not
+}
+
+// declare makes r the direct path.
+func (p *Path) declare(now time.Time, r *remote, mtu int) {
+	r.mtu = mtu
+	h := heartbeat{since: now, sent: now, heard: now, next: now.Add(p.beat(now))}
+	if p.direct == nil {
+		// Make before break: what is on its way by relay still arrives, and
+		// the peer may drop the first direct packets for a moment.
+		h.dual = now.Add(r.rtt.smooth + dualAfter)
+	}
+	p.direct, p.heart = r, h
+	p.verify = verification{}
+	p.attempt.retry = time.Time{}
+	p.better = now.Add(searchEvery)
+	p.halt()
+	p.touch(now)
+}
+
+// beat returns the time between pings.
+func (p *Path) beat(now time.Time) time.Duration {
+	if p.active(now) {
+		return activeBeat
+	}
+	return jitter(p.random, idleBeat, 10)
+}
+
+// hurry sends the next ping no later than d after the last.
+func (h *heartbeat) hurry(d time.Duration) {
+	if next := h.sent.Add(d); !h.waiting && next.Before(h.next) {
+		h.next = next
+	}
+}
+
+func (p *Path) pollHeart(now time.Time) {
+	h := &p.heart
+	if p.direct == nil {
+		return
+	}
+	if !h.dual.IsZero() && !now.Before(h.dual) {
+		h.dual = time.Time{}
+	}
+	if now.Before(h.next) {
+		return
+	}
+	wait := p.direct.rtt.timeout()
+	if h.waiting {
+		h.missed++
+		if h.missed >= maxMissed && (h.heard.Before(h.sent) || h.missed >= maxHeard) {
+			p.demote(now)
+			return
+		}
+		wait = resendAfter
+		if h.missed >= maxMissed-1 {
+			wait = max(wait, p.direct.rtt.smooth+4*p.direct.rtt.variation)
+		}
+	}
+	h.waiting, h.sent, h.next = true, now, now.Add(wait)
+	p.emit(now, p.direct, 0, 0)
+}
+
+// answered takes a PONG over the direct path.
+func (p *Path) answered(now time.Time) {
+	h := &p.heart
+	h.waiting, h.missed, h.heard = false, 0, now
+	h.next = h.sent.Add(p.beat(now))
+}
+
+// demote gives the direct path up. Another attempt begins at once, but to a path
+// that again and again lives for seconds only by the back-off.
+func (p *Path) demote(now time.Time) {
+	lived := now.Sub(p.heart.since)
+	p.direct, p.heart, p.verify = nil, heartbeat{}, verification{}
+	p.better = time.Time{}
+	switch {
+	case lived >= settled:
+		p.attempt.failures = 0
+		p.beginOwn(now)
+	case p.attempt.failures == 0:
+		p.attempt.failures++
+		p.beginOwn(now)
+	default:
+		p.attempt.fail(now, p.random)
+	}
+}

@@ -1,0 +1,227 @@
+package nattest
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"syscall"
+
+	"hedgerow/transport"
+)
+
+// queueLen is how many datagrams wait for a reader; more are dropped, as by a
+// socket's buffer.
+const queueLen = 1024
+
+// Host is a machine with one or several addresses in one realm.
+type Host struct {
+	net   *Internet
+	realm *realm
+	addrs []netip.Addr
+	ports map[uint16]*Conn
+}
+
+// Addresses returns the host's own addresses, as it would find them on its
+// interfaces.
+func (h *Host) Addresses() []netip.Addr { return slices.Clone(h.addrs) }
+
+// Listen opens a UDP port on all addresses of the host; 0 takes a random free
+// one. The error is EADDRINUSE when the port is taken and net.ErrClosed after
+// the internet's Close.
+func (h *Host) Listen(port uint16) (*Conn, error) {
+	h.net.mu.Lock()
+	defer h.net.mu.Unlock()
+	if h.net.closed {
+		return nil, net.ErrClosed
+	}
+	for port == 0 || h.ports[port] != nil {
+		if port != 0 {
+			return nil, syscall.EADDRINUSE
+		}
+		if p := uint16(1024 + h.net.random.IntN(65536-1024)); h.ports[p] == nil {
+			port = p
+		}
+	}
+	c := &Conn{host: h, port: port, wake: make(chan struct{}, 1)}
+	h.ports[port] = c
+	h.net.conns[c] = struct{}{}
+	return c, nil
+}
+
+// arrive queues p at the port that it is for.
+func (h *Host) arrive(p *packet) {
+	if c := h.ports[p.to.Port()]; c == nil || !c.queue(p) {
+		h.net.release(p)
+	}
+}
+
+// source returns the host's address of the family of to.
+func (h *Host) source(to netip.Addr) (netip.Addr, bool) {
+	for _, a := range h.addrs {
+		if a.Is4() == to.Is4() {
+			return a, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// Conn is an open UDP port. Its methods are those of package transport's
+// connections.
+type Conn struct {
+	host   *Host
+	port   uint16
+	wake   chan struct{} // holds a token when a reader should look
+	first  int           // of waiting: where the next datagram to read is
+	queued []*packet
+	closed bool
+}
+
+// LocalAddr returns the port with the first address of the host.
+func (c *Conn) LocalAddr() netip.AddrPort {
+	return netip.AddrPortFrom(c.host.addrs[0], c.port)
+}
+
+// Close closes the port. A blocked ReadBatch returns net.ErrClosed. It returns
+// net.ErrClosed when it was closed before.
+func (c *Conn) Close() error {
+	c.host.net.mu.Lock()
+	defer c.host.net.mu.Unlock()
+	if c.closed {
+		return net.ErrClosed
+	}
+	c.shut()
+	return nil
+}
+
+// shut closes the port; the lock is held.
+func (c *Conn) shut() {
+	c.closed = true
+	delete(c.host.ports, c.port)
+	delete(c.host.net.conns, c)
+	for _, p := range c.queued[c.first:] {
+		c.host.net.release(p)
+	}
+	c.queued, c.first = nil, 0
+	c.signal()
+}
+
+// ReadBatch blocks for at least one datagram and returns how many it read into
+// ds. It returns net.ErrClosed after Close.
+func (c *Conn) ReadBatch(ds []transport.Datagram) (int, error) {
+	for {
+		n, err := c.take(ds)
+		if n > 0 || err != nil || len(ds) == 0 {
+			return n, err
+		}
+		<-c.wake
+	}
+}
+
+// take reads what is there without blocking.
+func (c *Conn) take(ds []transport.Datagram) (int, error) {
+	c.host.net.mu.Lock()
+	defer c.host.net.mu.Unlock()
+	if c.closed {
+		c.signal() // for the next reader
+		return 0, net.ErrClosed
+	}
+	n := min(len(ds), len(c.queued)-c.first)
+	for i := range n {
+		p := c.queued[c.first]
+		c.queued[c.first] = nil
+		c.first++
+		d := &ds[i]
+		d.N = copy(d.Buf, p.payload())
+		d.Addr, d.Seg, d.TTL = p.from, 0, 0
+		c.host.net.release(p)
+	}
+	if c.first == len(c.queued) {
+		c.queued, c.first = c.queued[:0], 0
+	} else {
+		c.signal()
+	}
+	return n, nil
+}
+
+// queue appends p for the reader and reports whether there was room.
+func (c *Conn) queue(p *packet) bool {
+	if len(c.queued)-c.first >= queueLen {
+		return false
+	}
+	if c.first >= queueLen { // the reader never catches up: move what waits down
+		c.queued = append(c.queued[:0], c.queued[c.first:]...)
+		c.first = 0
+	}
+	c.queued = append(c.queued, p)
+	c.signal()
+	return true
+}
+
+func (c *Conn) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// WriteBatch sends every datagram of ds and returns how many went out. The
+// error is net.ErrClosed, or a *transport.WriteError that wraps ENETUNREACH
+// where the host has no address of the family, EMSGSIZE over 2048 bytes and
+// EINVAL for an address that is none.
+func (c *Conn) WriteBatch(ds []transport.Datagram) (int, error) {
+	c.host.net.mu.Lock()
+	defer c.host.net.mu.Unlock()
+	if c.closed {
+		return 0, net.ErrClosed
+	}
+	var failed *transport.WriteError
+	sent := 0
+	for i := range ds {
+		err := c.write(&ds[i])
+		switch {
+		case err == nil:
+			sent++
+		case failed == nil:
+			failed = &transport.WriteError{Index: i, Err: err}
+		default:
+			failed.Others = append(failed.Others, transport.WriteError{Index: i, Err: err})
+		}
+	}
+	if failed != nil {
+		return sent, failed
+	}
+	return sent, nil
+}
+
+// write sends one element of a batch, which may be a train of datagrams.
+func (c *Conn) write(d *transport.Datagram) error {
+	to := netip.AddrPortFrom(d.Addr.Addr().Unmap(), d.Addr.Port())
+	if !to.IsValid() || to.Port() == 0 {
+		return syscall.EINVAL
+	}
+	source, ok := c.host.source(to.Addr())
+	if !ok {
+		return syscall.ENETUNREACH
+	}
+	rest := d.Payload()
+	each := d.Seg
+	if each <= 0 {
+		each = max(len(rest), 1)
+	}
+	if each > maxPayload {
+		return syscall.EMSGSIZE
+	}
+	for {
+		n := min(each, len(rest))
+		p := c.host.net.packet()
+		p.from, p.to, p.ttl = netip.AddrPortFrom(source, c.port), to, defaultTTL
+		if d.TTL != 0 && to.Addr().Is4() {
+			p.ttl = d.TTL
+		}
+		p.n = copy(p.buf[:], rest[:n])
+		c.host.net.route(p, c.host.realm)
+		if rest = rest[n:]; len(rest) == 0 {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package nattest
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+const (
+	defaultDelay = 5 * time.Millisecond
+	lanDelay     = 200 * time.Microsecond
+	defaultTTL   = 64
+	coreHops     = 8 // between two customers' routers: where a TTL of 2 to 5 ends
+)
+
+// Internet is the public internet and everything that hangs on it.
+type Internet struct {
+	mu     sync.Mutex
+	start  time.Time
+	random *rand.Rand
+	public *realm
+	wires  wires
+	flying flight
+	timer  *time.Timer
+	conns  map[*Conn]struct{}
+	closed bool
+}
+
+// wires are the properties of the public internet's lines.
+type wires struct {
+	delay time.Duration
+	loss  float64
+	mtu   int // bytes of the largest IP packet, 0 = any
+	drop  func(from, to netip.AddrPort, b []byte) bool
+	tap   func(from, to netip.AddrPort, b []byte)
+}
+
+// realm is one address space: the public internet, or the LAN of a router.
+type realm struct {
+	gateway *Router // nil on the public internet
+	nodes   map[netip.Addr]node
+}
+
+// node is what has an address in a realm: a *Host or a *Router.
+type node interface {
+	// arrive takes a datagram that reached the node's address; the lock is
+	// held. The packet is the node's from then on.
+	arrive(p *packet)
+}
+
+// New returns an internet without hosts. Loss and random ports follow the seed.
+// Inside a synctest bubble it must be made there.
+func New(seed uint64) *Internet {
+	return &Internet{
+		start:  time.Now(),
+		random: rand.New(rand.NewPCG(seed, 0)),
+		public: &realm{nodes: make(map[netip.Addr]node)},
+		wires:  wires{delay: defaultDelay},
+		conns:  make(map[*Conn]struct{}),
+	}
+}
+
+// Close ends the internet: every Conn is closed and nothing is delivered any
+// more.
+func (n *Internet) Close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed = true
+	if n.timer != nil {
+		n.timer.Stop()
+	}
+	for c := range n.conns {
+		c.shut()
+	}
+}
+
+// SetLoss sets the share of datagrams, 0 to 1, that the public internet loses.
+func (n *Internet) SetLoss(p float64) { n.set(func(w *wires) { w.loss = p }) }
+
+// SetDelay sets the time one way through the public internet, 5 ms at first. It
+// holds for datagrams sent from now on.
+func (n *Internet) SetDelay(d time.Duration) { n.set(func(w *wires) { w.delay = d }) }
+
+// SetMTU makes the public internet silently drop IP packets of more than the
+// given bytes, 0 for none. A datagram counts 28 bytes more than its payload,
+// over IPv6 48.
+func (n *Internet) SetMTU(bytes int) { n.set(func(w *wires) { w.mtu = bytes }) }
+
+// SetDrop makes the public internet drop every datagram for which f returns
+// true; nil drops none. The addresses are the ones outside of all routers. f
+// must not call into this package.
+func (n *Internet) SetDrop(f func(from, to netip.AddrPort, b []byte) bool) {
+	n.set(func(w *wires) { w.drop = f })
+}
+
+// Tap makes f see every datagram that enters the public internet, also those
+// that get lost there, in order and one at a time. b is valid during the call;
+// f must not call into this package.
+func (n *Internet) Tap(f func(from, to netip.AddrPort, b []byte)) {
+	n.set(func(w *wires) { w.tap = f })
+}
+
+func (n *Internet) set(change func(*wires)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	change(&n.wires)
+}
+
+// Host adds a host with the given addresses to the public internet. It panics
+// when one of them is taken.
+func (n *Internet) Host(addr ...netip.Addr) *Host {
+	return n.host(n.public, addr...)
+}
+
+// Router adds a router with the given public address. It panics when that is
+// taken.
+func (n *Internet) Router(addr netip.Addr, b Behavior) *Router {
+	return n.router(n.public, addr, b)
+}
+
+func (n *Internet) host(r *realm, addr ...netip.Addr) *Host {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h := &Host{net: n, realm: r, addrs: addr, ports: make(map[uint16]*Conn)}
+	for _, a := range addr {
+		r.add(a, h)
+	}
+	return h
+}
+
+func (n *Internet) router(outer *realm, addr netip.Addr, b Behavior) *Router {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := newRouter(n, outer, addr, b)
+	outer.add(addr, r)
+	return r
+}
+
+func (r *realm) add(a netip.Addr, x node) {
+	if _, taken := r.nodes[a]; taken || !a.IsValid() || a.Is4In6() {
+		panic(fmt.Sprintf("nattest: address %v is taken or no address", a))
+	}
+	r.nodes[a] = x
+}
+
+// now returns the time since the internet began.
+func (n *Internet) now() time.Duration { return time.Since(n.start) }
+
+// route carries p, which stands in r, to the realm that has its destination and
+// sends it on its way there; or drops it.
+func (n *Internet) route(p *packet, r *realm) {
+	for {
+		if _, here := r.nodes[p.to.Addr()]; here {
+			n.depart(p, r)
+			return
+		}
+		gateway := r.gateway
+		if gateway == nil || !p.hop(1) || !gateway.outbound(p) {
+			n.release(p)
+			return
+		}
+		if p.to.Addr() == gateway.addr {
+			gateway.hairpin(p)
+			return
+		}
+		r = gateway.outer
+	}
+}
+
+// depart puts p on the wires of realm r.
+func (n *Internet) depart(p *packet, r *realm) {
+	p.realm = r
+	if r != n.public {
+		n.launch(p, lanDelay)
+		return
+	}
+	w := &n.wires
+	if w.tap != nil {
+		w.tap(p.from, p.to, p.payload())
+	}
+	switch {
+	case w.mtu > 0 && p.size() > w.mtu,
+		w.drop != nil && w.drop(p.from, p.to, p.payload()),
+		w.loss > 0 && n.random.Float64() < w.loss,
+		!p.hop(coreHops):
+		n.release(p)
+	default:
+		n.launch(p, w.delay)
+	}
+}
+
+// land hands p to whoever has its destination address by now.
+func (n *Internet) land(p *packet) {
+	if x, ok := p.realm.nodes[p.to.Addr()]; ok {
+		x.arrive(p)
+		return
+	}
+	n.release(p)
+}

@@ -1,0 +1,75 @@
+package nat
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+const (
+	pingLife = 5 * time.Second // after which a PONG is too late to count
+	maxPings = 256             // outstanding at once; the oldest goes first
+)
+
+// ping is one that was sent and not yet answered.
+type ping struct {
+	nonce  [8]byte
+	remote *remote
+	sent   time.Time
+	size   int // bytes of its IP packet when it was padded, else 0
+}
+
+// pings are the outstanding ones, oldest first. A nonce counts once.
+type pings []ping
+
+func (l *pings) add(p ping) {
+	l.expire(p.sent)
+	if len(*l) == maxPings {
+		*l = append((*l)[:0], (*l)[1:]...)
+	}
+	*l = append(*l, p)
+}
+
+func (l *pings) expire(now time.Time) {
+	dead := 0
+	for dead < len(*l) && now.Sub((*l)[dead].sent) >= pingLife {
+		dead++
+	}
+	if dead > 0 {
+		*l = append((*l)[:0], (*l)[dead:]...)
+	}
+}
+
+// take removes the ping with the nonce and returns it, if it is outstanding and
+// went to the address that from answers for.
+func (l *pings) take(now time.Time, nonce [8]byte, r *remote) (ping, bool) {
+	l.expire(now)
+	for i, p := range *l {
+		if p.nonce == nonce {
+			if p.remote != r {
+				return ping{}, false
+			}
+			*l = append((*l)[:i], (*l)[i+1:]...)
+			return p, true
+		}
+	}
+	return ping{}, false
+}
+
+// emit adds a PING to the output. An address that has not answered within the
+// last verifiedLife costs budget, and gets nothing when that is used up.
+func (p *Path) emit(now time.Time, r *remote, mtu int, ttl uint8) {
+	if !p.policy.Probeable(r.addr) {
+		return
+	}
+	overhead := ipOverhead(r.addr)
+	pad := max(0, mtu-overhead-pingLen)
+	if r.ponged.IsZero() || now.Sub(r.ponged) >= verifiedLife {
+		if !p.budget.Take(now, r.addr.Addr(), overhead+pingLen+pad) {
+			return
+		}
+	}
+	probe := Probe{To: r.addr, Gen: p.gen, Path: r.id, Pad: pad, TTL: ttl}
+	binary.BigEndian.PutUint64(probe.Nonce[:], p.random.Uint64())
+	p.pings.add(ping{probe.Nonce, r, now, mtu})
+	p.probes = append(p.probes, probe)
+}

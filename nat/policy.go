@@ -1,0 +1,84 @@
+package nat
+
+import "net/netip"
+
+// Policy says where an edge may send probes, and how large its datagrams are.
+// It is shared by all paths of the edge, which read it at every probe: replace
+// the slices between two calls, on the goroutine that drives the paths.
+type Policy struct {
+	// Forbidden are prefixes that lead back into an overlay: the subnets of
+	// the TAP device and of its bridge, and every overlay prefix.
+	Forbidden []netip.Prefix
+	// Supernodes are the supernodes' addresses and ports. A probe there would
+	// be a stray packet in a hop session.
+	Supernodes []netip.AddrPort
+	// Payload is the largest UDP payload in bytes that the edge wants to send
+	// on a direct path unfragmented; 0 means 1417, a full frame of a TAP MTU
+	// of 1370.
+	Payload int
+}
+
+// defaultPayload is a frame of 1370 bytes of IP and 14 of Ethernet with its 33
+// bytes of DATA packet (PROTOCOL.md, section 3).
+const defaultPayload = 1370 + 14 + 33
+
+func (p *Policy) payload() int {
+	if p.Payload > 0 {
+		return p.Payload
+	}
+	return defaultPayload
+}
+
+// reserved4 is IPv4 space that no peer can have: "this network", loopback,
+// link-local, and class E with the broadcast address. Multicast is excluded by
+// name.
+var reserved4 = [...]netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("127.0.0.0/8"),
+	netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("240.0.0.0/4"),
+}
+
+// Probeable reports whether probes may be sent to a. Only authenticated peers
+// name candidates, but a peer may be hostile: ports below 1024, and those of
+// protocols that amplify or that routers rewrite (L2TP, H.323, SSDP, STUN, SIP,
+// mDNS, memcached), are never probed, nor is what no peer can have as its
+// address. A link-local IPv6 address needs a zone, which no message carries, so
+// that only discovery on the link itself can bring one.
+func (p *Policy) Probeable(a netip.AddrPort) bool {
+	ip := a.Addr()
+	if !a.IsValid() || ip.Is4In6() || !probeablePort(a.Port()) {
+		return false
+	}
+	if ip.IsUnspecified() || ip.IsLoopback() || ip.IsMulticast() {
+		return false
+	}
+	if ip.Is4() {
+		for _, r := range reserved4 {
+			if r.Contains(ip) {
+				return false
+			}
+		}
+	} else if ip.IsLinkLocalUnicast() && ip.Zone() == "" {
+		return false
+	}
+	for _, f := range p.Forbidden {
+		if f.Contains(ip.WithZone("")) {
+			return false
+		}
+	}
+	for _, s := range p.Supernodes {
+		if s == a {
+			return false
+		}
+	}
+	return true
+}
+
+func probeablePort(port uint16) bool {
+	switch port {
+	case 1701, 1719, 1720, 1900, 3478, 5060, 5061, 5353, 11211:
+		return false
+	}
+	return port >= 1024
+}

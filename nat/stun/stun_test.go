@@ -1,0 +1,191 @@
+package stun
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+)
+
+// lines returns the fields of every line of a vector file.
+func lines(t testing.TB, file string) [][]string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]string
+	for line := range strings.Lines(string(b)) {
+		if f := strings.Fields(line); len(f) > 0 && f[0] != "#" {
+			all = append(all, f)
+		}
+	}
+	return all
+}
+
+func vector(t testing.TB, name string) []byte {
+	t.Helper()
+	for _, f := range lines(t, "testdata/rfc5769.txt") {
+		if f[0] == name {
+			return unhex(t, f[1])
+		}
+	}
+	t.Fatalf("no vector %q", name)
+	return nil
+}
+
+func unhex(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+var txid5769 = [12]byte{0xb7, 0xe7, 0xa7, 0x01, 0xbc, 0x34, 0xd6, 0x86, 0xfa, 0x87, 0xdf, 0xae}
+
+func TestRFC5769Responses(t *testing.T) {
+	for name, want := range map[string]string{
+		"response-ipv4": "192.0.2.1:32853",
+		"response-ipv6": "[2001:db8:1234:5678:11:2233:4455:6677]:32853",
+	} {
+		txid, got, err := ParseResponse(vector(t, name))
+		if err != nil || txid != txid5769 || got != netip.MustParseAddrPort(want) {
+			t.Errorf("%s: %x %v %v, want %v", name, txid, got, err, want)
+		}
+	}
+}
+
+func TestRFC5769Requests(t *testing.T) {
+	from := netip.MustParseAddrPort("192.0.2.1:32853")
+	req := vector(t, "request")
+	if txid, ok := RequestID(req); !ok || txid != txid5769 {
+		t.Fatalf("RequestID: %x %v", txid, ok)
+	}
+	answer, err := AppendResponse([]byte("kept"), req, from)
+	if err != nil || !bytes.HasPrefix(answer, []byte("kept")) {
+		t.Fatalf("AppendResponse: %x %v", answer, err)
+	}
+	if txid, got, err := ParseResponse(answer[4:]); err != nil || txid != txid5769 || got != from {
+		t.Errorf("answer: %x %v %v", txid, got, err)
+	}
+	if _, ok := RequestID(vector(t, "request-long-term")); !ok {
+		t.Error("a request with long-term credentials was not recognised")
+	}
+}
+
+func TestRequestIsNeverShorterThanAnswer(t *testing.T) {
+	req := AppendRequest(nil, txid5769)
+	for _, from := range []string{"192.0.2.1:1024", "[2001:db8::1]:65535", "[::ffff:192.0.2.1]:1024"} {
+		addr := netip.MustParseAddrPort(from)
+		answer, err := AppendResponse(nil, req, addr)
+		if err != nil || len(answer) > len(req) {
+			t.Errorf("%s: %d bytes for %d, %v", from, len(answer), len(req), err)
+		}
+		want := netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+		if _, got, err := ParseResponse(answer); err != nil || got != want {
+			t.Errorf("%s: came back as %v, %v", from, got, err)
+		}
+	}
+	bare := unhex(t, "000100002112a442b7e7a701bc34d686fa87dfae")
+	if answer, err := AppendResponse(nil, bare, netip.MustParseAddrPort("192.0.2.1:1024")); err != nil || len(answer) != 32 {
+		t.Errorf("bare request: %d bytes, %v", len(answer), err)
+	}
+	if _, err := AppendResponse(nil, req, netip.AddrPort{}); !errors.Is(err, ErrAttribute) {
+		t.Errorf("no address: %v", err)
+	}
+}
+
+func TestBadVectors(t *testing.T) {
+	guard := map[string]error{"message": ErrMessage, "address": ErrAddress, "none": nil}
+	for _, f := range lines(t, "testdata/bad.txt") {
+		var b []byte
+		if len(f) == 3 {
+			b = unhex(t, f[2])
+		}
+		if err := Guard(b); !errors.Is(err, guard[f[1]]) {
+			t.Errorf("%s: Guard %v, want %v", f[0], err, guard[f[1]])
+		}
+		if _, got, err := ParseResponse(b); err == nil {
+			t.Errorf("%s: parsed as %v", f[0], got)
+		}
+		if answer, err := AppendResponse(nil, b, netip.MustParseAddrPort("192.0.2.1:1024")); err == nil || len(answer) > 0 {
+			t.Errorf("%s: answered", f[0])
+		}
+	}
+}
+
+// Every bit of every vector flipped: no panic, and what is still accepted, for
+// the flip turned the fingerprint into an attribute that may be skipped, says
+// the same as the original.
+func TestFlippedVectors(t *testing.T) {
+	for _, f := range lines(t, "testdata/rfc5769.txt") {
+		b := unhex(t, f[1])
+		_, want, _ := ParseResponse(b)
+		for i := range b {
+			for bit := range 8 {
+				b[i] ^= 1 << bit
+				txid, mapped, err := ParseResponse(b)
+				if err == nil && (txid != txid5769 || mapped != want) {
+					t.Errorf("%s: bit %d of byte %d flipped gives %v", f[0], bit, i, mapped)
+				}
+				txid, ok := RequestID(b)
+				if ok && f[0] == "request" && txid != txid5769 {
+					t.Errorf("%s: bit %d of byte %d flipped gives %x", f[0], bit, i, txid)
+				}
+				b[i] ^= 1 << bit
+			}
+		}
+	}
+}
+
+func TestGuardAllocatesNothing(t *testing.T) {
+	b := vector(t, "response-ipv6")
+	if n := testing.AllocsPerRun(100, func() { _ = Guard(b) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+// The fuzzer repairs cookie and length first, so that it is past the gate from
+// the start, and leaves the fingerprint out where the input has none.
+func FuzzDecode(f *testing.F) {
+	for _, l := range lines(f, "testdata/rfc5769.txt") {
+		f.Add(unhex(f, l[1]))
+	}
+	for _, l := range lines(f, "testdata/bad.txt") {
+		if len(l) == 3 {
+			f.Add(unhex(f, l[2]))
+		}
+	}
+	from := netip.MustParseAddrPort("[2001:db8::1]:4000")
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for range 2 {
+			guarded := Guard(b) == nil
+			_, mapped, err := ParseResponse(b)
+			if err == nil && (!guarded || !mapped.IsValid() || mapped.Port() == 0) {
+				t.Fatalf("accepted %v, guard %v", mapped, guarded)
+			}
+			_, isRequest := RequestID(b)
+			answer, err := AppendResponse(nil, b, from)
+			if (err == nil) != isRequest || isRequest && !guarded {
+				t.Fatalf("request %v, answer %v, guard %v", isRequest, err, guarded)
+			}
+			if err == nil {
+				if _, back, err := ParseResponse(answer); err != nil || back != from {
+					t.Fatalf("our own answer: %v %v", back, err)
+				}
+			}
+			if len(b) < headerLen || len(b) > 0xFFFF {
+				return
+			}
+			b = bytes.Clone(b)
+			b[0] &= 0x3F
+			b[2], b[3] = byte((len(b)-headerLen)>>8), byte(len(b)-headerLen)
+			copy(b[4:], []byte{0x21, 0x12, 0xA4, 0x42})
+		}
+	})
+}

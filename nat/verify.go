@@ -1,0 +1,65 @@
+package nat
+
+import "time"
+
+// verification sends pings as large as data over an address that answers small
+// ones. Small packets often pass where large ones die silently; a path like
+// that would connect and then carry nothing.
+type verification struct {
+	remote *remote // nil: none runs
+	round  int
+	next   time.Time
+	best   int // bytes of the largest IP packet that came back
+}
+
+// verifyRounds is how often sizes are tried: the full one alone, then twice all
+// of them.
+const verifyRounds = 3
+
+// verifyFrom begins to verify r, unless another address is at it.
+func (p *Path) verifyFrom(now time.Time, r *remote) {
+	if p.verify.remote == nil {
+		p.verify = verification{remote: r, next: now}
+	}
+}
+
+// wantMTU returns the bytes of an IP packet to r that carries the wanted payload.
+func (p *Path) wantMTU(r *remote) int { return p.policy.payload() + ipOverhead(r.addr) }
+
+func (p *Path) pollVerify(now time.Time) {
+	v := &p.verify
+	if v.remote == nil || now.Before(v.next) {
+		return
+	}
+	r, full := v.remote, p.wantMTU(v.remote)
+	if v.round > 1 && v.best > 0 {
+		p.declare(now, r, v.best)
+		return
+	}
+	if v.round == verifyRounds {
+		r.failed = now
+		p.verify = verification{}
+		return
+	}
+	p.emit(now, r, full, 0)
+	if v.round > 0 {
+		for _, mtu := range fallbackMTU {
+			if mtu < full {
+				p.emit(now, r, mtu, 0)
+			}
+		}
+	}
+	v.round++
+	v.next = now.Add(r.rtt.timeout())
+}
+
+// verified takes the answer of r to a padded ping.
+func (p *Path) verified(now time.Time, r *remote, mtu int) {
+	if p.verify.remote != r || mtu == 0 {
+		return
+	}
+	p.verify.best = max(p.verify.best, mtu)
+	if p.verify.best >= p.wantMTU(r) {
+		p.declare(now, r, p.verify.best)
+	}
+}

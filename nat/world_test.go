@@ -1,0 +1,324 @@
+package nat
+
+import (
+	"encoding/binary"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hedgerow/nat/nattest"
+	"hedgerow/transport"
+)
+
+// The packets of these tests: a letter, then what it needs. They stand for what
+// sessions carry, and are trusted as if those had opened them.
+const (
+	letterRegister = 'R' // edge to supernode: number of the edge
+	letterWant     = 'W' // edge to supernode: arrange a punch
+	letterPunch    = 'V' // supernode to edge: address of the other
+	letterPing     = 'P' // nonce, padding
+	letterPong     = 'Q' // nonce, address seen, padding
+	letterFrame    = 'F' // number, relayed or direct
+)
+
+const punchDelay = 20 * time.Millisecond
+
+// world is an internet with a supernode and two edges that want to talk.
+type world struct {
+	t     testing.TB
+	net   *nattest.Internet
+	relay *nattest.Conn
+	mu    sync.Mutex
+	seen  [2]netip.AddrPort // of the edges, by the supernode
+	mute  atomic.Bool       // the supernode arranges no punch
+	edges [2]*edge
+}
+
+// edge drives one Path as the edge's control loop does.
+type edge struct {
+	w       *world
+	number  byte
+	conn    *nattest.Conn
+	path    *Path
+	policy  *Policy
+	calls   chan func()
+	from    chan transport.Datagram
+	stopped chan struct{}
+	history []step
+	frames  map[uint32]int
+	probes  int // sent
+	spins   int // Polls whose Deadline did not move on
+}
+
+// step is one change of a route.
+type step struct {
+	at    time.Time
+	route Route
+}
+
+func parse(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// meet runs f in a bubble with two edges behind what left and right make.
+func meet(t *testing.T, left, right func(n *nattest.Internet) *nattest.Host, f func(t *testing.T, w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, net: nattest.New(7)}
+		defer w.net.Close()
+		var err error
+		if w.relay, err = w.net.Host(parse("198.51.100.1")).Listen(7654); err != nil {
+			t.Fatal(err)
+		}
+		go w.serve()
+		for i, place := range []func(*nattest.Internet) *nattest.Host{left, right} {
+			w.edges[i] = w.newEdge(byte(i), place(w.net))
+		}
+		time.Sleep(time.Second) // registered
+		f(t, w)
+		for _, e := range w.edges {
+			spins := 0
+			e.do(func() { spins = e.spins })
+			close(e.stopped)
+			e.conn.Close()
+			if spins > 0 {
+				t.Errorf("edge %d: %d deadlines did not move on", e.number, spins)
+			}
+		}
+	})
+}
+
+// behind makes a host behind a router of its own.
+func behind(outside, inside string, b nattest.Behavior) func(n *nattest.Internet) *nattest.Host {
+	return func(n *nattest.Internet) *nattest.Host {
+		return n.Router(parse(outside), b).Host(parse(inside))
+	}
+}
+
+func public(addr ...string) func(n *nattest.Internet) *nattest.Host {
+	return func(n *nattest.Internet) *nattest.Host {
+		var list []netip.Addr
+		for _, a := range addr {
+			list = append(list, parse(a))
+		}
+		return n.Host(list...)
+	}
+}
+
+// serve is the supernode: it relays, and arranges punches.
+func (w *world) serve() {
+	in := []transport.Datagram{{Buf: make([]byte, 2048)}}
+	for {
+		if _, err := w.relay.ReadBatch(in); err != nil {
+			return
+		}
+		b := slices.Clone(in[0].Payload())
+		number := b[1]
+		other := 1 - number
+		switch b[0] {
+		case letterRegister:
+			w.mu.Lock()
+			w.seen[number] = in[0].Addr
+			w.mu.Unlock()
+		case letterWant:
+			if !w.mute.Load() {
+				w.send(w.relay, w.address(number), append([]byte{letterPunch, number}, w.address(other).String()...))
+				w.send(w.relay, w.address(other), append([]byte{letterPunch, other}, w.address(number).String()...))
+			}
+		case letterFrame:
+			w.send(w.relay, w.address(other), b)
+		}
+	}
+}
+
+func (w *world) send(c *nattest.Conn, to netip.AddrPort, b []byte) {
+	if to.IsValid() {
+		c.WriteBatch([]transport.Datagram{{Buf: b, N: len(b), Addr: to}})
+	}
+}
+
+func (w *world) newEdge(number byte, host *nattest.Host) *edge {
+	conn, err := host.Listen(0)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	e := &edge{w: w, number: number, conn: conn, frames: map[uint32]int{},
+		policy: &Policy{Supernodes: []netip.AddrPort{w.relay.LocalAddr()}},
+		calls:  make(chan func()), from: make(chan transport.Datagram), stopped: make(chan struct{})}
+	e.path = NewPath(e.policy, NewBudget(), rand.NewPCG(uint64(number), 1))
+	go e.read()
+	go e.run()
+	return e
+}
+
+func (e *edge) read() {
+	for {
+		in := []transport.Datagram{{Buf: make([]byte, 2048)}}
+		if _, err := e.conn.ReadBatch(in); err != nil {
+			return
+		}
+		select {
+		case e.from <- in[0]:
+		case <-e.stopped:
+			return
+		}
+	}
+}
+
+func (e *edge) run() {
+	register := time.NewTicker(20 * time.Second)
+	defer register.Stop()
+	e.register()
+	for {
+		var wake <-chan time.Time
+		if d := e.path.Deadline(); !d.IsZero() {
+			wake = time.After(time.Until(d))
+		}
+		select {
+		case <-e.stopped:
+			return
+		case f := <-e.calls:
+			f()
+		case d := <-e.from:
+			e.handle(d)
+		case <-register.C:
+			e.register()
+		case <-wake:
+		}
+		e.poll()
+	}
+}
+
+func (e *edge) register() {
+	e.w.send(e.conn, e.w.relay.LocalAddr(), []byte{letterRegister, e.number})
+}
+
+func (e *edge) poll() {
+	now := time.Now()
+	out := e.path.Poll(now)
+	for _, p := range out.Probes {
+		b := append([]byte{letterPing}, p.Nonce[:]...)
+		b = append(b, make([]byte, pingLen-len(b)+p.Pad)...)
+		d := []transport.Datagram{{Buf: b, N: len(b), Addr: p.To, TTL: p.TTL}}
+		if _, err := e.conn.WriteBatch(d); err != nil {
+			e.path.SendFailed(now, p.To)
+		}
+		e.probes++
+	}
+	if out.WantPunch {
+		e.w.send(e.conn, e.w.relay.LocalAddr(), []byte{letterWant, e.number})
+	}
+	if out.Changed {
+		e.history = append(e.history, step{now, e.path.Route()})
+	}
+	if d := e.path.Deadline(); !d.IsZero() && !d.After(now) {
+		e.spins++
+	}
+}
+
+func (e *edge) handle(d transport.Datagram) {
+	now, b := time.Now(), d.Payload()
+	direct := d.Addr != e.w.relay.LocalAddr()
+	if direct {
+		e.path.Received(now, d.Addr)
+	}
+	switch b[0] {
+	case letterPunch:
+		e.path.Punch(now, netip.MustParseAddrPort(string(b[2:])), punchDelay)
+	case letterPing:
+		answer := append([]byte{letterPong}, b[1:9]...)
+		address, _ := d.Addr.MarshalBinary()
+		answer = append(answer, byte(len(address)))
+		answer = append(answer, address...)
+		answer = append(answer, make([]byte, max(0, len(b)-len(answer)))...)
+		e.w.send(e.conn, d.Addr, answer)
+	case letterPong:
+		var seen netip.AddrPort
+		seen.UnmarshalBinary(b[10 : 10+b[9]])
+		e.path.Pong(now, [8]byte(b[1:9]), d.Addr, seen)
+	case letterFrame:
+		e.frames[binary.BigEndian.Uint32(b[2:])]++
+		e.path.Used(now)
+	}
+}
+
+// do runs f on the edge's loop.
+func (e *edge) do(f func()) {
+	done := make(chan struct{})
+	e.calls <- func() { f(); close(done) }
+	<-done
+}
+
+func (e *edge) route() (r Route) {
+	e.do(func() { r = e.path.Route() })
+	return r
+}
+
+// frame sends one numbered frame the way the route says.
+func (e *edge) frame(number uint32) {
+	e.do(func() {
+		e.path.Used(time.Now())
+		r := e.path.Route()
+		b := binary.BigEndian.AppendUint32([]byte{letterFrame, e.number}, number)
+		if r.Direct.IsValid() {
+			e.w.send(e.conn, r.Direct, b)
+		}
+		if r.Relay {
+			e.w.send(e.conn, e.w.relay.LocalAddr(), b)
+		}
+	})
+}
+
+// talk lets both edges send a frame every 20 ms for d.
+func (w *world) talk(first uint32, d time.Duration) (next uint32) {
+	for end := time.Now().Add(d); time.Now().Before(end); first++ {
+		w.edges[0].frame(first)
+		w.edges[1].frame(first)
+		time.Sleep(20 * time.Millisecond)
+	}
+	return first
+}
+
+// exchange gives each edge the other's candidates: the addresses of its
+// interfaces and what the supernode saw.
+func (w *world) exchange(gen uint32) {
+	for i, e := range w.edges {
+		other := w.edges[1-i]
+		list := Gather([]netip.Addr{other.conn.LocalAddr().Addr()}, other.conn.LocalAddr().Port(),
+			[]netip.AddrPort{w.address(byte(1 - i))}, other.policy)
+		e.do(func() { e.path.SetCandidates(time.Now(), gen, list) })
+	}
+}
+
+// first returns when the edge was first in a state after a time.
+func (e *edge) first(s State, after time.Time) (took time.Duration, ok bool) {
+	e.do(func() {
+		for _, h := range e.history {
+			if h.route.State == s && !h.at.Before(after) {
+				took, ok = h.at.Sub(after), true
+				return
+			}
+		}
+	})
+	return took, ok
+}
+
+func (e *edge) deadline() (d time.Time) {
+	e.do(func() { d = e.path.Deadline() })
+	return d
+}
+
+// sent returns how many probes the edge has sent.
+func (e *edge) sent() (n int) {
+	e.do(func() { n = e.probes })
+	return n
+}
+
+// address returns where the supernode saw an edge last.
+func (w *world) address(number byte) netip.AddrPort {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen[number]
+}
