@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"slices"
+
+	"github.com/urfave/cli/v2"
+)
+
+// String returns the value of option name, and whether it was given, wherever
+// it was given: "edge -c x run" and "edge run -c x" mean the same. The
+// library alone would let a sub-command's unset option hide the one before it.
+func String(c *cli.Context, name string) (value string, ok bool) {
+	for _, scope := range c.Lineage() {
+		if given(scope, name) {
+			return scope.String(name), true
+		}
+	}
+	return "", false
+}
+
+// Strings returns all values of an option that may be repeated, in the order
+// of the command line.
+func Strings(c *cli.Context, name string) []string {
+	var all []string
+	for _, scope := range slices.Backward(c.Lineage()) {
+		if given(scope, name) {
+			all = append(all, scope.StringSlice(name)...)
+		}
+	}
+	return all
+}
+
+// Bool reports whether the switch name was given and is on.
+func Bool(c *cli.Context, name string) bool {
+	for _, scope := range c.Lineage() {
+		if given(scope, name) {
+			return scope.Bool(name)
+		}
+	}
+	return false
+}
+
+// Count returns how often the switch made by VerboseFlag was given.
+func Count(c *cli.Context, name string) int {
+	n := 0
+	for _, scope := range c.Lineage() {
+		if given(scope, name) {
+			n += scope.Count(name)
+		}
+	}
+	return n
+}
+
+// given reports whether an option was given to the very command of scope. The
+// last scope of a lineage is the empty one of the library.
+func given(scope *cli.Context, name string) bool {
+	return scope.App != nil && slices.Contains(scope.LocalFlagNames(), name)
+}
+
+// VerboseFlag is -v, which may be repeated: -vv says more than -v. It is made
+// anew for every command, since it holds its own count.
+func VerboseFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "v", Count: new(int), DisableDefaultText: true, Usage: "say more; -vv says still more"}
+}
+
+// Environment reads environment variables: os.Getenv, or a test's table.
+type Environment func(name string) string
+
+// First returns the value of the first of names that is set to something, and
+// its name. A variable that is set to nothing counts as not set.
+func (env Environment) First(names ...string) (value, name string) {
+	for _, name := range names {
+		if v := env(name); v != "" {
+			return v, name
+		}
+	}
+	return "", ""
+}

@@ -1,0 +1,108 @@
+package localapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// callTimeout bounds a call whose context has no earlier end.
+	callTimeout = 10 * time.Second
+	// documentBytes bounds an answer: 4096 peers need about 2 MiB.
+	documentBytes = 16 << 20
+	// sentenceBytes bounds the sentence of an answer that is an error.
+	sentenceBytes = 4 << 10
+)
+
+// Get fetches the JSON document at urlPath ("/api/v1/status") from the server
+// on the Unix socket and decodes it into v. It returns ErrNotRunning when
+// nothing listens, an error that satisfies errors.Is(err, fs.ErrPermission)
+// when the socket may not be opened, and *ServerError when the answer is an
+// error.
+func Get(ctx context.Context, socketPath, urlPath string, v any) error {
+	body, err := call(ctx, socketPath, http.MethodGet, urlPath)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("decode the answer of %s: %w", socketPath, err)
+	}
+	return nil
+}
+
+// Post asks the server on the Unix socket to do what urlPath stands for. Its
+// errors are those of Get.
+func Post(ctx context.Context, socketPath, urlPath string) error {
+	_, err := call(ctx, socketPath, http.MethodPost, urlPath)
+	return err
+}
+
+// call makes one request on a connection of its own.
+func call(ctx context.Context, socketPath, method, urlPath string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", socketPath)
+		},
+	}
+	// The host is never looked up: the dialler above ignores it.
+	req, err := http.NewRequestWithContext(ctx, method, "http://local"+urlPath, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask %s: %w", socketPath, err)
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return nil, unreachable(socketPath, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return nil, serverError(resp)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, documentBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", socketPath, err)
+	}
+	if len(body) > documentBytes {
+		return nil, fmt.Errorf("the answer of %s is longer than %d bytes", socketPath, documentBytes)
+	}
+	return body, nil
+}
+
+// unreachable names the two failures that callers tell apart.
+func unreachable(socketPath string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: nothing listens on %s", ErrNotRunning, socketPath)
+	case errors.Is(err, fs.ErrPermission):
+		return &fs.PathError{Op: "connect", Path: socketPath, Err: fs.ErrPermission}
+	}
+	return fmt.Errorf("ask %s: %w", socketPath, err)
+}
+
+// serverError makes an error of an answer outside 200 to 299: the sentence of
+// its JSON document {"error": "..."}, or its plain text.
+func serverError(resp *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, sentenceBytes))
+	var doc struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(text, &doc) != nil || doc.Error == "" {
+		doc.Error = strings.TrimSpace(string(text))
+	}
+	if doc.Error == "" {
+		doc.Error = resp.Status
+	}
+	return &ServerError{Code: resp.StatusCode, Message: doc.Error}
+}

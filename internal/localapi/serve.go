@@ -1,0 +1,155 @@
+package localapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const (
+	// socketMode lets the owner and the group in and nobody else.
+	socketMode = 0o660
+	// maxPath is the room that the kernel has for the path of a Unix socket
+	// (sun_path), without the final zero byte: 108 on Linux, 104 elsewhere.
+	maxPath = 103
+	// aliveTimeout bounds the question whether a socket file has a listener.
+	aliveTimeout = time.Second
+	// headerTimeout bounds how long a local client may dawdle over a request.
+	headerTimeout = 5 * time.Second
+	// idleTimeout closes a connection that a client keeps open.
+	idleTimeout = 30 * time.Second
+	// headerBytes bounds the memory that a request's header may take.
+	headerBytes = 16 << 10
+	// drainTimeout bounds how long answers under way may take at the end.
+	drainTimeout = time.Second
+)
+
+// Serve listens on a Unix socket at path and answers with h until ctx ends;
+// then it removes the socket and returns nil. It creates the socket's
+// directory when that is missing. The errors are those of Listen.
+func Serve(ctx context.Context, path string, h http.Handler) error {
+	l, err := Listen(path)
+	if err != nil {
+		return err
+	}
+	return ServeListener(ctx, l, h)
+}
+
+// ServeListener answers on l with h until ctx ends. It closes l, and has
+// joined its goroutines when it returns.
+func ServeListener(ctx context.Context, l net.Listener, h http.Handler) error {
+	// Requests must see the end of ctx, or Shutdown would wait for them.
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    headerBytes,
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	drained := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(drained)
+		limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+		defer cancel()
+		if srv.Shutdown(limit) != nil {
+			_ = srv.Close()
+		}
+	})
+	err := srv.Serve(l)
+	if !stop() {
+		<-drained
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	_ = l.Close()
+	return fmt.Errorf("serve the control socket: %w", err)
+}
+
+// Listen makes a Unix socket at path with mode 0660 and listens on it. A
+// socket file that a dead process left behind is replaced; one with a living
+// listener is ErrInUse, and a file that is no socket is an error that
+// satisfies errors.Is(err, fs.ErrExist). Closing the listener removes the file.
+func Listen(path string) (net.Listener, error) {
+	if err := clear(path); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make the directory of the control socket: %w", err)
+	}
+	// The socket is born under a name of our own and moved once its mode is
+	// right. The process id keeps two starting processes apart.
+	birth := path + "." + strconv.Itoa(os.Getpid())
+	if len(birth) > maxPath {
+		return nil, fmt.Errorf("the path of the control socket is too long, the kernel allows about %d bytes: %s", maxPath-8, path)
+	}
+	_ = os.Remove(birth)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: birth, Net: "unix"})
+	if err != nil {
+		return nil, fmt.Errorf("listen on the control socket: %w", err)
+	}
+	l.SetUnlinkOnClose(false) // it would remove the name of birth
+	if err := publish(birth, path); err != nil {
+		_ = l.Close()
+		_ = os.Remove(birth)
+		return nil, fmt.Errorf("publish the control socket: %w", err)
+	}
+	return &listener{UnixListener: l, path: path}, nil
+}
+
+// publish gives the socket its mode and its name.
+func publish(birth, path string) error {
+	if err := os.Chmod(birth, socketMode); err != nil {
+		return err
+	}
+	return os.Rename(birth, path)
+}
+
+// clear reports whether a socket may be made at path.
+func clear(path string) error {
+	st, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at the control socket: %w", err)
+	}
+	if st.Mode().Type() != fs.ModeSocket {
+		return &fs.PathError{Op: "make a control socket", Path: path, Err: fs.ErrExist}
+	}
+	c, err := net.DialTimeout("unix", path, aliveTimeout)
+	if err == nil {
+		_ = c.Close()
+		return fmt.Errorf("%w: %s", ErrInUse, path)
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrNotExist) {
+		return nil // left behind: the rename replaces it
+	}
+	return fmt.Errorf("look at the control socket: %w", err)
+}
+
+// listener removes the socket's file when it is closed.
+type listener struct {
+	*net.UnixListener
+	path string
+}
+
+// Close stops listening and removes the socket's file.
+func (l *listener) Close() error {
+	// The file goes first: between the two a caller sees a socket that is
+	// gone rather than one that refuses.
+	if err := os.Remove(l.path); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return l.UnixListener.Close()
+		}
+	}
+	return l.UnixListener.Close()
+}
