@@ -1,0 +1,164 @@
+package edge
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"hedgerow/nat"
+	"hedgerow/nat/stun"
+	"hedgerow/protocol"
+)
+
+const (
+	gatherEvery = 30 * time.Second
+	stunEvery   = 25 * time.Second // NAT.md, 1.3: endpoint freshness
+	stunWait    = 3 * time.Second
+	maxSTUN     = 8
+)
+
+// addresses are the underlay addresses under which we may be reached, and the
+// rules by which we probe others.
+type addresses struct {
+	port      uint16
+	policy    nat.Policy
+	budget    *nat.Budget
+	reflexive nat.Reflexive
+	host      []netip.Addr
+	list      []nat.Candidate
+	gen       uint32
+	mapping   nat.MappingBehavior
+	gatherAt  time.Time
+	stun      stunState
+	changed   bool // peers are to be told
+}
+
+// stunState are the STUN servers and the requests to them under way.
+type stunState struct {
+	servers []netip.AddrPort
+	asked   map[[12]byte]stunRequest
+	next    time.Time
+}
+
+type stunRequest struct {
+	server netip.AddrPort
+	sent   time.Time
+}
+
+// forbid keeps a subnet out of the candidates.
+func (a *addresses) forbid(prefix netip.Prefix) {
+	if !slices.Contains(a.policy.Forbidden, prefix) {
+		a.policy.Forbidden = append(a.policy.Forbidden, prefix)
+		a.gather()
+	}
+}
+
+// observe notes under which address a server sees us.
+func (a *addresses) observe(now time.Time, server, seen netip.AddrPort) {
+	if !seen.IsValid() || seen.Addr().IsUnspecified() {
+		return
+	}
+	if a.reflexive.Observe(now, server, seen) {
+		a.gatherAt = now
+	}
+}
+
+// gather makes the list of candidates anew.
+func (a *addresses) gather() {
+	list := nat.Gather(a.host, a.port, a.reflexive.List(time.Time{}), &a.policy)
+	if slices.Equal(list, a.list) {
+		return
+	}
+	a.list, a.changed = list, true
+	a.gen++
+}
+
+// candidates returns the CAND message of the present generation.
+func (a *addresses) candidates() protocol.Candidates {
+	m := protocol.Candidates{Gen: a.gen}
+	for _, c := range a.list {
+		m.List = append(m.List, protocol.Candidate{Kind: uint8(c.Kind), Addr: c.Addr})
+	}
+	return m
+}
+
+// hostCandidates returns the addresses of our own interfaces.
+func (a *addresses) hostCandidates() []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, c := range a.list {
+		if c.Kind == nat.KindHost {
+			list = append(list, c.Addr)
+		}
+	}
+	return list
+}
+
+func (a *addresses) deadline() time.Time { return earliest(a.gatherAt, a.stun.next) }
+
+// tickAddresses looks at our interfaces again, asks the STUN servers, and
+// tells the peers what changed.
+func (e *Edge) tickAddresses(now time.Time) {
+	a := &e.addresses
+	if due(now, a.gatherAt) {
+		a.gatherAt = now.Add(gatherEvery)
+		if host, err := e.host.Addresses(); err != nil {
+			e.host.Log.Warn("cannot list the addresses of this host", "err", err)
+		} else {
+			a.host = host
+		}
+		a.gather()
+		if m := a.reflexive.Mapping(); m != a.mapping {
+			a.mapping = m
+			e.report(now, Event{Kind: EventMapping, Text: m.String()})
+		}
+	}
+	if due(now, a.stun.next) {
+		e.askSTUN(now)
+	}
+	if a.changed {
+		a.changed = false
+		for _, p := range e.peers.byStatic {
+			m := a.candidates()
+			e.sendPair(now, p, m.Append)
+		}
+	}
+}
+
+// askSTUN sends a Binding request to every STUN server.
+func (e *Edge) askSTUN(now time.Time) {
+	s := &e.addresses.stun
+	s.next = now.Add(stunEvery)
+	for id, r := range s.asked {
+		if now.Sub(r.sent) > stunWait {
+			delete(s.asked, id)
+		}
+	}
+	for _, server := range s.servers {
+		var id [12]byte
+		e.fill(id[:])
+		s.asked[id] = stunRequest{server: server, sent: now}
+		e.sendTo(server, stun.AppendRequest(nil, id))
+	}
+}
+
+// handleSTUN takes the answer to an outstanding request, from the address
+// that was asked.
+func (e *Edge) handleSTUN(now time.Time, ev event) {
+	s := &e.addresses.stun
+	id, mapped, err := stun.ParseResponse(ev.raw)
+	r, asked := s.asked[id]
+	if err != nil || !asked || r.server != ev.from || now.Sub(r.sent) > stunWait {
+		e.drops.drop(dropNotExpected)
+		return
+	}
+	delete(s.asked, id)
+	e.addresses.observe(now, r.server, mapped)
+}
+
+// hostAddresses returns the default source of our underlay addresses: those
+// of all interfaces but the overlay's own.
+func hostAddresses(device string) func() ([]netip.Addr, error) {
+	return func() ([]netip.Addr, error) {
+		return nat.HostAddresses(func(ifname string) bool { return ifname == device })
+	}
+}

@@ -1,0 +1,72 @@
+package edge
+
+import (
+	"time"
+
+	"hedgerow/protocol"
+)
+
+// bucket is a token bucket: rate tokens a second, at most burst of them.
+type bucket struct {
+	rate, burst, tokens float64
+	last                time.Time
+}
+
+func (b *bucket) take(now time.Time) bool {
+	if b.last.IsZero() {
+		b.tokens = b.burst
+	} else {
+		b.tokens = min(b.burst, b.tokens+b.rate*now.Sub(b.last).Seconds())
+	}
+	b.last = now
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}
+
+// load tells whether handshakes come faster than they should be answered
+// without a cookie.
+type load struct{ calm bucket }
+
+func newLoad() load { return load{calm: bucket{rate: 100, burst: 200}} }
+
+func (l *load) busy(now time.Time) bool { return !l.calm.take(now) }
+
+// Bounds of the hardware addresses that are being asked for.
+const (
+	wantedMax   = 256
+	wantedAgain = 2 * time.Second
+	wantedFor   = 10 * time.Second
+)
+
+// wantedMACs are hardware addresses that frames were sent to and that nobody
+// is known to have.
+type wantedMACs map[protocol.MAC]time.Time
+
+// add notes an address. It reports whether it is time to ask for it.
+func (w wantedMACs) add(now time.Time, mac protocol.MAC) bool {
+	if asked, ok := w[mac]; ok && now.Sub(asked) < wantedAgain {
+		return false
+	}
+	if len(w) >= wantedMax {
+		for m, asked := range w {
+			if now.Sub(asked) > wantedFor {
+				delete(w, m)
+			}
+		}
+		if len(w) >= wantedMax {
+			return false
+		}
+	}
+	w[mac] = now
+	return true
+}
+
+// take reports whether an address was wanted, and forgets it.
+func (w wantedMACs) take(mac protocol.MAC) bool {
+	_, ok := w[mac]
+	delete(w, mac)
+	return ok
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+
+	"hedgerow/edge"
+	"hedgerow/internal/cli"
+	"hedgerow/tap"
+)
+
+// defaultStem begins the names of devices that nobody chose, and defaultTries
+// is how many of them are tried.
+const (
+	defaultStem  = "edge"
+	defaultTries = 32
+)
+
+// tapDevice is what the command needs of a TAP device beyond edge.Device.
+type tapDevice interface {
+	edge.Device
+	Name() string
+	MAC() [6]byte
+	MTU() int
+}
+
+// tapOpener opens a TAP device.
+type tapOpener func(tap.Config) (tapDevice, error)
+
+// openTAP is the tapOpener of the operating system.
+func openTAP(cfg tap.Config) (tapDevice, error) {
+	d, err := tap.Open(cfg)
+	if err != nil {
+		return nil, err // a nil *tap.Device in the interface would not be nil
+	}
+	return d, nil
+}
+
+// openDevice opens the device that was asked for, or the first free one.
+func openDevice(open tapOpener, cfg tap.Config) (tapDevice, error) {
+	if cfg.Name != "" {
+		d, err := open(cfg)
+		return d, deviceError(err)
+	}
+	var err error
+	for n := range defaultTries {
+		cfg.Name = fmt.Sprintf("%s%d", defaultStem, n)
+		var d tapDevice
+		if d, err = open(cfg); err == nil {
+			return d, nil
+		}
+		// Busy, or no TAP at all: somebody else's. Anything else is no better
+		// under another name.
+		var fault *tap.OpenError
+		if !errors.As(err, &fault) || fault.Code != "E04" && fault.Code != "E05" {
+			break
+		}
+	}
+	return nil, deviceError(err)
+}
+
+// deviceError gives an error of package tap its exit code.
+func deviceError(err error) error {
+	if err == nil {
+		return nil
+	}
+	var fault *tap.OpenError
+	if !errors.As(err, &fault) {
+		return cli.Errorf(cli.Failure, "", "cannot open the TAP device: %w", err)
+	}
+	code := cli.Failure
+	switch fault.Code {
+	case "E01", "E02", "E03":
+		code = cli.Permission
+	case "E05":
+		code = cli.Usage
+	}
+	return &cli.Error{Code: code, ID: fault.Code, Text: fault.Sentence, Err: err}
+}
+
+// device is the TAP device as the edge gets it: SetAddress warns of an
+// address range that is in use on another interface (E12).
+type device struct {
+	tapDevice
+	log *slog.Logger
+
+	mu     sync.Mutex
+	warned netip.Prefix // the last range that was warned of
+}
+
+// SetAddress gives the device an address with its prefix length. The IPv6
+// range follows from the community's secret, so only a second member on this
+// machine can have it, too, and nobody could choose another one.
+func (d *device) SetAddress(prefix netip.Prefix) error {
+	if prefix.Addr().Is4() {
+		d.warnOverlap(prefix)
+	}
+	return d.tapDevice.SetAddress(prefix)
+}
+
+// warnOverlap warns once of a range whose traffic the kernel would send
+// elsewhere, or take away from another network.
+func (d *device) warnOverlap(prefix netip.Prefix) {
+	ifname, other, overlaps := tap.Overlap(prefix, d.Name())
+	if !overlaps {
+		return
+	}
+	d.mu.Lock()
+	first := d.warned != prefix.Masked()
+	d.warned = prefix.Masked()
+	d.mu.Unlock()
+	if first {
+		d.log.Warn(overlapSentence(prefix, ifname, other))
+	}
+}
+
+// overlapSentence is E12.
+func overlapSentence(prefix netip.Prefix, ifname string, other netip.Prefix) string {
+	return fmt.Sprintf("%s overlaps %s (%s): traffic would go the wrong way. Pick another range with -a or on the supernode. [E12]",
+		prefix.Masked(), ifname, other)
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/internal/cli"
+)
+
+// runFlags are the options of "edge" and "edge run". Values are texts here and
+// are parsed together later, so that all faults are reported at once.
+func runFlags() []ucli.Flag {
+	return []ucli.Flag{
+		&ucli.StringFlag{Name: "c", Aliases: []string{"community"}, Usage: "`NAME` of the community"},
+		&ucli.StringFlag{Name: "k", Aliases: []string{"key"}, Usage: "`KEY` of the community (others may see it: prefer --key-file)"},
+		&ucli.StringFlag{Name: "key-file", Usage: "read the key from `FILE`, or from standard input with -"},
+		communityFileFlag(),
+		&ucli.StringFlag{Name: "key-exec", Usage: "run `COMMAND` (program and arguments, no shell), which prints a community file"},
+		&ucli.StringSliceFlag{Name: "l", Aliases: []string{"supernode"}, Usage: "`HOST:PORT[#KEY]` of a supernode; may be repeated"},
+		&ucli.StringFlag{Name: "a", Aliases: []string{"address"}, Usage: "`ADDRESS` to prefer (IP[/LEN]), static:IP[/LEN], or dhcp; default: a lease"},
+		&ucli.StringFlag{Name: "d", Aliases: []string{"device"}, Usage: "`NAME` of the TAP device; default: the first free one of edge0, edge1, ..."},
+		&ucli.StringFlag{Name: "m", Aliases: []string{"mac"}, Usage: "hardware `ADDRESS`, or random; default: from the identity"},
+		&ucli.StringFlag{Name: "M", Aliases: []string{"mtu"}, Usage: "MTU of the device in `BYTES`; default: 1370"},
+		&ucli.StringFlag{Name: "p", Aliases: []string{"port"}, Usage: "local UDP `PORT`, 0 for any; default: the one of last time"},
+		&ucli.StringSliceFlag{Name: "stun", Usage: "`HOST:PORT` of a STUN server; may be repeated"},
+		&ucli.StringFlag{Name: "state-dir", Usage: "keep identity and state in `DIR`/COMMUNITY"},
+		&ucli.StringFlag{Name: "control", Usage: "`PATH` of the control socket"},
+		&ucli.StringFlag{Name: "name", Usage: "`NAME` that others see; default: the host's name"},
+		&ucli.BoolFlag{Name: "insecure-no-encryption", Usage: "send everything in clear: for experiments only", DisableDefaultText: true},
+		&ucli.StringFlag{Name: "log-format", Usage: "`FORMAT` of the log: text or json"},
+		&ucli.StringFlag{Name: "test-clock-offset", Hidden: true},
+		cli.VerboseFlag(),
+	}
+}
+
+// readFlags are the options of the sub-commands that ask a running edge.
+func readFlags() []ucli.Flag {
+	return []ucli.Flag{
+		jsonFlag(),
+		&ucli.StringFlag{Name: "control", Usage: "`PATH` of the control socket; default: the only one"},
+	}
+}
+
+func keygenFlags() []ucli.Flag {
+	return []ucli.Flag{
+		&ucli.StringFlag{Name: "community", Aliases: []string{"c"}, Usage: "`NAME` of the community"},
+		&ucli.StringFlag{Name: "epochs", Value: "12", Usage: "`COUNT` of keys that follow each other"},
+		&ucli.StringFlag{Name: "every", Value: "30d", Usage: "`TIME` that each key is used: 30d, 2w, 36h; 0 for one key without an end"},
+		&ucli.StringFlag{Name: "o", Aliases: []string{"output"}, Usage: "write to the new `FILE`; default: standard output"},
+	}
+}
+
+func communityFileFlag() ucli.Flag {
+	return &ucli.StringFlag{Name: "community-file", Usage: "read the community and its keys from `FILE` (see keygen)"}
+}
+
+func jsonFlag() ucli.Flag {
+	return &ucli.BoolFlag{Name: "json", Usage: "print JSON", DisableDefaultText: true}
+}

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/crypto"
+	"hedgerow/internal/cli"
+)
+
+const (
+	// weakBits is the strength in bits below which a passphrase earns a
+	// warning. At 160 ms for each guess, 2^60 guesses are beyond anybody.
+	weakBits = 60
+	// execEvery is how often a helper program is asked again.
+	execEvery = 5 * time.Minute
+	// communityMagic begins a community file, which may come wherever a
+	// passphrase may.
+	communityMagic = "hedgerow community "
+)
+
+// keyKind says where the keys of the community come from.
+type keyKind uint8
+
+const (
+	keyNone keyKind = iota
+	keyOption
+	keyEnvironment
+	keyFile
+	keyStdin
+	keyCredential
+	keyCommunityFile
+	keyExec
+	keyInsecure
+)
+
+// keyChoice is where the keys come from, and the text that was given for it: a
+// passphrase, a path or a command.
+type keyChoice struct {
+	kind keyKind
+	text string
+	from string // for messages: the option or variable
+}
+
+// String never shows a key.
+func (k keyChoice) String() string { return "key from " + k.from }
+
+// chooseKey finds the one source of the keys: an option, else the environment,
+// else the credential that systemd prepared.
+func chooseKey(c *ucli.Context, env cli.Environment) (keyChoice, error) {
+	var given []keyChoice
+	for _, o := range []struct {
+		name, shown string
+		kind        keyKind
+	}{{"k", "-k", keyOption}, {"key-file", "--key-file", keyFile}, {"community-file", "--community-file", keyCommunityFile}, {"key-exec", "--key-exec", keyExec}} {
+		text, ok := cli.String(c, o.name)
+		if !ok {
+			continue
+		}
+		if text == "" {
+			return keyChoice{}, fmt.Errorf("%s was given nothing", o.shown)
+		}
+		k := keyChoice{kind: o.kind, text: text, from: o.shown}
+		if k.kind == keyFile && text == "-" {
+			k.kind = keyStdin
+		}
+		given = append(given, k)
+	}
+	if cli.Bool(c, "insecure-no-encryption") {
+		given = append(given, keyChoice{kind: keyInsecure, from: "--insecure-no-encryption"})
+	}
+	if len(given) > 1 {
+		return keyChoice{}, fmt.Errorf("%s and %s exclude each other: take one away", given[0].from, given[1].from)
+	}
+	ambient := ambientKey(env)
+	switch {
+	case len(given) == 1 && given[0].kind == keyInsecure && ambient.kind == keyEnvironment:
+		// Whoever set a key wants encryption; clear text must not win by accident.
+		return keyChoice{}, fmt.Errorf("%s is set, and --insecure-no-encryption would ignore it: take one away", ambient.from)
+	case len(given) == 1:
+		return given[0], nil
+	case ambient.kind != keyNone:
+		return ambient, nil
+	}
+	return keyChoice{}, fmt.Errorf("no key: give one with --key-file FILE or EDGE_KEY, or make one with 'edge keygen --community NAME -o FILE' and give --community-file FILE; --insecure-no-encryption goes without")
+}
+
+// ambientKey returns the key of the environment or of systemd.
+func ambientKey(env cli.Environment) keyChoice {
+	if v, name := env.First("EDGE_KEY", "N2N_KEY"); v != "" {
+		return keyChoice{kind: keyEnvironment, text: v, from: name}
+	}
+	if dir, name := env.First("CREDENTIALS_DIRECTORY"); dir != "" {
+		path := filepath.Join(dir, "key")
+		if _, err := os.Stat(path); err == nil {
+			return keyChoice{kind: keyCredential, text: path, from: "${" + name + "}/key"}
+		}
+	}
+	return keyChoice{}
+}
+
+// community is what an edge needs to know of its keys.
+type community struct {
+	*crypto.Community
+	source   crypto.KeySource // for reloads; nil when there is nothing to reload
+	warnings []string
+}
+
+// load reads the keys. name is the community's name from the command line, or
+// empty when the file is to say it.
+func (k keyChoice) load(ctx context.Context, name string, stdin io.Reader) (community, error) {
+	var out community
+	var err error
+	switch k.kind {
+	case keyCommunityFile:
+		out.source = &crypto.FileSource{Path: k.text}
+	case keyExec:
+		out.source = &crypto.ExecSource{Argv: strings.Fields(k.text), Every: execEvery, CommunityName: name}
+	case keyInsecure:
+		out.Community, err = crypto.InsecureCommunity(name)
+		out.warnings = append(out.warnings, "encryption is off (--insecure-no-encryption): everybody on the way can read and change what is sent.")
+	default:
+		var text string
+		if text, err = k.read(stdin); err == nil {
+			out.Community, err = fromText(name, text)
+			out.warnings = k.warnings(text)
+		}
+	}
+	if out.source != nil {
+		out.Community, err = out.source.Load(ctx)
+	}
+	if err != nil {
+		return community{}, k.fault(err)
+	}
+	if name != "" && out.Name != name {
+		return community{}, cli.Errorf(cli.Usage, "", "-c %s, but %s holds the keys of %q: correct one of them, or leave -c out", name, k.from, out.Name)
+	}
+	return out, nil
+}
+
+// read returns the passphrase, or the text of a community file in its place.
+func (k keyChoice) read(stdin io.Reader) (string, error) {
+	switch k.kind {
+	case keyFile:
+		return crypto.ReadKeyFile(k.text)
+	case keyStdin:
+		return readText("standard input", stdin)
+	case keyCredential:
+		// The mode is not checked: systemd lets the service in by an access
+		// list, which looks like a file that the group may read.
+		f, err := os.Open(k.text)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		return readText(k.from, f)
+	}
+	return k.text, nil
+}
+
+// readText reads a key and takes one line end off its end.
+func readText(from string, r io.Reader) (string, error) {
+	b, err := io.ReadAll(io.LimitReader(r, crypto.MaxKeyFile+1))
+	switch {
+	case err != nil:
+		return "", err
+	case len(b) > crypto.MaxKeyFile:
+		return "", fmt.Errorf("%s is longer than %d bytes: that is no key", from, crypto.MaxKeyFile)
+	}
+	s := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+	if s == "" {
+		return "", fmt.Errorf("%s is empty: it must hold the key", from)
+	}
+	return s, nil
+}
+
+// fromText makes a community of a passphrase or of a community file's text.
+func fromText(name, text string) (*crypto.Community, error) {
+	if strings.HasPrefix(text, communityMagic) {
+		return crypto.ParseCommunity([]byte(text))
+	}
+	return crypto.FromPassphrase(name, text)
+}
+
+// warnings says what is wrong with a passphrase that works.
+func (k keyChoice) warnings(text string) []string {
+	var w []string
+	if k.kind == keyOption {
+		w = append(w, "the key was on the command line (ps, shell history). Prefer --key-file, EDGE_KEY or a systemd credential (LoadCredential=key:FILE).")
+	}
+	if strings.HasPrefix(text, communityMagic) {
+		return w
+	}
+	if bits := crypto.PassphraseBits(text); bits < weakBits {
+		w = append(w, fmt.Sprintf("the key is weak: about %.0f bits, and a supernode can try guesses. 'edge keygen' makes one of 256 bits.", bits))
+	}
+	return w
+}
+
+// fault turns an error about keys into one with an exit code.
+func (k keyChoice) fault(err error) error {
+	var own *cli.Error
+	if errors.As(err, &own) {
+		return err
+	}
+	code := cli.Usage
+	if errors.Is(err, fs.ErrPermission) {
+		code = cli.Permission
+	}
+	return &cli.Error{Code: code, Text: "cannot use the key of " + k.from + ": " + err.Error(), Err: err}
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/crypto"
+	"hedgerow/internal/cli"
+)
+
+// keygen is "edge keygen".
+func (cmd *command) keygen(c *ucli.Context) error {
+	var faults cli.Faults
+	name, err := chooseCommunity(c, cmd.place.Env, false)
+	if name == "" {
+		err = errors.New("no community: name it with --community NAME")
+	}
+	faults.Add(err)
+	n, err := strconv.Atoi(c.String("epochs"))
+	if err != nil {
+		faults.Addf("--epochs %s is not a number", c.String("epochs"))
+	}
+	every, err := parseSpan(c.String("every"))
+	if err != nil {
+		faults.Addf("--every: %w", err)
+	}
+	if err := faults.Err(); err != nil {
+		return err
+	}
+	if every == 0 && !c.IsSet("epochs") {
+		n = 1 // a key without an end has no successor
+	}
+	made, err := crypto.GenerateCommunity(name, n, every, cmd.now(), rand.Reader)
+	if err != nil {
+		return &cli.Error{Code: cli.Usage, Text: err.Error(), Err: err}
+	}
+	text, err := made.AppendText(nil)
+	if err != nil {
+		return err
+	}
+	path := c.String("o")
+	if path == "" {
+		_, err := cmd.streams.Out.Write(text)
+		return err
+	}
+	if err := writeNew(path, text); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.streams.Err, "%s: %s of 256 random bits%s. Give the file to every member, and to nobody else:\n  %s --community-file %s -l HOST:PORT\n",
+		path, countText(n, "key"), validity(made, every), program, path)
+	return nil
+}
+
+// validity says how long the keys of a new community last.
+func validity(c *crypto.Community, every time.Duration) string {
+	if every == 0 {
+		return " without an end"
+	}
+	last := c.Epochs[len(c.Epochs)-1]
+	return " until " + last.Until.Format(timeLayout)
+}
+
+// writeNew writes a file that only its owner can read. It never writes over
+// one that is there: those keys may be in use.
+func writeNew(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return cli.Errorf(cli.Usage, "", "%s exists: its keys may be in use. Choose another -o name, or move it away.", path)
+	case errors.Is(err, fs.ErrPermission):
+		return cli.Errorf(cli.Permission, "", "no permission to write %s.", path)
+	case err != nil:
+		return cli.Errorf(cli.Failure, "", "%w", err)
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Close()); err != nil {
+		_ = os.Remove(path) // half a key is worse than none
+		return cli.Errorf(cli.Failure, "", "%w", err)
+	}
+	return nil
+}

@@ -1,0 +1,71 @@
+// Command edge makes this machine a member of a community: it creates a TAP
+// device and carries the Ethernet frames between it and the other members.
+// Its sub-commands ask a running edge, and make and show keys.
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/internal/cli"
+)
+
+// program names the command, its directories and its lines.
+const program = "edge"
+
+func main() {
+	// First of all: until here the key is in the list of processes.
+	args := cli.TakeArgs("k", "key")
+	cmd := &command{
+		streams:  cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
+		place:    cli.ThisPlace(program),
+		hostname: os.Hostname,
+		now:      time.Now,
+		openTAP:  openTAP,
+	}
+	os.Exit(int(cmd.run(context.Background(), args)))
+}
+
+// command is the program with what it takes from the machine, so that tests
+// can stand in for it.
+type command struct {
+	streams  cli.Streams
+	place    cli.Place
+	hostname func() (string, error)
+	now      func() time.Time
+	openTAP  tapOpener
+}
+
+// run executes one command line and returns the exit code.
+func (cmd *command) run(ctx context.Context, args []string) cli.Code {
+	return cli.Run(ctx, cmd.app(), args, cmd.streams)
+}
+
+// app describes the command line.
+func (cmd *command) app() *ucli.App {
+	return &ucli.App{
+		Name:    program,
+		Usage:   "join a community of machines that share one Ethernet",
+		Version: cli.Release,
+		UsageText: "edge -c mynetwork --key-file /etc/edge/key -l vps.example:7654\n" +
+			"edge -c mynetwork -k KEY -l HOST:PORT -a 10.1.2.1 -d n2n0\n" +
+			"edge status | peers | keys",
+		Description: "Environment: EDGE_COMMUNITY or N2N_COMMUNITY for -c; EDGE_KEY or N2N_KEY for -k;\n" +
+			"${CREDENTIALS_DIRECTORY}/key (systemd) is used when no other key is given.\n" +
+			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission or missing device,\n" +
+			"4 refused, 75 temporary.",
+		Flags:  append(runFlags(), cli.VersionFlag()),
+		Action: cmd.start,
+		Commands: []*ucli.Command{
+			{Name: "run", Usage: "join the community (default)", Flags: runFlags(), Action: cmd.start},
+			{Name: "status", Usage: "show the state of a running edge", Flags: readFlags(), Action: cmd.status},
+			{Name: "peers", Usage: "show the other members and the path to each", Flags: readFlags(), Action: cmd.peers},
+			{Name: "keys", Usage: "show the key schedule", Flags: append(readFlags(), communityFileFlag()), Action: cmd.keys},
+			{Name: "keygen", Usage: "make the keys of a community", Flags: keygenFlags(), Action: cmd.keygen},
+			{Name: "version", Usage: "print the version", Flags: []ucli.Flag{jsonFlag()}, Action: cmd.version},
+		},
+	}
+}

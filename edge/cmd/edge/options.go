@@ -1,0 +1,184 @@
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/crypto"
+	"hedgerow/edge"
+	"hedgerow/internal/cli"
+)
+
+// mostSupernodes and mostSTUN bound how many servers one edge talks to.
+const (
+	mostSupernodes = 8
+	mostSTUN       = 8
+)
+
+// options is a command line that was understood.
+type options struct {
+	Community  string // empty when only the community file names it
+	Key        keyChoice
+	Supernodes []edge.Supernode
+	STUN       []string
+	Address    edge.Address
+	Device     string // empty: the first free one
+	MAC        [6]byte
+	MTU        int
+	Port       portChoice
+	StateDir   string // without the community's own directory
+	Control    string // empty: in the runtime directory
+	Name       string
+	Clock      time.Duration
+	Log        logChoice
+}
+
+// portChoice is the local UDP port. Without Asked it is the one of last time.
+type portChoice struct {
+	Asked  bool
+	Number uint16 // 0: any free one
+}
+
+// logChoice says what is logged and how.
+type logChoice struct {
+	Verbosity int
+	Format    string
+}
+
+// parseOptions reads the command line and the environment. Its error lists
+// everything that is wrong.
+func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
+	var o options
+	var faults cli.Faults
+	var err error
+	o.Log.Verbosity = cli.Count(c, "v")
+	if o.Log.Format, _ = cli.String(c, "log-format"); o.Log.Format != "" && !slices.Contains(cli.LogFormats, o.Log.Format) {
+		faults.Addf("--log-format %s is not text or json", o.Log.Format)
+	}
+	o.Key, err = chooseKey(c, cmd.place.Env)
+	faults.Add(err)
+	o.Community, err = chooseCommunity(c, cmd.place.Env, o.Key.kind == keyCommunityFile)
+	faults.Add(err)
+	o.Control, _ = cli.String(c, "control")
+	o.StateDir, err = cmd.chooseStateDir(c)
+	faults.Add(err)
+	o.parseServers(c, &faults)
+	o.parseDevice(c, &faults)
+	cmd.parseSelf(c, &o, &faults)
+	return o, faults.Err()
+}
+
+// chooseCommunity returns the community's name, which a community file may
+// give instead.
+func chooseCommunity(c *ucli.Context, env cli.Environment, fromFile bool) (string, error) {
+	name, _ := cli.String(c, "c")
+	if name == "" {
+		name, _ = env.First("EDGE_COMMUNITY", "N2N_COMMUNITY")
+	}
+	if name == "" {
+		if fromFile {
+			return "", nil
+		}
+		return "", fmt.Errorf("no community: name it with -c NAME")
+	}
+	// This constructor is cheap, and it knows which names are possible.
+	_, err := crypto.InsecureCommunity(name)
+	return name, err
+}
+
+func (cmd *command) chooseStateDir(c *ucli.Context) (string, error) {
+	if dir, _ := cli.String(c, "state-dir"); dir != "" {
+		return dir, nil
+	}
+	return cmd.place.StateDir()
+}
+
+// parseServers reads -l and --stun.
+func (o *options) parseServers(c *ucli.Context, faults *cli.Faults) {
+	seen := map[string]bool{}
+	for _, s := range cli.Strings(c, "l") {
+		sn, err := parseSupernode(s)
+		faults.Add(err)
+		switch {
+		case err != nil:
+		case seen[sn.Name]:
+			faults.Addf("-l %s was given twice", sn.Name)
+		default:
+			o.Supernodes = append(o.Supernodes, sn)
+		}
+		seen[sn.Name] = true
+	}
+	switch n := len(seen); {
+	case n == 0:
+		faults.Addf("no supernode: say where it is with -l HOST:PORT")
+	case n > mostSupernodes:
+		faults.Addf("-l was given %d times: %d supernodes are the most", n, mostSupernodes)
+	}
+	for _, s := range cli.Strings(c, "stun") {
+		server, err := parseSTUN(s)
+		faults.Add(err)
+		o.STUN = append(o.STUN, server)
+	}
+	if n := len(o.STUN); n > mostSTUN {
+		faults.Addf("--stun was given %d times: %d servers are the most", n, mostSTUN)
+	}
+}
+
+// parseDevice reads -a, -d, -m, -M and -p. An option that was given an empty
+// value is at fault in each of them.
+func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
+	var err error
+	if s, ok := cli.String(c, "a"); ok {
+		o.Address, err = parseAddress(s)
+		faults.Add(err)
+	}
+	if s, ok := cli.String(c, "d"); ok {
+		o.Device = s
+		faults.Add(checkDevice(s))
+	}
+	if s, ok := cli.String(c, "m"); ok {
+		if s == "random" {
+			o.MAC = randomMAC()
+		} else {
+			o.MAC, err = parseMAC(s)
+			faults.Add(err)
+		}
+	}
+	o.MTU = edge.DefaultMTU
+	if s, ok := cli.String(c, "M"); ok {
+		o.MTU, err = parseMTU(s)
+		faults.Add(err)
+	}
+	if s, ok := cli.String(c, "p"); ok {
+		o.Port.Asked = true
+		o.Port.Number, err = parsePort(s)
+		faults.Add(err)
+	}
+}
+
+// parseSelf reads --name and the hidden options.
+func (cmd *command) parseSelf(c *ucli.Context, o *options, faults *cli.Faults) {
+	typed, _ := cli.String(c, "name")
+	host, _ := cmd.hostname() // without one the identity stands in
+	var err error
+	o.Name, err = edgeName(typed, host)
+	faults.Add(err)
+	if s, ok := cli.String(c, "test-clock-offset"); ok {
+		o.Clock, err = time.ParseDuration(s)
+		if err != nil {
+			faults.Addf("--test-clock-offset %s is not a length of time", s)
+		}
+	}
+}
+
+// randomMAC returns a locally administered, individual address.
+func randomMAC() [6]byte {
+	var mac [6]byte
+	_, _ = rand.Read(mac[:]) // never fails
+	mac[0] = mac[0]&^1 | 2
+	return mac
+}

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/edge"
+	"hedgerow/internal/cli"
+)
+
+// testCommand returns a command on a machine of its own.
+func testCommand(env map[string]string) *command {
+	return &command{
+		streams:  cli.Streams{In: strings.NewReader(""), Out: new(strings.Builder), Err: new(strings.Builder)},
+		place:    cli.Place{Program: program, Root: true, Env: func(name string) string { return env[name] }},
+		hostname: func() (string, error) { return "harlem-roof.example", nil },
+		now:      func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
+	}
+}
+
+// parse reads a command line as "edge" and "edge run" do and returns what was
+// understood, and what was printed about the rest.
+func parse(t *testing.T, env map[string]string, args ...string) (o options, errs string, code cli.Code) {
+	t.Helper()
+	cmd := testCommand(env)
+	app := cmd.app()
+	app.Action = func(c *ucli.Context) (err error) { o, err = cmd.parseOptions(c); return err }
+	app.Commands[0].Action = app.Action
+	code = cli.Run(t.Context(), app, append([]string{program}, args...), cmd.streams)
+	return o, cmd.streams.Err.(*strings.Builder).String(), code
+}
+
+// plain is what a short command line means.
+func plain(change func(*options)) options {
+	o := options{
+		Community:  "mynetwork",
+		Key:        keyChoice{kind: keyOption, text: "encryptme", from: "-k"},
+		Supernodes: []edge.Supernode{{Name: "a.b.c.d:7654", Host: "a.b.c.d", Port: 7654}},
+		MTU:        1370,
+		StateDir:   "/var/lib/edge",
+		Name:       "harlem-roof",
+	}
+	if change != nil {
+		change(&o)
+	}
+	return o
+}
+
+func TestOptions(t *testing.T) {
+	const short = "-c mynetwork -k encryptme -l a.b.c.d:7654 "
+	prefer := func(s string) func(*options) {
+		return func(o *options) {
+			o.Address = edge.Address{Mode: edge.AddressPrefer, Prefix: netip.MustParsePrefix(s)}
+		}
+	}
+	key := [32]byte{31: 1}
+	for _, tt := range []struct {
+		name string
+		line string
+		env  map[string]string
+		want options
+	}{
+		{"n2n's first line", "-a 10.1.2.1 -c mynetwork -k encryptme -l a.b.c.d:7654", nil, plain(prefer("10.1.2.1/24"))},
+		{"n2n's second line", "-d n2n0 -c mynetwork -k encryptme -a 10.1.2.2 -l a.b.c.d:7654", nil, plain(func(o *options) {
+			prefer("10.1.2.2/24")(o)
+			o.Device = "n2n0"
+		})},
+		{"the least", short, nil, plain(nil)},
+		{"with run", short + "run", nil, plain(nil)},
+		{"behind run", "run " + short, nil, plain(nil)},
+		{"around run", "-c mynetwork -vv run -k encryptme -l a.b.c.d:7654 -v", nil, plain(func(o *options) { o.Log.Verbosity = 3 })},
+		{"n2n's DHCP", short + "-a dhcp:0.0.0.0", nil, plain(func(o *options) { o.Address.Mode = edge.AddressNone })},
+		{"DHCP", short + "-a dhcp", nil, plain(func(o *options) { o.Address.Mode = edge.AddressNone })},
+		{"preferred", short + "-a 10.1.2.1/16", nil, plain(prefer("10.1.2.1/16"))},
+		{"static", short + "-a static:10.1.2.1/16", nil, plain(func(o *options) {
+			o.Address = edge.Address{Mode: edge.AddressStatic, Prefix: netip.MustParsePrefix("10.1.2.1/16")}
+		})},
+		{"static without a length", short + "-a static:10.1.2.1", nil, plain(func(o *options) {
+			o.Address = edge.Address{Mode: edge.AddressStatic, Prefix: netip.MustParsePrefix("10.1.2.1/24")}
+		})},
+		{"hardware address and MTU", short + "-m 02:00:00:00:00:09 -M 1400", nil, plain(func(o *options) {
+			o.MAC, o.MTU = [6]byte{2, 5: 9}, 1400
+		})},
+		{"any port", short + "-p 0", nil, plain(func(o *options) { o.Port = portChoice{Asked: true} })},
+		{"one port", short + "-p 50001", nil, plain(func(o *options) { o.Port = portChoice{Asked: true, Number: 50001} })},
+		{"two supernodes, one pinned", short + "-l [2001:db8::1]:7654#" + strings.Repeat("0", 63) + "1", nil, plain(func(o *options) {
+			o.Supernodes = append(o.Supernodes, edge.Supernode{Name: "[2001:db8::1]:7654", Host: "2001:db8::1", Port: 7654, Key: &key})
+		})},
+		{"STUN", short + "--stun stun.example --stun [2001:db8::1]:19302", nil, plain(func(o *options) {
+			o.STUN = []string{"stun.example:3478", "[2001:db8::1]:19302"}
+		})},
+		{"directories", short + "--state-dir /s --control /c", nil, plain(func(o *options) { o.StateDir, o.Control = "/s", "/c" })},
+		{"name, log and clock", short + "--name ana --log-format json --test-clock-offset -50m", nil, plain(func(o *options) {
+			o.Name, o.Log.Format, o.Clock = "ana", "json", -50*time.Minute
+		})},
+		{"long names of options", "--community mynetwork --key encryptme --supernode a.b.c.d:7654 --address 10.1.2.1 --device n2n0 --mac 02:00:00:00:00:09 --mtu 1400 --port 1", nil, plain(func(o *options) {
+			prefer("10.1.2.1/24")(o)
+			o.Device, o.MAC, o.MTU, o.Port = "n2n0", [6]byte{2, 5: 9}, 1400, portChoice{Asked: true, Number: 1}
+		})},
+		{"environment", "-l a.b.c.d:7654", map[string]string{"EDGE_COMMUNITY": "mynetwork", "EDGE_KEY": "fromenv"}, plain(func(o *options) {
+			o.Key = keyChoice{kind: keyEnvironment, text: "fromenv", from: "EDGE_KEY"}
+		})},
+		{"n2n's environment", "-l a.b.c.d:7654", map[string]string{"N2N_COMMUNITY": "mynetwork", "N2N_KEY": "fromenv"}, plain(func(o *options) {
+			o.Key = keyChoice{kind: keyEnvironment, text: "fromenv", from: "N2N_KEY"}
+		})},
+		{"ours before n2n's", "-l a.b.c.d:7654", map[string]string{"EDGE_COMMUNITY": "mynetwork", "N2N_COMMUNITY": "x", "EDGE_KEY": "ours", "N2N_KEY": "theirs"}, plain(func(o *options) {
+			o.Key = keyChoice{kind: keyEnvironment, text: "ours", from: "EDGE_KEY"}
+		})},
+		{"set to nothing is not set", "-l a.b.c.d:7654", map[string]string{"EDGE_COMMUNITY": "", "N2N_COMMUNITY": "mynetwork", "EDGE_KEY": "", "N2N_KEY": "theirs"}, plain(func(o *options) {
+			o.Key = keyChoice{kind: keyEnvironment, text: "theirs", from: "N2N_KEY"}
+		})},
+		{"option before environment", short, map[string]string{"EDGE_COMMUNITY": "x", "EDGE_KEY": "y"}, plain(nil)},
+		{"key file", "-c mynetwork --key-file /k -l a.b.c.d:7654", nil, plain(func(o *options) {
+			o.Key = keyChoice{kind: keyFile, text: "/k", from: "--key-file"}
+		})},
+		{"key on standard input", "-c mynetwork --key-file - -l a.b.c.d:7654", nil, plain(func(o *options) {
+			o.Key = keyChoice{kind: keyStdin, text: "-", from: "--key-file"}
+		})},
+		{"community file names the community", "--community-file /c -l a.b.c.d:7654", nil, plain(func(o *options) {
+			o.Community, o.Key = "", keyChoice{kind: keyCommunityFile, text: "/c", from: "--community-file"}
+		})},
+		{"helper", "-c mynetwork --key-exec /bin/vault -l a.b.c.d:7654", nil, plain(func(o *options) {
+			o.Key = keyChoice{kind: keyExec, text: "/bin/vault", from: "--key-exec"}
+		})},
+		{"no encryption", "-c mynetwork --insecure-no-encryption -l a.b.c.d:7654", nil, plain(func(o *options) {
+			o.Key = keyChoice{kind: keyInsecure, from: "--insecure-no-encryption"}
+		})},
+		{"systemd's state directory", short, map[string]string{"STATE_DIRECTORY": "/var/lib/private/edge"}, plain(func(o *options) {
+			o.StateDir = "/var/lib/private/edge"
+		})},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, errs, code := parse(t, tt.env, strings.Fields(tt.line)...)
+			if code != cli.OK || errs != "" {
+				t.Fatalf("code %d, %s", code, errs)
+			}
+			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(keyChoice{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestRandomMAC(t *testing.T) {
+	o, errs, _ := parse(t, nil, "-c", "n", "-k", "k", "-l", "h:1", "-m", "random")
+	if o.MAC == ([6]byte{}) || o.MAC[0]&3 != 2 || errs != "" {
+		t.Errorf("%x is not a locally administered address of one device; %s", o.MAC, errs)
+	}
+}
+
+func TestCredential(t *testing.T) {
+	dir := t.TempDir()
+	env := map[string]string{"CREDENTIALS_DIRECTORY": dir}
+	_, errs, code := parse(t, env, "-c", "n", "-l", "h:1")
+	if code != cli.Usage || !strings.Contains(errs, "no key") {
+		t.Errorf("without a credential: %d, %s", code, errs)
+	}
+	path := filepath.Join(dir, "key")
+	if err := os.WriteFile(path, []byte("fromsystemd\n"), 0o440); err != nil {
+		t.Fatal(err)
+	}
+	want := keyChoice{kind: keyCredential, text: path, from: "${CREDENTIALS_DIRECTORY}/key"}
+	if o, errs, _ := parse(t, env, "-c", "n", "-l", "h:1"); o.Key != want {
+		t.Errorf("%+v, %s", o.Key, errs)
+	}
+	if text, err := want.read(nil); text != "fromsystemd" || err != nil {
+		t.Errorf("read %q, %v", text, err)
+	}
+	env["N2N_KEY"] = "fromenv"
+	if o, _, _ := parse(t, env, "-c", "n", "-l", "h:1"); o.Key.kind != keyEnvironment {
+		t.Errorf("the environment goes first, not %+v", o.Key)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	const short = "-c mynetwork -k encryptme -l a.b.c.d:7654 "
+	for _, tt := range []struct {
+		line string
+		env  map[string]string
+		want []string // each of them must be said
+	}{
+		{"", nil, []string{"no key: give one with --key-file FILE or EDGE_KEY", "'edge keygen --community NAME -o FILE'", "--insecure-no-encryption",
+			"no community: name it with -c NAME", "no supernode: say where it is with -l HOST:PORT", "Try 'edge --help'."}},
+		{"-c mynetwork -l h:1", map[string]string{"EDGE_KEY": ""}, []string{"no key"}},
+		{short + "-a 10.1.2.0/24 -d name-that-is-too-long -m 01:00:00:00:00:01 -M 100 -p 65536", nil, []string{
+			"-a 10.1.2.0/24 is the network itself: type a host in it, such as 10.1.2.1/24",
+			"-d name-that-is-too-long: the name of a device has 1 to 15 bytes",
+			"-m 01:00:00:00:00:01 is not an address that a device can have",
+			"-M 100 is not an MTU from 1280 to 9000 bytes", "-p 65536 is not a port from 0 to 65535"}},
+		{short + "-a 10.1.2.255", nil, []string{"is the broadcast address of the network: type a host in it, such as 10.1.2.254/24"}},
+		{short + "-a 127.0.0.1", nil, []string{"is not an address that a host can have"}},
+		{short + "-a fd00::1/64", nil, []string{"IPv6 address follows from its identity"}},
+		{short + "-a ten", nil, []string{"-a ten is not an address"}},
+		{short + "-a 10.1.2.3/0", nil, []string{"covers more than a /8"}},
+		{short + "-m zebra", nil, []string{"-m zebra is not a hardware address", "random"}},
+		{short + "-d a/b", nil, []string{`-d "a/b" is not a name that a device can have`}},
+		{short + "-d ..", nil, []string{`-d ".." is not a name`}},
+		{"-c mynetwork -k k -l vps.example", nil, []string{"-l vps.example: the port is missing; type vps.example:7654"}},
+		{"-c mynetwork -k k -l 2001:db8::1", nil, []string{"the port is missing; type [2001:db8::1]:7654"}},
+		{"-c mynetwork -k k -l :7654", nil, []string{"the host is missing"}},
+		{"-c mynetwork -k k -l h:0", nil, []string{`"0" is not a port from 1 to 65535`}},
+		{"-c mynetwork -k k -l h:1#abcd", nil, []string{"not a supernode's key; 'supernode id' prints it"}},
+		{"-c mynetwork -k k -l h:1 -l h:1", nil, []string{"-l h:1 was given twice"}},
+		{"-c mynetwork -k k -l a:1 -l b:1 -l c:1 -l d:1 -l e:1 -l f:1 -l g:1 -l h:1 -l i:1", nil, []string{"-l was given 9 times: 8 supernodes are the most"}},
+		{short + "--stun h:x", nil, []string{"--stun h:x:"}},
+		{short + "--log-format xml", nil, []string{"--log-format xml is not text or json"}},
+		{short + "--test-clock-offset soon", nil, []string{"is not a length of time"}},
+		{short + "--name " + strings.Repeat("x", 64), nil, []string{"up to 63 bytes"}},
+		{short + "--key-file f", nil, []string{"-k and --key-file exclude each other: take one away"}},
+		{short + "--insecure-no-encryption", nil, []string{"-k and --insecure-no-encryption exclude each other"}},
+		{"-c n -l h:1 --insecure-no-encryption", map[string]string{"EDGE_KEY": "x"}, []string{"EDGE_KEY is set, and --insecure-no-encryption would ignore it"}},
+		{"-c n -l h:1 -k=", nil, []string{"-k was given nothing"}},
+		{"-c " + strings.Repeat("x", 65) + " -k k -l h:1", nil, []string{"community name is 65 bytes long"}},
+		{short + "edge.conf -p 1", nil, []string{`unexpected argument "edge.conf": options after it would be ignored.`, "[E24]"}},
+		{short + "peesr", nil, []string{`Did you mean the sub-command "peers"? [E24]`}},
+	} {
+		t.Run(tt.line, func(t *testing.T) {
+			_, errs, code := parse(t, tt.env, strings.Fields(tt.line)...)
+			if code != cli.Usage {
+				t.Errorf("code %d", code)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(errs, want) {
+					t.Errorf("%q does not say %q", errs, want)
+				}
+			}
+			if strings.Contains(errs, "encryptme") {
+				t.Errorf("the key is shown: %q", errs)
+			}
+		})
+	}
+}
+
+func TestParseKey(t *testing.T) {
+	want := [32]byte{0: 0xfb, 1: 0xff, 31: 9}
+	for _, s := range []string{
+		"fbff" + strings.Repeat("0", 58) + "09",
+		"+/8AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAk=",
+		"-_8AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAk",
+	} {
+		if got, ok := parseKey(s); !ok || got != want {
+			t.Errorf("parseKey(%q) = %x, %v", s, got, ok)
+		}
+	}
+	for _, s := range []string{"", "00", strings.Repeat("0", 66), "nonsense", strings.Repeat("=", 44)} {
+		if _, ok := parseKey(s); ok {
+			t.Errorf("parseKey(%q) was taken", s)
+		}
+	}
+}
+
+func TestParseSpan(t *testing.T) {
+	for s, want := range map[string]time.Duration{"30d": 720 * time.Hour, "2w": 336 * time.Hour, "36h": 36 * time.Hour, "0": 0, "0d": 0} {
+		if got, err := parseSpan(s); got != want || err != nil {
+			t.Errorf("parseSpan(%q) = %v, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"", "d", "-1d", "-1h", "30", "1.5d", "99999999d"} {
+		if got, err := parseSpan(s); err == nil {
+			t.Errorf("parseSpan(%q) = %v", s, got)
+		}
+	}
+}
+
+func TestEdgeName(t *testing.T) {
+	for _, tt := range []struct{ typed, host, want string }{
+		{"", "roof.example", "roof"},
+		{"", "", ""},
+		{"", strings.Repeat("x", 64), ""},
+		{"", "a\x1bb", ""},
+		{"Bücherei 3", "roof", "Bücherei 3"},
+	} {
+		if got, err := edgeName(tt.typed, tt.host); got != tt.want || err != nil {
+			t.Errorf("edgeName(%q, %q) = %q, %v", tt.typed, tt.host, got, err)
+		}
+	}
+	if _, err := edgeName("a\nb", ""); err == nil {
+		t.Error("a name of two lines was taken")
+	}
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"hedgerow/edge/control"
+	"hedgerow/internal/cli"
+)
+
+// asRoot skips a test that needs the superuser and a device node.
+func asRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		t.Skip("needs /dev/net/tun")
+	}
+}
+
+// output is what a running process printed so far.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// eventually waits until ok, as something happens in another process.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// startInNetns starts the command in a network namespace of its own, so that
+// its devices touch nobody.
+func startInNetns(t *testing.T, args ...string) (*exec.Cmd, *output) {
+	t.Helper()
+	out := new(output)
+	cmd := exec.Command(binary, args...)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	if err := cmd.Start(); err != nil {
+		t.Skipf("no network namespace here: %v", err)
+	}
+	t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	})
+	return cmd, out
+}
+
+// TestProcess runs an edge whose supernode is nowhere, asks it, and ends it.
+func TestProcess(t *testing.T) {
+	asRoot(t)
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "edge.sock")
+	args := []string{"-c", "mynetwork", "-k", "s3cret-word", "-l", "127.0.0.1:9", "--state-dir", dir, "--control", socket, "-a", "static:10.1.2.1/24"}
+	cmd, out := startInNetns(t, args...)
+	eventually(t, "the socket", func() bool { _, err := os.Stat(socket); return err == nil })
+
+	cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", cmd.Process.Pid))
+	if err != nil || bytes.Contains(cmdline, []byte("s3cret")) || !bytes.Contains(cmdline, []byte("\x00-k\x00***********\x00-l\x00")) {
+		t.Errorf("the list of processes shows %q, %v", cmdline, err)
+	}
+
+	var st control.Status
+	eventually(t, "the status", func() bool {
+		text, err := exec.Command(binary, "status", "--json", "--control", socket).Output()
+		return err == nil && json.Unmarshal(text, &st) == nil
+	})
+	if st.Community != "mynetwork" || st.Device != "edge0" || st.MTU != 1370 || len(st.Supernodes) != 1 {
+		t.Errorf("status: %+v", st)
+	}
+	text, err := exec.Command(binary, "peers", "--json", "--control", socket).Output()
+	if err != nil || string(text) != "[]\n" {
+		t.Errorf("peers: %q, %v", text, err)
+	}
+	text, err = exec.Command(binary, "keys", "--control", socket).Output()
+	if err != nil || !strings.Contains(string(text), "active      index 0") {
+		t.Errorf("keys: %q, %v", text, err)
+	}
+
+	_ = cmd.Process.Signal(syscall.SIGUSR1)
+	eventually(t, "the state in the log", func() bool { return strings.Contains(out.String(), "state community=mynetwork device=edge0") })
+	_ = cmd.Process.Signal(syscall.SIGHUP) // nothing to read anew, and no end either
+
+	port, err := os.ReadFile(filepath.Join(dir, "mynetwork", portFile))
+	if err != nil || len(port) < 2 {
+		t.Errorf("the port was not kept: %q, %v", port, err)
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v; %s", err, out)
+	}
+	if _, err := os.Stat(socket); err == nil {
+		t.Error("the control socket is still there")
+	}
+	for _, want := range []string{
+		"edge " + cli.Release + `  community "mynetwork"  device edge0 (TAP, mac ` + st.MAC + ", mtu 1370)\n",
+		"identity   " + st.ID + " (new, saved in " + filepath.Join(dir, "mynetwork", identityFile) + ")\n",
+		"warning: the key was on the command line",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q does not say %q", out, want)
+		}
+	}
+	if strings.Contains(out.String(), "s3cret") {
+		t.Errorf("the key is shown: %q", out)
+	}
+
+	// The second start finds identity and port again, and the next free device.
+	again, out := startInNetns(t, args...)
+	eventually(t, "the second start", func() bool { return strings.Contains(out.String(), "identity   ") })
+	if want := "identity   " + st.ID + " (from "; !strings.Contains(out.String(), want) {
+		t.Errorf("%q does not say %q", out, want)
+	}
+	if after, _ := os.ReadFile(filepath.Join(dir, "mynetwork", portFile)); !bytes.Equal(port, after) {
+		t.Errorf("the port changed from %q to %q", port, after)
+	}
+	_ = again.Process.Signal(syscall.SIGINT)
+	if err := again.Wait(); err != nil {
+		t.Errorf("after SIGINT: %v; %s", err, out)
+	}
+}
+
+// TestMissingDevice hides the device node, or takes the right to use it.
+func TestMissingDevice(t *testing.T) {
+	asRoot(t)
+	if _, err := exec.LookPath("unshare"); err != nil {
+		t.Skip("needs unshare")
+	}
+	if _, err := exec.LookPath("setpriv"); err != nil {
+		t.Skip("needs setpriv")
+	}
+	// "$@" is the command line of the edge.
+	inside := func(script string) []string { return []string{"unshare", "-m", "-n", "sh", "-c", script, "sh"} }
+	const nobody = `exec setpriv --reuid 65534 --regid 65534 --clear-groups "$@"`
+	open := t.TempDir()
+	if err := os.Chmod(open, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	// The directories above are the test's own, which nobody else may enter.
+	if err := os.Chmod(filepath.Dir(open), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		script string
+		want   string
+	}{
+		{"E01", `mount -t tmpfs none /dev/net && exec "$@"`, "cannot open /dev/net/tun: it does not exist."},
+		{"E02", `mount -t tmpfs -o mode=755 none /dev/net && mknod -m 666 /dev/net/tun c 10 200 && ` + nobody, "not allowed to create edge0: needs CAP_NET_ADMIN."},
+		{"E03", `mount -t tmpfs -o mode=755 none /dev/net && mknod -m 600 /dev/net/tun c 10 200 && ` + nobody, "no permission on /dev/net/tun (mode 0600, root)."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, errs, code := invocation{
+				wrap: inside(tt.script),
+				args: []string{"-c", "n", "-l", "127.0.0.1:9", "--state-dir", filepath.Join(open, tt.name), "--control", filepath.Join(open, tt.name+".sock")},
+				env:  []string{"EDGE_KEY=x"},
+			}.run(t)
+			if code != int(cli.Permission) || !strings.Contains(errs, tt.want) || !strings.Contains(errs, "["+tt.name+"]\n") {
+				t.Errorf("exit code %d, %q, want %q", code, errs, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"hedgerow/edge/control"
+	"hedgerow/internal/cli"
+	"hedgerow/internal/localapi"
+)
+
+// shown is an edge with fixed answers.
+type shown struct{}
+
+func (shown) Status(context.Context) (control.Status, error) {
+	return control.Status{
+		Community: "mynetwork", Version: "0.1.0", ID: "9f3a-71c2-e0b4", Device: "edge0", MAC: "02:5c:1e:9a:40:11", MTU: 1370,
+		Prefixes: []string{"10.64.0.7/24", "fd00:1::7/64"}, UptimeS: 11520.5,
+		Supernodes: []control.SupernodeStatus{
+			{Name: "vps.example:7654", Addr: "203.0.113.10:7654", State: control.StateRegistered, RTTms: ms(23.04), ID: strings.Repeat("ab", 32)},
+			{Name: "vps2.example:7654", State: control.StateResolving},
+		},
+		KeyIndex: 4, Peers: control.PeerCount{Seen: 12, Direct: 9, Relayed: 3},
+		Traffic: control.Traffic{InFrames: 1000, InBytes: 41_200_000, OutFrames: 500, OutBytes: 6_000_000},
+		Drops:   map[string]uint64{"replay": 2, "open": 118, "no route": 3, "short": 1, "rate": 0}, Mapping: "endpoint-independent",
+		Notes: []string{"bk-library is only reachable by relay", "the schedule ends soon"},
+	}, nil
+}
+
+func (shown) Peers(context.Context) ([]control.Peer, error) {
+	return []control.Peer{
+		{Name: "harlem-roof", ID: "9f3a-71c2-e0b4", MAC: "02:00:00:00:00:03", IPs: []string{"10.64.0.3", "fd00:1::3"}, Path: control.PathDirect,
+			Endpoint: "198.51.100.4:41641", RTTms: ms(18), RxBytes: 9_100_000_000, TxBytes: 1_200_000_000, LastSeenS: ms(0.2), Hosts: 14},
+		{Name: "bk-library", ID: "9f3a-71c2-e0b5", MAC: "02:00:00:00:00:09", IPs: []string{"10.64.0.9"}, Path: control.PathRelay, Via: "vps.example:7654",
+			RTTms: ms(41.4), RxBytes: 120_000_000, TxBytes: 33_000_000, LastSeenS: ms(2), Hosts: 9, Handle: 7},
+		{ID: "9f3a-71c2-e0b6", MAC: "02:00:00:00:00:0a", IPs: []string{}, Path: control.PathNone},
+		{Name: "evil\x1b[2J\tname", ID: "9f3a-71c2-e0b7", MAC: "02:00:00:00:00:0b", IPs: []string{"10.64.0.11"}, Path: control.PathRelay},
+	}, nil
+}
+
+func (shown) KeyStatus(context.Context) (control.Keys, error) {
+	active := uint8(4)
+	times := [3]time.Time{}
+	for i := range times {
+		times[i] = time.Date(2026, time.Month(2+i), 10, 0, 0, 0, 0, time.UTC)
+	}
+	return control.Keys{
+		Community: "mynetwork", Source: "file", Active: &active, Acceptable: []uint8{4, 5}, Next: &times[1], Ends: &times[2],
+		Epochs: []control.Epoch{
+			{Index: 4, From: &times[0], Until: &times[1], Transform: "auto"},
+			{Index: 5, From: &times[1], Until: &times[2], Transform: "aes-256-gcm"},
+		},
+	}, nil
+}
+
+func (shown) Reload(context.Context) error { return nil }
+
+// serveAt serves h on a socket until the test ends.
+func serveAt(t *testing.T, path string, h http.Handler) {
+	t.Helper()
+	l, err := localapi.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = localapi.ServeListener(ctx, l, h) }()
+	t.Cleanup(func() { cancel(); <-done })
+}
+
+func TestReads(t *testing.T) {
+	dir := t.TempDir()
+	serveAt(t, filepath.Join(dir, "mynetwork.sock"), control.Handler(shown{}))
+	for _, name := range []string{"status", "peers", "keys"} {
+		for _, form := range []string{"text", "json"} {
+			cmd := testCommand(map[string]string{"RUNTIME_DIRECTORY": dir, "STATE_DIRECTORY": dir})
+			args := []string{program, name}
+			if form == "json" {
+				args = append(args, "--json")
+			}
+			// The sockets of a real edge on this machine do not count.
+			args = append(args, "--control", filepath.Join(dir, "mynetwork.sock"))
+			if code := cmd.run(t.Context(), args); code != cli.OK {
+				t.Fatalf("%v: code %d, %s", args, code, cmd.streams.Err)
+			}
+			golden(t, name+"."+form, []byte(cmd.streams.Out.(*strings.Builder).String()))
+		}
+	}
+}
+
+func TestNoPeers(t *testing.T) {
+	var b bytes.Buffer
+	if err := printPeers(&b, nil); err != nil || b.String() != "no peers yet\n" {
+		t.Errorf("%q, %v", b.String(), err)
+	}
+}
+
+func TestKeysWithoutEnd(t *testing.T) {
+	var b bytes.Buffer
+	active := uint8(0)
+	v := control.Keys{Community: "n", Active: &active, Acceptable: []uint8{0}, Epochs: []control.Epoch{{}}}
+	if err := printKeys(&b, v, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	want := "n           1 epoch\nactive      index 0\naccepted    0\nnext roll   none\nends        never\n"
+	if b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+}
+
+func TestSocketChoice(t *testing.T) {
+	if len(cli.ThisPlace(program).Sockets()) > 0 {
+		t.Skip("an edge is running on this machine, and its socket counts")
+	}
+	dir := t.TempDir()
+	ask := func() (string, cli.Code) {
+		cmd := testCommand(map[string]string{"RUNTIME_DIRECTORY": dir, "STATE_DIRECTORY": dir})
+		code := cmd.run(t.Context(), []string{program, "peers"})
+		return cmd.streams.Err.(*strings.Builder).String(), code
+	}
+	errs, code := ask()
+	if code != cli.Failure || !strings.Contains(errs, "no edge is running here") || !strings.Contains(errs, "--control PATH") {
+		t.Errorf("without a socket: %d, %s", code, errs)
+	}
+	serveAt(t, filepath.Join(dir, "a.sock"), control.Handler(shown{}))
+	if errs, code = ask(); code != cli.OK {
+		t.Errorf("with one socket: %d, %s", code, errs)
+	}
+	serveAt(t, filepath.Join(dir, "b.sock"), control.Handler(shown{}))
+	errs, code = ask()
+	if code != cli.Usage || !strings.Contains(errs, "edge peers --control "+filepath.Join(dir, "a.sock")) ||
+		!strings.Contains(errs, "edge peers --control "+filepath.Join(dir, "b.sock")) {
+		t.Errorf("with two sockets: %d, %s", code, errs)
+	}
+}
+
+func TestReadErrors(t *testing.T) {
+	dir := t.TempDir()
+	refusing := filepath.Join(dir, "refusing.sock")
+	serveAt(t, refusing, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "not\x1bnow", http.StatusInternalServerError)
+	}))
+	for _, tt := range []struct{ path, want string }{
+		{filepath.Join(dir, "missing.sock"), "no edge is running at "},
+		{refusing, "says: not\uFFFDnow"},
+	} {
+		cmd := testCommand(nil)
+		code := cmd.run(t.Context(), []string{program, "status", "--control", tt.path})
+		if errs := cmd.streams.Err.(*strings.Builder).String(); code != cli.Failure || !strings.Contains(errs, tt.want) {
+			t.Errorf("%s: %d, %s", tt.path, code, errs)
+		}
+	}
+}

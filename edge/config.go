@@ -1,0 +1,197 @@
+package edge
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/tap"
+	"hedgerow/transport"
+)
+
+// DefaultMTU is the MTU in bytes of a TAP device in routed mode: it fits
+// every unicast path over an underlay of 1500 bytes, relayed over IPv6 too.
+const DefaultMTU = 1370
+
+// Limits of Config.MTU in bytes. The lower one is what IPv6 asks of a link
+// (RFC 8200, section 5), less would stop it; the upper one is the largest
+// frame that a run of fragments may carry.
+const (
+	MinMTU = 1280
+	MaxMTU = 9000
+)
+
+// Device is the TAP device as an edge uses it. Frames are read at the offset
+// that the caller set in each element, which leaves the headroom that the
+// packet headers are written into.
+type Device interface {
+	// ReadBatch blocks until at least one frame has arrived and fills as
+	// many elements as there are frames at hand.
+	ReadBatch(frames []tap.Frame) (int, error)
+	// WriteBatch hands frames to the host; it keeps none of them.
+	WriteBatch(frames []tap.Frame) (int, error)
+	// SetAddress gives the device an address with its prefix length.
+	SetAddress(prefix netip.Prefix) error
+	// Close ends a blocked ReadBatch.
+	Close() error
+}
+
+// Conn is the underlay socket. See package transport for its promises.
+type Conn interface {
+	ReadBatch(datagrams []transport.Datagram) (int, error)
+	WriteBatch(datagrams []transport.Datagram) (int, error)
+	LocalAddr() netip.AddrPort
+	Close() error
+}
+
+// Resolver turns host names into addresses; *net.Resolver is one.
+type Resolver interface {
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// AddressMode says how an edge comes to its IPv4 address.
+type AddressMode uint8
+
+const (
+	// AddressLease takes what the supernode leases.
+	AddressLease AddressMode = iota
+	// AddressPrefer asks for one address and takes another if it is held.
+	AddressPrefer
+	// AddressStatic insists on one address; a clash ends Run with
+	// ErrAddressTaken.
+	AddressStatic
+	// AddressNone leaves the device without an IPv4 address, for a DHCP
+	// client or a bridge.
+	AddressNone
+)
+
+// Address is a mode and, for AddressPrefer and AddressStatic, the address
+// with its prefix length.
+type Address struct {
+	Mode   AddressMode
+	Prefix netip.Prefix
+}
+
+// Supernode names one supernode of the community.
+type Supernode struct {
+	Name string    // as typed, for messages
+	Host string    // a name or a literal address
+	Port uint16    // UDP port
+	Key  *[32]byte // its X25519 static key when pinned by configuration
+}
+
+// Config is everything an edge is made from. It is not changed after New.
+// A zero field means the default that its comment names.
+type Config struct {
+	Community *crypto.Community
+	Keys      crypto.KeySource // reloads the community; nil: never
+	Identity  *crypto.Identity
+	Name      string // shown to peers, at most 63 bytes; default: the identity's short form
+
+	Supernodes []Supernode // one to eight
+	STUN       []string    // "host:port" of extra STUN servers
+	Address    Address     // default: lease
+	MAC        [6]byte     // default: derived from the identity
+	MTU        int         // bytes; default DefaultMTU
+	StateDir   string      // pins and peers are kept here; empty: nowhere
+
+	Device Device
+	Conn   Conn
+	Host   Host
+}
+
+// Host is what an edge needs to know of the machine and the process around
+// it. Its zero value serves a process; simulations replace its parts.
+type Host struct {
+	Interface   string                           // name of the device, kept out of the candidates
+	Version     string                           // shown in status
+	Build       time.Time                        // when the program was built: no right clock is before it
+	Addresses   func() ([]netip.Addr, error)     // underlay addresses; default: those of the interfaces
+	Resolver    Resolver                         // default: net.DefaultResolver
+	Log         *slog.Logger                     // default: discarded
+	Report      func(Event)                      // called from the control loop; must not block
+	ClockOffset time.Duration                    // added to the wall clock, for tests of skewed clocks
+	Rand        io.Reader                        // default: crypto/rand
+	BootClock   func() (sinceBoot time.Duration) // counts suspension too; default: the kernel's where there is one
+	Machine     func() string                    // identity of the machine, changed by cloning; default: none
+}
+
+// Errors that end Run.
+var (
+	// ErrAddressTaken: the static address is held by another edge.
+	ErrAddressTaken = errors.New("edge: address is taken")
+	// ErrScheduleEnded: the key schedule is over and the community says fail.
+	ErrScheduleEnded = errors.New("edge: key schedule has ended")
+)
+
+func (c *Config) validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if c.Community == nil {
+		fault("no community")
+	}
+	if c.Identity == nil {
+		fault("no identity")
+	}
+	if n := len(c.Supernodes); n < 1 || n > maxLinks {
+		fault("%d supernodes given, 1 to %d are possible", n, maxLinks)
+	}
+	for _, s := range c.Supernodes {
+		if s.Host == "" || s.Port == 0 {
+			fault("supernode %q has no host or port", s.Name)
+		}
+	}
+	if c.MTU != 0 && (c.MTU < MinMTU || c.MTU > MaxMTU) {
+		fault("MTU %d is outside %d to %d", c.MTU, MinMTU, MaxMTU)
+	}
+	if (c.Address.Mode == AddressPrefer || c.Address.Mode == AddressStatic) && !c.Address.Prefix.IsValid() {
+		fault("the address mode needs an address")
+	}
+	if c.MAC[0]&1 != 0 {
+		fault("%x is a group address, no device can have it", c.MAC)
+	}
+	if len(c.Name) > 63 {
+		fault("name %q is longer than 63 bytes", c.Name)
+	}
+	if c.Device == nil || c.Conn == nil {
+		fault("no device or no socket")
+	}
+	return errors.Join(faults...)
+}
+
+// withDefaults returns a copy in which every default has been filled in.
+func (c Config) withDefaults() Config {
+	if c.Name == "" {
+		c.Name = c.Identity.ShortID()
+	}
+	if c.MTU == 0 {
+		c.MTU = DefaultMTU
+	}
+	if c.MAC == ([6]byte{}) {
+		c.MAC = c.Identity.MAC(c.Community.ID())
+	}
+	h := &c.Host
+	if h.Resolver == nil {
+		h.Resolver = net.DefaultResolver
+	}
+	if h.Log == nil {
+		h.Log = slog.New(slog.DiscardHandler)
+	}
+	if h.Report == nil {
+		h.Report = func(Event) {}
+	}
+	if h.Rand == nil {
+		h.Rand = rand.Reader
+	}
+	if h.Addresses == nil {
+		h.Addresses = hostAddresses(h.Interface)
+	}
+	return c
+}

@@ -1,0 +1,40 @@
+package control
+
+import (
+	"context"
+
+	"hedgerow/internal/localapi"
+)
+
+// Socket is the calling side of the interface: the path of the Unix socket of
+// a running edge. Its methods connect anew for every call. Their errors are
+// those of package localapi: localapi.ErrNotRunning when nothing listens
+// there, fs.ErrPermission when the socket may not be opened, and
+// *localapi.ServerError when the edge answered with a sentence of its own.
+type Socket string
+
+// Status fetches the state of the edge.
+func (s Socket) Status(ctx context.Context) (Status, error) {
+	var v Status
+	err := localapi.Get(ctx, string(s), pathStatus, &v)
+	return v, err
+}
+
+// Peers fetches the list of peers.
+func (s Socket) Peers(ctx context.Context) ([]Peer, error) {
+	var v []Peer
+	err := localapi.Get(ctx, string(s), pathPeers, &v)
+	return v, err
+}
+
+// KeyStatus fetches the state of the key schedule.
+func (s Socket) KeyStatus(ctx context.Context) (Keys, error) {
+	var v Keys
+	err := localapi.Get(ctx, string(s), pathKeys, &v)
+	return v, err
+}
+
+// Reload makes the edge read its keys anew.
+func (s Socket) Reload(ctx context.Context) error {
+	return localapi.Post(ctx, string(s), pathReload)
+}

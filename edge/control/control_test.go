@@ -1,0 +1,170 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hedgerow/internal/localapi"
+)
+
+// still is a Source with fixed answers.
+type still struct {
+	status  Status
+	peers   []Peer
+	keys    Keys
+	err     error
+	reloads int
+}
+
+func (s *still) Status(context.Context) (Status, error)  { return s.status, s.err }
+func (s *still) Peers(context.Context) ([]Peer, error)   { return s.peers, s.err }
+func (s *still) KeyStatus(context.Context) (Keys, error) { return s.keys, s.err }
+func (s *still) Reload(context.Context) error            { s.reloads++; return s.err }
+
+func number(f float64) *float64 { return &f }
+
+func sample() *still {
+	ki := uint8(0)
+	roll := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	return &still{
+		status: Status{
+			Community: "mynetwork", Version: "0.1.0", ID: "9f3a-71c2-e0b4", Device: "edge0", MAC: "02:5c:1e:9a:40:11", MTU: 1370,
+			Prefixes: []string{"10.64.0.7/24"}, UptimeS: 1.5,
+			Supernodes: []SupernodeStatus{{Name: "vps.example:7654", Addr: "203.0.113.10:7654", State: StateRegistered, RTTms: number(23), ID: "ab"}},
+			Peers:      PeerCount{Seen: 2, Direct: 1, Relayed: 1}, Traffic: Traffic{InFrames: 1, InBytes: 2, OutFrames: 3, OutBytes: 4},
+			Drops: map[string]uint64{"replay": 1}, Mapping: "endpoint-independent", Notes: []string{"a note"},
+		},
+		peers: []Peer{{Name: "a", ID: "1", MAC: "2", IPs: []string{"10.64.0.3"}, Path: PathDirect, Endpoint: "198.51.100.4:41641",
+			RTTms: number(18.5), RxBytes: 9, TxBytes: 8, LastSeenS: number(0.5), Hosts: 3, Handle: 7}},
+		keys: Keys{Community: "mynetwork", Source: "file", Active: &ki, Acceptable: []uint8{0, 1}, Next: &roll, Ends: &roll,
+			Warning: "soon", Epochs: []Epoch{{Index: 0, Until: &roll, Transform: "auto"}}},
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	src := sample()
+	path := filepath.Join(t.TempDir(), "edge.sock")
+	l, err := localapi.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- localapi.ServeListener(ctx, l, Handler(src)) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	socket := Socket(path)
+
+	status, err := socket.Status(ctx)
+	if diff := cmp.Diff(src.status, status); err != nil || diff != "" {
+		t.Errorf("status: %v %s", err, diff)
+	}
+	peers, err := socket.Peers(ctx)
+	if diff := cmp.Diff(src.peers, peers); err != nil || diff != "" {
+		t.Errorf("peers: %v %s", err, diff)
+	}
+	keys, err := socket.KeyStatus(ctx)
+	if diff := cmp.Diff(src.keys, keys); err != nil || diff != "" {
+		t.Errorf("keys: %v %s", err, diff)
+	}
+	if err := socket.Reload(ctx); err != nil || src.reloads != 1 {
+		t.Errorf("reload: %v, %d", err, src.reloads)
+	}
+
+	src.err = errors.New("edge: not running")
+	var answer *localapi.ServerError
+	if _, err := socket.Status(ctx); !errors.As(err, &answer) || answer.Message != src.err.Error() {
+		t.Errorf("an error of the edge came as %v", err)
+	}
+	if err := socket.Reload(ctx); !errors.As(err, &answer) {
+		t.Errorf("an error of reload came as %v", err)
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	socket := Socket(filepath.Join(t.TempDir(), "edge.sock"))
+	if _, err := socket.Status(t.Context()); !errors.Is(err, localapi.ErrNotRunning) {
+		t.Errorf("%v, want ErrNotRunning", err)
+	}
+}
+
+// TestFields holds the names that scripts rely on.
+func TestFields(t *testing.T) {
+	handler := Handler(&still{peers: []Peer{{}}})
+	for path, want := range map[string][]string{
+		pathPeers:  {"name", "id", "mac", "ips", "path", "endpoint", "rtt_ms", "rx_bytes", "tx_bytes", "last_seen_s"},
+		pathStatus: {"community", "version", "device", "mac", "mtu", "prefixes", "uptime_s", "supernodes", "key_index", "peers", "traffic", "drops", "notes"},
+		pathKeys:   {"community", "active", "acceptable", "epochs"},
+	} {
+		rec := httptest.NewRecorder()
+		handler.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+		body := rec.Body.Bytes()
+		if body[0] == '[' {
+			body = body[1 : len(body)-2]
+		}
+		var fields map[string]any
+		if err := json.Unmarshal(body, &fields); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range want {
+			if _, ok := fields[name]; !ok {
+				t.Errorf("%s has no %q: %s", path, name, rec.Body)
+			}
+		}
+	}
+}
+
+func TestEmptyPeersIsAList(t *testing.T) {
+	rec := httptest.NewRecorder()
+	Handler(&still{}).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, pathPeers, nil))
+	if got := rec.Body.String(); got != "[]\n" {
+		t.Errorf("%q, want an empty list", got)
+	}
+}
+
+func TestMethods(t *testing.T) {
+	for _, tt := range []struct {
+		method, path string
+		code         int
+	}{
+		{http.MethodGet, pathReload, http.StatusMethodNotAllowed},
+		{http.MethodPost, pathStatus, http.StatusMethodNotAllowed},
+		{http.MethodGet, "/", http.StatusNotFound},
+	} {
+		rec := httptest.NewRecorder()
+		Handler(&still{}).ServeHTTP(rec, httptest.NewRequest(tt.method, tt.path, nil))
+		if rec.Code != tt.code {
+			t.Errorf("%s %s: %d, want %d", tt.method, tt.path, rec.Code, tt.code)
+		}
+	}
+}
+
+func TestIndices(t *testing.T) {
+	for _, list := range []Indices{nil, {0}, {3, 4, 254}} {
+		b, err := json.Marshal(list)
+		if err != nil || b[0] != '[' {
+			t.Fatalf("%s, %v", b, err)
+		}
+		var back Indices
+		if err := json.Unmarshal(b, &back); err != nil || len(back) != len(list) {
+			t.Errorf("%s became %v, %v", b, back, err)
+		}
+	}
+	for _, bad := range []string{`[256]`, `[-1]`, `"BAU="`, `{}`} {
+		if err := json.Unmarshal([]byte(bad), new(Indices)); err == nil {
+			t.Errorf("%s was taken", bad)
+		}
+	}
+}

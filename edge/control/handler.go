@@ -1,0 +1,79 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+)
+
+// The paths of the interface. A client of another version asks for the same
+// paths; an incompatible interface would get new ones.
+const (
+	pathStatus = "/api/v1/status"
+	pathPeers  = "/api/v1/peers"
+	pathKeys   = "/api/v1/keys"
+	pathReload = "/api/v1/reload"
+)
+
+// Source is what the handler asks: the running edge. Every method is called
+// from the goroutine of one request and returns early when its context ends.
+type Source interface {
+	// Status returns the state of the edge.
+	Status(ctx context.Context) (Status, error)
+	// Peers returns the known peers, in the order in which they are to be
+	// shown.
+	Peers(ctx context.Context) ([]Peer, error)
+	// KeyStatus returns the state of the key schedule.
+	KeyStatus(ctx context.Context) (Keys, error)
+	// Reload reads the community's keys anew.
+	Reload(ctx context.Context) error
+}
+
+// Failure is the document of a request that failed.
+type Failure struct {
+	// Error is the sentence to show.
+	Error string `json:"error"`
+}
+
+// Handler returns the HTTP handler that serves src.
+func Handler(src Source) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET "+pathStatus, document(src.Status))
+	mux.Handle("GET "+pathPeers, document(func(ctx context.Context) ([]Peer, error) {
+		peers, err := src.Peers(ctx)
+		if peers == nil {
+			peers = []Peer{} // an empty list is [], never null
+		}
+		return peers, err
+	}))
+	mux.Handle("GET "+pathKeys, document(src.KeyStatus))
+	mux.HandleFunc("POST "+pathReload, func(w http.ResponseWriter, r *http.Request) {
+		if err := src.Reload(r.Context()); err != nil {
+			refuse(w, err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	return mux
+}
+
+// document serves the result of get as JSON.
+func document[T any](get func(context.Context) (T, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v, err := get(r.Context())
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		// The only error left is a client that went away.
+		_ = json.NewEncoder(w).Encode(v)
+	}
+}
+
+// refuse answers with the sentence of err.
+func refuse(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusInternalServerError)
+	_ = json.NewEncoder(w).Encode(Failure{Error: err.Error()})
+}

@@ -1,0 +1,49 @@
+package control
+
+// Path says how frames to a peer travel.
+type Path string
+
+const (
+	// PathDirect is UDP straight to the peer.
+	PathDirect Path = "direct"
+	// PathRelay is UDP through a supernode or another relay.
+	PathRelay Path = "relay"
+	// PathStream is a TCP stream through a supernode.
+	PathStream Path = "stream"
+	// PathNone means that the peer is known and cannot be reached now.
+	PathNone Path = "none"
+)
+
+// Peer is one other edge of the community, as GET /api/v1/peers lists it.
+type Peer struct {
+	// Name is the name that the peer gave itself, for display only: nothing
+	// vouches for it. It is empty while unknown.
+	Name string `json:"name"`
+	// ID is the short form of the peer's identity, "9f3a-71c2-e0b4".
+	ID string `json:"id"`
+	// MAC is the peer's hardware address.
+	MAC string `json:"mac"`
+	// IPs are the peer's overlay addresses without prefix length.
+	IPs []string `json:"ips"`
+	// Path says how frames to the peer travel now.
+	Path Path `json:"path"`
+	// Via is the supernode that relays, as typed, or empty.
+	Via string `json:"via,omitempty"`
+	// Endpoint is the peer's address and port on a direct path, or empty.
+	Endpoint string `json:"endpoint"`
+	// RTTms is the last measured round trip in milliseconds on the path in
+	// use, or nil (null) before the first one.
+	RTTms *float64 `json:"rtt_ms"`
+	// RxBytes and TxBytes count bytes of frames from and to the peer.
+	RxBytes uint64 `json:"rx_bytes"`
+	TxBytes uint64 `json:"tx_bytes"`
+	// LastSeenS is the time since the last packet from the peer that
+	// authenticated, in seconds, or nil (null) when there was none.
+	LastSeenS *float64 `json:"last_seen_s"`
+	// Hosts is the number of hardware addresses learned behind the peer.
+	Hosts int `json:"hosts,omitempty"`
+	// Handle is the peer's relay handle, or zero while unknown.
+	Handle uint32 `json:"handle,omitempty"`
+	// Reason says in words why the path is not direct, or is empty.
+	Reason string `json:"reason,omitempty"`
+}

@@ -1,0 +1,93 @@
+package control
+
+// Status is the state of one edge, as GET /api/v1/status returns it.
+type Status struct {
+	// Community is the name of the community as the operator typed it.
+	Community string `json:"community"`
+	// Version is the version of the edge program that answers.
+	Version string `json:"version"`
+	// ID is the short form of the edge's identity, "9f3a-71c2-e0b4".
+	ID string `json:"id,omitempty"`
+	// Device is the name of the TAP device, "edge0".
+	Device string `json:"device"`
+	// MAC is the hardware address of the device, "02:5c:1e:9a:40:11".
+	MAC string `json:"mac"`
+	// MTU is the largest payload of a frame on the device, in bytes.
+	MTU int `json:"mtu"`
+	// Prefixes are the device's addresses with their prefix lengths,
+	// "10.64.0.7/24".
+	Prefixes []string `json:"prefixes"`
+	// UptimeS is the time since the edge started, in seconds.
+	UptimeS float64 `json:"uptime_s"`
+	// Supernodes lists the supernodes in the order of the command line.
+	Supernodes []SupernodeStatus `json:"supernodes"`
+	// KeyIndex is the index of the epoch that is used for sending, or 255 when
+	// the schedule has ended and nothing may be sent.
+	KeyIndex uint8 `json:"key_index"`
+	// Peers counts the other edges.
+	Peers PeerCount `json:"peers"`
+	// Traffic counts the frames between the TAP device and the peers.
+	Traffic Traffic `json:"traffic"`
+	// Drops counts dropped frames and datagrams by reason, since the start.
+	Drops map[string]uint64 `json:"drops"`
+	// Mapping says how the nearest NAT maps this edge, in the words of RFC
+	// 4787, or is empty while that is unknown.
+	Mapping string `json:"mapping,omitempty"`
+	// Notes are sentences that an operator should read, most urgent first.
+	Notes []string `json:"notes"`
+}
+
+// SupernodeStatus is one supernode as an edge sees it.
+type SupernodeStatus struct {
+	// Name is the supernode as typed, "vps.example:7654".
+	Name string `json:"name"`
+	// Addr is the resolved address and port in use, or empty before the name
+	// was resolved.
+	Addr string `json:"addr,omitempty"`
+	// State is one of the State constants.
+	State SupernodeState `json:"state"`
+	// RTTms is the last measured round trip in milliseconds, or nil before
+	// the first one.
+	RTTms *float64 `json:"rtt_ms,omitempty"`
+	// ID is the supernode's public key, once it is known.
+	ID string `json:"id,omitempty"`
+}
+
+// SupernodeState says how far an edge got with a supernode.
+type SupernodeState string
+
+const (
+	// StateResolving means that the name has no address yet.
+	StateResolving SupernodeState = "resolving"
+	// StateConnecting means that an address is being tried.
+	StateConnecting SupernodeState = "connecting"
+	// StateRegistered means that the supernode accepted the registration and
+	// answered within its keepalive time.
+	StateRegistered SupernodeState = "registered"
+	// StateRefused means that the supernode answered and said no.
+	StateRefused SupernodeState = "refused"
+	// StateLost means that a registered supernode has stopped answering.
+	StateLost SupernodeState = "lost"
+)
+
+// PeerCount counts an edge's peers.
+type PeerCount struct {
+	// Seen is the number of peers known at this moment.
+	Seen int `json:"seen"`
+	// Direct is the number of them reached without a relay.
+	Direct int `json:"direct"`
+	// Relayed is the number of them reached through a supernode.
+	Relayed int `json:"relayed"`
+}
+
+// Traffic counts frames and bytes of frames since the start. In is from the
+// peers to the TAP device, Out is from the TAP device to the peers. A rate is
+// the difference of two documents over the difference of their UptimeS.
+type Traffic struct {
+	// InFrames and InBytes count what was written to the TAP device.
+	InFrames uint64 `json:"in_frames"`
+	InBytes  uint64 `json:"in_bytes"`
+	// OutFrames and OutBytes count what was read from the TAP device and sent.
+	OutFrames uint64 `json:"out_frames"`
+	OutBytes  uint64 `json:"out_bytes"`
+}

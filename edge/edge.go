@@ -1,0 +1,386 @@
+package edge
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/nat"
+	"hedgerow/protocol"
+	"hedgerow/transport"
+)
+
+// Edge is one member of a community. Make it with New and run it with Run.
+type Edge struct {
+	cfg  Config
+	host Host
+	*dataPlane
+	membership
+	loopState
+	guards
+
+	send      *sender   // the control loop's
+	late      *outbound // for frames that were staged
+	links     []*link
+	peers     *peerBook
+	keys      *keyring
+	addresses addresses
+	staged    staged
+	unvouched unvouched
+	state     *state
+}
+
+// membership is what the edge is in its community.
+type membership struct {
+	cid       [16]byte
+	statement []byte
+	features  uint32
+	lease     netip.Prefix   // zero before the first ACK
+	prefixes  []netip.Prefix // of the device
+	pins      pins
+}
+
+// loopState belongs to the control loop itself.
+type loopState struct {
+	requests      chan func(now time.Time)
+	resolved      chan resolution
+	loaded        chan loadedKeys
+	failed        error // why Run has to end
+	dirty         bool  // the table has to be published
+	directChanged bool  // DIRECT sets have to be recomputed
+	ready         bool
+	sweepAt       time.Time
+	random        rand.Source
+	workers       sync.WaitGroup
+	running       context.Context // ends when Run is about to return; for look-ups
+	done          chan struct{}   // closed when Run returns
+}
+
+// guards are the budgets against floods of handshakes and questions.
+type guards struct {
+	guard        *crypto.Guard
+	load         load
+	noticeBudget bucket
+	queryBudget  bucket
+	wantedMACs   wantedMACs
+}
+
+// resolution is the outcome of looking up a supernode or a STUN server.
+type resolution struct {
+	link  *link // nil: a STUN server
+	addrs []netip.AddrPort
+	err   error
+}
+
+// loadedKeys is the outcome of reading the community again.
+type loadedKeys struct {
+	community *crypto.Community
+	err       error
+	answer    chan error // of a Reload, or nil
+}
+
+// New validates a configuration and makes an edge of it. It reads the state
+// directory and starts nothing.
+func New(cfg Config) (*Edge, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	st, err := loadState(cfg.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	c := cfg.Community
+	d := &dataPlane{
+		device: cfg.Device, conn: cfg.Conn, self: protocol.MAC(cfg.MAC),
+		mask: crypto.NewMask(c.MaskKey()), tag: c.Tag(), offset: cfg.Host.ClockOffset, fdb: newFDB(),
+		hello: crypto.NewMask(crypto.HelloMaskKey()),
+	}
+	d.mailbox = newMailbox(&d.drops)
+	e := &Edge{
+		cfg: cfg, host: cfg.Host, dataPlane: d, send: newSender(d), late: newOutbound(d),
+		peers: newPeerBook(), state: st, keys: newKeyring(c, cfg.Host.Build, cfg.Host.Rand),
+	}
+	e.cid = c.ID()
+	e.pins = pins{st}
+	if !crypto.HardwareAES() {
+		e.features |= protocol.FeatureChaCha
+	}
+	e.requests = make(chan func(time.Time))
+	e.resolved = make(chan resolution, 4)
+	e.loaded = make(chan loadedKeys, 1)
+	e.done = make(chan struct{})
+	e.guard = crypto.NewGuard(cfg.Identity.Static, cfg.Host.Rand)
+	e.load = newLoad()
+	e.noticeBudget = bucket{rate: 10, burst: 20}
+	e.queryBudget = bucket{rate: 100, burst: 200}
+	e.wantedMACs = make(wantedMACs)
+	var seed [16]byte
+	e.fill(seed[:])
+	e.random = rand.NewPCG(binary.BigEndian.Uint64(seed[:]), binary.BigEndian.Uint64(seed[8:]))
+	for i, s := range cfg.Supernodes {
+		e.links = append(e.links, newLink(i, s, st.supernodeKey(s.Name)))
+	}
+	e.addresses = addresses{port: cfg.Conn.LocalAddr().Port(), budget: nat.NewBudget()}
+	e.addresses.stun.asked = make(map[[12]byte]stunRequest)
+	return e, nil
+}
+
+// Run carries frames until ctx ends, then says good-bye to supernodes and
+// peers, closes device and socket, and returns when every goroutine has
+// ended. It returns nil after a clean end.
+func (e *Edge) Run(ctx context.Context) error {
+	defer close(e.done)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	e.running = ctx
+	if err := e.begin(ctx, time.Now()); err != nil {
+		e.conn.Close()
+		e.device.Close()
+		return err
+	}
+	ended := make(chan error, 2)
+	out, in := newOutbound(e.dataPlane), newInbound(e.dataPlane)
+	e.workers.Go(func() { ended <- out.readTAP() })
+	e.workers.Go(func() { ended <- in.readUDP() })
+	err := e.loop(ctx, ended)
+	cancel()
+	e.goodbye()
+	e.conn.Close()
+	e.device.Close()
+	e.workers.Wait()
+	e.store()
+	return err
+}
+
+// begin sets up what the loop goes on from.
+func (e *Edge) begin(ctx context.Context, now time.Time) error {
+	e.started = now
+	e.groupRx = crypto.NewGroupReceiver(e.keys.community, e.wall(now))
+	wall := e.wall(now)
+	e.statement = e.cfg.Identity.SignStatement(crypto.Statement{
+		ID: [32]byte(e.cfg.Identity.ID), Static: e.cfg.Identity.Static, CID: e.cid, MAC: [6]byte(e.self),
+		Seq: e.state.nextSeq(wall), Expiry: uint64(wall.Add(365 * 24 * time.Hour).Unix()),
+	})
+	e.store() // the number must not come twice, however we end
+	e.keys.clock.check(now, e.host.BootClock, e.host.Machine)
+	e.rollEpochs(now)
+	if e.keys.group == nil {
+		return ErrScheduleEnded
+	}
+	e.publish()
+	e.setAddress(now, e.keys.community.ULA(e.cfg.Identity.ID))
+	e.addresses.gatherAt = now
+	if e.state.dir != "" {
+		e.state.storeAt = now.Add(storeEvery)
+	}
+	e.sweepAt = now.Add(fdbSweep)
+	e.tickAddresses(now)
+	for _, l := range e.links {
+		e.resolve(now, l)
+	}
+	e.lookUpSTUN()
+	e.recallPeers(now)
+	if e.cfg.Keys != nil {
+		e.workers.Go(func() { e.watchKeys(ctx) })
+	}
+	e.send.flush()
+	return nil
+}
+
+// watchKeys reads the community again whenever its source says so.
+func (e *Edge) watchKeys(ctx context.Context) {
+	for e.cfg.Keys.Changed(ctx) == nil {
+		c, err := e.cfg.Keys.Load(ctx)
+		select {
+		case e.loaded <- loadedKeys{community: c, err: err}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// resolve looks up a supernode's addresses in the background. A literal
+// address is taken at once.
+func (e *Edge) resolve(now time.Time, l *link) {
+	l.where.again = time.Time{}
+	if a, err := netip.ParseAddr(l.cfg.Host); err == nil {
+		e.takeResolution(now, resolution{link: l, addrs: []netip.AddrPort{netip.AddrPortFrom(a.Unmap(), l.cfg.Port)}})
+		return
+	}
+	if l.where.resolving {
+		return
+	}
+	l.where.resolving = true
+	e.lookUp(l, l.cfg.Host, l.cfg.Port)
+}
+
+// lookupWait bounds one look-up, so that the next one can be tried.
+const lookupWait = 10 * time.Second
+
+// lookUp resolves a name in a goroutine and hands the outcome to the loop.
+func (e *Edge) lookUp(l *link, host string, port uint16) {
+	e.workers.Go(func() {
+		ctx, cancel := context.WithTimeout(e.running, lookupWait)
+		defer cancel()
+		list, err := e.host.Resolver.LookupNetIP(ctx, "ip", host)
+		r := resolution{link: l, err: err}
+		for _, a := range list {
+			r.addrs = append(r.addrs, netip.AddrPortFrom(a.Unmap(), port))
+		}
+		select {
+		case e.resolved <- r:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// takeResolution begins or goes on registering at the addresses found.
+func (e *Edge) takeResolution(now time.Time, r resolution) {
+	l := r.link
+	if l == nil {
+		if len(r.addrs) > 0 && len(e.addresses.stun.servers) < maxSTUN {
+			e.addresses.stun.servers = append(e.addresses.stun.servers, r.addrs[0])
+			e.addresses.stun.next = now
+		}
+		return
+	}
+	l.where.resolving = false
+	if r.err != nil || len(r.addrs) == 0 {
+		if r.err == nil {
+			r.err = errors.New("it has no address")
+		}
+		l.where.again = now.Add(resolveRetry)
+		e.report(now, Event{Kind: EventResolveFailed, Supernode: l.cfg.Name, Addr: l.addr(), Err: r.err})
+		return
+	}
+	l.where.addrs = r.addrs
+	for _, a := range r.addrs {
+		e.addresses.policy.Supernodes = append(e.addresses.policy.Supernodes, a)
+	}
+	e.publish()
+	if l.session == nil && !l.init.active && !l.hello.active {
+		e.restartLink(now, l)
+	}
+}
+
+// lookUpSTUN resolves the configured STUN servers.
+func (e *Edge) lookUpSTUN() {
+	for _, s := range e.cfg.STUN {
+		host, port, err := net.SplitHostPort(s)
+		n, err2 := strconv.ParseUint(port, 10, 16)
+		if err != nil || err2 != nil {
+			e.host.Log.Warn("not a STUN server", "server", s)
+			continue
+		}
+		e.lookUp(nil, host, uint16(n))
+	}
+}
+
+// publish makes a new table from what the control loop knows.
+func (e *Edge) publish() {
+	e.dirty = false
+	t := &table{
+		sessions: make(map[uint32]*pairEntry), hops: make(map[uint32]*hopEntry),
+		sources: make(map[netip.AddrPort]*source), macs: make(map[protocol.MAC]*peerView, len(e.peers.byMAC)),
+		statics: make(map[[32]byte]*peerView, len(e.peers.byStatic)),
+		group:   e.keys.group, list: e.keys.community.Members == crypto.MembersList,
+	}
+	wall := e.wall(time.Now())
+	for _, ki := range e.keys.schedule.Acceptable(wall) {
+		if epoch, ok := e.keys.schedule.CanReceive(wall, ki); ok {
+			t.epochs[ki] = &epoch
+		}
+	}
+	for static, p := range e.peers.byStatic {
+		t.statics[static] = p.view
+		p.sessions.each(func(s *pairEntry) { t.sessions[s.session.LocalIndex()] = s })
+	}
+	for mac, p := range e.peers.byMAC {
+		t.macs[mac] = p.view
+		t.peers = append(t.peers, p.view)
+	}
+	for _, l := range e.links {
+		e.addSources(t, l)
+		for _, s := range []*hopEntry{l.session, l.old} {
+			if s != nil {
+				t.hops[s.session.LocalIndex()] = s
+			}
+		}
+		if l.registered() {
+			t.links = append(t.links, l.view)
+		}
+	}
+	e.table.Store(t)
+}
+
+// addSources puts a supernode's addresses into a table, with the mask that its
+// datagrams have now.
+func (e *Edge) addSources(t *table, l *link) {
+	mask := l.mask
+	if mask == nil {
+		mask = e.hello
+	}
+	for _, a := range l.where.addrs {
+		t.sources[a] = &source{link: l.view, mask: mask, hello: l.hello.active && l.mask != nil}
+	}
+}
+
+// sendTo sends a datagram that is sealed and masked already.
+func (e *Edge) sendTo(to netip.AddrPort, pkt []byte) {
+	if to.IsValid() {
+		e.send.add(transport.Datagram{Buf: pkt, Addr: to})
+	}
+}
+
+// freeIndex returns a session index that none of our sessions has.
+func (e *Edge) freeIndex() uint32 {
+	for {
+		var b [4]byte
+		e.fill(b[:])
+		i := binary.BigEndian.Uint32(b[:])
+		t := e.table.Load()
+		if t.sessions[i] == nil && t.hops[i] == nil && e.peers.pending[i] == nil {
+			return i
+		}
+	}
+}
+
+// fill fills b with random bytes.
+func (e *Edge) fill(b []byte) {
+	if _, err := io.ReadFull(e.host.Rand, b); err != nil {
+		panic("edge: no randomness: " + err.Error())
+	}
+}
+
+// jitter returns a random duration below d.
+func (e *Edge) jitter(d time.Duration) time.Duration {
+	return time.Duration(e.random.Uint64() % uint64(d))
+}
+
+func (e *Edge) report(now time.Time, ev Event) {
+	ev.Time = e.wall(now)
+	e.host.Report(ev)
+}
+
+// fail ends Run with an error.
+func (e *Edge) fail(err error) {
+	if e.failed == nil {
+		e.failed = err
+	}
+}
+
+// isClosed reports whether an error of the device or socket is the end that
+// Close brings.
+func isClosed(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) || errors.Is(err, io.EOF)
+}

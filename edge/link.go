@@ -1,0 +1,528 @@
+package edge
+
+import (
+	"crypto/subtle"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+)
+
+// Timers of the registration with a supernode.
+const (
+	hopRekeyAfter  = 900 * time.Second // PROTOCOL.md, section 6
+	hopKeepalive   = 20 * time.Second  // NAT.md, 1.3: conntrack forgets after 30 s
+	hopWatch       = 3 * time.Second   // while frames are being relayed
+	hopPingRetry   = 700 * time.Millisecond
+	hopPingsLost   = 3
+	registerRetry  = 500 * time.Millisecond
+	helloWait      = 5 * time.Second  // a WELCOME counts within this time
+	helloSilence   = 30 * time.Second // PROTOCOL.md, section 3
+	resolveRetry   = 30 * time.Second
+	resetsEvery    = time.Second
+	directRepeats  = 3
+	directRepeatIn = 300 * time.Millisecond
+)
+
+// link is our registration with one supernode.
+type link struct {
+	view    *linkView
+	cfg     Supernode
+	where   whereabouts
+	key     *[32]byte // nil until pinned
+	mask    *crypto.Mask
+	hello   helloOut
+	init    hopInit
+	session *hopEntry // sealed under; nil before the first
+	old     *hopEntry // still opened
+	reg     registration
+	ping    linkPing
+	direct  directSet
+	told    linkTold
+}
+
+// whereabouts are a supernode's underlay addresses.
+type whereabouts struct {
+	addrs     []netip.AddrPort
+	at        int
+	resolving bool
+	again     time.Time // when to resolve next; zero: not planned
+}
+
+// helloOut is a HELLO that waits for its WELCOME.
+type helloOut struct {
+	active   bool
+	nonce    [16]byte
+	sent     time.Time
+	retry    time.Time
+	attempts int
+	begun    time.Time
+}
+
+// hopInit is an INIT to a supernode that waits for its RESP.
+type hopInit struct {
+	active     bool
+	initiation *crypto.Initiation
+	index      uint32
+	attempts   int
+	begun      time.Time
+	last       time.Time // when the last INIT of any attempt was sent
+	retry      time.Time
+	cookie     *[16]byte
+	challenge  [16]byte
+}
+
+// registration is what the supernode knows and granted.
+type registration struct {
+	done     bool // on the session in use
+	handle   uint32
+	token    [16]byte // of the RESET that may end the session
+	pending  bool     // a REGISTER waits for its answer
+	attempts int
+	retry    time.Time
+	renew    time.Time
+	others   int // edges in our community besides us
+	otherKey int
+	hash     [32]byte // Noise handshake hash of the session
+}
+
+// linkPing keeps the mapping open and notices when the supernode is gone.
+type linkPing struct {
+	pingOut
+	missed int
+}
+
+// directSet is the DIRECT set as the supernode was told.
+type directSet struct {
+	handles []uint32
+	repeats int
+	again   time.Time
+}
+
+// linkTold remembers what a person was told about a supernode.
+type linkTold struct {
+	noAnswer, lost, alone, wrongKey, keyChanged, ready bool
+	refused                                            uint8
+}
+
+func (l *link) registered() bool { return l.reg.done }
+
+func (l *link) addr() netip.AddrPort {
+	if len(l.where.addrs) == 0 {
+		return netip.AddrPort{}
+	}
+	return l.where.addrs[l.where.at%len(l.where.addrs)]
+}
+
+func newLink(id int, cfg Supernode, pinned *[32]byte) *link {
+	l := &link{view: &linkView{id: id}, cfg: cfg}
+	if cfg.Key != nil {
+		pinned = cfg.Key
+	}
+	if pinned != nil {
+		l.pin(*pinned)
+	}
+	return l
+}
+
+// pin fixes the supernode's key and the mask that comes with it.
+func (l *link) pin(key [32]byte) {
+	l.key = &key
+	l.mask = crypto.NewMask(crypto.SupernodeMaskKey(key, nil))
+}
+
+// deadline returns when tickLink has something to do next.
+func (l *link) deadline() time.Time {
+	d := l.where.again
+	if l.hello.active {
+		d = earliest(d, l.hello.retry)
+	}
+	if l.init.active {
+		d = earliest(d, l.init.retry)
+	}
+	if l.session != nil {
+		d = earliest(d, l.ping.next)
+		if l.reg.pending {
+			d = earliest(d, l.reg.retry)
+		}
+		d = earliest(earliest(d, l.reg.renew), l.direct.again)
+		if !l.init.active {
+			d = earliest(d, l.session.session.Created().Add(hopRekeyAfter))
+		}
+	}
+	return d
+}
+
+// tickLink does what is due towards one supernode.
+func (e *Edge) tickLink(now time.Time, l *link) {
+	if due(now, l.where.again) {
+		e.resolve(now, l)
+	}
+	if l.hello.active && due(now, l.hello.retry) {
+		e.sendHello(now, l)
+	}
+	if l.init.active && due(now, l.init.retry) {
+		l.where.at++
+		e.sendHopInit(now, l)
+	}
+	if l.session == nil {
+		return
+	}
+	if !l.init.active && !now.Before(l.session.session.Created().Add(hopRekeyAfter)) {
+		e.restartLink(now, l)
+	}
+	if due(now, l.ping.next) {
+		e.pingLink(now, l)
+	}
+	if l.reg.pending && due(now, l.reg.retry) {
+		e.sendRegister(now, l)
+	}
+	if due(now, l.reg.renew) {
+		l.reg.attempts = 0
+		e.sendRegister(now, l)
+	}
+	if due(now, l.direct.again) {
+		e.sendDirect(now, l)
+	}
+}
+
+// restartLink begins a new hop session; the old one lives until then.
+func (e *Edge) restartLink(now time.Time, l *link) {
+	if !l.addr().IsValid() {
+		e.resolve(now, l)
+		return
+	}
+	if l.key == nil {
+		l.hello = helloOut{begun: now}
+		e.sendHello(now, l)
+		return
+	}
+	if l.init.active {
+		return
+	}
+	l.init = hopInit{active: true, begun: now, last: l.init.last}
+	e.sendHopInit(now, l)
+}
+
+// sendHello asks a supernode for its key.
+func (e *Edge) sendHello(now time.Time, l *link) {
+	h := &l.hello
+	h.active, h.sent = true, now
+	h.attempts++
+	h.retry = now.Add(retryIn(h.attempts, e.jitter))
+	l.where.at += min(1, h.attempts-1)
+	e.fill(h.nonce[:])
+	e.publish()
+	pkt := protocol.AppendHello(nil, h.nonce)
+	e.hello.Hide(e.send.scratch, pkt)
+	e.sendTo(l.addr(), pkt)
+	e.tellNoAnswer(now, l, h.attempts, h.begun)
+}
+
+// handleWelcome takes a supernode's key on first use, or notes that it is not
+// the one we pinned.
+func (e *Edge) handleWelcome(now time.Time, l *link, ev event) {
+	nonce, key, err := protocol.ParseWelcome(ev.raw)
+	h := &l.hello
+	if err != nil || !h.active || nonce != h.nonce || ev.from != l.addr() || now.Sub(h.sent) > helloWait {
+		e.drops.drop(dropNotExpected)
+		return
+	}
+	*h = helloOut{}
+	if l.key != nil {
+		if *l.key != key && !l.told.keyChanged {
+			l.told.keyChanged = true
+			e.report(now, Event{Kind: EventKeyChanged, Supernode: l.cfg.Name, Addr: ev.from, Key: key})
+		}
+		e.publish()
+		return
+	}
+	l.pin(key)
+	e.state.pinSupernode(l.cfg.Name, key)
+	e.report(now, Event{Kind: EventPinned, Supernode: l.cfg.Name, Addr: ev.from, Key: key})
+	e.publish()
+	e.restartLink(now, l)
+}
+
+// sendHopInit sends an INIT to a supernode.
+func (e *Edge) sendHopInit(now time.Time, l *link) {
+	in := &l.init
+	in.attempts++
+	in.last, in.retry = now, now.Add(hopRetryIn(in.attempts, e.jitter))
+	in.index = e.freeIndex()
+	hdr := header(protocol.Header{Type: protocol.TypeInit, XF: protocol.XFHop, KI: protocol.KINone, RX: in.index})
+	var payload [48]byte
+	opening := e.initPayload(now, in.challenge)
+	opening.Put(&payload)
+	cfg := crypto.HandshakeConfig{Hop: true, Local: e.cfg.Identity, Rand: e.host.Rand}
+	initiation, pkt, err := crypto.Initiate(cfg, *l.key, hdr, payload, in.cookie)
+	if err != nil {
+		e.drops.drop(dropHandshake)
+		return
+	}
+	in.initiation = initiation
+	e.publish()
+	l.mask.Hide(e.send.scratch, pkt)
+	e.sendTo(l.addr(), pkt)
+	e.tellNoAnswer(now, l, in.attempts, in.begun)
+	if now.Sub(in.begun) > helloSilence && !l.hello.active && e.state.tofu(l.cfg) {
+		// Perhaps the supernode has another key now; this only reports it.
+		l.hello = helloOut{begun: now, attempts: in.attempts}
+		e.sendHello(now, l)
+		l.hello.retry = now.Add(helloSilence)
+	}
+}
+
+// hopRetryIn is retryIn, but never slower than a RESET would be: traffic that
+// is relayed waits for this link.
+func hopRetryIn(attempts int, jitter func(time.Duration) time.Duration) time.Duration {
+	return min(retryIn(attempts, jitter), 2*time.Second+jitter(time.Second))
+}
+
+func (e *Edge) tellNoAnswer(now time.Time, l *link, attempts int, begun time.Time) {
+	if attempts < 4 || l.told.noAnswer || l.session != nil {
+		return
+	}
+	l.told.noAnswer = true
+	e.report(now, Event{Kind: EventNoAnswer, Supernode: l.cfg.Name, Addr: l.addr(), Count: attempts, Elapsed: now.Sub(begun)})
+}
+
+// handleHopAnswer handles RESP, COOKIE, RESET and WELCOME of a supernode.
+func (e *Edge) handleHopAnswer(now time.Time, h protocol.Header, ev event) {
+	l := e.links[ev.link.id]
+	switch h.Type {
+	case protocol.TypeWelcome:
+		e.handleWelcome(now, l, ev)
+	case protocol.TypeReset:
+		e.handleReset(now, l, h, ev)
+	case protocol.TypeResp:
+		if !l.init.active || h.RX != l.init.index {
+			e.drops.drop(dropNotExpected)
+			return
+		}
+		e.handleHopResp(now, l, h, ev)
+	case protocol.TypeCookie:
+		if !l.init.active || h.RX != l.init.index {
+			e.drops.drop(dropNotExpected)
+			return
+		}
+		cookie, err := l.init.initiation.OpenCookie(ev.raw)
+		if err != nil {
+			e.drops.drop(dropHandshake)
+			return
+		}
+		l.init.cookie = &cookie
+		if l.init.attempts < 3 {
+			e.sendHopInit(now, l)
+		}
+	}
+}
+
+// handleHopResp finishes a hop handshake and registers on the new session.
+func (e *Edge) handleHopResp(now time.Time, l *link, h protocol.Header, ev event) {
+	in := &l.init
+	plain, keys, err := in.initiation.Finish(ev.raw)
+	if err != nil {
+		e.drops.drop(dropHandshake)
+		return
+	}
+	payload, err := protocol.ParseRespPayload(plain[:])
+	if err != nil || payload.Version != protocol.Version {
+		e.drops.drop(dropHandshake)
+		return
+	}
+	if payload.Flags&protocol.RespChallenge != 0 {
+		if in.challenge == ([16]byte{}) || in.attempts <= 3 {
+			in.challenge = payload.Challenge
+			e.sendHopInit(now, l)
+		}
+		return
+	}
+	session, err := crypto.NewHopSession(crypto.SessionConfig{
+		Keys: keys, XF: uint8(protocol.XFHop), KI: protocol.KINone, Local: in.index, Remote: uint32(h.CTR >> 32),
+		Static: *l.key, Created: now, Initiator: true,
+	})
+	if err != nil {
+		e.drops.drop(dropHandshake)
+		return
+	}
+	sample := now.Sub(in.last)
+	if in.attempts == 1 {
+		l.ping.rtt = smooth(l.ping.rtt, sample)
+	}
+	l.old, l.session = l.session, &hopEntry{session: session, link: l.view}
+	*in = hopInit{last: in.last}
+	l.hello = helloOut{}
+	l.reg = registration{handle: l.reg.handle, others: l.reg.others, otherKey: l.reg.otherKey, hash: keys.Hash}
+	l.ping.missed, l.ping.sent = 0, time.Time{}
+	l.ping.next = now.Add(e.keepalive(now))
+	e.publish() // answers under the new index may come at once
+	e.sendRegister(now, l)
+}
+
+// handleReset begins a new handshake if the RESET is about our session. The
+// old one is kept until the new one is confirmed.
+func (e *Edge) handleReset(now time.Time, l *link, h protocol.Header, ev event) {
+	_, token, err := protocol.ParseReset(ev.raw)
+	if err != nil || l.session == nil || h.RX != l.session.session.RemoteIndex() ||
+		l.reg.token == ([16]byte{}) || subtle.ConstantTimeCompare(token[:], l.reg.token[:]) != 1 {
+		e.drops.drop(dropNotExpected)
+		return
+	}
+	if now.Sub(l.init.last) < resetsEvery && l.init.attempts > 0 {
+		return
+	}
+	l.init = hopInit{active: true, begun: now, last: l.init.last}
+	e.sendHopInit(now, l)
+}
+
+// sendRegister registers on the session in use.
+func (e *Edge) sendRegister(now time.Time, l *link) {
+	r := &l.reg
+	r.pending = true
+	r.attempts++
+	r.renew = time.Time{}
+	r.retry = now.Add(min(registerRetry<<min(r.attempts-1, 5), 10*time.Second))
+	c := e.keys.community
+	rsk := c.Rendezvous()
+	m := protocol.Register{
+		CID: e.cid, RPK: [32]byte(rsk[32:]), NH: c.NameHash(), MAC: e.self,
+		Features: e.features, Statement: e.statement, Candidates: e.addresses.hostCandidates(),
+		SigC: crypto.SignMembership(rsk, r.hash, e.cid, e.self, e.cfg.Identity.Static),
+	}
+	m.Prefix, m.Features = e.wantedPrefix(l), m.Features|e.addressFeatures(l)
+	e.sendHop(l, m.Append)
+}
+
+// wantedPrefix returns the address we ask a supernode for: what the user
+// wants, else the one we have already, so that several supernodes agree.
+func (e *Edge) wantedPrefix(l *link) netip.Prefix {
+	switch {
+	case e.cfg.Address.Mode == AddressNone:
+		return netip.Prefix{}
+	case e.lease.IsValid():
+		return e.lease
+	case e.cfg.Address.Mode != AddressLease:
+		return e.cfg.Address.Prefix
+	}
+	return e.state.lease()
+}
+
+func (e *Edge) addressFeatures(*link) uint32 {
+	switch e.cfg.Address.Mode {
+	case AddressStatic:
+		return protocol.FeatureStatic
+	case AddressNone:
+		return protocol.FeatureNoAddress
+	}
+	return 0
+}
+
+// sendHop sends control messages to a supernode inside the hop session.
+func (e *Edge) sendHop(l *link, build func([]byte) []byte) {
+	if l.session == nil {
+		return
+	}
+	session := l.session.session
+	ctr, err := session.Reserve(1)
+	if err != nil {
+		e.drops.drop(dropSessionWorn)
+		return
+	}
+	s := e.send
+	s.reserve(1)
+	b := s.borrow()
+	const start = headroom - protocol.HeaderLen
+	inner := build(protocol.AppendControl(b[:headroom]))
+	protocol.Header{
+		Type: protocol.TypeData, XF: protocol.XFHop, KI: protocol.KINone, RX: session.RemoteIndex(), CTR: ctr,
+	}.Put(b[start:])
+	pkt := session.Seal(s.scratch, inner[start:])
+	l.mask.Hide(s.scratch, pkt)
+	e.sendTo(l.addr(), pkt)
+}
+
+// handleHop opens a control packet of a supernode and acts on it.
+func (e *Edge) handleHop(now time.Time, ev event) {
+	l := e.links[ev.link.id]
+	h, err := protocol.ParseHeader(ev.raw)
+	if err != nil || h.XF != protocol.XFHop {
+		e.drops.drop(dropTransform)
+		return
+	}
+	var entry *hopEntry
+	for _, s := range []*hopEntry{l.session, l.old} {
+		if s != nil && s.session.LocalIndex() == h.RX {
+			entry = s
+		}
+	}
+	if entry == nil {
+		e.drops.drop(dropUnknownSession)
+		return
+	}
+	inner, err := entry.session.Open(e.send.scratch, ev.raw)
+	if err != nil {
+		if errors.Is(err, crypto.ErrReplay) {
+			e.drops.drop(dropReplay)
+		} else {
+			e.drops.drop(dropOpen)
+		}
+		return
+	}
+	in, err := protocol.ParseInner(inner)
+	if err != nil || in.Kind != protocol.KindControl {
+		e.drops.drop(dropInner)
+		return
+	}
+	for rest := in.Body; len(rest) > 0; {
+		typ, value, after, err := protocol.NextTLV(rest)
+		if err == nil {
+			err = e.handleHopMessage(now, l, entry, protocol.MsgType(typ), value, ev.from)
+		}
+		if err != nil {
+			e.drops.drop(dropControl)
+			return
+		}
+		rest = after
+	}
+}
+
+// sendDirect tells a supernode which peers get our floods directly.
+func (e *Edge) sendDirect(now time.Time, l *link) {
+	d := &l.direct
+	d.again = time.Time{}
+	if d.repeats > 0 {
+		d.repeats--
+		d.again = now.Add(directRepeatIn)
+	}
+	m := protocol.Direct{Handles: d.handles}
+	e.sendHop(l, m.Append)
+	e.shareHop(l)
+}
+
+// updateDirect recomputes the DIRECT set of every supernode after a change of
+// routes. A peer on both paths is not in it.
+func (e *Edge) updateDirect(now time.Time) {
+	e.directChanged = false
+	for _, l := range e.links {
+		if !l.registered() {
+			continue
+		}
+		var handles []uint32
+		for _, p := range e.peers.byStatic {
+			r := p.view.route.Load()
+			if h := p.handles[l.view.id]; h != 0 && p.id.bound && r.session != nil && r.direct.IsValid() && !r.dual {
+				handles = append(handles, h)
+			}
+		}
+		slices.Sort(handles)
+		if slices.Equal(handles, l.direct.handles) {
+			continue
+		}
+		l.direct.handles, l.direct.repeats = handles, directRepeats
+		e.sendDirect(now, l)
+	}
+}

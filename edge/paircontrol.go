@@ -1,0 +1,295 @@
+package edge
+
+import (
+	"net/netip"
+	"time"
+
+	"hedgerow/nat"
+	"hedgerow/protocol"
+	"hedgerow/transport"
+)
+
+// sendPair sends control messages to a peer inside its session, by the route
+// that its frames take. build appends the messages.
+func (e *Edge) sendPair(now time.Time, p *peer, build func([]byte) []byte) {
+	r := p.view.route.Load()
+	if r.session == nil {
+		return
+	}
+	e.sendControl(p, r, 0, build)
+}
+
+// sendControl sends control messages inside a peer's session by any route.
+func (e *Edge) sendControl(p *peer, r *route, ttl uint8, build func([]byte) []byte) {
+	session := p.sessions.sealing()
+	if session == nil {
+		return
+	}
+	ctr, err := session.Reserve(1)
+	if err != nil {
+		e.drops.drop(dropSessionWorn)
+		return
+	}
+	s := e.send
+	s.reserve(1)
+	b := s.borrow()
+	inner := build(protocol.AppendControl(b[:headroom]))
+	from, to := s.sealPair(session, ctr, b, headroom, len(inner))
+	if ttl != 0 {
+		s.add(transport.Datagram{Buf: b[from:to], Addr: r.direct, TTL: ttl})
+		return
+	}
+	s.transmit(r, b, from, to)
+}
+
+// introduce sends a peer what it needs at the start of a session: the salts
+// that we vouch for, who we are, and where we may be reached.
+func (e *Edge) introduce(now time.Time, p *peer) {
+	r := *p.view.route.Load()
+	r.dual = true
+	e.sendControl(p, &r, 0, func(b []byte) []byte {
+		b = appendSalts(b, e.keys.salts())
+		about := protocol.About{Name: e.cfg.Name, Prefixes: e.prefixes}
+		b = about.Append(b)
+		c := e.addresses.candidates()
+		return c.Append(b)
+	})
+}
+
+// handlePair acts on the control body of a peer's packet.
+func (e *Edge) handlePair(now time.Time, ev event) {
+	p := e.peers.byView[ev.peer]
+	if p == nil {
+		return
+	}
+	p.seen = now
+	for rest := ev.raw; len(rest) > 0; {
+		typ, value, after, err := protocol.NextTLV(rest)
+		if err != nil {
+			e.drops.drop(dropControl)
+			return
+		}
+		rest = after
+		if err := e.handlePairMessage(now, p, protocol.MsgType(typ), value, ev); err != nil {
+			e.drops.drop(dropControl)
+			return
+		}
+	}
+	e.wake(p)
+}
+
+func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, value []byte, ev event) error {
+	switch typ {
+	case protocol.MsgPing:
+		m, err := protocol.ParsePing(value)
+		if err != nil {
+			return err
+		}
+		e.pong(now, p, m, ev)
+	case protocol.MsgPong:
+		m, err := protocol.ParsePong(value)
+		if err != nil {
+			return err
+		}
+		e.handlePong(now, p, m, ev)
+	case protocol.MsgCand:
+		m, err := protocol.ParseCandidates(value)
+		if err != nil {
+			return err
+		}
+		e.handleCandidates(now, p, m)
+	case protocol.MsgSalt:
+		m, err := protocol.ParseSalt(value)
+		if err != nil {
+			return err
+		}
+		e.groupRx.Vouch(e.wall(now), p.view.static, m.KI, uint8(m.XF), m.Salt)
+		e.releaseUnvouched(now, p)
+	case protocol.MsgAbout:
+		m, err := protocol.ParseAbout(value)
+		if err != nil {
+			return err
+		}
+		p.about = m
+	case protocol.MsgClose:
+		e.closePeer(now, p)
+	}
+	return nil
+}
+
+// pong answers a ping over the way it came by. It is as long as the ping, so
+// that nobody is made to send more than he was sent.
+func (e *Edge) pong(now time.Time, p *peer, m protocol.Ping, ev event) {
+	back := e.routeBack(ev)
+	back.session = p.sessions.sealing()
+	session := p.sessions.sealing()
+	if session == nil {
+		return
+	}
+	highest, received := session.Received()
+	answer := protocol.Pong{
+		Nonce: m.Nonce, Seen: ev.from, Highest: highest, Received: received, Pad: max(protocol.PongRoom(m, ev.from), 0),
+	}
+	e.sendControl(p, back, 0, answer.Append)
+}
+
+func (e *Edge) handlePong(now time.Time, p *peer, m protocol.Pong, ev event) {
+	if ev.link == nil {
+		if p.path != nil && p.path.Pong(now, m.Nonce, ev.from, m.Seen) {
+			e.host.Log.Debug("pong", "peer", p.about.Name, "from", ev.from, "seen", m.Seen)
+			e.pollPath(now, p)
+			e.reroute(now, p)
+		}
+		return
+	}
+	ping := &p.relayPing
+	if ping.sent.IsZero() || ping.nonce != m.Nonce {
+		e.drops.drop(dropNotExpected)
+		return
+	}
+	ping.rtt = smooth(ping.rtt, now.Sub(ping.sent))
+	ping.sent = time.Time{}
+	e.announce(now, p)
+}
+
+// smooth is the smoothed round-trip time of RFC 6298, section 2.
+func smooth(srtt, sample time.Duration) time.Duration {
+	if srtt == 0 {
+		return max(sample, 1)
+	}
+	return srtt + (sample-srtt)/8
+}
+
+// pongPad is the least padding of a ping: with it the pong, which names an
+// IPv6 address, is not longer.
+const pongPad = 26
+
+// pingRelay measures the relayed path of a peer in use, and repeats our salts
+// on it in case their first message was lost.
+func (e *Edge) pingRelay(now time.Time, p *peer) {
+	ping := &p.relayPing
+	ping.next = time.Time{}
+	r := *p.view.route.Load()
+	if r.relay == nil || (ping.rtt != 0 && !e.active(now, p)) {
+		return
+	}
+	ping.next = now.Add(relayPingIn)
+	ping.sent = now
+	e.fill(ping.nonce[:])
+	r.direct = netip.AddrPort{}
+	m := protocol.Ping{Nonce: ping.nonce, Pad: pongPad}
+	e.sendControl(p, &r, 0, func(b []byte) []byte { return appendSalts(m.Append(b), e.keys.salts()) })
+}
+
+func (e *Edge) handleCandidates(now time.Time, p *peer, m protocol.Candidates) {
+	if p.path == nil {
+		return
+	}
+	list := make([]nat.Candidate, 0, len(m.List))
+	for _, c := range m.List {
+		list = append(list, nat.Candidate{Kind: nat.CandidateKind(c.Kind), Addr: c.Addr})
+	}
+	e.host.Log.Debug("candidates", "peer", p.about.Name, "generation", m.Gen, "list", list)
+	p.path.SetCandidates(now, m.Gen, list)
+	e.pollPath(now, p)
+}
+
+// closePeer ends the sessions with a peer that said good-bye.
+func (e *Edge) closePeer(now time.Time, p *peer) {
+	if p.sessions.none() {
+		return
+	}
+	p.sessions = sessions{}
+	e.endHandshake(p)
+	for i := range e.links {
+		e.setHandle(now, p, e.links[i], 0)
+	}
+	e.dirty = true
+	e.lostSession(now, p)
+}
+
+// startPath gives a peer with a session the machine that looks for a direct
+// path.
+func (e *Edge) startPath(now time.Time, p *peer) {
+	if p.path == nil {
+		p.path = nat.NewPath(&e.addresses.policy, e.addresses.budget, e.random)
+	}
+	if p.relayPing.next.IsZero() {
+		p.relayPing.next = now.Add(time.Second)
+	}
+}
+
+// pollPath sends what a peer's path machine asks for and takes over its
+// route.
+func (e *Edge) pollPath(now time.Time, p *peer) {
+	if p.path == nil || p.sessions.sealing() == nil {
+		return
+	}
+	if e.active(now, p) {
+		p.path.Used(now)
+	}
+	out := p.path.Poll(now)
+	for _, probe := range out.Probes {
+		e.host.Log.Debug("probe", "peer", p.about.Name, "to", probe.To, "ttl", probe.TTL, "pad", probe.Pad)
+		m := protocol.Ping{Nonce: probe.Nonce, Gen: probe.Gen, Path: probe.Path, Pad: max(probe.Pad, pongPad)}
+		r := &route{direct: probe.To}
+		e.sendControl(p, r, probe.TTL, m.Append)
+	}
+	if out.WantPunch {
+		e.host.Log.Debug("asking for a punch", "peer", p.about.Name)
+		e.askPunch(p)
+	}
+	if out.Changed {
+		e.reroute(now, p)
+	}
+}
+
+// askPunch asks a supernode to make both ends send at the same time.
+func (e *Edge) askPunch(p *peer) {
+	for _, l := range e.links {
+		if h := p.handles[l.view.id]; h != 0 && l.registered() {
+			m := protocol.Punch{Handle: h}
+			e.sendHop(l, m.Append)
+			return
+		}
+	}
+}
+
+// reroute publishes how frames to a peer travel now.
+func (e *Edge) reroute(now time.Time, p *peer) {
+	r := &route{session: p.sessions.sealing(), limit: maxDatagramIPv4}
+	if p.path != nil {
+		pr := p.path.Route()
+		r.direct = pr.Direct
+		r.dual = pr.Relay
+		if r.direct.IsValid() && r.direct.Addr().Is6() {
+			r.limit = maxDatagramIPv6
+		}
+		if pr.MTU > 0 {
+			r.limit = min(r.limit, pr.Payload())
+		}
+	}
+	if l := e.relayFor(p); l != nil {
+		r.relay, r.handle = l.view, p.handles[l.view.id]
+	}
+	if *p.view.route.Load() == *r {
+		return
+	}
+	p.view.route.Store(r)
+	e.directChanged = true
+	e.announce(now, p)
+}
+
+// relayFor returns the best supernode that knows a peer, or nil.
+func (e *Edge) relayFor(p *peer) *link {
+	var best *link
+	for _, l := range e.links {
+		if p.handles[l.view.id] == 0 || l.session == nil {
+			continue
+		}
+		if best == nil || (l.registered() && !best.registered()) {
+			best = l
+		}
+	}
+	return best
+}

@@ -1,0 +1,331 @@
+package edge
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+)
+
+// handleHopMessage acts on one control message of a supernode.
+func (e *Edge) handleHopMessage(now time.Time, l *link, entry *hopEntry, typ protocol.MsgType, value []byte, from netip.AddrPort) error {
+	switch typ {
+	case protocol.MsgPing:
+		m, err := protocol.ParsePing(value)
+		if err != nil {
+			return err
+		}
+		answer := protocol.Pong{Nonce: m.Nonce, Seen: from, Pad: m.Pad}
+		e.sendHop(l, answer.Append)
+	case protocol.MsgPong:
+		m, err := protocol.ParsePong(value)
+		if err != nil {
+			return err
+		}
+		e.handleLinkPong(now, l, m)
+	case protocol.MsgAck:
+		m, err := protocol.ParseAck(value)
+		if err != nil {
+			return err
+		}
+		if entry == l.session {
+			e.handleAck(now, l, m)
+		}
+	case protocol.MsgNak:
+		m, err := protocol.ParseNak(value)
+		if err != nil {
+			return err
+		}
+		if entry == l.session {
+			e.handleNak(now, l, m)
+		}
+	case protocol.MsgPeerInfo:
+		m, err := protocol.ParsePeerInfo(value)
+		if err != nil {
+			return err
+		}
+		e.handlePeerInfo(now, l, m)
+	case protocol.MsgPunch:
+		m, err := protocol.ParsePunch(value)
+		if err != nil {
+			return err
+		}
+		if p := e.peers.byHandle[l.view.id][m.Handle]; p != nil && p.path != nil {
+			e.host.Log.Debug("punch", "peer", p.about.Name, "seen", m.Seen, "delay", m.Delay)
+			p.path.Punch(now, m.Seen, m.Delay)
+			e.pollPath(now, p)
+			e.wake(p)
+		}
+	}
+	return nil
+}
+
+// handleAck takes over what a supernode granted.
+func (e *Edge) handleAck(now time.Time, l *link, m protocol.Ack) {
+	r := &l.reg
+	first := !r.done
+	r.done, r.pending, r.attempts = true, false, 0
+	r.handle, r.token = m.Handle, m.ResetToken
+	r.others, r.otherKey = max(int(m.Members)-1, 0), int(m.OtherKey)
+	if m.LeaseSeconds > 0 {
+		r.renew = now.Add(time.Duration(m.LeaseSeconds) * time.Second / 2)
+	}
+	e.addresses.observe(now, l.addr(), m.Seen)
+	if !first {
+		e.takeLease(now, m)
+		return
+	}
+	l.direct = directSet{}
+	e.shareHop(l)
+	e.publish()
+	for _, p := range e.peers.byStatic {
+		e.reroute(now, p)
+	}
+	e.tellRegistered(now, l)
+	e.takeLease(now, m)
+	e.tellReady(now)
+	e.query(now, l, protocol.Query{})
+}
+
+// shareHop publishes how the data goroutines reach a supernode.
+func (e *Edge) shareHop(l *link) {
+	if l.session == nil {
+		return
+	}
+	l.view.hop.Store(&hopRoute{
+		session: l.session.session, addr: l.addr(), mask: l.mask, directSet: len(l.direct.handles) > 0,
+	})
+}
+
+// tellRegistered reports a registration, and what is odd about it, once.
+func (e *Edge) tellRegistered(now time.Time, l *link) {
+	t := &l.told
+	if !t.ready || t.lost {
+		e.report(now, Event{
+			Kind: EventRegistered, Supernode: l.cfg.Name, Addr: l.addr(), RTT: l.ping.rtt, KeyIndex: e.sendingIndex(),
+		})
+	}
+	if l.reg.otherKey > 0 && !t.wrongKey {
+		t.wrongKey = true
+		e.report(now, Event{Kind: EventWrongKey, Supernode: l.cfg.Name, Count: l.reg.otherKey})
+	} else if l.reg.others == 0 && l.reg.otherKey == 0 && !t.alone {
+		t.alone = true
+		e.report(now, Event{Kind: EventAlone, Supernode: l.cfg.Name})
+	}
+	*t = linkTold{ready: true, wrongKey: t.wrongKey, alone: t.alone}
+}
+
+// tellReady reports once that the edge can carry frames.
+func (e *Edge) tellReady(now time.Time) {
+	if !e.ready {
+		e.ready = true
+		e.report(now, Event{Kind: EventReady, Elapsed: now.Sub(e.started)})
+	}
+}
+
+func (e *Edge) sendingIndex() uint8 {
+	if g := e.keys.group; g != nil {
+		return g.KI()
+	}
+	return protocol.KINone
+}
+
+// takeLease gives the device the address that a supernode granted.
+func (e *Edge) takeLease(now time.Time, m protocol.Ack) {
+	if !m.Lease.IsValid() || m.Lease == e.lease {
+		return
+	}
+	if e.lease.IsValid() {
+		// Another supernode grants another address. The first one stands: an
+		// address must not change under open connections.
+		e.host.Log.Warn("a supernode leases another address than the one in use", "in use", e.lease, "leased", m.Lease)
+		return
+	}
+	if m.Code == protocol.CodeIPTaken {
+		e.report(now, Event{Kind: EventAddressReplaced, Prefix: m.Lease, Wanted: e.cfg.Address.Prefix, MAC: m.Holder})
+	}
+	e.lease = m.Lease
+	e.setAddress(now, m.Lease)
+	e.state.keepLease(m.Lease)
+	e.report(now, Event{Kind: EventLease, Prefix: m.Lease})
+}
+
+// setAddress gives the device an address and keeps its subnet out of the
+// candidates: never reach a peer through ourselves.
+func (e *Edge) setAddress(now time.Time, prefix netip.Prefix) {
+	if err := e.device.SetAddress(prefix); err != nil {
+		e.host.Log.Error("cannot give the device its address", "address", prefix, "err", err)
+		return
+	}
+	e.prefixes = append(e.prefixes, prefix)
+	e.addresses.forbid(prefix.Masked())
+	for _, p := range e.peers.byStatic {
+		e.introduce(now, p)
+	}
+}
+
+// handleNak reports why a supernode refused us, and tries again later.
+func (e *Edge) handleNak(now time.Time, l *link, m protocol.Nak) {
+	r := &l.reg
+	if !r.pending {
+		return
+	}
+	r.retry = now.Add(max(time.Duration(m.Retry)*time.Second, 5*time.Second))
+	if l.told.refused == m.Code {
+		return
+	}
+	l.told.refused = m.Code
+	switch m.Code {
+	case protocol.CodeIPTaken:
+		e.report(now, Event{Kind: EventAddressRefused, Supernode: l.cfg.Name, Wanted: m.Prefix, MAC: m.Holder})
+		if e.cfg.Address.Mode == AddressStatic && !e.lease.IsValid() {
+			e.fail(ErrAddressTaken)
+		}
+	case protocol.CodeMACTaken:
+		e.report(now, Event{Kind: EventMACTaken, Supernode: l.cfg.Name, MAC: e.self})
+	default:
+		e.report(now, Event{Kind: EventRefused, Supernode: l.cfg.Name, Err: errors.New(protocol.CodeString(m.Code))})
+	}
+}
+
+// handlePeerInfo learns of another edge. The statement is the edge's own, so
+// a supernode cannot invent one.
+func (e *Edge) handlePeerInfo(now time.Time, l *link, m protocol.PeerInfo) {
+	st, err := crypto.VerifyStatement(m.Statement)
+	if err != nil || st.CID != e.cid || protocol.MAC(st.MAC) != m.MAC {
+		e.drops.drop(dropControl)
+		return
+	}
+	if st.Static == e.cfg.Identity.Static {
+		return
+	}
+	p := e.meet(now, st.Static)
+	if p == nil {
+		return
+	}
+	p.seen = now
+	restarted := e.learnStatement(p, st, m.Statement, m.Features)
+	e.setHandle(now, p, l, m.Handle)
+	if m.Prefix.IsValid() && len(p.about.Prefixes) == 0 {
+		p.about.Prefixes = []netip.Prefix{m.Prefix}
+	}
+	if e.dirty {
+		e.publish()
+	}
+	e.releaseUnvouched(now, p)
+	e.releaseStaged(now, p)
+	switch {
+	case p.recalled && p.sessions.none():
+		// We knew it before our restart, and now there is a relay to it.
+		p.handshake.active = false
+		e.initiate(now, p)
+	case restarted && !p.sessions.none():
+		// The process that had the other end of our session is gone. What it
+		// still sent is opened; our frames go as GROUP until there is a new one.
+		p.sessions.retire()
+		if p.path != nil {
+			p.path.Reset(now)
+		}
+		e.reroute(now, p)
+		e.initiate(now, p)
+	case e.wantedMACs.take(m.MAC):
+		e.initiate(now, p)
+	}
+	p.recalled = false
+	e.wake(p)
+}
+
+// query asks a supernode about one member, or about the latest.
+func (e *Edge) query(now time.Time, l *link, q protocol.Query) {
+	if !l.registered() || !e.queryBudget.take(now) {
+		return
+	}
+	e.sendHop(l, q.Append)
+}
+
+// wantMAC asks every supernode who has a hardware address.
+func (e *Edge) wantMAC(now time.Time, mac protocol.MAC) {
+	if !e.wantedMACs.add(now, mac) {
+		return
+	}
+	for _, l := range e.links {
+		e.query(now, l, protocol.Query{MAC: mac})
+	}
+}
+
+// askStatement asks for the statement of a peer that spoke first.
+func (e *Edge) askStatement(now time.Time, p *peer, via *linkView, handle uint32, mac protocol.MAC) {
+	if via != nil {
+		e.query(now, e.links[via.id], protocol.Query{Handle: handle})
+		return
+	}
+	for _, l := range e.links {
+		e.query(now, l, protocol.Query{MAC: mac})
+	}
+}
+
+// keepalive returns the time between pings to a supernode, with jitter so
+// that edges do not fall into step.
+func (e *Edge) keepalive(now time.Time) time.Duration {
+	if e.relaying(now) {
+		return hopWatch
+	}
+	return hopKeepalive - 2*time.Second + e.jitter(4*time.Second)
+}
+
+// relaying reports whether frames to or from an active peer are relayed.
+func (e *Edge) relaying(now time.Time) bool {
+	for _, p := range e.peers.byStatic {
+		if r := p.view.route.Load(); (!r.direct.IsValid() || r.dual) && e.active(now, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// pingLink keeps a supernode's mapping open, and finds out when it is gone.
+func (e *Edge) pingLink(now time.Time, l *link) {
+	p := &l.ping
+	if !p.sent.IsZero() {
+		p.missed++
+	}
+	if p.missed >= hopPingsLost {
+		e.lostLink(now, l)
+		return
+	}
+	e.fill(p.nonce[:])
+	p.sent = now
+	p.next = now.Add(hopPingRetry)
+	m := protocol.Ping{Nonce: p.nonce, Pad: pongPad}
+	e.sendHop(l, m.Append)
+}
+
+func (e *Edge) handleLinkPong(now time.Time, l *link, m protocol.Pong) {
+	p := &l.ping
+	if p.sent.IsZero() || m.Nonce != p.nonce {
+		e.drops.drop(dropNotExpected)
+		return
+	}
+	p.rtt = smooth(p.rtt, now.Sub(p.sent))
+	p.sent, p.missed = time.Time{}, 0
+	p.next = now.Add(e.keepalive(now))
+	e.addresses.observe(now, l.addr(), m.Seen)
+}
+
+// lostLink is called when a supernode no longer answers: frames go through
+// another one if there is one, and we try to register anew.
+func (e *Edge) lostLink(now time.Time, l *link) {
+	l.reg.done = false
+	l.ping.sent, l.ping.missed, l.ping.next = time.Time{}, 0, time.Time{}
+	if !l.told.lost {
+		l.told.lost = true
+		e.report(now, Event{Kind: EventSupernodeLost, Supernode: l.cfg.Name, Addr: l.addr()})
+	}
+	e.dirty = true
+	for _, p := range e.peers.byStatic {
+		e.reroute(now, p)
+	}
+	e.restartLink(now, l)
+}

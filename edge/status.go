@@ -1,0 +1,214 @@
+package edge
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/edge/control"
+	"hedgerow/nat"
+)
+
+// errEnded is what questions to an edge that no longer runs get.
+var errEnded = errors.New("edge: not running")
+
+// ask runs f in the control loop and waits for it.
+func ask[T any](ctx context.Context, e *Edge, f func(now time.Time) T) (T, error) {
+	answer := make(chan T, 1)
+	var zero T
+	select {
+	case e.requests <- func(now time.Time) { answer <- f(now) }:
+		return <-answer, nil
+	case <-e.done:
+		return zero, errEnded
+	case <-ctx.Done():
+		return zero, ctx.Err()
+	}
+}
+
+// Status returns the state of the edge.
+func (e *Edge) Status(ctx context.Context) (control.Status, error) { return ask(ctx, e, e.status) }
+
+// Peers returns the other edges that are known, by name.
+func (e *Edge) Peers(ctx context.Context) ([]control.Peer, error) {
+	return ask(ctx, e, func(now time.Time) []control.Peer {
+		list := make([]control.Peer, 0, len(e.peers.byStatic))
+		for _, p := range e.peers.byStatic {
+			if p.id.raw != nil {
+				list = append(list, e.peerStatus(now, p))
+			}
+		}
+		slices.SortFunc(list, func(a, b control.Peer) int {
+			return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+		})
+		return list
+	})
+}
+
+// KeyStatus returns the state of the key schedule.
+func (e *Edge) KeyStatus(ctx context.Context) (control.Keys, error) {
+	return ask(ctx, e, func(now time.Time) control.Keys {
+		return KeyStatus(e.keys.community, e.keys.schedule, e.wall(now))
+	})
+}
+
+// Reload reads the community again from its source and takes it over.
+func (e *Edge) Reload(ctx context.Context) error {
+	if e.cfg.Keys == nil {
+		return nil
+	}
+	c, err := e.cfg.Keys.Load(ctx)
+	answer := make(chan error, 1)
+	select {
+	case e.loaded <- loadedKeys{community: c, err: err, answer: answer}:
+	case <-e.done:
+		return errEnded
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-e.done:
+		return errEnded
+	}
+}
+
+func (e *Edge) status(now time.Time) control.Status {
+	s := control.Status{
+		Community: e.cfg.Community.Name, Version: e.host.Version, ID: e.cfg.Identity.ShortID(),
+		UptimeS: now.Sub(e.started).Seconds(), KeyIndex: e.sendingIndex(), Drops: e.drops.nonzero(), Notes: []string{},
+	}
+	s.Device, s.MAC, s.MTU = e.host.Interface, e.self.String(), e.cfg.MTU
+	s.Prefixes = []string{}
+	for _, p := range slices.SortedFunc(slices.Values(e.prefixes), func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) }) {
+		s.Prefixes = append(s.Prefixes, p.String())
+	}
+	s.Traffic = control.Traffic{
+		InFrames: e.total.rxFrames.Load(), InBytes: e.total.rxBytes.Load(),
+		OutFrames: e.total.txFrames.Load(), OutBytes: e.total.txBytes.Load(),
+	}
+	if m := e.addresses.mapping; m != nat.MappingUnknown {
+		s.Mapping = m.String()
+	}
+	for _, l := range e.links {
+		s.Supernodes = append(s.Supernodes, e.linkStatus(l))
+	}
+	for _, p := range e.peers.byStatic {
+		if p.id.raw == nil {
+			continue
+		}
+		s.Peers.Seen++
+		switch e.peerStatus(now, p).Path {
+		case control.PathDirect:
+			s.Peers.Direct++
+		case control.PathRelay:
+			s.Peers.Relayed++
+		}
+	}
+	return s
+}
+
+func (e *Edge) linkStatus(l *link) control.SupernodeStatus {
+	s := control.SupernodeStatus{Name: l.cfg.Name, State: l.state()}
+	if a := l.addr(); a.IsValid() {
+		s.Addr = a.String()
+	}
+	if l.key != nil {
+		s.ID = base64.RawURLEncoding.EncodeToString(l.key[:])
+	}
+	if l.ping.rtt > 0 {
+		s.RTTms = milliseconds(l.ping.rtt)
+	}
+	return s
+}
+
+// state names what a registration is waiting for.
+func (l *link) state() control.SupernodeState {
+	switch {
+	case l.registered():
+		return control.StateRegistered
+	case len(l.where.addrs) == 0:
+		return control.StateResolving
+	case l.told.lost:
+		return control.StateLost
+	case l.told.refused != 0:
+		return control.StateRefused
+	}
+	return control.StateConnecting
+}
+
+func milliseconds(d time.Duration) *float64 {
+	ms := float64(d) / float64(time.Millisecond)
+	return &ms
+}
+
+// peerStatus returns what is known of a peer.
+func (e *Edge) peerStatus(now time.Time, p *peer) control.Peer {
+	s := control.Peer{
+		Name: p.about.Name, MAC: p.view.mac.String(), IPs: []string{}, Path: control.PathNone,
+		RxBytes: p.view.count.rxBytes.Load(), TxBytes: p.view.count.txBytes.Load(), Hosts: e.fdb.hosts(p.view),
+	}
+	if p.id.raw != nil {
+		s.ID = crypto.ShortID(p.id.statement.ID[:])
+	}
+	for _, prefix := range p.about.Prefixes {
+		s.IPs = append(s.IPs, prefix.Addr().String())
+	}
+	if heard := e.heardAt(p); !heard.IsZero() {
+		seconds := now.Sub(heard).Seconds()
+		s.LastSeenS = &seconds
+	}
+	r := p.view.route.Load()
+	if r.relay != nil {
+		s.Handle = r.handle
+	}
+	switch {
+	case r.direct.IsValid():
+		s.Path, s.Endpoint = control.PathDirect, r.direct.String()
+		if p.path != nil {
+			if rtt := p.path.Route().RTT; rtt > 0 {
+				s.RTTms = milliseconds(rtt)
+			}
+		}
+	case r.session != nil && r.relay != nil:
+		s.Path, s.Via = control.PathRelay, e.links[r.relay.id].cfg.Name
+		if p.relayPing.rtt > 0 {
+			s.RTTms = milliseconds(p.relayPing.rtt)
+		}
+	}
+	return s
+}
+
+// announce tells a person when a link comes up or changes between relay and
+// direct.
+func (e *Edge) announce(now time.Time, p *peer) {
+	s := e.peerStatus(now, p)
+	if s.Path == control.PathNone || (s.Path == control.PathRelay && s.RTTms == nil) {
+		return
+	}
+	direct := s.Path == control.PathDirect
+	if p.announced.up && p.announced.direct == direct {
+		return
+	}
+	p.announced = announced{up: true, direct: direct}
+	ev := Event{Kind: EventLink, Peer: s}
+	if s.RTTms != nil {
+		ev.RTT = time.Duration(*s.RTTms * float64(time.Millisecond))
+	}
+	e.report(now, ev)
+}
+
+// announceDown tells a person once that a link is gone.
+func (e *Edge) announceDown(now time.Time, p *peer) {
+	if !p.announced.up {
+		return
+	}
+	p.announced = announced{}
+	e.report(now, Event{Kind: EventLinkDown, Peer: e.peerStatus(now, p)})
+}

@@ -1,0 +1,126 @@
+package edge
+
+import (
+	"net/netip"
+	"sync/atomic"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+)
+
+// table is the state that the data goroutines read. It is immutable once
+// published; the control loop replaces it whole. What changes more often than
+// the set of peers (routes, hop sessions) hangs behind atomics of its own.
+type table struct {
+	sessions map[uint32]*pairEntry      // by our session index
+	hops     map[uint32]*hopEntry       // by our hop session index
+	sources  map[netip.AddrPort]*source // supernodes, by underlay address
+	macs     map[protocol.MAC]*peerView // bound hardware addresses of edges
+	statics  map[[32]byte]*peerView     // by X25519 static key
+	peers    []*peerView                // every bound peer, for floods
+	links    []*linkView                // registered supernodes, best first
+	group    *crypto.GroupSender        // nil: no epoch to send under
+	epochs   [256]*crypto.Epoch         // those received now, by key index
+	list     bool                       // members = list
+}
+
+// canReceive returns the epoch of a key index if packets under it are opened
+// now. The control loop publishes a new table at every change of that.
+func (t *table) canReceive(ki uint8) (crypto.Epoch, bool) {
+	e := t.epochs[ki]
+	if e == nil {
+		return crypto.Epoch{}, false
+	}
+	return *e, true
+}
+
+// pairEntry is one pair session as the data goroutines see it.
+type pairEntry struct {
+	session   *crypto.Session
+	peer      *peerView
+	confirmed atomic.Bool // the first packet was opened and told to the control loop
+}
+
+// hopEntry is one hop session by its index.
+type hopEntry struct {
+	session *crypto.HopSession
+	link    *linkView
+}
+
+// source is what is known of an underlay address that a supernode has.
+type source struct {
+	link  *linkView
+	mask  *crypto.Mask
+	hello bool // a WELCOME may come, which has a mask of its own
+}
+
+// linkView is a supernode as the data goroutines see it.
+type linkView struct {
+	id  int // its place in Config.Supernodes
+	hop atomic.Pointer[hopRoute]
+}
+
+// hopRoute is how to reach a supernode now.
+type hopRoute struct {
+	session   *crypto.HopSession
+	addr      netip.AddrPort
+	mask      *crypto.Mask
+	directSet bool // the supernode knows our DIRECT set
+}
+
+// peerView is another edge as the data goroutines see it.
+type peerView struct {
+	static [32]byte
+	mac    protocol.MAC
+	route  atomic.Pointer[route]
+	count  traffic
+
+	// fragments is used by the inbound goroutine alone.
+	fragments protocol.Reassembler
+}
+
+// totals counts the frames between the device and all peers.
+type totals struct {
+	rxFrames, rxBytes, txFrames, txBytes atomic.Uint64
+}
+
+// traffic counts a peer's frames and remembers when it was last heard. Times
+// are nanoseconds since the edge started.
+type traffic struct {
+	rxBytes, txBytes atomic.Uint64
+	heard            atomic.Int64 // the last authenticated packet
+	used             atomic.Int64 // the last unicast frame either way
+	asked            atomic.Int64 // when the control loop was last told of a need
+	roamed           atomic.Int64 // when the control loop was last told of a new address
+}
+
+// route is how frames to a peer travel now. It is immutable.
+type route struct {
+	session *crypto.Session // nil: no session yet, frames go as GROUP
+	direct  netip.AddrPort  // valid: usable
+	relay   *linkView       // nil: none
+	handle  uint32          // the peer's handle at relay
+	dual    bool            // send on both paths
+	limit   int             // largest datagram on the direct path, bytes
+}
+
+// Largest datagrams that fit an underlay MTU of 1500 bytes. A relayed packet
+// may leave the supernode over IPv6, whatever it came in by.
+const (
+	maxDatagramIPv4    = 1500 - 20 - 8
+	maxDatagramIPv6    = 1500 - 40 - 8
+	maxDatagramRelayed = maxDatagramIPv6
+)
+
+// maxPacket returns the largest packet in bytes, tag included, that the route
+// carries on every path in use.
+func (r *route) maxPacket() int {
+	relayed := maxDatagramRelayed - protocol.RelayOverhead
+	if !r.direct.IsValid() {
+		return relayed
+	}
+	if r.dual {
+		return min(r.limit, relayed)
+	}
+	return r.limit
+}

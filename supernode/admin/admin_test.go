@@ -1,0 +1,76 @@
+package admin_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"hedgerow/internal/localapi"
+	"hedgerow/supernode"
+	"hedgerow/supernode/admin"
+)
+
+type source supernode.Status
+
+func (s source) Status() supernode.Status { return supernode.Status(s) }
+
+var state = supernode.Status{
+	Version: "1.2.3", Listen: netip.MustParseAddrPort("[::]:7654"), Key: "abc", UptimeS: 12.5,
+	Edges: 2, Leases: 3, Sessions: 4, Guests: 1,
+	Communities: []supernode.CommunityStatus{{
+		ID: "00ff", Edges: 2, Leases: 3, Pool: netip.MustParsePrefix("10.64.0.0/20"),
+		Relayed: supernode.Traffic{Packets: 7, Bytes: 800, Floods: 9},
+	}},
+	Drops: map[string]uint64{"open": 5},
+}
+
+func TestStatusOverTheSocket(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	l, err := localapi.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- localapi.ServeListener(ctx, l, admin.Handler(source(state))) }()
+	got, err := admin.Socket(path).Status(ctx)
+	if err != nil || !reflect.DeepEqual(got, state) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if _, err := admin.Socket(path).Status(t.Context()); !errors.Is(err, localapi.ErrNotRunning) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestHandler(t *testing.T) {
+	for _, test := range []struct {
+		method, path string
+		code         int
+	}{
+		{"GET", "/api/v1/status", http.StatusOK},
+		{"POST", "/api/v1/status", http.StatusMethodNotAllowed},
+		{"GET", "/", http.StatusNotFound},
+	} {
+		w := httptest.NewRecorder()
+		admin.Handler(source(state)).ServeHTTP(w, httptest.NewRequest(test.method, test.path, nil))
+		if w.Code != test.code {
+			t.Errorf("%s %s: %d, want %d", test.method, test.path, w.Code, test.code)
+		}
+	}
+	w := httptest.NewRecorder()
+	admin.Handler(source{}).ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/status", nil))
+	var document map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &document); err != nil || document["edges"] != 0.0 {
+		t.Errorf("%v: %s", err, w.Body)
+	}
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hedgerow/internal/cli"
+	"hedgerow/supernode"
+	"hedgerow/supernode/admin"
+)
+
+// buffer is a bytes.Buffer for two goroutines.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// terminal is where a command of a test runs.
+type terminal struct {
+	out, err buffer
+	env      map[string]string
+	cmd      command
+}
+
+func newTerminal(dir string) *terminal {
+	t := &terminal{env: map[string]string{"STATE_DIRECTORY": filepath.Join(dir, "state"), "RUNTIME_DIRECTORY": filepath.Join(dir, "run")}}
+	t.cmd = command{
+		streams: cli.Streams{In: strings.NewReader(""), Out: &t.out, Err: &t.err},
+		place:   cli.Place{Program: program, Env: func(name string) string { return t.env[name] }, Root: true},
+	}
+	return t
+}
+
+func (t *terminal) run(ctx context.Context, args ...string) cli.Code {
+	return t.cmd.run(ctx, append([]string{program}, args...))
+}
+
+// serve starts a supernode and waits until its socket answers. stop ends it and
+// returns the exit code.
+func serve(t *testing.T, dir string, args ...string) (term *terminal, stop func() cli.Code) {
+	t.Helper()
+	term = newTerminal(dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	code := make(chan cli.Code, 1)
+	go func() { code <- term.run(ctx, args...) }()
+	socket := admin.Socket(filepath.Join(dir, "run", controlSocket))
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := socket.Status(ctx); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatalf("%v: %s", err, term.err.String())
+		}
+	}
+	return term, sync.OnceValue(func() cli.Code { cancel(); return <-code })
+}
+
+func TestServeAndAsk(t *testing.T) {
+	dir := t.TempDir()
+	server, stop := serve(t, dir, "-p", "0", "--pool", "10.77.0.0/16")
+	defer stop()
+
+	ask := newTerminal(dir)
+	if code := ask.run(t.Context(), "id"); code != cli.OK {
+		t.Fatalf("id: %d, %s", code, ask.err.String())
+	}
+	key := strings.TrimSpace(ask.out.String())
+	if len(key) != 43 || !strings.Contains(server.out.String(), "#"+key) || !strings.Contains(server.out.String(), "listening on UDP") {
+		t.Errorf("key %q, start-up %q", key, server.out.String())
+	}
+
+	ask = newTerminal(dir)
+	if code := ask.run(t.Context(), "status", "--json"); code != cli.OK {
+		t.Fatalf("status: %d, %s", code, ask.err.String())
+	}
+	var st supernode.Status
+	if err := json.Unmarshal([]byte(ask.out.String()), &st); err != nil || st.Key != key || st.Version != cli.Release || st.Listen.Port() == 0 {
+		t.Errorf("%v: %+v", err, st)
+	}
+	ask = newTerminal(dir)
+	if code := ask.run(t.Context(), "status"); code != cli.OK || !strings.Contains(ask.out.String(), key) || !strings.Contains(ask.out.String(), "COMMUNITY") {
+		t.Errorf("status: %d, %s", code, ask.out.String())
+	}
+	if code := stop(); code != cli.OK {
+		t.Errorf("exit code %d: %s", code, server.err.String())
+	}
+	if server.err.String() != "" {
+		t.Errorf("it complained: %s", server.err.String())
+	}
+	ask = newTerminal(dir)
+	if code := ask.run(t.Context(), "status"); code != cli.Failure || !strings.Contains(ask.err.String(), "no supernode runs here") {
+		t.Errorf("after the end: %d, %s", code, ask.err.String())
+	}
+	// The next one has the same key.
+	again, stop := serve(t, dir, "-l", "0")
+	defer stop()
+	if !strings.Contains(again.out.String(), "#"+key) {
+		t.Errorf("another key: %s", again.out.String())
+	}
+}
+
+func TestFailures(t *testing.T) {
+	dir := t.TempDir()
+	_, stop := serve(t, dir, "-p", "0")
+	defer stop()
+	taken, err := net.ListenUDP("udp", &net.UDPAddr{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := fmt.Sprint(taken.LocalAddr().(*net.UDPAddr).Port)
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	free := filepath.Join(dir, "free")
+	for _, test := range []struct {
+		name string
+		args []string
+		env  map[string]string
+		code cli.Code
+		want string
+	}{
+		{name: "left-over argument", args: []string{"net.conf", "-l", "7654"}, code: cli.Usage, want: "[E24]"},
+		{name: "left-over argument of a sub-command", args: []string{"status", "x"}, code: cli.Usage, want: "[E24]"},
+		{name: "near miss", args: []string{"statsu"}, code: cli.Usage, want: `"status"`},
+		{name: "unknown option", args: []string{"--pol", "x"}, code: cli.Usage, want: "--pool"},
+		{name: "port", args: []string{"-p", "70000"}, code: cli.Usage, want: "not a port"},
+		{name: "port with host", args: []string{"-l", "host:7654"}, code: cli.Usage, want: "not a port"},
+		{name: "two ports", args: []string{"-p", "1", "-l", "2"}, code: cli.Usage, want: "contradict"},
+		{name: "pool", args: []string{"--pool", "10.0.0.0"}, code: cli.Usage, want: "--pool"},
+		{name: "pool of IPv6", args: []string{"--pool", "fd00::/64"}, code: cli.Usage, want: "IPv4"},
+		{name: "log format", args: []string{"--log-format", "xml"}, code: cli.Usage, want: "json"},
+		{name: "environment", env: map[string]string{"SUPERNODE_PORT": "x"}, code: cli.Usage, want: "not a port"},
+		{name: "port in use", args: []string{"-p", port, "--state-dir", free}, code: cli.Failure, want: "[E16]"},
+		{name: "state in use", args: []string{"-p", "0"}, code: cli.Failure, want: "in use by pid"},
+		{name: "control socket in use", args: []string{"-p", "0", "--state-dir", free}, code: cli.Failure, want: "another supernode"},
+		{name: "control is a file", args: []string{"-p", "0", "--state-dir", free, "--control", file}, code: cli.Failure, want: file},
+		{name: "state is a file", args: []string{"-p", "0", "--state-dir", file}, code: cli.Failure, want: "--state-dir"},
+		{name: "no socket", args: []string{"status", "--control", filepath.Join(dir, "none")}, code: cli.Failure, want: "nothing listens"},
+		{name: "no identity", args: []string{"id"}, env: map[string]string{"STATE_DIRECTORY": free + "2"}, code: cli.Failure, want: "no identity"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			term := newTerminal(dir)
+			for k, v := range test.env {
+				term.env[k] = v
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if code := term.run(ctx, test.args...); code != test.code || !strings.Contains(term.err.String(), test.want) {
+				t.Errorf("exit code %d, want %d: %s", code, test.code, term.err.String())
+			}
+			if ctx.Err() != nil {
+				t.Error("it went on running")
+			}
+		})
+	}
+}
+
+func TestIDMakesOneWhereItIsTold(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new")
+	var keys [2]string
+	for i := range keys {
+		term := newTerminal(t.TempDir())
+		if code := term.run(t.Context(), "id", "--state-dir", dir); code != cli.OK {
+			t.Fatal(term.err.String())
+		}
+		keys[i] = term.out.String()
+	}
+	if keys[0] != keys[1] {
+		t.Errorf("%q and then %q", keys[0], keys[1])
+	}
+}
+
+func TestDurationAndSize(t *testing.T) {
+	for seconds, want := range map[float64]string{0: "0s", 59.9: "59s", 61: "1m1s", 3600 * 3.5: "3h30m", 86400*41 + 3600: "41d1h"} {
+		if got := duration(seconds); got != want {
+			t.Errorf("%v: %s, want %s", seconds, got, want)
+		}
+	}
+	for n, want := range map[uint64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 88_123_456_789: "88.1 GB", 1<<64 - 1: "18.4 EB"} {
+		if got := size(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+}

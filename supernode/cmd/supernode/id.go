@@ -1,0 +1,39 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/crypto"
+	"hedgerow/internal/cli"
+	"hedgerow/supernode"
+)
+
+// id is "supernode id". It makes an identity only in a directory that was named:
+// in a default one, which depends on the user, a new one would more likely be
+// the wrong one than the first.
+func (cmd *command) id(c *ucli.Context) error {
+	dir, err := cmd.stateDir(c)
+	if err != nil {
+		return cli.Errorf(cli.Usage, "", "%w", err)
+	}
+	path := filepath.Join(dir, supernode.IdentityFile)
+	if cmd.option(c, "state-dir", "SUPERNODE_STATE_DIR") == "" {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return cli.Errorf(cli.Failure, "", "no identity in %s yet: start the supernode first, or name its directory with --state-dir DIR.", dir)
+		}
+	} else if err := os.MkdirAll(dir, 0o700); err != nil {
+		return stateError(err)
+	}
+	id, _, err := crypto.LoadIdentity(path)
+	if err != nil {
+		return stateError(err)
+	}
+	fmt.Fprintln(cmd.streams.Out, supernode.KeyText(id.Static))
+	return nil
+}

@@ -1,0 +1,97 @@
+// Command supernode is the meeting point of communities: edges find each other
+// through it, get their addresses from it, and are relayed by it while they
+// have no direct path. Its sub-commands print its identity and its state.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/internal/cli"
+	"hedgerow/protocol"
+)
+
+// program names the command, its directories and its lines.
+const program = "supernode"
+
+func main() {
+	cmd := &command{
+		streams: cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
+		place:   cli.ThisPlace(program),
+	}
+	os.Exit(int(cmd.run(context.Background(), os.Args)))
+}
+
+// command is the program with what it takes from the machine, so that tests
+// can stand in for it.
+type command struct {
+	streams cli.Streams
+	place   cli.Place
+}
+
+// run executes one command line and returns the exit code.
+func (cmd *command) run(ctx context.Context, args []string) cli.Code {
+	return cli.Run(ctx, cmd.app(), args, cmd.streams)
+}
+
+// app describes the command line.
+func (cmd *command) app() *ucli.App {
+	return &ucli.App{
+		Name:    program,
+		Usage:   "let edges find each other, and relay between them",
+		Version: cli.Release,
+		UsageText: "supernode [-p PORT]\n" +
+			"supernode -l 7654\n" +
+			"supernode id | status",
+		Description: "Environment: SUPERNODE_PORT, SUPERNODE_POOL, SUPERNODE_STATE_DIR and\n" +
+			"SUPERNODE_CONTROL stand in for the options of these names.\n" +
+			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission.",
+		Flags:  append(runFlags(), cli.VersionFlag()),
+		Action: cmd.start,
+		Commands: []*ucli.Command{
+			{Name: "run", Usage: "serve (default)", Flags: runFlags(), Action: cmd.start},
+			{Name: "id", Usage: "print the key that edges pin with -l HOST:PORT#KEY", Flags: []ucli.Flag{stateDirFlag()}, Action: cmd.id},
+			{Name: "status", Usage: "show the state of the running supernode", Flags: []ucli.Flag{jsonFlag(), controlFlag()}, Action: cmd.status},
+			{Name: "version", Usage: "print the version", Flags: []ucli.Flag{jsonFlag()}, Action: cmd.version},
+		},
+	}
+}
+
+// version is "supernode version [--json]".
+func (cmd *command) version(c *ucli.Context) error {
+	if cli.Bool(c, "json") {
+		return json.NewEncoder(cmd.streams.Out).Encode(cli.BuildOf(protocol.Version))
+	}
+	fmt.Fprintln(cmd.streams.Out, program, cli.Release)
+	return nil
+}
+
+// runFlags are the options of "supernode" and "supernode run". Values are texts
+// here and are parsed together later, so that all faults are reported at once.
+func runFlags() []ucli.Flag {
+	return []ucli.Flag{
+		&ucli.StringFlag{Name: "p", Aliases: []string{"port"}, Usage: "UDP `PORT` to listen on, 0 for any; default: 7654"},
+		&ucli.StringFlag{Name: "l", Usage: "the same as -p `PORT`"},
+		stateDirFlag(),
+		&ucli.StringFlag{Name: "pool", Usage: "`CIDR` to lease addresses from; default: a /20 of 10.64.0.0/10 for each community"},
+		controlFlag(),
+		&ucli.StringFlag{Name: "log-format", Usage: "text or json"},
+		cli.VerboseFlag(),
+	}
+}
+
+func stateDirFlag() ucli.Flag {
+	return &ucli.StringFlag{Name: "state-dir", Usage: "keep identity and registrations in `DIR`"}
+}
+
+func controlFlag() ucli.Flag {
+	return &ucli.StringFlag{Name: "control", Usage: "`PATH` of the control socket"}
+}
+
+func jsonFlag() ucli.Flag {
+	return &ucli.BoolFlag{Name: "json", Usage: "print JSON", DisableDefaultText: true}
+}

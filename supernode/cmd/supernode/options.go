@@ -1,0 +1,94 @@
+package main
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/internal/cli"
+	"hedgerow/supernode"
+)
+
+// defaultPort is n2n's.
+const defaultPort = 7654
+
+// options is a command line that was understood.
+type options struct {
+	Port      uint16
+	StateDir  string
+	Pool      netip.Prefix // zero: each community its own
+	Control   string       // empty: in the runtime directory
+	Verbosity int
+	LogFormat string
+}
+
+// parseOptions reads the command line and the environment. Its error lists
+// everything that is wrong.
+func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
+	var faults cli.Faults
+	o := options{Port: defaultPort, Verbosity: cli.Count(c, "v"), Control: cmd.option(c, "control", "SUPERNODE_CONTROL")}
+	if o.LogFormat, _ = cli.String(c, "log-format"); o.LogFormat != "" && !slices.Contains(cli.LogFormats, o.LogFormat) {
+		faults.Addf("--log-format %s is not text or json", o.LogFormat)
+	}
+	cmd.parsePorts(c, &o, &faults)
+	if s := cmd.option(c, "pool", "SUPERNODE_POOL"); s != "" {
+		o.parsePool(s, &faults)
+	}
+	var err error
+	o.StateDir, err = cmd.stateDir(c)
+	faults.Add(err)
+	return o, faults.Err()
+}
+
+// parsePorts reads -p and -l, which mean the same.
+func (cmd *command) parsePorts(c *ucli.Context, o *options, faults *cli.Faults) {
+	p, byP := cli.String(c, "p")
+	l, byL := cli.String(c, "l")
+	switch {
+	case byP && byL && p != l:
+		faults.Addf("-p %s and -l %s contradict each other: both are the port to listen on", p, l)
+		return
+	case byL:
+		p = l
+	case !byP:
+		if p = cmd.place.Env("SUPERNODE_PORT"); p == "" {
+			return
+		}
+	}
+	n, err := strconv.ParseUint(p, 10, 16)
+	if err != nil {
+		faults.Addf("%q is not a port: give a number from 0 to 65535, such as -p %d", p, defaultPort)
+		return
+	}
+	o.Port = uint16(n)
+}
+
+// parsePool reads --pool. An address inside the network stands for it.
+func (o *options) parsePool(s string, faults *cli.Faults) {
+	p, err := netip.ParsePrefix(s)
+	if err != nil {
+		faults.Addf("--pool %s is not a network such as 10.64.0.0/20", s)
+		return
+	}
+	o.Pool = p.Masked()
+	faults.Add(supernode.CheckPool(o.Pool))
+}
+
+// stateDir returns --state-dir or its default.
+func (cmd *command) stateDir(c *ucli.Context) (string, error) {
+	if dir := cmd.option(c, "state-dir", "SUPERNODE_STATE_DIR"); dir != "" {
+		return dir, nil
+	}
+	return cmd.place.StateDir()
+}
+
+// option returns a value from the command line or else from the environment,
+// where an empty one counts as not set.
+func (cmd *command) option(c *ucli.Context, name, variable string) string {
+	if s, _ := cli.String(c, name); s != "" {
+		return s
+	}
+	return cmd.place.Env(variable)
+}

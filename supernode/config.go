@@ -1,0 +1,142 @@
+package supernode
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/transport"
+)
+
+// Conn is the underlay socket. See package transport for its promises.
+type Conn interface {
+	// ReadBatch blocks until at least one datagram has arrived.
+	ReadBatch(datagrams []transport.Datagram) (int, error)
+	// WriteBatch sends datagrams; it keeps none of their buffers.
+	WriteBatch(datagrams []transport.Datagram) (int, error)
+	// LocalAddr returns the address that the socket is bound to.
+	LocalAddr() netip.AddrPort
+	// Close ends a blocked ReadBatch.
+	Close() error
+}
+
+// Config is everything a supernode is made from. It is not changed after New.
+// A zero field means the default that its comment names.
+type Config struct {
+	Conn     Conn             // required; Run closes it
+	Identity *crypto.Identity // default: the one kept in StateDir, made there at the first start
+	StateDir string           // keeps identity, boot count and registrations; empty: nothing is kept
+	Pool     netip.Prefix     // IPv4 addresses leased to every community, /8 to /30; default: a /20 of 10.64.0.0/10 by community
+	Limits   Limits           // default: every default of Limits
+	Log      *slog.Logger     // default: discarded
+	Rand     io.Reader        // default: crypto/rand
+	Now      func() time.Time // wall clock; default: time.Now
+	Version  string           // shown in status
+	HelloOff bool             // true: an edge must know the supernode's key beforehand
+}
+
+// Limits bounds what edges and strangers may cause. A zero field means the
+// default that its comment names.
+type Limits struct {
+	Communities int // communities with a registration; default 65 536
+	Edges       int // registrations over all communities; default 131 072
+	Guests      int // sessions without a registration, unconfirmed ones included; default 16 384
+
+	// InitRate is the number of INITs a second from which on a cookie is
+	// asked for; default 1000. Negative: always.
+	InitRate int
+
+	EdgeBytes       float64 // unicast bytes relayed a second for one edge; default 1e9
+	CommunityBytes  float64 // the same for one community; default 4e9
+	EdgeFloods      float64 // packets a second that one edge may flood; default 5000
+	CommunityFloods float64 // the same for one community; default 20 000
+}
+
+// The ceilings of PROTOCOL.md, section 10.
+const (
+	defaultCommunities = 65536
+	defaultEdges       = 131072
+	defaultGuests      = 16384
+)
+
+func (c *Config) validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if c.Conn == nil {
+		fault("no socket")
+	}
+	if c.Identity == nil && c.StateDir == "" {
+		fault("neither an identity nor a state directory that keeps one")
+	}
+	if err := CheckPool(c.Pool); err != nil {
+		faults = append(faults, err)
+	}
+	l := c.Limits
+	if l.Communities < 0 || l.Edges < 0 || l.Guests < 0 {
+		fault("a table's ceiling is negative")
+	}
+	if l.EdgeBytes < 0 || l.CommunityBytes < 0 || l.EdgeFloods < 0 || l.CommunityFloods < 0 {
+		fault("a relay budget is negative")
+	}
+	return errors.Join(faults...)
+}
+
+// CheckPool says what is wrong with a prefix as Config.Pool. The zero prefix,
+// which stands for the default, is right.
+func CheckPool(p netip.Prefix) error {
+	switch {
+	case p == netip.Prefix{}:
+		return nil
+	case !p.IsValid() || !p.Addr().Is4():
+		return fmt.Errorf("pool %v is not an IPv4 network", p)
+	case p.Bits() < 8 || p.Bits() > 30:
+		return fmt.Errorf("pool %v has a prefix length outside 8 to 30", p)
+	case p.Addr().IsMulticast() || p.Addr().IsLoopback() || p.Addr().IsUnspecified():
+		return fmt.Errorf("pool %v holds no addresses of hosts", p)
+	}
+	return nil
+}
+
+// withDefaults returns a copy in which every default has been filled in but
+// the identity.
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	c.Pool = c.Pool.Masked()
+	c.Limits = c.Limits.withDefaults()
+	return c
+}
+
+func (l Limits) withDefaults() Limits {
+	setInt := func(v *int, def int) {
+		if *v == 0 {
+			*v = def
+		}
+	}
+	setRate := func(v *float64, def float64) {
+		if *v == 0 {
+			*v = def
+		}
+	}
+	setInt(&l.Communities, defaultCommunities)
+	setInt(&l.Edges, defaultEdges)
+	setInt(&l.Guests, defaultGuests)
+	setInt(&l.InitRate, 1000)
+	setRate(&l.EdgeBytes, 1e9)
+	setRate(&l.CommunityBytes, 4e9)
+	setRate(&l.EdgeFloods, 5000)
+	setRate(&l.CommunityFloods, 20000)
+	return l
+}

@@ -1,0 +1,83 @@
+package supernode
+
+import (
+	"net/netip"
+	"time"
+
+	"hedgerow/nat/stun"
+	"hedgerow/protocol"
+)
+
+// shortest is the length of the shortest packet: a header and the 16 bytes
+// that its mask is made from.
+const shortest = protocol.HeaderLen + protocol.TagLen
+
+// handleDatagram tells what a datagram is and hands it on, in the order of
+// PROTOCOL.md, section 3: STUN, our own mask key, then HELLO. pkt is changed in
+// place. The caller holds s.mu.
+func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
+	switch {
+	case len(pkt) > protocol.MaxDatagram:
+		s.drops.drop(dropLong)
+		return
+	case stun.IsMessage(pkt):
+		s.answerBinding(now, out, pkt, from)
+		return
+	case len(pkt) < shortest:
+		s.drops.drop(dropShort)
+		return
+	}
+	hello := len(pkt) == protocol.HelloLen
+	if hello {
+		copy(out.spare[:], pkt) // unmasking destroys what is masked with another key
+	}
+	s.mask.Show(out.sc, pkt)
+	h, err := protocol.ParseHeader(pkt)
+	switch {
+	case hello && (err != nil || h.XF != protocol.XFHop):
+		s.answerHello(now, out, out.spare[:], from)
+	case err != nil:
+		s.drops.drop(dropHeader)
+	case h.XF != protocol.XFHop || h.KI != protocol.KINone:
+		s.drops.drop(dropTransform)
+	case h.Type == protocol.TypeRelay:
+		s.relay(now, out, pkt, from, h)
+	case h.Type == protocol.TypeData:
+		s.handleData(now, out, pkt, from, h)
+	case h.Type == protocol.TypeInit:
+		s.answerInit(now, out, pkt, from, h)
+	default:
+		s.drops.drop(dropUnexpected)
+	}
+}
+
+// session returns the session that a packet names, or nil after dropping it.
+func (s *Server) session(now time.Time, out *outbox, size int, from netip.AddrPort, index uint32) *hop {
+	h := s.hops.byIdx[index]
+	switch {
+	case h == nil:
+		s.drops.drop(dropUnknownSession)
+		s.answerUnknown(now, out, size, from, index)
+		return nil
+	case h.dead(now):
+		s.drops.drop(dropExpiredSession)
+		return nil
+	}
+	return h
+}
+
+// heard notes that an authentic packet of size bytes came from an edge. Only
+// now may anything about it change.
+func (s *Server) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) {
+	h.heard = now
+	if !h.retired.IsZero() {
+		return // a newer session knows better where the edge is
+	}
+	if r := h.reg; r != nil && r.place < 0 {
+		s.registry.setOnline(r)
+		s.save(r)
+	}
+	if from != h.addr {
+		s.heardElsewhere(now, out, h, from, size)
+	}
+}

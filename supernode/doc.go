@@ -1,0 +1,24 @@
+// Package supernode is the meeting point of communities: it registers edges,
+// leases them addresses, tells them of each other and relays their packets
+// while they have no direct path. It holds no key of any community and never
+// parses a relayed packet.
+//
+// A datagram passes these names, in this order:
+//
+//	readDatagrams   takes a batch from the socket (server.go)
+//	handleDatagram  tells what a datagram is: one switch (datagram.go)
+//	answerInit      makes a session with an edge (handshake.go)
+//	handleControl   registers, answers and arranges (control.go)
+//	relay           re-heads a packet for another edge (relay.go)
+//	outbox.send     masks and queues what goes out (outbox.go)
+//
+// One goroutine reads datagrams and one runs what is due by time. Both change
+// the registry under one mutex, which is held for one datagram at most and
+// never across I/O; a third goroutine writes registrations to disk.
+//
+// What a stranger can cause is bounded everywhere: every table has a ceiling,
+// every answer to an address that has not proved itself is at most as long as
+// what came from it, and every costly step comes after a cheaper one that a
+// flood fails (PROTOCOL.md, sections 6, 8 and 10). The one exception is STUN,
+// whose answers the standard makes longer; they are limited by rate.
+package supernode

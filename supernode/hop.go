@@ -1,0 +1,95 @@
+package supernode
+
+import (
+	"net/netip"
+	"time"
+
+	"hedgerow/crypto"
+)
+
+// Times of a session between an edge and the supernode.
+const (
+	handshakeTime = 10 * time.Second   // for the first packet after RESP
+	guestTime     = 60 * time.Second   // of silence, for a confirmed session without registration
+	offlineTime   = 120 * time.Second  // of silence: six missed keepalives
+	hopTime       = 1350 * time.Second // of life: edges make a new session after 900 s
+	retiredTime   = 5 * time.Second    // for packets on the way when a newer session took over
+)
+
+// hop is one session with an edge. It begins as a guest: unconfirmed until its
+// first valid packet, then confirmed until a registration takes it.
+type hop struct {
+	session   *crypto.HopSession
+	static    [32]byte       // the edge's Noise static key
+	hash      [32]byte       // handshake hash, bound by the proof of membership
+	addr      netip.AddrPort // where packets go: an address that has proved itself
+	created   time.Time
+	heard     time.Time // last authentic packet
+	retired   time.Time // when a newer session took over; zero: it has not
+	confirmed bool
+	rtt       time.Duration // last measured; zero: unknown
+	probe     probe
+	control   bucket
+	lists     bucket
+	reg       *registration // nil: a guest
+	direct    []uint32      // handles it reaches directly, sorted
+}
+
+// dead says whether no packet of the session may be taken any more.
+func (h *hop) dead(now time.Time) bool {
+	switch {
+	case !h.retired.IsZero():
+		return now.Sub(h.retired) > retiredTime
+	case !h.confirmed:
+		return now.Sub(h.created) > handshakeTime
+	case h.reg == nil:
+		return now.Sub(h.heard) > guestTime
+	}
+	return now.Sub(h.created) > hopTime
+}
+
+// hopTable holds the sessions by the index that edges address them with.
+type hopTable struct {
+	boot   uint8 // top byte of every index
+	byIdx  map[uint32]*hop
+	guests int // sessions without a registration
+}
+
+func newHopTable(boot uint8) *hopTable {
+	return &hopTable{boot: boot, byIdx: make(map[uint32]*hop)}
+}
+
+// freeIndex returns an unused index of this boot, made from random bits.
+func (t *hopTable) freeIndex(random func() uint32) uint32 {
+	for {
+		index := uint32(t.boot)<<24 | random()&0xffffff
+		if _, used := t.byIdx[index]; !used {
+			return index
+		}
+	}
+}
+
+func (t *hopTable) add(h *hop) {
+	t.byIdx[h.session.LocalIndex()] = h
+	t.guests++
+}
+
+// remove takes a session out of the table; the caller has parted it from its
+// registration.
+func (t *hopTable) remove(h *hop) {
+	if t.byIdx[h.session.LocalIndex()] != h {
+		return
+	}
+	delete(t.byIdx, h.session.LocalIndex())
+	if h.reg == nil {
+		t.guests--
+	}
+}
+
+// adopt ends a session's time as a guest.
+func (t *hopTable) adopt(h *hop, r *registration) {
+	if h.reg == nil {
+		t.guests--
+	}
+	h.reg = r
+}

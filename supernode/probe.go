@@ -1,0 +1,103 @@
+package supernode
+
+import (
+	"net/netip"
+	"time"
+
+	"hedgerow/protocol"
+)
+
+const (
+	probePause = 500 * time.Millisecond // between two probes of one address
+	probeTime  = 5 * time.Second        // for the answer
+	// longestRTT bounds what a measurement may claim, so that a late answer
+	// cannot delay a punch beyond use.
+	longestRTT = time.Second
+)
+
+// probe is the PING that a session waits for the PONG of. It goes to the
+// address in use, to measure, or to another one that an authentic packet came
+// from: the session moves there only after its PONG, and until then sends it at
+// most as many bytes as came from it.
+type probe struct {
+	addr    netip.AddrPort
+	nonce   [8]byte
+	sent    time.Time
+	in, out int // bytes from and to addr while it has not proved itself
+}
+
+// maySend reports whether size more bytes may go to an address.
+func (h *hop) maySend(to netip.AddrPort, size int) bool {
+	return to == h.addr || to == h.probe.addr && h.probe.out+size <= h.probe.in
+}
+
+// heardElsewhere notes an authentic packet from another address than the one in
+// use, and asks that address to prove itself.
+func (s *Server) heardElsewhere(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) {
+	p := &h.probe
+	if p.addr != from {
+		s.newProbe(h, from)
+	}
+	p.in += size
+	if now.Sub(p.sent) >= probePause {
+		s.sendProbe(now, out, h)
+	}
+}
+
+// measure asks the edge at its address in use for a PONG.
+func (s *Server) measure(now time.Time, out *outbox, h *hop) {
+	if h.probe.addr != h.addr && now.Sub(h.probe.sent) < probeTime {
+		return // it is about to move
+	}
+	s.newProbe(h, h.addr)
+	s.sendProbe(now, out, h)
+}
+
+// newProbe begins to wait for an address. All PINGs to it carry one nonce, so
+// that a round trip longer than the pause between them ends it as well.
+func (s *Server) newProbe(h *hop, addr netip.AddrPort) {
+	h.probe = probe{addr: addr}
+	s.random(h.probe.nonce[:])
+}
+
+func (s *Server) sendProbe(now time.Time, out *outbox, h *hop) {
+	p := &h.probe
+	ping := protocol.Ping{Nonce: p.nonce}
+	body := ping.Append(startControl(out.buffer()))
+	if room := -protocol.PongRoom(ping, p.addr); h.maySend(p.addr, len(body)+room+protocol.TagLen) {
+		// Space for the PONG. A keepalive has not paid for it, and then the
+		// answer is longer: the edge knows who asks.
+		ping.Pad = room
+		body = ping.Append(startControl(body[:0]))
+	}
+	if s.sendControl(out, h, body, p.addr) {
+		p.sent = now
+	}
+}
+
+// handlePong takes the answer to a probe: the address it came from has proved
+// itself.
+func (s *Server) handlePong(x *exchange, value []byte) {
+	pong, err := protocol.ParsePong(value)
+	if err != nil {
+		s.drops.drop(dropControl)
+		return
+	}
+	h := x.hop
+	p := h.probe
+	if p.sent.IsZero() || pong.Nonce != p.nonce || x.from != p.addr || x.now.Sub(p.sent) > probeTime {
+		s.drops.drop(dropControl)
+		return
+	}
+	h.rtt = x.now.Sub(p.sent)
+	h.probe = probe{}
+	if h.addr == x.from {
+		return
+	}
+	h.addr = x.from
+	if r := h.reg; r != nil && r.hop == h {
+		r.addr = h.addr
+		s.save(r)
+		s.cfg.Log.Debug("edge moved", "mac", r.mac, "address", h.addr)
+	}
+}

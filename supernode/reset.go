@@ -1,0 +1,69 @@
+package supernode
+
+import (
+	"net/netip"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+)
+
+// resetAgain is when every RESET of the start is sent once more: one may be
+// lost, and the next sign of our restart would be the edge's own timeout.
+const resetAgain = 300 * time.Millisecond
+
+// resets are the RESETs of the start: one for every session that was live when
+// the predecessor of this process ended, in two rounds.
+type resets struct {
+	list  []resetTarget
+	next  int // in list
+	round int
+	start time.Time // of the first round
+}
+
+type resetTarget struct {
+	index uint32
+	addr  netip.AddrPort
+}
+
+// due says when the next RESET may go out; ok is false when none is left.
+func (q *resets) due() (at time.Time, ok bool) {
+	if len(q.list) == 0 {
+		return time.Time{}, false
+	}
+	if q.round == 1 {
+		return q.start.Add(resetAgain), true
+	}
+	return q.start, true
+}
+
+// pop returns the next target.
+func (q *resets) pop() resetTarget {
+	t := q.list[q.next]
+	if q.next++; q.next == len(q.list) {
+		q.next = 0
+		if q.round++; q.round == 2 {
+			q.list = nil
+		}
+	}
+	return t
+}
+
+// sendReset tells the edge with this index that its session is gone. The token
+// proves that we are the supernode that gave the index away.
+func (s *Server) sendReset(out *outbox, t resetTarget) {
+	token := crypto.ResetToken(s.identity.Seed, t.index)
+	out.send(protocol.AppendReset(out.buffer(), t.index, token), t.addr)
+}
+
+// answerUnknown answers a packet for an index of another boot with RESET, which
+// is never longer. An index of this boot gets no answer: whoever sends it has
+// it from nowhere, and the token of a living session must not be given away.
+func (s *Server) answerUnknown(now time.Time, out *outbox, size int, from netip.AddrPort, index uint32) {
+	if size <= protocol.ResetLen || uint8(index>>24) == s.hops.boot {
+		return
+	}
+	if s.strangers.reset.take(now, 1, resetRate, resetRate) {
+		s.sendReset(out, resetTarget{index: index, addr: from})
+	}
+}

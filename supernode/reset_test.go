@@ -1,0 +1,194 @@
+package supernode
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+)
+
+// resetIndex returns what a RESET names and proves.
+func resetIndex(t *testing.T, e *fakeEdge, p sent) (uint32, [16]byte) {
+	t.Helper()
+	if len(p.pkt) != protocol.ResetLen {
+		t.Fatalf("%d bytes", len(p.pkt))
+	}
+	e.mask.Show(e.sc, p.pkt)
+	index, token, err := protocol.ParseReset(p.pkt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return index, token
+}
+
+func TestResetsOfTheStart(t *testing.T) {
+	cfg := Config{StateDir: t.TempDir(), Limits: Limits{InitRate: 1e6}}
+	r := newRig(t, cfg)
+	c := testCommunity("c", "k")
+	const n = 120
+	edges := map[uint32]*fakeEdge{}
+	for i := range n {
+		e := r.edge(c, fmt.Sprint("e", i), i).join()
+		edges[e.session.RemoteIndex()] = e
+	}
+	left := r.edge(c, "left", 900).join()
+	left.ask(&protocol.Unregister{})
+	// The last word on where an edge is counts.
+	var moved *fakeEdge
+	for _, moved = range edges {
+		break
+	}
+	moved.addr = address(999)
+	var nonce [8]byte
+	for _, a := range moved.open(r.deliver(moved.addr, moved.seal(&protocol.Whoami{Pad: 100}))) {
+		if ping, err := protocol.ParsePing(a.value); a.typ == protocol.MsgPing && err == nil {
+			nonce = ping.Nonce
+		}
+	}
+	moved.ask(&protocol.Pong{Nonce: nonce, Seen: address(0)})
+
+	r = r.restart(cfg)
+	r.s.resets.start = r.now
+	var rounds [2]map[uint32]bool
+	rounds[0], rounds[1] = map[uint32]bool{}, map[uint32]bool{}
+	start := r.now
+	for range 60 {
+		got := r.pass(10*time.Millisecond, 10*time.Millisecond)
+		if len(got) > packetsAPace {
+			t.Fatalf("%d packets in 10 ms", len(got))
+		}
+		since := r.now.Sub(start)
+		for _, p := range got {
+			round := 0
+			if since >= resetAgain {
+				round = 1
+			}
+			index, token := resetIndex(t, left, p)
+			e := edges[index]
+			if e == nil || p.to != e.addr {
+				t.Fatalf("RESET of %08x to %v after %v", index, p.to, since)
+			}
+			if token != e.ack.ResetToken {
+				t.Error("wrong token")
+			}
+			if rounds[round][index] {
+				t.Errorf("%08x twice in round %d", index, round)
+			}
+			rounds[round][index] = true
+		}
+	}
+	if len(rounds[0]) != n || len(rounds[1]) != n {
+		t.Errorf("%d RESETs at once, %d later", len(rounds[0]), len(rounds[1]))
+	}
+	if got := r.pass(time.Second, 10*time.Millisecond); len(got) != 0 {
+		t.Errorf("%d more", len(got))
+	}
+}
+
+func TestResetOfAnotherBoot(t *testing.T) {
+	r := newRig(t, Config{StateDir: t.TempDir()})
+	e := r.edge(testCommunity("c", "k"), "e", 1).join()
+	packet := func(index uint32, kind protocol.Type, size int) []byte {
+		pkt := junk(size)
+		protocol.Header{Type: kind, XF: protocol.XFHop, KI: protocol.KINone, RX: index, CTR: 7}.Put(pkt)
+		return e.hide(pkt)
+	}
+	boot := uint32(r.s.hops.boot) << 24
+	foreign := boot ^ 0x80000000 | 5
+	for _, test := range []struct {
+		name string
+		pkt  []byte
+		want int
+	}{
+		{"DATA of another boot", packet(foreign, protocol.TypeData, 60), 1},
+		{"RELAY of another boot", packet(foreign, protocol.TypeRelay, 90), 1},
+		{"the shortest that is answered", packet(foreign, protocol.TypeData, 33), 1},
+		{"as short as RESET", packet(foreign, protocol.TypeData, 32), 0},
+		{"this boot", packet(boot|5, protocol.TypeData, 60), 0},
+		{"a living session", packet(e.session.RemoteIndex(), protocol.TypeData, 60), 0},
+	} {
+		got := r.deliver(address(7), test.pkt)
+		if len(got) != test.want {
+			t.Errorf("%s: %d answers", test.name, len(got))
+			continue
+		}
+		if test.want == 0 {
+			continue
+		}
+		index, token := resetIndex(t, e, got[0])
+		if index != foreign || token != crypto.ResetToken(r.s.identity.Seed, foreign) || got[0].to != address(7) {
+			t.Errorf("%s: index %08x", test.name, index)
+		}
+	}
+	answers := 0
+	for i := range 1000 {
+		answers += len(r.deliver(address(i), packet(foreign, protocol.TypeData, 60)))
+	}
+	if answers > resetRate {
+		t.Errorf("%d RESETs in no time", answers)
+	}
+}
+
+func TestStoredRegistrations(t *testing.T) {
+	r := newRig(t, Config{})
+	c := testCommunity("c", "k")
+	for i, addr := range []netip.AddrPort{address(1), netip.MustParseAddrPort("[2001:db8::1]:1234")} {
+		e := r.edge(c, fmt.Sprint("e", i), i)
+		e.addr = addr
+		e.join()
+		reg := r.s.registry.byHandle[e.ack.Handle]
+		got, err := parseRecord(reg.key(), reg.record())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.nameHash != c.NameHash() || got.handle != e.ack.Handle || got.index != e.session.RemoteIndex() ||
+			!got.expires.Equal(reg.expires.Truncate(time.Second)) || got.lease != reg.lease || got.addr != addr ||
+			got.statement.ID != reg.owner || string(got.signed) != string(reg.statement) {
+			t.Errorf("%+v came back as %+v", reg, got)
+		}
+		// What does not belong there is refused: other keys, other lengths,
+		// and any change of what is signed.
+		whole := reg.record()
+		for i := recordLen - protocol.StatementLen; i < recordLen; i++ {
+			b := append([]byte(nil), whole...)
+			b[i] ^= 1
+			if _, err := parseRecord(reg.key(), b); err == nil {
+				t.Errorf("byte %d was changed", i)
+			}
+		}
+		for n := range whole {
+			if _, err := parseRecord(reg.key(), whole[:n]); err == nil {
+				t.Errorf("%d bytes were taken", n)
+			}
+		}
+		key := reg.key()
+		key[3] ^= 1
+		if _, err := parseRecord(key, whole); err == nil {
+			t.Error("taken for another community")
+		}
+	}
+}
+
+func TestDamagedRecordsAreLeftOut(t *testing.T) {
+	cfg := Config{StateDir: t.TempDir()}
+	r := newRig(t, cfg)
+	c := testCommunity("c", "k")
+	good, bad := r.edge(c, "good", 1).join(), r.edge(c, "bad", 2).join()
+	reg := r.s.registry.byHandle[bad.ack.Handle]
+	r.s.store.put(reg.key(), reg.record()[:40])
+	r.s.store.put(recordKey{1, 2, 3}, []byte("nonsense"))
+	r = r.restart(cfg)
+	if st := r.s.Status(); st.Leases != 1 || r.dropped(dropStored) != 2 {
+		t.Errorf("%+v", st)
+	}
+	if r.s.registry.byHandle[good.ack.Handle] == nil {
+		t.Error("the good one is gone")
+	}
+	r = r.restart(cfg)
+	if r.dropped(dropStored) != 0 {
+		t.Error("the damaged ones were kept")
+	}
+}

@@ -1,0 +1,394 @@
+package supernode
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+	"hedgerow/transport"
+)
+
+// epoch is when most tests happen.
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// sent is one datagram that the supernode sent.
+type sent struct {
+	to  netip.AddrPort
+	pkt []byte
+}
+
+// recorder is a socket that keeps what is written to it and never receives.
+type recorder struct {
+	mu     sync.Mutex
+	sent   []sent
+	once   sync.Once
+	closed chan struct{}
+}
+
+func newRecorder() *recorder { return &recorder{closed: make(chan struct{})} }
+
+func (c *recorder) ReadBatch([]transport.Datagram) (int, error) {
+	<-c.closed
+	return 0, net.ErrClosed
+}
+
+func (c *recorder) WriteBatch(ds []transport.Datagram) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range ds {
+		c.sent = append(c.sent, sent{to: ds[i].Addr, pkt: bytes.Clone(ds[i].Payload())})
+	}
+	return len(ds), nil
+}
+
+func (c *recorder) LocalAddr() netip.AddrPort { return netip.MustParseAddrPort("192.0.2.1:7654") }
+
+func (c *recorder) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return nil
+}
+
+// take returns what was sent since the last call.
+func (c *recorder) take() []sent {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := c.sent
+	c.sent = nil
+	return all
+}
+
+// rig is a supernode without goroutines: datagrams are handed to it, and time
+// passes when the test says so.
+type rig struct {
+	t    testing.TB
+	s    *Server
+	conn *recorder
+	out  *outbox
+	now  time.Time
+	in   transport.Datagram
+
+	stamps uint64 // of the INITs of all edges
+}
+
+func newRig(t testing.TB, cfg Config) *rig {
+	t.Helper()
+	r := &rig{t: t, conn: newRecorder(), now: epoch}
+	r.in.Buf = make([]byte, readBuffer)
+	cfg.Conn = r.conn
+	cfg.Now = func() time.Time { return r.now }
+	if cfg.Identity == nil && cfg.StateDir == "" {
+		cfg.Identity = identity("supernode")
+	}
+	s, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.store.close() })
+	r.s, r.out = s, newOutbox(s.mask)
+	r.s.timers = timers{sweep: r.now.Add(sweepPause), expiry: r.now.Add(expiryPause)}
+	r.s.resets.start = r.now
+	return r
+}
+
+// restart ends the supernode as Run does and starts another one on its state.
+func (r *rig) restart(cfg Config) *rig {
+	r.t.Helper()
+	r.s.store.write()
+	_ = r.s.store.close()
+	next := newRig(r.t, cfg)
+	next.now = r.now
+	return next
+}
+
+// deliver hands in one datagram and returns what was sent because of it.
+func (r *rig) deliver(from netip.AddrPort, pkt []byte) []sent {
+	r.in.N, r.in.Addr, r.in.Seg = copy(r.in.Buf, pkt), from, 0
+	r.s.handleTrain(r.now, r.out, &r.in)
+	r.out.flush(r.conn, &r.s.drops)
+	return r.conn.take()
+}
+
+// pass lets time pass in steps, running what is due.
+func (r *rig) pass(d, step time.Duration) []sent {
+	for end := r.now.Add(d); r.now.Before(end); {
+		r.now = r.now.Add(step)
+		r.s.runDue(r.now, r.out)
+		r.out.flush(r.conn, &r.s.drops)
+	}
+	return r.conn.take()
+}
+
+func (r *rig) dropped(reason dropReason) uint64 { return r.s.drops[reason].Load() }
+
+// identity returns an identity that depends on name only.
+func identity(name string) *crypto.Identity {
+	return crypto.NewIdentity(sha256.Sum256([]byte(name)))
+}
+
+// testCommunity returns a community that depends on its arguments only.
+func testCommunity(name, key string) *crypto.Community {
+	return &crypto.Community{
+		Name: name, Secret: sha256.Sum256([]byte("secret" + key)),
+		Epochs: []crypto.Epoch{{Key: sha256.Sum256([]byte("epoch" + key))}},
+	}
+}
+
+func address(n int) netip.AddrPort {
+	b := [4]byte{198, 18}
+	binary.BigEndian.PutUint16(b[2:], uint16(n))
+	return netip.AddrPortFrom(netip.AddrFrom4(b), uint16(20000+n%1000))
+}
+
+// fakeEdge is as much of an edge as a supernode can see.
+type fakeEdge struct {
+	r         *rig
+	id        *crypto.Identity
+	community *crypto.Community
+	addr      netip.AddrPort
+	mac       protocol.MAC
+	seq       uint64
+	stamp     uint64 // of every INIT; 0: a newer one each time
+	challenge [16]byte
+	index     uint32
+	mask      *crypto.Mask
+	sc        *crypto.Scratch
+	session   *crypto.HopSession
+	hash      [32]byte
+	ack       protocol.Ack
+}
+
+func (r *rig) edge(c *crypto.Community, name string, n int) *fakeEdge {
+	id := identity(name)
+	return &fakeEdge{
+		r: r, id: id, community: c, addr: address(n), mac: id.MAC(c.ID()), seq: 1, index: uint32(n) << 8,
+		mask: crypto.NewMask(crypto.SupernodeMaskKey(r.s.Key(), nil)), sc: crypto.NewScratch(),
+	}
+}
+
+// hide masks a packet as on the wire.
+func (e *fakeEdge) hide(pkt []byte) []byte {
+	e.mask.Hide(e.sc, pkt)
+	return pkt
+}
+
+// show unmasks a packet and returns its header.
+func (e *fakeEdge) show(pkt []byte) protocol.Header {
+	e.r.t.Helper()
+	e.mask.Show(e.sc, pkt)
+	h, err := protocol.ParseHeader(pkt)
+	if err != nil {
+		e.r.t.Fatal(err)
+	}
+	return h
+}
+
+// initiate makes a masked INIT.
+func (e *fakeEdge) initiate(cookie *[16]byte) (*crypto.Initiation, []byte) {
+	e.r.t.Helper()
+	e.index++
+	e.r.stamps++
+	stamp := e.stamp
+	if stamp == 0 {
+		stamp = e.r.stamps
+	}
+	var hdr [16]byte
+	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFHop, KI: protocol.KINone, RX: e.index}.Put(hdr[:])
+	payload := protocol.InitPayload{Stamp: stamp, VMin: 1, VMax: 1, MAC: e.mac, MTU: 1370, Challenge: e.challenge}
+	var p [48]byte
+	payload.Put(&p)
+	i, pkt, err := crypto.Initiate(crypto.HandshakeConfig{Hop: true, Local: e.id}, e.r.s.Key(), hdr, p, cookie)
+	if err != nil {
+		e.r.t.Fatal(err)
+	}
+	return i, e.hide(pkt)
+}
+
+// finish takes a masked RESP. It reports false for a challenge, which it keeps.
+func (e *fakeEdge) finish(i *crypto.Initiation, resp []byte) bool {
+	e.r.t.Helper()
+	h := e.show(resp)
+	if h.Type != protocol.TypeResp || h.RX != e.index {
+		e.r.t.Fatalf("got %v to %08x", h.Type, h.RX)
+	}
+	payload, keys, err := i.Finish(resp)
+	if err != nil {
+		e.r.t.Fatal(err)
+	}
+	p, err := protocol.ParseRespPayload(payload[:])
+	if err != nil {
+		e.r.t.Fatal(err)
+	}
+	if p.Flags&protocol.RespChallenge != 0 {
+		e.challenge = p.Challenge
+		return false
+	}
+	e.hash = keys.Hash
+	e.session, err = crypto.NewHopSession(crypto.SessionConfig{
+		Keys: keys, XF: uint8(protocol.XFHop), KI: protocol.KINone, Local: e.index, Remote: uint32(h.CTR >> 32),
+		Static: e.r.s.Key(), Created: e.r.now, Initiator: true,
+	})
+	if err != nil {
+		e.r.t.Fatal(err)
+	}
+	return true
+}
+
+// connect makes a session.
+func (e *fakeEdge) connect() {
+	e.r.t.Helper()
+	i, pkt := e.initiate(nil)
+	got := e.r.deliver(e.addr, pkt)
+	if len(got) != 1 || !e.finish(i, got[0].pkt) {
+		e.r.t.Fatalf("no session: %d answers, drops %v", len(got), e.r.s.drops.nonzero())
+	}
+}
+
+// seal makes a masked control packet of messages.
+func (e *fakeEdge) seal(messages ...message) []byte {
+	e.r.t.Helper()
+	pkt := startControl(make([]byte, 0, protocol.MaxDatagram))
+	for _, m := range messages {
+		pkt = m.Append(pkt)
+	}
+	ctr, err := e.session.Reserve(1)
+	if err != nil {
+		e.r.t.Fatal(err)
+	}
+	protocol.Header{Type: protocol.TypeData, XF: protocol.XFHop, KI: protocol.KINone, RX: e.session.RemoteIndex(), CTR: ctr}.Put(pkt)
+	return e.hide(e.session.Seal(e.sc, pkt))
+}
+
+// reply is one control message that an edge got.
+type reply struct {
+	typ   protocol.MsgType
+	value []byte
+	size  int // of the datagram that it came in
+}
+
+// open returns the messages of those packets that are for e.
+func (e *fakeEdge) open(packets []sent) (all []reply) {
+	e.r.t.Helper()
+	for _, p := range packets {
+		if p.to != e.addr {
+			continue
+		}
+		h := e.show(p.pkt)
+		if h.Type != protocol.TypeData || h.RX != e.index {
+			continue
+		}
+		inner, err := e.session.Open(e.sc, p.pkt)
+		if err != nil {
+			e.r.t.Fatal(err)
+		}
+		in, err := protocol.ParseInner(inner)
+		if err != nil || in.Kind != protocol.KindControl {
+			e.r.t.Fatalf("inner %x: %v", inner, err)
+		}
+		for rest := in.Body; len(rest) > 0; {
+			var typ uint8
+			var value []byte
+			if typ, value, rest, err = protocol.NextTLV(rest); err != nil {
+				e.r.t.Fatal(err)
+			}
+			all = append(all, reply{typ: protocol.MsgType(typ), value: bytes.Clone(value), size: len(p.pkt)})
+		}
+	}
+	return all
+}
+
+// ask sends messages and returns the answers.
+func (e *fakeEdge) ask(messages ...message) []reply {
+	e.r.t.Helper()
+	return e.open(e.r.deliver(e.addr, e.seal(messages...)))
+}
+
+// request returns a true REGISTER.
+func (e *fakeEdge) request() *protocol.Register {
+	cid := e.community.ID()
+	return &protocol.Register{
+		CID: cid, RPK: [32]byte(e.community.Rendezvous().Public().(ed25519.PublicKey)), NH: e.community.NameHash(), MAC: e.mac,
+		SigC:      crypto.SignMembership(e.community.Rendezvous(), e.hash, cid, e.mac, e.id.Static),
+		Statement: e.statement(),
+	}
+}
+
+func (e *fakeEdge) statement() []byte {
+	return e.id.SignStatement(crypto.Statement{CID: e.community.ID(), MAC: e.mac, Seq: e.seq, Expiry: 1 << 40})
+}
+
+// register sends a REGISTER and returns the ACK or the NAK.
+func (e *fakeEdge) register(m *protocol.Register) (*protocol.Ack, *protocol.Nak) {
+	e.r.t.Helper()
+	for _, a := range e.ask(m) {
+		switch a.typ {
+		case protocol.MsgAck:
+			ack, err := protocol.ParseAck(a.value)
+			if err != nil {
+				e.r.t.Fatal(err)
+			}
+			e.ack = ack
+			return &ack, nil
+		case protocol.MsgNak:
+			nak, err := protocol.ParseNak(a.value)
+			if err != nil {
+				e.r.t.Fatal(err)
+			}
+			return nil, &nak
+		}
+	}
+	return nil, nil
+}
+
+// join makes a session and registers.
+func (e *fakeEdge) join() *fakeEdge {
+	e.r.t.Helper()
+	e.connect()
+	if ack, nak := e.register(e.request()); ack == nil {
+		e.r.t.Fatalf("not registered: %+v, drops %v", nak, e.r.s.drops.nonzero())
+	}
+	return e
+}
+
+// wrap makes a masked RELAY packet of packet.
+func (e *fakeEdge) wrap(handle uint32, flags protocol.Flags, packet []byte) []byte {
+	e.r.t.Helper()
+	pkt := append(make([]byte, protocol.RelayOverhead, protocol.MaxDatagram+100), packet...)
+	counter, err := e.session.ReserveRelay()
+	if err != nil {
+		e.r.t.Fatal(err)
+	}
+	protocol.Header{Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone, Flags: flags,
+		RX: e.session.RemoteIndex(), CTR: protocol.RelayCTR(handle, counter)}.Put(pkt)
+	e.session.SealRelay(e.sc, pkt)
+	return e.hide(pkt)
+}
+
+// unwrap returns the relayed packets for e and the handles that they are from.
+func (e *fakeEdge) unwrap(packets []sent) (from []uint32, inner [][]byte) {
+	e.r.t.Helper()
+	for _, p := range packets {
+		if p.to != e.addr {
+			continue
+		}
+		pkt := bytes.Clone(p.pkt)
+		h := e.show(pkt)
+		if h.Type != protocol.TypeRelay || h.RX != e.index {
+			continue
+		}
+		packet, err := e.session.OpenRelay(e.sc, pkt)
+		if err != nil {
+			e.r.t.Fatal(err)
+		}
+		handle, _ := protocol.SplitRelayCTR(h.CTR)
+		from, inner = append(from, handle), append(inner, bytes.Clone(packet))
+	}
+	return from, inner
+}

@@ -1,0 +1,189 @@
+package supernode
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/transport"
+)
+
+// IdentityFile is the name of the identity in the state directory.
+const IdentityFile = "id"
+
+const (
+	// readBatch is how many datagrams, or trains of them, are read at once.
+	readBatch = 16
+	// readBuffer holds the longest train that the kernel joins (UDP GRO).
+	readBuffer = 65536
+	// readFailures in a row end Run: the socket is beyond hope.
+	readFailures = 100
+	readPause    = 10 * time.Millisecond
+)
+
+// Server is a supernode. New makes it; Run is its whole life.
+type Server struct {
+	cfg      Config
+	identity *crypto.Identity
+	mask     *crypto.Mask
+	guard    *crypto.Guard
+	store    *store
+	started  time.Time
+	wake     chan struct{} // the timers have new work
+	drops    drops
+
+	mu        sync.Mutex // guards all that follows; never held across I/O
+	registry  *registry
+	hops      *hopTable
+	strangers strangers
+	resets    resets
+	pushes    pushes
+	timers    timers
+}
+
+// New validates cfg, opens the state directory and loads the registrations in
+// it. Nothing is sent or read before Run, which must follow: it is what lets go
+// of the state directory and of the socket.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	id := cfg.Identity
+	if id == nil {
+		var err error
+		if id, _, err = crypto.LoadIdentity(filepath.Join(cfg.StateDir, IdentityFile)); err != nil {
+			return nil, fmt.Errorf("load the identity: %w", err)
+		}
+	}
+	st, boot, err := openStore(cfg.StateDir, cfg.Log)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg:       cfg,
+		identity:  id,
+		mask:      crypto.NewMask(crypto.SupernodeMaskKey(id.Static, nil)),
+		guard:     crypto.NewGuard(id.Static, cfg.Rand),
+		store:     st,
+		started:   cfg.Now(),
+		wake:      make(chan struct{}, 1),
+		registry:  newRegistry(cfg.Limits, cfg.Pool),
+		strangers: newStrangers(),
+	}
+	if cfg.StateDir == "" {
+		boot = uint64(s.random32()) // another one than the last with 255 chances in 256
+	}
+	s.hops = newHopTable(uint8(boot))
+	if err := s.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("load the registrations: %w", err), st.close())
+	}
+	return s, nil
+}
+
+// Key returns the X25519 static public key that edges pin.
+func (s *Server) Key() [32]byte { return s.identity.Static }
+
+// KeyText returns a supernode's key as it is typed after the '#' of an edge's
+// -l option: unpadded base64url.
+func KeyText(key [32]byte) string { return base64.RawURLEncoding.EncodeToString(key[:]) }
+
+// Run serves until ctx ends, which gives nil, or the socket fails. It closes
+// the socket and the state directory and has joined every goroutine when it
+// returns. It can be called once.
+func (s *Server) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var sides, writer sync.WaitGroup
+	written := make(chan struct{})
+	writer.Go(func() { s.store.run(written) })
+	sides.Go(func() { s.runTimers(ctx) })
+	sides.Go(func() {
+		<-ctx.Done()
+		_ = s.cfg.Conn.Close()
+	})
+	s.cfg.Log.Debug("supernode is listening", "address", s.cfg.Conn.LocalAddr(), "key", KeyText(s.Key()))
+
+	err := s.readDatagrams()
+	ended := ctx.Err() != nil
+	cancel(nil)
+	sides.Wait()
+	close(written) // after the last change of the registry
+	writer.Wait()
+	if ended {
+		return nil
+	}
+	return fmt.Errorf("read datagrams: %w", err)
+}
+
+// readDatagrams is the packet loop: it reads a batch, handles each datagram in
+// turn and sends what came of it.
+func (s *Server) readDatagrams() error {
+	in := make([]transport.Datagram, readBatch)
+	for i := range in {
+		in[i].Buf = make([]byte, readBuffer)
+	}
+	out := newOutbox(s.mask)
+	for failures := 0; ; {
+		n, err := s.cfg.Conn.ReadBatch(in)
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil && n == 0:
+			if failures++; failures == readFailures {
+				return err
+			}
+			time.Sleep(readPause)
+			continue
+		}
+		failures = 0
+		now := s.cfg.Now()
+		for i := range in[:n] {
+			s.handleTrain(now, out, &in[i])
+		}
+		out.flush(s.cfg.Conn, &s.drops)
+	}
+}
+
+// handleTrain handles the datagrams of one buffer. What they cause to be sent
+// may lie in that buffer until the next flush.
+func (s *Server) handleTrain(now time.Time, out *outbox, d *transport.Datagram) {
+	size := d.Seg
+	if size <= 0 {
+		size = d.N
+	}
+	for rest := d.Buf[:d.N]; len(rest) > 0; {
+		pkt := rest[:min(size, len(rest)):min(size, len(rest))]
+		rest = rest[len(pkt):]
+		s.mu.Lock()
+		s.handleDatagram(now, out, pkt, d.Addr)
+		s.mu.Unlock()
+		if len(out.flood.targets) > 0 {
+			s.sendFlood(out)
+		} else if out.full() {
+			out.flush(s.cfg.Conn, &s.drops)
+		}
+	}
+}
+
+// random32 returns 32 random bits. The system's source cannot fail, and
+// nothing safe could be done if a test's did.
+func (s *Server) random32() uint32 {
+	var b [4]byte
+	s.random(b[:])
+	return binary.BigEndian.Uint32(b[:])
+}
+
+func (s *Server) random(b []byte) {
+	if _, err := io.ReadFull(s.cfg.Rand, b); err != nil {
+		panic("supernode: the source of random bytes failed: " + err.Error())
+	}
+}
