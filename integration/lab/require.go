@@ -1,0 +1,57 @@
+//go:build linux
+
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"testing"
+
+	"github.com/vishvananda/netns"
+)
+
+// Available says whether this process may build a lab: nil, or why not. It
+// makes a namespace and leaves it again.
+func Available() error {
+	result := make(chan error, 1)
+	go func() {
+		// Not unlocked when the way back is barred: the thread then ends here.
+		runtime.LockOSThread()
+		err := enterAndLeave()
+		if err == nil || !errors.Is(err, errStuck) {
+			runtime.UnlockOSThread()
+		}
+		result <- err
+	}()
+	return <-result
+}
+
+// errStuck is a thread that cannot return to the namespace it came from. This
+// is so for the root of a user namespace that shares the network of its parent.
+var errStuck = errors.New("cannot return to the first network namespace")
+
+func enterAndLeave() error {
+	origin, err := netns.Get()
+	if err != nil {
+		return err
+	}
+	defer origin.Close()
+	fresh, err := netns.New()
+	if err != nil {
+		return fmt.Errorf("make a network namespace: %w", err)
+	}
+	defer fresh.Close()
+	if err := netns.Set(origin); err != nil {
+		return fmt.Errorf("%w: %w", errStuck, err)
+	}
+	return nil
+}
+
+// Require skips the test where no lab can be built, and says why.
+func Require(t testing.TB) {
+	t.Helper()
+	if err := Available(); err != nil {
+		t.Skipf("needs root: run sudo make test (%v)", err)
+	}
+}
