@@ -291,6 +291,27 @@ func (g *GroupReceiver) Sweep(now time.Time) {
 	}
 }
 
+// Vouched reports whether a sender vouched for a salt, and it still counts.
+func (g *GroupReceiver) Vouched(from [32]byte, ki, xf uint8, salt [16]byte) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	e := g.entries[groupSalt{salt, ki, xf}]
+	return e != nil && e.standing == vouched && e.from == from
+}
+
+// Count returns how many senders vouched, how many salts are known, and how many
+// displaced ones are remembered.
+func (g *GroupReceiver) Count() (senders, salts, retired int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.senders), len(g.entries), len(g.retired)
+}
+
+// Bounds returns what Count never exceeds.
+func (g *GroupReceiver) Bounds() (senders, salts, retired int) {
+	return groupSenders, 2*groupSenders + groupUnvouched + groupStale, groupRetired
+}
+
 // bury remembers a salt of a sender whose clock is ahead of ours: its time is
 // still to come, and it must not be taken for a new one then. Such a memory
 // lasts long, so half of the table is all that it may use.

@@ -6,16 +6,11 @@ import (
 	"time"
 
 	"hedgerow/nat"
-	"hedgerow/nat/stun"
 	"hedgerow/protocol"
 )
 
-const (
-	gatherEvery = 30 * time.Second
-	stunEvery   = 25 * time.Second // NAT.md, 1.3: endpoint freshness
-	stunWait    = 3 * time.Second
-	maxSTUN     = 8
-)
+// gatherEvery is how often our own interfaces are looked at again.
+const gatherEvery = 30 * time.Second
 
 // addresses are the underlay addresses under which we may be reached, and the
 // rules by which we probe others.
@@ -29,20 +24,8 @@ type addresses struct {
 	gen       uint32
 	mapping   nat.MappingBehavior
 	gatherAt  time.Time
-	stun      stunState
+	stun      nat.Bindings
 	changed   bool // peers are to be told
-}
-
-// stunState are the STUN servers and the requests to them under way.
-type stunState struct {
-	servers []netip.AddrPort
-	asked   map[[12]byte]stunRequest
-	next    time.Time
-}
-
-type stunRequest struct {
-	server netip.AddrPort
-	sent   time.Time
 }
 
 // forbid keeps a subnet out of the candidates.
@@ -93,7 +76,7 @@ func (a *addresses) hostCandidates() []netip.AddrPort {
 	return list
 }
 
-func (a *addresses) deadline() time.Time { return earliest(a.gatherAt, a.stun.next) }
+func (a *addresses) deadline() time.Time { return earliest(a.gatherAt, a.stun.Deadline()) }
 
 // tickAddresses looks at our interfaces again, asks the STUN servers, and
 // tells the peers what changed.
@@ -112,8 +95,8 @@ func (e *Edge) tickAddresses(now time.Time) {
 			e.report(now, Event{Kind: EventMapping, Text: m.String()})
 		}
 	}
-	if due(now, a.stun.next) {
-		e.askSTUN(now)
+	for _, r := range a.stun.Poll(now, e.host.Rand) {
+		e.sendTo(r.To, r.Packet)
 	}
 	if a.changed {
 		a.changed = false
@@ -124,35 +107,14 @@ func (e *Edge) tickAddresses(now time.Time) {
 	}
 }
 
-// askSTUN sends a Binding request to every STUN server.
-func (e *Edge) askSTUN(now time.Time) {
-	s := &e.addresses.stun
-	s.next = now.Add(stunEvery)
-	for id, r := range s.asked {
-		if now.Sub(r.sent) > stunWait {
-			delete(s.asked, id)
-		}
-	}
-	for _, server := range s.servers {
-		var id [12]byte
-		e.fill(id[:])
-		s.asked[id] = stunRequest{server: server, sent: now}
-		e.sendTo(server, stun.AppendRequest(nil, id))
-	}
-}
-
-// handleSTUN takes the answer to an outstanding request, from the address
-// that was asked.
+// handleSTUN takes the answer of a STUN server that was asked.
 func (e *Edge) handleSTUN(now time.Time, ev event) {
-	s := &e.addresses.stun
-	id, mapped, err := stun.ParseResponse(ev.raw)
-	r, asked := s.asked[id]
-	if err != nil || !asked || r.server != ev.from || now.Sub(r.sent) > stunWait {
+	seen, ok := e.addresses.stun.Take(now, ev.from, ev.raw)
+	if !ok {
 		e.drops.drop(dropNotExpected)
 		return
 	}
-	delete(s.asked, id)
-	e.addresses.observe(now, r.server, mapped)
+	e.addresses.observe(now, ev.from, seen)
 }
 
 // hostAddresses returns the default source of our underlay addresses: those

@@ -2,7 +2,6 @@ package edge
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -124,14 +123,13 @@ func New(cfg Config) (*Edge, error) {
 	e.noticeBudget = bucket{rate: 10, burst: 20}
 	e.queryBudget = bucket{rate: 100, burst: 200}
 	e.wantedMACs = make(wantedMACs)
-	var seed [16]byte
+	var seed [32]byte
 	e.fill(seed[:])
-	e.random = rand.NewPCG(binary.BigEndian.Uint64(seed[:]), binary.BigEndian.Uint64(seed[8:]))
+	e.random = rand.NewChaCha8(seed)
 	for i, s := range cfg.Supernodes {
 		e.links = append(e.links, newLink(i, s, st.supernodeKey(s.Name)))
 	}
 	e.addresses = addresses{port: cfg.Conn.LocalAddr().Port(), budget: nat.NewBudget()}
-	e.addresses.stun.asked = make(map[[12]byte]stunRequest)
 	return e, nil
 }
 
@@ -248,9 +246,8 @@ func (e *Edge) lookUp(l *link, host string, port uint16) {
 func (e *Edge) takeResolution(now time.Time, r resolution) {
 	l := r.link
 	if l == nil {
-		if len(r.addrs) > 0 && len(e.addresses.stun.servers) < maxSTUN {
-			e.addresses.stun.servers = append(e.addresses.stun.servers, r.addrs[0])
-			e.addresses.stun.next = now
+		if len(r.addrs) > 0 {
+			e.addresses.stun.Add(now, r.addrs[0])
 		}
 		return
 	}
@@ -345,9 +342,7 @@ func (e *Edge) sendTo(to netip.AddrPort, pkt []byte) {
 // freeIndex returns a session index that none of our sessions has.
 func (e *Edge) freeIndex() uint32 {
 	for {
-		var b [4]byte
-		e.fill(b[:])
-		i := binary.BigEndian.Uint32(b[:])
+		i := uint32(e.random.Uint64())
 		t := e.table.Load()
 		if t.sessions[i] == nil && t.hops[i] == nil && e.peers.pending[i] == nil {
 			return i

@@ -1,7 +1,7 @@
 package edge
 
 import (
-	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -221,8 +221,8 @@ func (e *Edge) answerInit(now time.Time, ev event, h protocol.Header, reply *cry
 		e.drops.drop(dropHandshake)
 		return
 	}
-	e.sendRaw(back, resp)
 	if !fresh {
+		e.sendRaw(back, resp)
 		return
 	}
 	if ev.link != nil {
@@ -236,7 +236,8 @@ func (e *Edge) answerInit(now time.Time, ev event, h protocol.Header, reply *cry
 	}
 	p.seen = now
 	p.sessions.next, p.sessions.since = session, now
-	e.dirty = true
+	e.publish() // what the peer says at once under the new index must be opened
+	e.sendRaw(back, resp)
 	if p.id.raw == nil {
 		e.askStatement(now, p, ev.link, ev.handle, payload.MAC)
 	}
@@ -316,6 +317,9 @@ func (e *Edge) confirm(now time.Time, ev event) {
 func (e *Edge) adopt(now time.Time, p *peer, entry *pairEntry, from netip.AddrPort) {
 	p.sessions.promote(entry)
 	p.seen = now
+	if p.id.bound {
+		e.pins.keep(p.view.mac, p.id.statement.ID, e.keys.community)
+	}
 	if len(e.keys.community.Epochs) > 1 {
 		e.learnEpoch(now, entry.session.KI())
 	}
@@ -414,17 +418,18 @@ func sourceOf(ev event) []byte {
 		b, _ := ev.from.MarshalBinary()
 		return b
 	}
-	return binary.BigEndian.AppendUint32([]byte{0xff, byte(ev.link.id)}, ev.handle)
+	return fmt.Appendf(nil, "relay %d %08x", ev.link.id, ev.handle)
 }
 
-// sourceAddr returns the address that an INIT's rate is counted under. Each
-// handle of a relay gets one of a documentation prefix.
+// sourceAddr returns the address that an INIT's rate is counted under. The
+// sender behind each handle of a relay has a /64 of its own, made of the
+// handle's eight digits.
 func sourceAddr(ev event) netip.Addr {
 	if ev.link == nil {
 		return ev.from.Addr()
 	}
-	a := [16]byte{0x20, 0x01, 0x0d, 0xb8}
-	binary.BigEndian.PutUint32(a[4:], ev.handle)
+	var a [16]byte
+	copy(a[:8], fmt.Sprintf("%08x", ev.handle))
 	a[8] = byte(ev.link.id)
 	return netip.AddrFrom16(a)
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
-	"hedgerow/nat/stun"
+	"hedgerow/nat"
 	"hedgerow/protocol"
 	"hedgerow/tap"
 	"hedgerow/transport"
@@ -94,7 +94,7 @@ type origin struct {
 // handleDatagram tells what a datagram is, by the order of PROTOCOL.md:
 // STUN, a supernode's, an edge's. There is no second try.
 func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
-	if stun.IsMessage(b) {
+	if nat.IsSTUN(b) {
 		in.mailbox.post(event{kind: eventSTUN, raw: clone(b), from: from})
 		return
 	}
@@ -372,5 +372,6 @@ func (in *inbound) postUnvouched(h protocol.Header, b, inner []byte, from origin
 	in.mailbox.post(event{
 		kind: eventUnvouched, raw: clone(inner), from: from.addr, link: from.link, handle: from.handle,
 		stale: stale, ctr: h.CTR, run: saltRun(b),
+		ki: h.KI, xf: uint8(h.XF), salt: [protocol.SaltLen]byte(b[protocol.HeaderLen:]),
 	})
 }

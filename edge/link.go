@@ -13,11 +13,11 @@ import (
 
 // Timers of the registration with a supernode.
 const (
-	hopRekeyAfter  = 900 * time.Second // PROTOCOL.md, section 6
-	hopKeepalive   = 20 * time.Second  // NAT.md, 1.3: conntrack forgets after 30 s
-	hopWatch       = 3 * time.Second   // while frames are being relayed
-	hopPingRetry   = 700 * time.Millisecond
-	hopPingsLost   = 3
+	hopRekeyAfter  = 900 * time.Second      // PROTOCOL.md, section 6
+	hopKeepalive   = 20 * time.Second       // NAT.md, 1.3: conntrack forgets after 30 s
+	hopWatch       = time.Second            // while frames are being relayed: another supernode takes over within 2 s
+	hopPingRetry   = 200 * time.Millisecond // or two round trips, if those take longer
+	hopPingsLost   = 4
 	registerRetry  = 500 * time.Millisecond
 	helloWait      = 5 * time.Second  // a WELCOME counts within this time
 	helloSilence   = 30 * time.Second // PROTOCOL.md, section 3
@@ -36,6 +36,7 @@ type link struct {
 	mask    *crypto.Mask
 	hello   helloOut
 	init    hopInit
+	reset   time.Time // when a RESET was last acted on
 	session *hopEntry // sealed under; nil before the first
 	old     *hopEntry // still opened
 	reg     registration
@@ -242,6 +243,7 @@ func (e *Edge) handleWelcome(now time.Time, l *link, ev event) {
 	}
 	l.pin(key)
 	e.state.pinSupernode(l.cfg.Name, key)
+	e.store() // the next start must not trust anew, however soon we end
 	e.report(now, Event{Kind: EventPinned, Supernode: l.cfg.Name, Addr: ev.from, Key: key})
 	e.publish()
 	e.restartLink(now, l)
@@ -372,9 +374,11 @@ func (e *Edge) handleReset(now time.Time, l *link, h protocol.Header, ev event) 
 		e.drops.drop(dropNotExpected)
 		return
 	}
-	if now.Sub(l.init.last) < resetsEvery && l.init.attempts > 0 {
+	if now.Sub(l.reset) < resetsEvery {
 		return
 	}
+	// An INIT that was sent before may have found nobody.
+	l.reset = now
 	l.init = hopInit{active: true, begun: now, last: l.init.last}
 	e.sendHopInit(now, l)
 }

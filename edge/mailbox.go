@@ -44,6 +44,8 @@ type event struct {
 	stale   bool   // eventUnvouched: the salt fails the time rule
 	ctr     uint64 // eventUnvouched: the packet's counter
 	run     uint64 // eventUnvouched: names the salt, for fragments
+	xf      uint8  // eventUnvouched: with ki and salt, what has to be vouched for
+	salt    [protocol.SaltLen]byte
 }
 
 // mailbox is how the data goroutines reach the control loop. Both channels

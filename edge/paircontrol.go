@@ -165,15 +165,19 @@ func smooth(srtt, sample time.Duration) time.Duration {
 const pongPad = 26
 
 // pingRelay measures the relayed path of a peer in use, and repeats our salts
-// on it in case their first message was lost.
+// on it in case their first message was lost. It is also what confirms a
+// session to its responder when that message was.
 func (e *Edge) pingRelay(now time.Time, p *peer) {
 	ping := &p.relayPing
 	ping.next = time.Time{}
 	r := *p.view.route.Load()
-	if r.relay == nil || (ping.rtt != 0 && !e.active(now, p)) {
+	if r.relay == nil || (ping.rtt != 0 && !e.active(now, p) && r.session != nil && r.session.Confirmed()) {
 		return
 	}
 	ping.next = now.Add(relayPingIn)
+	if !ping.sent.IsZero() {
+		ping.next = now.Add(relayPingRetry)
+	}
 	ping.sent = now
 	e.fill(ping.nonce[:])
 	r.direct = netip.AddrPort{}
@@ -214,9 +218,8 @@ func (e *Edge) startPath(now time.Time, p *peer) {
 	if p.path == nil {
 		p.path = nat.NewPath(&e.addresses.policy, e.addresses.budget, e.random)
 	}
-	if p.relayPing.next.IsZero() {
-		p.relayPing.next = now.Add(time.Second)
-	}
+	p.relayPing.sent = time.Time{}
+	p.relayPing.next = now.Add(relayPingFirst)
 }
 
 // pollPath sends what a peer's path machine asks for and takes over its

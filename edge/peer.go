@@ -16,14 +16,18 @@ const (
 	peerForget  = 10 * time.Minute // without a session, a use or a word from a supernode
 	inUse       = 15 * time.Second // frames within this time make a peer active
 	relayPingIn = 5 * time.Second  // between pings through the relay while active
-	tickFloor   = 10 * time.Millisecond
+
+	relayPingFirst = 250 * time.Millisecond // after a session began
+	relayPingRetry = time.Second            // after a ping without an answer
+	tickFloor      = 10 * time.Millisecond
 )
 
 // peer is another edge as the control loop knows it.
 type peer struct {
-	view  *peerView
-	id    identity
-	about protocol.About
+	view     *peerView
+	formerly *peerView // the view before; nil: none
+	id       identity
+	about    protocol.About
 
 	handles [maxLinks]uint32 // by supernode; 0: unknown there
 	seen    time.Time        // when a supernode or the peer itself last spoke of it
@@ -145,6 +149,7 @@ func (e *Edge) forget(now time.Time, p *peer) {
 	e.announceDown(now, p)
 	delete(b.byStatic, p.view.static)
 	delete(b.byView, p.view)
+	delete(b.byView, p.formerly)
 	if p.id.bound {
 		delete(b.byMAC, p.view.mac)
 	}
@@ -195,14 +200,18 @@ func (e *Edge) learnStatement(p *peer, st crypto.Statement, raw []byte, features
 	return restarted
 }
 
-// replaceView gives a peer a view with another hardware address.
+// replaceView gives a peer a view with another hardware address. Its sessions
+// and staged frames go with it. What the data goroutines have told under the
+// old view and not yet been heard for is still the peer's.
 func (e *Edge) replaceView(p *peer, mac protocol.MAC) {
 	v := &peerView{static: p.view.static, mac: mac}
 	v.route.Store(p.view.route.Load())
 	e.fdb.flush(p.view)
-	delete(e.peers.byView, p.view)
+	delete(e.peers.byView, p.formerly)
 	e.peers.byView[v] = p
-	p.view = v
+	p.sessions.move(v)
+	e.staged.move(p.view, v)
+	p.formerly, p.view = p.view, v
 	e.dirty = true
 }
 
@@ -222,15 +231,27 @@ func (e *Edge) bind(p *peer) {
 		return
 	}
 	if holder := e.peers.byMAC[mac]; holder != nil && holder != p {
-		if holder.id.statement.ID != p.id.statement.ID {
+		if !e.yields(holder, p) {
 			e.drops.drop(dropPinned)
 			return
 		}
 		e.unbind(holder)
 	}
+	if p.sessions.current != nil {
+		e.pins.keep(mac, p.id.statement.ID, e.keys.community)
+	}
 	p.id.bound = true
 	e.peers.byMAC[mac] = p
 	e.dirty = true
+}
+
+// yields reports whether the holder of a hardware address gives it to p: to
+// the same identity's newer process, and to the identity that the address
+// follows from.
+func (e *Edge) yields(holder, p *peer) bool {
+	c, mac := e.keys.community, p.view.mac
+	return holder.id.statement.ID == p.id.statement.ID ||
+		derived(mac, p.id.statement.ID, c) && !derived(mac, holder.id.statement.ID, c)
 }
 
 func (e *Edge) unbind(p *peer) {

@@ -219,11 +219,13 @@ func (e *Edge) handlePeerInfo(now time.Time, l *link, m protocol.PeerInfo) {
 	switch {
 	case p.recalled && p.sessions.none():
 		// We knew it before our restart, and now there is a relay to it.
-		p.handshake.active = false
+		e.endHandshake(p)
 		e.initiate(now, p)
-	case restarted && !p.sessions.none():
-		// The process that had the other end of our session is gone. What it
-		// still sent is opened; our frames go as GROUP until there is a new one.
+	case restarted && (p.handshake.active || !p.sessions.none()):
+		// The process that had the other end of our session, or was to answer
+		// our INIT, is gone. What it still sent is opened; our frames go as
+		// GROUP until there is a new session.
+		e.endHandshake(p)
 		p.sessions.retire()
 		if p.path != nil {
 			p.path.Reset(now)
@@ -295,9 +297,11 @@ func (e *Edge) pingLink(now time.Time, l *link) {
 		e.lostLink(now, l)
 		return
 	}
-	e.fill(p.nonce[:])
-	p.sent = now
-	p.next = now.Add(hopPingRetry)
+	if p.missed == 0 {
+		e.fill(p.nonce[:]) // repeats keep it: the answer to any of them will do
+		p.sent = now
+	}
+	p.next = now.Add(max(hopPingRetry, 2*p.rtt))
 	m := protocol.Ping{Nonce: p.nonce, Pad: pongPad}
 	e.sendHop(l, m.Append)
 }
@@ -308,6 +312,8 @@ func (e *Edge) handleLinkPong(now time.Time, l *link, m protocol.Pong) {
 		e.drops.drop(dropNotExpected)
 		return
 	}
+	// Of a repeated ping it is not known which one was answered; the first is
+	// the safe guess, since it only makes the next ones more patient.
 	p.rtt = smooth(p.rtt, now.Sub(p.sent))
 	p.sent, p.missed = time.Time{}, 0
 	p.next = now.Add(e.keepalive(now))

@@ -49,6 +49,19 @@ func (s *sessions) each(f func(*pairEntry)) {
 	}
 }
 
+// move gives every session to another view of the same peer. One that is not
+// adopted yet is told of anew at its next packet.
+func (s *sessions) move(v *peerView) {
+	for _, e := range []**pairEntry{&s.current, &s.previous, &s.next} {
+		if *e == nil {
+			continue
+		}
+		moved := &pairEntry{session: (*e).session, peer: v}
+		moved.confirmed.Store(*e != s.next && (*e).confirmed.Load())
+		*e = moved
+	}
+}
+
 // sealing returns the session to seal under, or nil.
 func (s *sessions) sealing() *crypto.Session {
 	if s.current == nil || s.stop {

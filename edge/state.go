@@ -121,21 +121,39 @@ type pins struct{ state *state }
 
 // allow reports whether an identity may have a hardware address. An address
 // that is derived from an identity is that identity's for good; of the others
-// the first identity seen has it, unless the community is open.
+// the first identity that made a session has it, unless the community is open.
 func (p pins) allow(mac protocol.MAC, id [32]byte, c *crypto.Community) bool {
-	if mac == protocol.MAC(crypto.MACFor(id[:], c.ID())) || c.Members == crypto.MembersOpen {
+	if derived(mac, id, c) || c.Members == crypto.MembersOpen {
 		return true
 	}
-	key, want := mac.String(), base64.RawURLEncoding.EncodeToString(id[:])
-	if have, ok := p.state.saved.Pins[key]; ok {
-		return have == want
+	if have, ok := p.state.saved.Pins[mac.String()]; ok {
+		return have == pinText(id)
 	}
-	if len(p.state.saved.Pins) >= maxPins {
-		return false
+	return len(p.state.saved.Pins) < maxPins
+}
+
+// keep pins a hardware address to an identity that allow lets have it and that
+// proved to be a member's. The owner of a derived address takes it back from
+// whoever it was pinned to; it needs no pin of its own.
+func (p pins) keep(mac protocol.MAC, id [32]byte, c *crypto.Community) {
+	key := mac.String()
+	have, pinned := p.state.saved.Pins[key]
+	switch {
+	case derived(mac, id, c):
+		if pinned && have != pinText(id) {
+			p.state.saved.Pins[key], p.state.dirty = pinText(id), true
+		}
+	case !pinned && c.Members != crypto.MembersOpen && len(p.state.saved.Pins) < maxPins:
+		p.state.saved.Pins[key], p.state.dirty = pinText(id), true
 	}
-	p.state.saved.Pins[key] = want
-	p.state.dirty = true
-	return true
+}
+
+func pinText(id [32]byte) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+// derived reports whether a hardware address is the one that follows from an
+// identity.
+func derived(mac protocol.MAC, id [32]byte, c *crypto.Community) bool {
+	return mac == protocol.MAC(crypto.MACFor(id[:], c.ID()))
 }
 
 // rememberPeers notes how to reach the peers that have a session.

@@ -93,6 +93,20 @@ func (s *staged) take(p *peerView) [][]byte {
 	return taken
 }
 
+// move gives the frames for a peer to another view of it.
+func (s *staged) move(from, to *peerView) {
+	if s.count[from] == 0 {
+		return
+	}
+	for i := range s.frames {
+		if s.frames[i].peer == from {
+			s.frames[i].peer = to
+		}
+	}
+	s.count[to] += s.count[from]
+	delete(s.count, from)
+}
+
 // discard drops the frames for a peer that cannot be reached.
 func (s *staged) discard(p *peerView, d *drops) {
 	for range s.take(p) {
@@ -152,7 +166,7 @@ func (e *Edge) senderOf(ev event) *peer {
 func (e *Edge) handleUnvouched(now time.Time, ev event) {
 	p := e.senderOf(ev)
 	known := p != nil && p.id.raw != nil
-	if known && !ev.stale && p.sessions.current == nil && !e.table.Load().list {
+	if known && e.believable(p, ev) {
 		e.deliverUnvouched(now, p, ev)
 		return
 	}
@@ -214,6 +228,17 @@ func (e *Edge) deliverUnvouched(now time.Time, p *peer, ev event) {
 	}
 }
 
+// believable reports whether an opened GROUP packet of a peer may be delivered:
+// its very salt was vouched for meanwhile, or nobody could have vouched yet and
+// the community lets strangers' packets count. With a session a salt that is not
+// vouched for is a replay, or somebody else's.
+func (e *Edge) believable(p *peer, ev event) bool {
+	if e.groupRx.Vouched(p.view.static, ev.ki, ev.xf, ev.salt) {
+		return true
+	}
+	return p.id.raw != nil && !ev.stale && p.sessions.current == nil && !e.table.Load().list
+}
+
 // releaseUnvouched looks again at what waited for a peer: it vouched for a
 // salt, or its statement came.
 func (e *Edge) releaseUnvouched(now time.Time, p *peer) {
@@ -221,7 +246,7 @@ func (e *Edge) releaseUnvouched(now time.Time, p *peer) {
 	kept := u.waiting[:0]
 	var due []event
 	for _, w := range u.waiting {
-		if e.senderOf(w.event) == p {
+		if e.senderOf(w.event) == p && e.believable(p, w.event) {
 			due = append(due, w.event)
 		} else {
 			kept = append(kept, w)
@@ -230,10 +255,6 @@ func (e *Edge) releaseUnvouched(now time.Time, p *peer) {
 	clear(u.waiting[len(kept):])
 	u.waiting = kept
 	for _, ev := range due {
-		if p.sessions.current == nil && ev.stale {
-			u.waiting = append(u.waiting, waitingFrame{event: ev, since: now})
-			continue
-		}
 		e.deliverUnvouched(now, p, ev)
 	}
 }

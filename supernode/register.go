@@ -76,11 +76,13 @@ func proved(h *hop, m *protocol.Register) (crypto.Statement, bool) {
 // changes nothing.
 func (s *Server) admit(now time.Time, a applicant) (r, holder *registration, nak *protocol.Nak) {
 	m, owner := a.request, a.statement.ID
+	took := false // the MAC from somebody who had no right to it
 	if c := s.registry.communities[m.CID]; c != nil {
 		if other := c.byMAC[m.MAC]; other != nil && other.owner != owner {
-			if !other.ended(now) {
+			if !other.ended(now) && !yields(other, a) {
 				return nil, nil, &protocol.Nak{Code: protocol.CodeMACTaken, Retry: retryTaken, Holder: other.mac, Prefix: other.lease}
 			}
+			took = !other.ended(now)
 			s.forget(other)
 		}
 	}
@@ -112,7 +114,16 @@ func (s *Server) admit(now time.Time, a applicant) (r, holder *registration, nak
 		s.store.put(r.key(), nil)
 		s.registry.move(r, m.MAC)
 	}
+	r.unknown = r.unknown || took
 	return r, holder, nil
+}
+
+// yields reports whether the holder of a hardware address gives it up before its
+// lease ends: to the identity that the address follows from (PROTOCOL.md,
+// section 2), unless it follows from the holder's as well.
+func yields(holder *registration, a applicant) bool {
+	cid, mac := a.request.CID, [6]byte(a.request.MAC)
+	return crypto.MACFor(a.statement.ID[:], cid) == mac && crypto.MACFor(holder.owner[:], cid) != mac
 }
 
 // assignLease gives r the address that m asks for, or another one, or none.
@@ -154,7 +165,8 @@ func (s *Server) settle(x *exchange, r *registration, a applicant) {
 	}
 	s.registry.setOnline(r)
 	s.save(r)
-	if newer {
+	if newer || r.unknown {
+		r.unknown = false
 		s.announce(r)
 	}
 }

@@ -28,6 +28,7 @@ type registration struct {
 	hop        *hop           // nil: not here now
 	place      int            // in community.online; -1: not in it
 	budget     relayBudget
+	unknown    bool // members take another edge for the owner of the MAC: tell them
 }
 
 // relayBudget bounds what one edge may have relayed and arranged.

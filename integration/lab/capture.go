@@ -30,7 +30,7 @@ type Capture struct {
 	mu      sync.Mutex
 	packets []Packet
 	bytes   int
-	fault   error     // first reason why the record is not whole
+	fault   error // first reason why the record is not whole
 }
 
 const (

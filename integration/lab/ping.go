@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"golang.org/x/net/icmp"
@@ -45,9 +46,15 @@ func (n *Namespace) ping(ctx context.Context, to netip.Addr) (time.Duration, err
 	var conn *icmp.PacketConn
 	var destination *net.IPAddr
 	err = n.Do(func() error {
-		// The zone of an address is a link of the namespace.
-		if destination, err = net.ResolveIPAddr("ip", to.String()); err != nil {
-			return err
+		destination = &net.IPAddr{IP: to.AsSlice()}
+		if to.Zone() != "" {
+			// A link of the namespace: by its index, because package net keeps
+			// the names of links for all namespaces in one table.
+			link, err := net.InterfaceByName(to.Zone())
+			if err != nil {
+				return err
+			}
+			destination.Zone = strconv.Itoa(link.Index)
 		}
 		conn, err = icmp.ListenPacket(p.network, p.listen)
 		return err

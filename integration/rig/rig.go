@@ -24,6 +24,7 @@ import (
 
 	"hedgerow/edge/control"
 	"hedgerow/integration/lab"
+	"hedgerow/supernode"
 )
 
 // Programs are the paths of the commands under test.
@@ -52,9 +53,10 @@ type Rig struct {
 
 // Program is a running supernode or edge.
 type Program struct {
-	Name string
-	Host *lab.Host
-	args []string
+	Name   string
+	Host   *lab.Host
+	Socket string // where it is asked: Peers, Status and the like
+	args   []string
 	cmd  *lab.Cmd
 	log  *log
 }
@@ -70,10 +72,17 @@ type log struct {
 func (r *Rig) Supernode(ctx context.Context, h *lab.Host, name string, more ...string) (*Program, error) {
 	dir := filepath.Join(r.Dir, name)
 	args := append([]string{r.Programs.Supernode, "-p", "7654", "--state-dir", dir, "--control", dir + ".sock"}, more...)
-	p := &Program{Name: name, Host: h, args: args}
+	p := &Program{Name: name, Host: h, Socket: dir + ".sock", args: args}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
+	return p, p.Start(ctx)
+}
+
+// Run starts a program with exactly these arguments. The rig can ask it when
+// socket is the path of its control socket.
+func (r *Rig) Run(ctx context.Context, h *lab.Host, name, socket string, argv ...string) (*Program, error) {
+	p := &Program{Name: name, Host: h, Socket: socket, args: argv}
 	return p, p.Start(ctx)
 }
 
@@ -82,7 +91,7 @@ func (r *Rig) Supernode(ctx context.Context, h *lab.Host, name string, more ...s
 func (r *Rig) Edge(ctx context.Context, h *lab.Host, name string, more ...string) (*Program, error) {
 	dir := filepath.Join(r.Dir, name)
 	args := append([]string{r.Programs.Edge, "--name", name, "-d", "edge0", "--state-dir", dir, "--control", r.Socket(name)}, more...)
-	p := &Program{Name: name, Host: h, args: args}
+	p := &Program{Name: name, Host: h, Socket: r.Socket(name), args: args}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -191,10 +200,27 @@ func (r *Rig) Status(ctx context.Context, p *Program) (control.Status, error) {
 	return s, r.ask(ctx, p, "status", &s)
 }
 
+// Keys asks an edge for its key schedule.
+func (r *Rig) Keys(ctx context.Context, p *Program) (control.Keys, error) {
+	var k control.Keys
+	return k, r.ask(ctx, p, "keys", &k)
+}
+
+// SupernodeStatus asks a supernode for its state.
+func (r *Rig) SupernodeStatus(ctx context.Context, p *Program) (supernode.Status, error) {
+	var s supernode.Status
+	return s, query(ctx, &s, r.Programs.Supernode, "status", "--json", "--control", p.Socket)
+}
+
 func (r *Rig) ask(ctx context.Context, p *Program, what string, v any) error {
-	out, err := exec.CommandContext(ctx, r.Programs.Edge, what, "--json", "--control", r.Socket(p.Name)).CombinedOutput()
+	return query(ctx, v, r.Programs.Edge, what, "--json", "--control", p.Socket)
+}
+
+// query runs a command that prints a document.
+func query(ctx context.Context, v any, argv ...string) error {
+	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("edge %s of %s: %w\n%s", what, p.Name, err, out)
+		return fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, out)
 	}
 	return json.Unmarshal(out, v)
 }
