@@ -91,16 +91,14 @@ type registration struct {
 }
 
 // linkPing keeps the mapping open and notices when the supernode is gone.
-type linkPing struct {
-	pingOut
-	missed int
-}
+type linkPing struct{ pingOut }
 
 // directSet is the DIRECT set as the supernode was told.
 type directSet struct {
 	handles []uint32
 	repeats int
 	again   time.Time
+	unsure  bool // the supernode may still leave out who has to get our floods from it
 }
 
 // linkTold remembers what a person was told about a supernode.
@@ -498,6 +496,10 @@ func (e *Edge) handleHop(now time.Time, ev event) {
 func (e *Edge) sendDirect(now time.Time, l *link) {
 	d := &l.direct
 	d.again = time.Time{}
+	if !l.registered() {
+		return
+	}
+	d.unsure = d.unsure && d.repeats > 0
 	if d.repeats > 0 {
 		d.repeats--
 		d.again = now.Add(directRepeatIn)
@@ -505,6 +507,18 @@ func (e *Edge) sendDirect(now time.Time, l *link) {
 	m := protocol.Direct{Handles: d.handles}
 	e.sendHop(l, m.Append)
 	e.shareHop(l)
+}
+
+// doubtDirect lets floods go to everybody by relay until the supernodes surely
+// know of a peer that leaves the DIRECT set. The peers that get a copy too many
+// drop it as a replay.
+func (e *Edge) doubtDirect() {
+	for _, l := range e.links {
+		if l.registered() && len(l.direct.handles) > 0 {
+			l.direct.unsure = true
+			e.shareHop(l)
+		}
+	}
 }
 
 // updateDirect recomputes the DIRECT set of every supernode after a change of
@@ -518,7 +532,7 @@ func (e *Edge) updateDirect(now time.Time) {
 		var handles []uint32
 		for _, p := range e.peers.byStatic {
 			r := p.view.route.Load()
-			if h := p.handles[l.view.id]; h != 0 && p.id.bound && r.session != nil && r.direct.IsValid() && !r.dual {
+			if h := p.handles[l.view.id]; h != 0 && p.id.bound && r.session != nil && r.onlyDirect() {
 				handles = append(handles, h)
 			}
 		}

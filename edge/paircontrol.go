@@ -148,7 +148,7 @@ func (e *Edge) handlePong(now time.Time, p *peer, m protocol.Pong, ev event) {
 		return
 	}
 	ping.rtt = smooth(ping.rtt, now.Sub(ping.sent))
-	ping.sent = time.Time{}
+	ping.sent, ping.missed = time.Time{}, 0
 	e.announce(now, p)
 }
 
@@ -177,6 +177,12 @@ func (e *Edge) pingRelay(now time.Time, p *peer) {
 	ping.next = now.Add(relayPingIn)
 	if !ping.sent.IsZero() {
 		ping.next = now.Add(relayPingRetry)
+		if ping.missed++; ping.missed >= relayPingsLost {
+			// Perhaps the peer never heard the end of the handshake, or has
+			// forgotten the session: another one tells.
+			ping.missed = 0
+			e.initiate(now, p)
+		}
 	}
 	ping.sent = now
 	e.fill(ping.nonce[:])
@@ -218,7 +224,7 @@ func (e *Edge) startPath(now time.Time, p *peer) {
 	if p.path == nil {
 		p.path = nat.NewPath(&e.addresses.policy, e.addresses.budget, e.random)
 	}
-	p.relayPing.sent = time.Time{}
+	p.relayPing.sent, p.relayPing.missed = time.Time{}, 0
 	p.relayPing.next = now.Add(relayPingFirst)
 }
 
@@ -277,6 +283,9 @@ func (e *Edge) reroute(now time.Time, p *peer) {
 	}
 	if *p.view.route.Load() == *r {
 		return
+	}
+	if old := p.view.route.Load(); old.onlyDirect() && !r.onlyDirect() {
+		e.doubtDirect()
 	}
 	p.view.route.Store(r)
 	e.directChanged = true

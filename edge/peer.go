@@ -19,6 +19,7 @@ const (
 
 	relayPingFirst = 250 * time.Millisecond // after a session began
 	relayPingRetry = time.Second            // after a ping without an answer
+	relayPingsLost = 3                      // then the session is taken for one-sided
 	tickFloor      = 10 * time.Millisecond
 )
 
@@ -59,10 +60,11 @@ type announced struct {
 
 // pingOut is a ping that waits for its pong.
 type pingOut struct {
-	nonce [8]byte
-	sent  time.Time
-	next  time.Time
-	rtt   time.Duration // smoothed; 0: not measured
+	nonce  [8]byte
+	sent   time.Time
+	next   time.Time
+	rtt    time.Duration // smoothed; 0: not measured
+	missed int           // in a row, without an answer
 }
 
 // peerBook holds every peer under the names by which it is found, and knows

@@ -95,7 +95,7 @@ func (e *Edge) shareHop(l *link) {
 		return
 	}
 	l.view.hop.Store(&hopRoute{
-		session: l.session.session, addr: l.addr(), mask: l.mask, directSet: len(l.direct.handles) > 0,
+		session: l.session.session, addr: l.addr(), mask: l.mask, directSet: len(l.direct.handles) > 0 && !l.direct.unsure,
 	})
 }
 

@@ -86,7 +86,7 @@ func (e *Edge) status(now time.Time) control.Status {
 	}
 	s.Device, s.MAC, s.MTU = e.host.Interface, e.self.String(), e.cfg.MTU
 	s.Prefixes = []string{}
-	for _, p := range slices.SortedFunc(slices.Values(e.prefixes), func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) }) {
+	for _, p := range byAddress(e.prefixes) {
 		s.Prefixes = append(s.Prefixes, p.String())
 	}
 	s.Traffic = control.Traffic{
@@ -143,6 +143,11 @@ func (l *link) state() control.SupernodeState {
 	return control.StateConnecting
 }
 
+// byAddress returns prefixes in order, IPv4 before IPv6.
+func byAddress(list []netip.Prefix) []netip.Prefix {
+	return slices.SortedFunc(slices.Values(list), func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+}
+
 func milliseconds(d time.Duration) *float64 {
 	ms := float64(d) / float64(time.Millisecond)
 	return &ms
@@ -157,7 +162,7 @@ func (e *Edge) peerStatus(now time.Time, p *peer) control.Peer {
 	if p.id.raw != nil {
 		s.ID = crypto.ShortID(p.id.statement.ID[:])
 	}
-	for _, prefix := range p.about.Prefixes {
+	for _, prefix := range byAddress(p.about.Prefixes) {
 		s.IPs = append(s.IPs, prefix.Addr().String())
 	}
 	if heard := e.heardAt(p); !heard.IsZero() {

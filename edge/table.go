@@ -104,6 +104,9 @@ type route struct {
 	limit   int             // largest datagram on the direct path, bytes
 }
 
+// onlyDirect reports whether frames go to the peer directly and no other way.
+func (r *route) onlyDirect() bool { return r.direct.IsValid() && !r.dual }
+
 // Largest datagrams that fit an underlay MTU of 1500 bytes. A relayed packet
 // may leave the supernode over IPv6, whatever it came in by.
 const (

@@ -179,7 +179,9 @@ func (e *Edge) handleUnvouched(now time.Time, ev event) {
 	switch {
 	case !known && ev.link != nil:
 		e.query(now, e.links[ev.link.id], protocol.Query{Handle: ev.handle})
-	case known && ev.stale, known && p.sessions.current == nil:
+	case known:
+		// It vouches at the start of a session. If there is one, its message got
+		// lost.
 		e.initiate(now, p)
 	}
 }
