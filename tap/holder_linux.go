@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"hedgerow/internal/process"
 )
 
 // deviceHolder finds the process that has the interface open, by the "iff:" line
@@ -19,7 +21,7 @@ func deviceHolder(name string) (pid int, command string, ok bool) {
 		}
 		space, _ := os.Readlink(filepath.Join("/proc", strconv.Itoa(p), "ns/net"))
 		if space == home {
-			return p, commandOf(p), true
+			return p, process.Command(p), true
 		}
 		if !ok {
 			pid, ok = p, true
@@ -28,7 +30,7 @@ func deviceHolder(name string) (pid int, command string, ok bool) {
 	if !ok {
 		return 0, "", false
 	}
-	return pid, commandOf(pid), true
+	return pid, process.Command(pid), true
 }
 
 // processes lists the process ids of /proc.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"hedgerow/internal/process"
 )
 
 // addTAP makes a persistent TAP as an administrator would; it is up and has the
@@ -60,7 +62,7 @@ func TestBusy(t *testing.T) {
 	enterNamespace(t)
 	open(t, Config{Name: "edge0"})
 	_, err := Open(Config{Name: "edge0"})
-	command := commandOf(os.Getpid())
+	command := process.Command(os.Getpid())
 	wantOpenError(t, err, "E04", fmt.Sprintf("edge0 is already in use by pid %d (%s). Choose -d edge1.", os.Getpid(), command), unix.EBUSY)
 	if !strings.HasSuffix(err.Error(), "[E04]") {
 		t.Errorf("%q lacks its code", err)

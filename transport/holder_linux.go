@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"hedgerow/internal/process"
 )
 
 // Holder finds the process that has a UDP port open, on any address, in the
@@ -33,7 +35,7 @@ func Holder(port uint16) (pid int, command string, ok bool) {
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
 		if err == nil && holdsSocket(pid, sockets) {
-			return pid, commandOf(pid), true
+			return pid, process.Command(pid), true
 		}
 	}
 	return 0, "", false

@@ -14,6 +14,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
+
+	"hedgerow/internal/process"
 )
 
 // option reads an integer option of the socket.
@@ -264,7 +266,7 @@ func TestHolder(t *testing.T) {
 	}
 	defer u.Close()
 	pid, command, ok := Holder(7654)
-	if !ok || pid != os.Getpid() || command != commandOf(pid) || command == "" {
+	if !ok || pid != os.Getpid() || command != process.Command(pid) || command == "" {
 		t.Errorf("pid %d, command %q, %v", pid, command, ok)
 	}
 	if _, _, ok := Holder(7655); ok {

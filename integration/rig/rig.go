@@ -57,8 +57,8 @@ type Program struct {
 	Host   *lab.Host
 	Socket string // where it is asked: Peers, Status and the like
 	args   []string
-	cmd  *lab.Cmd
-	log  *log
+	cmd    *lab.Cmd
+	log    *log
 }
 
 // log keeps what a program says and wakes whoever waits for a line.

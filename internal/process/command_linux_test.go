@@ -1,4 +1,4 @@
-package transport
+package process
 
 import (
 	"os"
@@ -26,10 +26,10 @@ func TestPrintableCommand(t *testing.T) {
 }
 
 func TestCommandOf(t *testing.T) {
-	if got := commandOf(os.Getpid()); got == "unknown" || got == "" {
+	if got := Command(os.Getpid()); got == "unknown" || got == "" {
 		t.Errorf("our own command is %q", got)
 	}
-	if got := commandOf(-1); got != "unknown" {
+	if got := Command(-1); got != "unknown" {
 		t.Errorf("no process: %q", got)
 	}
 }

@@ -1,4 +1,5 @@
-package transport
+// Package process names other processes to people.
+package process
 
 import (
 	"os"
@@ -7,11 +8,9 @@ import (
 	"strings"
 )
 
-// commandOf returns a process's command line for display: the program without
-// its folder, no keys, no control characters, at most 60 bytes. Package tap has
-// the same lines: neither imports anything of ours, and a package between them
-// would be larger than what it saves.
-func commandOf(pid int) string {
+// Command returns a process's command line for display: the program without
+// its folder, no keys, no control characters, at most 60 bytes.
+func Command(pid int) string {
 	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	if err != nil {
 		return "unknown"
