@@ -14,7 +14,8 @@ build:
 
 test:
 	@.ci/needs
-	$(GO) test -count=1 ./...
+	$(GO) test -count=1 $$($(GO) list ./... | grep -v /integration)
+	$(GO) test -count=1 -p 1 ./integration/...
 
 race:
 	CGO_ENABLED=1 $(GO) test -race -short ./...

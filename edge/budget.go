@@ -47,10 +47,11 @@ type wantedMACs map[protocol.MAC]time.Time
 
 // add notes an address. It reports whether it is time to ask for it.
 func (w wantedMACs) add(now time.Time, mac protocol.MAC) bool {
-	if asked, ok := w[mac]; ok && now.Sub(asked) < wantedAgain {
+	asked, ok := w[mac]
+	if ok && now.Sub(asked) < wantedAgain {
 		return false
 	}
-	if len(w) >= wantedMax {
+	if !ok && len(w) >= wantedMax {
 		for m, asked := range w {
 			if now.Sub(asked) > wantedFor {
 				delete(w, m)

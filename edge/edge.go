@@ -110,7 +110,7 @@ func New(cfg Config) (*Edge, error) {
 		peers: newPeerBook(), state: st, keys: newKeyring(c, cfg.Host.Build, cfg.Host.Rand),
 	}
 	e.cid = c.ID()
-	e.pins = pins{st}
+	e.pins = pins{state: st, cid: e.cid}
 	if !crypto.HardwareAES() {
 		e.features |= protocol.FeatureChaCha
 	}
@@ -152,6 +152,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	e.workers.Go(func() { ended <- in.readUDP() })
 	err := e.loop(ctx, ended)
 	cancel()
+	e.rememberPeers() // those of the last seconds, too
 	e.goodbye()
 	e.conn.Close()
 	e.device.Close()

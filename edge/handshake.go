@@ -112,7 +112,7 @@ func (e *Edge) sendInit(now time.Time, p *peer) {
 
 func (e *Edge) pairHandshake(epoch crypto.Epoch) crypto.HandshakeConfig {
 	return crypto.HandshakeConfig{
-		Local: e.cfg.Identity, CID: e.cid, PSK: e.keys.community.PairPSK(epoch), Rand: e.host.Rand,
+		Local: e.cfg.Identity, CID: e.cid, PSK: e.keys.pairPSK(epoch), Rand: e.host.Rand,
 	}
 }
 
@@ -260,6 +260,22 @@ func (e *Edge) newSession(now time.Time, p *peer, keys crypto.SplitKeys, ki uint
 	return &pairEntry{session: s, peer: p.view}, nil
 }
 
+// finish opens a RESP to one of our INITs. It reports whether it is a valid one
+// of our version.
+func (e *Edge) finish(i *crypto.Initiation, resp []byte) (protocol.RespPayload, crypto.SplitKeys, bool) {
+	plain, keys, err := i.Finish(resp)
+	if err != nil {
+		e.drops.drop(dropHandshake)
+		return protocol.RespPayload{}, keys, false
+	}
+	payload, err := protocol.ParseRespPayload(plain[:])
+	if err != nil || payload.Version != protocol.Version {
+		e.drops.drop(dropHandshake)
+		return payload, keys, false
+	}
+	return payload, keys, true
+}
+
 // handleResp finishes our handshake: the session is ours to use at once.
 func (e *Edge) handleResp(now time.Time, h protocol.Header, ev event) {
 	p := e.peers.pending[h.RX]
@@ -268,14 +284,8 @@ func (e *Edge) handleResp(now time.Time, h protocol.Header, ev event) {
 		return
 	}
 	hs := &p.handshake
-	plain, keys, err := hs.initiation.Finish(ev.raw)
-	if err != nil {
-		e.drops.drop(dropHandshake)
-		return
-	}
-	payload, err := protocol.ParseRespPayload(plain[:])
-	if err != nil || payload.Version != protocol.Version {
-		e.drops.drop(dropHandshake)
+	payload, keys, ok := e.finish(hs.initiation, ev.raw)
+	if !ok {
 		return
 	}
 	if payload.Flags&protocol.RespChallenge != 0 {
@@ -299,6 +309,11 @@ func (e *Edge) handleResp(now time.Time, h protocol.Header, ev event) {
 		e.setHandle(now, p, e.links[ev.link.id], ev.handle)
 	}
 	e.adopt(now, p, entry, ev.from)
+	if ev.from.IsValid() && !p.view.route.Load().direct.IsValid() {
+		// The responder waits for DATA, and there may be no relay: an empty one
+		// goes where its answer came from.
+		e.sendControl(p, &route{direct: ev.from}, 0, func(b []byte) []byte { return b })
+	}
 }
 
 // confirm adopts a session that we answered, at its first valid packet.

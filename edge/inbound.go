@@ -257,19 +257,29 @@ func (in *inbound) handleInner(p *peerView, session *crypto.Session, b []byte, s
 			in.drops.drop(dropInner)
 			return
 		}
-		in.handleFragment(p, inner.Body, ctr, run)
+		in.handleFragment(p, session, inner.Body, ctr, run)
+	case protocol.KindElided:
+		if session == nil { // it is never used in GROUP: each receiver would rebuild another frame
+			in.drops.drop(dropInner)
+			return
+		}
+		in.openFrame(p, b, start, end)
 	default:
 		in.openFrame(p, b, start, end)
 	}
 }
 
 // handleFragment keeps a piece, and delivers the frame that it completes.
-func (in *inbound) handleFragment(p *peerView, body []byte, ctr, run uint64) {
+func (in *inbound) handleFragment(p *peerView, session *crypto.Session, body []byte, ctr, run uint64) {
 	whole, done := p.fragments.Add(time.Unix(0, in.now), run, ctr, body)
 	if !done {
 		return
 	}
-	if len(whole) > len(in.joined)-headroom || len(whole) == 0 || protocol.Kind(whole[0]>>6) > protocol.KindElided {
+	kind := protocol.KindElided // the last that a run may be of
+	if session == nil {
+		kind = protocol.KindFrame
+	}
+	if len(whole) > len(in.joined)-headroom || len(whole) == 0 || protocol.Kind(whole[0]>>6) > kind {
 		in.drops.drop(dropFragment)
 		return
 	}

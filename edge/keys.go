@@ -33,10 +33,21 @@ type keyring struct {
 	wornAt time.Time // when the salt in use has served its time
 
 	clock clockWatch
+	psks  map[uint8][32]byte // by key index; deriving one costs as much as an agreement
 }
 
 func newKeyring(c *crypto.Community, build time.Time, rand io.Reader) *keyring {
-	return &keyring{community: c, schedule: crypto.NewSchedule(c, build), rand: rand}
+	return &keyring{community: c, schedule: crypto.NewSchedule(c, build), rand: rand, psks: make(map[uint8][32]byte)}
+}
+
+// pairPSK returns the key that handshakes under an epoch prove.
+func (k *keyring) pairPSK(e crypto.Epoch) [32]byte {
+	psk, ok := k.psks[e.Index]
+	if !ok {
+		psk = k.community.PairPSK(e)
+		k.psks[e.Index] = psk
+	}
+	return psk
 }
 
 // saltLife is how long a salt is used for (PROTOCOL.md, section 3).
@@ -124,7 +135,11 @@ func (e *Edge) newSalt(now time.Time, fresh bool) {
 	salts := e.keys.salts()
 	for _, p := range e.peers.byStatic {
 		if p.sessions.current != nil {
-			e.sendPair(now, p, func(b []byte) []byte { return appendSalts(b, salts) })
+			// On every path: a peer that misses this hears no flood of ours
+			// until it has asked again.
+			r := *p.view.route.Load()
+			r.dual = true
+			e.sendControl(p, &r, 0, func(b []byte) []byte { return appendSalts(b, salts) })
 		}
 	}
 }
@@ -179,6 +194,7 @@ func (e *Edge) replaceCommunity(now time.Time, c *crypto.Community) error {
 		return fmt.Errorf("the new file is of community %q with another secret: stop this edge and start one for it", c.Name)
 	}
 	e.keys.community = c
+	clear(e.keys.psks)
 	e.keys.schedule.Replace(c)
 	e.groupRx.Replace(c)
 	e.mailbox.learned.Store(-1)

@@ -324,14 +324,8 @@ func (e *Edge) handleHopAnswer(now time.Time, h protocol.Header, ev event) {
 // handleHopResp finishes a hop handshake and registers on the new session.
 func (e *Edge) handleHopResp(now time.Time, l *link, h protocol.Header, ev event) {
 	in := &l.init
-	plain, keys, err := in.initiation.Finish(ev.raw)
-	if err != nil {
-		e.drops.drop(dropHandshake)
-		return
-	}
-	payload, err := protocol.ParseRespPayload(plain[:])
-	if err != nil || payload.Version != protocol.Version {
-		e.drops.drop(dropHandshake)
+	payload, keys, ok := e.finish(in.initiation, ev.raw)
+	if !ok {
 		return
 	}
 	if payload.Flags&protocol.RespChallenge != 0 {

@@ -153,6 +153,7 @@ func (e *Edge) need(now time.Time, p *peer) {
 			p.relayPing.next = now
 		}
 	}
+	e.findRelay(now, p)
 	if r := p.view.route.Load(); r.relay != nil && (!r.direct.IsValid() || r.dual) {
 		if l := e.links[r.relay.id]; l.session != nil && l.ping.next.Sub(now) > hopWatch {
 			l.ping.next = now.Add(hopWatch)

@@ -33,6 +33,8 @@ type peer struct {
 	handles [maxLinks]uint32 // by supernode; 0: unknown there
 	seen    time.Time        // when a supernode or the peer itself last spoke of it
 
+	askAt time.Time // when to ask for its statement again; zero: it is known, or nobody can tell
+
 	sessions  sessions
 	handshake handshake
 	path      *nat.Path // nil without a session
@@ -251,9 +253,9 @@ func (e *Edge) bind(p *peer) {
 // the same identity's newer process, and to the identity that the address
 // follows from.
 func (e *Edge) yields(holder, p *peer) bool {
-	c, mac := e.keys.community, p.view.mac
+	mac := p.view.mac
 	return holder.id.statement.ID == p.id.statement.ID ||
-		derived(mac, p.id.statement.ID, c) && !derived(mac, holder.id.statement.ID, c)
+		e.pins.derived(mac, p.id.statement.ID) && !e.pins.derived(mac, holder.id.statement.ID)
 }
 
 func (e *Edge) unbind(p *peer) {
@@ -289,6 +291,7 @@ func (e *Edge) wake(p *peer) {
 	if p.handshake.active {
 		d = earliest(d, p.handshake.retry)
 	}
+	d = earliest(d, p.askAt)
 	if p.sessions.sealing() != nil {
 		d = earliest(d, p.relayPing.next)
 		if p.path != nil {
@@ -316,6 +319,9 @@ func (e *Edge) tickPeer(now time.Time, p *peer) {
 		e.retryInit(now, p)
 	}
 	e.pollPath(now, p)
+	if due(now, p.askAt) {
+		e.askAgain(now, p)
+	}
 	if p.sessions.sealing() != nil && due(now, p.relayPing.next) {
 		e.pingRelay(now, p)
 	}

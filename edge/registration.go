@@ -232,7 +232,7 @@ func (e *Edge) handlePeerInfo(now time.Time, l *link, m protocol.PeerInfo) {
 		}
 		e.reroute(now, p)
 		e.initiate(now, p)
-	case e.wantedMACs.take(m.MAC):
+	case e.wantedMACs.take(m.MAC), e.withheld(p):
 		e.initiate(now, p)
 	}
 	p.recalled = false
@@ -257,14 +257,33 @@ func (e *Edge) wantMAC(now time.Time, mac protocol.MAC) {
 	}
 }
 
+// askEvery is the wait for a statement before it is asked for once more.
+const askEvery = time.Second
+
 // askStatement asks for the statement of a peer that spoke first.
 func (e *Edge) askStatement(now time.Time, p *peer, via *linkView, handle uint32, mac protocol.MAC) {
+	p.askAt = now.Add(askEvery)
 	if via != nil {
 		e.query(now, e.links[via.id], protocol.Query{Handle: handle})
 		return
 	}
 	for _, l := range e.links {
 		e.query(now, l, protocol.Query{MAC: mac})
+	}
+}
+
+// askAgain repeats the question, since either message may get lost, and without
+// the statement nothing of the peer is delivered.
+func (e *Edge) askAgain(now time.Time, p *peer) {
+	p.askAt = time.Time{}
+	if p.id.raw != nil || p.sessions.none() {
+		return
+	}
+	p.askAt = now.Add(askEvery)
+	for _, l := range e.links {
+		if h := p.handles[l.view.id]; h != 0 {
+			e.query(now, l, protocol.Query{Handle: h})
+		}
 	}
 }
 
@@ -332,6 +351,22 @@ func (e *Edge) lostLink(now time.Time, l *link) {
 	e.dirty = true
 	for _, p := range e.peers.byStatic {
 		e.reroute(now, p)
+		if e.active(now, p) {
+			e.findRelay(now, p)
+		}
 	}
 	e.restartLink(now, l)
+}
+
+// findRelay asks the supernodes that answer about a peer that only others know
+// to be theirs: it may have come to them after we asked last.
+func (e *Edge) findRelay(now time.Time, p *peer) {
+	if l := e.relayFor(p); l != nil && l.registered() {
+		return
+	}
+	for _, l := range e.links {
+		if l.registered() && p.handles[l.view.id] == 0 {
+			e.query(now, l, protocol.Query{MAC: p.view.mac})
+		}
+	}
 }

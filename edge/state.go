@@ -117,13 +117,16 @@ func (s *state) keepLease(p netip.Prefix) {
 }
 
 // pins says whose a hardware address is (PROTOCOL.md, section 9).
-type pins struct{ state *state }
+type pins struct {
+	state *state
+	cid   [16]byte
+}
 
 // allow reports whether an identity may have a hardware address. An address
 // that is derived from an identity is that identity's for good; of the others
 // the first identity that made a session has it, unless the community is open.
 func (p pins) allow(mac protocol.MAC, id [32]byte, c *crypto.Community) bool {
-	if derived(mac, id, c) || c.Members == crypto.MembersOpen {
+	if p.derived(mac, id) || c.Members == crypto.MembersOpen {
 		return true
 	}
 	if have, ok := p.state.saved.Pins[mac.String()]; ok {
@@ -139,7 +142,7 @@ func (p pins) keep(mac protocol.MAC, id [32]byte, c *crypto.Community) {
 	key := mac.String()
 	have, pinned := p.state.saved.Pins[key]
 	switch {
-	case derived(mac, id, c):
+	case p.derived(mac, id):
 		if pinned && have != pinText(id) {
 			p.state.saved.Pins[key], p.state.dirty = pinText(id), true
 		}
@@ -152,8 +155,8 @@ func pinText(id [32]byte) string { return base64.RawURLEncoding.EncodeToString(i
 
 // derived reports whether a hardware address is the one that follows from an
 // identity.
-func derived(mac protocol.MAC, id [32]byte, c *crypto.Community) bool {
-	return mac == protocol.MAC(crypto.MACFor(id[:], c.ID()))
+func (p pins) derived(mac protocol.MAC, id [32]byte) bool {
+	return mac == protocol.MAC(crypto.MACFor(id[:], p.cid))
 }
 
 // rememberPeers notes how to reach the peers that have a session.

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"slices"
 	"time"
 
 	"hedgerow/protocol"
@@ -156,6 +157,12 @@ func (e *Edge) senderOf(ev event) *peer {
 			return p
 		}
 	}
+	// The peer's path to us may be direct while ours to it is not.
+	for _, p := range e.peers.byStatic {
+		if p.path != nil && p.path.Knows(ev.from) {
+			return p
+		}
+	}
 	return nil
 }
 
@@ -248,7 +255,8 @@ func (e *Edge) releaseUnvouched(now time.Time, p *peer) {
 	kept := u.waiting[:0]
 	var due []event
 	for _, w := range u.waiting {
-		if e.senderOf(w.event) == p && e.believable(p, w.event) {
+		vouched := e.groupRx.Vouched(p.view.static, w.event.ki, w.event.xf, w.event.salt)
+		if vouched || e.senderOf(w.event) == p && e.believable(p, w.event) {
 			due = append(due, w.event)
 		} else {
 			kept = append(kept, w)
@@ -259,6 +267,11 @@ func (e *Edge) releaseUnvouched(now time.Time, p *peer) {
 	for _, ev := range due {
 		e.deliverUnvouched(now, p, ev)
 	}
+}
+
+// withheld reports whether frames of a peer wait for it to vouch for their salt.
+func (e *Edge) withheld(p *peer) bool {
+	return slices.ContainsFunc(e.unvouched.waiting, func(w waitingFrame) bool { return e.senderOf(w.event) == p })
 }
 
 func (u *unvouched) expire(now time.Time, d *drops) {

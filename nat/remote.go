@@ -65,6 +65,9 @@ func (p *Path) find(a netip.AddrPort) *remote {
 	return nil
 }
 
+// Knows reports whether an address is one at which the peer may be.
+func (p *Path) Knows(a netip.AddrPort) bool { return p.find(unmap(a)) != nil }
+
 func (p *Path) add(now time.Time, a netip.AddrPort, kind CandidateKind) *remote {
 	p.ids++
 	r := &remote{addr: a, kind: kind, id: p.ids, learnt: now, plan: plan{step: stepsEnd}}

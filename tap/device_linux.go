@@ -73,6 +73,9 @@ func (o opener) open(cfg Config) (*Device, error) {
 		d.Close()
 		return nil, err
 	}
+	if !d.existing {
+		link.lengthenQueue()
+	}
 	return d, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -188,7 +189,11 @@ func fromText(name, text string) (*crypto.Community, error) {
 	if strings.HasPrefix(text, communityMagic) {
 		return crypto.ParseCommunity([]byte(text))
 	}
-	return crypto.FromPassphrase(name, text)
+	c, err := crypto.FromPassphrase(name, text)
+	// Argon2id took 64 MiB, and nothing later needs so much: without this they
+	// would stay resident until garbage is collected for the first time.
+	debug.FreeOSMemory()
+	return c, err
 }
 
 // warnings says what is wrong with a passphrase that works.

@@ -1,0 +1,84 @@
+package edge
+
+import (
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// jump sets the wall reading of a time forward and leaves its monotonic one,
+// as setting the clock does. Package time offers no way to make such a time,
+// so this writes the seconds of its wall word (33 bits above 30 of
+// nanoseconds).
+func jump(t *testing.T, at time.Time, by time.Duration) time.Time {
+	set := at
+	*(*uint64)(unsafe.Pointer(&set)) += uint64(by/time.Second) << 30
+	if set.Sub(at) != 0 || set.Unix()-at.Unix() != int64(by/time.Second) {
+		t.Fatal("the layout of time.Time is another one")
+	}
+	return set
+}
+
+// clockReading is what a step of TestClockWatch shows the watchdog.
+type clockReading struct {
+	elapsed time.Duration // by the monotonic clock
+	wall    time.Duration // jump of the wall clock on top, since the last step
+	boot    time.Duration // jump of the boot clock on top, since the last step
+	machine string
+	want    clockChange
+}
+
+// TestClockWatch tells a steady clock from one that was set, and both from a
+// machine that was suspended, restored or cloned.
+func TestClockWatch(t *testing.T) {
+	steady := clockReading{elapsed: time.Second, machine: "a"}
+	for name, steps := range map[string][]clockReading{
+		"steady":         {steady, steady, steady},
+		"a busy machine": {steady, {elapsed: time.Hour, machine: "a"}, steady},
+		"a small step":   {steady, {elapsed: time.Second, wall: clockJump, machine: "a"}, steady},
+		"set forward":    {steady, {elapsed: time.Second, wall: clockJump + time.Second, machine: "a", want: clockWall}, steady},
+		"set back":       {steady, {elapsed: time.Second, wall: -time.Hour, machine: "a", want: clockWall}, steady},
+		"a short sleep":  {steady, {elapsed: time.Second, wall: clockJump, boot: clockJump, machine: "a"}, steady},
+		"suspended": {steady, {elapsed: time.Second, wall: time.Hour, boot: time.Hour, machine: "a", want: clockResumed},
+			steady},
+		"restored":       {steady, {elapsed: time.Second, boot: -time.Hour, machine: "a", want: clockResumed}, steady},
+		"cloned":         {steady, {elapsed: time.Second, machine: "b", want: clockResumed}, {elapsed: time.Second, machine: "b"}},
+		"cloned and set": {steady, {elapsed: time.Second, wall: time.Hour, machine: "b", want: clockResumed}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w clockWatch
+			now, since := time.Now(), time.Duration(0)
+			boot := func() time.Duration { return since }
+			machine := "a"
+			if got := w.check(now, boot, func() string { return machine }); got != clockSteady {
+				t.Fatalf("first reading: %d", got)
+			}
+			for i, s := range steps {
+				now = jump(t, now.Add(s.elapsed), s.wall)
+				since += s.elapsed + s.boot
+				machine = s.machine
+				if got := w.check(now, boot, func() string { return machine }); got != s.want {
+					t.Errorf("step %d: %d, want %d", i, got, s.want)
+				}
+				if !w.next.Equal(now.Add(clockEvery)) {
+					t.Errorf("step %d: next at %v", i, w.next)
+				}
+			}
+		})
+	}
+}
+
+// TestClockWatchWithout has neither a boot clock nor a machine identity.
+func TestClockWatchWithout(t *testing.T) {
+	var w clockWatch
+	now := time.Now()
+	for i, want := range []clockChange{clockSteady, clockSteady, clockWall, clockSteady} {
+		if want == clockWall {
+			now = jump(t, now, time.Minute)
+		}
+		now = now.Add(time.Second)
+		if got := w.check(now, nil, nil); got != want {
+			t.Errorf("step %d: %d, want %d", i, got, want)
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package edge
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// TestRetryIn holds the waits between INITs: 1, 2 and 4 s, then 5 s with
+// jitter.
+func TestRetryIn(t *testing.T) {
+	jitter := func(d time.Duration) time.Duration { return d - 1 }
+	none := func(time.Duration) time.Duration { return 0 }
+	for i, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
+		if got := retryIn(i+1, jitter); got != want {
+			t.Errorf("attempt %d: %v, want %v", i+1, got, want)
+		}
+	}
+	for _, attempts := range []int{4, 5, 100, 1 << 30} {
+		if least, most := retryIn(attempts, none), retryIn(attempts, jitter); least != 5*time.Second || most != 6*time.Second-1 {
+			t.Errorf("attempt %d: %v to %v", attempts, least, most)
+		}
+	}
+}
+
+// TestHopRetryIn checks that a supernode is tried faster in the long run.
+func TestHopRetryIn(t *testing.T) {
+	none := func(time.Duration) time.Duration { return 0 }
+	for attempts := 1; attempts < 100; attempts++ {
+		got, pair := hopRetryIn(attempts, none), retryIn(attempts, none)
+		if got < time.Second || got > pair || got > 3*time.Second {
+			t.Errorf("attempt %d: %v, a peer waits %v", attempts, got, pair)
+		}
+	}
+}
+
+// TestSourceOf checks that cookies and rates tell apart every way that an INIT
+// can come by.
+func TestSourceOf(t *testing.T) {
+	evs := []event{
+		{from: netip.MustParseAddrPort("192.0.2.1:4000")}, {from: netip.MustParseAddrPort("192.0.2.1:4001")},
+		{from: netip.MustParseAddrPort("[2001:db8::1]:4000")},
+		{link: &linkView{id: 0}, handle: 1}, {link: &linkView{id: 0}, handle: 2}, {link: &linkView{id: 1}, handle: 1},
+	}
+	sources, addrs := make(map[string]int), make(map[netip.Addr]int)
+	for i, ev := range evs {
+		if j, ok := sources[string(sourceOf(ev))]; ok {
+			t.Errorf("events %d and %d have one source", j, i)
+		}
+		sources[string(sourceOf(ev))] = i
+		addrs[sourceAddr(ev)] = i
+	}
+	if len(addrs) != len(evs)-1 { // two ports of one address share its rate
+		t.Errorf("%d addresses", len(addrs))
+	}
+	for i, ev := range evs[3:] {
+		for _, other := range evs[3+i+1:] {
+			a, b := sourceAddr(ev), sourceAddr(other)
+			if p, _ := a.Prefix(64); p.Contains(b) && ev.handle != other.handle {
+				t.Errorf("handles %d and %d share a rate", ev.handle, other.handle)
+			}
+		}
+	}
+}

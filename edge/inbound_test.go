@@ -1,0 +1,388 @@
+package edge
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+	"hedgerow/transport"
+)
+
+// elsewhere is an underlay address that nobody has.
+var elsewhere = netip.MustParseAddrPort("192.0.2.66:6666")
+
+// seal makes a DATA packet around any inner, as a member with the session's
+// keys could.
+func (m *member) seal(to *member, inner []byte) []byte {
+	s := m.entry[to].session
+	ctr, err := s.Reserve(1)
+	if err != nil {
+		m.tb.Fatal(err)
+	}
+	buf := make([]byte, headroom+len(inner)+tailroom)
+	copy(buf[headroom:], inner)
+	start, end := m.out.sealPair(s, ctr, buf, headroom, headroom+len(inner))
+	return buf[start:end:end]
+}
+
+// sealGroup makes a GROUP packet around any inner.
+func (m *member) sealGroup(g *crypto.GroupSender, inner []byte) []byte {
+	ctr, err := g.Reserve(1)
+	if err != nil {
+		m.tb.Fatal(err)
+	}
+	buf := make([]byte, headroom+len(inner)+tailroom)
+	copy(buf[headroom:], inner)
+	start, end := m.out.sealGroup(g, ctr, buf, headroom, headroom+len(inner))
+	return buf[start:end:end]
+}
+
+// forge makes a packet with a header and n bytes that nobody sealed.
+func (m *member) forge(h protocol.Header, n int) []byte {
+	pkt := make([]byte, protocol.HeaderLen+n)
+	for i := range pkt {
+		pkt[i] = byte(i * 31)
+	}
+	h.Put(pkt)
+	m.mask.Hide(m.scratch, pkt)
+	return pkt
+}
+
+// fullFrame is the inner of a whole frame.
+func fullFrame(f []byte) []byte { return append([]byte{0}, f...) }
+
+// data is the header of a DATA packet for a session of b with a.
+func data(a, b *member) protocol.Header {
+	return protocol.Header{
+		Type: protocol.TypeData, XF: protocol.XFDataGCM, KI: a.group.KI(), RX: b.entry[a].session.LocalIndex(), CTR: 1,
+	}
+}
+
+// inboundDrop is one datagram, or more, that b has to drop for a reason.
+type inboundDrop struct {
+	name string
+	want dropReason
+	give func(r *rig, a, b *member)
+}
+
+// TestInboundDrops gives a member with a direct path what it has to drop.
+func TestInboundDrops(t *testing.T) {
+	for _, c := range append(append(headerDrops(), sealedDrops()...), frameDrops()...) {
+		t.Run(c.name, func(t *testing.T) {
+			r, a, b := pair(t)
+			c.give(r, a, b)
+			b.dropped(t, c.want)
+			if got := b.device.take(); len(got) != 0 {
+				t.Errorf("delivered %x", got)
+			}
+			if n := b.fdb.size(); n != 0 {
+				t.Errorf("learned %d addresses", n)
+			}
+			r.arrives(t, "a good frame afterwards", ethernet(b.self, a.self, protocol.EtherTypeIPv4, 99), a, b)
+		})
+	}
+}
+
+func headerDrops() []inboundDrop {
+	forged := func(change func(*protocol.Header)) func(*rig, *member, *member) {
+		return func(_ *rig, a, b *member) {
+			h := data(a, b)
+			change(&h)
+			b.receive(a.forge(h, 100), a.addr)
+		}
+	}
+	return []inboundDrop{
+		{"nothing", dropShort, func(_ *rig, a, b *member) { b.receive(nil, a.addr) }},
+		{"31 bytes", dropShort, func(_ *rig, a, b *member) { b.receive(make([]byte, 31), a.addr) }},
+		{"another version", dropHeader, func(_ *rig, a, b *member) {
+			pkt := a.forge(data(a, b), 100)
+			pkt[0] ^= 0x60
+			b.receive(pkt, a.addr)
+		}},
+		{"type 0", dropHeader, forged(func(h *protocol.Header) { h.Type = 0 })},
+		{"type 31", dropHeader, forged(func(h *protocol.Header) { h.Type = 31 })},
+		{"unknown flag", dropHeader, forged(func(h *protocol.Header) { h.Flags = 4 })},
+		{"RELAY by an edge", dropHeader, forged(func(h *protocol.Header) { h.Type = protocol.TypeRelay })},
+		{"RESET by an edge", dropHeader, forged(func(h *protocol.Header) { h.Type = protocol.TypeReset })},
+		{"HELLO by an edge", dropHeader, forged(func(h *protocol.Header) { h.Type = protocol.TypeHello })},
+		{"WELCOME by an edge", dropHeader, forged(func(h *protocol.Header) { h.Type = protocol.TypeWelcome })},
+		{"no such session", dropUnknownSession, forged(func(h *protocol.Header) { h.RX ^= 0x80 })},
+		{"the sender's own index", dropUnknownSession, func(r *rig, a, b *member) {
+			pkts := r.capture(b, ethernet(a.self, b.self, protocol.EtherTypeIPv4, 10))
+			b.receive(pkts[0], a.addr) // reflected
+		}},
+		{"GROUP of another community", dropGroupTag, forged(func(h *protocol.Header) { h.Type, h.RX = protocol.TypeGroup, h.RX^1 })},
+	}
+}
+
+func sealedDrops() []inboundDrop {
+	forged := func(change func(*protocol.Header)) func(*rig, *member, *member) {
+		return func(_ *rig, a, b *member) {
+			h := data(a, b)
+			change(&h)
+			b.receive(a.forge(h, 100), a.addr)
+		}
+	}
+	group := func(h *protocol.Header, a *member) {
+		h.Type, h.RX, h.XF = protocol.TypeGroup, a.tag, protocol.XFGroupGCM
+	}
+	return []inboundDrop{
+		{"not sealed", dropOpen, forged(func(*protocol.Header) {})},
+		{"unknown transform", dropOpen, forged(func(h *protocol.Header) { h.XF = 0x5f })},
+		{"in clear", dropOpen, forged(func(h *protocol.Header) { h.XF = protocol.XFNull })},
+		{"another key index", dropOpen, forged(func(h *protocol.Header) { h.KI++ })},
+		{"GROUP, not sealed", dropOpen, func(_ *rig, a, b *member) {
+			h := data(a, b)
+			group(&h, a)
+			b.receive(a.forge(h, 100), a.addr)
+		}},
+		{"GROUP in clear", dropOpen, func(_ *rig, a, b *member) {
+			h := data(a, b)
+			group(&h, a)
+			h.XF = protocol.XFNull
+			b.receive(a.forge(h, 100), a.addr)
+		}},
+		{"GROUP of an unknown epoch", dropOpen, func(_ *rig, a, b *member) {
+			h := data(a, b)
+			group(&h, a)
+			h.KI++
+			b.receive(a.forge(h, 100), a.addr)
+		}},
+		{"GROUP without room for a salt", dropOpen, func(_ *rig, a, b *member) {
+			h := data(a, b)
+			group(&h, a)
+			b.receive(a.forge(h, 20), a.addr)
+		}},
+		{"a shorter tag", dropOpen, func(_ *rig, a, b *member) { b.receive(a.forge(data(a, b), 16), a.addr) }},
+	}
+}
+
+// behindSession seals inners, whole or as the frame in it, for b.
+func behindSession(inner func(a, b *member) []byte) func(*rig, *member, *member) {
+	return func(_ *rig, a, b *member) { b.receive(a.seal(b, inner(a, b)), a.addr) }
+}
+
+func frameDrops() []inboundDrop {
+	frame := func(build func(a, b *member) []byte) func(*rig, *member, *member) {
+		return behindSession(func(a, b *member) []byte { return fullFrame(build(a, b)) })
+	}
+	return []inboundDrop{
+		{"empty inner", dropInner, behindSession(func(*member, *member) []byte { return nil })},
+		{"compressed", dropInner, behindSession(func(a, b *member) []byte {
+			return append([]byte{1}, ethernet(b.self, a.self, protocol.EtherTypeIPv4, 60)...)
+		})},
+		{"half a header", dropInner, behindSession(func(*member, *member) []byte { return make([]byte, 14) })},
+		{"half a tag", dropInner, behindSession(func(a, b *member) []byte {
+			return fullFrame(ethernet(b.self, a.self, protocol.EtherTypeVLAN, 1))
+		})},
+		{"padding longer than the inner", dropInner, behindSession(func(a, b *member) []byte {
+			return append(append([]byte{1 << 2}, ethernet(b.self, a.self, 0x0806, 46)...), 0xff, 0xff)
+		})},
+		{"partial checksum, not announced", dropInner, behindSession(partial)},
+		{"malformed control", dropInner, behindSession(func(*member, *member) []byte { return []byte{2<<6 | 1} })},
+		{"malformed fragment", dropInner, behindSession(func(*member, *member) []byte { return []byte{3<<6 | 1} })},
+		{"run longer than any frame", dropFragment, giveLongRun},
+		{"our own source", dropOwnSource, frame(func(a, b *member) []byte { return ethernet(b.self, b.self, protocol.EtherTypeIPv4, 60) })},
+		{"our own source in a flood", dropOwnSource, func(_ *rig, a, b *member) {
+			b.receive(a.sealGroup(a.group, fullFrame(ethernet(protocol.Broadcast, b.self, 0x0806, 46))), a.addr)
+		}},
+		{"a group as source", dropFrameInvalid, frame(func(a, b *member) []byte {
+			return ethernet(b.self, protocol.MAC{1, 0, 0x5e, 0, 0, 1}, protocol.EtherTypeIPv4, 60)
+		})},
+		{"broadcast as source", dropFrameInvalid, frame(func(a, b *member) []byte {
+			return ethernet(b.self, protocol.Broadcast, protocol.EtherTypeIPv4, 60)
+		})},
+		{"unvouched salts over their budget", dropGroupBudget, giveManySalts},
+		{"no room in the mailbox", dropQueueFull, func(_ *rig, a, b *member) {
+			for range cap(b.mailbox.known) {
+				b.mailbox.known <- event{}
+			}
+			body := append(protocol.AppendControl(nil), (&protocol.Close{}).Append(nil)...)
+			b.receive(a.seal(b, body), a.addr)
+			b.events()
+		}},
+		{"no room for strangers", dropQueueFull, func(_ *rig, a, b *member) {
+			for range cap(b.mailbox.strangers) {
+				b.mailbox.strangers <- event{}
+			}
+			b.receive(a.forge(protocol.Header{Type: protocol.TypeInit}, protocol.InitLen-protocol.HeaderLen), elsewhere)
+			b.events()
+		}},
+		{"the device refuses it", dropDeviceWrite, func(r *rig, a, b *member) {
+			b.device.err = errors.New("refused")
+			a.send(r.now, ethernet(b.self, a.self, protocol.EtherTypeIPv4, 60))
+			r.carry()
+			b.device.err = nil
+		}},
+	}
+}
+
+// partial is a good inner with a partial checksum: a UDP datagram whose sum
+// starts at byte 34 of the frame, in a field 6 bytes on.
+func partial(a, b *member) []byte {
+	f := ethernet(b.self, a.self, protocol.EtherTypeIPv4, 28)
+	copy(f[14:], []byte{0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0, 9, 0, 9, 0, 8, 0, 0})
+	return append([]byte{1 << 3, 34, 6}, f...)
+}
+
+// giveLongRun sends pieces of a frame that is longer than any device takes.
+func giveLongRun(_ *rig, a, b *member) {
+	inner := fullFrame(ethernet(b.self, a.self, protocol.EtherTypeIPv4, bufferLen-headroom))
+	count := protocol.PieceCount(len(inner), 1400)
+	for i := range count {
+		b.receive(a.seal(b, protocol.AppendPiece(nil, inner, i, count)), a.addr)
+	}
+}
+
+// giveManySalts sends GROUP packets under one salt more than the budget.
+func giveManySalts(r *rig, a, b *member) {
+	random := rand.NewChaCha8([32]byte{99})
+	for range 201 {
+		g, err := crypto.NewGroupSender(r.community, r.community.Epochs[0], uint8(r.groupXF), r.now, random)
+		if err != nil {
+			r.tb.Fatal(err)
+		}
+		b.receive(a.sealGroup(g, fullFrame(ethernet(protocol.Broadcast, a.self, 0x0806, 46))), a.addr)
+	}
+}
+
+// TestUnbound gives a member frames of a peer whose address is not bound: its
+// statement is not known, or the address is another identity's.
+func TestUnbound(t *testing.T) {
+	for _, bound := range []bool{false, true} {
+		r, a, b := pair(t)
+		delete(b.table.Load().macs, a.self)
+		if bound {
+			b.table.Load().macs[a.self] = &peerView{mac: a.self}
+		}
+		for _, f := range [][]byte{
+			ethernet(b.self, a.self, protocol.EtherTypeIPv4, 60),
+			ethernet(b.self, host(1), protocol.EtherTypeIPv4, 60),
+			ethernet(protocol.Broadcast, a.self, 0x0806, 46),
+		} {
+			a.send(r.now, f)
+			r.carry()
+			b.dropped(t, dropUnbound)
+		}
+		if got := b.device.take(); len(got) != 0 || b.fdb.size() != 0 {
+			t.Errorf("delivered %d, learned %d", len(got), b.fdb.size())
+		}
+	}
+}
+
+// TestSpoofedSource has one edge use the hardware address of another.
+func TestSpoofedSource(t *testing.T) {
+	r := newRig(t, 3)
+	a, b, c := r.members[0], r.members[1], r.members[2]
+	r.join(a, b)
+	r.join(b, c)
+	r.direct(a, b)
+	for _, dst := range []protocol.MAC{b.self, protocol.Broadcast} {
+		for _, tags := range [][]uint16{nil, {5}} {
+			a.send(r.now, ethernet(dst, c.self, protocol.EtherTypeIPv4, 60, tags...))
+			r.carry()
+			b.dropped(t, dropSpoofedSource)
+		}
+	}
+	if got := b.device.take(); len(got) != 0 || b.fdb.size() != 0 {
+		t.Errorf("delivered %d, learned %d", len(got), b.fdb.size())
+	}
+}
+
+// TestElidedSource checks that an elided frame carries its sender's address,
+// whatever the sender would like it to be.
+func TestElidedSource(t *testing.T) {
+	_, a, b := pair(t)
+	body := bytes.Repeat([]byte{0x45}, 40)
+	b.receive(a.seal(b, append([]byte{1 << 6}, body...)), a.addr)
+	want := append(ethernet(b.self, a.self, protocol.EtherTypeIPv4, 0), body...)
+	if got := b.device.take(); len(got) != 1 || !bytes.Equal(got[0], want) {
+		t.Errorf("%x", got)
+	}
+}
+
+// TestElidedInGroup checks that no GROUP packet makes two edges see different
+// frames: the elided kind is rebuilt for one receiver only.
+func TestElidedInGroup(t *testing.T) {
+	_, a, b := pair(t)
+	inner := append([]byte{1 << 6}, bytes.Repeat([]byte{0x45}, 40)...)
+	b.receive(a.sealGroup(a.group, inner), a.addr)
+	b.dropped(t, dropInner)
+	for i := range 2 {
+		b.receive(a.sealGroup(a.group, protocol.AppendPiece(nil, inner, i, 2)), a.addr)
+	}
+	b.dropped(t, dropFragment)
+	if got := b.device.take(); len(got) != 0 {
+		t.Errorf("delivered %x", got)
+	}
+}
+
+// TestReadUDP reads runs of datagrams that the system joined, and ends with
+// the socket.
+func TestReadUDP(t *testing.T) {
+	r, a, b := pair(t)
+	var want, run []byte
+	seg := 0
+	for i := range 5 {
+		f := ethernet(b.self, a.self, protocol.EtherTypeIPv4, 300-i/4, 0x0abc)
+		want = append(want, f...)
+		pkt := r.capture(a, f)[0]
+		seg = max(seg, len(pkt))
+		run = append(run, pkt...) // the last one is shorter
+	}
+	single := ethernet(b.self, a.self, protocol.EtherTypeIPv6, 10)
+	want = append(want, single...)
+	pkt := r.capture(a, single)[0]
+	b.conn.batches = [][]transport.Datagram{
+		{{Buf: run, N: len(run), Seg: seg, Addr: a.addr}, {Buf: pkt, N: len(pkt), Addr: a.addr}},
+		{{Buf: pkt[:5], N: 5, Addr: a.addr}, {Buf: nil, N: 0, Addr: a.addr}},
+	}
+	if err := b.in.readUDP(); !isClosed(err) {
+		t.Fatal(err)
+	}
+	if got := bytes.Join(b.device.take(), nil); !bytes.Equal(got, want) {
+		t.Errorf("%d bytes of frames, want %d", len(got), len(want))
+	}
+}
+
+// TestFragmentsTooLate checks that pieces wait two seconds for the others and
+// no longer.
+func TestFragmentsTooLate(t *testing.T) {
+	for _, c := range []struct {
+		wait time.Duration
+		want int
+	}{{protocol.ReassemblyTimeout - 1, 1}, {protocol.ReassemblyTimeout, 0}} {
+		r, a, b := pair(t)
+		pkts := r.capture(a, ethernet(b.self, a.self, protocol.EtherTypeIPv4, 3000))
+		b.receive(pkts[0], a.addr)
+		r.advance(c.wait)
+		for _, pkt := range pkts[1:] {
+			b.receive(pkt, a.addr)
+		}
+		if got := b.device.take(); len(got) != c.want {
+			t.Errorf("after %v: %d frames, want %d", c.wait, len(got), c.want)
+		}
+	}
+}
+
+// TestFragmentsOutOfOrder gives the pieces of several frames backwards and
+// mixed.
+func TestFragmentsOutOfOrder(t *testing.T) {
+	r, a, b := pair(t)
+	var pkts [][]byte
+	for i := range 4 {
+		pkts = append(pkts, r.capture(a, ethernet(b.self, a.self, protocol.EtherTypeIPv4, 6000+i))...)
+	}
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(pkts), func(i, j int) { pkts[i], pkts[j] = pkts[j], pkts[i] })
+	for _, pkt := range pkts {
+		b.receive(pkt, a.addr)
+	}
+	if got := b.device.take(); len(got) != 4 {
+		t.Errorf("%d frames of 4", len(got))
+	}
+}

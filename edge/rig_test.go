@@ -1,0 +1,387 @@
+package edge
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+	"hedgerow/tap"
+	"hedgerow/transport"
+)
+
+// noon is when the tests happen.
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// memoryDevice is a TAP device without a kernel. It never blocks: when the
+// frames that a test put in are used up it is closed.
+type memoryDevice struct {
+	batches [][][]byte // frames that ReadBatch returns, a batch a call
+	got     [][]byte   // frames that were written
+	discard bool       // keep nothing: a copy would be an allocation
+	err     error      // what WriteBatch returns
+	have    []netip.Prefix
+}
+
+func (d *memoryDevice) ReadBatch(frames []tap.Frame) (int, error) {
+	if len(d.batches) == 0 {
+		return 0, net.ErrClosed
+	}
+	batch := d.batches[0]
+	d.batches = d.batches[1:]
+	for i, b := range batch {
+		frames[i].Len = copy(frames[i].Buf[frames[i].Off:], b)
+	}
+	return len(batch), nil
+}
+
+func (d *memoryDevice) WriteBatch(frames []tap.Frame) (int, error) {
+	if d.err != nil {
+		return 0, d.err
+	}
+	for i := range frames {
+		if !d.discard {
+			d.got = append(d.got, bytes.Clone(frames[i].Bytes()))
+		}
+	}
+	return len(frames), nil
+}
+
+func (d *memoryDevice) SetAddress(p netip.Prefix) error {
+	d.have = append(d.have, p)
+	return nil
+}
+
+func (d *memoryDevice) Close() error { return nil }
+
+// take returns what was written since the last call.
+func (d *memoryDevice) take() [][]byte {
+	got := d.got
+	d.got = nil
+	return got
+}
+
+// sentDatagram is one datagram that was written to a memoryConn.
+type sentDatagram struct {
+	to  netip.AddrPort
+	pkt []byte
+}
+
+// memoryConn is a socket without a network; like memoryDevice it never blocks.
+type memoryConn struct {
+	addr    netip.AddrPort
+	batches [][]transport.Datagram
+	sent    []sentDatagram
+	written int // datagrams
+	discard bool
+	err     error
+}
+
+func (c *memoryConn) ReadBatch(ds []transport.Datagram) (int, error) {
+	if len(c.batches) == 0 {
+		return 0, net.ErrClosed
+	}
+	batch := c.batches[0]
+	c.batches = c.batches[1:]
+	for i, d := range batch {
+		ds[i].N, ds[i].Addr, ds[i].Seg = copy(ds[i].Buf, d.Payload()), d.Addr, d.Seg
+	}
+	return len(batch), nil
+}
+
+func (c *memoryConn) WriteBatch(ds []transport.Datagram) (int, error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	c.written += len(ds)
+	for i := range ds {
+		if !c.discard {
+			c.sent = append(c.sent, sentDatagram{ds[i].Addr, bytes.Clone(ds[i].Payload())})
+		}
+	}
+	return len(ds), nil
+}
+
+func (c *memoryConn) LocalAddr() netip.AddrPort { return c.addr }
+func (c *memoryConn) Close() error              { return nil }
+
+func (c *memoryConn) take() []sentDatagram {
+	sent := c.sent
+	c.sent = nil
+	return sent
+}
+
+// member is one edge's data plane, with nothing of the control loop.
+type member struct {
+	*dataPlane
+	tb      testing.TB
+	device  *memoryDevice
+	conn    *memoryConn
+	out     *outbound
+	in      *inbound
+	static  [32]byte
+	addr    netip.AddrPort
+	group   *crypto.GroupSender
+	view    map[*member]*peerView       // of the others
+	entry   map[*member]*pairEntry      // of the sessions with them
+	scratch *crypto.Scratch             // for what a test seals by hand
+	links   map[*hub]*linkView          // supernodes
+	legs    map[*hub]*crypto.HopSession // our ends of the hop sessions
+}
+
+// rig is some data planes of one community and the supernodes between them.
+type rig struct {
+	tb        testing.TB
+	community *crypto.Community
+	pairXF    protocol.Transform
+	groupXF   protocol.Transform
+	members   []*member
+	hubs      []*hub
+	now       time.Time
+	index     uint32 // the last session index that was given
+}
+
+func testCommunity() *crypto.Community {
+	return &crypto.Community{Name: "tests", Secret: [32]byte{1}, Epochs: []crypto.Epoch{{Index: 7, Key: [32]byte{2}}}}
+}
+
+func newRig(tb testing.TB, members int) *rig {
+	return newRigOf(tb, testCommunity(), protocol.XFDataGCM, protocol.XFGroupGCM, members)
+}
+
+func newRigOf(tb testing.TB, c *crypto.Community, pair, group protocol.Transform, members int) *rig {
+	r := &rig{tb: tb, community: c, pairXF: pair, groupXF: group, now: noon, index: 0x1000}
+	for i := range members {
+		r.add(byte(i + 1))
+	}
+	return r
+}
+
+// add makes a member that knows nobody.
+func (r *rig) add(n byte) *member {
+	addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, 100, n}), 4000)
+	m := &member{
+		tb: r.tb, device: &memoryDevice{}, conn: &memoryConn{addr: addr}, static: [32]byte{n, 0xee}, addr: addr,
+		view: make(map[*member]*peerView), entry: make(map[*member]*pairEntry), scratch: crypto.NewScratch(),
+		links: make(map[*hub]*linkView), legs: make(map[*hub]*crypto.HopSession),
+	}
+	m.dataPlane = &dataPlane{
+		device: m.device, conn: m.conn, self: protocol.MAC{2, 0, 0, 0, 0, n},
+		mask: crypto.NewMask(r.community.MaskKey()), tag: r.community.Tag(), started: r.now.Add(-time.Hour),
+		groupRx: crypto.NewGroupReceiver(r.community, r.now), fdb: newFDB(), hello: crypto.NewMask(crypto.HelloMaskKey()),
+	}
+	m.mailbox = newMailbox(&m.drops)
+	epoch := r.community.Epochs[0]
+	group, err := crypto.NewGroupSender(r.community, epoch, uint8(r.groupXF), r.now, rand.NewChaCha8([32]byte{n}))
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	m.group = group
+	t := &table{
+		sessions: make(map[uint32]*pairEntry), hops: make(map[uint32]*hopEntry),
+		sources: make(map[netip.AddrPort]*source), macs: make(map[protocol.MAC]*peerView),
+		statics: make(map[[32]byte]*peerView), group: group,
+	}
+	t.epochs[epoch.Index] = &epoch
+	m.table.Store(t)
+	m.out, m.in = newOutbound(m.dataPlane), newInbound(m.dataPlane)
+	m.clock(r.now)
+	r.members = append(r.members, m)
+	return m
+}
+
+// clock does for the inbound goroutine what readUDP does for each batch.
+func (m *member) clock(now time.Time) {
+	m.in.now, m.in.wallNow, m.in.table = m.since(now), m.wall(now), m.table.Load()
+}
+
+func (r *rig) advance(d time.Duration) {
+	r.now = r.now.Add(d)
+	for _, m := range r.members {
+		m.clock(r.now)
+	}
+}
+
+// know gives a its view of b, without a session.
+func (r *rig) know(a, b *member) *peerView {
+	if v := a.view[b]; v != nil {
+		return v
+	}
+	v := &peerView{static: b.static, mac: b.self}
+	v.route.Store(&route{})
+	t := a.table.Load()
+	t.macs[v.mac], t.statics[v.static], t.peers = v, v, append(t.peers, v)
+	a.view[b] = v
+	return v
+}
+
+// join gives two members a session and each other's salts, and no path yet.
+func (r *rig) join(a, b *member) {
+	up, down := r.keys(), r.keys()
+	r.half(a, b, crypto.SplitKeys{Send: up, Recv: down}, r.index+1, r.index+2)
+	r.half(b, a, crypto.SplitKeys{Send: down, Recv: up}, r.index+2, r.index+1)
+	r.index += 2
+}
+
+// keys returns a key that was not given before.
+func (r *rig) keys() (k [32]byte) {
+	r.index++
+	binary.BigEndian.PutUint32(k[:], r.index)
+	return k
+}
+
+func (r *rig) half(a, b *member, keys crypto.SplitKeys, local, remote uint32) {
+	s, err := crypto.NewSession(crypto.SessionConfig{
+		Keys: keys, XF: uint8(r.pairXF), KI: a.group.KI(), Local: local, Remote: remote,
+		Static: b.static, Created: r.now, Null: r.community.Insecure,
+	})
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	v := r.know(a, b)
+	e := &pairEntry{session: s, peer: v}
+	e.confirmed.Store(true)
+	a.entry[b] = e
+	a.table.Load().sessions[local] = e
+	a.groupRx.Vouch(r.now, b.static, b.group.KI(), b.group.XF(), b.group.Salt())
+	old := *v.route.Load()
+	old.session, old.limit = s, maxDatagramIPv4
+	v.route.Store(&old)
+}
+
+// reroute changes a's route to b.
+func (a *member) reroute(b *member, change func(*route)) {
+	next := *a.view[b].route.Load()
+	change(&next)
+	a.view[b].route.Store(&next)
+}
+
+// direct gives two members that were joined a direct path.
+func (r *rig) direct(a, b *member) {
+	a.reroute(b, func(p *route) { p.direct = b.addr })
+	b.reroute(a, func(p *route) { p.direct = a.addr })
+}
+
+// pair returns a rig of two members with a direct path.
+func pair(tb testing.TB) (r *rig, a, b *member) {
+	r = newRig(tb, 2)
+	a, b = r.members[0], r.members[1]
+	r.join(a, b)
+	r.direct(a, b)
+	return r, a, b
+}
+
+// relayedPair returns a rig of two members with a path through a supernode.
+func relayedPair(tb testing.TB) (r *rig, a, b *member) {
+	r = newRig(tb, 2)
+	a, b = r.members[0], r.members[1]
+	r.join(a, b)
+	r.hub()
+	return r, a, b
+}
+
+// send hands a member one frame of its host.
+func (m *member) send(now time.Time, frame []byte) {
+	buf := make([]byte, bufferLen)
+	copy(buf[headroom:], frame)
+	m.out.sendFrame(m.table.Load(), m.since(now), buf, headroom, len(frame))
+	m.out.flush()
+}
+
+// receive hands a member one datagram.
+func (m *member) receive(pkt []byte, from netip.AddrPort) {
+	m.in.handleDatagram(slices.Clip(pkt), from)
+	m.in.flush()
+}
+
+// carry moves datagrams until there are none.
+func (r *rig) carry() {
+	for moved := true; moved; {
+		moved = false
+		for _, m := range r.members {
+			for _, d := range m.conn.take() {
+				moved = true
+				r.deliver(m, d)
+			}
+		}
+	}
+}
+
+// deliver takes one datagram to where it goes.
+func (r *rig) deliver(from *member, d sentDatagram) {
+	for _, h := range r.hubs {
+		if h.addr == d.to {
+			for _, out := range h.relay(from, d.pkt) {
+				out.to.receive(out.pkt, h.addr)
+			}
+			return
+		}
+	}
+	for _, m := range r.members {
+		if m.addr == d.to {
+			m.receive(d.pkt, from.addr)
+		}
+	}
+}
+
+// capture sends a frame from a and returns the datagrams that it became.
+func (r *rig) capture(a *member, frame []byte) [][]byte {
+	a.send(r.now, frame)
+	var pkts [][]byte
+	for _, d := range a.conn.take() {
+		pkts = append(pkts, d.pkt)
+	}
+	return pkts
+}
+
+// events returns what waits in a member's mailbox.
+func (m *member) events() (list []event) {
+	for {
+		select {
+		case ev := <-m.mailbox.known:
+			list = append(list, ev)
+		case ev := <-m.mailbox.strangers:
+			list = append(list, ev)
+		default:
+			return list
+		}
+	}
+}
+
+// dropped fails unless a member has dropped just one thing, for that reason,
+// since the last call.
+func (m *member) dropped(t testing.TB, want dropReason) {
+	t.Helper()
+	got := m.drops.nonzero()
+	if len(got) != 1 || got[want.String()] != 1 {
+		t.Errorf("drops %v, want one %v", got, want)
+	}
+	m.undrop()
+}
+
+func (m *member) undrop() {
+	for i := range m.drops {
+		m.drops[i].Store(0)
+	}
+}
+
+// ethernet returns a frame with a payload of n bytes that can be recognised.
+// tags are TCIs.
+func ethernet(dst, src protocol.MAC, etherType uint16, n int, tags ...uint16) []byte {
+	f := append(append([]byte(nil), dst[:]...), src[:]...)
+	for _, tci := range tags {
+		f = binary.BigEndian.AppendUint16(f, protocol.EtherTypeVLAN)
+		f = binary.BigEndian.AppendUint16(f, tci)
+	}
+	f = binary.BigEndian.AppendUint16(f, etherType)
+	for i := range n {
+		f = append(f, byte(i*7+n))
+	}
+	return f
+}
