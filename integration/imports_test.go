@@ -51,6 +51,7 @@ var rules = []rule{
 	{
 		folder: "edge",
 		ours:   []string{"protocol", "crypto", "tap", "nat", "transport", "internal/...", "edge/..."},
+		tests:  []string{"nat/stun"}, // they play the STUN server
 		// Byte layouts, cipher names, ioctl numbers.
 		never: []string{
 			"encoding/binary", "golang.org/x/sys/...", "github.com/vishvananda/...",
