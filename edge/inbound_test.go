@@ -350,6 +350,37 @@ func TestReadUDP(t *testing.T) {
 	}
 }
 
+// TestReadUDPFragments reads the pieces of several frames in one batch, between
+// frames that came whole.
+func TestReadUDPFragments(t *testing.T) {
+	r, a, b := pair(t)
+	var want [][]byte
+	b.conn.batches = make([][]transport.Datagram, 1)
+	for _, n := range []int{9000, 60, 3000, 8000, 70} {
+		f := ethernet(b.self, a.self, protocol.EtherTypeIPv4, n)
+		want = append(want, f)
+		var run []byte
+		var seg int
+		for _, pkt := range r.capture(a, f) {
+			seg = max(seg, len(pkt))
+			run = append(run, pkt...)
+		}
+		b.conn.batches[0] = append(b.conn.batches[0], transport.Datagram{Buf: run, N: len(run), Seg: seg, Addr: a.addr})
+	}
+	if err := b.in.readUDP(); !isClosed(err) {
+		t.Fatal(err)
+	}
+	got := b.device.take()
+	if len(got) != len(want) {
+		t.Fatalf("%d frames of %d", len(got), len(want))
+	}
+	for i := range want {
+		if !bytes.Equal(got[i], want[i]) {
+			t.Errorf("frame %d changed or is out of order", i)
+		}
+	}
+}
+
 // TestFragmentsTooLate checks that pieces wait two seconds for the others and
 // no longer.
 func TestFragmentsTooLate(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -85,6 +86,40 @@ func TestOutboundDrops(t *testing.T) {
 				t.Errorf("sent %d datagrams", len(sent))
 			}
 		})
+	}
+}
+
+// TestPaths checks which ways a packet takes: the direct one, the relay, or
+// both with the same sealed bytes.
+func TestPaths(t *testing.T) {
+	r, a, b := relayedPair(t)
+	h := r.hubs[0]
+	for _, c := range []struct {
+		direct, dual bool
+		want         []netip.AddrPort
+	}{
+		{false, false, []netip.AddrPort{h.addr}},
+		{true, false, []netip.AddrPort{b.addr}},
+		{true, true, []netip.AddrPort{b.addr, h.addr}},
+	} {
+		a.reroute(b, func(p *route) {
+			p.direct, p.dual = netip.AddrPort{}, c.dual
+			if c.direct {
+				p.direct = b.addr
+			}
+		})
+		a.send(r.now, ethernet(b.self, a.self, protocol.EtherTypeIPv4, 60))
+		sent := a.conn.take()
+		var to []netip.AddrPort
+		for _, d := range sent {
+			to = append(to, d.to)
+		}
+		if !slices.Equal(to, c.want) {
+			t.Errorf("%+v: sent to %v", c, to)
+		}
+		if c.dual && !bytes.Equal(sent[0].pkt, sent[1].pkt[protocol.RelayOverhead:]) {
+			t.Error("the two copies differ: one was sealed again")
+		}
 	}
 }
 
@@ -242,6 +277,16 @@ func TestWantMAC(t *testing.T) {
 	if got := b.device.take(); len(got) != 4 {
 		t.Errorf("%d frames flooded of 4", len(got))
 	}
+}
+
+// TestHostBehindPeer checks that a frame to or from a host behind an edge keeps
+// the host's address.
+func TestHostBehindPeer(t *testing.T) {
+	r, a, b := pair(t)
+	r.arrives(t, "from a host", ethernet(a.self, host(1), protocol.EtherTypeIPv4, 60), b, a)
+	r.arrives(t, "to the host", ethernet(host(1), a.self, protocol.EtherTypeIPv4, 60), a, b)
+	r.arrives(t, "from host to host", ethernet(host(1), host(2), protocol.EtherTypeIPv6, 60), a, b)
+	r.arrives(t, "back", ethernet(host(2), host(1), protocol.EtherTypeIPv6, 60, 3), b, a)
 }
 
 // TestBridging learns hosts behind edges from what they send, each VLAN by

@@ -11,6 +11,7 @@ const (
 	rekeyAfter    = 120 * time.Second
 	rekeyPassive  = 10 * time.Second // later for the responder, so that one side renews
 	rejectAfter   = 180 * time.Second
+	sealFor       = 170 * time.Second // the other end's clock of the session may be ahead, and packets take a while
 	confirmWithin = 10 * time.Second
 )
 
@@ -84,6 +85,9 @@ func (s *sessions) deadline() time.Time {
 	}
 	if s.current != nil {
 		d = earliest(earliest(d, expiry(s.current)), s.renewAt)
+		if !s.stop {
+			d = earliest(d, s.current.session.Created().Add(sealFor))
+		}
 	}
 	return d
 }
@@ -114,6 +118,10 @@ func (e *Edge) tickSessions(now time.Time, p *peer) {
 		s.current, e.dirty = nil, true
 		e.lostSession(now, p)
 		return
+	}
+	if !s.stop && !now.Before(s.current.session.Created().Add(sealFor)) {
+		s.retire()
+		e.reroute(now, p)
 	}
 	worn := s.current.session.NeedsRekey()
 	if !worn && now.Before(renewal(s.current.session)) {
