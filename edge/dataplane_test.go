@@ -270,6 +270,35 @@ func TestLongBatch(t *testing.T) {
 	}
 }
 
+// TestLongFlood floods more in one batch, through three supernodes, than there
+// are buffers for.
+func TestLongFlood(t *testing.T) {
+	r := newRig(t, 2)
+	a, b := r.members[0], r.members[1]
+	r.join(a, b)
+	for range 3 {
+		r.hub()
+	}
+	batch := make([][]byte, batchFrames)
+	for i := range batch {
+		batch[i] = ethernet(protocol.Broadcast, a.self, 0x0806, 50+i*30)
+	}
+	a.device.batches = [][][]byte{batch}
+	if err := a.out.readTAP(); !isClosed(err) {
+		t.Fatal(err)
+	}
+	r.carry()
+	got := b.device.take()
+	if len(got) != len(batch) {
+		t.Fatalf("%d frames of %d came", len(got), len(batch))
+	}
+	for i := range batch {
+		if !bytes.Equal(got[i], batch[i]) {
+			t.Errorf("frame %d changed or is out of order", i)
+		}
+	}
+}
+
 // TestCounters checks what status shows of the traffic.
 func TestCounters(t *testing.T) {
 	r, a, b := pair(t)

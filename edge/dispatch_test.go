@@ -66,6 +66,27 @@ func TestStrangersPackets(t *testing.T) {
 	}
 }
 
+// TestStrangersDoNotCrowd checks that what anybody can send fills a channel of
+// its own, and what authenticated peers say still gets through.
+func TestStrangersDoNotCrowd(t *testing.T) {
+	_, a, b := pair(t)
+	for range 2 * cap(b.mailbox.strangers) {
+		b.receive(stun.AppendRequest(nil, [12]byte{}), elsewhere)
+		b.receive(a.forge(protocol.Header{Type: protocol.TypeInit}, protocol.InitLen-protocol.HeaderLen), elsewhere)
+		b.receive(a.forge(protocol.Header{Type: protocol.TypeResp}, protocol.RespLen-protocol.HeaderLen), elsewhere)
+	}
+	if len(b.mailbox.known) != 0 || len(b.mailbox.strangers) != cap(b.mailbox.strangers) {
+		t.Errorf("%d known, %d strangers", len(b.mailbox.known), len(b.mailbox.strangers))
+	}
+	if got, want := b.drops[dropQueueFull].Load(), uint64(5*cap(b.mailbox.strangers)); got != want {
+		t.Errorf("%d drops, want %d", got, want)
+	}
+	b.receive(a.seal(b, (&protocol.Close{}).Append(protocol.AppendControl(nil))), a.addr)
+	if ev := <-b.mailbox.known; ev.kind != eventPair {
+		t.Errorf("%+v", ev)
+	}
+}
+
 // TestSupernodePackets checks where the packets of a supernode go.
 func TestSupernodePackets(t *testing.T) {
 	r, _, b := relayedPair(t)

@@ -262,8 +262,9 @@ func (e *Edge) takeResolution(now time.Time, r resolution) {
 		return
 	}
 	l.where.addrs = r.addrs
-	for _, a := range r.addrs {
-		e.addresses.policy.Supernodes = append(e.addresses.policy.Supernodes, a)
+	e.addresses.policy.Supernodes = nil
+	for _, l := range e.links {
+		e.addresses.policy.Supernodes = append(e.addresses.policy.Supernodes, l.where.addrs...)
 	}
 	e.publish()
 	if l.session == nil && !l.init.active && !l.hello.active {

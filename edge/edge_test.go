@@ -84,15 +84,6 @@ func (e *testEdge) session(p *peer, at time.Time, index uint32, initiator bool) 
 	return entry
 }
 
-// kinds returns what was reported, and forgets it.
-func (e *testEdge) kinds() (list []EventKind) {
-	for _, ev := range e.reported {
-		list = append(list, ev.Kind)
-	}
-	e.reported = nil
-	return list
-}
-
 // TestBegin checks what an edge does first: it asks its supernode, gives the
 // device its IPv6 address, and can receive.
 func TestBegin(t *testing.T) {

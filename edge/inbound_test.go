@@ -401,6 +401,37 @@ func TestFragmentsTooLate(t *testing.T) {
 	}
 }
 
+// TestFragmentsOfTwoSessions mixes pieces that have the same numbers in two
+// sessions of one peer, as happens at every rekey, and under two salts.
+func TestFragmentsOfTwoSessions(t *testing.T) {
+	for _, dst := range []protocol.MAC{{2, 0, 0, 0, 0, 2}, protocol.Broadcast} {
+		r, a, b := pair(t)
+		frames := [][]byte{ethernet(dst, a.self, protocol.EtherTypeIPv4, 3000), ethernet(dst, host(9), protocol.EtherTypeIPv6, 2999)}
+		one := r.capture(a, frames[0])
+		r.join(a, b) // a new session, in the same view
+		a.rollSalt(r, b)
+		two := r.capture(a, frames[1])
+		for i := range one {
+			b.receive(one[i], a.addr)
+			b.receive(two[i], a.addr)
+		}
+		got := b.device.take()
+		if len(got) != 2 || !bytes.Equal(got[0], frames[0]) || !bytes.Equal(got[1], frames[1]) {
+			t.Errorf("to %v: %d frames, or mixed ones", dst, len(got))
+		}
+	}
+}
+
+// rollSalt gives a member another salt, and vouches for it.
+func (m *member) rollSalt(r *rig, to *member) {
+	g, err := crypto.NewGroupSender(r.community, r.community.Epochs[0], uint8(r.groupXF), r.now, rand.NewChaCha8([32]byte{0x77}))
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	m.group, m.table.Load().group = g, g
+	to.groupRx.Vouch(r.now, m.static, g.KI(), g.XF(), g.Salt())
+}
+
 // TestFragmentsOutOfOrder gives the pieces of several frames backwards and
 // mixed.
 func TestFragmentsOutOfOrder(t *testing.T) {

@@ -22,6 +22,7 @@ const (
 	helloWait      = 5 * time.Second  // a WELCOME counts within this time
 	helloSilence   = 30 * time.Second // PROTOCOL.md, section 3
 	resolveRetry   = 30 * time.Second
+	lookAgain      = 12 // INITs without an answer, about 30 s
 	resetsEvery    = time.Second
 	directRepeats  = 3
 	directRepeatIn = 300 * time.Millisecond
@@ -268,6 +269,9 @@ func (e *Edge) sendHopInit(now time.Time, l *link) {
 	l.mask.Hide(e.send.scratch, pkt)
 	e.sendTo(l.addr(), pkt)
 	e.tellNoAnswer(now, l, in.attempts, in.begun)
+	if in.attempts%lookAgain == 0 {
+		e.resolve(now, l) // its name may stand for another host by now
+	}
 	if now.Sub(in.begun) > helloSilence && !l.hello.active && e.state.tofu(l.cfg) {
 		// Perhaps the supernode has another key now; this only reports it.
 		l.hello = helloOut{begun: now, attempts: in.attempts}

@@ -62,6 +62,11 @@ func TestSessionDeadlines(t *testing.T) {
 		{"not in use", func(s *sessions) {
 			s.promote(e.session(p, noon, 1, true))
 			s.renewAt = time.Time{}
+		}, at(sealFor)},
+		{"for receiving only", func(s *sessions) {
+			s.promote(e.session(p, noon, 1, true))
+			s.renewAt = time.Time{}
+			s.retire()
 		}, at(rejectAfter)},
 		{"previous", func(s *sessions) {
 			s.promote(e.session(p, noon, 1, true))
@@ -87,16 +92,18 @@ func TestSessionsExpire(t *testing.T) {
 		at                      time.Duration
 		used                    time.Duration // of the last frame
 		current, previous, next bool
-		renewing                bool
+		sealing, renewing       bool
 	}{
-		{"young", confirmWithin - 1, 0, true, true, true, false},
-		{"next is not confirmed", confirmWithin, 0, true, true, false, false},
-		{"previous is old", 80 * time.Second, 0, true, false, false, false},
-		{"just before renewal", rekeyAfter - 1, rekeyAfter - 1, true, false, false, false},
-		{"renewal in use", rekeyAfter, rekeyAfter - inUse + 1, true, false, false, true},
-		{"renewal without use", rekeyAfter, rekeyAfter - inUse, true, false, false, false},
-		{"just before the end", rejectAfter - 1, 0, true, false, false, false},
-		{"the end", rejectAfter, rejectAfter, false, false, false, false},
+		{"young", confirmWithin - 1, 0, true, true, true, true, false},
+		{"next is not confirmed", confirmWithin, 0, true, true, false, true, false},
+		{"previous is old", 80 * time.Second, 0, true, false, false, true, false},
+		{"just before renewal", rekeyAfter - 1, rekeyAfter - 1, true, false, false, true, false},
+		{"renewal in use", rekeyAfter, rekeyAfter - inUse + 1, true, false, false, true, true},
+		{"renewal without use", rekeyAfter, rekeyAfter - inUse, true, false, false, true, false},
+		{"just before it is only received", sealFor - 1, 0, true, false, false, true, false},
+		{"only received", sealFor, 0, true, false, false, false, false},
+		{"just before the end", rejectAfter - 1, 0, true, false, false, false, false},
+		{"the end", rejectAfter, rejectAfter, false, false, false, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := newEdge(t, nil)
@@ -106,12 +113,16 @@ func TestSessionsExpire(t *testing.T) {
 			s.promote(e.session(p, noon, 2, true))
 			s.next, s.since = e.session(p, noon, 3, false), noon
 			e.startPath(noon, p)
+			e.reroute(noon, p)
 			if c.used != 0 {
 				p.view.count.used.Store(int64(c.used))
 			}
 			e.tickSessions(noon.Add(c.at), p)
 			if got := [3]bool{s.current != nil, s.previous != nil, s.next != nil}; got != [3]bool{c.current, c.previous, c.next} {
 				t.Errorf("current, previous, next: %v", got)
+			}
+			if sealing := s.sealing() != nil; sealing != c.sealing || (p.view.route.Load().session != nil) != sealing {
+				t.Errorf("sealing %v, route %+v", sealing, p.view.route.Load())
 			}
 			if p.handshake.active != c.renewing {
 				t.Errorf("renewing %v", p.handshake.active)

@@ -246,9 +246,15 @@ func TestUnvouchedInner(t *testing.T) {
 func TestUnvouchedFragments(t *testing.T) {
 	s := newStranger(t, nil)
 	frame := ethernet(protocol.Broadcast, s.p.view.mac, protocol.EtherTypeIPv4, 3000)
+	other := ethernet(protocol.Broadcast, s.p.view.mac, protocol.EtherTypeIPv6, 3000)
 	for i := range 3 {
+		// Pieces under another salt with the same numbers come in between.
+		mixed := s.says(protocol.AppendPiece(nil, fullFrame(other), i, 3))
 		ev := s.says(protocol.AppendPiece(nil, fullFrame(frame), i, 3))
-		ev.ctr = 40 + uint64(i)
+		ev.ctr, mixed.ctr, mixed.run = 40+uint64(i), 40+uint64(i), 6
+		if i < 2 {
+			s.handleEvent(noon, mixed)
+		}
 		s.handleEvent(noon, ev)
 	}
 	if got := s.device.take(); len(got) != 1 || !bytes.Equal(got[0], frame) {

@@ -21,9 +21,6 @@ type KeyUpdate struct {
 	Sig [64]byte
 }
 
-// keyUpdateSigned is the size of the part of the value that is signed.
-const keyUpdateSigned = 8 + 1 + 1 + 8 + 8 + 32
-
 // Append appends the message with its type and length.
 func (m *KeyUpdate) Append(dst []byte) []byte {
 	dst, at := beginTLV(dst, MsgKeyUpdate)

@@ -178,9 +178,9 @@ func (j *junk) mutate(b []byte) []byte {
 
 // mutateSTUN leaves the cookie and makes the length fit, so that the message is
 // looked at, and puts attributes of any kind and length behind it.
-func (j *junk) mutateSTUN(b []byte) []byte {
+func (j *junk) mutateSTUN([]byte) []byte {
 	size := 4 * j.random.IntN(24)
-	b = j.buf[:20+size]
+	b := j.buf[:20+size]
 	j.fill(b[20:])
 	types := []uint16{0x0001, 0x0009, 0x0020, 0x8020, 0x8023, 0x8028, 0x802b, 0x0006, 0x0008}
 	for at := 20; at+4 <= len(b); {
