@@ -119,7 +119,7 @@ type Host struct {
 	Report      func(Event)                      // called from the control loop; must not block
 	ClockOffset time.Duration                    // added to the wall clock, for tests of skewed clocks
 	Rand        io.Reader                        // default: crypto/rand
-	BootClock   func() (sinceBoot time.Duration) // counts suspension too; default: the kernel's where there is one
+	BootClock   func() (sinceBoot time.Duration) // counts suspension too; default: suspension is not noticed
 	Machine     func() string                    // identity of the machine, changed by cloning; default: none
 }
 

@@ -36,13 +36,14 @@ type dataPlane struct {
 	offset  time.Duration
 	started time.Time
 
-	table   atomic.Pointer[table]
-	groupRx *crypto.GroupReceiver
-	fdb     *fdb
-	drops   drops
-	total   totals
-	hello   *crypto.Mask // of HELLO and WELCOME
-	mailbox *mailbox
+	table      atomic.Pointer[table]
+	groupRx    *crypto.GroupReceiver
+	fdb        *fdb
+	drops      drops
+	transforms transformDrops
+	total      totals
+	hello      *crypto.Mask // of HELLO and WELCOME
+	mailbox    *mailbox
 }
 
 // since returns nanoseconds since the edge started, the data path's clock.

@@ -1,6 +1,9 @@
 package edge
 
-import "sync/atomic"
+import (
+	"fmt"
+	"sync/atomic"
+)
 
 // dropReason says why a frame or datagram went no further. Each has one
 // counter; nothing is logged per frame.
@@ -33,7 +36,6 @@ const (
 	dropHandshake                        // an INIT or RESP that failed a check
 	dropRateLimit                        // more than a source may send
 	dropControl                          // a control message that does not parse or does not belong
-	dropNotForUs                         // unicast for a hardware address that is not behind us
 	dropDeviceWrite                      // the device refused it
 	dropReasons                          // how many there are
 )
@@ -43,7 +45,7 @@ var dropNames = [dropReasons]string{
 	"short", "header", "transform", "unknown-session", "open", "replay",
 	"group-tag", "group-budget", "group-unvouched", "inner", "fragment",
 	"own-source", "spoofed-source", "pinned", "unbound", "queue-full",
-	"not-expected", "handshake", "rate-limit", "control", "not-for-us", "device-write",
+	"not-expected", "handshake", "rate-limit", "control", "device-write",
 }
 
 func (r dropReason) String() string { return dropNames[r] }
@@ -52,6 +54,19 @@ func (r dropReason) String() string { return dropNames[r] }
 type drops [dropReasons]atomic.Uint64
 
 func (d *drops) drop(r dropReason) { d[r].Add(1) }
+
+// transformDrops counts packets under unknown transforms by their identifier.
+type transformDrops [256]atomic.Uint64
+
+// addTo adds the counters that have counted to m, as "transform-0x5f".
+func (t *transformDrops) addTo(m map[string]uint64) map[string]uint64 {
+	for xf := range t {
+		if n := t[xf].Load(); n != 0 {
+			m[fmt.Sprintf("%v-0x%02x", dropTransform, xf)] = n
+		}
+	}
+	return m
+}
 
 // nonzero returns the counters that have counted, by name.
 func (d *drops) nonzero() map[string]uint64 {

@@ -176,7 +176,7 @@ func (e *Edge) begin(ctx context.Context, now time.Time) error {
 	if e.keys.group == nil {
 		return ErrScheduleEnded
 	}
-	e.publish()
+	e.publish(now)
 	e.setAddress(now, e.keys.community.ULA(e.cfg.Identity.ID))
 	e.addresses.gatherAt = now
 	if e.state.dir != "" {
@@ -266,7 +266,7 @@ func (e *Edge) takeResolution(now time.Time, r resolution) {
 	for _, l := range e.links {
 		e.addresses.policy.Supernodes = append(e.addresses.policy.Supernodes, l.where.addrs...)
 	}
-	e.publish()
+	e.publish(now)
 	if l.session == nil && !l.init.active && !l.hello.active {
 		e.restartLink(now, l)
 	}
@@ -286,7 +286,7 @@ func (e *Edge) lookUpSTUN() {
 }
 
 // publish makes a new table from what the control loop knows.
-func (e *Edge) publish() {
+func (e *Edge) publish(now time.Time) {
 	e.dirty = false
 	t := &table{
 		sessions: make(map[uint32]*pairEntry), hops: make(map[uint32]*hopEntry),
@@ -294,7 +294,7 @@ func (e *Edge) publish() {
 		statics: make(map[[32]byte]*peerView, len(e.peers.byStatic)),
 		group:   e.keys.group, list: e.keys.community.Members == crypto.MembersList,
 	}
-	wall := e.wall(time.Now())
+	wall := e.wall(now)
 	for _, ki := range e.keys.schedule.Acceptable(wall) {
 		if epoch, ok := e.keys.schedule.CanReceive(wall, ki); ok {
 			t.epochs[ki] = &epoch

@@ -70,7 +70,7 @@ func (e *testEdge) introduced(n byte) *peer {
 	p := e.meet(noon, id.Static)
 	st, raw := e.sign(id, id.MAC(e.cid), 1)
 	e.learnStatement(p, st, raw, 0)
-	e.publish()
+	e.publish(noon)
 	return p
 }
 

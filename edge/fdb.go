@@ -47,7 +47,7 @@ func (f *fdb) lookup(now int64, key fdbKey) *peerView {
 	f.mu.RLock()
 	e, ok := f.entries[key]
 	f.mu.RUnlock()
-	if !ok || now-e.seen > int64(fdbAge) {
+	if !ok || now-e.seen > int64(fdbAge) || e.peer.gone.Load() {
 		return nil
 	}
 	return e.peer
@@ -116,8 +116,10 @@ func (f *fdb) sweep(now int64) {
 	}
 }
 
-// flush removes everything behind an edge that has gone.
+// flush removes everything behind an edge that has gone. The inbound goroutine
+// may still learn under the old table: such an entry is as if it were not there.
 func (f *fdb) flush(p *peerView) {
+	p.gone.Store(true)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for key, e := range f.entries {

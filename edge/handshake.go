@@ -236,7 +236,7 @@ func (e *Edge) answerInit(now time.Time, ev event, h protocol.Header, reply *cry
 	}
 	p.seen = now
 	p.sessions.next, p.sessions.since = session, now
-	e.publish() // what the peer says at once under the new index must be opened
+	e.publish(now) // what the peer says at once under the new index must be opened
 	e.sendRaw(back, resp)
 	if p.id.raw == nil {
 		e.askStatement(now, p, ev.link, ev.handle, payload.MAC)
@@ -342,7 +342,7 @@ func (e *Edge) adopt(now time.Time, p *peer, entry *pairEntry, from netip.AddrPo
 	if from.IsValid() {
 		p.path.Received(now, from)
 	}
-	e.publish()
+	e.publish(now)
 	e.reroute(now, p)
 	e.introduce(now, p)
 	e.releaseStaged(now, p)

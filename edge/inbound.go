@@ -160,8 +160,16 @@ func (in *inbound) handleHop(src *source, h protocol.Header, b []byte, from neti
 func (in *inbound) handlePacket(h protocol.Header, b []byte, from origin) {
 	switch h.Type {
 	case protocol.TypeData:
+		if h.XF != protocol.XFDataGCM && h.XF != protocol.XFDataChaCha && h.XF != protocol.XFNull {
+			in.dropTransform(h.XF)
+			return
+		}
 		in.handleData(h, b, from)
 	case protocol.TypeGroup:
+		if h.XF != protocol.XFGroupGCM && h.XF != protocol.XFGroupChaCha && h.XF != protocol.XFNull {
+			in.dropTransform(h.XF)
+			return
+		}
 		in.handleGroup(h, b, from)
 	case protocol.TypeInit:
 		in.mailbox.post(event{kind: eventInit, raw: clone(b), from: from.addr, link: from.link, handle: from.handle})
@@ -170,6 +178,13 @@ func (in *inbound) handlePacket(h protocol.Header, b []byte, from origin) {
 	default:
 		in.drops.drop(dropHeader)
 	}
+}
+
+// dropTransform counts a packet under a transform that we do not have, also by
+// its identifier: it tells an operator which extension the others run.
+func (in *inbound) dropTransform(xf protocol.Transform) {
+	in.drops.drop(dropTransform)
+	in.transforms[xf].Add(1)
 }
 
 func clone(b []byte) []byte { return append([]byte(nil), b...) }

@@ -116,7 +116,9 @@ func headerDrops() []inboundDrop {
 			pkts := r.capture(b, ethernet(a.self, b.self, protocol.EtherTypeIPv4, 10))
 			b.receive(pkts[0], a.addr) // reflected
 		}},
-		{"GROUP of another community", dropGroupTag, forged(func(h *protocol.Header) { h.Type, h.RX = protocol.TypeGroup, h.RX^1 })},
+		{"GROUP of another community", dropGroupTag, forged(func(h *protocol.Header) {
+			h.Type, h.XF, h.RX = protocol.TypeGroup, protocol.XFGroupGCM, h.RX^1
+		})},
 	}
 }
 
@@ -133,13 +135,22 @@ func sealedDrops() []inboundDrop {
 	}
 	return []inboundDrop{
 		{"not sealed", dropOpen, forged(func(*protocol.Header) {})},
-		{"unknown transform", dropOpen, forged(func(h *protocol.Header) { h.XF = 0x5f })},
+		{"unknown transform", dropTransform, forged(func(h *protocol.Header) { h.XF = 0x5f })},
 		{"in clear", dropOpen, forged(func(h *protocol.Header) { h.XF = protocol.XFNull })},
 		{"another key index", dropOpen, forged(func(h *protocol.Header) { h.KI++ })},
 		{"GROUP, not sealed", dropOpen, func(_ *rig, a, b *member) {
 			h := data(a, b)
 			group(&h, a)
 			b.receive(a.forge(h, 100), a.addr)
+		}},
+		{"GROUP under an unknown transform", dropTransform, func(_ *rig, a, b *member) {
+			h := data(a, b)
+			group(&h, a)
+			h.XF = 0x40
+			b.receive(a.forge(h, 100), a.addr)
+			if n := b.transforms.addTo(map[string]uint64{})["transform-0x40"]; n != 1 {
+				b.tb.Errorf("transform 0x40 was counted %d times, want 1", n)
+			}
 		}},
 		{"GROUP in clear", dropOpen, func(_ *rig, a, b *member) {
 			h := data(a, b)

@@ -215,7 +215,7 @@ func (e *Edge) sendHello(now time.Time, l *link) {
 	h.retry = now.Add(retryIn(h.attempts, e.jitter))
 	l.where.at += min(1, h.attempts-1)
 	e.fill(h.nonce[:])
-	e.publish()
+	e.publish(now)
 	pkt := protocol.AppendHello(nil, h.nonce)
 	e.hello.Hide(e.send.scratch, pkt)
 	e.sendTo(l.addr(), pkt)
@@ -237,14 +237,14 @@ func (e *Edge) handleWelcome(now time.Time, l *link, ev event) {
 			l.told.keyChanged = true
 			e.report(now, Event{Kind: EventKeyChanged, Supernode: l.cfg.Name, Addr: ev.from, Key: key})
 		}
-		e.publish()
+		e.publish(now)
 		return
 	}
 	l.pin(key)
 	e.state.pinSupernode(l.cfg.Name, key)
 	e.store() // the next start must not trust anew, however soon we end
 	e.report(now, Event{Kind: EventPinned, Supernode: l.cfg.Name, Addr: ev.from, Key: key})
-	e.publish()
+	e.publish(now)
 	e.restartLink(now, l)
 }
 
@@ -265,7 +265,7 @@ func (e *Edge) sendHopInit(now time.Time, l *link) {
 		return
 	}
 	in.initiation = initiation
-	e.publish()
+	e.publish(now)
 	l.mask.Hide(e.send.scratch, pkt)
 	e.sendTo(l.addr(), pkt)
 	e.tellNoAnswer(now, l, in.attempts, in.begun)
@@ -357,7 +357,7 @@ func (e *Edge) handleHopResp(now time.Time, l *link, h protocol.Header, ev event
 	l.reg = registration{handle: l.reg.handle, others: l.reg.others, otherKey: l.reg.otherKey, hash: keys.Hash}
 	l.ping.missed, l.ping.sent = 0, time.Time{}
 	l.ping.next = now.Add(e.keepalive(now))
-	e.publish() // answers under the new index may come at once
+	e.publish(now) // answers under the new index may come at once
 	e.sendRegister(now, l)
 }
 

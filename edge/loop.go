@@ -215,7 +215,7 @@ func (e *Edge) tick(now time.Time) {
 		e.updateDirect(now)
 	}
 	if e.dirty {
-		e.publish()
+		e.publish(now)
 	}
 	e.send.flush()
 }

@@ -65,8 +65,8 @@ func newMailbox(d *drops) *mailbox {
 	return m
 }
 
-// post hands over an event without blocking.
-func (m *mailbox) post(ev event) {
+// post hands over an event without blocking. It reports whether there was room.
+func (m *mailbox) post(ev event) bool {
 	c := m.known
 	switch ev.kind {
 	case eventInit, eventAnswer, eventSTUN:
@@ -74,8 +74,10 @@ func (m *mailbox) post(ev event) {
 	}
 	select {
 	case c <- ev:
+		return true
 	default:
 		m.drops.drop(dropQueueFull)
+		return false
 	}
 }
 
@@ -101,8 +103,8 @@ func (m *mailbox) noteRefused(w transport.WriteError, batch []transport.Datagram
 
 // noteEpoch reports once that packets arrive under another epoch.
 func (m *mailbox) noteEpoch(ki uint8) {
-	if m.learned.Swap(int32(ki)) != int32(ki) {
-		m.post(event{kind: eventLearn, ki: ki})
+	if m.learned.Swap(int32(ki)) != int32(ki) && !m.post(event{kind: eventLearn, ki: ki}) {
+		m.learned.CompareAndSwap(int32(ki), -1) // the next packet tells it
 	}
 }
 

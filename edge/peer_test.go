@@ -140,7 +140,7 @@ func TestViewFollowsStatement(t *testing.T) {
 	e.staged.add(noon, blank, []byte("frame"), &e.drops)
 	st, raw := e.sign(id, id.MAC(e.cid), 1)
 	e.learnStatement(p, st, raw, 0)
-	e.publish()
+	e.publish(noon)
 
 	if p.view == blank || p.view.mac != protocol.MAC(id.MAC(e.cid)) || !p.id.bound {
 		t.Fatalf("view %+v", p.view)

@@ -79,7 +79,7 @@ func (e *Edge) handleAck(now time.Time, l *link, m protocol.Ack) {
 	}
 	l.direct = directSet{}
 	e.shareHop(l)
-	e.publish()
+	e.publish(now)
 	for _, p := range e.peers.byStatic {
 		e.reroute(now, p)
 	}
@@ -212,7 +212,7 @@ func (e *Edge) handlePeerInfo(now time.Time, l *link, m protocol.PeerInfo) {
 		p.about.Prefixes = []netip.Prefix{m.Prefix}
 	}
 	if e.dirty {
-		e.publish()
+		e.publish(now)
 	}
 	e.releaseUnvouched(now, p)
 	e.releaseStaged(now, p)

@@ -130,7 +130,7 @@ func TestSessionsExpire(t *testing.T) {
 			if (p.path != nil) != c.current {
 				t.Errorf("path %v", p.path)
 			}
-			e.publish()
+			e.publish(noon)
 			want := 0
 			s.each(func(*pairEntry) { want++ })
 			if got := len(e.table.Load().sessions); got != want {

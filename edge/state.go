@@ -53,8 +53,8 @@ type storedPeer struct {
 }
 
 // loadState reads the state file. One that is missing is empty; one that does
-// not parse is set aside, since losing pins silently would be worse than
-// saying so.
+// not parse is refused, since starting without pins would be worse than not
+// starting.
 func loadState(dir string) (*state, error) {
 	s := &state{dir: dir}
 	if dir != "" {

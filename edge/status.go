@@ -82,7 +82,7 @@ func (e *Edge) Reload(ctx context.Context) error {
 func (e *Edge) status(now time.Time) control.Status {
 	s := control.Status{
 		Community: e.cfg.Community.Name, Version: e.host.Version, ID: e.cfg.Identity.ShortID(),
-		UptimeS: now.Sub(e.started).Seconds(), KeyIndex: e.sendingIndex(), Drops: e.drops.nonzero(), Notes: []string{},
+		UptimeS: now.Sub(e.started).Seconds(), KeyIndex: e.sendingIndex(), Drops: e.transforms.addTo(e.drops.nonzero()), Notes: []string{},
 	}
 	s.Device, s.MAC, s.MTU = e.host.Interface, e.self.String(), e.cfg.MTU
 	s.Prefixes = []string{}

@@ -74,6 +74,7 @@ type peerView struct {
 	mac    protocol.MAC
 	route  atomic.Pointer[route]
 	count  traffic
+	gone   atomic.Bool // the peer has another view, or is forgotten
 
 	// fragments is used by the inbound goroutine alone.
 	fragments protocol.Reassembler

@@ -178,7 +178,7 @@ func TestUnvouchedRules(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := newStranger(t, c.change)
 			c.prepare(s)
-			s.publish()
+			s.publish(noon)
 			ev := s.says(s.frame(s.p.view.mac))
 			ev.stale = c.stale
 			s.handleEvent(noon, ev)

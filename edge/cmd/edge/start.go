@@ -198,6 +198,8 @@ func (m *member) config() edge.Config {
 			Log:         m.log,
 			Report:      m.report.event,
 			ClockOffset: m.options.Clock,
+			BootClock:   bootClock(),
+			Machine:     machine(),
 		},
 	}
 }
