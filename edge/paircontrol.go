@@ -136,7 +136,6 @@ func (e *Edge) pong(now time.Time, p *peer, m protocol.Ping, ev event) {
 func (e *Edge) handlePong(now time.Time, p *peer, m protocol.Pong, ev event) {
 	if ev.link == nil {
 		if p.path != nil && p.path.Pong(now, m.Nonce, ev.from, m.Seen) {
-			e.host.Log.Debug("pong", "peer", p.about.Name, "from", ev.from, "seen", m.Seen)
 			e.pollPath(now, p)
 			e.reroute(now, p)
 		}
@@ -239,7 +238,6 @@ func (e *Edge) pollPath(now time.Time, p *peer) {
 	}
 	out := p.path.Poll(now)
 	for _, probe := range out.Probes {
-		e.host.Log.Debug("probe", "peer", p.about.Name, "to", probe.To, "ttl", probe.TTL, "pad", probe.Pad)
 		m := protocol.Ping{Nonce: probe.Nonce, Gen: probe.Gen, Path: probe.Path, Pad: max(probe.Pad, pongPad)}
 		r := &route{direct: probe.To}
 		e.sendControl(p, r, probe.TTL, m.Append)

@@ -126,7 +126,7 @@ func TestAloneAndWrongKey(t *testing.T) {
 // Without the device node, the permission to open it or the right to make a
 // device.
 func TestNoTAP(t *testing.T) {
-	l := lab.ForTest(t)
+	l := newLab(t)
 	h := lab.Must(l.Host("h", "203.0.113.11"))
 	for _, tt := range []struct {
 		name     string
@@ -217,7 +217,7 @@ func lastLine(s string) string {
 // Names that nobody knows, with a name server that is not there and with one that says so:
 // the edge waits for better times.
 func TestUnresolvable(t *testing.T) {
-	l := lab.ForTest(t)
+	l := newLab(t)
 	h, server := lab.Must(l.Host("h", "203.0.113.11")), lab.Must(l.Host("dns", "203.0.113.53"))
 	answerNothing(t, server)
 	const again = "Will retry every 30 s. [E10]"

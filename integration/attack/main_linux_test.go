@@ -2,6 +2,7 @@ package attack
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -14,12 +15,15 @@ import (
 // programs are the commands under test. TestMain sets them before any test.
 var programs rig.Programs
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
 
 // run builds the commands once, if any test can use them, into a folder that
 // other users may enter: some tests run the commands without rights.
 func run(m *testing.M) int {
-	if lab.Available() != nil {
+	if testing.Short() || lab.Available() != nil {
 		return m.Run()
 	}
 	dir, err := os.MkdirTemp("", "attack-")
@@ -37,4 +41,13 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
+}
+
+// newLab makes a lab for a test that runs the commands.
+func newLab(t *testing.T) *lab.Lab {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("runs the commands, which are the same with and without -race; takes seconds")
+	}
+	return lab.ForTest(t)
 }

@@ -48,7 +48,7 @@ type member struct {
 // newScene makes a lab and starts a supernode at 203.0.113.1 and
 // 2001:db8:1::1.
 func newScene(t *testing.T) *scene {
-	l := lab.ForTest(t)
+	l := newLab(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	t.Cleanup(cancel)
 	s := &scene{t: t, ctx: ctx, lab: l, rig: &rig.Rig{Programs: programs, Dir: t.TempDir()}}

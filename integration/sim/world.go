@@ -1,0 +1,274 @@
+// Package sim runs whole communities in memory: real edges and supernodes over
+// the simulated internet of nat/nattest, with Ethernet devices of tap/taptest.
+// Inside a testing/synctest bubble hours pass in seconds, and every run with
+// one seed sees the same internet.
+package sim
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/edge"
+	"hedgerow/nat/nattest"
+	"hedgerow/protocol"
+	"hedgerow/supernode"
+	"hedgerow/tap/taptest"
+)
+
+// World is an internet with a community on it.
+type World struct {
+	tb        testing.TB
+	Net       *nattest.Internet
+	Community *crypto.Community
+	Log       *slog.Logger // of every program; nil: SIM_LOG decides
+	seed      uint64
+	made      uint64 // identities so far
+	sources   uint64 // of randomness so far
+	flows     uint32
+}
+
+// New returns a world without hosts; it ends with the test. In a synctest
+// bubble it has to be made there.
+func New(tb testing.TB, seed uint64) *World {
+	w := &World{tb: tb, Net: nattest.New(seed), seed: seed}
+	w.Community = &crypto.Community{
+		Name: "simulated", Secret: w.key(0), Epochs: []crypto.Epoch{{Index: 0, Key: w.key(1)}},
+	}
+	return w
+}
+
+// key returns one of the world's keys, the same in every run of a seed.
+func (w *World) key(n uint64) (k [32]byte) {
+	r := rand.NewChaCha8([32]byte(binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(make([]byte, 16), w.seed), n)))
+	r.Read(k[:])
+	return k
+}
+
+// identity returns a new identity, the same in every run of a seed.
+func (w *World) identity() *crypto.Identity {
+	w.made++
+	return crypto.NewIdentity(w.key(1000 + w.made))
+}
+
+// random returns a source of randomness of its own for one start of a program:
+// two with the same bytes would draw the same salts and ephemeral keys.
+func (w *World) random() io.Reader {
+	w.sources++
+	return &source{random: rand.NewChaCha8(w.key(1<<32 + w.sources))}
+}
+
+// source is a random source for several goroutines.
+type source struct {
+	mu     sync.Mutex
+	random *rand.ChaCha8
+}
+
+// Read fills b; it never fails.
+func (s *source) Read(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.random.Read(b)
+}
+
+// log returns where programs log: the test's output with SIM_LOG set.
+func (w *World) log(name string) *slog.Logger {
+	if w.Log != nil {
+		return w.Log
+	}
+	if os.Getenv("SIM_LOG") == "" {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("at", name)
+}
+
+// process is something that runs until it is stopped.
+type process struct {
+	cancel context.CancelFunc
+	done   chan error
+}
+
+func start(run func(context.Context) error) process {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := process{cancel: cancel, done: make(chan error, 1)}
+	go func() { p.done <- run(ctx) }()
+	return p
+}
+
+// stop ends the process and returns what Run returned.
+func (p *process) stop() error {
+	p.cancel()
+	err := <-p.done
+	p.done <- err
+	return err
+}
+
+// Supernode is a supernode on a public host.
+type Supernode struct {
+	process
+	world    *World
+	host     *nattest.Host
+	identity *crypto.Identity
+	dir      string
+	conn     *nattest.Conn
+	Addr     netip.AddrPort // the first address
+	Server   *supernode.Server
+}
+
+// Supernode starts a supernode with a state directory of its own.
+func (w *World) Supernode(addrs ...netip.Addr) *Supernode {
+	s := &Supernode{
+		world: w, host: w.Net.Host(addrs...), identity: w.identity(), dir: w.tb.TempDir(),
+		Addr: netip.AddrPortFrom(addrs[0], 7654),
+	}
+	s.Start()
+	return s
+}
+
+// addrFor returns the supernode's address of a family that a host has.
+func (s *Supernode) addrFor(h *nattest.Host) netip.Addr {
+	for _, a := range s.host.Addresses() {
+		for _, own := range h.Addresses() {
+			if a.Is4() == own.Is4() {
+				return a
+			}
+		}
+	}
+	return s.Addr.Addr()
+}
+
+// Start starts a supernode that was stopped, with the state that it left.
+func (s *Supernode) Start() {
+	conn, err := s.host.Listen(s.Addr.Port())
+	if err != nil {
+		s.world.tb.Fatal(err)
+	}
+	s.Server, err = supernode.New(supernode.Config{
+		Conn: conn, Identity: s.identity, StateDir: s.dir, Log: s.world.log("supernode"), Rand: s.world.random(),
+	})
+	if err != nil {
+		s.world.tb.Fatal(err)
+	}
+	s.conn = conn
+	s.process = start(s.Server.Run)
+}
+
+// Stop ends the supernode as SIGTERM does.
+func (s *Supernode) Stop() {
+	if err := s.stop(); err != nil {
+		s.world.tb.Errorf("supernode: %v", err)
+	}
+}
+
+// Edge is an edge on some host of the internet.
+type Edge struct {
+	process
+	world    *World
+	host     *nattest.Host
+	identity *crypto.Identity
+	options  Options
+	dir      string
+	conn     *nattest.Conn
+	MAC      protocol.MAC
+	Device   *taptest.Device
+	Edge     *edge.Edge
+}
+
+// Options of an edge. The zero value leases an address and keeps no state.
+type Options struct {
+	Name        string
+	Supernodes  []*Supernode
+	Deliver     func(frame []byte) // called for every frame that the edge writes to its device
+	Report      func(edge.Event)
+	ClockOffset time.Duration
+	Address     edge.Address
+	Community   *crypto.Community // default: the world's
+	State       bool              // keep a state directory over restarts
+	Log         *slog.Logger      // default: the world's
+	MTU         int
+	STUN        []string // "host:port"
+	MAC         [6]byte
+}
+
+// Edge starts an edge on a host.
+func (w *World) Edge(h *nattest.Host, o Options) *Edge {
+	e := &Edge{world: w, host: h, identity: w.identity(), options: o}
+	if o.State {
+		e.dir = w.tb.TempDir()
+	}
+	e.Start()
+	return e
+}
+
+// Start starts an edge that was stopped, with its identity and its state.
+func (e *Edge) Start() {
+	conn, err := e.host.Listen(0)
+	if err != nil {
+		e.world.tb.Fatal(err)
+	}
+	community := e.options.Community
+	if community == nil {
+		community = e.world.Community
+	}
+	e.conn = conn
+	e.Device = taptest.New(taptest.Options{Deliver: e.options.Deliver})
+	cfg := edge.Config{
+		Community: community, Identity: e.identity, Name: e.options.Name, Address: e.options.Address,
+		Device: e.Device, Conn: conn, StateDir: e.dir, STUN: e.options.STUN, MTU: e.options.MTU, MAC: e.options.MAC,
+		Host: edge.Host{
+			Interface: "sim0", Log: e.world.log(e.options.Name), ClockOffset: e.options.ClockOffset,
+			Addresses: func() ([]netip.Addr, error) { return e.host.Addresses(), nil },
+			Report:    e.options.Report,
+			Rand:      e.world.random(),
+		},
+	}
+	if e.options.Log != nil {
+		cfg.Host.Log = e.options.Log
+	}
+	for _, s := range e.options.Supernodes {
+		key := s.identity.Static
+		cfg.Supernodes = append(cfg.Supernodes, edge.Supernode{
+			Name: s.Addr.String(), Host: s.addrFor(e.host).String(), Port: s.Addr.Port(), Key: &key,
+		})
+	}
+	e.MAC = e.identity.MAC(community.ID())
+	if e.options.MAC != [6]byte{} {
+		e.MAC = e.options.MAC
+	}
+	e.Edge, err = edge.New(cfg)
+	if err != nil {
+		e.world.tb.Fatal(err)
+	}
+	e.process = start(e.Edge.Run)
+}
+
+// Stop ends the edge as SIGTERM does.
+func (e *Edge) Stop() {
+	if err := e.stop(); err != nil {
+		e.world.tb.Errorf("edge %s: %v", e.options.Name, err)
+	}
+}
+
+// Send hands the edge a frame for dst with a payload, as its kernel would.
+func (e *Edge) Send(dst protocol.MAC, payload []byte) bool {
+	return e.Device.Inject(Frame(dst, e.MAC, payload))
+}
+
+// EtherType is the type of the frames that Frame makes: an experimental one
+// (IEEE 802, annex B).
+const EtherType = 0x88b5
+
+// Frame makes an Ethernet frame of the experimental type.
+func Frame(dst, src protocol.MAC, payload []byte) []byte {
+	f := append(append(make([]byte, 0, 14+len(payload)), dst[:]...), src[:]...)
+	f = binary.BigEndian.AppendUint16(f, EtherType)
+	return append(f, payload...)
+}
