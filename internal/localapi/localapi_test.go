@@ -46,7 +46,9 @@ func TestRoundTrip(t *testing.T) {
 		w.WriteHeader(500)
 		_, _ = w.Write([]byte(`{"error":"no such edge"}`))
 	})
-	mux.HandleFunc("GET /text", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "plain words", http.StatusServiceUnavailable) })
+	mux.HandleFunc("GET /text", func(w http.ResponseWriter, r *http.Request) {
+		http.Error(w, "plain words", http.StatusServiceUnavailable)
+	})
 	mux.HandleFunc("GET /large", func(w http.ResponseWriter, r *http.Request) {
 		chunk := make([]byte, 1<<20)
 		for range documentBytes>>20 + 1 {
