@@ -102,7 +102,7 @@ func (e *Edge) tickAddresses(now time.Time) {
 		a.changed = false
 		for _, p := range e.peers.byStatic {
 			m := a.candidates()
-			e.sendPair(now, p, m.Append)
+			e.sendPair(p, m.Append)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,15 @@ func (d *dataPlane) since(now time.Time) int64 { return int64(now.Sub(d.started)
 
 // wall returns the wall clock that belongs to now.
 func (d *dataPlane) wall(now time.Time) time.Time { return now.Add(d.offset) }
+
+// dropOpen counts a packet that a session refused.
+func (d *dataPlane) dropOpen(err error) {
+	if errors.Is(err, crypto.ErrReplay) {
+		d.drops.drop(dropReplay)
+		return
+	}
+	d.drops.drop(dropOpen)
+}
 
 // sender numbers, seals and sends packets. Each goroutine that sends has its
 // own; packets gather in it until flush.

@@ -344,7 +344,7 @@ func (e *Edge) adopt(now time.Time, p *peer, entry *pairEntry, from netip.AddrPo
 	}
 	e.publish(now)
 	e.reroute(now, p)
-	e.introduce(now, p)
+	e.introduce(p)
 	e.releaseStaged(now, p)
 	e.pollPath(now, p)
 	e.wake(p)

@@ -189,16 +189,6 @@ func (in *inbound) dropTransform(xf protocol.Transform) {
 
 func clone(b []byte) []byte { return append([]byte(nil), b...) }
 
-// dropOpen counts a packet that a session refused.
-func (in *inbound) dropOpen(err error) {
-	switch {
-	case errors.Is(err, crypto.ErrReplay):
-		in.drops.drop(dropReplay)
-	default:
-		in.drops.drop(dropOpen)
-	}
-}
-
 // handleData opens a packet of a pair session. Nothing changes before it has
 // authenticated and passed the window.
 func (in *inbound) handleData(h protocol.Header, b []byte, from origin) {

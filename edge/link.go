@@ -2,7 +2,6 @@ package edge
 
 import (
 	"crypto/subtle"
-	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -41,7 +40,7 @@ type link struct {
 	session *hopEntry // sealed under; nil before the first
 	old     *hopEntry // still opened
 	reg     registration
-	ping    linkPing
+	ping    pingOut // keeps the mapping open, and notices when the supernode is gone
 	direct  directSet
 	told    linkTold
 }
@@ -79,8 +78,7 @@ type hopInit struct {
 
 // registration is what the supernode knows and granted.
 type registration struct {
-	done     bool // on the session in use
-	handle   uint32
+	done     bool     // on the session in use
 	token    [16]byte // of the RESET that may end the session
 	pending  bool     // a REGISTER waits for its answer
 	attempts int
@@ -90,9 +88,6 @@ type registration struct {
 	otherKey int
 	hash     [32]byte // Noise handshake hash of the session
 }
-
-// linkPing keeps the mapping open and notices when the supernode is gone.
-type linkPing struct{ pingOut }
 
 // directSet is the DIRECT set as the supernode was told.
 type directSet struct {
@@ -171,7 +166,7 @@ func (e *Edge) tickLink(now time.Time, l *link) {
 	if l.session == nil {
 		return
 	}
-	if !l.init.active && !now.Before(l.session.session.Created().Add(hopRekeyAfter)) {
+	if worn := l.session.session.NeedsRekey(); !l.init.active && (worn || !now.Before(l.session.session.Created().Add(hopRekeyAfter))) {
 		e.restartLink(now, l)
 	}
 	if due(now, l.ping.next) {
@@ -272,7 +267,7 @@ func (e *Edge) sendHopInit(now time.Time, l *link) {
 	if in.attempts%lookAgain == 0 {
 		e.resolve(now, l) // its name may stand for another host by now
 	}
-	if now.Sub(in.begun) > helloSilence && !l.hello.active && e.state.tofu(l.cfg) {
+	if now.Sub(in.begun) > helloSilence && !l.hello.active && l.cfg.Key == nil {
 		// Perhaps the supernode has another key now; this only reports it.
 		l.hello = helloOut{begun: now, attempts: in.attempts}
 		e.sendHello(now, l)
@@ -354,7 +349,7 @@ func (e *Edge) handleHopResp(now time.Time, l *link, h protocol.Header, ev event
 	l.old, l.session = l.session, &hopEntry{session: session, link: l.view}
 	*in = hopInit{last: in.last}
 	l.hello = helloOut{}
-	l.reg = registration{handle: l.reg.handle, others: l.reg.others, otherKey: l.reg.otherKey, hash: keys.Hash}
+	l.reg = registration{others: l.reg.others, otherKey: l.reg.otherKey, hash: keys.Hash}
 	l.ping.missed, l.ping.sent = 0, time.Time{}
 	l.ping.next = now.Add(e.keepalive(now))
 	e.publish(now) // answers under the new index may come at once
@@ -393,13 +388,13 @@ func (e *Edge) sendRegister(now time.Time, l *link) {
 		Features: e.features, Statement: e.statement, Candidates: e.addresses.hostCandidates(),
 		SigC: crypto.SignMembership(rsk, r.hash, e.cid, e.self, e.cfg.Identity.Static),
 	}
-	m.Prefix, m.Features = e.wantedPrefix(l), m.Features|e.addressFeatures(l)
+	m.Prefix, m.Features = e.wantedPrefix(), m.Features|e.addressFeatures()
 	e.sendHop(l, m.Append)
 }
 
 // wantedPrefix returns the address we ask a supernode for: what the user
 // wants, else the one we have already, so that several supernodes agree.
-func (e *Edge) wantedPrefix(l *link) netip.Prefix {
+func (e *Edge) wantedPrefix() netip.Prefix {
 	switch {
 	case e.cfg.Address.Mode == AddressNone:
 		return netip.Prefix{}
@@ -411,7 +406,7 @@ func (e *Edge) wantedPrefix(l *link) netip.Prefix {
 	return e.state.lease()
 }
 
-func (e *Edge) addressFeatures(*link) uint32 {
+func (e *Edge) addressFeatures() uint32 {
 	switch e.cfg.Address.Mode {
 	case AddressStatic:
 		return protocol.FeatureStatic
@@ -465,11 +460,7 @@ func (e *Edge) handleHop(now time.Time, ev event) {
 	}
 	inner, err := entry.session.Open(e.send.scratch, ev.raw)
 	if err != nil {
-		if errors.Is(err, crypto.ErrReplay) {
-			e.drops.drop(dropReplay)
-		} else {
-			e.drops.drop(dropOpen)
-		}
+		e.dropOpen(err)
 		return
 	}
 	in, err := protocol.ParseInner(inner)

@@ -223,9 +223,8 @@ func (e *Edge) tick(now time.Time) {
 // goodbye tells supernodes and peers that we leave. Nobody answers, so it does
 // not wait.
 func (e *Edge) goodbye() {
-	now := time.Now()
 	for _, p := range e.peers.byStatic {
-		e.sendPair(now, p, (&protocol.Close{}).Append)
+		e.sendPair(p, (&protocol.Close{}).Append)
 	}
 	for _, l := range e.links {
 		e.sendHop(l, (&protocol.Unregister{}).Append)

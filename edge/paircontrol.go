@@ -11,12 +11,8 @@ import (
 
 // sendPair sends control messages to a peer inside its session, by the route
 // that its frames take. build appends the messages.
-func (e *Edge) sendPair(now time.Time, p *peer, build func([]byte) []byte) {
-	r := p.view.route.Load()
-	if r.session == nil {
-		return
-	}
-	e.sendControl(p, r, 0, build)
+func (e *Edge) sendPair(p *peer, build func([]byte) []byte) {
+	e.sendControl(p, p.view.route.Load(), 0, build)
 }
 
 // sendControl sends control messages inside a peer's session by any route.
@@ -44,7 +40,7 @@ func (e *Edge) sendControl(p *peer, r *route, ttl uint8, build func([]byte) []by
 
 // introduce sends a peer what it needs at the start of a session: the salts
 // that we vouch for, who we are, and where we may be reached.
-func (e *Edge) introduce(now time.Time, p *peer) {
+func (e *Edge) introduce(p *peer) {
 	r := *p.view.route.Load()
 	r.dual = true
 	e.sendControl(p, &r, 0, func(b []byte) []byte {
@@ -85,7 +81,7 @@ func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, v
 		if err != nil {
 			return err
 		}
-		e.pong(now, p, m, ev)
+		e.pong(p, m, ev)
 	case protocol.MsgPong:
 		m, err := protocol.ParsePong(value)
 		if err != nil {
@@ -119,9 +115,7 @@ func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, v
 
 // pong answers a ping over the way it came by. It is as long as the ping, so
 // that nobody is made to send more than he was sent.
-func (e *Edge) pong(now time.Time, p *peer, m protocol.Ping, ev event) {
-	back := e.routeBack(ev)
-	back.session = p.sessions.sealing()
+func (e *Edge) pong(p *peer, m protocol.Ping, ev event) {
 	session := p.sessions.sealing()
 	if session == nil {
 		return
@@ -130,7 +124,7 @@ func (e *Edge) pong(now time.Time, p *peer, m protocol.Ping, ev event) {
 	answer := protocol.Pong{
 		Nonce: m.Nonce, Seen: ev.from, Highest: highest, Received: received, Pad: max(protocol.PongRoom(m, ev.from), 0),
 	}
-	e.sendControl(p, back, 0, answer.Append)
+	e.sendControl(p, e.routeBack(ev), 0, answer.Append)
 }
 
 func (e *Edge) handlePong(now time.Time, p *peer, m protocol.Pong, ev event) {

@@ -17,7 +17,7 @@ func (e *Edge) handleHopMessage(now time.Time, l *link, entry *hopEntry, typ pro
 		if err != nil {
 			return err
 		}
-		answer := protocol.Pong{Nonce: m.Nonce, Seen: from, Pad: m.Pad}
+		answer := protocol.Pong{Nonce: m.Nonce, Seen: from, Pad: max(protocol.PongRoom(m, from), 0)}
 		e.sendHop(l, answer.Append)
 	case protocol.MsgPong:
 		m, err := protocol.ParsePong(value)
@@ -67,7 +67,7 @@ func (e *Edge) handleAck(now time.Time, l *link, m protocol.Ack) {
 	r := &l.reg
 	first := !r.done
 	r.done, r.pending, r.attempts = true, false, 0
-	r.handle, r.token = m.Handle, m.ResetToken
+	r.token = m.ResetToken
 	r.others, r.otherKey = max(int(m.Members)-1, 0), int(m.OtherKey)
 	if m.LeaseSeconds > 0 {
 		r.renew = now.Add(time.Duration(m.LeaseSeconds) * time.Second / 2)
@@ -162,7 +162,7 @@ func (e *Edge) setAddress(now time.Time, prefix netip.Prefix) {
 	e.prefixes = append(e.prefixes, prefix)
 	e.addresses.forbid(prefix.Masked())
 	for _, p := range e.peers.byStatic {
-		e.introduce(now, p)
+		e.introduce(p)
 	}
 }
 

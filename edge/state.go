@@ -103,9 +103,6 @@ func (s *state) pinSupernode(name string, key [32]byte) {
 	s.dirty = true
 }
 
-// tofu reports whether a supernode's key was trusted on first use.
-func (s *state) tofu(cfg Supernode) bool { return cfg.Key == nil }
-
 func (s *state) lease() netip.Prefix {
 	p, _ := netip.ParsePrefix(s.saved.Lease)
 	return p
