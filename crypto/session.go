@@ -143,16 +143,35 @@ func (s *Session) NeedsRekey() bool {
 // header must be complete: its CTR, from Reserve, is the nonce, and all of it
 // is authenticated.
 func (s *Session) Seal(sc *Scratch, pkt []byte) []byte {
+	return s.SealTo(sc, pkt[:headerLen], pkt[headerLen:])
+}
+
+// SealTo is Seal for an inner that lies elsewhere: it appends the sealed inner
+// to hdr, which is the complete header and has the capacity for inner and tag.
+// inner either begins right behind hdr or does not overlap with the packet; in
+// the second case it is only read.
+func (s *Session) SealTo(sc *Scratch, hdr, inner []byte) []byte {
 	if s.send == nil {
-		return sealNull(pkt)
+		return sealNull(append(hdr, inner...))
 	}
-	return s.send.Seal(pkt[:headerLen], sc.counterNonce(pkt), pkt[headerLen:], pkt[:headerLen])
+	return s.send.Seal(hdr, sc.counterNonce(hdr), inner, hdr)
 }
 
 // Open opens a DATA packet in place and returns its inner, a part of pkt. It
 // takes either transform, whatever this end sends. A failed open destroys pkt.
 // The errors are ErrOpen and ErrReplay.
 func (s *Session) Open(sc *Scratch, pkt []byte) (inner []byte, err error) {
+	if len(pkt) < headerLen {
+		return nil, ErrOpen
+	}
+	return s.OpenTo(sc, pkt[headerLen:headerLen], pkt)
+}
+
+// OpenTo is Open that appends the inner to dst, which either ends where the
+// sealed inner begins or does not overlap with pkt, and has the capacity for the
+// inner. In the second case pkt is only read. A failed open leaves zeros or
+// nothing behind dst.
+func (s *Session) OpenTo(sc *Scratch, dst, pkt []byte) (inner []byte, err error) {
 	if len(pkt) < headerLen+tagLen || pkt[0] != firstByte(typeData) || pkt[offKI] != s.cfg.KI {
 		return nil, ErrOpen
 	}
@@ -160,7 +179,7 @@ func (s *Session) Open(sc *Scratch, pkt []byte) (inner []byte, err error) {
 	if !s.replay.check(ctr) {
 		return nil, ErrReplay
 	}
-	if inner, err = s.unseal(sc, pkt); err != nil {
+	if inner, err = s.unseal(sc, dst, pkt); err != nil {
 		return nil, err
 	}
 	if !s.replay.commit(ctr) {
@@ -173,16 +192,16 @@ func (s *Session) Open(sc *Scratch, pkt []byte) (inner []byte, err error) {
 	return inner, nil
 }
 
-// unseal is Open without the window.
-func (s *Session) unseal(sc *Scratch, pkt []byte) ([]byte, error) {
+// unseal is OpenTo without the window.
+func (s *Session) unseal(sc *Scratch, dst, pkt []byte) ([]byte, error) {
 	xf := pkt[offXF]
 	switch {
 	case s.send == nil && xf == xfNull:
-		return pkt[headerLen : len(pkt)-tagLen], nil
+		return append(dst, pkt[headerLen:len(pkt)-tagLen]...), nil
 	case s.send == nil || xf&^1 != xfDataChaCha:
 		return nil, ErrOpen
 	}
-	inner, err := s.recv[xf&1].Open(pkt[headerLen:headerLen], sc.counterNonce(pkt), pkt[headerLen:], pkt[:headerLen])
+	inner, err := s.recv[xf&1].Open(dst, sc.counterNonce(pkt), pkt[headerLen:], pkt[:headerLen])
 	if err != nil {
 		countFailure(&s.failed)
 		return nil, ErrOpen
