@@ -1,0 +1,107 @@
+package waiter
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Files waits for file descriptors. Wait belongs to one goroutine at a time;
+// Stop and Sleeps may be called from any.
+type Files struct {
+	// polled has the caller's descriptors and, last, the eventfd that Stop
+	// makes readable for ever.
+	polled  []unix.PollFd
+	stopped atomic.Bool
+	sleeps  atomic.Uint64
+
+	mu    sync.Mutex // held while event is written to or closed
+	event int        // -1 after Close
+}
+
+// errInvalid is a descriptor that was closed too early: to go on would spin.
+var errInvalid = fmt.Errorf("a descriptor was closed while it was waited for: %w", net.ErrClosed)
+
+// NewFiles returns a waiter for the descriptors, which must stay open until Stop
+// was called and Wait has returned. The error is the kernel's refusal of an
+// eventfd (EMFILE, ENFILE, ENOMEM).
+func NewFiles(fds ...int) (*Files, error) {
+	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make an eventfd to be woken by: %w", err)
+	}
+	f := &Files{polled: make([]unix.PollFd, 0, len(fds)+1), event: event}
+	for _, fd := range append(fds, event) {
+		f.polled = append(f.polled, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	return f, nil
+}
+
+// Wait blocks until one of the descriptors is readable, or has an error that a
+// read will return: nil. After Stop it returns net.ErrClosed, at once. An error
+// that wraps net.ErrClosed says that a descriptor was closed too early; any other
+// is one of ppoll(2) (ENOMEM). It does not allocate.
+func (f *Files) Wait() error {
+	for {
+		if f.stopped.Load() {
+			return net.ErrClosed
+		}
+		f.sleeps.Add(1)
+		_, err := unix.Ppoll(f.polled, nil, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("cannot wait for descriptors: %w", err)
+		}
+		last := len(f.polled) - 1
+		if f.polled[last].Revents != 0 {
+			return net.ErrClosed
+		}
+		for i := range f.polled[:last] {
+			if f.polled[i].Revents&unix.POLLNVAL != 0 {
+				return errInvalid
+			}
+		}
+		return nil
+	}
+}
+
+// Stop ends a Wait that runs and every one that comes. It may be called any
+// number of times, from any goroutine, also after Close.
+func (f *Files) Stop() {
+	f.stopped.Store(true)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.event >= 0 {
+		// EAGAIN would mean that 2^64-2 Stops went before: readable all the same.
+		_, _ = unix.Write(f.event, binary.NativeEndian.AppendUint64(nil, 1))
+	}
+}
+
+// Sleeps returns how many times Wait asked the kernel to sleep. That something
+// had arrived meanwhile, so that the kernel returned at once, is counted too.
+func (f *Files) Sleeps() uint64 { return f.sleeps.Load() }
+
+// Close gives the eventfd back; the descriptors stay the caller's. It is for the
+// time after Stop and after the last Wait has returned. Further calls return
+// net.ErrClosed.
+func (f *Files) Close() error {
+	f.stopped.Store(true)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.event < 0 {
+		return net.ErrClosed
+	}
+	err := unix.Close(f.event)
+	f.event = -1
+	if err != nil {
+		return fmt.Errorf("cannot close the eventfd: %w", err)
+	}
+	return nil
+}
