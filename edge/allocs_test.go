@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"hedgerow/protocol"
+	"hedgerow/tap"
 )
 
 // runs is how often the tests of allocations repeat what they measure; once
@@ -44,10 +45,11 @@ func (f flow) outward(tb testing.TB) (send func(), a *member) {
 	a.conn.discard = true
 	frame, buf := f.frame(a, b), make([]byte, bufferLen)
 	t, now := a.table.Load(), a.since(r.now)
+	f2 := &tap.Frame{Buf: buf, Off: headroom, Len: len(frame)}
 	return func() {
 		copy(buf[headroom:], frame) // sealing destroys it
-		a.out.sendFrame(t, now, buf, headroom, len(frame))
-		a.out.flush()
+		a.out.sendFrame(t, now, f2)
+		a.out.settle()
 	}, a
 }
 
@@ -74,7 +76,7 @@ func (f flow) inward(tb testing.TB, n int) (receive func(), b *member) {
 		for _, d := range frames[0] {
 			b.in.handleDatagram(d.pkt, d.to)
 		}
-		b.in.flush()
+		b.in.settle()
 		frames = frames[1:]
 	}, b
 }

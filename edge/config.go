@@ -28,22 +28,17 @@ const (
 	MaxMTU = 9000
 )
 
-// Device is the TAP device as an edge uses it. Frames are read at the offset
-// that the caller set in each element, which leaves the headroom that the
-// packet headers are written into.
+// Device is the TAP device as an edge uses it, but for its queues.
 type Device interface {
-	// ReadBatch blocks until at least one frame has arrived and fills as
-	// many elements as there are frames at hand.
-	ReadBatch(frames []tap.Frame) (int, error)
-	// WriteBatch hands frames to the host; it keeps none of them.
-	WriteBatch(frames []tap.Frame) (int, error)
 	// SetAddress gives the device an address with its prefix length.
 	SetAddress(prefix netip.Prefix) error
-	// Close ends a blocked ReadBatch.
+	// Features says which super-frames the queues take.
+	Features() tap.Features
 	Close() error
 }
 
-// Conn is the underlay socket. See package transport for its promises.
+// Conn is an underlay socket. See package transport for its promises; ReadBatch
+// does not block.
 type Conn interface {
 	ReadBatch(datagrams []transport.Datagram) (int, error)
 	WriteBatch(datagrams []transport.Datagram) (int, error)
@@ -102,8 +97,11 @@ type Config struct {
 	MTU        int         // bytes; default DefaultMTU
 	StateDir   string      // pins and peers are kept here; empty: nowhere
 
+	// Queues are the pairs of a device queue and a socket. All sockets have one
+	// local port; the first one is also the control loop's. Run closes them and
+	// the device.
+	Queues []Queue
 	Device Device
-	Conn   Conn
 	Host   Host
 }
 
@@ -160,8 +158,13 @@ func (c *Config) validate() error {
 	if len(c.Name) > 63 {
 		fault("name %q is longer than 63 bytes", c.Name)
 	}
-	if c.Device == nil || c.Conn == nil {
-		fault("no device or no socket")
+	if c.Device == nil || len(c.Queues) == 0 {
+		fault("no device or no queue")
+	}
+	for i, q := range c.Queues {
+		if q.Frames == nil || q.Conn == nil || q.Waiter == nil {
+			fault("queue %d is not complete", i)
+		}
 	}
 	return errors.Join(faults...)
 }

@@ -33,8 +33,9 @@ func TestValidate(t *testing.T) {
 		"is a group address":        func(c *Config) { c.MAC = [6]byte{1} },
 		"ffffffffffff is a group":   func(c *Config) { c.MAC = [6]byte(protocol.Broadcast) },
 		"is longer than 63 bytes":   func(c *Config) { c.Name = strings.Repeat("n", 64) },
-		"no device or no socket":    func(c *Config) { c.Device = nil },
-		"device or no socket":       func(c *Config) { c.Conn = nil },
+		"no device or no queue":     func(c *Config) { c.Device = nil },
+		"device or no queue":        func(c *Config) { c.Queues = nil },
+		"queue 0 is not complete":   func(c *Config) { c.Queues = []Queue{{}} },
 	} {
 		c := testConfig()
 		change(&c)

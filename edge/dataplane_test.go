@@ -244,7 +244,7 @@ func TestLongBatch(t *testing.T) {
 	for name, build := range carriages {
 		t.Run(name, func(t *testing.T) {
 			r, a, b := build(t)
-			batch := make([][]byte, batchFrames)
+			batch := make([][]byte, 32)
 			for i := range batch {
 				dst := b.self
 				if i%3 == 1 {
@@ -252,10 +252,7 @@ func TestLongBatch(t *testing.T) {
 				}
 				batch[i] = ethernet(dst, a.self, protocol.EtherTypeIPv4, 8000+i*30)
 			}
-			a.device.batches = [][][]byte{batch}
-			if err := a.out.readTAP(); !isClosed(err) {
-				t.Fatal(err)
-			}
+			a.readAll(t, batch)
 			r.carry()
 			got := b.device.take()
 			if len(got) != len(batch) {
@@ -279,14 +276,11 @@ func TestLongFlood(t *testing.T) {
 	for range 3 {
 		r.hub()
 	}
-	batch := make([][]byte, batchFrames)
+	batch := make([][]byte, 32)
 	for i := range batch {
 		batch[i] = ethernet(protocol.Broadcast, a.self, 0x0806, 50+i*30)
 	}
-	a.device.batches = [][][]byte{batch}
-	if err := a.out.readTAP(); !isClosed(err) {
-		t.Fatal(err)
-	}
+	a.readAll(t, batch)
 	r.carry()
 	got := b.device.take()
 	if len(got) != len(batch) {

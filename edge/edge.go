@@ -15,7 +15,6 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/nat"
 	"hedgerow/protocol"
-	"hedgerow/transport"
 )
 
 // Edge is one member of a community. Make it with New and run it with Run.
@@ -29,6 +28,7 @@ type Edge struct {
 
 	send      *sender   // the control loop's
 	late      *outbound // for frames that were staged
+	queues    []*queue
 	links     []*link
 	peers     *peerBook
 	keys      *keyring
@@ -100,17 +100,21 @@ func New(cfg Config) (*Edge, error) {
 	}
 	c := cfg.Community
 	d := &dataPlane{
-		device: cfg.Device, conn: cfg.Conn, self: protocol.MAC(cfg.MAC),
+		self: protocol.MAC(cfg.MAC),
 		mask: crypto.NewMask(c.MaskKey()), tag: c.Tag(), offset: cfg.Host.ClockOffset, fdb: newFDB(),
 		hello: crypto.NewMask(crypto.HelloMaskKey()),
 	}
 	d.mailbox = newMailbox(&d.drops)
 	e := &Edge{
-		cfg: cfg, host: cfg.Host, dataPlane: d, send: newSender(d), late: newOutbound(d),
+		cfg: cfg, host: cfg.Host, dataPlane: d, send: newSender(d, cfg.Queues[0].Conn, controlLane), late: newOutbound(d, nil, cfg.Queues[0].Conn),
 		peers: newPeerBook(), state: st, keys: newKeyring(c, cfg.Host.Build, cfg.Host.Rand),
 	}
 	e.cid = c.ID()
 	e.pins = pins{state: st, cid: e.cid}
+	for _, q := range cfg.Queues {
+		e.queues = append(e.queues, newQueue(d, q, cfg.Device.Features()))
+	}
+	e.features = protocol.FeaturePartial
 	if !crypto.HardwareAES() {
 		e.features |= protocol.FeatureChaCha
 	}
@@ -129,7 +133,8 @@ func New(cfg Config) (*Edge, error) {
 	for i, s := range cfg.Supernodes {
 		e.links = append(e.links, newLink(i, s, st.supernodeKey(s.Name)))
 	}
-	e.addresses = addresses{port: cfg.Conn.LocalAddr().Port(), budget: nat.NewBudget()}
+	e.addresses = addresses{port: cfg.Queues[0].Conn.LocalAddr().Port(), budget: nat.NewBudget()}
+	e.addresses.policy.Payload = wantedPayload(cfg.MTU)
 	return e, nil
 }
 
@@ -142,23 +147,34 @@ func (e *Edge) Run(ctx context.Context) error {
 	defer cancel()
 	e.running = ctx
 	if err := e.begin(ctx, time.Now()); err != nil {
-		e.conn.Close()
-		e.device.Close()
+		e.close()
 		return err
 	}
-	ended := make(chan error, 2)
-	out, in := newOutbound(e.dataPlane), newInbound(e.dataPlane)
-	e.workers.Go(func() { ended <- out.readTAP() })
-	e.workers.Go(func() { ended <- in.readUDP() })
+	ended := make(chan error, len(e.queues))
+	var serving sync.WaitGroup
+	for _, q := range e.queues {
+		serving.Go(func() { ended <- q.run() })
+	}
 	err := e.loop(ctx, ended)
 	cancel()
 	e.rememberPeers() // those of the last seconds, too
 	e.goodbye()
-	e.conn.Close()
-	e.device.Close()
+	for _, q := range e.queues {
+		q.waiter.Stop()
+	}
+	serving.Wait() // descriptors stay open while somebody waits for them
+	e.close()
 	e.workers.Wait()
 	e.store()
 	return err
+}
+
+// close lets go of the sockets and of the device.
+func (e *Edge) close() {
+	for _, q := range e.cfg.Queues {
+		q.Conn.Close()
+	}
+	e.cfg.Device.Close()
 }
 
 // begin sets up what the loop goes on from.
@@ -337,7 +353,7 @@ func (e *Edge) addSources(t *table, l *link) {
 // sendTo sends a datagram that is sealed and masked already.
 func (e *Edge) sendTo(to netip.AddrPort, pkt []byte) {
 	if to.IsValid() {
-		e.send.add(transport.Datagram{Buf: pkt, Addr: to})
+		e.send.put(to, pkt)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/internal/waiter"
 	"hedgerow/protocol"
 )
 
@@ -18,10 +19,15 @@ func testIdentity(n byte) *crypto.Identity { return crypto.NewIdentity([32]byte{
 // testConfig is a configuration without faults. Its device and socket lead
 // nowhere.
 func testConfig() Config {
+	device := &memoryDevice{}
 	return Config{
 		Community: testCommunity(), Identity: testIdentity(1), Name: "tested",
 		Supernodes: []Supernode{{Name: "sn:7654", Host: "203.0.113.1", Port: 7654, Key: &[32]byte{9}}},
-		Device:     &memoryDevice{}, Conn: &memoryConn{addr: netip.MustParseAddrPort("192.0.2.1:4000")},
+		Device:     device,
+		Queues: []Queue{{
+			Frames: device, Conn: &memoryConn{addr: netip.MustParseAddrPort("192.0.2.1:4000")},
+			Waiter: waiter.NewChannels(make(chan struct{})),
+		}},
 		Host: Host{
 			Addresses: func() ([]netip.Addr, error) { return nil, nil },
 			Rand:      rand.NewChaCha8([32]byte{0x5e}),
@@ -41,7 +47,7 @@ type testEdge struct {
 // newEdge returns an edge that has begun at noon but does not run.
 func newEdge(tb testing.TB, change func(*Config)) *testEdge {
 	cfg := testConfig()
-	e := &testEdge{tb: tb, device: cfg.Device.(*memoryDevice), conn: cfg.Conn.(*memoryConn)}
+	e := &testEdge{tb: tb, device: cfg.Device.(*memoryDevice), conn: cfg.Queues[0].Conn.(*memoryConn)}
 	cfg.Host.Report = func(ev Event) { e.reported = append(e.reported, ev) }
 	if change != nil {
 		change(&cfg)

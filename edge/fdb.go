@@ -28,8 +28,7 @@ type fdbEntry struct {
 
 // fdb is the forwarding database: which edge a hardware address was last
 // heard behind. It holds hosts behind edges only; the edges' own addresses are
-// in the table, and beat it. The inbound goroutine learns, the outbound one
-// looks up, the control loop ages.
+// in the table, and beat it. The queues learn and look up, the control loop ages.
 type fdb struct {
 	mu      sync.RWMutex
 	entries map[fdbKey]fdbEntry
@@ -116,8 +115,8 @@ func (f *fdb) sweep(now int64) {
 	}
 }
 
-// flush removes everything behind an edge that has gone. The inbound goroutine
-// may still learn under the old table: such an entry is as if it were not there.
+// flush removes everything behind an edge that has gone. A queue may
+// still learn under the old table: such an entry is as if it were not there.
 func (f *fdb) flush(p *peerView) {
 	p.gone.Store(true)
 	f.mu.Lock()

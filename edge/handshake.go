@@ -140,11 +140,9 @@ func (e *Edge) sendHandshake(p *peer, pkt []byte, to netip.AddrPort) {
 // sendRaw masks an unmasked packet between edges and sends it by a route.
 func (e *Edge) sendRaw(r *route, pkt []byte) {
 	s := e.send
-	s.reserve(1)
-	b := s.borrow()
-	n := copy(b[headroom:], pkt)
-	s.mask.Hide(s.scratch, b[headroom:headroom+n])
-	s.transmit(r, b, headroom, headroom+n)
+	masked := append(s.work[:0], pkt...)
+	s.mask.Hide(s.scratch, masked)
+	s.transmit(r, masked)
 }
 
 // handleInit answers an INIT, cheapest check first. Whatever fails is dropped
@@ -257,7 +255,7 @@ func (e *Edge) newSession(now time.Time, p *peer, keys crypto.SplitKeys, ki uint
 	if err != nil {
 		return nil, err
 	}
-	return &pairEntry{session: s, peer: p.view}, nil
+	return &pairEntry{session: s, peer: p.view, partial: features&protocol.FeaturePartial != 0}, nil
 }
 
 // finish opens a RESP to one of our INITs. It reports whether it is a valid one

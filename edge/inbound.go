@@ -9,36 +9,50 @@ import (
 	"hedgerow/nat"
 	"hedgerow/protocol"
 	"hedgerow/tap"
+	"hedgerow/tap/offload"
 	"hedgerow/transport"
 )
+
+// receiveLen is the room for one read in bytes: a coalesced run of datagrams
+// is at most as long as the largest UDP payload.
+const receiveLen = 1 << 16
 
 // inbound carries frames from the wire to the device. It belongs to one
 // goroutine.
 type inbound struct {
 	*dataPlane
+	*arena
+	conn      Conn
 	scratch   *crypto.Scratch
 	datagrams []transport.Datagram
-	frames    []tap.Frame // opened, waiting for flush; they lie in the datagrams' buffers
-	joined    []byte      // a reassembled frame
 	now       int64
 	wallNow   time.Time
 	table     *table
+	tally     tally
+	last      lastHeard
+	piece     [protocol.MaxDatagram]byte
 
 	// canReceive asks the table; made once, since a closure for each packet
 	// would be an allocation for each.
 	canReceive func(ki uint8) (crypto.Epoch, bool)
 }
 
-// receiveLen is the room for one read in bytes: a coalesced run of datagrams
-// is at most as long as the largest UDP payload.
-const receiveLen = 1 << 16
+// lastHeard is what the datagrams of one batch mostly have in common, so that
+// it is looked up and noted once and not for each.
+type lastHeard struct {
+	addr   netip.AddrPort // of the datagram
+	source *source        // nil: it is no supernode's
+	known  bool           // addr and source are set
+	rx     uint32
+	entry  *pairEntry // of rx; nil: not looked up
+	origin origin     // where the last packet of entry came from
+	used   *peerView  // the peer that a unicast frame last came from
+}
 
-func newInbound(d *dataPlane) *inbound {
+func newInbound(d *dataPlane, device FrameQueue, conn Conn, f tap.Features) *inbound {
 	in := &inbound{
-		dataPlane: d, scratch: crypto.NewScratch(),
-		datagrams: make([]transport.Datagram, 8),
-		frames:    make([]tap.Frame, 0, batchFrames),
-		joined:    make([]byte, bufferLen),
+		dataPlane: d, arena: newArena(d, device, f), conn: conn, scratch: crypto.NewScratch(),
+		datagrams: make([]transport.Datagram, batchBuffers),
 	}
 	in.canReceive = func(ki uint8) (crypto.Epoch, bool) { return in.table.canReceive(ki) }
 	for i := range in.datagrams {
@@ -47,40 +61,43 @@ func newInbound(d *dataPlane) *inbound {
 	return in
 }
 
-// readUDP runs until the socket is closed: it takes a batch of datagrams,
-// handles each, and flushes the frames that came out.
-func (in *inbound) readUDP() error {
-	for {
-		n, err := in.conn.ReadBatch(in.datagrams)
-		if err != nil {
-			return err
-		}
-		now := time.Now()
-		in.now, in.wallNow, in.table = in.since(now), in.wall(now), in.dataPlane.table.Load()
-		for i := range in.datagrams[:n] {
-			d := &in.datagrams[i]
-			seg := d.Seg
-			if seg <= 0 {
-				seg = d.N
-			}
-			for off := 0; off < d.N; off += seg {
-				end := min(off+seg, d.N)
-				in.handleDatagram(d.Buf[off:end:end], d.Addr)
-			}
-		}
-		in.flush()
+// readUDP takes a batch of datagrams from the socket, handles each, and flushes
+// the frames that came out. It returns how many buffers the socket had.
+func (in *inbound) readUDP() (n int, err error) {
+	n, err = in.conn.ReadBatch(in.datagrams)
+	if n == 0 {
+		return 0, err
 	}
+	now := time.Now()
+	in.begin(now)
+	for i := range in.datagrams[:n] {
+		d := &in.datagrams[i]
+		seg := d.Seg
+		if seg <= 0 {
+			seg = d.N
+		}
+		for off := 0; off < d.N; off += seg {
+			end := min(off+seg, d.N)
+			in.handleDatagram(d.Buf[off:end:end], d.Addr)
+		}
+		if in.full() {
+			in.flush()
+		}
+	}
+	in.settle()
+	return n, nil
 }
 
-// flush writes the gathered frames to the device.
-func (in *inbound) flush() {
-	if len(in.frames) == 0 {
-		return
-	}
-	if _, err := in.device.WriteBatch(in.frames); err != nil {
-		in.drops.drop(dropDeviceWrite)
-	}
-	in.frames = in.frames[:0]
+// begin starts a batch: the clock and the table are read once for all of it.
+func (in *inbound) begin(now time.Time) {
+	in.now, in.wallNow, in.table = in.since(now), in.wall(now), in.dataPlane.table.Load()
+	in.last = lastHeard{}
+}
+
+// settle ends a batch: it hands the frames to the device and counts them.
+func (in *inbound) settle() {
+	in.flush()
+	in.tally.settle(&in.total.rxFrames, &in.total.rxBytes, rxOf)
 }
 
 // origin says where a packet came from: an address, or a handle behind a
@@ -98,9 +115,9 @@ func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
 		in.mailbox.post(event{kind: eventSTUN, raw: clone(b), from: from})
 		return
 	}
-	src, known := in.table.sources[from]
+	src := in.sourceOf(from)
 	mask := in.mask
-	if known {
+	if src != nil {
 		mask = src.mask
 		if src.hello && len(b) == protocol.WelcomeLen {
 			mask = in.hello
@@ -115,11 +132,19 @@ func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
 		in.drops.drop(dropHeader)
 		return
 	}
-	if known {
+	if src != nil {
 		in.handleHop(src, h, b, from)
 		return
 	}
 	in.handlePacket(h, b, origin{addr: from})
+}
+
+// sourceOf returns the supernode that has an address, or nil.
+func (in *inbound) sourceOf(from netip.AddrPort) *source {
+	if l := &in.last; !l.known || l.addr != from {
+		l.addr, l.source, l.known = from, in.table.sources[from], true
+	}
+	return in.last.source
 }
 
 // handleHop handles a packet that a supernode sent.
@@ -189,19 +214,38 @@ func (in *inbound) dropTransform(xf protocol.Transform) {
 
 func clone(b []byte) []byte { return append([]byte(nil), b...) }
 
-// handleData opens a packet of a pair session. Nothing changes before it has
-// authenticated and passed the window.
+// handleData opens a packet of a pair session, into the arena: there its payload
+// lands right behind that of the packet before, where it belongs if both are of
+// one flow. Nothing changes before it has authenticated and passed the window.
 func (in *inbound) handleData(h protocol.Header, b []byte, from origin) {
-	e := in.table.sessions[h.RX]
+	l := &in.last
+	if l.entry == nil || l.rx != h.RX {
+		l.entry, l.rx, l.origin = in.table.sessions[h.RX], h.RX, origin{}
+	}
+	e := l.entry
 	if e == nil {
 		in.drops.drop(dropUnknownSession)
 		return
 	}
-	inner, err := e.session.Open(in.scratch, b)
+	at := in.place(len(b))
+	inner, err := e.session.OpenTo(in.scratch, in.buf[at:at], b)
 	if err != nil {
+		in.restore()
 		in.dropOpen(err)
 		return
 	}
+	p := e.peer
+	if l.origin != from {
+		l.origin = from
+		in.hear(e, h, from)
+	}
+	in.handleInner(p, e.session, in.buf, at, at+len(inner), h.CTR, uint64(h.RX), from)
+	in.restore()
+}
+
+// hear notes what an authenticated packet says about its sender. The packets of
+// one batch that come the same way say the same.
+func (in *inbound) hear(e *pairEntry, h protocol.Header, from origin) {
 	p := e.peer
 	p.count.heard.Store(in.now)
 	if !e.confirmed.Load() && e.confirmed.CompareAndSwap(false, true) {
@@ -209,8 +253,6 @@ func (in *inbound) handleData(h protocol.Header, b []byte, from origin) {
 	}
 	in.noteOrigin(p, from)
 	in.noteEpoch(h.KI)
-	start := protocol.HeaderLen
-	in.handleInner(p, e.session, b, start, start+len(inner), h.CTR, uint64(h.RX), from)
 }
 
 // noteEpoch tells the control loop when packets authenticate under another
@@ -274,73 +316,102 @@ func (in *inbound) handleInner(p *peerView, session *crypto.Session, b []byte, s
 	}
 }
 
+// maxWhole is the longest inner that is taken in pieces: a frame of the largest
+// MTU with tags.
+const maxWhole = MaxMTU + 64
+
 // handleFragment keeps a piece, and delivers the frame that it completes.
 func (in *inbound) handleFragment(p *peerView, session *crypto.Session, body []byte, ctr, run uint64) {
+	if at, n, ok := in.reassemble(p, session, body, ctr, run); ok {
+		in.openFrame(p, in.buf, at, at+n)
+	}
+}
+
+// reassemble keeps a piece, and brings the inner that it completes to the arena.
+func (in *inbound) reassemble(p *peerView, session *crypto.Session, body []byte, ctr, run uint64) (at, n int, ok bool) {
+	p.fragments.mu.Lock()
+	defer p.fragments.mu.Unlock()
 	whole, done := p.fragments.Add(time.Unix(0, in.now), run, ctr, body)
 	if !done {
-		return
+		return 0, 0, false
 	}
 	kind := protocol.KindElided // the last that a run may be of
 	if session == nil {
 		kind = protocol.KindFrame
 	}
-	if len(whole) > len(in.joined)-headroom || len(whole) == 0 || protocol.Kind(whole[0]>>6) > kind {
+	if len(whole) > maxWhole || len(whole) == 0 || protocol.Kind(whole[0]>>6) > kind {
 		in.drops.drop(dropFragment)
-		return
+		return 0, 0, false
 	}
-	n := copy(in.joined[headroom:], whole)
-	in.openFrame(p, in.joined, headroom, headroom+n)
-	in.flush() // the next reassembled frame needs the buffer
+	if len(whole) <= len(in.piece) { // it may be part of what restore overwrites
+		whole = in.piece[:copy(in.piece[:], whole)]
+	}
+	in.restore()
+	return in.bring(whole), len(whole), true
 }
 
-// openFrame rebuilds the frame in the inner b[start:end] and delivers it.
+// openFrame rebuilds the frame in the inner b[start:end], which lies in the
+// arena, and delivers it.
 func (in *inbound) openFrame(p *peerView, b []byte, start, end int) {
 	off, n, inner, err := protocol.DecodeFrame(b, start, end, in.self, p.mac)
 	if err != nil {
 		in.drops.drop(dropInner)
 		return
 	}
+	var h offload.Header
 	if inner.Partial {
-		// We do not announce FeaturePartial, so nobody may send it.
-		in.drops.drop(dropInner)
-		return
+		h = offload.Header{Flags: offload.FlagNeedsCsum, CsumStart: uint16(inner.CsumStart), CsumOffset: uint16(inner.CsumOffset)}
 	}
-	in.deliverFrame(p, b, off, n)
+	in.deliverFrame(p, b, off, n, h)
 }
 
 // deliverFrame filters the frame b[off:off+n] of a peer, learns where its
-// source is, and hands it to the device at the next flush.
-func (in *inbound) deliverFrame(p *peerView, b []byte, off, n int) {
+// source is, and hands it to the device at the next flush, joined with those
+// before it where they are of one flow.
+func (in *inbound) deliverFrame(p *peerView, b []byte, off, n int, h offload.Header) {
 	frame := protocol.Frame(b[off : off+n])
 	if frame.Valid() != nil {
 		in.drops.drop(dropFrameInvalid)
 		return
 	}
 	src := frame.Src()
+	if src != p.mac || in.tally.peer != p {
+		if !in.admit(p, frame, src) {
+			return
+		}
+	}
+	if in.tally.peer != p {
+		in.tally.settle(&in.total.rxFrames, &in.total.rxBytes, rxOf)
+	}
+	if in.last.used != p && !frame.Dst().IsGroup() {
+		in.last.used = p
+		p.touch(in.now, in.mailbox)
+	}
+	in.tally.add(p, n, 1)
+	in.append(off, n, h)
+}
+
+// admit reports whether a peer may send a frame with this source address, and
+// learns it when it is that of a host behind the peer.
+func (in *inbound) admit(p *peerView, frame protocol.Frame, src protocol.MAC) bool {
 	bound := in.table.macs[p.mac] == p
 	switch owner := in.table.macs[src]; {
 	case src == in.self:
 		in.drops.drop(dropOwnSource)
-		return
+		return false
 	case src.IsGroup():
 		in.drops.drop(dropFrameInvalid)
-		return
+		return false
 	case !bound:
 		in.drops.drop(dropUnbound)
-		return
+		return false
 	case owner != nil && owner != p:
 		in.drops.drop(dropSpoofedSource)
-		return
+		return false
 	case owner == nil:
 		in.fdb.learn(in.now, fdbKey{vlan: vlanOf(frame), mac: src}, p)
 	}
-	p.count.rxBytes.Add(uint64(n))
-	in.total.rxFrames.Add(1)
-	in.total.rxBytes.Add(uint64(n))
-	if !frame.Dst().IsGroup() {
-		p.touch(in.now, in.mailbox)
-	}
-	in.frames = append(in.frames, tap.Frame{Buf: b, Off: off, Len: n})
+	return true
 }
 
 // handleGroup opens a GROUP packet. One of a sender that vouched for its salt
@@ -367,8 +438,8 @@ func (in *inbound) handleGroup(h protocol.Header, b []byte, from origin) {
 		return
 	}
 	p.count.heard.Store(in.now)
-	start := protocol.HeaderLen + protocol.SaltLen
-	in.handleInner(p, nil, b, start, start+len(inner), h.CTR, saltRun(b), from)
+	at := in.bring(inner)
+	in.handleInner(p, nil, in.buf, at, at+len(inner), h.CTR, saltRun(b), from)
 }
 
 // saltRun folds the salt of a GROUP packet into the identity of a run of

@@ -428,8 +428,7 @@ func (e *Edge) sendHop(l *link, build func([]byte) []byte) {
 		return
 	}
 	s := e.send
-	s.reserve(1)
-	b := s.borrow()
+	b := s.work
 	const start = headroom - protocol.HeaderLen
 	inner := build(protocol.AppendControl(b[:headroom]))
 	protocol.Header{

@@ -110,7 +110,11 @@ func (e *Edge) handleEvent(now time.Time, ev event) {
 	case eventSendError:
 		for _, p := range e.peers.byStatic {
 			if p.path != nil && p.view.route.Load().direct == ev.from {
-				p.path.SendFailed(now, ev.from)
+				if ev.tooBig {
+					p.path.TooBig(now, ev.from)
+				} else {
+					p.path.SendFailed(now, ev.from)
+				}
 				e.pollPath(now, p)
 				e.wake(p)
 			}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync/atomic"
+	"syscall"
 
 	"hedgerow/crypto"
 	"hedgerow/protocol"
@@ -41,6 +42,7 @@ type event struct {
 	session *crypto.Session
 	mac     protocol.MAC
 	ki      uint8
+	tooBig  bool   // eventSendError: the first link does not take datagrams of that size
 	stale   bool   // eventUnvouched: the salt fails the time rule
 	ctr     uint64 // eventUnvouched: the packet's counter
 	run     uint64 // eventUnvouched: names the salt, for fragments
@@ -97,7 +99,7 @@ func (m *mailbox) noteSendError(err error, batch []transport.Datagram) {
 // nothing about the path.
 func (m *mailbox) noteRefused(w transport.WriteError, batch []transport.Datagram) {
 	if w.Index < len(batch) && !errors.Is(w.Err, errors.ErrUnsupported) {
-		m.post(event{kind: eventSendError, from: batch[w.Index].Addr})
+		m.post(event{kind: eventSendError, from: batch[w.Index].Addr, tooBig: errors.Is(w.Err, syscall.EMSGSIZE)})
 	}
 }
 

@@ -3,52 +3,85 @@ package edge
 import (
 	"time"
 
+	"hedgerow/crypto"
 	"hedgerow/protocol"
 	"hedgerow/tap"
-	"hedgerow/transport"
+	"hedgerow/tap/offload"
+)
+
+// Bounds of one burst from the device, so that what comes in meanwhile is not
+// kept waiting: 16 of the longest super-frames, or as many small frames as make
+// one train.
+const (
+	burstBytes  = 1 << 20
+	burstFrames = trainDatagrams
 )
 
 // outbound carries frames from the device to the wire. It belongs to one
 // goroutine.
 type outbound struct {
 	*sender
-	frames []tap.Frame
-	asked  int64 // when the control loop was last asked for an unknown host
+	device FrameQueue
+	// frame is read, cut and sealed before the next one is: one buffer, which
+	// stays in the cache, serves for all.
+	frame  [1]tap.Frame
+	cutter offload.Cutter
+	tally  tally
+	last   struct { // whom the last frame of this burst went to
+		dst  protocol.MAC
+		peer *peerView
+	}
+	asked int64 // when the control loop was last asked for an unknown host
 }
 
-func newOutbound(d *dataPlane) *outbound {
-	o := &outbound{sender: newSender(d), frames: make([]tap.Frame, batchFrames)}
-	for i := range o.frames {
-		o.frames[i].Buf = make([]byte, bufferLen)
+// newOutbound returns one that reads from a device, or, without one, sends what
+// it is handed.
+func newOutbound(d *dataPlane, device FrameQueue, conn Conn) *outbound {
+	if device == nil {
+		return &outbound{sender: newSender(d, conn, controlLane)}
 	}
+	o := &outbound{sender: newSender(d, conn, queueLane), device: device}
+	o.frame[0].Buf = make([]byte, bufferLen)
 	return o
 }
 
-// readTAP runs until the device is closed: it takes a batch of frames, sends
-// each, and flushes what they became.
-func (o *outbound) readTAP() error {
-	for {
-		for i := range o.frames {
-			o.frames[i].Off = headroom
+// readTAP takes frames from the device until it has no more, or a burst is full,
+// sends each, and flushes what they became. It returns how many there were.
+func (o *outbound) readTAP() (n int, err error) {
+	f := &o.frame[0]
+	var now int64
+	var t *table
+	for read := 0; n < burstFrames && read < burstBytes; n++ {
+		f.Off = headroom
+		got, err := o.device.ReadBatch(o.frame[:])
+		if got == 0 {
+			o.settle()
+			return n, err
 		}
-		n, err := o.device.ReadBatch(o.frames)
-		if err != nil {
-			return err
+		if n == 0 {
+			now, t = o.since(time.Now()), o.table.Load()
 		}
-		now := o.since(time.Now())
-		t := o.table.Load()
-		for i := range o.frames[:n] {
-			f := &o.frames[i]
-			o.sendFrame(t, now, f.Buf, f.Off, f.Len)
+		read += f.Len
+		o.sendFrame(t, now, f)
+		if o.full() {
+			o.flush()
 		}
-		o.flush()
 	}
+	o.settle()
+	return n, nil
 }
 
-// sendFrame sends the frame buf[off:off+n] towards whoever has its
-// destination address.
-func (o *outbound) sendFrame(t *table, now int64, buf []byte, off, n int) {
-	frame := protocol.Frame(buf[off : off+n])
+// settle ends a burst: it sends what is left and counts what there was.
+func (o *outbound) settle() {
+	o.flush()
+	o.last.peer = nil // the next burst has a table of its own
+	o.tally.settle(&o.total.txFrames, &o.total.txBytes, txOf)
+}
+
+// sendFrame sends a frame or super-frame towards whoever has its destination
+// address.
+func (o *outbound) sendFrame(t *table, now int64, f *tap.Frame) {
+	frame := protocol.Frame(f.Bytes())
 	if frame.Valid() != nil {
 		o.drops.drop(dropFrameInvalid)
 		return
@@ -59,13 +92,15 @@ func (o *outbound) sendFrame(t *table, now int64, buf []byte, off, n int) {
 		key.mac = src
 		o.fdb.local(key)
 	}
-	o.total.txFrames.Add(1)
-	o.total.txBytes.Add(uint64(n))
 	if dst.IsGroup() {
-		o.flood(t, buf, off, n)
+		o.flood(t, f)
 		return
 	}
-	p := t.macs[dst]
+	p := o.last.peer // a burst mostly goes to one
+	if p == nil || o.last.dst != dst {
+		p = t.macs[dst]
+		o.last.dst, o.last.peer = dst, p
+	}
 	if p == nil {
 		key.mac = dst
 		p = o.fdb.lookup(now, key)
@@ -75,11 +110,11 @@ func (o *outbound) sendFrame(t *table, now int64, buf []byte, off, n int) {
 			o.asked = now
 			o.mailbox.post(event{kind: eventWantMAC, mac: dst})
 		}
-		o.flood(t, buf, off, n)
+		o.flood(t, f)
 		return
 	}
 	elide := dst == p.mac && src == o.self
-	o.sealTo(t, now, p, buf, off, n, elide)
+	o.sealTo(t, now, p, f, elide)
 }
 
 // vlanOf returns the VLAN identifier of a frame, 0 when it has no tag.
@@ -94,37 +129,99 @@ func vlanOf(f protocol.Frame) uint16 {
 // sealTo seals a frame for one peer and sends it by the peer's route. Until
 // there is a session it goes as a GROUP packet to the peer's handle, so the
 // first frame is not kept waiting for a handshake.
-func (o *outbound) sealTo(t *table, now int64, p *peerView, buf []byte, off, n int, elide bool) {
+func (o *outbound) sealTo(t *table, now int64, p *peerView, f *tap.Frame, elide bool) {
 	r := p.route.Load()
-	p.touch(now, o.mailbox)
-	p.count.txBytes.Add(uint64(n))
+	if o.tally.peer != p {
+		o.tally.settle(&o.total.txFrames, &o.total.txBytes, txOf)
+		p.touch(now, o.mailbox)
+	}
 	switch {
 	case r.session != nil:
-		start := protocol.EncodeFrame(buf, off, n, elide)
-		o.sealUnicast(r, buf, start, off+n)
+		o.sealUnicast(p, r, f, elide)
 	case t.list || t.group == nil || r.relay == nil || r.relay.hop.Load() == nil:
-		o.mailbox.post(event{kind: eventStage, peer: p, raw: append([]byte(nil), buf[off:off+n]...)})
+		o.stage(p, f)
 	default:
-		start := protocol.EncodeFrame(buf, off, n, false)
-		o.sealBroadcast(t, r, buf, start, off+n)
+		o.sealBroadcast(t, p, r, f)
 	}
 }
 
-// sealUnicast sends the inner buf[start:end] inside a session, in pieces if
-// the path does not take it whole.
-func (o *outbound) sealUnicast(r *route, buf []byte, start, end int) {
+// sealUnicast seals a frame inside a session. A super-frame is cut to what the
+// path takes whole; any other frame that is too long goes in pieces.
+func (o *outbound) sealUnicast(p *peerView, r *route, f *tap.Frame, elide bool) {
 	limit := r.maxPacket() - protocol.HeaderLen - protocol.TagLen
-	if end-start <= limit {
-		ctr, err := r.session.Reserve(1)
-		if err != nil {
+	partial := r.partial && partialOnWire(f)
+	frame := protocol.Frame(f.Bytes())
+	if err := o.cutter.Start(f.Buf, f.Off, f.Len, f.Offload, limit-protocol.InnerOverhead(frame, elide, partial)); err != nil {
+		o.drops.drop(dropFrameInvalid)
+		return
+	}
+	o.tally.add(p, f.Len, o.cutter.Count())
+	var numbers counters
+	for left := o.cutter.Count(); left > 0; left-- {
+		off, n, h, _ := o.cutter.Next()
+		inner := o.encode(f.Buf, off, n, h, elide, partial)
+		if len(inner) > limit {
+			o.sealPieces(r, inner, limit)
+			continue
+		}
+		ctr, ok := numbers.take(r.session, left)
+		if !ok {
 			o.drops.drop(dropSessionWorn)
 			return
 		}
-		from, to := o.sealPair(r.session, ctr, buf, start, end)
-		o.transmit(r, buf, from, to)
-		return
+		o.sealPair(r.session, r, 0, ctr, inner)
 	}
-	count := protocol.PieceCount(end-start, limit)
+}
+
+// counters are those of a session that were reserved for the segments of one
+// super-frame, at once: they are an atomic addition for each reservation.
+type counters struct {
+	next uint64
+	left int
+}
+
+// take returns the next one. If there is none it reserves n, as many as may be
+// wanted: none is to be left over.
+func (c *counters) take(s *crypto.Session, n int) (ctr uint64, ok bool) {
+	if c.left == 0 {
+		first, err := s.Reserve(uint32(n))
+		if err != nil {
+			return 0, false
+		}
+		c.next, c.left = first, n
+	}
+	c.left--
+	c.next++
+	return c.next - 1, true
+}
+
+// encode makes the inner of a frame in place. Its checksum travels unfinished if
+// partial says so, and is completed otherwise.
+func (o *outbound) encode(buf []byte, off, n int, h offload.Header, elide, partial bool) []byte {
+	end := off + n
+	if partial {
+		return buf[protocol.EncodePartialFrame(buf, off, n, elide, uint8(h.CsumStart), uint8(h.CsumOffset)):end]
+	}
+	if offload.Complete(buf[off:end], h) != nil {
+		o.drops.drop(dropFrameInvalid) // and the receiver's host drops it
+	}
+	return buf[protocol.EncodeFrame(buf, off, n, elide):end]
+}
+
+// partialOnWire reports whether a frame's checksum is unfinished, and of a kind
+// that may be left so on the wire (PROTOCOL.md, section 3).
+func partialOnWire(f *tap.Frame) bool {
+	h := &f.Offload
+	if h.Flags&offload.FlagNeedsCsum == 0 || h.CsumStart > 255 {
+		return false
+	}
+	start, offset, ok := protocol.Frame(f.Bytes()).ChecksumField()
+	return ok && start == int(h.CsumStart) && offset == int(h.CsumOffset)
+}
+
+// sealPieces sends an inner that is too long for the path in pieces of one size.
+func (o *outbound) sealPieces(r *route, inner []byte, limit int) {
+	count := protocol.PieceCount(len(inner), limit)
 	if count == 0 {
 		o.drops.drop(dropTooBig)
 		return
@@ -135,75 +232,75 @@ func (o *outbound) sealUnicast(r *route, buf []byte, start, end int) {
 		return
 	}
 	for i := range count {
-		o.reserve(1)
-		b := o.borrow()
-		piece := protocol.AppendPiece(b[:headroom], buf[start:end], i, count)
-		from, to := o.sealPair(r.session, ctr+uint64(i), b, headroom, len(piece))
-		o.transmit(r, b, from, to)
+		piece := protocol.AppendPiece(o.work[:headroom], inner, i, count)
+		o.sealPair(r.session, r, 0, ctr+uint64(i), piece[headroom:])
 	}
 }
 
-// flood sends the frame buf[off:off+n] to every other edge.
-func (o *outbound) flood(t *table, buf []byte, off, n int) {
+// flood sends a frame to every other edge.
+func (o *outbound) flood(t *table, f *tap.Frame) {
 	if t.group == nil {
 		o.drops.drop(dropNoPath)
 		return
 	}
-	start := protocol.EncodeFrame(buf, off, n, false)
-	o.sealBroadcast(t, nil, buf, start, off+n)
+	o.sealBroadcast(t, nil, nil, f)
 }
 
-// sealBroadcast sends the inner buf[start:end] as GROUP packets: along one
-// route, or to everybody when to is nil. Every edge can open the same sealed
-// bytes, so a flood is sealed once however many it reaches.
-func (o *outbound) sealBroadcast(t *table, to *route, buf []byte, start, end int) {
+// sealBroadcast seals a frame as GROUP packets: to one peer along its route, or
+// to everybody when both are nil. Every edge can open the same sealed bytes, so a flood is sealed
+// once however many it reaches.
+func (o *outbound) sealBroadcast(t *table, p *peerView, to *route, f *tap.Frame) {
 	const limit = maxDatagramRelayed - protocol.RelayOverhead - protocol.HeaderLen - protocol.SaltLen - protocol.TagLen
-	if end-start <= limit {
-		ctr, err := t.group.Reserve(1)
-		if err != nil {
-			o.drops.drop(dropSessionWorn)
+	if err := o.cutter.Start(f.Buf, f.Off, f.Len, f.Offload, limit-1); err != nil {
+		o.drops.drop(dropFrameInvalid)
+		return
+	}
+	o.tally.add(p, f.Len, o.cutter.Count())
+	for {
+		off, n, h, more := o.cutter.Next()
+		if !more {
 			return
 		}
-		from, end := o.sealGroup(t.group, ctr, buf, start, end)
-		o.spread(t, to, buf, from, end)
-		return
-	}
-	count := protocol.PieceCount(end-start, limit)
-	if count == 0 {
-		o.drops.drop(dropTooBig)
-		return
-	}
-	ctr, err := t.group.Reserve(uint32(count))
-	if err != nil {
-		o.drops.drop(dropSessionWorn)
-		return
-	}
-	for i := range count {
-		o.reserve(1 + maxLinks)
-		b := o.borrow()
-		piece := protocol.AppendPiece(b[:headroom], buf[start:end], i, count)
-		from, end := o.sealGroup(t.group, ctr+uint64(i), b, headroom, len(piece))
-		o.spread(t, to, b, from, end)
+		inner := o.encode(f.Buf, off, n, h, false, false)
+		count := 1
+		if len(inner) > limit {
+			count = protocol.PieceCount(len(inner), limit)
+		}
+		ctr, err := t.group.Reserve(uint32(count))
+		switch {
+		case count == 0:
+			o.drops.drop(dropTooBig)
+		case err != nil:
+			o.drops.drop(dropSessionWorn)
+			return
+		case count == 1:
+			piece := append(o.work[:headroom], inner...)
+			o.spread(t, to, o.sealGroup(t.group, ctr, piece, headroom, len(piece)))
+		default:
+			for i := range count {
+				piece := protocol.AppendPiece(o.work[:headroom], inner, i, count)
+				o.spread(t, to, o.sealGroup(t.group, ctr+uint64(i), piece, headroom, len(piece)))
+			}
+		}
 	}
 }
 
-// spread sends the sealed GROUP packet buf[start:end] along one route, or to
-// everybody: to the peers that have a direct path from here, and through the
-// supernodes to the rest.
-func (o *outbound) spread(t *table, to *route, buf []byte, start, end int) {
+// spread sends a sealed GROUP packet along one route, or to everybody: to the
+// peers that have a direct path from here, and through the supernodes to the
+// rest.
+func (o *outbound) spread(t *table, to *route, pkt []byte) {
 	if to != nil {
-		o.transmit(to, buf, start, end)
+		o.transmit(to, pkt)
 		return
 	}
 	sent := false
 	for _, p := range t.peers {
 		if r := p.route.Load(); r.direct.IsValid() {
-			o.add(transport.Datagram{Buf: buf[start:end], Addr: r.direct})
+			o.put(r.direct, pkt)
 			sent = true
 		}
 	}
-	o.reserve(len(t.links))
-	for i, l := range t.links {
+	for _, l := range t.links {
 		h := l.hop.Load()
 		if h == nil {
 			continue
@@ -212,14 +309,29 @@ func (o *outbound) spread(t *table, to *route, buf []byte, start, end int) {
 		if h.directSet {
 			flags = protocol.FlagExceptDirect
 		}
-		b := buf
-		if i > 0 { // the room in front of buf holds the first one's header
-			b = o.borrow()
-			copy(b[start:end], buf[start:end])
-		}
-		sent = o.relay(h, protocol.HandleAll, flags, b, start, end) || sent
+		sent = o.relay(l, protocol.HandleAll, flags, pkt) || sent
 	}
 	if !sent {
 		o.drops.drop(dropNoPath)
+	}
+}
+
+// stage hands the control loop the segments of a frame that cannot be sent yet,
+// whole and with their checksums.
+func (o *outbound) stage(p *peerView, f *tap.Frame) {
+	if err := o.cutter.Start(f.Buf, f.Off, f.Len, f.Offload, 0); err != nil {
+		o.drops.drop(dropFrameInvalid)
+		return
+	}
+	o.tally.add(p, f.Len, o.cutter.Count())
+	for {
+		off, n, h, more := o.cutter.Next()
+		if !more {
+			return
+		}
+		frame := clone(f.Buf[off : off+n])
+		if offload.Complete(frame, h) == nil {
+			o.mailbox.post(event{kind: eventStage, peer: p, raw: frame})
+		}
 	}
 }

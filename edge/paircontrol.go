@@ -6,7 +6,6 @@ import (
 
 	"hedgerow/nat"
 	"hedgerow/protocol"
-	"hedgerow/transport"
 )
 
 // sendPair sends control messages to a peer inside its session, by the route
@@ -26,16 +25,8 @@ func (e *Edge) sendControl(p *peer, r *route, ttl uint8, build func([]byte) []by
 		e.drops.drop(dropSessionWorn)
 		return
 	}
-	s := e.send
-	s.reserve(1)
-	b := s.borrow()
-	inner := build(protocol.AppendControl(b[:headroom]))
-	from, to := s.sealPair(session, ctr, b, headroom, len(inner))
-	if ttl != 0 {
-		s.add(transport.Datagram{Buf: b[from:to], Addr: r.direct, TTL: ttl})
-		return
-	}
-	s.transmit(r, b, from, to)
+	inner := build(protocol.AppendControl(e.send.work[:headroom]))
+	e.send.sealPair(session, r, ttl, ctr, inner[headroom:])
 }
 
 // introduce sends a peer what it needs at the start of a session: the salts
@@ -259,6 +250,7 @@ func (e *Edge) askPunch(p *peer) {
 // reroute publishes how frames to a peer travel now.
 func (e *Edge) reroute(now time.Time, p *peer) {
 	r := &route{session: p.sessions.sealing(), limit: maxDatagramIPv4}
+	r.partial = r.session != nil && p.sessions.current.partial
 	if p.path != nil {
 		pr := p.path.Route()
 		r.direct = pr.Direct

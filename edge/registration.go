@@ -155,7 +155,7 @@ func (e *Edge) takeLease(now time.Time, m protocol.Ack) {
 // setAddress gives the device an address and keeps its subnet out of the
 // candidates: never reach a peer through ourselves.
 func (e *Edge) setAddress(now time.Time, prefix netip.Prefix) {
-	if err := e.device.SetAddress(prefix); err != nil {
+	if err := e.cfg.Device.SetAddress(prefix); err != nil {
 		e.host.Log.Error("cannot give the device its address", "address", prefix, "err", err)
 		return
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
-	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -13,32 +12,33 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/protocol"
 	"hedgerow/tap"
+	"hedgerow/tap/offload"
 	"hedgerow/transport"
 )
 
 // noon is when the tests happen.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// memoryDevice is a TAP device without a kernel. It never blocks: when the
-// frames that a test put in are used up it is closed.
+// memoryDevice is a TAP device without a kernel.
 type memoryDevice struct {
-	batches [][][]byte // frames that ReadBatch returns, a batch a call
-	got     [][]byte   // frames that were written
-	discard bool       // keep nothing: a copy would be an allocation
-	err     error      // what WriteBatch returns
+	waiting []superFrame // what ReadBatch returns
+	readErr error        // what it returns then
+	got     [][]byte     // frames that were written
+	headers []offload.Header
+	takes   tap.Features
+	discard bool  // keep nothing: a copy would be an allocation
+	err     error // what WriteBatch returns
 	have    []netip.Prefix
 }
 
 func (d *memoryDevice) ReadBatch(frames []tap.Frame) (int, error) {
-	if len(d.batches) == 0 {
-		return 0, net.ErrClosed
+	if len(d.waiting) == 0 {
+		return 0, d.readErr
 	}
-	batch := d.batches[0]
-	d.batches = d.batches[1:]
-	for i, b := range batch {
-		frames[i].Len = copy(frames[i].Buf[frames[i].Off:], b)
-	}
-	return len(batch), nil
+	f := &frames[0]
+	f.Len, f.Offload = copy(f.Buf[f.Off:], d.waiting[0].frame), d.waiting[0].header
+	d.waiting = d.waiting[1:]
+	return 1, nil
 }
 
 func (d *memoryDevice) WriteBatch(frames []tap.Frame) (int, error) {
@@ -46,9 +46,15 @@ func (d *memoryDevice) WriteBatch(frames []tap.Frame) (int, error) {
 		return 0, d.err
 	}
 	for i := range frames {
-		if !d.discard {
-			d.got = append(d.got, bytes.Clone(frames[i].Bytes()))
+		if d.discard {
+			continue
 		}
+		d.headers = append(d.headers, frames[i].Offload)
+		frame := bytes.Clone(frames[i].Bytes())
+		if d.takes == 0 && offload.Complete(frame, frames[i].Offload) != nil {
+			panic("a frame that cannot be completed")
+		}
+		d.got = append(d.got, frame)
 	}
 	return len(frames), nil
 }
@@ -60,10 +66,18 @@ func (d *memoryDevice) SetAddress(p netip.Prefix) error {
 
 func (d *memoryDevice) Close() error { return nil }
 
+func (d *memoryDevice) Features() tap.Features { return d.takes }
+
+// superFrame is a frame with what its kernel left undone.
+type superFrame struct {
+	frame  []byte
+	header offload.Header
+}
+
 // take returns what was written since the last call.
 func (d *memoryDevice) take() [][]byte {
 	got := d.got
-	d.got = nil
+	d.got, d.headers = nil, nil
 	return got
 }
 
@@ -73,19 +87,21 @@ type sentDatagram struct {
 	pkt []byte
 }
 
-// memoryConn is a socket without a network; like memoryDevice it never blocks.
+// memoryConn is a socket without a network.
 type memoryConn struct {
 	addr    netip.AddrPort
 	batches [][]transport.Datagram
 	sent    []sentDatagram
-	written int // datagrams
+	readErr error // what ReadBatch returns then
+	written int   // datagrams
+	trains  []int // how many were in each entry
 	discard bool
 	err     error
 }
 
 func (c *memoryConn) ReadBatch(ds []transport.Datagram) (int, error) {
 	if len(c.batches) == 0 {
-		return 0, net.ErrClosed
+		return 0, c.readErr
 	}
 	batch := c.batches[0]
 	c.batches = c.batches[1:]
@@ -99,10 +115,19 @@ func (c *memoryConn) WriteBatch(ds []transport.Datagram) (int, error) {
 	if c.err != nil {
 		return 0, c.err
 	}
-	c.written += len(ds)
 	for i := range ds {
-		if !c.discard {
-			c.sent = append(c.sent, sentDatagram{ds[i].Addr, bytes.Clone(ds[i].Payload())})
+		seg := ds[i].Seg
+		if seg == 0 {
+			seg = ds[i].N
+		}
+		n := (ds[i].N + seg - 1) / seg
+		c.written += n
+		if c.discard {
+			continue
+		}
+		c.trains = append(c.trains, n)
+		for pkt := range slices.Chunk(ds[i].Payload(), seg) {
+			c.sent = append(c.sent, sentDatagram{ds[i].Addr, bytes.Clone(pkt)})
 		}
 	}
 	return len(ds), nil
@@ -113,7 +138,7 @@ func (c *memoryConn) Close() error              { return nil }
 
 func (c *memoryConn) take() []sentDatagram {
 	sent := c.sent
-	c.sent = nil
+	c.sent, c.trains = nil, nil
 	return sent
 }
 
@@ -172,7 +197,7 @@ func (r *rig) add(n byte) *member {
 		links: make(map[*hub]*linkView), legs: make(map[*hub]*crypto.HopSession),
 	}
 	m.dataPlane = &dataPlane{
-		device: m.device, conn: m.conn, self: protocol.MAC{2, 0, 0, 0, 0, n},
+		self: protocol.MAC{2, 0, 0, 0, 0, n},
 		mask: crypto.NewMask(r.community.MaskKey()), tag: r.community.Tag(), started: r.now.Add(-time.Hour),
 		groupRx: crypto.NewGroupReceiver(r.community, r.now), fdb: newFDB(), hello: crypto.NewMask(crypto.HelloMaskKey()),
 	}
@@ -190,15 +215,15 @@ func (r *rig) add(n byte) *member {
 	}
 	t.epochs[epoch.Index] = &epoch
 	m.table.Store(t)
-	m.out, m.in = newOutbound(m.dataPlane), newInbound(m.dataPlane)
+	m.out, m.in = newOutbound(m.dataPlane, m.device, m.conn), newInbound(m.dataPlane, m.device, m.conn, m.device.takes)
 	m.clock(r.now)
 	r.members = append(r.members, m)
 	return m
 }
 
-// clock does for the inbound goroutine what readUDP does for each batch.
+// clock does what readUDP does for each batch.
 func (m *member) clock(now time.Time) {
-	m.in.now, m.in.wallNow, m.in.table = m.since(now), m.wall(now), m.table.Load()
+	m.in.begin(now)
 }
 
 func (r *rig) advance(d time.Duration) {
@@ -290,14 +315,44 @@ func relayedPair(tb testing.TB) (r *rig, a, b *member) {
 func (m *member) send(now time.Time, frame []byte) {
 	buf := make([]byte, bufferLen)
 	copy(buf[headroom:], frame)
-	m.out.sendFrame(m.table.Load(), m.since(now), buf, headroom, len(frame))
-	m.out.flush()
+	m.out.sendFrame(m.table.Load(), m.since(now), &tap.Frame{Buf: buf, Off: headroom, Len: len(frame)})
+	m.out.settle()
+}
+
+// readAll lets a member read frames from its device, as its queue does.
+func (m *member) readAll(t testing.TB, frames [][]byte) {
+	t.Helper()
+	for _, f := range frames {
+		m.device.waiting = append(m.device.waiting, superFrame{frame: f})
+	}
+	for got := 0; got < len(frames); {
+		n, err := m.out.readTAP()
+		if err != nil || n == 0 {
+			t.Fatal(n, err)
+		}
+		got += n
+	}
+}
+
+// receiveAll lets a member read what waits at its socket, as its queue does.
+func (m *member) receiveAll(t testing.TB) {
+	t.Helper()
+	for {
+		n, err := m.in.readUDP()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			return
+		}
+	}
 }
 
 // receive hands a member one datagram.
 func (m *member) receive(pkt []byte, from netip.AddrPort) {
+	m.in.last = lastHeard{}
 	m.in.handleDatagram(slices.Clip(pkt), from)
-	m.in.flush()
+	m.in.settle()
 }
 
 // carry moves datagrams until there are none.

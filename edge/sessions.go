@@ -57,7 +57,7 @@ func (s *sessions) move(v *peerView) {
 		if *e == nil {
 			continue
 		}
-		moved := &pairEntry{session: (*e).session, peer: v}
+		moved := &pairEntry{session: (*e).session, peer: v, partial: (*e).partial}
 		moved.confirmed.Store(*e != s.next && (*e).confirmed.Load())
 		*e = moved
 	}

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"net/netip"
+	"sync"
 	"sync/atomic"
 
 	"hedgerow/crypto"
@@ -38,6 +39,7 @@ func (t *table) canReceive(ki uint8) (crypto.Epoch, bool) {
 type pairEntry struct {
 	session   *crypto.Session
 	peer      *peerView
+	partial   bool        // the other end takes partial checksums
 	confirmed atomic.Bool // the first packet was opened and told to the control loop
 }
 
@@ -76,8 +78,14 @@ type peerView struct {
 	count  traffic
 	gone   atomic.Bool // the peer has another view, or is forgotten
 
-	// fragments is used by the inbound goroutine alone.
-	fragments protocol.Reassembler
+	fragments fragments
+}
+
+// fragments are the pieces of a peer's frames that are in the making. Pieces of
+// one frame come to several queues when the peer sends by several ways.
+type fragments struct {
+	mu sync.Mutex
+	protocol.Reassembler
 }
 
 // totals counts the frames between the device and all peers.
@@ -102,6 +110,7 @@ type route struct {
 	relay   *linkView       // nil: none
 	handle  uint32          // the peer's handle at relay
 	dual    bool            // send on both paths
+	partial bool            // the peer takes partial checksums
 	limit   int             // largest datagram on the direct path, bytes
 }
 

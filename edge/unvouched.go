@@ -141,9 +141,10 @@ func (e *Edge) releaseStaged(now time.Time, p *peer) {
 		copy(b[headroom:], f)
 		frame := protocol.Frame(f)
 		elide := frame.Dst() == p.view.mac && frame.Src() == e.self
-		e.late.sealTo(t, e.since(now), p.view, b, headroom, len(f), elide)
+		e.late.sealTo(t, e.since(now), p.view, &tap.Frame{Buf: b, Off: headroom, Len: len(f)}, elide)
 	}
 	e.late.flush()
+	e.late.tally = tally{} // they were counted when they came
 }
 
 // senderOf returns the peer whose packet an event carries, as far as the way
@@ -232,7 +233,7 @@ func (e *Edge) deliverUnvouched(now time.Time, p *peer, ev event) {
 	if !frame.Dst().IsGroup() {
 		p.view.touch(e.since(now), e.mailbox)
 	}
-	if _, err := e.device.WriteBatch([]tap.Frame{{Buf: b, Off: off, Len: n}}); err != nil {
+	if _, err := e.cfg.Queues[0].Frames.WriteBatch([]tap.Frame{{Buf: b, Off: off, Len: n}}); err != nil {
 		e.drops.drop(dropDeviceWrite)
 	}
 }

@@ -40,17 +40,19 @@ var rules = []rule{
 	// Headers reach it as bytes; no sockets, no logging.
 	{folder: "crypto", never: []string{"net", "net/http", "log/..."}},
 	// Both name the process that holds what they want, keys masked.
-	{folder: "tap", ours: []string{"internal/process"}},
-	{folder: "tap/taptest", ours: []string{"tap"}},
+	{folder: "tap", ours: []string{"internal/process", "tap/offload"}, tests: []string{"integration/lab"}},
+	{folder: "tap/taptest", ours: []string{"tap", "tap/offload"}},
+	// Bytes in, values out, as protocol.
+	{folder: "tap/offload", never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/..."}},
 	// The simulated internet that its tests run in moves transport.Datagram.
 	{folder: "nat", ours: []string{"nat/stun", "nat/turn"}, tests: []string{"transport"}},
 	{folder: "nat/stun"},
 	{folder: "nat/turn", ours: []string{"nat/stun"}},
 	{folder: "nat/nattest", ours: []string{"transport"}},
-	{folder: "transport", ours: []string{"internal/process"}},
+	{folder: "transport", ours: []string{"internal/process", "internal/waiter"}, tests: []string{"integration/lab"}},
 	{
 		folder: "edge",
-		ours:   []string{"protocol", "crypto", "tap", "nat", "transport", "internal/...", "edge/..."},
+		ours:   []string{"protocol", "crypto", "tap", "tap/offload", "nat", "transport", "internal/...", "edge/..."},
 		tests:  []string{"nat/stun"}, // they play the STUN server
 		// Byte layouts, cipher names, ioctl numbers.
 		never: []string{

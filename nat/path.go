@@ -197,6 +197,7 @@ func (p *Path) Pong(now time.Time, nonce [8]byte, from, seen netip.AddrPort) boo
 	p.touch(now)
 	if r == p.direct {
 		p.answered(now)
+		p.verified(now, r, answer.size)
 		return true
 	}
 	if r.failed.IsZero() || now.Sub(r.failed) >= settled {
@@ -251,6 +252,19 @@ func (p *Path) SendFailed(now time.Time, to netip.AddrPort) {
 		h.waiting, h.missed, h.next = false, 1, now
 		p.touch(now)
 	}
+}
+
+// TooBig notes that the system refused to send a datagram of the present size
+// over the direct path: its first link takes less than was verified. The smallest
+// size is used at once, which every path takes, and the sizes are tried anew.
+func (p *Path) TooBig(now time.Time, to netip.AddrPort) {
+	r := p.direct
+	if r == nil || r.addr != unmap(to) || r.mtu <= minimumMTU {
+		return
+	}
+	r.mtu = minimumMTU
+	p.verify = verification{remote: r, round: 1, next: now}
+	p.touch(now)
 }
 
 // Reset notes that the edge's own links changed: traffic goes back to the

@@ -373,6 +373,34 @@ func TestSendFailed(t *testing.T) {
 	}
 }
 
+// A direct path whose first link takes less than was verified goes on with the
+// smallest size at once, and then with what comes through.
+func TestTooBig(t *testing.T) {
+	a := at("203.0.113.1:4000")
+	p := direct(t, a)
+	now := epoch.Add(2 * time.Second)
+	p.Used(now)
+	p.Poll(now)
+	p.TooBig(now, at("203.0.113.9:4000")) // nobody's
+	if r := p.Route(); r.MTU != 1445 {
+		t.Errorf("%+v", r)
+	}
+	p.TooBig(now, a)
+	if r := p.Route(); r.MTU != minimumMTU || r.Direct != a || r.Relay {
+		t.Errorf("%+v", r)
+	}
+	drive(p, now, now.Add(2*time.Second), func(x Probe) time.Duration {
+		if x.Pad+pingLen+overhead4 > 1400 {
+			p.TooBig(now, x.To)
+			return -1
+		}
+		return 20 * time.Millisecond
+	})
+	if r := p.Route(); r.MTU != 1380 || r.Direct != a || r.Relay {
+		t.Errorf("%+v", r)
+	}
+}
+
 // A better path is taken when it is better by enough, and no oftener than
 // every 10 s.
 func TestBetterPath(t *testing.T) {

@@ -24,7 +24,10 @@ func (p *Path) verifyFrom(now time.Time, r *remote) {
 }
 
 // wantMTU returns the bytes of an IP packet to r that carries the wanted payload.
-func (p *Path) wantMTU(r *remote) int { return p.policy.payload() + ipOverhead(r.addr) }
+// No link that matters carries more than Ethernet does.
+func (p *Path) wantMTU(r *remote) int {
+	return min(p.policy.payload()+ipOverhead(r.addr), ethernetMTU)
+}
 
 func (p *Path) pollVerify(now time.Time) {
 	v := &p.verify

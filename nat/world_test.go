@@ -111,7 +111,7 @@ func public(addr ...string) func(n *nattest.Internet) *nattest.Host {
 func (w *world) serve() {
 	in := []transport.Datagram{{Buf: make([]byte, 2048)}}
 	for {
-		if _, err := w.relay.ReadBatch(in); err != nil {
+		if !next(w.relay, in) {
 			return
 		}
 		b := slices.Clone(in[0].Payload())
@@ -129,6 +129,18 @@ func (w *world) serve() {
 			}
 		case letterFrame:
 			w.send(w.relay, w.address(other), b)
+		}
+	}
+}
+
+// next waits for a datagram and reads it; false is the end of the connection.
+func next(c *nattest.Conn, in []transport.Datagram) bool {
+	for {
+		if c.Wait() != nil {
+			return false
+		}
+		if n, err := c.ReadBatch(in); n > 0 || err != nil {
+			return err == nil
 		}
 	}
 }
@@ -156,7 +168,7 @@ func (w *world) newEdge(number byte, host *nattest.Host) *edge {
 func (e *edge) read() {
 	for {
 		in := []transport.Datagram{{Buf: make([]byte, 2048)}}
-		if _, err := e.conn.ReadBatch(in); err != nil {
+		if !next(e.conn, in) {
 			return
 		}
 		select {

@@ -23,6 +23,23 @@ func EncodePartialFrame(buf []byte, off, n int, elide bool, csumStart, csumOffse
 	return encodeFrame(buf, off, n, elide, true, csumStart, csumOffset)
 }
 
+// InnerOverhead returns by how many bytes the inner that EncodeFrame or
+// EncodePartialFrame makes of a frame is longer than it; negative when it is
+// shorter. Only the frame's Ethernet header is looked at.
+func InnerOverhead(f Frame, elide, partial bool) int {
+	n := 1
+	if partial {
+		n += 2
+	}
+	if form, ok := elidedForm(f); elide && ok {
+		n -= EthernetLen
+		if form >= FormVLANIPv4 {
+			n -= VLANLen - 2
+		}
+	}
+	return n
+}
+
 func encodeFrame(buf []byte, off, n int, elide, partial bool, csumStart, csumOffset uint8) int {
 	b0 := byte(KindFrame) << kindShift
 	start := off // goes back from the body as fields are put in front of it

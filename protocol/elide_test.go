@@ -16,6 +16,31 @@ func tagged(etherType uint16, payload []byte, tags ...uint32) []byte {
 	return append(binary.BigEndian.AppendUint16(b, etherType), payload...)
 }
 
+// TestInnerOverhead holds that the overhead is what encoding adds.
+func TestInnerOverhead(t *testing.T) {
+	ip := []byte("some IP packet of enough bytes")
+	for _, frame := range [][]byte{
+		tagged(EtherTypeIPv4, ip), tagged(EtherTypeIPv6, ip), tagged(0x0806, ip), tagged(EtherTypeIPv4, ip, 0x81000001),
+		tagged(EtherTypeIPv6, ip, 0x81000001), tagged(0x0806, ip, 0x81000001), tagged(EtherTypeIPv4, ip, 0x81000001, 0x81000002),
+	} {
+		for _, elide := range []bool{false, true} {
+			for _, partial := range []bool{false, true} {
+				const off = 5
+				buf := append(make([]byte, off), frame...)
+				want := InnerOverhead(frame, elide, partial)
+				start := EncodeFrame(buf, off, len(frame), elide)
+				if partial {
+					copy(buf[off:], frame)
+					start = EncodePartialFrame(buf, off, len(frame), elide, 34, 16)
+				}
+				if got := len(buf) - start - len(frame); got != want {
+					t.Errorf("%x elided %v partial %v: %d, want %d", frame[:18], elide, partial, got, want)
+				}
+			}
+		}
+	}
+}
+
 func TestEncodeFrame(t *testing.T) {
 	ip := []byte("some IP packet")
 	tests := []struct {

@@ -260,7 +260,7 @@ func FuzzDatagram(f *testing.F) {
 		if headed {
 			// The body of an opened control packet.
 			r.s.handleControl(&exchange{now: r.now, out: r.out, hop: r.s.hops.byIdx[friend.session.RemoteIndex()], from: friend.addr}, pkt)
-			r.out.flush(r.conn, &r.s.drops)
+			r.s.flush(r.out)
 			r.conn.take()
 			if len(pkt) >= shortest && len(pkt) < protocol.MaxDatagram {
 				h := protocol.Header{Type: protocol.Type(pkt[0] & 31), XF: protocol.XFHop, KI: protocol.KINone, RX: e.session.RemoteIndex(), CTR: 99}
@@ -271,7 +271,7 @@ func FuzzDatagram(f *testing.F) {
 		}
 		d := transport.Datagram{Buf: bytes.Clone(pkt), N: len(pkt), Addr: from}
 		r.s.handleTrain(r.now, r.out, &d)
-		r.out.flush(r.conn, &r.s.drops)
+		r.s.flush(r.out)
 		out := 0
 		for _, p := range r.conn.take() {
 			if p.to == from {

@@ -15,10 +15,20 @@ type bucket struct {
 
 // take takes cost tokens if they are there. rate is in tokens a second.
 func (b *bucket) take(now time.Time, cost, rate, burst float64) bool {
+	b.restore(now, rate)
+	return b.spend(cost, burst)
+}
+
+// restore gives back what the time since the last call has earned.
+func (b *bucket) restore(now time.Time, rate float64) {
 	if passed := now.Sub(b.last); passed > 0 {
 		b.spent = max(0, b.spent-passed.Seconds()*rate)
 		b.last = now
 	}
+}
+
+// spend is take for a bucket that was restored at this time already.
+func (b *bucket) spend(cost, burst float64) bool {
 	if b.spent+cost > burst {
 		return false
 	}

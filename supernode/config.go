@@ -15,13 +15,16 @@ import (
 
 // Conn is the underlay socket. See package transport for its promises.
 type Conn interface {
-	// ReadBatch blocks until at least one datagram has arrived.
+	// ReadBatch reads what has arrived, if only 0 datagrams: it never blocks.
 	ReadBatch(datagrams []transport.Datagram) (int, error)
 	// WriteBatch sends datagrams; it keeps none of their buffers.
 	WriteBatch(datagrams []transport.Datagram) (int, error)
+	// Wait blocks until ReadBatch may find something, and returns net.ErrClosed
+	// after Close.
+	Wait() error
 	// LocalAddr returns the address that the socket is bound to.
 	LocalAddr() netip.AddrPort
-	// Close ends a blocked ReadBatch.
+	// Close ends a blocked Wait.
 	Close() error
 }
 

@@ -33,6 +33,11 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 	}
 	s.mask.Show(out.sc, pkt)
 	h, err := protocol.ParseHeader(pkt)
+	if err == nil && h.Type == protocol.TypeRelay && h.XF == protocol.XFHop && h.KI == protocol.KINone {
+		s.relay(now, out, pkt, from, h)
+		return
+	}
+	out.run = relayRun{} // any other packet may change what it holds
 	switch {
 	case hello && (err != nil || h.XF != protocol.XFHop):
 		s.answerHello(now, out, out.spare[:], from)
@@ -40,8 +45,6 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 		s.drops.drop(dropHeader)
 	case h.XF != protocol.XFHop || h.KI != protocol.KINone:
 		s.drops.drop(dropTransform)
-	case h.Type == protocol.TypeRelay:
-		s.relay(now, out, pkt, from, h)
 	case h.Type == protocol.TypeData:
 		s.handleData(now, out, pkt, from, h)
 	case h.Type == protocol.TypeInit:

@@ -5,16 +5,24 @@
 //
 // A datagram passes these names, in this order:
 //
-//	readDatagrams   takes a batch from the socket (server.go)
+//	readDatagrams   takes a batch from the socket (train.go)
+//	handleTrain     takes the datagrams of one buffer in turn (train.go)
 //	handleDatagram  tells what a datagram is: one switch (datagram.go)
 //	answerInit      makes a session with an edge (handshake.go)
 //	handleControl   registers, answers and arranges (control.go)
 //	relay           re-heads a packet for another edge (relay.go)
-//	outbox.send     masks and queues what goes out (outbox.go)
+//	outbox.forward  masks and queues what stays where it was read (outbox.go)
+//	outbox.send     the same for what we made (outbox.go)
 //
-// One goroutine reads datagrams and one runs what is due by time. Both change
-// the registry under one mutex, which is held for one datagram at most and
-// never across I/O; a third goroutine writes registrations to disk.
+// One goroutine reads datagrams, on a thread of its own, and one runs what is
+// due by time. Both change the registry under one mutex, which is held for one
+// train at most (the datagrams that the kernel joined into one buffer: 64 KiB
+// of one source) and never across I/O; a third goroutine writes registrations
+// to disk.
+//
+// A relayed packet is never copied, unless it goes to many: it is checked and
+// re-headed in the buffer that it was read into, and those that lie behind one
+// another and go to the same edge leave as the train that they came as.
 //
 // What a stranger can cause is bounded everywhere: every table has a ceiling,
 // every answer to an address that has not proved itself is at most as long as

@@ -10,25 +10,44 @@ import (
 	"hedgerow/transport"
 )
 
-// outboxFull is how many datagrams an outbox holds before its goroutine stops
-// to send them.
-const outboxFull = 64
+const (
+	// outboxFull is how many entries an outbox holds before its goroutine stops
+	// to send them.
+	outboxFull = 64
+	// trainDatagrams and trainBytes are what one message may hold: the limits of
+	// UDP_SEGMENT (udp(7)) and of a UDP payload over IPv4.
+	trainDatagrams = 64
+	trainBytes     = 65507
+)
 
 // outbox gathers what one goroutine sends, so that nothing is sent while the
 // registry's mutex is held. Packets lie either in its own buffers or in the
-// buffer that they were read into; both are free again after flush.
+// buffer that they were read into; both are free again after a flush.
+//
+// A relayed packet stays where it was read and keeps its length. So packets of
+// a train that follow each other to the same destination are a train again, and
+// leave as one entry of the batch without having been moved.
 type outbox struct {
 	sc      *crypto.Scratch
 	mask    *crypto.Mask
 	batch   []transport.Datagram
 	buffers [][]byte
 	used    int // buffers handed out since the last flush
-	flood   flood
-	spare   [protocol.HelloLen]byte // a datagram before it was unmasked
+
+	train []byte // the buffer that is being handled
+	at    int    // where in it the datagram that is being handled begins
+	tail  int    // where in it the last entry of batch ends; shut: it may not grow
+
+	run   relayRun
+	flood flood
+	spare [protocol.HelloLen]byte // a datagram before it was unmasked
 }
 
+// shut is a tail that nothing lies behind.
+const shut = -1
+
 func newOutbox(mask *crypto.Mask) *outbox {
-	return &outbox{sc: crypto.NewScratch(), mask: mask}
+	return &outbox{sc: crypto.NewScratch(), mask: mask, tail: shut}
 }
 
 // buffer returns an empty slice with room for one datagram, valid until the
@@ -41,6 +60,12 @@ func (o *outbox) buffer() []byte {
 	return o.buffers[o.used-1][:0]
 }
 
+// startTrain says that the datagrams in buf are handled from now on.
+func (o *outbox) startTrain(buf []byte) {
+	o.train, o.at, o.tail = buf, 0, shut
+	o.run = relayRun{}
+}
+
 // send masks a sealed packet and queues it. pkt is the outbox's until flush.
 func (o *outbox) send(pkt []byte, to netip.AddrPort) {
 	o.mask.Hide(o.sc, pkt)
@@ -50,16 +75,45 @@ func (o *outbox) send(pkt []byte, to netip.AddrPort) {
 // sendPlain queues a datagram that is not masked with the supernode's key.
 func (o *outbox) sendPlain(pkt []byte, to netip.AddrPort) {
 	o.batch = append(o.batch, transport.Datagram{Buf: pkt, N: len(pkt), Addr: to})
+	o.tail = shut
+}
+
+// forward masks the sealed packet of size bytes that begins at o.at and queues
+// it where it lies, as a part of the last entry if that can be.
+func (o *outbox) forward(size int, to netip.AddrPort) {
+	end := o.at + size
+	o.mask.Hide(o.sc, o.train[o.at:end])
+	if o.tail == o.at {
+		last := &o.batch[len(o.batch)-1]
+		seg := last.Seg
+		if seg == 0 {
+			seg = last.N
+		}
+		total := last.N + size
+		if last.Addr == to && size <= seg && total <= min(trainDatagrams*seg, trainBytes) {
+			last.Buf, last.N, last.Seg = o.train[end-total:end:end], total, seg
+			if o.tail = end; size < seg {
+				o.tail = shut // only the last of a train may be shorter
+			}
+			return
+		}
+	}
+	o.sendPlain(o.train[o.at:end:end], to)
+	o.tail = end
 }
 
 func (o *outbox) full() bool { return len(o.batch) >= outboxFull }
 
-// flush sends what is queued and takes all buffers back.
-func (o *outbox) flush(conn Conn, d *drops) {
-	if len(o.batch) > 0 {
-		if _, err := conn.WriteBatch(o.batch); err != nil && !errors.Is(err, net.ErrClosed) {
-			d.drop(dropSend)
+// flush sends what out holds and takes all its buffers back. The caller does
+// not hold s.mu.
+func (s *Server) flush(out *outbox) {
+	if len(out.batch) > 0 {
+		if _, err := s.cfg.Conn.WriteBatch(out.batch); err != nil && !errors.Is(err, net.ErrClosed) {
+			s.drops.drop(dropSend)
+		}
+		for i := range out.batch {
+			s.loop.sent.count(datagrams(&out.batch[i]))
 		}
 	}
-	o.batch, o.used = o.batch[:0], 0
+	out.batch, out.used, out.tail = out.batch[:0], 0, shut
 }

@@ -2,7 +2,6 @@ package supernode
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"hedgerow/crypto"
@@ -20,16 +19,29 @@ type Traffic struct {
 	Floods uint64 `json:"floods"`
 }
 
+// relayRun is what the relayed packets of a train have in common: most come over the
+// session of the one before and go to the same member, and then nothing needs
+// to be looked up. Only other packets, and those who hold the mutex in between,
+// change what it was looked up in: each of them ends the run.
+type relayRun struct {
+	index  uint32 // of the session in the header
+	edge   *hop   // nil: no run
+	handle uint32
+	dst    *registration // nil: the destination is still to be looked up
+}
+
 // relay passes a packet on to another member of the sender's community. It
 // checks the hop tag, the replay window, the handle and the budgets, and
 // re-heads the packet where it lies; what is inside is none of its business.
 func (s *Server) relay(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, h protocol.Header) {
-	edge := s.session(now, out, len(pkt), from, h.RX)
-	if edge == nil {
-		return
+	edge := out.run.edge
+	if edge == nil || out.run.index != h.RX {
+		if edge = s.session(now, out, len(pkt), from, h.RX); edge == nil {
+			return
+		}
+		out.run = relayRun{index: h.RX, edge: edge}
 	}
-	src := edge.reg
-	if src == nil {
+	if edge.reg == nil {
 		s.drops.drop(dropUnregistered)
 		return
 	}
@@ -48,94 +60,67 @@ func (s *Server) relay(now time.Time, out *outbox, pkt []byte, from netip.AddrPo
 		s.prepareFlood(now, out, edge, packet, h.Flags)
 		return
 	}
-	dst := s.registry.member(src.community, handle)
-	if dst == nil || dst == src || dst.place < 0 || h.Flags != 0 {
+	if h.Flags != 0 || !s.findTarget(now, &out.run, handle) {
 		s.drops.drop(dropRelayTarget)
 		return
 	}
-	c, size := src.community, float64(len(packet))
-	if !src.budget.bytes.take(now, size, s.cfg.Limits.EdgeBytes, s.cfg.Limits.EdgeBytes) ||
-		!c.bytes.take(now, size, s.cfg.Limits.CommunityBytes, s.cfg.Limits.CommunityBytes) {
+	if !s.charge(edge.reg, len(packet)) {
 		s.drops.drop(dropRelayBudget)
 		return
 	}
+	s.forward(out, pkt, edge.reg.handle, out.run.dst.hop)
+}
+
+// findTarget makes a member that is here, and that is not the sender, the
+// destination of the run. It reports false when the handle is of none.
+func (s *Server) findTarget(now time.Time, r *relayRun, handle uint32) bool {
+	if r.dst != nil && r.handle == handle {
+		return true
+	}
+	src := r.edge.reg
+	dst := s.registry.member(src.community, handle)
+	if dst == nil || dst == src || dst.place < 0 {
+		return false
+	}
+	r.dst, r.handle = dst, handle
+	src.budget.bytes.restore(now, s.cfg.Limits.EdgeBytes)
+	src.community.bytes.restore(now, s.cfg.Limits.CommunityBytes)
+	return true
+}
+
+// charge takes a unicast packet of size bytes from the budgets, which were
+// restored when its destination was looked up, and counts it.
+func (s *Server) charge(src *registration, size int) bool {
+	c, cost := src.community, float64(size)
+	if !src.budget.bytes.spend(cost, s.cfg.Limits.EdgeBytes) || !c.bytes.spend(cost, s.cfg.Limits.CommunityBytes) {
+		return false
+	}
 	c.traffic.Packets++
-	c.traffic.Bytes += uint64(len(packet))
-	s.sendRelay(out, pkt, src.handle, target{session: dst.hop.session, addr: dst.hop.addr})
+	c.traffic.Bytes += uint64(size)
+	return true
 }
 
-// target is where a relayed packet goes.
-type target struct {
-	session *crypto.HopSession
-	addr    netip.AddrPort
+// forward sends the packet that is being handled to another member, from where
+// it lies. handle is the sender's.
+func (s *Server) forward(out *outbox, pkt []byte, handle uint32, to *hop) {
+	if s.rehead(out, pkt, handle, to.session) {
+		out.forward(len(pkt), to.addr)
+	}
 }
 
-// sendRelay gives a packet the header of its receiver and sends it. pkt has
-// room for header and hop tag in front.
-func (s *Server) sendRelay(out *outbox, pkt []byte, handle uint32, to target) {
-	counter, err := to.session.ReserveRelay()
+// rehead gives a relayed packet the header and the hop tag of its receiver. pkt
+// has room for both in front. It reports false, after dropping the packet, when
+// the session is worn.
+func (s *Server) rehead(out *outbox, pkt []byte, handle uint32, to *crypto.HopSession) bool {
+	counter, err := to.ReserveRelay()
 	if err != nil {
 		s.drops.drop(dropSessionWorn)
-		return
+		return false
 	}
 	protocol.Header{
 		Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone,
-		RX: to.session.RemoteIndex(), CTR: protocol.RelayCTR(handle, counter),
+		RX: to.RemoteIndex(), CTR: protocol.RelayCTR(handle, counter),
 	}.Put(pkt)
-	to.session.SealRelay(out.sc, pkt)
-	out.send(pkt, to.addr)
-}
-
-// flood is one packet on its way to a whole community.
-type flood struct {
-	packet  []byte // in the buffer that it was read into
-	handle  uint32 // of its sender
-	targets []target
-}
-
-// prepareFlood lists the receivers of a flood. It is sent once the mutex is
-// free: a large community takes a while.
-func (s *Server) prepareFlood(now time.Time, out *outbox, edge *hop, packet []byte, flags protocol.Flags) {
-	src := edge.reg
-	c := src.community
-	if flags&^protocol.FlagExceptDirect != 0 {
-		s.drops.drop(dropRelayTarget)
-		return
-	}
-	if !src.budget.floods.take(now, 1, s.cfg.Limits.EdgeFloods, s.cfg.Limits.EdgeFloods) ||
-		!c.floods.take(now, 1, s.cfg.Limits.CommunityFloods, s.cfg.Limits.CommunityFloods) {
-		s.drops.drop(dropRelayBudget)
-		return
-	}
-	c.traffic.Floods++
-	f := &out.flood
-	f.packet, f.handle, f.targets = packet, src.handle, f.targets[:0]
-	for _, r := range c.online {
-		if r == src {
-			continue
-		}
-		if flags&protocol.FlagExceptDirect != 0 {
-			if _, direct := slices.BinarySearch(edge.direct, r.handle); direct {
-				continue
-			}
-		}
-		f.targets = append(f.targets, target{session: r.hop.session, addr: r.hop.addr})
-	}
-}
-
-// sendFlood sends the flood that was prepared: a copy for each receiver, since
-// sealing and masking change the first 32 bytes. What was queued before goes
-// out first, so that the order of one sender's packets is kept.
-func (s *Server) sendFlood(out *outbox) {
-	out.flush(s.cfg.Conn, &s.drops)
-	f := &out.flood
-	for _, to := range f.targets {
-		pkt := append(out.buffer()[:protocol.RelayOverhead], f.packet...)
-		s.sendRelay(out, pkt, f.handle, to)
-		if out.full() {
-			out.flush(s.cfg.Conn, &s.drops)
-		}
-	}
-	out.flush(s.cfg.Conn, &s.drops)
-	f.targets = f.targets[:0]
+	to.SealRelay(out.sc, pkt)
+	return true
 }

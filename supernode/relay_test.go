@@ -134,7 +134,7 @@ func TestOrderOfUnicastAndFlood(t *testing.T) {
 	c := testCommunity("c", "k")
 	a, b := r.edge(c, "a", 1).join(), r.edge(c, "b", 2).join()
 	// One train of equal packets, as the kernel may hand it over.
-	var train []byte
+	var train [][]byte
 	for i := range 20 {
 		handle := b.ack.Handle
 		if i%3 == 1 {
@@ -142,12 +142,10 @@ func TestOrderOfUnicastAndFlood(t *testing.T) {
 		}
 		packet := junk(64)
 		packet[0] = byte(i)
-		train = append(train, a.wrap(handle, 0, packet)...)
+		train = append(train, a.wrap(handle, 0, packet))
 	}
-	d := transport.Datagram{Buf: train, N: len(train), Addr: a.addr, Seg: 64 + protocol.RelayOverhead}
-	r.s.handleTrain(r.now, r.out, &d)
-	r.out.flush(r.conn, &r.s.drops)
-	_, inner := b.unwrap(r.conn.take())
+	_, got := r.deliverTrain(a.addr, train...)
+	_, inner := b.unwrap(got)
 	if len(inner) != 20 {
 		t.Fatalf("%d packets", len(inner))
 	}
@@ -228,7 +226,7 @@ func TestRelayAllocatesNothing(t *testing.T) {
 			r.in.N, r.in.Addr = copy(r.in.Buf, packets[next]), a.addr
 			next++
 			r.s.handleTrain(r.now, r.out, &r.in)
-			r.out.flush(r.s.cfg.Conn, &r.s.drops)
+			r.s.flush(r.out)
 		}
 		relay()
 		if n := testing.AllocsPerRun(runs, relay); n != 0 {
@@ -237,35 +235,6 @@ func TestRelayAllocatesNothing(t *testing.T) {
 	}
 	if n := r.s.Status().Communities[0].Relayed; n.Packets != 202 || n.Floods != 202 {
 		t.Errorf("%+v, drops %v", n, r.s.drops.nonzero())
-	}
-}
-
-func BenchmarkRelay(b *testing.B) {
-	for name, size := range map[string]int{"64": 64, "1400": 1400} {
-		b.Run(name, func(b *testing.B) {
-			r := newRig(b, Config{Limits: Limits{EdgeBytes: 1e15, CommunityBytes: 1e15}})
-			c := testCommunity("c", "k")
-			from, to := r.edge(c, "a", 1).join(), r.edge(c, "b", 2).join()
-			r.s.cfg.Conn = null{r.conn}
-			packet := junk(size)
-			pkt := make([]byte, protocol.RelayOverhead, protocol.MaxDatagram)
-			b.ReportAllocs()
-			b.SetBytes(int64(size))
-			for b.Loop() {
-				pkt = append(pkt[:protocol.RelayOverhead], packet...)
-				counter, _ := from.session.ReserveRelay()
-				protocol.Header{Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone,
-					RX: from.session.RemoteIndex(), CTR: protocol.RelayCTR(to.ack.Handle, counter)}.Put(pkt)
-				from.session.SealRelay(from.sc, pkt)
-				from.mask.Hide(from.sc, pkt)
-				r.in.N, r.in.Addr = copy(r.in.Buf, pkt), from.addr
-				r.s.handleTrain(r.now, r.out, &r.in)
-				r.out.flush(r.s.cfg.Conn, &r.s.drops)
-			}
-			if r.dropped(dropRelayTag) != 0 {
-				b.Fatal(r.s.drops.nonzero())
-			}
-		})
 	}
 }
 

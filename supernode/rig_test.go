@@ -5,8 +5,10 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
+	"iter"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -25,26 +27,46 @@ type sent struct {
 	pkt []byte
 }
 
+// packets are the datagrams of an entry of a batch.
+func packets(d *transport.Datagram) iter.Seq[[]byte] {
+	if d.Seg == 0 {
+		return slices.Chunk(d.Payload(), max(d.N, 1))
+	}
+	return slices.Chunk(d.Payload(), d.Seg)
+}
+
+// entry is the shape of an entry of a batch that the supernode sent.
+type entry struct {
+	to        netip.AddrPort
+	size, seg int
+}
+
 // recorder is a socket that keeps what is written to it and never receives.
 type recorder struct {
-	mu     sync.Mutex
-	sent   []sent
-	once   sync.Once
-	closed chan struct{}
+	mu      sync.Mutex
+	sent    []sent
+	entries []entry
+	once    sync.Once
+	closed  chan struct{}
 }
 
 func newRecorder() *recorder { return &recorder{closed: make(chan struct{})} }
 
-func (c *recorder) ReadBatch([]transport.Datagram) (int, error) {
+func (c *recorder) ReadBatch([]transport.Datagram) (int, error) { return 0, nil }
+
+func (c *recorder) Wait() error {
 	<-c.closed
-	return 0, net.ErrClosed
+	return net.ErrClosed
 }
 
 func (c *recorder) WriteBatch(ds []transport.Datagram) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range ds {
-		c.sent = append(c.sent, sent{to: ds[i].Addr, pkt: bytes.Clone(ds[i].Payload())})
+		c.entries = append(c.entries, entry{to: ds[i].Addr, size: ds[i].N, seg: ds[i].Seg})
+		for pkt := range packets(&ds[i]) {
+			c.sent = append(c.sent, sent{to: ds[i].Addr, pkt: bytes.Clone(pkt)})
+		}
 	}
 	return len(ds), nil
 }
@@ -61,7 +83,7 @@ func (c *recorder) take() []sent {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := c.sent
-	c.sent = nil
+	c.sent, c.entries = nil, nil
 	return all
 }
 
@@ -112,8 +134,19 @@ func (r *rig) restart(cfg Config) *rig {
 func (r *rig) deliver(from netip.AddrPort, pkt []byte) []sent {
 	r.in.N, r.in.Addr, r.in.Seg = copy(r.in.Buf, pkt), from, 0
 	r.s.handleTrain(r.now, r.out, &r.in)
-	r.out.flush(r.conn, &r.s.drops)
+	r.s.flush(r.out)
 	return r.conn.take()
+}
+
+// deliverTrain hands in packets as the kernel joins them, all of one length but
+// for a shorter last one, and returns the entries and the datagrams that were
+// sent because of them.
+func (r *rig) deliverTrain(from netip.AddrPort, pkts ...[]byte) ([]entry, []sent) {
+	r.in.N, r.in.Addr, r.in.Seg = copy(r.in.Buf, bytes.Join(pkts, nil)), from, len(pkts[0])
+	r.s.handleTrain(r.now, r.out, &r.in)
+	r.s.flush(r.out)
+	entries := r.conn.entries
+	return entries, r.conn.take()
 }
 
 // pass lets time pass in steps, running what is due.
@@ -121,7 +154,7 @@ func (r *rig) pass(d, step time.Duration) []sent {
 	for end := r.now.Add(d); r.now.Before(end); {
 		r.now = r.now.Add(step)
 		r.s.runDue(r.now, r.out)
-		r.out.flush(r.conn, &r.s.drops)
+		r.s.flush(r.out)
 	}
 	return r.conn.take()
 }

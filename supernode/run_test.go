@@ -1,6 +1,7 @@
 package supernode
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 // pipe is a socket in memory whose other end is the test.
 type pipe struct {
 	in     chan sent // datagrams for the supernode, with their source
+	next   *sent     // what Wait saw
 	out    chan sent
 	closed chan struct{}
 	once   sync.Once
@@ -32,21 +34,33 @@ func newPipe() *pipe {
 }
 
 func (p *pipe) ReadBatch(ds []transport.Datagram) (int, error) {
+	if p.next == nil {
+		return 0, nil
+	}
+	d := p.next
+	p.next = nil
+	ds[0].N, ds[0].Addr, ds[0].Seg = copy(ds[0].Buf, d.pkt), d.to, 0
+	return 1, nil
+}
+
+func (p *pipe) Wait() error {
 	select {
 	case d := <-p.in:
-		ds[0].N, ds[0].Addr, ds[0].Seg = copy(ds[0].Buf, d.pkt), d.to, 0
-		return 1, nil
+		p.next = &d
+		return nil
 	case <-p.closed:
-		return 0, net.ErrClosed
+		return net.ErrClosed
 	}
 }
 
 func (p *pipe) WriteBatch(ds []transport.Datagram) (int, error) {
 	for i := range ds {
-		select {
-		case p.out <- sent{to: ds[i].Addr, pkt: append([]byte(nil), ds[i].Payload()...)}:
-		case <-p.closed:
-			return i, net.ErrClosed
+		for pkt := range packets(&ds[i]) {
+			select {
+			case p.out <- sent{to: ds[i].Addr, pkt: bytes.Clone(pkt)}:
+			case <-p.closed:
+				return i, net.ErrClosed
+			}
 		}
 	}
 	return len(ds), nil

@@ -7,27 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"path/filepath"
 	"sync"
 	"time"
 
 	"hedgerow/crypto"
-	"hedgerow/transport"
 )
 
 // IdentityFile is the name of the identity in the state directory.
 const IdentityFile = "id"
-
-const (
-	// readBatch is how many datagrams, or trains of them, are read at once.
-	readBatch = 16
-	// readBuffer holds the longest train that the kernel joins (UDP GRO).
-	readBuffer = 65536
-	// readFailures in a row end Run: the socket is beyond hope.
-	readFailures = 100
-	readPause    = 10 * time.Millisecond
-)
 
 // Server is a supernode. New makes it; Run is its whole life.
 type Server struct {
@@ -39,6 +27,7 @@ type Server struct {
 	started  time.Time
 	wake     chan struct{} // the timers have new work
 	drops    drops
+	loop     loopCounters
 
 	mu        sync.Mutex // guards all that follows; never held across I/O
 	registry  *registry
@@ -122,56 +111,6 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("read datagrams: %w", err)
-}
-
-// readDatagrams is the packet loop: it reads a batch, handles each datagram in
-// turn and sends what came of it.
-func (s *Server) readDatagrams() error {
-	in := make([]transport.Datagram, readBatch)
-	for i := range in {
-		in[i].Buf = make([]byte, readBuffer)
-	}
-	out := newOutbox(s.mask)
-	for failures := 0; ; {
-		n, err := s.cfg.Conn.ReadBatch(in)
-		switch {
-		case errors.Is(err, net.ErrClosed):
-			return err
-		case err != nil && n == 0:
-			if failures++; failures == readFailures {
-				return err
-			}
-			time.Sleep(readPause)
-			continue
-		}
-		failures = 0
-		now := s.cfg.Now()
-		for i := range in[:n] {
-			s.handleTrain(now, out, &in[i])
-		}
-		out.flush(s.cfg.Conn, &s.drops)
-	}
-}
-
-// handleTrain handles the datagrams of one buffer. What they cause to be sent
-// may lie in that buffer until the next flush.
-func (s *Server) handleTrain(now time.Time, out *outbox, d *transport.Datagram) {
-	size := d.Seg
-	if size <= 0 {
-		size = d.N
-	}
-	for rest := d.Buf[:d.N]; len(rest) > 0; {
-		pkt := rest[:min(size, len(rest)):min(size, len(rest))]
-		rest = rest[len(pkt):]
-		s.mu.Lock()
-		s.handleDatagram(now, out, pkt, d.Addr)
-		s.mu.Unlock()
-		if len(out.flood.targets) > 0 {
-			s.sendFlood(out)
-		} else if out.full() {
-			out.flush(s.cfg.Conn, &s.drops)
-		}
-	}
 }
 
 // random32 returns 32 random bits. The system's source cannot fail, and

@@ -40,7 +40,7 @@ func (s *Server) runTimers(ctx context.Context) {
 		s.runDue(now, out)
 		next := s.nextDue()
 		s.mu.Unlock()
-		out.flush(s.cfg.Conn, &s.drops)
+		s.flush(out)
 		timer.Reset(next.Sub(now))
 	}
 }

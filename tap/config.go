@@ -2,6 +2,7 @@ package tap
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 )
 
@@ -14,6 +15,9 @@ const (
 	MaxMTU     = 65521
 	DefaultMTU = 1370
 )
+
+// MaxQueues is how many queues a device of Linux can have (MAX_TAP_QUEUES).
+const MaxQueues = 256
 
 // MaxName is the longest name of an interface in bytes (IFNAMSIZ less the
 // closing zero).
@@ -31,12 +35,36 @@ type Config struct {
 	// Persist keeps an interface that Open made after Close. An interface that
 	// was there before Open always stays, whatever Persist says.
 	Persist bool
+	// Backend is which backend to use; zero is BackendAuto.
+	Backend Backend
+	// Queues is how many queues to open, 1 to 256; zero means 1. There may be
+	// fewer: see Device.Queues.
+	Queues int
+	// Without is what not to use although the kernel has it, as if it refused, and
+	// with it what builds on it. It is for tests and comparisons.
+	Without Features
+	// Log is told once, at Warn, what the kernel refuses and makes the device
+	// slower; nil discards.
+	Log *slog.Logger
+	// SuperFrame is the longest super-frame, in bytes of its IP packet, that the
+	// kernel is to make; zero leaves it at 65 536. It is set on an interface that
+	// Open made only.
+	SuperFrame int
+	// OneFrame makes ReadBatch read one frame a call, to measure what batches
+	// give.
+	OneFrame bool
 }
 
-// withDefaults returns the configuration with the MTU filled in.
+// withDefaults returns the configuration with what was left out filled in.
 func (c Config) withDefaults() Config {
 	if c.MTU == 0 {
 		c.MTU = DefaultMTU
+	}
+	if c.Queues == 0 {
+		c.Queues = 1
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return c
 }
@@ -52,6 +80,12 @@ func (c Config) validate() error {
 	}
 	if c.MAC[0]&1 != 0 {
 		return &OpenError{Sentence: fmt.Sprintf("%s cannot be the MAC of an interface: it is a group address (the first byte is odd).", macString(c.MAC))}
+	}
+	if c.Queues < 1 || c.Queues > MaxQueues {
+		return &OpenError{Sentence: fmt.Sprintf("%d queues are impossible: there must be between 1 and %d.", c.Queues, MaxQueues)}
+	}
+	if int(c.Backend) >= len(backendNames) {
+		return &OpenError{Sentence: fmt.Sprintf("%s does not exist: use %s.", c.Backend, strings.Join(backendNames[:], ", "))}
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ func TestConfigValidate(t *testing.T) {
 	good := []Config{
 		{Name: "e"}, {Name: "edge0"}, {Name: "edge-0.1_x"}, {Name: "fifteen-bytes15"},
 		{Name: "edge0", MTU: MinMTU}, {Name: "edge0", MTU: MaxMTU}, {Name: "edge0", MAC: [6]byte{2, 1}},
+		{Name: "edge0", Queues: MaxQueues, Backend: BackendWater},
 	}
 	for _, c := range good {
 		if err := c.withDefaults().validate(); err != nil {
@@ -27,6 +28,9 @@ func TestConfigValidate(t *testing.T) {
 		"an MTU of 65522 bytes":         {Name: "edge0", MTU: MaxMTU + 1},
 		"an MTU of -1 bytes":            {Name: "edge0", MTU: -1},
 		"it is a group address":         {Name: "edge0", MAC: [6]byte{1}},
+		"-1 queues are impossible":      {Name: "edge0", Queues: -1},
+		"257 queues are impossible":     {Name: "edge0", Queues: MaxQueues + 1},
+		"backend(3) does not exist":     {Name: "edge0", Backend: 3},
 	}
 	if maxName == MaxName {
 		delete(bad, `it contains '"'`) // of Windows only

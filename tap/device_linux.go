@@ -2,11 +2,9 @@ package tap
 
 import (
 	"os"
+	"slices"
 	"sync"
-	"sync/atomic"
-	"syscall"
 
-	"github.com/songgao/water"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,19 +15,18 @@ const (
 )
 
 // Device is an open TAP device of Linux. Its methods are safe for concurrent
-// use; frames keep their order as long as one goroutine reads and one writes.
+// use.
 type Device struct {
 	cfg      Config
 	existing bool
 	link     *link
-	file     *os.File
+	features Features
+	queues   []*Queue
+	file     *os.File // water's, which owns the descriptor of the only queue; nil natively
 
-	reader    batchReader
-	writer    batchWriter
 	closed    chan struct{} // closed when Close begins
 	closeOnce sync.Once
 	closeErr  error
-	dropped   atomic.Uint64
 }
 
 // Open opens the TAP device cfg.Name, makes it when it does not exist, gives it
@@ -37,18 +34,20 @@ type Device struct {
 // the IPv6 link-local address is made of the right one. A device that exists
 // already, made by an administrator for a user without privileges, is taken as
 // it is where it has the wanted properties, which needs no capability; it keeps
-// its persist flag and stays after Close.
+// its persist flag, and whether it can have several queues, and stays after
+// Close.
 //
 // The device lives in the network namespace of the calling thread, and stays
 // bound to it whichever thread uses it later. A failure is an *OpenError and
 // leaves no descriptor behind.
 func Open(cfg Config) (*Device, error) {
-	return opener{node: nodePath}.open(cfg)
+	return opener{node: nodePath, kernel: linuxKernel}.open(cfg)
 }
 
 // opener is Open with what a test replaces.
 type opener struct {
-	node string // path of the TUN/TAP device node
+	node   string // path of the TUN/TAP device node
+	kernel kernel
 }
 
 func (o opener) open(cfg Config) (*Device, error) {
@@ -75,71 +74,58 @@ func (o opener) open(cfg Config) (*Device, error) {
 	}
 	if !d.existing {
 		link.lengthenQueue()
+		if cfg.SuperFrame > 0 {
+			link.limitSuper(cfg.SuperFrame)
+		}
 	}
 	return d, nil
 }
 
-// attach opens the device through water and binds link to it.
+// attach opens the device through the backend that cfg names and binds link to
+// it. What it returns has an owner in d: Close gives everything back but link,
+// which is the caller's when attach fails.
 func (o opener) attach(cfg Config, link *link) (*Device, error) {
 	multi, err := link.checkKind()
 	if err != nil {
 		return nil, err
 	}
 	existing := link.exists()
-	if err := probe(o.node, cfg.Name, existing, multi); err != nil {
+	w := wish{cfg: cfg, existing: existing, multi: multi || !existing && cfg.Queues > 1}
+	d := &Device{cfg: cfg, existing: existing, link: link, closed: make(chan struct{})}
+	var notes []string
+	switch cfg.Backend {
+	case BackendWater:
+		err = o.openWater(d, w)
+	case BackendNative:
+		notes, err = o.openNative(d, w)
+	default:
+		notes, err = o.openNative(d, w)
+		if err != nil && waterMayDo(err) {
+			native := err
+			if err = o.openWater(d, w); err == nil {
+				notes = []string{"everything (" + native.Error() + "); using water"}
+			}
+		}
+	}
+	if err != nil {
 		return nil, link.explain(err)
 	}
-	file, err := openWater(cfg, existing, multi)
-	if err != nil {
-		return nil, link.explain(&openFault{step: stepAttach, node: o.node, errno: errnoOf(err)})
-	}
 	if err := link.find(); err != nil {
-		file.Close()
+		d.release()
 		return nil, link.refused("open "+cfg.Name, err)
 	}
-	conn, err := file.SyscallConn()
-	if err != nil {
-		file.Close()
-		return nil, &OpenError{Sentence: "the TAP device cannot be waited for: " + err.Error() + "."}
+	if len(notes) > 0 {
+		cfg.Log.Warn("the TAP device is slower than it could be: the kernel refuses a part of it",
+			"device", cfg.Name, "refused", notes)
 	}
-	d := &Device{cfg: cfg, existing: existing, link: link, file: file, closed: make(chan struct{})}
-	d.reader.init(conn, unix.Read)
-	d.writer.init(conn, unix.Write, &d.dropped)
 	return d, nil
 }
 
-// openWater opens the device and marks it close-on-exec, which water forgets: a
-// child process would keep the device alive after Close. ForkLock keeps other
-// goroutines from starting a process between the two.
-func openWater(cfg Config, existing, multi bool) (*os.File, error) {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	ifce, err := water.New(water.Config{
-		DeviceType: water.TAP,
-		PlatformSpecificParams: water.PlatformSpecificParams{
-			Name: cfg.Name,
-			// false would clear the flag of a device that others made to stay.
-			Persist:    cfg.Persist || existing,
-			MultiQueue: multi,
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	file, ok := ifce.ReadWriteCloser.(*os.File)
-	if !ok {
-		ifce.Close()
-		return nil, unix.ENOTSUP
-	}
-	conn, err := file.SyscallConn()
-	if err == nil {
-		err = conn.Control(func(fd uintptr) { unix.CloseOnExec(int(fd)) })
-	}
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
+// wish is what an open asks of the kernel.
+type wish struct {
+	cfg      Config
+	existing bool
+	multi    bool // with IFF_MULTI_QUEUE, which an existing device has or has not
 }
 
 // Name returns the interface's name as it was when the device was opened.
@@ -155,24 +141,66 @@ func (d *Device) MTU() int { return d.cfg.MTU }
 // Close leaves it.
 func (d *Device) Existing() bool { return d.existing }
 
-// Dropped returns how many frames WriteBatch gave up because the link was down,
-// the kernel had no memory, or the frame was shorter than an Ethernet header.
-func (d *Device) Dropped() uint64 { return d.dropped.Load() }
+// Features returns what the device really does beyond plain frames; 0 with
+// BackendWater.
+func (d *Device) Features() Features { return d.features }
 
-// Close ends ReadBatch and WriteBatch wherever they wait and lets go of the
-// interface, which disappears when Open made it and Config.Persist is not set.
-// From an interface that stays because it was there before, the addresses that
-// SetAddress added are taken off again. Further calls return what the first did.
+// Queues returns the queues, at least one, and fewer than Config.Queues where
+// the backend is water, the device existed with a single queue, or the kernel
+// refused more. The kernel keeps a flow on one queue: on the one that frames of
+// its other direction were last written to.
+func (d *Device) Queues() []*Queue { return slices.Clone(d.queues) }
+
+// Dropped returns how many frames were given up by WriteBatch, on all queues,
+// because the link was down, the kernel had no memory, or the frame was
+// malformed, and by ReadBatch because the kernel could not say what to do with
+// them.
+func (d *Device) Dropped() (sum uint64) {
+	for _, q := range d.queues {
+		sum += q.dropped.Load()
+	}
+	return sum
+}
+
+// Close waits for the batches that run, makes further ones fail with ErrClosed
+// and lets go of the interface, which disappears when Open made it and
+// Config.Persist is not set. From an interface that stays because it was there
+// before, the addresses that SetAddress added are taken off again. Further calls
+// return what the first did.
+//
+// Close does not wake anybody who waits for a queue's descriptor: whoever does
+// must have stopped, since the number may belong to another file at once.
 func (d *Device) Close() error {
 	d.closeOnce.Do(func() {
 		close(d.closed)
 		if d.existing {
 			d.link.removeAdded()
 		}
-		d.closeErr = d.file.Close()
+		d.closeErr = d.release()
 		d.link.close()
 	})
 	return d.closeErr
+}
+
+// release gives the descriptors back, each once no batch uses it.
+func (d *Device) release() (err error) {
+	fds := make([]int, 0, len(d.queues))
+	for _, q := range d.queues {
+		fds = append(fds, q.retire())
+	}
+	if d.features != 0 && (d.existing || d.cfg.Persist) {
+		// The next program that opens the device may know nothing of vnet headers.
+		_ = linuxKernel.offload(fds[0], 0)
+	}
+	if d.file != nil {
+		return d.file.Close()
+	}
+	for _, fd := range fds {
+		if closeErr := unix.Close(fd); err == nil {
+			err = closeErr
+		}
+	}
+	return err
 }
 
 func (d *Device) isClosed() bool {

@@ -6,7 +6,9 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -20,8 +22,8 @@ func TestOpenSetsUp(t *testing.T) {
 	}
 	l := linkOf(t, "edge0")
 	a := l.Attrs()
-	if !bytes.Equal(a.HardwareAddr, testMAC[:]) || a.MTU != 1400 || !flagsUp(l) {
-		t.Errorf("kernel says %s mtu %d flags %s", a.HardwareAddr, a.MTU, a.Flags)
+	if !bytes.Equal(a.HardwareAddr, testMAC[:]) || a.MTU != 1400 || !flagsUp(l) || a.TxQLen != queueLen {
+		t.Errorf("kernel says %s mtu %d flags %s queue %d", a.HardwareAddr, a.MTU, a.Flags, a.TxQLen)
 	}
 	// The link-local address shows that the MAC was set before the link went up
 	// (modified EUI-64, RFC 4291 appendix A).
@@ -65,9 +67,10 @@ func TestPersistOption(t *testing.T) {
 	}
 }
 
-func TestFramesBothWays(t *testing.T) {
-	enterNamespace(t)
-	d := open(t, Config{Name: "edge0", MAC: testMAC, MTU: 1500})
+func TestFramesBothWays(t *testing.T) { onBackends(t, testBothWays) }
+
+func testBothWays(t *testing.T, backend Backend) {
+	d := open(t, Config{Name: "edge0", MAC: testMAC, MTU: 1500, Backend: backend})
 	fd := packetSocket(t, "edge0", etherType)
 	const count = 40
 	for i := range count {
@@ -89,7 +92,7 @@ func TestFramesBothWays(t *testing.T) {
 	for i := range out {
 		out[i].Len = copy(out[i].Buf[out[i].Off:], testFrame(byte(i), 60+i))
 	}
-	if n, err := d.WriteBatch(out); n != count || err != nil {
+	if n, err := d.Queues()[0].WriteBatch(out); n != count || err != nil {
 		t.Fatalf("WriteBatch: %d, %v", n, err)
 	}
 	buf := make([]byte, 2048)
@@ -115,17 +118,21 @@ func TestTaggedFrames(t *testing.T) {
 	if _, err := unix.Write(fd, tagged); err != nil {
 		t.Fatal(err)
 	}
-	fs := newFrames(1)
+	q, fs := d.Queues()[0], newFrames(1)
 	for read := false; !read; {
-		if _, err := d.ReadBatch(fs); err != nil {
+		n, err := q.ReadBatch(fs)
+		if err != nil {
 			t.Fatal(err)
 		}
-		read = fs[0].Bytes()[12] == 0x81
+		if n == 0 && !waitReadable(t, 10*time.Second, q) {
+			t.Fatal("the frame did not come")
+		}
+		read = n == 1 && fs[0].Bytes()[12] == 0x81
 	}
 	if !bytes.Equal(fs[0].Bytes(), tagged) {
 		t.Errorf("%d bytes were read of %d", fs[0].Len, len(tagged))
 	}
-	if n, err := d.WriteBatch(fs); n != 1 || err != nil {
+	if n, err := d.Queues()[0].WriteBatch(fs); n != 1 || err != nil {
 		t.Fatal(n, err)
 	}
 	// A packet socket gets the frame with the tag beside it, so by its length.
@@ -145,7 +152,7 @@ func TestMalformedFrameIsDropped(t *testing.T) {
 	fs := newFrames(2)
 	fs[0].Len = 5
 	fs[1].Len = copy(fs[1].Buf[fs[1].Off:], testFrame(1, 60))
-	if n, err := d.WriteBatch(fs); n != 1 || err != nil || d.Dropped() != 1 {
+	if n, err := d.Queues()[0].WriteBatch(fs); n != 1 || err != nil || d.Dropped() != 1 {
 		t.Errorf("n %d, err %v, dropped %d; want 1, nil, 1", n, err, d.Dropped())
 	}
 	if n, err := unix.Read(fd, make([]byte, 100)); n != 60 || err != nil {
@@ -164,20 +171,24 @@ func TestLinkDown(t *testing.T) {
 	for i := range fs {
 		fs[i].Len = copy(fs[i].Buf[fs[i].Off:], testFrame(9, 60))
 	}
-	if n, err := d.WriteBatch(fs); n != 0 || err != nil || d.Dropped() != 3 {
+	if n, err := d.Queues()[0].WriteBatch(fs); n != 0 || err != nil || d.Dropped() != 3 {
 		t.Errorf("link down: n %d, err %v, dropped %d; want 0, nil, 3", n, err, d.Dropped())
 	}
-	got := make(chan result, 1)
-	go func() {
-		in := newFrames(1)
-		for {
-			n, err := d.ReadBatch(in)
-			if err != nil || in[0].Bytes()[12] == etherType>>8 && in[0].Bytes()[13] == etherType&0xff {
-				got <- result{n, err}
-				return
-			}
+	// A loop that reads and waits does not spin while the link is down.
+	q := d.Queues()[0]
+	for waitReadable(t, 0, q) { // what came before
+		if n, err := q.ReadBatch(newFrames(8)); err != nil || n == 0 {
+			t.Fatalf("readable, but %d frames, %v", n, err)
 		}
-	}()
+	}
+	if n, err := q.ReadBatch(newFrames(1)); n != 0 || err != nil {
+		t.Errorf("link down: %d frames, %v", n, err)
+	}
+	if waitReadable(t, 50*time.Millisecond, q) {
+		t.Error("readable while the link is down")
+	}
+	got := make(chan bool, 1)
+	go func() { got <- waitReadable(t, 10*time.Second, q) }()
 	if err := d.SetUp(true); err != nil {
 		t.Fatal(err)
 	}
@@ -187,30 +198,48 @@ func TestLinkDown(t *testing.T) {
 			break
 		}
 	}
-	if r := await(t, got); r.n != 1 || r.err != nil {
-		t.Errorf("reading after the link came up: %+v", r)
+	if !<-got {
+		t.Error("a wait that began while the link was down did not end")
 	}
+	readOwn(t, d, 1)
 }
 
-func TestCloseEndsRead(t *testing.T) {
-	enterNamespace(t)
-	d := open(t, Config{Name: "edge0"})
-	got := make(chan result, 1)
-	go func() {
-		for { // the kernel's own frames come first
-			if n, err := d.ReadBatch(newFrames(4)); err != nil {
-				got <- result{n, err}
+func TestClose(t *testing.T) { onBackends(t, testClose) }
+
+func testClose(t *testing.T, backend Backend) {
+	cfg := Config{Name: "edge0", Backend: backend}
+	d := open(t, cfg)
+	q := d.Queues()[0]
+	ended := make(chan error, 2)
+	loop := func(batch func([]Frame) (int, error)) {
+		fs := newFrames(4)
+		for {
+			if _, err := batch(fs); err != nil {
+				ended <- err
 				return
 			}
 		}
-	}()
+	}
+	go loop(q.ReadBatch)
+	go loop(q.WriteBatch)
+	for q.Counters().Writes < 100 { // both are at it
+		runtime.Gosched()
+	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if r := await(t, got); r.err != ErrClosed {
-		t.Errorf("ReadBatch returned %v", r.err)
+	for range 2 {
+		if err := <-ended; err != ErrClosed {
+			t.Errorf("a batch returned %v", err)
+		}
 	}
-	if _, err := d.WriteBatch(newFrames(1)); err != ErrClosed {
+	if q.Fd() != -1 {
+		t.Errorf("descriptor %d", q.Fd())
+	}
+	if _, err := q.ReadBatch(newFrames(1)); err != ErrClosed {
+		t.Errorf("ReadBatch returned %v", err)
+	}
+	if _, err := d.Queues()[0].WriteBatch(newFrames(1)); err != ErrClosed {
 		t.Errorf("WriteBatch returned %v", err)
 	}
 	if err := d.SetAddress(netip.MustParsePrefix("10.64.0.1/24")); err != ErrClosed {
@@ -219,114 +248,37 @@ func TestCloseEndsRead(t *testing.T) {
 	if !errors.Is(ErrClosed, net.ErrClosed) || !errors.Is(ErrClosed, fs.ErrClosed) {
 		t.Error("ErrClosed does not match the standard library's")
 	}
-	open(t, Config{Name: "edge0"}) // free at once
+	open(t, cfg).Close() // free at once
 }
 
-func TestDeletedUnderneath(t *testing.T) {
-	for _, waiting := range []bool{true, false} {
-		enterNamespace(t)
-		d := open(t, Config{Name: "edge0"})
-		got := make(chan result, 1)
-		read := func() {
-			for {
-				if n, err := d.ReadBatch(newFrames(4)); err != nil {
-					got <- result{n, err}
-					return
-				}
+func TestDeletedUnderneath(t *testing.T) { onBackends(t, testDeleted) }
+
+func testDeleted(t *testing.T, backend Backend) {
+	d := open(t, Config{Name: "edge0", Backend: backend})
+	q := d.Queues()[0]
+	got := make(chan error, 1)
+	go func() {
+		fs := newFrames(4)
+		for waitReadable(t, 10*time.Second, q) {
+			if _, err := q.ReadBatch(fs); err != nil {
+				got <- err
+				return
 			}
 		}
-		if waiting {
-			go read()
-		}
-		if err := netlink.LinkDel(linkOf(t, "edge0")); err != nil {
-			t.Fatal(err)
-		}
-		if !waiting {
-			go read()
-		}
-		if r := await(t, got); !errors.Is(r.err, ErrDeleted) {
-			t.Errorf("waiting=%v: ReadBatch returned %v", waiting, r.err)
-		}
-		fs := newFrames(1)
-		fs[0].Len = copy(fs[0].Buf[fs[0].Off:], testFrame(9, 60))
-		if _, err := d.WriteBatch(fs); !errors.Is(err, ErrDeleted) {
-			t.Errorf("waiting=%v: WriteBatch returned %v", waiting, err)
-		}
-		if err := d.Close(); err != nil {
-			t.Errorf("waiting=%v: Close: %v", waiting, err)
-		}
+		got <- errors.New("waited in vain")
+	}()
+	if err := netlink.LinkDel(linkOf(t, "edge0")); err != nil {
+		t.Fatal(err)
 	}
-}
-
-func TestBatchAllocations(t *testing.T) {
-	enterNamespace(t)
-	d := open(t, Config{Name: "edge0"})
-	fd := packetSocket(t, "edge0", etherType)
-	const runs = 100
-	for i := range 2 * runs { // within the queue of 500 frames
-		if _, err := unix.Write(fd, testFrame(byte(i), 60)); err != nil {
-			t.Fatal(err)
-		}
+	if err := <-got; !errors.Is(err, ErrDeleted) {
+		t.Errorf("ReadBatch returned %v", err)
 	}
 	fs := newFrames(1)
-	if a := testing.AllocsPerRun(runs, func() {
-		if n, err := d.ReadBatch(fs); n != 1 || err != nil {
-			t.Fatalf("%d, %v", n, err)
-		}
-	}); a != 0 {
-		t.Errorf("ReadBatch allocates %v times", a)
+	fs[0].Len = copy(fs[0].Buf[fs[0].Off:], testFrame(9, 60))
+	if _, err := q.WriteBatch(fs); !errors.Is(err, ErrDeleted) {
+		t.Errorf("WriteBatch returned %v", err)
 	}
-	out := newFrames(8)
-	for i := range out {
-		out[i].Len = copy(out[i].Buf[out[i].Off:], testFrame(byte(i), 60))
-	}
-	if a := testing.AllocsPerRun(runs, func() {
-		if n, err := d.WriteBatch(out); n != len(out) || err != nil {
-			t.Fatalf("%d, %v", n, err)
-		}
-	}); a != 0 {
-		t.Errorf("WriteBatch allocates %v times", a)
-	}
-}
-
-func BenchmarkReadBatch(b *testing.B) {
-	enterNamespace(b)
-	d := open(b, Config{Name: "edge0"})
-	fd := packetSocket(b, "edge0", etherType)
-	const batch = 32
-	frame, fs := testFrame(1, 1384), newFrames(batch)
-	b.SetBytes(batch * int64(len(frame)))
-	b.ReportAllocs()
-	for b.Loop() {
-		b.StopTimer()
-		for range batch {
-			if _, err := unix.Write(fd, frame); err != nil {
-				b.Fatal(err)
-			}
-		}
-		b.StartTimer()
-		for n := 0; n < batch; {
-			got, err := d.ReadBatch(fs[:batch-n])
-			if err != nil {
-				b.Fatal(err)
-			}
-			n += got
-		}
-	}
-}
-
-func BenchmarkWriteBatch(b *testing.B) {
-	enterNamespace(b)
-	d := open(b, Config{Name: "edge0"})
-	fs := newFrames(32)
-	for i := range fs {
-		fs[i].Len = copy(fs[i].Buf[fs[i].Off:], testFrame(byte(i), 1384))
-	}
-	b.SetBytes(int64(len(fs) * fs[0].Len))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := d.WriteBatch(fs); err != nil {
-			b.Fatal(err)
-		}
+	if err := d.Close(); err != nil {
+		t.Errorf("Close: %v", err)
 	}
 }

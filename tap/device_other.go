@@ -41,11 +41,11 @@ func (d *Device) Existing() bool { return false }
 // Dropped returns 0.
 func (d *Device) Dropped() uint64 { return 0 }
 
-// ReadBatch returns ErrClosed.
-func (d *Device) ReadBatch([]Frame) (n int, err error) { return 0, ErrClosed }
+// Features returns 0.
+func (d *Device) Features() Features { return 0 }
 
-// WriteBatch returns ErrClosed.
-func (d *Device) WriteBatch([]Frame) (n int, err error) { return 0, ErrClosed }
+// Queues returns nil.
+func (d *Device) Queues() []*Queue { return nil }
 
 // SetAddress returns ErrClosed.
 func (d *Device) SetAddress(netip.Prefix) error { return ErrClosed }
@@ -58,3 +58,18 @@ func (d *Device) SetUp(bool) error { return ErrClosed }
 
 // Close does nothing.
 func (d *Device) Close() error { return nil }
+
+// Queue is a queue of a Device, and so never made either.
+type Queue struct{}
+
+// Ready returns nil.
+func (q *Queue) Ready() <-chan struct{} { return nil }
+
+// Counters returns zeros.
+func (q *Queue) Counters() Counters { return Counters{} }
+
+// ReadBatch returns ErrClosed.
+func (q *Queue) ReadBatch([]Frame) (n int, err error) { return 0, ErrClosed }
+
+// WriteBatch returns ErrClosed.
+func (q *Queue) WriteBatch([]Frame) (n int, err error) { return 0, ErrClosed }

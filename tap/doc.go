@@ -2,22 +2,34 @@
 // sets it up, and moves frames between it and the caller in batches. It knows
 // nothing of peers or datagrams.
 //
+// A Device has one or more queues. Each is for one goroutine that runs to
+// completion: its ReadBatch and WriteBatch never block, and waiting is done by
+// the caller, on the queue's descriptor (Linux) or channel (elsewhere) together
+// with whatever else it waits for.
+//
 // What works where:
 //
 //   - Linux: everything, and every release is tested on it in network
-//     namespaces.
-//   - Windows: through the TAP-Windows driver (tap0901, which OpenVPN
-//     installs), one frame a call. The adapter's MAC is the driver's and cannot
-//     be changed here. It builds; nobody has yet tested it for this project.
-//   - macOS: through the tuntaposx kernel extension, one frame a call, devices
-//     named tap0 to tap15 only. macOS itself has no TAP device, and recent
-//     releases no longer load that extension. It builds, untested.
-//   - FreeBSD, OpenBSD, NetBSD and the rest: Open fails and says so, since the
-//     backend, songgao/water, does not know their TAP devices.
+//     namespaces. The native backend reads and writes super-frames of up to 64
+//     KiB with vnet headers (package offload) over several queues; what the
+//     kernel refuses of that is left out, step by step, and logged. The water
+//     backend, songgao/water, moves plain frames over one queue.
+//   - Windows: through water and the TAP-Windows driver (tap0901, which OpenVPN
+//     installs). The adapter's MAC is the driver's and cannot be changed here. It
+//     builds; nobody has yet tested it for this project.
+//   - macOS: through water and the tuntaposx kernel extension, devices named tap0
+//     to tap15 only. macOS itself has no TAP device, and recent releases no
+//     longer load that extension. It builds, untested.
+//   - FreeBSD, OpenBSD, NetBSD and the rest: Open fails and says so, since water
+//     does not know their TAP devices.
 //
-// The backend has traps, which this package closes: it leaves descriptors open
-// across exec and after failed opens, cuts long names, and clears the persist
-// flag of a device that an administrator made. On Linux every open is therefore
-// tried first on a descriptor of our own (see probe), and refusals become
-// sentences (OpenError).
+// Water has traps, which this package closes: it leaves descriptors open across
+// exec and after failed opens, cuts long names, clears the persist flag of a
+// device that an administrator made, and would read super-frames without their
+// headers from a device that another program left with offloads on. On Linux
+// every open through it is therefore tried first on a descriptor of our own (see
+// probe), and refusals become sentences (OpenError).
+//
+// No descriptor of the native backend is in the runtime's poller: every frame
+// would wake a second thread there. The descriptor of water is, by its nature.
 package tap

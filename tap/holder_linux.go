@@ -19,8 +19,7 @@ func deviceHolder(name string) (pid int, command string, ok bool) {
 		if !holdsDevice(p, name) {
 			continue
 		}
-		space, _ := os.Readlink(filepath.Join("/proc", strconv.Itoa(p), "ns/net"))
-		if space == home {
+		if livesIn(p, home) {
 			return p, process.Command(p), true
 		}
 		if !ok {
@@ -31,6 +30,21 @@ func deviceHolder(name string) (pid int, command string, ok bool) {
 		return 0, "", false
 	}
 	return pid, process.Command(pid), true
+}
+
+// livesIn reports whether a thread of a process is in a network namespace: each
+// may be in its own.
+func livesIn(pid int, space string) bool {
+	links, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task/*/ns/net"))
+	if err != nil {
+		return false
+	}
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && target == space {
+			return true
+		}
+	}
+	return false
 }
 
 // processes lists the process ids of /proc.

@@ -38,6 +38,17 @@ func enterNamespace(t testing.TB) {
 	t.Cleanup(func() { ns.Close() })
 }
 
+// onBackends runs a test with each backend of Linux, in namespaces of their own.
+func onBackends(t *testing.T, test func(t *testing.T, backend Backend)) {
+	t.Helper()
+	for _, backend := range []Backend{BackendNative, BackendWater} {
+		t.Run(backend.String(), func(t *testing.T) {
+			enterNamespace(t)
+			test(t, backend)
+		})
+	}
+}
+
 // open opens a device and closes it at the end of the test.
 func open(t testing.TB, cfg Config) *Device {
 	t.Helper()
@@ -101,42 +112,53 @@ func newFrames(n int) []Frame {
 	return fs
 }
 
-// result is what a call in another goroutine returned.
-type result struct {
-	n   int
-	err error
-}
-
-// await fails the test when the result does not come.
-func await(t testing.TB, c <-chan result) result {
+// waitReadable waits until one of the queues can be read, and reports whether one
+// could in time.
+func waitReadable(t testing.TB, timeout time.Duration, qs ...*Queue) bool {
 	t.Helper()
-	select {
-	case r := <-c:
-		return r
-	case <-time.After(10 * time.Second):
-		t.Fatal("the call did not return")
-		return result{}
+	var fds []unix.PollFd
+	for _, q := range qs {
+		fds = append(fds, unix.PollFd{Fd: int32(q.Fd()), Events: unix.POLLIN})
+	}
+	for {
+		n, err := unix.Poll(fds, int(timeout/time.Millisecond))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			t.Errorf("poll: %v", err)
+		}
+		return n > 0
 	}
 }
 
-// readOwn reads batches until want frames of the test's EtherType are there.
+// readOwn reads batches from all queues until want frames of the test's EtherType
+// are there.
 func readOwn(t testing.TB, d *Device, want int) (own [][]byte, largest int) {
 	t.Helper()
-	fs := newFrames(64)
+	qs, fs := d.Queues(), newFrames(64)
 	for len(own) < want {
-		n, err := d.ReadBatch(fs)
-		if err != nil {
-			t.Fatalf("after %d frames: %v", len(own), err)
+		if !waitReadable(t, 10*time.Second, qs...) {
+			t.Fatalf("no more than %d frames came", len(own))
 		}
-		largest = max(largest, n)
-		for i := range fs[:n] {
-			if b := fs[i].Bytes(); b[12] == etherType>>8 && b[13] == etherType&0xff {
-				own = append(own, append([]byte(nil), b...))
+		for _, q := range qs {
+			n, err := q.ReadBatch(fs)
+			if err != nil {
+				t.Fatalf("after %d frames: %v", len(own), err)
+			}
+			largest = max(largest, n)
+			for i := range fs[:n] {
+				if isOwn(fs[i].Bytes()) {
+					own = append(own, append([]byte(nil), fs[i].Bytes()...))
+				}
 			}
 		}
 	}
 	return own, largest
 }
+
+// isOwn reports whether a frame is of the test's EtherType.
+func isOwn(b []byte) bool { return b[12] == etherType>>8 && b[13] == etherType&0xff }
 
 // flagsUp reports whether the interface is set up.
 func flagsUp(l netlink.Link) bool { return l.Attrs().Flags&net.FlagUp != 0 }

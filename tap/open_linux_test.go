@@ -58,35 +58,38 @@ func wantOpenError(t *testing.T, err error, code, sentence string, errno syscall
 	}
 }
 
-func TestBusy(t *testing.T) {
-	enterNamespace(t)
-	open(t, Config{Name: "edge0"})
-	_, err := Open(Config{Name: "edge0"})
+func TestBusy(t *testing.T) { onBackends(t, testBusy) }
+
+func testBusy(t *testing.T, backend Backend) {
+	open(t, Config{Name: "edge0", Backend: backend})
+	_, err := Open(Config{Name: "edge0", Backend: backend})
 	command := process.Command(os.Getpid())
 	wantOpenError(t, err, "E04", fmt.Sprintf("edge0 is already in use by pid %d (%s). Choose -d edge1.", os.Getpid(), command), unix.EBUSY)
 	if !strings.HasSuffix(err.Error(), "[E04]") {
 		t.Errorf("%q lacks its code", err)
 	}
-	open(t, Config{Name: "edge1"})
-	_, err = Open(Config{Name: "edge0"})
+	open(t, Config{Name: "edge1", Backend: backend})
+	_, err = Open(Config{Name: "edge0", Backend: backend})
 	if err == nil || !strings.Contains(err.Error(), "Choose -d edge2.") {
 		t.Errorf("edge1 is taken too: %v", err)
 	}
 }
 
-func TestBusyQueues(t *testing.T) {
-	enterNamespace(t)
+func TestBusyQueues(t *testing.T) { onBackends(t, testBusyQueues) }
+
+func testBusyQueues(t *testing.T, backend Backend) {
 	addTAP(t, "edge0", netlink.TUNTAP_MULTI_QUEUE_DEFAULTS)
-	open(t, Config{Name: "edge0"})
-	_, err := Open(Config{Name: "edge0"})
+	open(t, Config{Name: "edge0", Backend: backend})
+	_, err := Open(Config{Name: "edge0", Backend: backend})
 	var e *OpenError
 	if !errors.As(err, &e) || e.Code != "E04" {
 		t.Errorf("a second queue was taken: %v", err)
 	}
 }
 
-func TestNotATAP(t *testing.T) {
-	enterNamespace(t)
+func TestNotATAP(t *testing.T) { onBackends(t, testNotATAP) }
+
+func testNotATAP(t *testing.T, backend Backend) {
 	add := func(l netlink.Link) {
 		t.Helper()
 		if err := netlink.LinkAdd(l); err != nil {
@@ -102,7 +105,7 @@ func TestNotATAP(t *testing.T) {
 		"v0":   "it is one end of a veth pair",
 		"lo":   "it is a network card or another built-in interface",
 	} {
-		_, err := Open(Config{Name: name})
+		_, err := Open(Config{Name: name, Backend: backend})
 		wantOpenError(t, err, "E05", name+" exists but is not a TAP ("+kind+"). Choose another -d name.", unix.EINVAL)
 	}
 	// What checkKind does not know, the kernel refuses with the same code.
@@ -111,10 +114,11 @@ func TestNotATAP(t *testing.T) {
 	wantOpenError(t, l.explain(fault), "E05", "br0 exists but is not a TAP (its kind is another). Choose another -d name.", unix.EINVAL)
 }
 
-func TestNodeMissing(t *testing.T) {
-	enterNamespace(t)
+func TestNodeMissing(t *testing.T) { onBackends(t, testNodeMissing) }
+
+func testNodeMissing(t *testing.T, backend Backend) {
 	node := filepath.Join(t.TempDir(), "tun")
-	_, err := opener{node: node}.open(Config{Name: "edge0"})
+	_, err := opener{node: node, kernel: linuxKernel}.open(Config{Name: "edge0", Backend: backend})
 	wantOpenError(t, err, "E01", "cannot open "+node+": it does not exist. Load the module (modprobe tun; OpenWrt: opkg install kmod-tun) or give the container --device /dev/net/tun.", unix.ENOENT)
 	if linkOf(t, "edge0") != nil {
 		t.Error("an interface was made")
@@ -150,41 +154,44 @@ func dropNetAdmin(t *testing.T) {
 	}
 }
 
-func TestWithoutCapability(t *testing.T) {
-	enterNamespace(t)
+func TestWithoutCapability(t *testing.T) { onBackends(t, testWithoutCapability) }
+
+func testWithoutCapability(t *testing.T, backend Backend) {
 	addTAP(t, "edge5", 0) // belongs to uid 0, which this thread still is
 	dropNetAdmin(t)
 	const hint = "needs CAP_NET_ADMIN. Run with sudo, or once: setcap cap_net_admin+ep $(which edge), or "
-	_, err := Open(Config{Name: "edge0"})
+	_, err := Open(Config{Name: "edge0", Backend: backend})
 	wantOpenError(t, err, "E02", "not allowed to create edge0: "+hint+"pre-create it: ip tuntap add edge0 mode tap user $USER.", unix.EPERM)
 	if linkOf(t, "edge0") != nil {
 		t.Error("an interface was made")
 	}
 
 	// A device made in advance, with what we want, needs no capability.
-	d := open(t, Config{Name: "edge5"})
+	d := open(t, Config{Name: "edge5", Backend: backend})
 	if !d.Existing() {
 		t.Error("it existed")
 	}
 	d.Close()
-	_, err = Open(Config{Name: "edge5", MTU: 1400})
+	_, err = Open(Config{Name: "edge5", MTU: 1400, Backend: backend})
 	wantOpenError(t, err, "E02", "not allowed to give edge5 an MTU of 1400: "+hint+"do it beforehand with ip link.", unix.EPERM)
 }
 
-func TestExistingKeepsItsFlag(t *testing.T) {
-	for _, flags := range []netlink.TuntapFlag{0, netlink.TUNTAP_MULTI_QUEUE_DEFAULTS} {
-		enterNamespace(t)
-		addTAP(t, "edge0", flags)
-		index := linkOf(t, "edge0").Attrs().Index
+func TestExistingKeepsItsFlag(t *testing.T) { onBackends(t, testKeepsFlag) }
+
+func testKeepsFlag(t *testing.T, backend Backend) {
+	for i, flags := range []netlink.TuntapFlag{0, netlink.TUNTAP_MULTI_QUEUE_DEFAULTS} {
+		name := fmt.Sprintf("edge%d", i)
+		addTAP(t, name, flags)
+		index := linkOf(t, name).Attrs().Index
 		for range 2 {
-			d := open(t, Config{Name: "edge0", MAC: testMAC, MTU: 1400})
+			d := open(t, Config{Name: name, MAC: testMAC, MTU: 1400, Backend: backend, Queues: 2})
 			if !d.Existing() {
 				t.Error("it existed")
 			}
 			if err := d.Close(); err != nil {
 				t.Fatal(err)
 			}
-			l, ok := linkOf(t, "edge0").(*netlink.Tuntap)
+			l, ok := linkOf(t, name).(*netlink.Tuntap)
 			if !ok || l.NonPersist || l.Index != index {
 				t.Fatalf("flags %#x: not the persistent device any more: %+v", flags, l)
 			}
@@ -202,25 +209,26 @@ func descriptors(t *testing.T) int {
 	return len(entries)
 }
 
-func TestFailedOpensLeakNothing(t *testing.T) {
-	enterNamespace(t)
+func TestFailedOpensLeakNothing(t *testing.T) { onBackends(t, testFailedOpensLeakNothing) }
+
+func testFailedOpensLeakNothing(t *testing.T, backend Backend) {
 	if err := netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "br0"}}); err != nil {
 		t.Fatal(err)
 	}
-	open(t, Config{Name: "edge0"})
+	open(t, Config{Name: "edge0", Backend: backend})
 	addTAP(t, "edge5", 0)
-	real, missing := opener{node: nodePath}, opener{node: filepath.Join(t.TempDir(), "tun")}
+	real, missing := opener{nodePath, linuxKernel}, opener{filepath.Join(t.TempDir(), "tun"), linuxKernel}
 	attempts := []struct {
 		name string
 		o    opener
 		cfg  Config
 	}{
-		{"in use", real, Config{Name: "edge0"}},
-		{"a bridge", real, Config{Name: "br0"}},
-		{"no node", missing, Config{Name: "edge1"}},
-		{"bad name", real, Config{Name: "a name that is too long"}},
-		{"no capability", real, Config{Name: "edge1"}},
-		{"no capability for the MTU", real, Config{Name: "edge5", MTU: 1400}},
+		{"in use", real, Config{Name: "edge0", Backend: backend}},
+		{"a bridge", real, Config{Name: "br0", Backend: backend}},
+		{"no node", missing, Config{Name: "edge1", Backend: backend}},
+		{"bad name", real, Config{Name: "a name that is too long", Backend: backend}},
+		{"no capability", real, Config{Name: "edge1", Backend: backend}},
+		{"no capability for the MTU", real, Config{Name: "edge5", MTU: 1400, Backend: backend}},
 	}
 	for _, a := range attempts {
 		if a.name == "no capability" {
@@ -239,11 +247,12 @@ func TestFailedOpensLeakNothing(t *testing.T) {
 	}
 }
 
-func TestOpensLeakNothing(t *testing.T) {
-	enterNamespace(t)
+func TestOpensLeakNothing(t *testing.T) { onBackends(t, testOpensLeakNothing) }
+
+func testOpensLeakNothing(t *testing.T, backend Backend) {
 	before := descriptors(t)
 	for range 10 {
-		open(t, Config{Name: "edge0"}).Close()
+		open(t, Config{Name: "edge0", Backend: backend}).Close()
 	}
 	if after := descriptors(t); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
@@ -267,9 +276,10 @@ func TestChild(t *testing.T) {
 	}
 }
 
-func TestCloseOnExec(t *testing.T) {
-	enterNamespace(t)
-	open(t, Config{Name: "edge0"})
+func TestCloseOnExec(t *testing.T) { onBackends(t, testCloseOnExec) }
+
+func testCloseOnExec(t *testing.T, backend Backend) {
+	open(t, Config{Name: "edge0", Backend: backend, Queues: 2})
 	inherited := func() int {
 		t.Helper()
 		child := exec.Command("/proc/self/exe", "-test.run=^TestChild$")

@@ -11,35 +11,47 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/songgao/water"
 )
 
-// Device is an open TAP device. On this system it is songgao/water's: one frame
-// a call, set up through the system's own command. It builds and follows the
-// same contract as on Linux, but this project has not tested it; see the package
-// comment for the driver it needs. One goroutine may read and one may write.
+// Device is an open TAP device. On this system it is songgao/water's: one queue
+// of plain frames, set up through the system's own command. It builds and follows
+// the same contract as on Linux, but this project has not tested it; see the
+// package comment for the driver it needs. Its methods are safe for concurrent
+// use.
 type Device struct {
 	cfg       Config
 	ifce      *water.Interface
+	queue     *Queue // nil until the device is set up
 	closed    chan struct{}
 	closeOnce sync.Once
 	closeErr  error
-	dropped   atomic.Uint64
 
 	mu    sync.Mutex // guards added, and keeps two changes from crossing
 	added []netip.Prefix
 }
 
+// Queue is the one queue of a device. Its methods are safe for concurrent use;
+// frames keep their order as long as one goroutine reads and one writes.
+type Queue struct {
+	device *Device
+	pump   *pump
+	tally
+}
+
 // Open opens the TAP device cfg.Name and sets it up. The device must exist: its
 // driver makes it, and it stays after Close, so Existing is always true and
-// Config.Persist has no effect. A failure is an *OpenError.
+// Config.Persist has no effect. The backend is water, whichever Config.Backend
+// says, but for BackendNative, which fails. A failure is an *OpenError.
 func Open(cfg Config) (*Device, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, err
+	}
+	if cfg.Backend == BackendNative {
+		return nil, &OpenError{Sentence: fmt.Sprintf("cannot open %s: the native TAP backend is for Linux only. Use --tap-backend auto.", cfg.Name)}
 	}
 	ifce, err := openWater(cfg)
 	if err != nil {
@@ -50,6 +62,7 @@ func Open(cfg Config) (*Device, error) {
 		d.Close()
 		return nil, err
 	}
+	d.queue = &Queue{device: d, pump: newPump(ifce, max(cfg.MTU, 1500)+14+2*4)} // header and two VLAN tags
 	return d, nil
 }
 
@@ -66,43 +79,68 @@ func (d *Device) MTU() int { return d.cfg.MTU }
 // was.
 func (d *Device) Existing() bool { return true }
 
-// Dropped returns how many frames WriteBatch gave up because the driver refused
-// them.
-func (d *Device) Dropped() uint64 { return d.dropped.Load() }
+// Features returns 0: water moves plain frames.
+func (d *Device) Features() Features { return 0 }
 
-// ReadBatch blocks for one frame and reads it. It returns ErrClosed once the
-// device is closed.
-func (d *Device) ReadBatch(fs []Frame) (n int, err error) {
-	if len(fs) == 0 {
-		return 0, nil
+// Queues returns the one queue.
+func (d *Device) Queues() []*Queue { return []*Queue{d.queue} }
+
+// Dropped returns how many frames WriteBatch gave up because the driver refused
+// them or they were malformed.
+func (d *Device) Dropped() uint64 { return d.queue.dropped.Load() }
+
+// Ready returns a channel that holds a token when ReadBatch may have something
+// to return since it last returned nothing, be it an error. One goroutine may
+// wait for it.
+func (q *Queue) Ready() <-chan struct{} { return q.pump.ready }
+
+// Counters returns what the queue has done so far. Reads counts the calls of
+// ReadBatch: a goroutine of the queue's own reads ahead of them.
+func (q *Queue) Counters() Counters { return q.snapshot() }
+
+// ReadBatch reads up to len(fs) frames that are waiting; it never blocks, and
+// returns 0 and nil when none waits. It returns ErrClosed once the device is
+// closed; another error comes behind the frames that were read before it.
+func (q *Queue) ReadBatch(fs []Frame) (n int, err error) {
+	if q.device.isClosed() {
+		return 0, ErrClosed
 	}
-	f := &fs[0]
-	f.Len, err = d.ifce.Read(f.Buf[f.Off:])
+	if q.device.cfg.OneFrame && len(fs) > 1 {
+		fs = fs[:1]
+	}
+	n, err = q.pump.take(fs)
+	q.reads.Add(1)
+	add(&q.framesIn, n)
 	if err != nil {
-		if d.isClosed() {
-			return 0, ErrClosed
-		}
-		return 0, fmt.Errorf("TAP device %s: %w", d.cfg.Name, err)
+		return n, fmt.Errorf("TAP device %s: %w", q.device.cfg.Name, err)
 	}
-	f.Offload = Offload{}
-	return 1, nil
+	return n, nil
 }
 
 // WriteBatch writes every frame and returns how many the driver took. One that
-// it refuses is dropped and counted in Dropped. It returns ErrClosed once the
-// device is closed.
-func (d *Device) WriteBatch(fs []Frame) (n int, err error) {
+// it refuses is dropped and counted in Dropped, as is a super-frame. It returns
+// ErrClosed once the device is closed.
+func (q *Queue) WriteBatch(fs []Frame) (n int, err error) {
+	calls := 0
 	for i := range fs {
-		if d.isClosed() {
-			return n, ErrClosed
+		if q.device.isClosed() {
+			err = ErrClosed
+			break
 		}
-		if _, err := d.ifce.Write(fs[i].Bytes()); err != nil {
-			d.dropped.Add(1)
+		if !fs[i].makePlain() {
 			continue
 		}
-		n++
+		calls++
+		if _, refused := q.device.ifce.Write(fs[i].Bytes()); refused == nil {
+			n++
+		}
 	}
-	return n, nil
+	add(&q.writes, calls)
+	add(&q.framesOut, n)
+	if err == nil {
+		add(&q.dropped, len(fs)-n)
+	}
+	return n, err
 }
 
 // SetAddress gives the interface an address in place of the one of the same
@@ -148,7 +186,8 @@ func (d *Device) remove(prefix netip.Prefix) error {
 	return nil
 }
 
-// Close takes off the addresses that were added and lets go of the interface.
+// Close takes off the addresses that were added and lets go of the interface. It
+// leaves a token in Ready.
 func (d *Device) Close() error {
 	d.closeOnce.Do(func() {
 		close(d.closed)
@@ -157,6 +196,10 @@ func (d *Device) Close() error {
 			_ = d.remove(prefix) // best effort, at the end
 		}
 		d.mu.Unlock()
+		if d.queue != nil {
+			close(d.queue.pump.stop)
+			d.queue.pump.signal()
+		}
 		d.closeErr = d.ifce.Close()
 	})
 	return d.closeErr

@@ -13,7 +13,7 @@ type openStep uint8
 
 const (
 	stepNode   openStep = iota // open(2) of the device node
-	stepAttach                 // TUNSETIFF
+	stepAttach                 // TUNSETIFF and what follows it
 )
 
 // openFault is a refused open before it is put into words.
@@ -62,10 +62,7 @@ func setInterface(fd int, name string, flags uint16) syscall.Errno {
 		return unix.EINVAL
 	}
 	ifr.SetUint16(flags)
-	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr); err != nil {
-		return errnoOf(err)
-	}
-	return 0
+	return errnoIn(unix.IoctlIfreq(fd, unix.TUNSETIFF, ifr))
 }
 
 // attached asks whether the descriptor still has an interface (TUNGETIFF).
@@ -75,6 +72,14 @@ func attached(fd int) bool {
 		return false
 	}
 	return unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr) == nil
+}
+
+// errnoIn is errnoOf for what may have succeeded: 0 for no error.
+func errnoIn(err error) syscall.Errno {
+	if err == nil {
+		return 0
+	}
+	return errnoOf(err)
 }
 
 // errnoOf digs the errno out of a wrapped error; EIO stands for none.

@@ -21,14 +21,9 @@ import (
 // option reads an integer option of the socket.
 func option(t *testing.T, u *UDP, level, name int) int {
 	t.Helper()
-	raw, err := u.conn.SyscallConn()
+	value, err := unix.GetsockoptInt(u.fd, level, name)
 	if err != nil {
 		t.Fatal(err)
-	}
-	var value int
-	var fault error
-	if err := raw.Control(func(fd uintptr) { value, fault = unix.GetsockoptInt(int(fd), level, name) }); err != nil || fault != nil {
-		t.Fatal(err, fault)
 	}
 	return value
 }
@@ -36,18 +31,13 @@ func option(t *testing.T, u *UDP, level, name int) int {
 // setOption sets an integer option of the socket.
 func setOption(t *testing.T, u *UDP, level, name, value int) {
 	t.Helper()
-	raw, err := u.conn.SyscallConn()
-	if err != nil {
+	if err := unix.SetsockoptInt(u.fd, level, name, value); err != nil {
 		t.Fatal(err)
-	}
-	var fault error
-	if err := raw.Control(func(fd uintptr) { fault = unix.SetsockoptInt(int(fd), level, name, value) }); err != nil || fault != nil {
-		t.Fatal(err, fault)
 	}
 }
 
 func TestSocketOptions(t *testing.T) {
-	u := listen(t)
+	u := listen(t, Options{})
 	if v := option(t, u, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER); v != unix.IP_PMTUDISC_PROBE {
 		t.Errorf("IP_MTU_DISCOVER is %d", v)
 	}
@@ -137,7 +127,7 @@ func TestTTLOfOneDatagram(t *testing.T) {
 	}
 	defer only4.Close()
 	usual := option(t, only4, unix.IPPROTO_IP, unix.IP_TTL)
-	for name, sender := range map[string]*UDP{"dual stack": listen(t), "IPv4 alone": only4} {
+	for name, sender := range map[string]*UDP{"dual stack": listen(t, Options{}), "IPv4 alone": only4} {
 		ds := []Datagram{datagram(to, "a"), datagram(to, "b"), datagram(to, "c"), datagram(to, "d")}
 		ds[1].TTL, ds[3].TTL = 2, 255
 		if n, err := sender.WriteBatch(ds); n != 4 || err != nil {
@@ -162,11 +152,7 @@ func TestTTLOfOneDatagram(t *testing.T) {
 
 // listenIPv4 opens a socket as on a host without IPv6.
 func listenIPv4() (*UDP, error) {
-	conn, err := net.ListenUDP("udp4", nil)
-	if err != nil {
-		return nil, err
-	}
-	return &UDP{conn: conn, only4: true, ttls: newTTLs()}, nil
+	return listenAlone(unix.AF_INET, 0, Options{}.withDefaults())
 }
 
 func TestIPv4Alone(t *testing.T) {
@@ -196,7 +182,7 @@ func TestIPv4Alone(t *testing.T) {
 // TestClosedPortEndsNothing has the kernel report a closed port on the reading
 // side, which it does for sockets that ask for it (IP_RECVERR).
 func TestClosedPortEndsNothing(t *testing.T) {
-	u, closed := listen(t), listen(t)
+	u, closed := listen(t, Options{}), listen(t, Options{})
 	setOption(t, u, unix.IPPROTO_IP, unix.IP_RECVERR, 1)
 	to := at(t, closed, "127.0.0.1")
 	closed.Close()
@@ -205,7 +191,7 @@ func TestClosedPortEndsNothing(t *testing.T) {
 	}
 	// The loopback interface answers before the call returns; the error waits
 	// for the next read or write, and this read comes first.
-	other := listen(t)
+	other := listen(t, Options{})
 	if n, err := other.WriteBatch([]Datagram{datagram(at(t, u, "127.0.0.1"), "still there")}); n != 1 || err != nil {
 		t.Fatalf("%d, %v", n, err)
 	}
@@ -255,6 +241,18 @@ func enterNamespace(t *testing.T) {
 	}
 }
 
+// setMTU sets the MTU of an interface of the test's namespace.
+func setMTU(t *testing.T, name string, mtu int) {
+	t.Helper()
+	link, err := netlink.LinkByName(name)
+	if err == nil {
+		err = netlink.LinkSetMTU(link, mtu)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestHolder(t *testing.T) {
 	enterNamespace(t) // so that the port is ours for certain
 	if pid, command, ok := Holder(7654); ok {
@@ -292,14 +290,8 @@ func TestHolder(t *testing.T) {
 // refused at once and never fragmented, in both families.
 func TestPathMTUIsIgnored(t *testing.T) {
 	enterNamespace(t)
-	lo, err := netlink.LinkByName("lo")
-	if err == nil {
-		err = netlink.LinkSetMTU(lo, 1400)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	u := listen(t)
+	setMTU(t, "lo", 1400)
+	u := listen(t, Options{})
 	for loopback, headers := range map[string]int{"127.0.0.1": 28, "::1": 48} {
 		d := Datagram{Buf: make([]byte, 1500), N: 1400 - headers, Addr: at(t, u, loopback)}
 		if n, err := u.WriteBatch([]Datagram{d}); n != 1 || err != nil {

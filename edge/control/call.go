@@ -34,6 +34,13 @@ func (s Socket) KeyStatus(ctx context.Context) (Keys, error) {
 	return v, err
 }
 
+// Counters fetches what the data path has done.
+func (s Socket) Counters(ctx context.Context) (Counters, error) {
+	var v Counters
+	err := localapi.Get(ctx, string(s), pathCounters, &v)
+	return v, err
+}
+
 // Reload makes the edge read its keys anew.
 func (s Socket) Reload(ctx context.Context) error {
 	return localapi.Post(ctx, string(s), pathReload)

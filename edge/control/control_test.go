@@ -22,12 +22,17 @@ type still struct {
 	keys    Keys
 	err     error
 	reloads int
+
+	counters Counters
 }
 
 func (s *still) Status(context.Context) (Status, error)  { return s.status, s.err }
 func (s *still) Peers(context.Context) ([]Peer, error)   { return s.peers, s.err }
 func (s *still) KeyStatus(context.Context) (Keys, error) { return s.keys, s.err }
-func (s *still) Reload(context.Context) error            { s.reloads++; return s.err }
+func (s *still) Counters(context.Context) (Counters, error) {
+	return s.counters, s.err
+}
+func (s *still) Reload(context.Context) error { s.reloads++; return s.err }
 
 func number(f float64) *float64 { return &f }
 
@@ -46,6 +51,7 @@ func sample() *still {
 			RTTms: number(18.5), RxBytes: 9, TxBytes: 8, LastSeenS: number(0.5), Hosts: 3, Handle: 7}},
 		keys: Keys{Community: "mynetwork", Source: "file", Active: &ki, Acceptable: []uint8{0, 1}, Next: &roll, Ends: &roll,
 			Warning: "soon", Epochs: []Epoch{{Index: 0, Until: &roll, Transform: "auto"}}},
+		counters: Counters{Drops: map[string]uint64{"open": 1}, Queues: []QueueCounters{{Sleeps: 3, Frames: &FrameCounters{Reads: 1, In: 1}, Datagrams: &DatagramCounters{Writes: 1, Out: 46, TrainsOut: 1}}}},
 	}
 }
 
@@ -79,6 +85,10 @@ func TestRoundTrip(t *testing.T) {
 	if diff := cmp.Diff(src.keys, keys); err != nil || diff != "" {
 		t.Errorf("keys: %v %s", err, diff)
 	}
+	counters, err := socket.Counters(ctx)
+	if diff := cmp.Diff(src.counters, counters); err != nil || diff != "" {
+		t.Errorf("counters: %v %s", err, diff)
+	}
 	if err := socket.Reload(ctx); err != nil || src.reloads != 1 {
 		t.Errorf("reload: %v, %d", err, src.reloads)
 	}
@@ -107,6 +117,8 @@ func TestFields(t *testing.T) {
 		pathPeers:  {"name", "id", "mac", "ips", "path", "endpoint", "rtt_ms", "rx_bytes", "tx_bytes", "last_seen_s"},
 		pathStatus: {"community", "version", "device", "mac", "mtu", "prefixes", "uptime_s", "supernodes", "key_index", "peers", "traffic", "drops", "notes"},
 		pathKeys:   {"community", "active", "acceptable", "epochs"},
+
+		pathCounters: {"queues", "drops"},
 	} {
 		rec := httptest.NewRecorder()
 		handler.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))

@@ -10,6 +10,8 @@
 //	GET  /api/v1/status   Status
 //	GET  /api/v1/peers    []Peer
 //	GET  /api/v1/keys     Keys
+//	GET  /api/v1/counters Counters
+//	GET  /debug/pprof/    profiles (net/http/pprof)
 //	POST /api/v1/reload   no body; 204 when the configuration was read anew
 //
 // Every number in a document was measured by the edge that serves it. What was

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+
+	"hedgerow/internal/localapi"
 )
 
 // The paths of the interface. A client of another version asks for the same
@@ -13,6 +15,8 @@ const (
 	pathPeers  = "/api/v1/peers"
 	pathKeys   = "/api/v1/keys"
 	pathReload = "/api/v1/reload"
+
+	pathCounters = "/api/v1/counters"
 )
 
 // Source is what the handler asks: the running edge. Every method is called
@@ -25,6 +29,8 @@ type Source interface {
 	Peers(ctx context.Context) ([]Peer, error)
 	// KeyStatus returns the state of the key schedule.
 	KeyStatus(ctx context.Context) (Keys, error)
+	// Counters returns what the data path has done.
+	Counters(ctx context.Context) (Counters, error)
 	// Reload reads the community's keys anew.
 	Reload(ctx context.Context) error
 }
@@ -47,6 +53,8 @@ func Handler(src Source) http.Handler {
 		return peers, err
 	}))
 	mux.Handle("GET "+pathKeys, document(src.KeyStatus))
+	mux.Handle("GET "+pathCounters, document(src.Counters))
+	localapi.HandleProfiles(mux)
 	mux.HandleFunc("POST "+pathReload, func(w http.ResponseWriter, r *http.Request) {
 		if err := src.Reload(r.Context()); err != nil {
 			refuse(w, err)

@@ -75,6 +75,9 @@ func (x *Intruder) write(pkt []byte) {
 // read returns the next datagram, unmasked.
 func (x *Intruder) read() []byte {
 	d := []transport.Datagram{{Buf: make([]byte, 2048)}}
+	if err := x.conn.Wait(); err != nil {
+		x.world.tb.Fatal(err)
+	}
 	if _, err := x.conn.ReadBatch(d); err != nil {
 		x.world.tb.Fatal(err)
 	}

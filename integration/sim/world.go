@@ -18,6 +18,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge"
+	"hedgerow/internal/waiter"
 	"hedgerow/nat/nattest"
 	"hedgerow/protocol"
 	"hedgerow/supernode"
@@ -222,7 +223,8 @@ func (e *Edge) Start() {
 	e.Device = taptest.New(taptest.Options{Deliver: e.options.Deliver})
 	cfg := edge.Config{
 		Community: community, Identity: e.identity, Name: e.options.Name, Address: e.options.Address,
-		Device: e.Device, Conn: conn, StateDir: e.dir, STUN: e.options.STUN, MTU: e.options.MTU, MAC: e.options.MAC,
+		Device: e.Device, StateDir: e.dir, STUN: e.options.STUN, MTU: e.options.MTU, MAC: e.options.MAC,
+		Queues: []edge.Queue{{Frames: e.Device, Conn: conn, Waiter: waiter.NewChannels(e.Device.Ready(), conn.Ready())}},
 		Host: edge.Host{
 			Interface: "sim0", Log: e.world.log(e.options.Name), ClockOffset: e.options.ClockOffset,
 			Addresses: func() ([]netip.Addr, error) { return e.host.Addresses(), nil },

@@ -68,10 +68,12 @@ func (h *Host) source(to netip.Addr) (netip.Addr, bool) {
 // Conn is an open UDP port. Its methods are those of package transport's
 // connections.
 type Conn struct {
-	host   *Host
-	port   uint16
-	wake   chan struct{} // holds a token when a reader should look
-	first  int           // of waiting: where the next datagram to read is
+	host *Host
+	port uint16
+	// wake holds a token exactly while datagrams wait and nobody has been told,
+	// and is closed by Close.
+	wake   chan struct{}
+	first  int // where in queued the next datagram to read is
 	queued []*packet
 	closed bool
 }
@@ -81,7 +83,7 @@ func (c *Conn) LocalAddr() netip.AddrPort {
 	return netip.AddrPortFrom(c.host.addrs[0], c.port)
 }
 
-// Close closes the port. A blocked ReadBatch returns net.ErrClosed. It returns
+// Close closes the port. A blocked Wait returns net.ErrClosed. It returns
 // net.ErrClosed when it was closed before.
 func (c *Conn) Close() error {
 	c.host.net.mu.Lock()
@@ -102,27 +104,43 @@ func (c *Conn) shut() {
 		c.host.net.release(p)
 	}
 	c.queued, c.first = nil, 0
-	c.signal()
+	close(c.wake)
 }
 
-// ReadBatch blocks for at least one datagram and returns how many it read into
-// ds. It returns net.ErrClosed after Close.
-func (c *Conn) ReadBatch(ds []transport.Datagram) (int, error) {
+// Wait blocks until a datagram waits to be read: nil. It returns net.ErrClosed
+// after Close, also when it was blocked then.
+func (c *Conn) Wait() error {
 	for {
-		n, err := c.take(ds)
-		if n > 0 || err != nil || len(ds) == 0 {
-			return n, err
+		waiting, err := c.waiting()
+		if waiting || err != nil {
+			return err
 		}
 		<-c.wake
 	}
 }
 
-// take reads what is there without blocking.
-func (c *Conn) take(ds []transport.Datagram) (int, error) {
+// waiting reports whether there is something to read.
+func (c *Conn) waiting() (bool, error) {
 	c.host.net.mu.Lock()
 	defer c.host.net.mu.Unlock()
 	if c.closed {
-		c.signal() // for the next reader
+		return false, net.ErrClosed
+	}
+	return len(c.queued) > c.first, nil
+}
+
+// Ready returns a channel that holds a token when there is something to read,
+// for a waiter.Channels. It is closed by Close. Whoever takes the token reads
+// until nothing is left.
+func (c *Conn) Ready() <-chan struct{} { return c.wake }
+
+// ReadBatch reads into ds what has arrived and returns how many datagrams that
+// were: 0 when there are none, it never blocks. It returns net.ErrClosed after
+// Close.
+func (c *Conn) ReadBatch(ds []transport.Datagram) (int, error) {
+	c.host.net.mu.Lock()
+	defer c.host.net.mu.Unlock()
+	if c.closed {
 		return 0, net.ErrClosed
 	}
 	n := min(len(ds), len(c.queued)-c.first)
@@ -135,10 +153,14 @@ func (c *Conn) take(ds []transport.Datagram) (int, error) {
 		d.Addr, d.Seg, d.TTL = p.from, 0, 0
 		c.host.net.release(p)
 	}
-	if c.first == len(c.queued) {
-		c.queued, c.first = c.queued[:0], 0
-	} else {
+	if c.first < len(c.queued) {
 		c.signal()
+		return n, nil
+	}
+	c.queued, c.first = c.queued[:0], 0
+	select {
+	case <-c.wake:
+	default:
 	}
 	return n, nil
 }
@@ -157,6 +179,7 @@ func (c *Conn) queue(p *packet) bool {
 	return true
 }
 
+// signal leaves a token unless there is one; the lock is held.
 func (c *Conn) signal() {
 	select {
 	case c.wake <- struct{}{}:

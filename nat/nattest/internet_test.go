@@ -48,7 +48,7 @@ func settle() { time.Sleep(time.Second) }
 func got(t testing.TB, c *Conn) (text string, from netip.AddrPort) {
 	t.Helper()
 	ds := []transport.Datagram{{Buf: make([]byte, maxPayload)}}
-	n, err := c.take(ds)
+	n, err := c.ReadBatch(ds)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,6 +56,14 @@ func got(t testing.TB, c *Conn) (text string, from netip.AddrPort) {
 		return "", netip.AddrPort{}
 	}
 	return string(ds[0].Payload()), ds[0].Addr
+}
+
+// readBatch waits for datagrams and reads what is there.
+func readBatch(c *Conn, ds []transport.Datagram) (int, error) {
+	if err := c.Wait(); err != nil {
+		return 0, err
+	}
+	return c.ReadBatch(ds)
 }
 
 // seen sends a datagram from c to each server and returns the source that it
@@ -92,7 +100,7 @@ func TestDelayOrderAndBatch(t *testing.T) {
 		for i := range ds {
 			ds[i].Buf = make([]byte, 16)
 		}
-		count, err := b.ReadBatch(ds)
+		count, err := readBatch(b, ds)
 		if err != nil || count != 4 || time.Since(start) != 5*time.Millisecond {
 			t.Fatal(count, err, time.Since(start))
 		}
@@ -106,7 +114,7 @@ func TestDelayOrderAndBatch(t *testing.T) {
 		n.SetDelay(time.Millisecond)
 		send(t, a, b.LocalAddr(), "fast")
 		for _, want := range []string{"fast", "slow"} {
-			if _, err := b.ReadBatch(ds); err != nil || string(ds[0].Payload()) != want {
+			if _, err := readBatch(b, ds); err != nil || string(ds[0].Payload()) != want {
 				t.Errorf("%q, %v; want %q", ds[0].Payload(), err, want)
 			}
 		}
@@ -142,8 +150,7 @@ func TestErrorsAndClose(t *testing.T) {
 		done := make(chan error)
 		for range 2 {
 			go func() {
-				_, err := a.ReadBatch([]transport.Datagram{{Buf: make([]byte, 16)}})
-				done <- err
+				done <- a.Wait()
 			}()
 		}
 		synctest.Wait()
@@ -152,11 +159,17 @@ func TestErrorsAndClose(t *testing.T) {
 		}
 		for range 2 {
 			if err := <-done; !errors.Is(err, net.ErrClosed) {
-				t.Errorf("blocked reader: %v", err)
+				t.Errorf("blocked waiter: %v", err)
 			}
 		}
 		if err := a.Close(); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("second close: %v", err)
+		}
+		if err := a.Wait(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("wait after close: %v", err)
+		}
+		if _, err := a.ReadBatch(batch); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("read after close: %v", err)
 		}
 		if _, err := a.WriteBatch(batch); !errors.Is(err, net.ErrClosed) {
 			t.Errorf("write after close: %v", err)
@@ -223,6 +236,41 @@ func TestWires(t *testing.T) {
 	})
 }
 
+// TestReady checks that the token is there exactly while something waits and
+// nobody was told.
+func TestReady(t *testing.T) {
+	run(t, func(t *testing.T, n *Internet) {
+		a := listen(t, n.Host(addr("198.51.100.1")), 1000)
+		b := listen(t, n.Host(addr("198.51.100.2")), 2000)
+		one := []transport.Datagram{{Buf: make([]byte, 16)}}
+		check := func(when string, want int) {
+			t.Helper()
+			if len(b.Ready()) != want {
+				t.Errorf("%s: %d tokens, want %d", when, len(b.Ready()), want)
+			}
+		}
+		check("at first", 0)
+		if n, err := b.ReadBatch(one); n != 0 || err != nil {
+			t.Errorf("nothing to read: %d, %v", n, err)
+		}
+		send(t, a, b.LocalAddr(), "one")
+		send(t, a, b.LocalAddr(), "two")
+		settle()
+		check("with two waiting", 1)
+		<-b.Ready()
+		for i, want := range []int{1, 0} {
+			if n, err := b.ReadBatch(one); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+			check([]string{"one left", "none left"}[i], want)
+		}
+		b.Close()
+		for range 2 {
+			<-b.Ready()
+		}
+	})
+}
+
 func TestSlowReaderLosesTheNewest(t *testing.T) {
 	run(t, func(t *testing.T, n *Internet) {
 		h := n.Host(addr("198.51.100.1"))
@@ -268,7 +316,7 @@ func BenchmarkDatagram(b *testing.B) {
 		if _, err := left.WriteBatch(out); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := right.ReadBatch(in); err != nil {
+		if _, err := readBatch(right, in); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -288,7 +336,7 @@ func TestCostPerDatagram(t *testing.T) {
 		go func() {
 			in := []transport.Datagram{{Buf: make([]byte, 2048)}}
 			for {
-				if _, err := right.ReadBatch(in); err != nil {
+				if _, err := readBatch(right, in); err != nil {
 					return
 				}
 				received.Add(1)

@@ -1,37 +1,54 @@
 // Package admin is the local interface of a running supernode: its state as
-// JSON over HTTP on a Unix socket of this machine. Whoever may open the socket
-// may read; nothing can be changed through it.
+// JSON over HTTP on a Unix socket of this machine, and the profiles of package
+// net/http/pprof under /debug/pprof/. Whoever may open the socket may read;
+// nothing can be changed through it.
 package admin
 
 import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/pprof"
 
 	"hedgerow/internal/localapi"
 	"hedgerow/supernode"
 )
 
-// pathStatus is where the state is. A client of another version asks for the
-// same path; an incompatible document would get a new one.
-const pathStatus = "/api/v1/status"
+// Where the documents are. A client of another version asks for the same paths;
+// an incompatible document would get a new one.
+const (
+	pathStatus   = "/api/v1/status"
+	pathCounters = "/api/v1/counters"
+)
 
 // Source is what the handler asks: a running *supernode.Server.
 type Source interface {
 	// Status returns the present state. It is called from the goroutines of
 	// requests.
 	Status() supernode.Status
+	// Counters returns what the packet loop has done, likewise.
+	Counters() supernode.Counters
 }
 
-// Handler returns the HTTP handler that serves src.
+// Handler returns the HTTP handler that serves src. It must not be served where
+// strangers can reach it: a profile costs time and tells what the program does.
+// (Package pprof has entered itself in http.DefaultServeMux as well, which no
+// part of hedgerow serves.)
 func Handler(src Source) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+pathStatus, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		// The only error left is a client that went away.
-		_ = json.NewEncoder(w).Encode(src.Status())
-	})
+	mux.HandleFunc("GET "+pathStatus, func(w http.ResponseWriter, _ *http.Request) { answer(w, src.Status()) })
+	mux.HandleFunc("GET "+pathCounters, func(w http.ResponseWriter, _ *http.Request) { answer(w, src.Counters()) })
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
+}
+
+// answer sends a document.
+func answer(w http.ResponseWriter, document any) {
+	w.Header().Set("Content-Type", "application/json")
+	// The only error left is a client that went away.
+	_ = json.NewEncoder(w).Encode(document)
 }
 
 // Socket is the calling side: the path of the Unix socket of a running
@@ -44,4 +61,11 @@ func (s Socket) Status(ctx context.Context) (supernode.Status, error) {
 	var st supernode.Status
 	err := localapi.Get(ctx, string(s), pathStatus, &st)
 	return st, err
+}
+
+// Counters fetches what the packet loop has done.
+func (s Socket) Counters(ctx context.Context) (supernode.Counters, error) {
+	var c supernode.Counters
+	err := localapi.Get(ctx, string(s), pathCounters, &c)
+	return c, err
 }

@@ -14,11 +14,19 @@ import (
 	"hedgerow/internal/localapi"
 	"hedgerow/supernode"
 	"hedgerow/supernode/admin"
+	"hedgerow/transport"
 )
 
 type source supernode.Status
 
 func (s source) Status() supernode.Status { return supernode.Status(s) }
+
+func (source) Counters() supernode.Counters { return counters }
+
+var counters = supernode.Counters{
+	Socket: &transport.Counters{Reads: 3, Messages: 9}, Sleeps: 2,
+	ReceivedTrains: supernode.TrainSizes{1, 0, 2}, SentTrains: supernode.TrainSizes{7: 4}, Drops: map[string]uint64{"open": 5},
+}
 
 var state = supernode.Status{
 	Version: "1.2.3", Listen: netip.MustParseAddrPort("[::]:7654"), Key: "abc", UptimeS: 12.5,
@@ -30,7 +38,7 @@ var state = supernode.Status{
 	Drops: map[string]uint64{"open": 5},
 }
 
-func TestStatusOverTheSocket(t *testing.T) {
+func TestDocumentsOverTheSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
 	l, err := localapi.Listen(path)
 	if err != nil {
@@ -41,6 +49,9 @@ func TestStatusOverTheSocket(t *testing.T) {
 	go func() { served <- localapi.ServeListener(ctx, l, admin.Handler(source(state))) }()
 	got, err := admin.Socket(path).Status(ctx)
 	if err != nil || !reflect.DeepEqual(got, state) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if got, err := admin.Socket(path).Counters(ctx); err != nil || !reflect.DeepEqual(got, counters) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	cancel()
@@ -58,6 +69,12 @@ func TestHandler(t *testing.T) {
 		code         int
 	}{
 		{"GET", "/api/v1/status", http.StatusOK},
+		{"GET", "/api/v1/counters", http.StatusOK},
+		{"GET", "/debug/pprof/", http.StatusOK},
+		{"GET", "/debug/pprof/heap", http.StatusOK},
+		{"GET", "/debug/pprof/trace?seconds=0.001", http.StatusOK},
+		{"GET", "/debug/pprof/nonsense", http.StatusNotFound},
+		{"POST", "/debug/pprof/heap", http.StatusMethodNotAllowed},
 		{"POST", "/api/v1/status", http.StatusMethodNotAllowed},
 		{"GET", "/", http.StatusNotFound},
 	} {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hedgerow/tap"
+	"hedgerow/tap/offload"
 )
 
 func frames(n int) []tap.Frame {
@@ -22,6 +23,10 @@ func frames(n int) []tap.Frame {
 func TestReadBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := New(Options{})
+		fs := frames(2)
+		if n, err := d.ReadBatch(fs); n != 0 || err != nil {
+			t.Errorf("an empty device: %d %v", n, err)
+		}
 		start := time.Now()
 		time.AfterFunc(time.Second, func() {
 			for _, s := range []string{"one", "two", "three"} {
@@ -30,14 +35,14 @@ func TestReadBatch(t *testing.T) {
 				}
 			}
 		})
-		fs := frames(2)
+		<-d.Ready()
+		if time.Since(start) != time.Second {
+			t.Errorf("ready after %v", time.Since(start))
+		}
+		synctest.Wait()
 		if n, err := d.ReadBatch(fs[:1]); n != 1 || err != nil || string(fs[0].Bytes()) != "one" {
 			t.Fatalf("%d %v %q", n, err, fs[0].Bytes())
 		}
-		if time.Since(start) != time.Second {
-			t.Errorf("returned after %v", time.Since(start))
-		}
-		synctest.Wait()
 		if n, err := d.ReadBatch(fs); n != 2 || err != nil || string(fs[0].Bytes()) != "two" || string(fs[1].Bytes()) != "three" {
 			t.Fatalf("%d %v %q %q", n, err, fs[0].Bytes(), fs[1].Bytes())
 		}
@@ -56,19 +61,19 @@ func TestLongFrameIsCut(t *testing.T) {
 	}
 }
 
-func TestCloseEndsRead(t *testing.T) {
+func TestClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := New(Options{})
+		d.Inject([]byte("x"))
+		<-d.Ready()
 		time.AfterFunc(time.Second, func() { d.Close() })
-		if _, err := d.ReadBatch(frames(1)); err != tap.ErrClosed {
-			t.Errorf("waiting: %v", err)
-		}
+		<-d.Ready()
 		d.Close()
 		if d.Inject([]byte("x")) {
 			t.Error("a closed device took a frame")
 		}
 		if _, err := d.ReadBatch(frames(1)); err != tap.ErrClosed {
-			t.Errorf("later: %v", err)
+			t.Errorf("reading: %v", err)
 		}
 		if _, err := d.WriteBatch(frames(1)); err != tap.ErrClosed {
 			t.Errorf("writing: %v", err)
@@ -108,6 +113,72 @@ func TestDeliver(t *testing.T) {
 	fs[1].Len = copy(fs[1].Buf[16:], "two")
 	if n, err := d.WriteBatch(fs); n != 2 || err != nil || !slices.Equal(got, []string{"one", "two"}) {
 		t.Errorf("%d %v %q", n, err, got)
+	}
+}
+
+// unsummed is a frame whose checksum is left: two bytes of header, the field,
+// and what is summed with it.
+func unsummed() (tap.Frame, offload.Header) {
+	f := tap.Frame{Buf: make([]byte, 128), Off: 16}
+	f.Len = copy(f.Buf[f.Off:], []byte{1, 2, 0, 0, 0x12, 0x34})
+	f.Offload = offload.Header{Flags: offload.FlagNeedsCsum, CsumStart: 2}
+	return f, f.Offload
+}
+
+func TestPlainDevice(t *testing.T) {
+	d := New(Options{})
+	left, _ := unsummed()
+	super, _ := unsummed()
+	super.Offload.GSOType = offload.GSOTCPv4
+	beyond, _ := unsummed()
+	beyond.Offload.CsumStart = 100
+	fs := []tap.Frame{left, super, beyond}
+	if n, err := d.WriteBatch(fs); n != 1 || err != nil || d.Dropped() != 2 {
+		t.Errorf("%d %v, %d dropped", n, err, d.Dropped())
+	}
+	if got := <-d.Delivered(); !bytes.Equal(got, []byte{1, 2, 0xed, 0xcb, 0x12, 0x34}) {
+		t.Errorf("delivered % x", got)
+	}
+	if fs[0].Offload != (offload.Header{}) || d.Features() != 0 {
+		t.Errorf("left %+v, features %v", fs[0].Offload, d.Features())
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a device without vnet headers took a super-frame")
+		}
+	}()
+	d.InjectSuper([]byte("x"), offload.Header{})
+}
+
+func TestVnetDevice(t *testing.T) {
+	type super struct {
+		frame string
+		left  offload.Header
+	}
+	var plain []string
+	var supers []super
+	d := New(Options{
+		Vnet:         true,
+		Deliver:      func(f []byte) { plain = append(plain, string(f)) },
+		DeliverSuper: func(f []byte, h offload.Header) { supers = append(supers, super{string(f), h}) },
+	})
+	h := offload.Header{Flags: offload.FlagNeedsCsum, GSOType: offload.GSOTCPv4, GSOSize: 3}
+	if !d.InjectSuper([]byte("super"), h) || !d.Inject([]byte("plain")) {
+		t.Fatal("not injected")
+	}
+	fs := frames(3)
+	n, err := d.ReadBatch(fs)
+	if n != 2 || err != nil || fs[0].Offload != h || string(fs[0].Bytes()) != "super" || fs[1].Offload != (offload.Header{}) {
+		t.Fatalf("%d %v %+v", n, err, fs)
+	}
+	if n, err := d.WriteBatch(fs[:n]); n != 2 || err != nil {
+		t.Fatalf("%d %v", n, err)
+	}
+	if !slices.Equal(plain, []string{"plain"}) || !slices.Equal(supers, []super{{"super", h}}) {
+		t.Errorf("%q %+v", plain, supers)
+	}
+	if !d.Features().Has(tap.FeatureTSO | tap.FeatureUSO) {
+		t.Errorf("features %v", d.Features())
 	}
 }
 

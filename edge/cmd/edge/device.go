@@ -25,6 +25,7 @@ type tapDevice interface {
 	Name() string
 	MAC() [6]byte
 	MTU() int
+	Queues() []*tap.Queue
 }
 
 // tapOpener opens a TAP device.

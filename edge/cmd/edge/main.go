@@ -52,7 +52,7 @@ func (cmd *command) app() *ucli.App {
 		Version: cli.Release,
 		UsageText: "edge -c mynetwork --key-file /etc/edge/key -l vps.example:7654\n" +
 			"edge -c mynetwork -k KEY -l HOST:PORT -a 10.1.2.1 -d n2n0\n" +
-			"edge status | peers | keys",
+			"edge status | peers | keys | counters",
 		Description: "Environment: EDGE_COMMUNITY or N2N_COMMUNITY for -c; EDGE_KEY or N2N_KEY for -k;\n" +
 			"${CREDENTIALS_DIRECTORY}/key (systemd) is used when no other key is given.\n" +
 			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission or missing device,\n" +
@@ -64,6 +64,7 @@ func (cmd *command) app() *ucli.App {
 			{Name: "status", Usage: "show the state of a running edge", Flags: readFlags(), Action: cmd.status},
 			{Name: "peers", Usage: "show the other members and the path to each", Flags: readFlags(), Action: cmd.peers},
 			{Name: "keys", Usage: "show the key schedule", Flags: append(readFlags(), communityFileFlag()), Action: cmd.keys},
+			{Name: "counters", Usage: "show what the data path has done", Flags: readFlags(), Action: cmd.counters},
 			{Name: "keygen", Usage: "make the keys of a community", Flags: keygenFlags(), Action: cmd.keygen},
 			{Name: "version", Usage: "print the version", Flags: []ucli.Flag{jsonFlag()}, Action: cmd.version},
 		},

@@ -33,6 +33,7 @@ type options struct {
 	StateDir   string // without the community's own directory
 	Control    string // empty: in the runtime directory
 	Name       string
+	Queues     queueChoice
 	Clock      time.Duration
 	Log        logChoice
 }
@@ -128,7 +129,7 @@ func (o *options) parseServers(c *ucli.Context, faults *cli.Faults) {
 	}
 }
 
-// parseDevice reads -a, -d, -m, -M and -p. An option that was given an empty
+// parseDevice reads -a, -d, -m, -M, -p and what concerns the queues. An option that was given an empty
 // value is at fault in each of them.
 func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
 	var err error
@@ -153,6 +154,11 @@ func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
 		o.MTU, err = parseMTU(s)
 		faults.Add(err)
 	}
+	backend, _ := cli.String(c, "tap-backend")
+	count, _ := cli.String(c, "queues")
+	left, _ := cli.String(c, "test-without")
+	o.Queues, err = parseQueues(backend, count, left)
+	faults.Add(err)
 	if s, ok := cli.String(c, "p"); ok {
 		o.Port.Asked = true
 		o.Port.Number, err = parsePort(s)

@@ -49,6 +49,22 @@ func (cmd *command) peers(c *ucli.Context) error {
 	return printPeers(cmd.streams.Out, v)
 }
 
+// counters is "edge counters".
+func (cmd *command) counters(c *ucli.Context) error {
+	socket, err := cmd.socket(c)
+	if err != nil {
+		return err
+	}
+	v, err := socket.Counters(c.Context)
+	if err != nil {
+		return callError(socket, err)
+	}
+	if c.Bool("json") {
+		return cmd.printJSON(v)
+	}
+	return printCounters(cmd.streams.Out, v)
+}
+
 // keys is "edge keys": of a running edge, or of a community file.
 func (cmd *command) keys(c *ucli.Context) error {
 	v, err := cmd.keyDocument(c)

@@ -160,6 +160,23 @@ func firstOf(list []string) string {
 	return list[0]
 }
 
+// printCounters writes what the data path has done for a person.
+func printCounters(w io.Writer, v control.Counters) error {
+	var s sheet
+	for i, q := range v.Queues {
+		s.row(fmt.Sprintf("queue %d", i), "%d sleeps", q.Sleeps)
+		if f := q.Frames; f != nil {
+			s.row("  device", "in %d (%d super) by %d reads   out %d (%d super) by %d writes", f.In, f.SuperIn, f.Reads, f.Out, f.SuperOut, f.Writes)
+		}
+		if d := q.Datagrams; d != nil {
+			s.row("  socket", "in %d (%d trains) by %d reads   out %d (%d trains) by %d writes", d.In, d.TrainsIn, d.Reads, d.Out, d.TrainsOut, d.Writes)
+			s.row("", "gso refused %d, waited for room %d, dropped %d", d.GSORefused, d.Waits, d.Dropped)
+		}
+	}
+	s.row("dropped", "%s", dropsText(v.Drops))
+	return s.writeTo(w)
+}
+
 // printKeys writes a key schedule for a person.
 func printKeys(w io.Writer, v control.Keys, now time.Time) error {
 	var s sheet

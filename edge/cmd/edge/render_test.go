@@ -60,6 +60,16 @@ func (shown) KeyStatus(context.Context) (control.Keys, error) {
 
 func (shown) Reload(context.Context) error { return nil }
 
+func (shown) Counters(context.Context) (control.Counters, error) {
+	return control.Counters{
+		Queues: []control.QueueCounters{{
+			Sleeps: 901, Frames: &control.FrameCounters{Reads: 2000, Writes: 400, In: 1900, Out: 390, SuperIn: 700, SuperOut: 310},
+			Datagrams: &control.DatagramCounters{Reads: 410, Writes: 720, In: 18000, Out: 33000, TrainsIn: 400, TrainsOut: 710, GSORefused: 1, Waits: 2, Dropped: 3},
+		}},
+		Drops: map[string]uint64{"replay": 4},
+	}, nil
+}
+
 // serveAt serves h on a socket until the test ends.
 func serveAt(t *testing.T, path string, h http.Handler) {
 	t.Helper()
@@ -76,7 +86,7 @@ func serveAt(t *testing.T, path string, h http.Handler) {
 func TestReads(t *testing.T) {
 	dir := t.TempDir()
 	serveAt(t, filepath.Join(dir, "mynetwork.sock"), control.Handler(shown{}))
-	for _, name := range []string{"status", "peers", "keys"} {
+	for _, name := range []string{"status", "peers", "keys", "counters"} {
 		for _, form := range []string{"text", "json"} {
 			cmd := testCommand(map[string]string{"RUNTIME_DIRECTORY": dir, "STATE_DIRECTORY": dir})
 			args := []string{program, name}

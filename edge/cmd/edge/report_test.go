@@ -17,6 +17,7 @@ import (
 	"hedgerow/edge"
 	"hedgerow/edge/control"
 	"hedgerow/internal/cli"
+	"hedgerow/tap"
 	"hedgerow/tap/taptest"
 )
 
@@ -51,6 +52,8 @@ type memoryTAP struct {
 func (d *memoryTAP) Name() string { return d.name }
 func (d *memoryTAP) MAC() [6]byte { return d.mac }
 func (d *memoryTAP) MTU() int     { return d.mtu }
+
+func (d *memoryTAP) Queues() []*tap.Queue { return nil }
 
 // messages is a log whose lines carry no time of day.
 func messages(b *bytes.Buffer) *slog.Logger {

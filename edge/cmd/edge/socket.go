@@ -16,26 +16,27 @@ import (
 // peers and the NAT remember it.
 const portFile = "port"
 
-// openSocket opens the UDP socket: on the port that was asked for, else on the
-// one of last time, else on any.
-func openSocket(choice portChoice, stateDir string) (*transport.UDP, error) {
+// openSockets opens the UDP sockets, one for each queue: on the port that was
+// asked for, else on the one of last time, else on any. There may be fewer than n
+// where the system allows no more.
+func openSockets(choice portChoice, n int, opts transport.Options, stateDir string) ([]*transport.UDP, error) {
 	if choice.Asked {
-		conn, err := transport.ListenUDP(choice.Number, transport.Options{})
-		return conn, socketError(err)
+		conns, err := transport.ListenUDPGroup(choice.Number, n, opts)
+		return conns, socketError(err)
 	}
 	if port := savedPort(stateDir); port != 0 {
-		if conn, err := transport.ListenUDP(port, transport.Options{}); err == nil {
-			return conn, nil
+		if conns, err := transport.ListenUDPGroup(port, n, opts); err == nil {
+			return conns, nil
 		}
 		// Taken by now: nobody asked for just this one.
 	}
-	conn, err := transport.ListenUDP(0, transport.Options{})
+	conns, err := transport.ListenUDPGroup(0, n, opts)
 	if err != nil {
 		return nil, socketError(err)
 	}
 	// Without the file the next start takes another port, nothing worse.
-	_ = savePort(stateDir, conn.LocalAddr().Port())
-	return conn, nil
+	_ = savePort(stateDir, conns[0].LocalAddr().Port())
+	return conns, nil
 }
 
 // socketError gives an error of package transport its exit code.

@@ -67,7 +67,8 @@ type member struct {
 	state   string // the community's own state directory
 	id      *crypto.Identity
 	device  *device
-	socket  *transport.UDP
+	sockets []*transport.UDP
+	queues  []edge.Queue
 	control net.Listener
 	report  *reporter
 	release []func() // in the order of opening
@@ -87,14 +88,21 @@ func (m *member) open() error {
 		return stateError(m.keys.Name, err)
 	}
 	m.id = id
-	if m.socket, err = openSocket(m.options.Port, m.state); err != nil {
+	with := m.options.Queues.Without.socket
+	with.Log = m.log
+	if m.sockets, err = openSockets(m.options.Port, m.options.Queues.Count, with, m.state); err != nil {
 		return err
 	}
-	m.release = append(m.release, func() { _ = m.socket.Close() })
+	for _, s := range m.sockets {
+		m.release = append(m.release, func() { _ = s.Close() })
+	}
 	if err := m.openControl(); err != nil {
 		return err
 	}
 	if err := m.openDevice(); err != nil {
+		return err
+	}
+	if err := m.openQueues(); err != nil {
 		return err
 	}
 	m.report = newReporter(m.cmd.streams.Out, m.log, m.options, m.state)
@@ -109,7 +117,10 @@ func (m *member) openDevice() error {
 	if mac == ([6]byte{}) {
 		mac = m.id.MAC(m.keys.ID())
 	}
-	d, err := openDevice(m.cmd.openTAP, tap.Config{Name: m.options.Device, MAC: mac, MTU: m.options.MTU})
+	d, err := openDevice(m.cmd.openTAP, tap.Config{
+		Name: m.options.Device, MAC: mac, MTU: m.options.MTU, Backend: m.options.Queues.Backend, Queues: len(m.sockets),
+		SuperFrame: edge.SuperFrame(m.options.MTU), Without: m.options.Queues.Without.device, OneFrame: m.options.Queues.Without.batch, Log: m.log,
+	})
 	if err != nil {
 		return err
 	}
@@ -191,7 +202,7 @@ func (m *member) config() edge.Config {
 		MTU:        m.device.MTU(),
 		StateDir:   m.state,
 		Device:     m.device,
-		Conn:       m.socket,
+		Queues:     m.queues,
 		Host: edge.Host{
 			Interface:   m.device.Name(),
 			Version:     cli.Release,

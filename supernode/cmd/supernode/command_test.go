@@ -101,6 +101,10 @@ func TestServeAndAsk(t *testing.T) {
 	if code := ask.run(t.Context(), "status"); code != cli.OK || !strings.Contains(ask.out.String(), key) || !strings.Contains(ask.out.String(), "COMMUNITY") {
 		t.Errorf("status: %d, %s", code, ask.out.String())
 	}
+	counters, err := admin.Socket(filepath.Join(dir, "run", controlSocket)).Counters(t.Context())
+	if err != nil || counters.Socket == nil {
+		t.Errorf("counters: %+v, %v", counters, err)
+	}
 	if code := stop(); code != cli.OK {
 		t.Errorf("exit code %d: %s", code, server.err.String())
 	}
@@ -112,7 +116,7 @@ func TestServeAndAsk(t *testing.T) {
 		t.Errorf("after the end: %d, %s", code, ask.err.String())
 	}
 	// The next one has the same key.
-	again, stop := serve(t, dir, "-l", "0")
+	again, stop := serve(t, dir, "-l", "0", "--test-without", "gso,gro,batch")
 	defer stop()
 	if !strings.Contains(again.out.String(), "#"+key) {
 		t.Errorf("another key: %s", again.out.String())
@@ -150,6 +154,7 @@ func TestFailures(t *testing.T) {
 		{name: "two ports", args: []string{"-p", "1", "-l", "2"}, code: cli.Usage, want: "contradict"},
 		{name: "pool", args: []string{"--pool", "10.0.0.0"}, code: cli.Usage, want: "--pool"},
 		{name: "pool of IPv6", args: []string{"--pool", "fd00::/64"}, code: cli.Usage, want: "IPv4"},
+		{name: "fall-back", args: []string{"--test-without", "gso,tso"}, code: cli.Usage, want: `"tso"`},
 		{name: "log format", args: []string{"--log-format", "xml"}, code: cli.Usage, want: "json"},
 		{name: "environment", env: map[string]string{"SUPERNODE_PORT": "x"}, code: cli.Usage, want: "not a port"},
 		{name: "port in use", args: []string{"-p", port, "--state-dir", free}, code: cli.Failure, want: "[E16]"},

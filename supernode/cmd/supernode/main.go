@@ -80,6 +80,7 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "pool", Usage: "`CIDR` to lease addresses from; default: a /20 of 10.64.0.0/10 for each community"},
 		controlFlag(),
 		&ucli.StringFlag{Name: "log-format", Usage: "text or json"},
+		&ucli.StringFlag{Name: "test-without", Hidden: true},
 		cli.VerboseFlag(),
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/internal/cli"
 	"hedgerow/supernode"
+	"hedgerow/transport"
 )
 
 // defaultPort is n2n's.
@@ -22,6 +24,7 @@ type options struct {
 	Control   string       // empty: in the runtime directory
 	Verbosity int
 	LogFormat string
+	Without   transport.Options // what the socket may not use, for tests and to measure against
 }
 
 // parseOptions reads the command line and the environment. Its error lists
@@ -33,6 +36,9 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 		faults.Addf("--log-format %s is not text or json", o.LogFormat)
 	}
 	cmd.parsePorts(c, &o, &faults)
+	if s, given := cli.String(c, "test-without"); given {
+		o.parseWithout(s, &faults)
+	}
 	if s := cmd.option(c, "pool", "SUPERNODE_POOL"); s != "" {
 		o.parsePool(s, &faults)
 	}
@@ -74,6 +80,22 @@ func (o *options) parsePool(s string, faults *cli.Faults) {
 	}
 	o.Pool = p.Masked()
 	faults.Add(supernode.CheckPool(o.Pool))
+}
+
+// parseWithout reads --test-without, a list with commas between.
+func (o *options) parseWithout(s string, faults *cli.Faults) {
+	for name := range strings.SplitSeq(s, ",") {
+		switch name {
+		case "gso":
+			o.Without.NoGSO = true
+		case "gro":
+			o.Without.NoGRO = true
+		case "batch":
+			o.Without.NoBatch = true
+		default:
+			faults.Addf("--test-without %s: %q is none of gso, gro and batch", s, name)
+		}
+	}
 }
 
 // stateDir returns --state-dir or its default.

@@ -62,7 +62,7 @@ type process struct {
 
 // open takes everything from the machine that the supernode needs.
 func (p *process) open() (err error) {
-	if p.socket, err = openSocket(p.options.Port); err != nil {
+	if p.socket, err = openSocket(p.options, p.log); err != nil {
 		return err
 	}
 	p.release = append(p.release, func() { _ = p.socket.Close() })
@@ -142,8 +142,10 @@ func (p *process) announce() {
 }
 
 // openSocket opens the UDP socket; a port that is taken is E16.
-func openSocket(port uint16) (*transport.UDP, error) {
-	conn, err := transport.ListenUDP(port, transport.Options{})
+func openSocket(o options, log *slog.Logger) (*transport.UDP, error) {
+	opts := o.Without
+	opts.Log = log
+	conn, err := transport.ListenUDP(o.Port, opts)
 	if err != nil {
 		return nil, &cli.Error{Code: codeOf(err), Text: err.Error(), Err: err}
 	}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"hedgerow/edge"
+	"hedgerow/internal/cli"
+	"hedgerow/tap"
+	"hedgerow/transport"
+)
+
+// mostQueues bounds how many queues an edge has; beyond a few, cores are better
+// left to what sends and receives. defaultQueues is how many it takes unasked.
+const (
+	mostQueues    = 16
+	defaultQueues = 4
+)
+
+// queueChoice is how frames and datagrams are moved.
+type queueChoice struct {
+	Backend tap.Backend
+	Count   int
+	Without without
+}
+
+// without is what tests and benchmarks do without, although the kernel has it.
+type without struct {
+	device tap.Features
+	socket transport.Options
+	batch  bool
+}
+
+// parseQueues reads --tap-backend, --queues and --test-without; an empty text is
+// the default.
+func parseQueues(backend, count, without string) (queueChoice, error) {
+	c := queueChoice{Count: min(runtime.NumCPU(), defaultQueues)}
+	var faults cli.Faults
+	if backend != "" {
+		var err error
+		c.Backend, err = tap.ParseBackend(backend)
+		if err != nil {
+			faults.Addf("--tap-backend: %v", err)
+		}
+	}
+	if count != "" {
+		n, err := strconv.Atoi(count)
+		if err != nil || n < 1 || n > mostQueues {
+			faults.Addf("--queues %s is not a number from 1 to %d", count, mostQueues)
+		}
+		c.Count = n
+	}
+	if without != "" {
+		faults.Add(c.Without.parse(without))
+	}
+	return c, faults.Err()
+}
+
+// parse reads a list such as "vnet,gso".
+func (w *without) parse(list string) error {
+	for name := range strings.SplitSeq(list, ",") {
+		switch name {
+		case "vnet":
+			w.device |= tap.FeatureVnet
+		case "csum":
+			w.device |= tap.FeatureCsum
+		case "tso":
+			w.device |= tap.FeatureTSO
+		case "uso":
+			w.device |= tap.FeatureUSO
+		case "gso":
+			w.socket.NoGSO = true
+		case "gro":
+			w.socket.NoGRO = true
+		case "batch":
+			w.batch, w.socket.NoBatch = true, true
+		default:
+			return fmt.Errorf("--test-without knows vnet, csum, tso, uso, gso, gro and batch, not %q", name)
+		}
+	}
+	return nil
+}
+
+// openQueues pairs the queues of the device with sockets. Of what is left over
+// none may stay open: the kernel would give it a share of the traffic.
+func (m *member) openQueues() error {
+	frames := m.device.Queues()
+	for len(m.sockets) > len(frames) {
+		_ = m.sockets[len(m.sockets)-1].Close()
+		m.sockets = slices.Delete(m.sockets, len(m.sockets)-1, len(m.sockets))
+	}
+	for i, socket := range m.sockets {
+		w, err := waitFor(frames[i], socket)
+		if err != nil {
+			return cli.Errorf(cli.Failure, "", "%w", err)
+		}
+		m.release = append(m.release, func() { _ = w.Close() })
+		m.queues = append(m.queues, edge.Queue{Frames: frames[i], Conn: socket, Waiter: w})
+	}
+	return nil
+}

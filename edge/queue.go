@@ -1,0 +1,76 @@
+package edge
+
+import (
+	"errors"
+	"net"
+	"sync/atomic"
+
+	"hedgerow/tap"
+)
+
+// FrameQueue is one queue of the TAP device. Frames are read at the offset that
+// the caller set in each element, which leaves the headroom that the packet
+// headers are written into; see tap.Frame for what a device does there.
+type FrameQueue interface {
+	// ReadBatch fills elements with the frames at hand and returns how many
+	// there were. It does not block: 0 and nil mean that there are none.
+	ReadBatch(frames []tap.Frame) (int, error)
+	// WriteBatch hands frames to the host; it keeps none of them. It is safe
+	// for concurrent use.
+	WriteBatch(frames []tap.Frame) (int, error)
+}
+
+// Waiter waits for a queue's device and socket; package waiter has two.
+type Waiter interface {
+	// Wait blocks until there may be something to read from either. It returns
+	// net.ErrClosed once Stop was called.
+	Wait() error
+	// Stop ends Wait for good.
+	Stop()
+}
+
+// Queue is a pair of a device queue and a socket that one goroutine serves.
+type Queue struct {
+	Frames FrameQueue
+	Conn   Conn
+	Waiter Waiter
+}
+
+// queue serves one Queue: it carries every frame and datagram to its end before
+// it takes the next, in both directions, and sleeps when neither side has any.
+type queue struct {
+	out    *outbound
+	in     *inbound
+	waiter Waiter
+	sleeps atomic.Uint64
+}
+
+func newQueue(d *dataPlane, q Queue, f tap.Features) *queue {
+	return &queue{out: newOutbound(d, q.Frames, q.Conn), in: newInbound(d, q.Frames, q.Conn, f), waiter: q.Waiter}
+}
+
+// run serves the queue until its waiter is stopped, or the device or the socket
+// fails. Each side has a burst in turn, so that neither waits long for the other;
+// nothing is kept for later, so that no frame waits for a timer.
+func (q *queue) run() error {
+	for {
+		sent, err := q.out.readTAP()
+		if err != nil {
+			return err
+		}
+		got, err := q.in.readUDP()
+		if err != nil {
+			return err
+		}
+		if sent+got > 0 {
+			continue
+		}
+		q.sleeps.Add(1)
+		if err := q.waiter.Wait(); err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			return err
+		}
+	}
+}

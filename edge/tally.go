@@ -1,0 +1,38 @@
+package edge
+
+import "sync/atomic"
+
+// tally counts the frames of one burst for one goroutine. Counters that others
+// read are changed when the burst ends or the peer changes: a locked addition
+// for each of them and for every frame would cost as much as sealing a small one.
+type tally struct {
+	peer      *peerView // whose bytes peerBytes are; nil: nobody's yet
+	peerBytes uint64
+	frames    uint64
+	bytes     uint64
+}
+
+// add counts frames of a peer with their bytes; nil stands for none.
+func (t *tally) add(p *peerView, bytes, frames int) {
+	t.frames += uint64(frames)
+	t.bytes += uint64(bytes)
+	if p != nil {
+		t.peer = p
+		t.peerBytes += uint64(bytes)
+	}
+}
+
+// settle adds what was counted to the totals and to the peer's own counter.
+func (t *tally) settle(frames, bytes *atomic.Uint64, counter func(*peerView) *atomic.Uint64) {
+	if t.peer != nil {
+		counter(t.peer).Add(t.peerBytes)
+	}
+	if t.frames > 0 {
+		frames.Add(t.frames)
+		bytes.Add(t.bytes)
+	}
+	*t = tally{}
+}
+
+func txOf(p *peerView) *atomic.Uint64 { return &p.count.txBytes }
+func rxOf(p *peerView) *atomic.Uint64 { return &p.count.rxBytes }

@@ -1,0 +1,71 @@
+package supernode
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+)
+
+// target is where a copy of a flood goes.
+type target struct {
+	session *crypto.HopSession
+	addr    netip.AddrPort
+}
+
+// flood is one packet on its way to a whole community.
+type flood struct {
+	packet  []byte // in the buffer that it was read into
+	handle  uint32 // of its sender
+	targets []target
+}
+
+// prepareFlood lists the receivers of a flood. It is sent once the mutex is
+// free: a large community takes a while.
+func (s *Server) prepareFlood(now time.Time, out *outbox, edge *hop, packet []byte, flags protocol.Flags) {
+	src := edge.reg
+	c := src.community
+	if flags&^protocol.FlagExceptDirect != 0 {
+		s.drops.drop(dropRelayTarget)
+		return
+	}
+	if !src.budget.floods.take(now, 1, s.cfg.Limits.EdgeFloods, s.cfg.Limits.EdgeFloods) ||
+		!c.floods.take(now, 1, s.cfg.Limits.CommunityFloods, s.cfg.Limits.CommunityFloods) {
+		s.drops.drop(dropRelayBudget)
+		return
+	}
+	c.traffic.Floods++
+	f := &out.flood
+	f.packet, f.handle, f.targets = packet, src.handle, f.targets[:0]
+	for _, r := range c.online {
+		if r == src {
+			continue
+		}
+		if flags&protocol.FlagExceptDirect != 0 {
+			if _, direct := slices.BinarySearch(edge.direct, r.handle); direct {
+				continue
+			}
+		}
+		f.targets = append(f.targets, target{session: r.hop.session, addr: r.hop.addr})
+	}
+}
+
+// sendFlood queues the flood that was prepared: a copy for each receiver, since
+// sealing and masking change the first 32 bytes. The caller does not hold s.mu,
+// and who gets it meanwhile may change what the run was looked up in.
+func (s *Server) sendFlood(out *outbox) {
+	f := &out.flood
+	for _, to := range f.targets {
+		pkt := append(out.buffer()[:protocol.RelayOverhead], f.packet...)
+		if s.rehead(out, pkt, f.handle, to.session) {
+			out.send(pkt, to.addr)
+		}
+		if out.full() {
+			s.flush(out)
+		}
+	}
+	f.targets = f.targets[:0]
+	out.run = relayRun{}
+}

@@ -1,0 +1,87 @@
+package supernode
+
+import (
+	"errors"
+	"net"
+	"runtime"
+	"time"
+
+	"hedgerow/transport"
+)
+
+const (
+	// readBatch is how many datagrams, or trains of them, are read at once.
+	readBatch = 8
+	// readBuffer holds the longest train that the kernel joins (UDP GRO).
+	readBuffer = 65536
+	// readFailures in a row end Run: the socket is beyond hope.
+	readFailures = 100
+	readPause    = 10 * time.Millisecond
+)
+
+// readDatagrams is the packet loop: it reads a batch, handles each train in
+// turn and sends what came of all of them, which is one system call for most
+// batches. It sleeps only when nothing is left to read. The thread is its own,
+// so that a packet waits for no other goroutine to leave it.
+func (s *Server) readDatagrams() error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	in := make([]transport.Datagram, readBatch)
+	for i := range in {
+		in[i].Buf = make([]byte, readBuffer)
+	}
+	out := newOutbox(s.mask)
+	for failures := 0; ; {
+		n, err := s.cfg.Conn.ReadBatch(in)
+		if n == 0 && err == nil {
+			s.loop.sleeps.Add(1)
+			if err = s.cfg.Conn.Wait(); err == nil {
+				continue
+			}
+		}
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return err
+		case err != nil && n == 0:
+			if failures++; failures == readFailures {
+				return err
+			}
+			time.Sleep(readPause)
+			continue
+		}
+		failures = 0
+		now := s.cfg.Now()
+		for i := range in[:n] {
+			s.handleTrain(now, out, &in[i])
+		}
+		s.flush(out)
+	}
+}
+
+// handleTrain handles the datagrams of one buffer, all of one source. What they
+// cause to be sent may lie in that buffer until the next flush.
+func (s *Server) handleTrain(now time.Time, out *outbox, d *transport.Datagram) {
+	if d.N == 0 {
+		return
+	}
+	size := d.Seg
+	if size <= 0 {
+		size = d.N
+	}
+	s.loop.received.count(datagrams(d))
+	out.startTrain(d.Buf[:d.N])
+	s.mu.Lock()
+	for ; out.at < d.N; out.at += size {
+		end := min(out.at+size, d.N)
+		s.handleDatagram(now, out, d.Buf[out.at:end:end], d.Addr)
+		if len(out.flood.targets) > 0 {
+			s.mu.Unlock() // a large community takes a while
+			s.sendFlood(out)
+			s.mu.Lock()
+		}
+	}
+	s.mu.Unlock()
+	if out.full() {
+		s.flush(out)
+	}
+}

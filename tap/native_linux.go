@@ -1,0 +1,176 @@
+package tap
+
+import (
+	"fmt"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"hedgerow/tap/offload"
+)
+
+// kernel is what the native backend asks of the tun driver, by ioctl; a test
+// puts a kernel in its place that refuses.
+type kernel struct {
+	attach     func(fd int, name string, flags uint16) syscall.Errno // TUNSETIFF
+	headerSize func(fd, size int) syscall.Errno                      // TUNSETVNETHDRSZ
+	offload    func(fd, features int) syscall.Errno                  // TUNSETOFFLOAD
+}
+
+// linuxKernel is the one that runs.
+var linuxKernel = kernel{
+	attach: setInterface,
+	headerSize: func(fd, size int) syscall.Errno {
+		return errnoIn(unix.IoctlSetPointerInt(fd, unix.TUNSETVNETHDRSZ, size))
+	},
+	offload: func(fd, features int) syscall.Errno {
+		return errnoIn(unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, features))
+	},
+}
+
+// openNative opens the queues of the device and gives them to d. The notes say
+// what the kernel refused on the way. A failure leaves nothing open, and no
+// interface that was not there.
+func (o opener) openNative(d *Device, w wish) (notes []string, err error) {
+	wanted := (allFeatures &^ w.cfg.Without).closed()
+	first, flags, notes, err := o.firstQueue(w, wanted.Has(FeatureVnet))
+	if err != nil {
+		return nil, err
+	}
+	if wanted != allFeatures {
+		notes = append(notes, (allFeatures&^wanted).String()+" (by option)")
+	}
+	fds := []int{first}
+	defer func() {
+		if err != nil {
+			for _, fd := range fds {
+				unix.Close(fd)
+			}
+		}
+	}()
+	for len(fds) < w.cfg.Queues {
+		if flags&unix.IFF_MULTI_QUEUE == 0 {
+			if w.existing {
+				notes = append(notes, "several queues (the device was made for one)")
+			}
+			break
+		}
+		fd, refusal := o.openQueue(w.cfg.Name, flags)
+		if refusal != nil {
+			notes = append(notes, fmt.Sprintf("queue %d (%v)", len(fds)+1, refusal))
+			break
+		}
+		fds = append(fds, fd)
+	}
+	if flags&unix.IFF_VNET_HDR == 0 {
+		wanted = 0
+	}
+	features, refused := o.setFeatures(first, wanted)
+	notes = append(notes, refused...)
+	if w.cfg.Persist && !w.existing {
+		if errno := errnoIn(unix.IoctlSetInt(first, unix.TUNSETPERSIST, 1)); errno != 0 {
+			return nil, &openFault{step: stepAttach, node: o.node, errno: errno}
+		}
+	}
+	d.features = features
+	for _, fd := range fds {
+		d.queues = append(d.queues, newQueue(d, fd))
+	}
+	return notes, nil
+}
+
+// firstQueue opens a queue with all that the kernel allows: it asks for less as
+// long as it refuses, first without vnet headers and then without several
+// queues.
+func (o opener) firstQueue(w wish, vnet bool) (fd int, flags uint16, notes []string, err error) {
+	flags = unix.IFF_TAP | unix.IFF_NO_PI
+	if vnet {
+		flags |= unix.IFF_VNET_HDR
+	}
+	if w.multi {
+		flags |= unix.IFF_MULTI_QUEUE
+	}
+	for {
+		fd, err = o.openQueue(w.cfg.Name, flags)
+		switch {
+		case err == nil:
+			return fd, flags, notes, nil
+		case !waterMayDo(err):
+			return -1, 0, nil, err
+		case flags&unix.IFF_VNET_HDR != 0:
+			flags &^= unix.IFF_VNET_HDR
+			notes = append(notes, fmt.Sprintf("vnet (%v)", err))
+		case flags&unix.IFF_MULTI_QUEUE != 0 && !w.existing:
+			flags &^= unix.IFF_MULTI_QUEUE
+			notes = append(notes, fmt.Sprintf("several queues (%v)", err))
+		default:
+			return -1, 0, nil, err
+		}
+	}
+}
+
+// openQueue opens one queue of the device. The descriptor is not an os.File and
+// so not in the runtime's poller.
+func (o opener) openQueue(name string, flags uint16) (int, error) {
+	fd, err := unix.Open(o.node, unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &openFault{step: stepNode, node: o.node, errno: errnoOf(err)}
+	}
+	errno := o.kernel.attach(fd, name, flags)
+	if errno == 0 && flags&unix.IFF_VNET_HDR != 0 {
+		// A program before us may have left the device with another size.
+		errno = o.kernel.headerSize(fd, offload.HeaderLen)
+	}
+	if errno != 0 {
+		unix.Close(fd)
+		return -1, &openFault{step: stepAttach, node: o.node, errno: errno}
+	}
+	return fd, nil
+}
+
+// waterMayDo reports whether an open that asks for less than this one, as water
+// does, may fare better. A missing node, no permission and a device in use are
+// the same for all.
+func waterMayDo(err error) bool {
+	f, ok := err.(*openFault)
+	if !ok || f.step == stepNode {
+		return false
+	}
+	switch f.errno {
+	case unix.EPERM, unix.EACCES, unix.EBUSY, unix.EBADFD, unix.ENODEV:
+		return false
+	}
+	return true
+}
+
+// setFeatures turns on what is wanted, or as much of it as the kernel takes: the
+// newest goes first. It also turns off what another program left on.
+func (o opener) setFeatures(fd int, wanted Features) (on Features, notes []string) {
+	for _, last := range []Features{FeatureUSO, FeatureTSO, FeatureCsum} {
+		if !wanted.Has(last) {
+			continue
+		}
+		errno := o.kernel.offload(fd, offloadBits(wanted))
+		if errno == 0 {
+			return wanted, notes
+		}
+		wanted &^= last
+		notes = append(notes, fmt.Sprintf("%s (%v)", last, errno))
+	}
+	_ = o.kernel.offload(fd, 0) // nothing is what a kernel without the call gives
+	return wanted, notes
+}
+
+// offloadBits are the TUN_F flags of a set of features.
+func offloadBits(f Features) (bits int) {
+	if f.Has(FeatureCsum) {
+		bits |= unix.TUN_F_CSUM
+	}
+	if f.Has(FeatureTSO) {
+		bits |= unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_TSO_ECN
+	}
+	if f.Has(FeatureUSO) {
+		bits |= unix.TUN_F_USO4 | unix.TUN_F_USO6
+	}
+	return bits
+}

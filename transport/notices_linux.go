@@ -1,0 +1,25 @@
+package transport
+
+import (
+	"log/slog"
+	"sync"
+)
+
+// notices says once, for a socket or all sockets of a group, what the kernel
+// refuses.
+type notices struct {
+	log              *slog.Logger
+	gsoOnce, groOnce sync.Once
+}
+
+func (n *notices) gso(err error) {
+	n.gsoOnce.Do(func() {
+		n.log.Warn("the kernel does not take trains of UDP datagrams (UDP_SEGMENT): each is sent by itself, which is slower", "error", err)
+	})
+}
+
+func (n *notices) gro(err error) {
+	n.groOnce.Do(func() {
+		n.log.Warn("the kernel does not hand over trains of UDP datagrams (UDP_GRO): each is received by itself, which is slower", "error", err)
+	})
+}

@@ -1,0 +1,110 @@
+package transport
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// ListenUDP opens a socket on every address of this host, on a port of its own
+// choice when port is 0. It serves IPv4 and IPv6, or IPv4 alone on a host
+// without IPv6. On Linux the kernel neither fragments nor applies a path MTU of
+// its own (IP_MTU_DISCOVER and IPV6_MTU_DISCOVER are PROBE, ip(7)): finding the
+// path MTU is the caller's business. Elsewhere the system's default stays.
+//
+// When the port is taken the error is an *InUseError.
+func ListenUDP(port uint16, opts Options) (*UDP, error) {
+	opts = opts.withDefaults()
+	u, err := listenAlone(unix.AF_INET6, port, opts)
+	if err != nil && noIPv6(err) {
+		u, err = listenAlone(unix.AF_INET, port, opts)
+	}
+	if err != nil {
+		return nil, listenError(port, err)
+	}
+	return u, nil
+}
+
+// listenAlone opens one socket that has its port to itself.
+func listenAlone(family int, port uint16, opts Options) (*UDP, error) {
+	fd, err := openSocket(family, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := bind(fd, family, port); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	u, err := newUDP(fd, family == unix.AF_INET, opts, &notices{log: opts.Log})
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return u, nil
+}
+
+// openSocket makes a socket of a family and sets what must be set before it is
+// bound. An AF_INET6 socket serves both families.
+func openSocket(family int, opts Options) (int, error) {
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
+	if err != nil {
+		return -1, fmt.Errorf("socket: %w", err)
+	}
+	if err := setSocket(fd, family, opts); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// setSocket sets path MTU discovery to PROBE for both families, the mark and the
+// buffers. An IPv4 datagram on a dual-stack socket follows the IPv4 option.
+func setSocket(fd, family int, opts Options) error {
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE); err != nil {
+		return fmt.Errorf("IP_MTU_DISCOVER: %w", err)
+	}
+	if family == unix.AF_INET6 {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0); err != nil {
+			return fmt.Errorf("IPV6_V6ONLY: %w", err)
+		}
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE); err != nil {
+			return fmt.Errorf("IPV6_MTU_DISCOVER: %w", err)
+		}
+	}
+	if opts.Mark != 0 {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(opts.Mark)); err != nil {
+			return fmt.Errorf("mark %d (needs CAP_NET_ADMIN): %w", opts.Mark, err)
+		}
+	}
+	setBuffers(fd, opts)
+	return nil
+}
+
+// setBuffers sets the buffers past the kernel's caps, which CAP_NET_ADMIN
+// allows; without it the capped ones stay. That even those are refused is no
+// reason not to run.
+func setBuffers(fd int, opts Options) {
+	for _, b := range []struct{ name, force, size int }{
+		{unix.SO_RCVBUF, unix.SO_RCVBUFFORCE, opts.RecvBuffer},
+		{unix.SO_SNDBUF, unix.SO_SNDBUFFORCE, opts.SendBuffer},
+	} {
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, b.force, b.size) != nil {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, b.name, b.size)
+		}
+	}
+}
+
+// bind takes the port on every address.
+func bind(fd, family int, port uint16) error {
+	var to unix.Sockaddr = &unix.SockaddrInet6{Port: int(port)}
+	if family == unix.AF_INET {
+		to = &unix.SockaddrInet4{Port: int(port)}
+	}
+	if err := unix.Bind(fd, to); err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	return nil
+}
+
+// addressInUse is for systems with errnos of their own.
+func addressInUse(error) bool { return false }

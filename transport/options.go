@@ -1,0 +1,93 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+// DefaultBuffer is the size of a socket's buffers in bytes when Options has
+// none: about 30 ms of 1 Gbit/s, for the bursts that arrive while the process
+// sleeps.
+const DefaultBuffer = 4 << 20
+
+// Options of a UDP socket. The zero value is ready to use.
+type Options struct {
+	// RecvBuffer and SendBuffer are the sizes of the kernel's buffers in bytes,
+	// zero for DefaultBuffer. They are a wish: without privilege the kernel caps
+	// them silently (Linux: net.core.rmem_max and wmem_max).
+	RecvBuffer int
+	SendBuffer int
+	// Mark is the firewall mark of every datagram (Linux: SO_MARK, needs
+	// CAP_NET_ADMIN), zero for none.
+	Mark uint32
+	// NoGSO sends trains datagram by datagram, NoGRO receives no trains, and
+	// NoBatch moves one message with each system call. They force what happens
+	// anyway where the system cannot do better, for tests and to measure
+	// against; other systems than Linux never can.
+	NoGSO, NoGRO, NoBatch bool
+	// Log gets one warning about each thing that the kernel refuses and that
+	// makes the socket slower. Nil discards them.
+	Log *slog.Logger
+}
+
+// withDefaults returns the options with everything filled in.
+func (o Options) withDefaults() Options {
+	if o.RecvBuffer <= 0 {
+		o.RecvBuffer = DefaultBuffer
+	}
+	if o.SendBuffer <= 0 {
+		o.SendBuffer = DefaultBuffer
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// noIPv6 recognises the refusals of a kernel without IPv6.
+func noIPv6(err error) bool {
+	return errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EPROTONOSUPPORT)
+}
+
+// listenError puts a refused port into words.
+func listenError(port uint16, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE) || addressInUse(err):
+		e := &InUseError{Port: port, Err: err}
+		e.PID, e.Command, _ = Holder(port)
+		return e
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("UDP port %d needs more rights: ports below 1024 belong to root: %w", port, err)
+	}
+	return fmt.Errorf("cannot open UDP port %d: %w", port, err)
+}
+
+// maxFaults is how many errors in a row one ReadBatch passes over.
+const maxFaults = 64
+
+// breathe keeps a socket that answers nothing but errors from filling a core:
+// after a burst each further fault costs a millisecond.
+func breathe(faults int) {
+	if faults >= maxFaults {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// unmapped returns the address with an IPv4 address in its own form: a
+// dual-stack socket reports it mapped into IPv6.
+func unmapped(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// segments returns how many datagrams n bytes are, in pieces of seg bytes each
+// but the last; seg 0 is a datagram alone.
+func segments(n, seg int) int {
+	if seg <= 0 || n <= seg {
+		return 1
+	}
+	return (n + seg - 1) / seg
+}

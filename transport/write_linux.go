@@ -1,0 +1,198 @@
+package transport
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxWrite is the most messages that one system call sends.
+	maxWrite = 64
+	// maxSegments is the most datagrams that every kernel with UDP_SEGMENT takes
+	// in one message (UDP_MAX_SEGMENTS, 64 before Linux 6.9).
+	maxSegments = 64
+	// maxPayload is the longest payload of a UDP message, over IPv4, in bytes.
+	maxPayload = 65507
+)
+
+// writer is what sendmmsg needs, allocated once, and the state of the batch that
+// is being sent.
+type writer struct {
+	mu    sync.Mutex
+	only4 bool
+	// gso says that the kernel takes trains, and doubts how many it refused since
+	// it took one, though their datagrams were not too long.
+	gso    bool
+	doubts int
+
+	messages [maxWrite]unix.Mmsghdr
+	vectors  [maxWrite]unix.Iovec
+	controls [maxWrite]control
+	pieces   [maxWrite]piece
+	n, limit int // messages that stand there, and that may
+
+	// names is a ring: the name of the last address stays when the messages are
+	// gone, and the messages that stand there have at most one each.
+	names [maxWrite + 1]sockaddr
+	name  int // in names: of last
+	last  netip.AddrPort
+	zones zones
+
+	result result
+	waits  int // of this batch, for room
+	poll   [1]unix.PollFd
+}
+
+// A piece is what one message carries: a datagram, or a train whose seg is not
+// 0, of one entry of the batch.
+type piece struct {
+	payload  []byte
+	entry    int
+	seg      int
+	ttlAlone int // bytes of the control messages without the segment size
+}
+
+// result is what becomes of a batch.
+type result struct {
+	refused *WriteError
+	// lost counts entries that were not sent whole. lastLost and lastRefused are
+	// the newest of them, as an entry may be several messages.
+	lost, lastLost, lastRefused int
+}
+
+// init ties each message to its vector.
+func (w *writer) init(only4, noBatch bool) {
+	w.only4, w.limit = only4, maxWrite
+	if noBatch {
+		w.limit = 1
+	}
+	for i := range w.messages {
+		h := &w.messages[i].Hdr
+		h.Namelen = sockaddrLen(only4)
+		h.Iov = &w.vectors[i]
+		h.SetIovlen(1)
+	}
+}
+
+// WriteBatch sends every entry of ds, many with one system call and a train
+// (Seg) as one message where the kernel takes it apart (UDP_SEGMENT), and
+// returns how many entries were sent whole. What the network refuses does not
+// stop the batch and is returned as a *WriteError behind it; of a train it means
+// that one or more of its datagrams were not sent.
+//
+// While the socket's buffer is full it waits, a few milliseconds a call. What
+// finds no room then is dropped and counted in Counters, not reported: it says
+// nothing about the path. After Close it returns net.ErrClosed.
+//
+// A datagram with a TTL on a system that cannot set one is refused with
+// errors.ErrUnsupported, as it would do harm with the usual TTL; Linux can, for
+// IPv4 on every socket.
+func (u *UDP) WriteBatch(ds []Datagram) (n int, err error) {
+	if len(ds) == 0 {
+		return 0, nil
+	}
+	if !u.enter() {
+		return 0, net.ErrClosed
+	}
+	defer u.leave()
+	w := &u.out
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waits, w.result = 0, result{lastLost: -1, lastRefused: -1}
+	for i := range ds {
+		u.put(i, &ds[i])
+	}
+	u.flush()
+	n = len(ds) - w.result.lost
+	if w.result.refused != nil { // a nil *WriteError in an error would not be nil
+		return n, w.result.refused
+	}
+	return n, nil
+}
+
+// put makes messages of one entry of the batch, and sends when there is no room
+// for more.
+func (u *UDP) put(entry int, d *Datagram) {
+	w := &u.out
+	if errno := w.address(d.Addr); errno != 0 {
+		u.flush() // so that the refused ones come in the order of the batch
+		w.refuse(entry, errno)
+		return
+	}
+	ttl := d.TTL
+	if ttl != 0 && !d.Addr.Addr().Unmap().Is4() {
+		ttl = 0
+	}
+	for rest := d.Payload(); ; {
+		length, seg := len(rest), d.Seg
+		switch {
+		case seg <= 0 || seg >= length:
+			seg = 0
+		case !w.gso || 2*seg > maxPayload:
+			length, seg = seg, 0
+		default:
+			length = min(length, seg*min(maxSegments, maxPayload/seg))
+		}
+		w.message(entry, rest[:length], seg, ttl)
+		if w.n == w.limit {
+			u.flush()
+		}
+		if rest = rest[length:]; len(rest) == 0 {
+			return
+		}
+	}
+}
+
+// address encodes a destination unless it is the one before. The errno says why
+// no socket like this can reach it.
+func (w *writer) address(to netip.AddrPort) syscall.Errno {
+	if to == w.last && to.IsValid() {
+		return 0
+	}
+	switch {
+	case !to.IsValid() || to.Port() == 0:
+		return unix.EDESTADDRREQ
+	case w.only4 && !to.Addr().Unmap().Is4():
+		return unix.ENETUNREACH // the sentence of a host without IPv6
+	}
+	w.name = (w.name + 1) % len(w.names)
+	w.names[w.name].put(to, w.only4, &w.zones)
+	w.last = to
+	return 0
+}
+
+// message adds a message to those that stand there.
+func (w *writer) message(entry int, payload []byte, seg int, ttl uint8) {
+	h := &w.messages[w.n].Hdr
+	h.Name = (*byte)(unsafe.Pointer(&w.names[w.name]))
+	w.vectors[w.n].Base = unsafe.SliceData(payload)
+	w.vectors[w.n].SetLen(len(payload))
+	all, ttlAlone := w.controls[w.n].put(ttl, seg)
+	h.Control = nil
+	if all > 0 {
+		h.Control = (*byte)(unsafe.Pointer(&w.controls[w.n]))
+	}
+	h.SetControllen(all)
+	w.pieces[w.n] = piece{payload: payload, entry: entry, seg: seg, ttlAlone: ttlAlone}
+	w.n++
+}
+
+// refuse records that the network refused something of an entry.
+func (w *writer) refuse(entry int, err error) {
+	w.lose(entry)
+	if r := &w.result; entry != r.lastRefused {
+		r.refused, r.lastRefused = r.refused.add(entry, err), entry
+	}
+}
+
+// lose records that an entry was not sent whole.
+func (w *writer) lose(entry int) {
+	if r := &w.result; entry != r.lastLost {
+		r.lost, r.lastLost = r.lost+1, entry
+	}
+}
