@@ -24,6 +24,10 @@ type Options struct {
 	// Mark is the firewall mark of every datagram (Linux: SO_MARK, needs
 	// CAP_NET_ADMIN), zero for none.
 	Mark uint32
+	// KeepProcessor makes Wait of a Linux socket answer sooner while traffic flows,
+	// at the price of one more of Go's processors: see waiter.Files. It is for one
+	// loop that lives as long as the process.
+	KeepProcessor bool
 	// NoGSO sends trains datagram by datagram, NoGRO receives no trains, and
 	// NoBatch moves one message with each system call. They force what happens
 	// anyway where the system cannot do better, for tests and to measure

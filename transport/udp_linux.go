@@ -49,6 +49,9 @@ func newUDP(fd int, only4 bool, opts Options, said *notices) (*UDP, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.KeepProcessor {
+		w.KeepProcessor(waiter.KeepFor)
+	}
 	u := &UDP{fd: fd, only4: only4, noBatch: opts.NoBatch, waiter: w, notices: said}
 	switch a := local.(type) {
 	case *unix.SockaddrInet6:

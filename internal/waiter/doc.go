@@ -2,8 +2,8 @@
 // the loop drains all of them without blocking, and only then waits.
 //
 // Files waits for descriptors by ppoll(2) and is what the commands use on Linux.
-// Its Wait is a blocking system call of the calling thread: no second thread, no
-// hand-over by Go's scheduler, no poller in between. Channels waits for tokens in
+// Its Wait is a blocking system call of the calling thread: no second thread and
+// no poller in between, and with KeepProcessor no hand-over by Go's scheduler. Channels waits for tokens in
 // channels, works on every system, and is durably blocked in a testing/synctest
 // bubble.
 //

@@ -3,6 +3,7 @@ package waiter
 import (
 	"errors"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -145,5 +146,44 @@ func TestFilesAllocateNothing(t *testing.T) {
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestFilesKeepProcessor has a waiter that keeps its processor through short
+// sleeps: it is woken in them and after them, and neither the collector nor Stop
+// waits for it.
+func TestFilesKeepProcessor(t *testing.T) {
+	procs := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(procs)
+	r, w := pair(t)
+	f := newFiles(t, r)
+	f.KeepProcessor(KeepFor)
+	if got := runtime.GOMAXPROCS(0); got != procs+1 {
+		t.Errorf("%d processors, had %d", got, procs)
+	}
+	done := make(chan error, 1)
+	b := make([]byte, 1)
+	for i, wait := range []time.Duration{0, KeepFor / 4, 3 * KeepFor} {
+		before := f.Sleeps()
+		go func() { done <- f.Wait() }()
+		asleep(t, f, before)
+		runtime.GC() // stops the world, which the sleep must not delay
+		time.Sleep(wait)
+		if _, err := unix.Write(w, []byte{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := await(t, done); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := unix.Read(r, b); n != 1 || err != nil || b[0] != byte(i) {
+			t.Fatal(n, err, b)
+		}
+	}
+	before := f.Sleeps()
+	go func() { done <- f.Wait() }()
+	asleep(t, f, before)
+	f.Stop()
+	if err := await(t, done); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
 	}
 }

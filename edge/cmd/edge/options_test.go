@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"runtime"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,8 @@ import (
 
 	"hedgerow/edge"
 	"hedgerow/internal/cli"
+	"hedgerow/tap"
+	"hedgerow/transport"
 )
 
 // testCommand returns a command on a machine of its own.
@@ -46,6 +49,7 @@ func plain(change func(*options)) options {
 		MTU:        1370,
 		StateDir:   "/var/lib/edge",
 		Name:       "harlem-roof",
+		Queues:     queueChoice{Count: min(runtime.NumCPU(), defaultQueues)},
 	}
 	if change != nil {
 		change(&o)
@@ -104,6 +108,11 @@ func TestOptions(t *testing.T) {
 			prefer("10.1.2.1/24")(o)
 			o.Device, o.MAC, o.MTU, o.Port = "n2n0", [6]byte{2, 5: 9}, 1400, portChoice{Asked: true, Number: 1}
 		})},
+		{"queues", short + "--tap-backend water --queues 3 --test-without vnet,gso,batch", nil, plain(func(o *options) {
+			o.Queues = queueChoice{Backend: tap.BackendWater, Count: 3, Without: without{
+				device: tap.FeatureVnet, socket: transport.Options{NoGSO: true, NoBatch: true}, batch: true,
+			}}
+		})},
 		{"environment", "-l a.b.c.d:7654", map[string]string{"EDGE_COMMUNITY": "mynetwork", "EDGE_KEY": "fromenv"}, plain(func(o *options) {
 			o.Key = keyChoice{kind: keyEnvironment, text: "fromenv", from: "EDGE_KEY"}
 		})},
@@ -141,7 +150,7 @@ func TestOptions(t *testing.T) {
 			if code != cli.OK || errs != "" {
 				t.Fatalf("code %d, %s", code, errs)
 			}
-			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(keyChoice{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(keyChoice{}, without{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 				t.Error(diff)
 			}
 		})

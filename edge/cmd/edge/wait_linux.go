@@ -8,5 +8,10 @@ import (
 
 // waitFor returns what waits for a queue of the device and a socket.
 func waitFor(q *tap.Queue, s *transport.UDP) (*waiter.Files, error) {
-	return waiter.NewFiles(q.Fd(), s.Fd())
+	w, err := waiter.NewFiles(q.Fd(), s.Fd())
+	if err != nil {
+		return nil, err
+	}
+	w.KeepProcessor(waiter.KeepFor)
+	return w, nil
 }

@@ -145,6 +145,7 @@ func (p *process) announce() {
 func openSocket(o options, log *slog.Logger) (*transport.UDP, error) {
 	opts := o.Without
 	opts.Log = log
+	opts.KeepProcessor = true
 	conn, err := transport.ListenUDP(o.Port, opts)
 	if err != nil {
 		return nil, &cli.Error{Code: codeOf(err), Text: err.Error(), Err: err}
