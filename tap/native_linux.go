@@ -82,8 +82,13 @@ func (o opener) openNative(d *Device, w wish) (notes []string, err error) {
 // firstQueue opens a queue with all that the kernel allows: it asks for less as
 // long as it refuses, first without vnet headers and then without several
 // queues.
+//
+// With IFF_NAPI what is written to a queue goes up the host's stack in the order
+// in which it was written. Without it (Linux before 4.15), frames wait at the
+// processor that wrote them, and a thread that moves to another processor may
+// overtake its own.
 func (o opener) firstQueue(w wish, vnet bool) (fd int, flags uint16, notes []string, err error) {
-	flags = unix.IFF_TAP | unix.IFF_NO_PI
+	flags = unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_NAPI
 	if vnet {
 		flags |= unix.IFF_VNET_HDR
 	}
@@ -97,6 +102,8 @@ func (o opener) firstQueue(w wish, vnet bool) (fd int, flags uint16, notes []str
 			return fd, flags, notes, nil
 		case !waterMayDo(err):
 			return -1, 0, nil, err
+		case flags&unix.IFF_NAPI != 0:
+			flags &^= unix.IFF_NAPI
 		case flags&unix.IFF_VNET_HDR != 0:
 			flags &^= unix.IFF_VNET_HDR
 			notes = append(notes, fmt.Sprintf("vnet (%v)", err))
