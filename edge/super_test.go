@@ -3,6 +3,8 @@ package edge
 import (
 	"bytes"
 	"encoding/binary"
+	"runtime"
+	"runtime/debug"
 	"testing"
 
 	"hedgerow/protocol"
@@ -230,5 +232,78 @@ func TestMixedBatch(t *testing.T) {
 		if !bytes.Equal(got[i], want[i]) {
 			t.Errorf("frame %d changed or is out of order", i)
 		}
+	}
+}
+
+// BenchmarkSuperOutbound is a super-frame from the device to the trains that it
+// becomes; MB/s count its payload.
+func BenchmarkSuperOutbound(b *testing.B) {
+	for _, name := range []string{"direct", "relayed"} {
+		b.Run(name, func(b *testing.B) {
+			r, from, to := carriages[name](b)
+			r.offloading()
+			from.conn.discard = true
+			const payload = 46 * 1318
+			sent := super(to.self, from.self, 6, payload, 1318)
+			f := tap.Frame{Buf: make([]byte, bufferLen), Off: headroom, Len: len(sent.frame), Offload: sent.header}
+			t, now := from.table.Load(), from.since(r.now)
+			b.SetBytes(payload)
+			b.ReportAllocs()
+			for b.Loop() {
+				copy(f.Buf[headroom:], sent.frame) // cutting and sealing destroy it
+				from.out.sendFrame(t, now, &f)
+				from.out.settle()
+			}
+		})
+	}
+}
+
+// BenchmarkSuperInbound is a train from the socket to the super-frame that it
+// becomes again.
+func BenchmarkSuperInbound(b *testing.B) {
+	for _, name := range []string{"direct", "relayed"} {
+		b.Run(name, func(b *testing.B) {
+			r, from, to := carriages[name](b)
+			r.offloading()
+			to.device.discard = true
+			const payload, trains = 46 * 1318, 64
+			b.SetBytes(payload)
+			b.ReportAllocs()
+			defer debug.SetGCPercent(debug.SetGCPercent(-1)) // of what is made while the timer stands
+			for left := b.N; left > 0; left -= trains {
+				b.StopTimer()
+				runtime.GC()
+				var batches [][]sentDatagram
+				for range min(left, trains) {
+					r.sendSuper(from, super(to.self, from.self, 6, payload, 1318))
+					batch := from.conn.take()
+					if name == "relayed" {
+						var out []sentDatagram
+						for _, d := range batch {
+							for _, p := range r.hubs[0].relay(from, d.pkt) {
+								out = append(out, sentDatagram{r.hubs[0].addr, p.pkt})
+							}
+						}
+						batch = out
+					} else {
+						for i := range batch {
+							batch[i].to = from.addr
+						}
+					}
+					batches = append(batches, batch)
+				}
+				b.StartTimer()
+				for _, batch := range batches {
+					to.in.begin(r.now)
+					for _, d := range batch {
+						to.in.handleDatagram(d.pkt, d.to)
+					}
+					to.in.settle()
+				}
+			}
+			if drops := to.drops.nonzero(); len(drops) != 0 {
+				b.Fatal(drops)
+			}
+		})
 	}
 }

@@ -206,6 +206,12 @@ func (r *Rig) Keys(ctx context.Context, p *Program) (control.Keys, error) {
 	return k, r.ask(ctx, p, "keys", &k)
 }
 
+// Counters asks an edge what its data path has done.
+func (r *Rig) Counters(ctx context.Context, p *Program) (control.Counters, error) {
+	var c control.Counters
+	return c, r.ask(ctx, p, "counters", &c)
+}
+
 // SupernodeStatus asks a supernode for its state.
 func (r *Rig) SupernodeStatus(ctx context.Context, p *Program) (supernode.Status, error) {
 	var s supernode.Status
