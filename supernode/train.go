@@ -3,7 +3,6 @@ package supernode
 import (
 	"errors"
 	"net"
-	"runtime"
 	"time"
 
 	"hedgerow/transport"
@@ -21,11 +20,8 @@ const (
 
 // readDatagrams is the packet loop: it reads a batch, handles each train in
 // turn and sends what came of all of them, which is one system call for most
-// batches. It sleeps only when nothing is left to read. The thread is its own,
-// so that a packet waits for no other goroutine to leave it.
+// batches. It sleeps only when nothing is left to read.
 func (s *Server) readDatagrams() error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	in := make([]transport.Datagram, readBatch)
 	for i := range in {
 		in[i].Buf = make([]byte, readBuffer)

@@ -2,9 +2,9 @@ package main
 
 import (
 	"net/netip"
-	"runtime"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
