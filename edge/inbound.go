@@ -358,11 +358,15 @@ func (in *inbound) openFrame(p *peerView, b []byte, start, end int) {
 		in.drops.drop(dropInner)
 		return
 	}
-	var h offload.Header
-	if inner.Partial {
-		h = offload.Header{Flags: offload.FlagNeedsCsum, CsumStart: uint16(inner.CsumStart), CsumOffset: uint16(inner.CsumOffset)}
+	in.deliverFrame(p, b, off, n, leftUndone(inner))
+}
+
+// leftUndone returns what the sender of an inner left to the receiver's kernel.
+func leftUndone(in protocol.Inner) offload.Header {
+	if !in.Partial {
+		return offload.Header{}
 	}
-	in.deliverFrame(p, b, off, n, h)
+	return offload.Header{Flags: offload.FlagNeedsCsum, CsumStart: uint16(in.CsumStart), CsumOffset: uint16(in.CsumOffset)}
 }
 
 // deliverFrame filters the frame b[off:off+n] of a peer, learns where its

@@ -217,7 +217,7 @@ func (e *Edge) deliverUnvouched(now time.Time, p *peer, ev event) {
 	}
 	b := make([]byte, headroom+len(inner))
 	copy(b[headroom:], inner)
-	off, n, _, err := protocol.DecodeFrame(b, headroom, len(b), e.self, p.view.mac)
+	off, n, in, err := protocol.DecodeFrame(b, headroom, len(b), e.self, p.view.mac)
 	if err != nil || protocol.Frame(b[off:off+n]).Valid() != nil {
 		e.drops.drop(dropInner)
 		return
@@ -233,7 +233,7 @@ func (e *Edge) deliverUnvouched(now time.Time, p *peer, ev event) {
 	if !frame.Dst().IsGroup() {
 		p.view.touch(e.since(now), e.mailbox)
 	}
-	if _, err := e.cfg.Queues[0].Frames.WriteBatch([]tap.Frame{{Buf: b, Off: off, Len: n}}); err != nil {
+	if _, err := e.cfg.Queues[0].Frames.WriteBatch([]tap.Frame{{Buf: b, Off: off, Len: n, Offload: leftUndone(in)}}); err != nil {
 		e.drops.drop(dropDeviceWrite)
 	}
 }

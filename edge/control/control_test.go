@@ -146,6 +146,23 @@ func TestEmptyPeersIsAList(t *testing.T) {
 	}
 }
 
+// TestProfiles checks that the profiles of the process are there, and only read.
+func TestProfiles(t *testing.T) {
+	handler := Handler(&still{})
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/goroutine?debug=1", "/debug/pprof/heap?debug=1"} {
+		rec := httptest.NewRecorder()
+		handler.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+		if rec.Code != http.StatusOK || rec.Body.Len() == 0 {
+			t.Errorf("%s: %d, %d bytes", path, rec.Code, rec.Body.Len())
+		}
+	}
+	rec := httptest.NewRecorder()
+	handler.ServeHTTP(rec, httptest.NewRequest(http.MethodPost, "/debug/pprof/", nil))
+	if rec.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %d", rec.Code)
+	}
+}
+
 func TestMethods(t *testing.T) {
 	for _, tt := range []struct {
 		method, path string
