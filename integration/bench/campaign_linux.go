@@ -136,17 +136,25 @@ func (c *campaign) visitAll(ctx context.Context, began time.Time) {
 }
 
 // visit measures one variant once.
-func (c *campaign) visit(ctx context.Context, v variant, into values) (err error) {
+func (c *campaign) visit(ctx context.Context, v variant, into values) error {
+	return c.within(ctx, v, func(s *scene) error { return c.measureAll(ctx, s, v, into) })
+}
+
+// within makes the scene of a variant for f, shows what its programs said if
+// something fails, and takes it away.
+func (c *campaign) within(ctx context.Context, v variant, f func(*scene) error) error {
 	s, err := stage(ctx, c.settings, v)
-	defer func() {
-		if err != nil {
-			fmt.Fprint(os.Stderr, s.logs())
-		}
-		err = errors.Join(err, s.close())
-	}()
-	if err != nil {
-		return err
+	if err == nil {
+		err = f(s)
 	}
+	if err != nil {
+		fmt.Fprint(os.Stderr, s.logs())
+	}
+	return errors.Join(err, s.close())
+}
+
+// measureAll measures every figure of a variant.
+func (c *campaign) measureAll(ctx context.Context, s *scene, v variant, into values) (err error) {
 	for _, f := range c.figures {
 		if err := f.measure(c, ctx, s, v, into); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -85,18 +84,13 @@ func parsePercents(text string) (list []float64, err error) {
 func lossKey(percent float64) string { return strconv.FormatFloat(percent, 'g', -1, 64) + "%" }
 
 // lossy measures one variant at each percentage.
-func (c *campaign) lossy(ctx context.Context, v variant, percents []float64, into values) (err error) {
+func (c *campaign) lossy(ctx context.Context, v variant, percents []float64, into values) error {
 	v.build = buildInternet
-	s, err := stage(ctx, c.settings, v)
-	defer func() {
-		if err != nil {
-			fmt.Fprint(os.Stderr, s.logs())
-		}
-		err = errors.Join(err, s.close())
-	}()
-	if err != nil {
-		return err
-	}
+	return c.within(ctx, v, func(s *scene) error { return c.loseAll(ctx, s, percents, into) })
+}
+
+// loseAll measures one stream at each percentage.
+func (c *campaign) loseAll(ctx context.Context, s *scene, percents []float64, into values) error {
 	for _, percent := range percents {
 		if err := s.lab.Internet().SetLoss(percent, lab.UDP); err != nil {
 			return err
