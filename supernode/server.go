@@ -26,8 +26,7 @@ type Server struct {
 	store    *store
 	started  time.Time
 	wake     chan struct{} // the timers have new work
-	drops    drops
-	loop     loopCounters
+	counted
 
 	mu        sync.Mutex // guards all that follows; never held across I/O
 	registry  *registry
@@ -36,6 +35,12 @@ type Server struct {
 	resets    resets
 	pushes    pushes
 	timers    timers
+}
+
+// counted is what a Server counts; everything in it is atomic.
+type counted struct {
+	drops drops
+	loop  loopCounters
 }
 
 // New validates cfg, opens the state directory and loads the registrations in

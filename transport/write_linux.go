@@ -23,8 +23,7 @@ const (
 // writer is what sendmmsg needs, allocated once, and the state of the batch that
 // is being sent.
 type writer struct {
-	mu    sync.Mutex
-	only4 bool
+	mu sync.Mutex
 	// gso says that the kernel takes trains, and doubts how many it refused since
 	// it took one, though their datagrams were not too long.
 	gso    bool
@@ -36,16 +35,21 @@ type writer struct {
 	pieces   [maxWrite]piece
 	n, limit int // messages that stand there, and that may
 
+	destinations
+	result result
+	waits  int // of this batch, for room
+	poll   [1]unix.PollFd
+}
+
+// destinations are the addresses of a batch as the kernel reads them.
+type destinations struct {
+	only4 bool
 	// names is a ring: the name of the last address stays when the messages are
 	// gone, and the messages that stand there have at most one each.
 	names [maxWrite + 1]sockaddr
 	name  int // in names: of last
 	last  netip.AddrPort
 	zones zones
-
-	result result
-	waits  int // of this batch, for room
-	poll   [1]unix.PollFd
 }
 
 // A piece is what one message carries: a datagram, or a train whose seg is not
