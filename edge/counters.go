@@ -13,7 +13,7 @@ import (
 func (e *Edge) Counters(context.Context) (control.Counters, error) {
 	v := control.Counters{Queues: []control.QueueCounters{}, Drops: e.transforms.addTo(e.drops.nonzero())}
 	for i, q := range e.queues {
-		c := control.QueueCounters{Sleeps: q.sleeps.Load()}
+		c := control.QueueCounters{Sleeps: q.waiter.Sleeps()}
 		if f, ok := e.cfg.Queues[i].Frames.(interface{ Counters() tap.Counters }); ok {
 			n := f.Counters()
 			c.Frames = &control.FrameCounters{

@@ -37,6 +37,7 @@ const (
 	dropRateLimit                        // more than a source may send
 	dropControl                          // a control message that does not parse or does not belong
 	dropDeviceWrite                      // the device refused it
+	dropLong                             // a datagram longer than any packet
 	dropReasons                          // how many there are
 )
 
@@ -45,7 +46,7 @@ var dropNames = [dropReasons]string{
 	"short", "header", "transform", "unknown-session", "open", "replay",
 	"group-tag", "group-budget", "group-unvouched", "inner", "fragment",
 	"own-source", "spoofed-source", "pinned", "unbound", "queue-full",
-	"not-expected", "handshake", "rate-limit", "control", "device-write",
+	"not-expected", "handshake", "rate-limit", "control", "device-write", "long",
 }
 
 func (r dropReason) String() string { return dropNames[r] }

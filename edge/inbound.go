@@ -115,6 +115,10 @@ func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
 		in.mailbox.post(event{kind: eventSTUN, raw: clone(b), from: from})
 		return
 	}
+	if len(b) > protocol.MaxDatagram {
+		in.drops.drop(dropLong)
+		return
+	}
 	src := in.sourceOf(from)
 	mask := in.mask
 	if src != nil {

@@ -100,6 +100,9 @@ func headerDrops() []inboundDrop {
 	return []inboundDrop{
 		{"nothing", dropShort, func(_ *rig, a, b *member) { b.receive(nil, a.addr) }},
 		{"31 bytes", dropShort, func(_ *rig, a, b *member) { b.receive(make([]byte, 31), a.addr) }},
+		{"longer than any packet", dropLong, func(_ *rig, a, b *member) {
+			b.receive(a.seal(b, make([]byte, protocol.MaxDatagram-protocol.HeaderLen-protocol.TagLen+1)), a.addr)
+		}},
 		{"another version", dropHeader, func(_ *rig, a, b *member) {
 			pkt := a.forge(data(a, b), 100)
 			pkt[0] ^= 0x60

@@ -247,8 +247,8 @@ func (o *outbound) flood(t *table, f *tap.Frame) {
 }
 
 // sealBroadcast seals a frame as GROUP packets: to one peer along its route, or
-// to everybody when both are nil. Every edge can open the same sealed bytes, so a flood is sealed
-// once however many it reaches.
+// to everybody when both are nil. Every edge can open the same sealed bytes, so a
+// flood is sealed once however many it reaches.
 func (o *outbound) sealBroadcast(t *table, p *peerView, to *route, f *tap.Frame) {
 	const limit = maxDatagramRelayed - protocol.RelayOverhead - protocol.HeaderLen - protocol.SaltLen - protocol.TagLen
 	if err := o.cutter.Start(f.Buf, f.Off, f.Len, f.Offload, limit-1); err != nil {

@@ -3,7 +3,6 @@ package edge
 import (
 	"errors"
 	"net"
-	"sync/atomic"
 
 	"hedgerow/tap"
 )
@@ -27,6 +26,8 @@ type Waiter interface {
 	Wait() error
 	// Stop ends Wait for good.
 	Stop()
+	// Sleeps returns how often Wait has slept so far, at any time.
+	Sleeps() uint64
 }
 
 // Queue is a pair of a device queue and a socket that one goroutine serves.
@@ -42,7 +43,6 @@ type queue struct {
 	out    *outbound
 	in     *inbound
 	waiter Waiter
-	sleeps atomic.Uint64
 }
 
 func newQueue(d *dataPlane, q Queue, f tap.Features) *queue {
@@ -65,7 +65,6 @@ func (q *queue) run() error {
 		if sent+got > 0 {
 			continue
 		}
-		q.sleeps.Add(1)
 		if err := q.waiter.Wait(); err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return nil
