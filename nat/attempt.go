@@ -158,6 +158,9 @@ func plainPlan(from time.Time) plan {
 func (p *Path) schedule() {
 	a := &p.attempt
 	a.next, a.end = time.Time{}, a.begun.Add(shortest)
+	if p.direct == nil && p.special.running() && p.special.end.After(a.end) {
+		a.end = p.special.end
+	}
 	for _, r := range p.remotes {
 		if r.plan.step == stepsEnd {
 			continue
@@ -231,6 +234,7 @@ func (p *Path) finish(now time.Time) {
 // path is looked for.
 func (p *Path) halt() {
 	p.attempt.asks = len(asksAt)
+	p.special.next = time.Time{}
 	for _, r := range p.remotes {
 		r.plan.step = stepsEnd
 	}

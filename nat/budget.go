@@ -25,6 +25,7 @@ type Budget struct {
 	bytes   float64
 	filled  time.Time
 	began   time.Time // of the seconds in visits
+	special time.Time // when the next technique of hundreds of packets may begin
 	visits  map[netip.Addr]visit
 }
 
@@ -57,6 +58,19 @@ func (b *Budget) Take(now time.Time, to netip.Addr, bytes int) bool {
 	b.visits[to] = v
 	b.packets--
 	b.bytes -= float64(bytes)
+	return true
+}
+
+// specialEvery is the least time between two techniques of hundreds of packets,
+// over all paths: each fills the tables of two routers.
+const specialEvery = 60 * time.Second
+
+// reserve reports whether such a technique may begin now, and counts it if so.
+func (b *Budget) reserve(now time.Time) bool {
+	if now.Before(b.special) {
+		return false
+	}
+	b.special = now.Add(specialEvery)
 	return true
 }
 

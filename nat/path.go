@@ -17,9 +17,7 @@ const askEvery = 10 * time.Second
 // The state is not stored but follows from the parts: a direct address or none,
 // pings missed on it, a verification, an attempt.
 type Path struct {
-	policy  *Policy
-	budget  *Budget
-	random  rand.Source
+	surroundings
 	gen     uint32 // of the peer's candidates
 	ids     uint8  // the last number given to an address
 	used    time.Time
@@ -28,10 +26,18 @@ type Path struct {
 	direct  *remote
 	pings   pings
 	attempt attempt
+	special special
 	verify  verification
 	heart   heartbeat
 	probes  []Probe
 	face    face
+}
+
+// surroundings are what a path shares with the other paths of its edge.
+type surroundings struct {
+	policy *Policy
+	budget *Budget
+	random rand.Source
 }
 
 // face is what the caller has been told.
@@ -45,7 +51,7 @@ type face struct {
 // jitter, and is used only within calls. A nonce is no secret, since it travels
 // inside the session, but must not repeat.
 func NewPath(policy *Policy, budget *Budget, random rand.Source) *Path {
-	p := &Path{policy: policy, budget: budget, random: random}
+	p := &Path{surroundings: surroundings{policy: policy, budget: budget, random: random}}
 	p.face.told = p.Route()
 	return p
 }
@@ -89,6 +95,9 @@ func (p *Path) SetCandidates(now time.Time, gen uint32, list []Candidate) {
 // each other would keep both at the shortest wait for ever.
 func (p *Path) Punch(now time.Time, seen netip.AddrPort, delay time.Duration) {
 	seen = unmap(seen)
+	if p.policy.Probeable(seen) {
+		p.special.seen = sighting{seen, now}
+	}
 	t0 := now.Add(min(max(delay, 0), maxPunchDelay))
 	r := p.find(seen)
 	if r == nil && p.policy.Probeable(seen) {
@@ -139,7 +148,10 @@ func (p *Path) Received(now time.Time, from netip.AddrPort) {
 	}
 	r := p.find(from)
 	if r == nil {
-		if !p.policy.Probeable(from) {
+		if !p.policy.reachable(from) {
+			return
+		}
+		if !p.counts() {
 			return
 		}
 		p.tryAtOnce(now, []*remote{p.learn(now, from, KindPeerReflexive)})
@@ -183,7 +195,11 @@ func (p *Path) answerable(now time.Time, r *remote) {
 // it. It reports whether it answers a ping of the last 5 s to just that
 // address; any other proves nothing and changes nothing.
 func (p *Path) Pong(now time.Time, nonce [8]byte, from, seen netip.AddrPort) bool {
-	r := p.find(unmap(from))
+	from = unmap(from)
+	if p.struck(now, nonce, from) {
+		return true
+	}
+	r := p.find(from)
 	if r == nil {
 		return false
 	}
@@ -286,6 +302,7 @@ func (p *Path) Reset(now time.Time) {
 func (p *Path) rest() {
 	p.direct, p.heart, p.verify, p.attempt = nil, heartbeat{}, verification{}, attempt{}
 	p.better = time.Time{}
+	p.special.stop()
 	p.pings = nil
 	p.probes = nil
 	for _, r := range p.remotes {

@@ -58,7 +58,7 @@ func (l *pings) take(now time.Time, nonce [8]byte, r *remote) (ping, bool) {
 // emit adds a PING to the output. An address that has not answered within the
 // last verifiedLife costs budget, and gets nothing when that is used up.
 func (p *Path) emit(now time.Time, r *remote, mtu int, ttl uint8) {
-	if !p.policy.Probeable(r.addr) {
+	if !p.policy.reachable(r.addr) {
 		return
 	}
 	overhead := ipOverhead(r.addr)

@@ -12,6 +12,11 @@ type Policy struct {
 	// Supernodes are the supernodes' addresses and ports. A probe there would
 	// be a stray packet in a hop session.
 	Supernodes []netip.AddrPort
+	// Side are the addresses that stand for other ways than the data socket's:
+	// streams, TURN allocations, further sockets. Such an address means
+	// something to this edge alone, so that it is never a candidate, but what
+	// came from one may be answered there.
+	Side netip.Prefix
 	// Payload is the largest UDP payload in bytes that the edge wants to send
 	// on a direct path unfragmented; 0 means 1417, a full frame of a TAP MTU
 	// of 1370.
@@ -50,7 +55,7 @@ func (p *Policy) Probeable(a netip.AddrPort) bool {
 	if !a.IsValid() || ip.Is4In6() || !probeablePort(a.Port()) {
 		return false
 	}
-	if ip.IsUnspecified() || ip.IsLoopback() || ip.IsMulticast() {
+	if ip.IsUnspecified() || ip.IsLoopback() || ip.IsMulticast() || p.Side.IsValid() && p.Side.Contains(ip) {
 		return false
 	}
 	if ip.Is4() {
@@ -73,6 +78,12 @@ func (p *Policy) Probeable(a netip.AddrPort) bool {
 		}
 	}
 	return true
+}
+
+// reachable reports whether probes may be sent to an address that something came
+// from.
+func (p *Policy) reachable(a netip.AddrPort) bool {
+	return a.IsValid() && p.Side.IsValid() && p.Side.Contains(a.Addr()) || p.Probeable(a)
 }
 
 func probeablePort(port uint16) bool {

@@ -16,6 +16,7 @@ func (p *Path) Poll(now time.Time) Output {
 	p.pollHeart(now)
 	p.pollVerify(now)
 	p.pollBetter(now)
+	p.pollSpecial(now)
 	p.pollAttempt(now, &out)
 	p.face.wake = p.deadline()
 	out.Probes = p.probes
@@ -34,6 +35,9 @@ func (p *Path) deadline() time.Time {
 	d := p.attempt.deadline(p.verify.remote != nil)
 	if p.verify.remote != nil {
 		d = earliest(d, p.verify.next)
+	}
+	if p.special.running() {
+		d = earliest(earliest(d, p.special.next), p.special.end)
 	}
 	if p.direct == nil {
 		return d

@@ -64,6 +64,9 @@ type Probe struct {
 	Path  uint8  // a number of the address, for who reads captures
 	Pad   int    // bytes of padding in the PING; the PONG is to be padded to the same size
 	TTL   uint8  // 0 = the socket's default
+	// Socket is 0 for the data socket, else the number of one of those that
+	// Sockets asks for.
+	Socket int
 }
 
 // Output is what one Poll wants done.
@@ -71,7 +74,8 @@ type Output struct {
 	// Probes belong to the Path and are valid until its next Poll.
 	Probes []Probe
 	// WantPunch asks for a PUNCH message to a supernode, which then tells
-	// both ends when to begin.
+	// both ends when to begin, and for a CALL to the peer, which leads to
+	// Arrange.
 	WantPunch bool
 	// Changed says that Route differs from the last Poll in anything but its
 	// RTT and Seen.

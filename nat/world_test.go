@@ -24,19 +24,24 @@ const (
 	letterPing     = 'P' // nonce, padding
 	letterPong     = 'Q' // nonce, address seen, padding
 	letterFrame    = 'F' // number, relayed or direct
+	letterWho      = 'N' // anybody to supernode: answered with the address it came from
 )
 
 const punchDelay = 20 * time.Millisecond
 
 // world is an internet with a supernode and two edges that want to talk.
 type world struct {
-	t     testing.TB
-	net   *nattest.Internet
-	relay *nattest.Conn
-	mu    sync.Mutex
-	seen  [2]netip.AddrPort // of the edges, by the supernode
-	mute  atomic.Bool       // the supernode arranges no punch
-	edges [2]*edge
+	t       testing.TB
+	net     *nattest.Internet
+	relay   *nattest.Conn
+	mu      sync.Mutex
+	seen    [2]netip.AddrPort // of the edges, by the supernode
+	mute    atomic.Bool       // the supernode arranges no punch
+	silent  atomic.Bool       // the edges exchange no CALL
+	calling atomic.Bool
+	start   time.Time
+	mapping [2]MappingBehavior // of the edges' NATs
+	edges   [2]*edge
 }
 
 // edge drives one Path as the edge's control loop does.
@@ -53,6 +58,7 @@ type edge struct {
 	frames  map[uint32]int
 	probes  int // sent
 	spins   int // Polls whose Deadline did not move on
+	fan     fan
 }
 
 // step is one change of a route.
@@ -65,8 +71,13 @@ func parse(s string) netip.Addr { return netip.MustParseAddr(s) }
 
 // meet runs f in a bubble with two edges behind what left and right make.
 func meet(t *testing.T, left, right func(n *nattest.Internet) *nattest.Host, f func(t *testing.T, w *world)) {
+	meetBySeed(t, 7, left, right, f)
+}
+
+// meetBySeed is meet in an internet whose random ports follow a seed.
+func meetBySeed(t *testing.T, seed uint64, left, right func(n *nattest.Internet) *nattest.Host, f func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, net: nattest.New(7)}
+		w := &world{t: t, net: nattest.New(seed)}
 		defer w.net.Close()
 		var err error
 		if w.relay, err = w.net.Host(parse("198.51.100.1")).Listen(7654); err != nil {
@@ -77,10 +88,12 @@ func meet(t *testing.T, left, right func(n *nattest.Internet) *nattest.Host, f f
 			w.edges[i] = w.newEdge(byte(i), place(w.net))
 		}
 		time.Sleep(time.Second) // registered
+		w.start = time.Now()
 		f(t, w)
 		for _, e := range w.edges {
 			spins := 0
 			e.do(func() { spins = e.spins })
+			e.do(e.fan.close)
 			close(e.stopped)
 			e.conn.Close()
 			if spins > 0 {
@@ -129,6 +142,8 @@ func (w *world) serve() {
 			}
 		case letterFrame:
 			w.send(w.relay, w.address(other), b)
+		case letterWho:
+			w.send(w.relay, in[0].Addr, append([]byte{letterWho, 0}, in[0].Addr.String()...))
 		}
 	}
 }
@@ -157,9 +172,10 @@ func (w *world) newEdge(number byte, host *nattest.Host) *edge {
 		w.t.Fatal(err)
 	}
 	e := &edge{w: w, number: number, conn: conn, frames: map[uint32]int{},
-		policy: &Policy{Supernodes: []netip.AddrPort{w.relay.LocalAddr()}},
+		policy: &Policy{Supernodes: []netip.AddrPort{w.relay.LocalAddr()}, Side: sidePrefix},
 		calls:  make(chan func()), from: make(chan transport.Datagram), stopped: make(chan struct{})}
-	e.path = NewPath(e.policy, NewBudget(), rand.NewPCG(uint64(number), 1))
+	e.path = NewPath(e.policy, NewBudget(), rand.NewPCG(uint64(number), w.net.Seed()))
+	e.fan = fan{edge: e, host: host, sides: map[netip.AddrPort]way{}}
 	go e.read()
 	go e.run()
 	return e
@@ -213,14 +229,19 @@ func (e *edge) poll() {
 	for _, p := range out.Probes {
 		b := append([]byte{letterPing}, p.Nonce[:]...)
 		b = append(b, make([]byte, pingLen-len(b)+p.Pad)...)
-		d := []transport.Datagram{{Buf: b, N: len(b), Addr: p.To, TTL: p.TTL}}
-		if _, err := e.conn.WriteBatch(d); err != nil {
+		if p.Socket > 0 {
+			e.fan.send(p.Socket, transport.Datagram{Buf: b, N: len(b), Addr: p.To, TTL: p.TTL})
+		} else if err := e.send(transport.Datagram{Buf: b, N: len(b), Addr: p.To, TTL: p.TTL}); err != nil {
 			e.path.SendFailed(now, p.To)
 		}
 		e.probes++
 	}
+	e.fan.trim()
 	if out.WantPunch {
 		e.w.send(e.conn, e.w.relay.LocalAddr(), []byte{letterWant, e.number})
+		if !e.w.silent.Load() {
+			go e.w.call()
+		}
 	}
 	if out.Changed {
 		e.history = append(e.history, step{now, e.path.Route()})
@@ -245,7 +266,7 @@ func (e *edge) handle(d transport.Datagram) {
 		answer = append(answer, byte(len(address)))
 		answer = append(answer, address...)
 		answer = append(answer, make([]byte, max(0, len(b)-len(answer)))...)
-		e.w.send(e.conn, d.Addr, answer)
+		e.send(transport.Datagram{Buf: answer, N: len(answer), Addr: d.Addr})
 	case letterPong:
 		var seen netip.AddrPort
 		seen.UnmarshalBinary(b[10 : 10+b[9]])
@@ -275,7 +296,7 @@ func (e *edge) frame(number uint32) {
 		r := e.path.Route()
 		b := binary.BigEndian.AppendUint32([]byte{letterFrame, e.number}, number)
 		if r.Direct.IsValid() {
-			e.w.send(e.conn, r.Direct, b)
+			e.send(transport.Datagram{Buf: b, N: len(b), Addr: r.Direct})
 		}
 		if r.Relay {
 			e.w.send(e.conn, e.w.relay.LocalAddr(), b)

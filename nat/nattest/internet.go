@@ -19,6 +19,7 @@ const (
 type Internet struct {
 	mu     sync.Mutex
 	start  time.Time
+	seed   uint64
 	random *rand.Rand
 	public *realm
 	wires  wires
@@ -55,12 +56,16 @@ type node interface {
 func New(seed uint64) *Internet {
 	return &Internet{
 		start:  time.Now(),
+		seed:   seed,
 		random: rand.New(rand.NewPCG(seed, 0)),
 		public: &realm{nodes: make(map[netip.Addr]node)},
 		wires:  wires{delay: defaultDelay},
 		conns:  make(map[*Conn]struct{}),
 	}
 }
+
+// Seed returns the seed given to New.
+func (n *Internet) Seed() uint64 { return n.seed }
 
 // Close ends the internet: every Conn is closed and nothing is delivered any
 // more.

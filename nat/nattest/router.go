@@ -40,6 +40,7 @@ type Behavior struct {
 	Filtering      Filtering
 	PortPreserving bool          // the internal port, when it is free outside
 	RandomPorts    bool          // else random ones; else 40000, 40001, ...
+	Block          uint16        // random ones of as many from 40000 on; 0 = all
 	Hairpin        bool          // hosts inside reach each other at the external address, seen from there (REQ-9)
 	OpenInput      bool          // as Linux without an input-drop policy: an early datagram from outside claims its flow, and ours moves to another port
 	Timeout        time.Duration // of a mapping without datagrams either way, 0 = 2 min
@@ -274,6 +275,9 @@ func (r *Router) port(now time.Duration, internal uint16, preserve bool) (uint16
 		port := r.nextPort
 		if r.behavior.RandomPorts || r.behavior.PortPreserving {
 			port = uint16(firstPort + r.net.random.IntN(65536-firstPort))
+			if r.behavior.Block > 0 {
+				port = sequentialFrom + uint16(r.net.random.IntN(int(r.behavior.Block)))
+			}
 		} else if r.nextPort++; r.nextPort == 0 {
 			r.nextPort = firstPort
 		}
