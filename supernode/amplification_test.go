@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -100,24 +101,24 @@ func TestSTUN(t *testing.T) {
 		id := [12]byte{9, 8, 7}
 		got := r.deliver(from, stun.AppendRequest(nil, id))
 		if len(got) == 1 {
-			if txid, mapped, err := stun.ParseResponse(got[0].pkt); err != nil || txid != id || mapped != from || got[0].to != from {
-				t.Errorf("%x %v %v", txid, mapped, err)
+			if x, err := stun.ParseResponse(got[0].pkt); err != nil || x.ID != id || x.Mapped != from || got[0].to != from {
+				t.Errorf("%+v %v", x, err)
 			}
 		}
 		return len(got)
 	}
 	answers := 0
-	for range 50 {
+	for range 100 {
 		answers += ask(address(1))
 	}
-	if answers != stunSourceRate {
+	if answers != stunPaddedRate {
 		t.Errorf("%d answers for one source", answers)
 	}
 	six := 0
-	for i := range 50 { // one /64
+	for i := range 100 { // one /64
 		six += ask(netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i)}), 1))
 	}
-	if six != stunSourceRate {
+	if six != stunPaddedRate {
 		t.Errorf("%d answers for one IPv6 network", six)
 	}
 	for i := range 3000 {
@@ -130,7 +131,16 @@ func TestSTUN(t *testing.T) {
 	if ask(address(1)) != 1 {
 		t.Error("the bucket does not fill")
 	}
-	response, _ := stun.AppendResponse(nil, stun.AppendRequest(nil, [12]byte{}), address(1))
+	bare := stun.AppendRequest(nil, [12]byte{})[:20]
+	bare[3] = 0
+	answers = 0
+	for range 50 {
+		answers += len(r.deliver(address(2), slices.Clone(bare)))
+	}
+	if answers != stunSourceRate {
+		t.Errorf("%d answers to requests that are shorter than they", answers)
+	}
+	response, _ := stun.AppendResponse(nil, stun.AppendRequest(nil, [12]byte{}), address(1), netip.AddrPort{})
 	if got := r.deliver(address(1), response); len(got) != 0 {
 		t.Error("a response was answered")
 	}

@@ -31,16 +31,19 @@ type Conn interface {
 // Config is everything a supernode is made from. It is not changed after New.
 // A zero field means the default that its comment names.
 type Config struct {
-	Conn     Conn             // required; Run closes it
-	Identity *crypto.Identity // default: the one kept in StateDir, made there at the first start
-	StateDir string           // keeps identity, boot count and registrations; empty: nothing is kept
-	Pool     netip.Prefix     // IPv4 addresses leased to every community, /8 to /30; default: a /20 of 10.64.0.0/10 by community
-	Limits   Limits           // default: every default of Limits
-	Log      *slog.Logger     // default: discarded
-	Rand     io.Reader        // default: crypto/rand
-	Now      func() time.Time // wall clock; default: time.Now
-	Version  string           // shown in status
-	HelloOff bool             // true: an edge must know the supernode's key beforehand
+	Conn Conn // required; Run closes it
+	// Alternate is a second socket of the same host, where only STUN is spoken:
+	// it lets edges find out how their NATs map. Nil: none. Run closes it.
+	Alternate Conn
+	Identity  *crypto.Identity // default: the one kept in StateDir, made there at the first start
+	StateDir  string           // keeps identity, boot count and registrations; empty: nothing is kept
+	Pool      netip.Prefix     // IPv4 addresses leased to every community, /8 to /30; default: a /20 of 10.64.0.0/10 by community
+	Limits    Limits           // default: every default of Limits
+	Log       *slog.Logger     // default: discarded
+	Rand      io.Reader        // default: crypto/rand
+	Now       func() time.Time // wall clock; default: time.Now
+	Version   string           // shown in status
+	HelloOff  bool             // true: an edge must know the supernode's key beforehand
 }
 
 // Limits bounds what edges and strangers may cause. A zero field means the

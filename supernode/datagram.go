@@ -21,7 +21,7 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 		s.drops.drop(dropLong)
 		return
 	case stun.IsMessage(pkt):
-		s.answerBinding(now, out, pkt, from)
+		s.answerBinding(now, out, pkt, from, s.cfg.Alternate)
 		return
 	case len(pkt) < shortest:
 		s.drops.drop(dropShort)

@@ -40,7 +40,9 @@ type outbox struct {
 
 	run   relayRun
 	flood flood
-	spare [protocol.HelloLen]byte // a datagram before it was unmasked
+	// elsewhere is what leaves by the other socket.
+	elsewhere []transport.Datagram
+	spare     [protocol.HelloLen]byte // a datagram before it was unmasked
 }
 
 // shut is a tail that nothing lies behind.
@@ -78,6 +80,12 @@ func (o *outbox) sendPlain(pkt []byte, to netip.AddrPort) {
 	o.tail = shut
 }
 
+// sendElsewhere queues a datagram for the other socket than the one that is
+// flushed to.
+func (o *outbox) sendElsewhere(pkt []byte, to netip.AddrPort) {
+	o.elsewhere = append(o.elsewhere, transport.Datagram{Buf: pkt, N: len(pkt), Addr: to})
+}
+
 // forward masks the sealed packet of size bytes that begins at o.at and queues
 // it where it lies, as a part of the last entry if that can be.
 func (o *outbox) forward(size int, to netip.AddrPort) {
@@ -106,9 +114,17 @@ func (o *outbox) full() bool { return len(o.batch) >= outboxFull }
 
 // flush sends what out holds and takes all its buffers back. The caller does
 // not hold s.mu.
-func (s *Server) flush(out *outbox) {
+func (s *Server) flush(out *outbox) { s.flushBy(s.cfg.Conn, s.cfg.Alternate, out) }
+
+// flushBy is flush by one of the sockets, and of what is to leave elsewhere by
+// the other one.
+func (s *Server) flushBy(conn, other Conn, out *outbox) {
+	if len(out.elsewhere) > 0 {
+		_, _ = other.WriteBatch(out.elsewhere)
+		out.elsewhere = out.elsewhere[:0]
+	}
 	if len(out.batch) > 0 {
-		if _, err := s.cfg.Conn.WriteBatch(out.batch); err != nil && !errors.Is(err, net.ErrClosed) {
+		if _, err := conn.WriteBatch(out.batch); err != nil && !errors.Is(err, net.ErrClosed) {
 			s.drops.drop(dropSend)
 		}
 		for i := range out.batch {

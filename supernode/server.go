@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"path/filepath"
 	"sync"
 	"time"
@@ -103,7 +104,17 @@ func (s *Server) Run(ctx context.Context) error {
 	sides.Go(func() {
 		<-ctx.Done()
 		_ = s.cfg.Conn.Close()
+		if s.cfg.Alternate != nil {
+			_ = s.cfg.Alternate.Close()
+		}
 	})
+	if s.cfg.Alternate != nil {
+		sides.Go(func() {
+			if err := s.readAlternate(); !errors.Is(err, net.ErrClosed) {
+				s.cfg.Log.Error("the second port no longer answers", "err", err)
+			}
+		})
+	}
 	s.cfg.Log.Debug("supernode is listening", "address", s.cfg.Conn.LocalAddr(), "key", KeyText(s.Key()))
 
 	err := s.readDatagrams()

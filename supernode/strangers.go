@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"hedgerow/crypto"
-	"hedgerow/nat/stun"
 	"hedgerow/protocol"
 )
 
@@ -15,6 +14,7 @@ const (
 	resetRate      = 100
 	stunRate       = 1000
 	stunSourceRate = 10 // of one IPv4 address or IPv6 /64
+	stunPaddedRate = 64 // the same, when the answer is not longer than the request
 )
 
 // How many edges that were never seen before may register from one IPv4 address
@@ -83,22 +83,4 @@ func (s *Server) answerHello(now time.Time, out *outbox, pkt []byte, from netip.
 	welcome := protocol.AppendWelcome(out.buffer(), nonce, s.Key(), random)
 	mask.Hide(out.sc, welcome)
 	out.sendPlain(welcome, from)
-}
-
-// answerBinding answers a STUN Binding request (RFC 8489) with the address that
-// it came from. Indications, responses and everything malformed are dropped.
-func (s *Server) answerBinding(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
-	const bindingRequest = 1
-	if pkt[0] != 0 || pkt[1] != bindingRequest || stun.Guard(pkt) != nil ||
-		!s.strangers.stunSources.take(now, from.Addr(), stunSourceRate, stunSourceRate) ||
-		!s.strangers.stun.take(now, 1, stunRate, stunRate) {
-		s.drops.drop(dropSTUN)
-		return
-	}
-	answer, err := stun.AppendResponse(out.buffer(), pkt, from)
-	if err != nil {
-		s.drops.drop(dropSTUN)
-		return
-	}
-	out.sendPlain(answer, from)
 }

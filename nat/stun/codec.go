@@ -2,78 +2,149 @@ package stun
 
 import (
 	"net/netip"
+	"slices"
 
 	pion "github.com/pion/stun"
 )
 
 // software fills our requests up to the size of the longest answer, which is
-// the one with an IPv6 address: a responder never sends a stranger more than
+// the one with two IPv6 addresses: a responder never sends a stranger more than
 // it got. The text names no product, since it travels in clear.
-const software = "generic STUN client"
+const software = "generic STUN client after RFC 8489, RFC 5780"
 
-// AppendRequest appends a Binding request of 52 bytes to dst. The caller draws
-// txid at random, keeps it for the answer, and uses it once.
-func AppendRequest(dst []byte, txid [12]byte) []byte {
-	m, err := pion.Build(pion.NewTransactionIDSetter(txid), pion.BindingRequest,
-		pion.NewSoftware(software), pion.Fingerprint)
+// RequestLen is the size in bytes of a request of AppendRequest. One with a
+// ChangePort has 8 more.
+const RequestLen = 76
+
+// Request is a Binding request (RFC 8489, section 2.2).
+type Request struct {
+	// ID is the transaction. It is drawn at random, kept for the answer, and
+	// used once.
+	ID [12]byte
+	// ChangePort asks for an answer from the server's other port (RFC 5780,
+	// section 7.2), which a NAT lets through or not by its filtering behaviour.
+	ChangePort bool
+}
+
+// CHANGE-REQUEST has four bytes of flags (RFC 5780, section 7.2).
+const (
+	changeLen  = 4
+	changePort = 2
+)
+
+// Append appends the request to dst.
+func (r Request) Append(dst []byte) []byte {
+	setters := []pion.Setter{pion.NewTransactionIDSetter(r.ID), pion.BindingRequest}
+	if r.ChangePort {
+		setters = append(setters, pion.RawAttribute{Type: pion.AttrChangeRequest, Value: []byte{0, 0, 0, changePort}})
+	}
+	m, err := pion.Build(append(setters, pion.NewSoftware(software), pion.Fingerprint)...)
 	if err != nil {
 		panic(err) // constant input: every setter's precondition holds
 	}
 	return append(dst, m.Raw...)
 }
 
-// RequestID returns the transaction of a Binding request, and whether b is one.
-func RequestID(b []byte) (txid [12]byte, ok bool) {
-	m, err := decode(b)
-	if err != nil || m.Type != pion.BindingRequest {
-		return txid, false
-	}
-	return m.TransactionID, true
-}
+// AppendRequest appends a Binding request of 76 bytes to dst.
+func AppendRequest(dst []byte, txid [12]byte) []byte { return Request{ID: txid}.Append(dst) }
 
-// ParseResponse reads a Binding success response: the transaction that it
-// answers, and the address that the server saw. Errors are ErrMessage,
-// ErrAddress, ErrType and ErrAttribute.
-func ParseResponse(b []byte) (txid [12]byte, mapped netip.AddrPort, err error) {
+// ParseRequest reads a Binding request. Errors are ErrMessage, ErrAddress,
+// ErrType and ErrAttribute; the last also for what asks to be answered from
+// another address, which nobody here can.
+func ParseRequest(b []byte) (Request, error) {
 	m, err := decode(b)
 	if err != nil {
-		return txid, mapped, err
+		return Request{}, err
+	}
+	if m.Type != pion.BindingRequest {
+		return Request{}, ErrType
+	}
+	r := Request{ID: m.TransactionID}
+	if flags, err := m.Get(pion.AttrChangeRequest); err == nil {
+		if len(flags) != changeLen || flags[3]&^changePort != 0 {
+			return Request{}, ErrAttribute
+		}
+		r.ChangePort = flags[3]&changePort != 0
+	}
+	return r, nil
+}
+
+// Response is a Binding success response.
+type Response struct {
+	// ID is the transaction that it answers.
+	ID [12]byte
+	// Mapped is the address that the server saw.
+	Mapped netip.AddrPort
+	// Other is the server's other address (OTHER-ADDRESS, RFC 5780, section
+	// 7.4), not valid when it names none. A server that does not know its
+	// address, as most behind a provider's NAT, names the unspecified one.
+	Other netip.AddrPort
+}
+
+// ParseResponse reads a Binding success response. Errors are ErrMessage,
+// ErrAddress, ErrType and ErrAttribute.
+func ParseResponse(b []byte) (Response, error) {
+	m, err := decode(b)
+	if err != nil {
+		return Response{}, err
 	}
 	if m.Type != pion.BindingSuccess {
-		return txid, mapped, ErrType
+		return Response{}, ErrType
 	}
-	var address pion.XORMappedAddress
-	if address.GetFrom(m) != nil {
-		return txid, mapped, ErrAttribute
+	var mapped pion.XORMappedAddress
+	if mapped.GetFrom(m) != nil {
+		return Response{}, ErrAttribute
 	}
-	ip, ok := netip.AddrFromSlice(address.IP)
-	if !ok || ip.IsUnspecified() || address.Port == 0 {
-		return txid, mapped, ErrAttribute
+	r := Response{ID: m.TransactionID, Mapped: addrPort(mapped.IP, mapped.Port)}
+	if !r.Mapped.IsValid() || r.Mapped.Addr().IsUnspecified() {
+		return Response{}, ErrAttribute
 	}
-	return m.TransactionID, netip.AddrPortFrom(ip.Unmap(), uint16(address.Port)), nil
+	var other pion.OtherAddress
+	if other.GetFrom(m) == nil {
+		r.Other = addrPort(other.IP, other.Port)
+	}
+	return r, nil
+}
+
+// addrPort returns what the library decoded, the zero AddrPort without a port.
+func addrPort(ip []byte, port int) netip.AddrPort {
+	a, ok := netip.AddrFromSlice(ip)
+	if !ok || port == 0 {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(a.Unmap(), uint16(port))
 }
 
 // AppendResponse appends the answer to the Binding request req, which came from
 // the address from. It has 32 bytes, with IPv6 44, and 8 more for a fingerprint
-// where the request carried one. Requests of AppendRequest are never shorter
-// than their answer; a bare request of 20 bytes is, so a responder limits its
-// rate per source. Anything that is not a Binding request, or asks for what we
-// do not understand, gets no answer: dst comes back as it was, with ErrMessage,
-// ErrAddress, ErrType or ErrAttribute.
-func AppendResponse(dst, req []byte, from netip.AddrPort) ([]byte, error) {
+// where the request carried one. It names the server's other address, if that is
+// valid, when the answer is not longer than the request with it. Requests of
+// AppendRequest are never shorter than their answer; a bare request of 20 bytes
+// is, so a responder limits its rate per source. What ParseRequest refuses gets
+// no answer: dst comes back as it was, with that error.
+func AppendResponse(dst, req []byte, from, other netip.AddrPort) ([]byte, error) {
+	r, err := ParseRequest(req)
+	if err != nil {
+		return dst, err
+	}
 	m, err := decode(req)
 	if err != nil {
 		return dst, err
 	}
-	if m.Type != pion.BindingRequest {
-		return dst, ErrType
-	}
 	seen := pion.XORMappedAddress{IP: from.Addr().Unmap().AsSlice(), Port: int(from.Port())}
-	setters := []pion.Setter{pion.NewTransactionIDSetter(m.TransactionID), pion.BindingSuccess, seen}
+	var last []pion.Setter
 	if m.Contains(pion.AttrFingerprint) {
-		setters = append(setters, pion.Fingerprint)
+		last = append(last, pion.Fingerprint)
 	}
-	answer, err := pion.Build(setters...)
+	setters := []pion.Setter{pion.NewTransactionIDSetter(r.ID), pion.BindingSuccess, seen}
+	if other.IsValid() {
+		named := &pion.OtherAddress{IP: other.Addr().Unmap().AsSlice(), Port: int(other.Port())}
+		answer, err := pion.Build(slices.Concat(setters, []pion.Setter{named}, last)...)
+		if err == nil && len(answer.Raw) <= len(req) {
+			return append(dst, answer.Raw...), nil
+		}
+	}
+	answer, err := pion.Build(append(setters, last...)...)
 	if err != nil {
 		return dst, ErrAttribute // from is no address: the caller's fault, not the network's
 	}
@@ -114,7 +185,8 @@ func understood(t pion.AttrType) bool {
 	switch t {
 	case pion.AttrMappedAddress, pion.AttrXORMappedAddress, pion.AttrErrorCode,
 		pion.AttrUnknownAttributes, pion.AttrUsername, pion.AttrMessageIntegrity,
-		pion.AttrRealm, pion.AttrNonce, pion.AttrPriority, pion.AttrUseCandidate:
+		pion.AttrRealm, pion.AttrNonce, pion.AttrPriority, pion.AttrUseCandidate,
+		pion.AttrChangeRequest:
 		return true
 	}
 	return false

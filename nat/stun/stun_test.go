@@ -53,9 +53,9 @@ func TestRFC5769Responses(t *testing.T) {
 		"response-ipv4": "192.0.2.1:32853",
 		"response-ipv6": "[2001:db8:1234:5678:11:2233:4455:6677]:32853",
 	} {
-		txid, got, err := ParseResponse(vector(t, name))
-		if err != nil || txid != txid5769 || got != netip.MustParseAddrPort(want) {
-			t.Errorf("%s: %x %v %v, want %v", name, txid, got, err, want)
+		got, err := ParseResponse(vector(t, name))
+		if err != nil || got.ID != txid5769 || got.Mapped != netip.MustParseAddrPort(want) || got.Other.IsValid() {
+			t.Errorf("%s: %+v %v, want %v", name, got, err, want)
 		}
 	}
 }
@@ -63,40 +63,58 @@ func TestRFC5769Responses(t *testing.T) {
 func TestRFC5769Requests(t *testing.T) {
 	from := netip.MustParseAddrPort("192.0.2.1:32853")
 	req := vector(t, "request")
-	if txid, ok := RequestID(req); !ok || txid != txid5769 {
-		t.Fatalf("RequestID: %x %v", txid, ok)
+	if r, err := ParseRequest(req); err != nil || r.ID != txid5769 {
+		t.Fatalf("ParseRequest: %+v %v", r, err)
 	}
-	answer, err := AppendResponse([]byte("kept"), req, from)
+	answer, err := AppendResponse([]byte("kept"), req, from, netip.AddrPort{})
 	if err != nil || !bytes.HasPrefix(answer, []byte("kept")) {
 		t.Fatalf("AppendResponse: %x %v", answer, err)
 	}
-	if txid, got, err := ParseResponse(answer[4:]); err != nil || txid != txid5769 || got != from {
-		t.Errorf("answer: %x %v %v", txid, got, err)
+	if got, err := ParseResponse(answer[4:]); err != nil || got.ID != txid5769 || got.Mapped != from {
+		t.Errorf("answer: %+v %v", got, err)
 	}
-	if _, ok := RequestID(vector(t, "request-long-term")); !ok {
-		t.Error("a request with long-term credentials was not recognised")
+	if _, err := ParseRequest(vector(t, "request-long-term")); err != nil {
+		t.Error("a request with long-term credentials was not recognised:", err)
 	}
 }
 
 func TestRequestIsNeverShorterThanAnswer(t *testing.T) {
 	req := AppendRequest(nil, txid5769)
+	if len(req) != RequestLen {
+		t.Errorf("a request has %d bytes", len(req))
+	}
 	for _, from := range []string{"192.0.2.1:1024", "[2001:db8::1]:65535", "[::ffff:192.0.2.1]:1024"} {
 		addr := netip.MustParseAddrPort(from)
-		answer, err := AppendResponse(nil, req, addr)
+		answer, err := AppendResponse(nil, req, addr, addr)
 		if err != nil || len(answer) > len(req) {
 			t.Errorf("%s: %d bytes for %d, %v", from, len(answer), len(req), err)
 		}
 		want := netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
-		if _, got, err := ParseResponse(answer); err != nil || got != want {
-			t.Errorf("%s: came back as %v, %v", from, got, err)
+		if got, err := ParseResponse(answer); err != nil || got.Mapped != want || got.Other != want {
+			t.Errorf("%s: came back as %+v, %v", from, got, err)
 		}
 	}
 	bare := unhex(t, "000100002112a442b7e7a701bc34d686fa87dfae")
-	if answer, err := AppendResponse(nil, bare, netip.MustParseAddrPort("192.0.2.1:1024")); err != nil || len(answer) != 32 {
+	if answer, err := AppendResponse(nil, bare, netip.MustParseAddrPort("192.0.2.1:1024"), netip.MustParseAddrPort("192.0.2.9:1024")); err != nil || len(answer) != 32 {
 		t.Errorf("bare request: %d bytes, %v", len(answer), err)
 	}
-	if _, err := AppendResponse(nil, req, netip.AddrPort{}); !errors.Is(err, ErrAttribute) {
+	if _, err := AppendResponse(nil, req, netip.AddrPort{}, netip.AddrPort{}); !errors.Is(err, ErrAttribute) {
 		t.Errorf("no address: %v", err)
+	}
+}
+
+// A request may ask for the server's other port, and for nothing else.
+func TestChangeRequest(t *testing.T) {
+	want := Request{ID: txid5769, ChangePort: true}
+	b := want.Append(nil)
+	if got, err := ParseRequest(b); err != nil || got != want || len(b) != RequestLen+8 {
+		t.Errorf("%+v %v, %d bytes", got, err, len(b))
+	}
+	bare := unhex(t, "0001000c2112a442b7e7a701bc34d686fa87dfae")
+	for _, attributes := range []string{"0003000400000004" + "80220000", "0003000400000006" + "80220000", "00030003000000" + "00" + "80220000"} {
+		if got, err := ParseRequest(append(bytes.Clone(bare), unhex(t, attributes)...)); !errors.Is(err, ErrAttribute) {
+			t.Errorf("%s: %+v %v", attributes, got, err)
+		}
 	}
 }
 
@@ -110,10 +128,10 @@ func TestBadVectors(t *testing.T) {
 		if err := Guard(b); !errors.Is(err, guard[f[1]]) {
 			t.Errorf("%s: Guard %v, want %v", f[0], err, guard[f[1]])
 		}
-		if _, got, err := ParseResponse(b); err == nil {
-			t.Errorf("%s: parsed as %v", f[0], got)
+		if got, err := ParseResponse(b); err == nil {
+			t.Errorf("%s: parsed as %+v", f[0], got)
 		}
-		if answer, err := AppendResponse(nil, b, netip.MustParseAddrPort("192.0.2.1:1024")); err == nil || len(answer) > 0 {
+		if answer, err := AppendResponse(nil, b, netip.MustParseAddrPort("192.0.2.1:1024"), netip.AddrPort{}); err == nil || len(answer) > 0 {
 			t.Errorf("%s: answered", f[0])
 		}
 	}
@@ -125,17 +143,15 @@ func TestBadVectors(t *testing.T) {
 func TestFlippedVectors(t *testing.T) {
 	for _, f := range lines(t, "testdata/rfc5769.txt") {
 		b := unhex(t, f[1])
-		_, want, _ := ParseResponse(b)
+		want, _ := ParseResponse(b)
 		for i := range b {
 			for bit := range 8 {
 				b[i] ^= 1 << bit
-				txid, mapped, err := ParseResponse(b)
-				if err == nil && (txid != txid5769 || mapped != want) {
-					t.Errorf("%s: bit %d of byte %d flipped gives %v", f[0], bit, i, mapped)
+				if got, err := ParseResponse(b); err == nil && (got.ID != txid5769 || got.Mapped != want.Mapped) {
+					t.Errorf("%s: bit %d of byte %d flipped gives %+v", f[0], bit, i, got)
 				}
-				txid, ok := RequestID(b)
-				if ok && f[0] == "request" && txid != txid5769 {
-					t.Errorf("%s: bit %d of byte %d flipped gives %x", f[0], bit, i, txid)
+				if got, err := ParseRequest(b); err == nil && f[0] == "request" && got.ID != txid5769 {
+					t.Errorf("%s: bit %d of byte %d flipped gives %+v", f[0], bit, i, got)
 				}
 				b[i] ^= 1 << bit
 			}
@@ -165,18 +181,19 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for range 2 {
 			guarded := Guard(b) == nil
-			_, mapped, err := ParseResponse(b)
-			if err == nil && (!guarded || !mapped.IsValid() || mapped.Port() == 0) {
-				t.Fatalf("accepted %v, guard %v", mapped, guarded)
+			got, err := ParseResponse(b)
+			if err == nil && (!guarded || !got.Mapped.IsValid() || got.Mapped.Port() == 0) {
+				t.Fatalf("accepted %+v, guard %v", got, guarded)
 			}
-			_, isRequest := RequestID(b)
-			answer, err := AppendResponse(nil, b, from)
+			_, err = ParseRequest(b)
+			isRequest := err == nil
+			answer, err := AppendResponse(nil, b, from, from)
 			if (err == nil) != isRequest || isRequest && !guarded {
 				t.Fatalf("request %v, answer %v, guard %v", isRequest, err, guarded)
 			}
 			if err == nil {
-				if _, back, err := ParseResponse(answer); err != nil || back != from {
-					t.Fatalf("our own answer: %v %v", back, err)
+				if back, err := ParseResponse(answer); err != nil || back.Mapped != from {
+					t.Fatalf("our own answer: %+v %v", back, err)
 				}
 			}
 			if len(b) < headerLen || len(b) > 0xFFFF {

@@ -19,6 +19,7 @@ const defaultPort = 7654
 // options is a command line that was understood.
 type options struct {
 	Port      uint16
+	Second    secondPort
 	StateDir  string
 	Pool      netip.Prefix // zero: each community its own
 	Control   string       // empty: in the runtime directory
@@ -36,6 +37,7 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 		faults.Addf("--log-format %s is not text or json", o.LogFormat)
 	}
 	cmd.parsePorts(c, &o, &faults)
+	o.Second = parseSecondPort(cmd.option(c, "second-port", "SUPERNODE_SECOND_PORT"), &faults)
 	if s, given := cli.String(c, "test-without"); given {
 		o.parseWithout(s, &faults)
 	}

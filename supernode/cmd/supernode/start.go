@@ -55,6 +55,7 @@ type process struct {
 	log     *slog.Logger
 
 	socket  *transport.UDP
+	second  *transport.UDP // nil: none
 	id      *crypto.Identity
 	control net.Listener
 	release []func() // in the order of opening
@@ -66,6 +67,12 @@ func (p *process) open() (err error) {
 		return err
 	}
 	p.release = append(p.release, func() { _ = p.socket.Close() })
+	if p.second, err = openAlternate(p.options, p.socket.LocalAddr().Port(), p.log); err != nil {
+		return err
+	}
+	if p.second != nil {
+		p.release = append(p.release, func() { _ = p.second.Close() })
+	}
 	unlock, err := cli.Lock(p.options.StateDir)
 	if err != nil {
 		return stateError(err)
@@ -108,10 +115,14 @@ func (p *process) close() {
 
 // run serves until ctx ends.
 func (p *process) run(ctx context.Context) error {
-	s, err := supernode.New(supernode.Config{
+	cfg := supernode.Config{
 		Conn: p.socket, Identity: p.id, StateDir: p.options.StateDir, Pool: p.options.Pool,
 		Log: p.log, Version: cli.Release,
-	})
+	}
+	if p.second != nil { // a nil *UDP in an interface would not be nil
+		cfg.Alternate = p.second
+	}
+	s, err := supernode.New(cfg)
 	if err != nil {
 		return stateError(err) // the options have been checked
 	}

@@ -1,0 +1,83 @@
+package supernode
+
+import (
+	"net/netip"
+	"time"
+
+	"hedgerow/nat/stun"
+	"hedgerow/transport"
+)
+
+// readAlternate answers STUN Binding requests at the alternate socket until it
+// is closed. A second port is what an edge needs to learn how its NATs map, even
+// from one supernode.
+func (s *Server) readAlternate() error {
+	in := make([]transport.Datagram, readBatch)
+	for i := range in {
+		in[i].Buf = make([]byte, stun.RequestLen*2)
+	}
+	out := newOutbox(s.mask)
+	for {
+		n, err := s.cfg.Alternate.ReadBatch(in)
+		if n == 0 && err == nil {
+			if err = s.cfg.Alternate.Wait(); err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return err
+		}
+		now := s.cfg.Now()
+		s.mu.Lock()
+		for i := range in[:n] {
+			d := &in[i]
+			if d.Seg > 0 && d.N > d.Seg { // a train: nobody asks so often in good faith
+				s.drops.drop(dropSTUN)
+				continue
+			}
+			s.answerBinding(now, out, d.Payload(), d.Addr, s.cfg.Conn)
+		}
+		s.mu.Unlock()
+		s.flushBy(s.cfg.Alternate, s.cfg.Conn, out)
+	}
+}
+
+// answerBinding answers a STUN Binding request (RFC 8489) with the address that
+// it came from, and names the port of our other socket, if there is one, from
+// which it also answers when it is asked to (RFC 5780, section 6). Indications,
+// responses and everything malformed are dropped.
+func (s *Server) answerBinding(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, other Conn) {
+	const bindingRequest = 1
+	if len(pkt) < 2 || pkt[0] != 0 || pkt[1] != bindingRequest || stun.Guard(pkt) != nil {
+		s.drops.drop(dropSTUN)
+		return
+	}
+	// An answer that is not longer than its request makes nobody a weapon, so
+	// that an edge may ask from many sockets at once how its NAT gives out ports.
+	rate := float32(stunSourceRate)
+	if len(pkt) >= stun.RequestLen {
+		rate = stunPaddedRate
+	}
+	if !s.strangers.stunSources.take(now, from.Addr(), rate, rate) || !s.strangers.stun.take(now, 1, stunRate, stunRate) {
+		s.drops.drop(dropSTUN)
+		return
+	}
+	request, err := stun.ParseRequest(pkt)
+	if err != nil || request.ChangePort && other == nil {
+		s.drops.drop(dropSTUN)
+		return
+	}
+	var named netip.AddrPort
+	if other != nil {
+		named = netip.AddrPortFrom(netip.IPv4Unspecified(), other.LocalAddr().Port())
+	}
+	answer, err := stun.AppendResponse(out.buffer(), pkt, from, named)
+	switch {
+	case err != nil:
+		s.drops.drop(dropSTUN)
+	case request.ChangePort:
+		out.sendElsewhere(answer, from)
+	default:
+		out.sendPlain(answer, from)
+	}
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"log/slog"
+	"strconv"
+
+	"hedgerow/internal/cli"
+	"hedgerow/transport"
+)
+
+// secondPort is the choice of the second UDP port. Without Asked it is the one
+// after the first, if that is free.
+type secondPort struct {
+	Asked  bool
+	Number uint16 // 0: none
+}
+
+// parseSecondPort reads --second-port.
+func parseSecondPort(s string, faults *cli.Faults) secondPort {
+	if s == "" {
+		return secondPort{}
+	}
+	if s == "off" {
+		return secondPort{Asked: true}
+	}
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err != nil || n == 0 {
+		faults.Addf("--second-port %s is neither a port from 1 to 65535 nor off", s)
+	}
+	return secondPort{Asked: true, Number: uint16(n)}
+}
+
+// openAlternate opens the second UDP port, at which edges find out how their
+// NATs map. It is nil without one; only a port that was asked for has to be free.
+func openAlternate(o options, first uint16, log *slog.Logger) (*transport.UDP, error) {
+	port := o.Second.Number
+	switch {
+	case o.Second.Asked && port == 0:
+		return nil, nil
+	case !o.Second.Asked && first == 1<<16-1:
+		return nil, nil
+	case !o.Second.Asked:
+		port = first + 1
+	}
+	conn, err := transport.ListenUDP(port, transport.Options{Log: log})
+	if err == nil {
+		return conn, nil
+	}
+	if !o.Second.Asked {
+		log.Warn("the second UDP port is not free: edges with this supernode alone cannot find out how their NATs map; choose another with --second-port PORT", "port", port)
+		return nil, nil
+	}
+	return nil, &cli.Error{Code: codeOf(err), Text: err.Error(), Err: err}
+}
