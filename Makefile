@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 FUZZTIME ?= 10s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race bench fuzz lint cross demo install clean
+.PHONY: build test race bench fuzz lint cross demo natmatrix install clean
 
 build:
 	$(GO) build -trimpath -o bin/ ./edge/cmd/edge ./supernode/cmd/supernode
@@ -39,6 +39,9 @@ cross:
 
 demo: build
 	$(GO) run ./integration/demo -bin bin
+
+natmatrix: build
+	$(GO) run ./integration/natmatrix -bin bin $(NATMATRIX)
 
 install: build
 	install -D -m 0755 bin/edge $(DESTDIR)$(PREFIX)/sbin/edge

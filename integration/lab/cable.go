@@ -49,7 +49,7 @@ func (l *Lab) Cable(a, b *Host, atA, atB string) error {
 		if err := e.address(p); err != nil {
 			return fmt.Errorf("lab %s: cable: %w", l.name, err)
 		}
-		e.host.addrs = append(e.host.addrs, p.Addr())
+		e.host.moved(append(e.host.Addrs(), p.Addr()))
 	}
 	return nil
 }

@@ -27,16 +27,22 @@
 // datagram from one home to another crosses three routers. Public addresses are
 // /32 and /128 (every pair of ends is a network of its own). A home network is
 // a bridge in the router's namespace, so that hosts of one home share a real
-// Ethernet segment; two homes may use the same prefix.
+// Ethernet segment; two homes may use the same prefix. The home of a Carrier is
+// made of the routers of its subscribers. How a router translates is its Kind.
 //
-// # Rigs
+// # What happens to it
 //
-// Internet and Router lose, block and count what they forward (Forwarding), and
-// Capture records a link. A veth carries segmented super-packets unless told
-// otherwise: SetLoss and Capture turn the offloads of the whole lab off and
-// check it, since each would see one packet where there are many datagrams.
-// Throughput is measured in a lab that does neither. There is no delay: packets
-// arrive at once.
+// Internet and Router lose, thin out, block and count what they forward
+// (Forwarding), and Capture records a link. A Router reboots, gets another
+// address, and isolates its hosts; a Host is unplugged and plugged in elsewhere
+// while its programs run.
+//
+// A veth carries segmented super-packets unless told otherwise: what looks at
+// single datagrams (SetLoss, SetPolicer, SetSizeHole, Capture) turns the
+// offloads of the whole lab off and checks it, since it would see one packet
+// where there are many. Throughput is measured in a lab that does none of it.
+// There is no delay: packets arrive at once. The internet is one hop, unless
+// SetHops makes it longer.
 //
 // The lab needs root (or root inside a user namespace of its own), nf_tables,
 // nf_conntrack, veth and bridge in the kernel, and no program at all.

@@ -4,11 +4,14 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"math"
 	"net/netip"
 	"testing"
+	"time"
 
 	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
 )
 
 // pair is two public hosts, and a socket on each.
@@ -148,6 +151,145 @@ func TestBlock(t *testing.T) {
 	}
 }
 
+// Two who are cut from each other reach everybody else.
+func TestCut(t *testing.T) {
+	l, a, b := pair(t)
+	c := Must(l.Host("c", "203.0.113.3", "2001:db8:1::3"))
+	for _, pick := range []func(*Host) netip.Addr{(*Host).Addr, (*Host).Addr6} {
+		check := func(step string, from, to *Host, want bool) {
+			t.Helper()
+			if got := reaches(t, from, pick(to), want); got != want {
+				t.Errorf("%s: %s reaches %s: %v", step, from.Name(), pick(to), got)
+			}
+		}
+		check("at first", a, b, true)
+		for range 2 {
+			if err := l.Internet().Cut(pick(a), pick(b)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check("cut", a, b, false)
+		check("cut", b, a, false)
+		check("cut", a, c, true)
+		check("cut", c, b, true)
+		for range 2 {
+			// The other way round is the same.
+			if err := l.Internet().Heal(pick(b), pick(a)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check("healed", a, b, true)
+	}
+	if err := l.Internet().Cut(a.Addr(), b.Addr6()); err == nil {
+		t.Error("two families were cut from each other")
+	}
+}
+
+// UDP can be stopped under way and let through again; what else there is stays.
+func TestBlockUDP(t *testing.T) {
+	l := ForTest(t)
+	r := newReflector(t, l)
+	home := Must(l.Router("home", "198.51.100.1", PortRestricted))
+	host := Must(home.Host("host"))
+	c := listen(t, host, "192.168.1.10:5000")
+	mapped := seen(t, c, r[0][0])
+	for range 2 {
+		if err := home.BlockUDP(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if arrives(t, c, r[0][0], local(r[0][0]), false) || arrives(t, r[0][0], c, mapped, false) {
+		t.Error("blocked UDP passes")
+	}
+	if !reaches(t, host, local(r[0][0]).Addr(), true) {
+		t.Error("a ping does not pass")
+	}
+	for range 2 {
+		if err := home.UnblockUDP(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if from := seen(t, c, r[0][0]); from != mapped || !arrives(t, r[0][0], c, mapped, true) {
+		t.Errorf("afterwards it is seen as %s, not as %s", from, mapped)
+	}
+	if n := Must(home.Counters()).Blocked.Packets; n != 2 {
+		t.Errorf("%d were blocked", n)
+	}
+}
+
+// What is longer vanishes, to the byte, fragments one by one, on the internet
+// and on a router that translates.
+func TestSizeHole(t *testing.T) {
+	const hole, headers = 1300, 20 + 8
+	l := ForTest(t)
+	r := newReflector(t, l)
+	home := Must(l.Router("home", "198.51.100.1", PortRestricted))
+	c := listen(t, Must(home.Host("host")), "192.168.1.10:5000")
+	at := r[0][0]
+	for _, f := range []*Forwarding{l.Internet().Forwarding, home.Forwarding} {
+		if err := f.SetSizeHole(hole, UDP); err != nil {
+			t.Fatal(err)
+		}
+		for size, want := range map[int]bool{hole - headers: true, hole - headers + 1: false, 1472: false, 2 * 1472: false} {
+			send(t, c, local(at), string(make([]byte, size)))
+			wait := never
+			if want {
+				wait = soon
+			}
+			if message, _ := receive(t, at, wait); (message != "") != want {
+				t.Errorf("%d bytes: %d arrived", size, len(message))
+			}
+		}
+		if err := f.SetSizeHole(0, UDP); err != nil {
+			t.Fatal(err)
+		}
+		if n := Must(f.Counters()).TooLong.Packets; n != 4 {
+			t.Errorf("%d were counted, want one each and two fragments of the longest", n)
+		}
+	}
+	send(t, c, local(at), string(make([]byte, 1472)))
+	if message, _ := receive(t, at, soon); len(message) != 1472 {
+		t.Errorf("%d bytes without the hole", len(message))
+	}
+	if err := home.SetSizeHole(-1, UDP); err == nil {
+		t.Error("a negative size was accepted")
+	}
+}
+
+// A policer lets its burst through at once, and no more than its rate adds.
+func TestPolicer(t *testing.T) {
+	const rate, burst, count = 100, 50, 300
+	l, a, b := pair(t)
+	from, to := listen(t, a, "203.0.113.1:5000"), listen(t, b, "203.0.113.2:5000")
+	if err := l.Internet().SetPolicer(rate, burst, UDP); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for range count {
+		send(t, from, local(to), "numbered")
+	}
+	most := burst + int(rate*time.Since(began).Seconds()) + 1
+	counters := Must(l.Internet().Counters())
+	passed := count - int(counters.Policed.Packets)
+	if passed < burst || passed > most {
+		t.Errorf("%d passed, want %d to %d", passed, burst, most)
+	}
+	if err := l.Internet().SetPolicer(0, 0, UDP); err != nil {
+		t.Fatal(err)
+	}
+	for range passed {
+		receive(t, to, soon)
+	}
+	if !arrives(t, from, to, local(to), true) {
+		t.Error("without a policer nothing passes")
+	}
+	for _, wrong := range [][2]int{{-1, 5}, {5, -1}} {
+		if err := l.Internet().SetPolicer(wrong[0], wrong[1], UDP); err == nil {
+			t.Errorf("a policer of %v was accepted", wrong)
+		}
+	}
+}
+
 // The internet is a router and counts as a hop: a datagram from a home with a
 // TTL of 2 ends there.
 func TestHops(t *testing.T) {
@@ -167,6 +309,37 @@ func TestHops(t *testing.T) {
 		}
 		if message, _ := receive(t, to, wait); (message != "") != (ttl > 2) {
 			t.Errorf("TTL %d: received %q", ttl, message)
+		}
+	}
+}
+
+// A longer internet takes more of the TTL, of both families.
+func TestSetHops(t *testing.T) {
+	l := ForTest(t)
+	b := Must(l.Host("b", "203.0.113.2", "2001:db8:1::2"))
+	a := Must(Must(l.Router("home", "198.51.100.1", PortRestricted, "2001:db8:2::/64")).Host("a"))
+	to, to6 := listen(t, b, "203.0.113.2:5000"), listen(t, b, "[2001:db8:1::2]:5000")
+	c, c6 := listen(t, a, "192.168.1.10:5000"), listen(t, a, "[2001:db8:2::a]:5000")
+	for _, hops := range []int{8, 1, 8} {
+		if err := l.Internet().SetHops(hops); err != nil {
+			t.Fatal(err)
+		}
+		// And its own router.
+		for ttl, want := range map[int]bool{hops + 1: false, hops + 2: true} {
+			if err := errors.Join(ipv4.NewConn(c).SetTTL(ttl), ipv6.NewConn(c6).SetHopLimit(ttl)); err != nil {
+				t.Fatal(err)
+			}
+			if four, six := arrives(t, c, to, local(to), want), arrives(t, c6, to6, local(to6), want); four != want || six != want {
+				t.Errorf("%d hops, TTL %d: arrived: %v and %v", hops, ttl, four, six)
+			}
+		}
+	}
+	if n := Must(l.Internet().Counters()).Expired.Packets; n != 4 {
+		t.Errorf("%d were counted, want one of each family at 8 hops, twice", n)
+	}
+	for _, wrong := range []int{-1, 0, 256} {
+		if err := l.Internet().SetHops(wrong); err == nil {
+			t.Errorf("%d hops were accepted", wrong)
 		}
 	}
 }

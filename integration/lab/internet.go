@@ -5,6 +5,8 @@ package lab
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"sync"
 )
 
 // The Internet is the router that joins all public addresses. What it forwards
@@ -17,6 +19,8 @@ type Internet struct {
 // A Host is a machine with one link, named eth0: on the internet, or in a home.
 type Host struct {
 	*Namespace
+
+	mu    sync.Mutex
 	addrs []netip.Addr
 }
 
@@ -65,10 +69,29 @@ func (l *Lab) Host(name string, addresses ...string) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lab %s: host %s: %w", l.name, name, err)
 	}
-	if err := l.subscribe(end{n, HostLink}, addrs); err != nil {
-		return nil, fmt.Errorf("lab %s: host %s: %w", l.name, name, err)
+	h := &Host{Namespace: n}
+	if err := l.plug(h, addrs); err != nil {
+		return nil, err
 	}
-	return &Host{Namespace: n, addrs: addrs}, nil
+	return h, nil
+}
+
+// Plug connects a host to the internet that has been unplugged from where it
+// was; see Router.Plug.
+func (l *Lab) Plug(h *Host, addresses ...string) error {
+	addrs, err := parseAddrs(addresses)
+	if err != nil {
+		return fmt.Errorf("lab %s: host %s: %w", l.name, h.name, err)
+	}
+	return l.plug(h, addrs)
+}
+
+func (l *Lab) plug(h *Host, addrs []netip.Addr) error {
+	if err := l.subscribe(end{h.Namespace, HostLink}, addrs); err != nil {
+		return fmt.Errorf("lab %s: host %s: %w", l.name, h.name, err)
+	}
+	h.moved(addrs)
+	return nil
 }
 
 // subscribe connects a machine to the internet by a link of its own and routes
@@ -105,14 +128,37 @@ func (l *Lab) subscribe(inside end, addrs []netip.Addr) error {
 	return nil
 }
 
+// Unplug takes the host's link away, and with it its addresses and routes, as
+// when a cable is pulled or a Wi-Fi network left. What runs on the host goes on.
+// Plug puts it somewhere else.
+func (h *Host) Unplug() error {
+	link := end{h.Namespace, HostLink}
+	if err := h.lab.disconnect(link); err != nil {
+		return fmt.Errorf("host %s: unplug: %w", h.name, err)
+	}
+	h.moved(nil)
+	return nil
+}
+
+// moved notes the addresses that the host has from now on.
+func (h *Host) moved(addrs []netip.Addr) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.addrs = addrs
+}
+
 // Addr returns the host's first IPv4 address, or the zero Addr.
-func (h *Host) Addr() netip.Addr { return first(h.addrs, netip.Addr.Is4) }
+func (h *Host) Addr() netip.Addr { return first(h.Addrs(), netip.Addr.Is4) }
 
 // Addr6 returns the host's first IPv6 address, or the zero Addr.
-func (h *Host) Addr6() netip.Addr { return first(h.addrs, netip.Addr.Is6) }
+func (h *Host) Addr6() netip.Addr { return first(h.Addrs(), netip.Addr.Is6) }
 
-// Addrs returns all addresses of the host, in the order given.
-func (h *Host) Addrs() []netip.Addr { return h.addrs }
+// Addrs returns all addresses that the host has now, in the order given.
+func (h *Host) Addrs() []netip.Addr {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.addrs)
+}
 
 func first(addrs []netip.Addr, family func(netip.Addr) bool) netip.Addr {
 	for _, a := range addrs {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -53,6 +54,25 @@ func (l *Lab) adopt(a, b end) error {
 		return nil
 	}
 	return errors.Join(a.plain(), b.plain())
+}
+
+// disconnect removes a veth pair by one of its ends. The other end is gone when
+// it returns.
+func (l *Lab) disconnect(e end) error {
+	link, err := e.link()
+	if err != nil {
+		return err
+	}
+	// Locked throughout: DisableOffloads must not meet an end that is going.
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := e.space.links.LinkDel(link); err != nil {
+		return fmt.Errorf("%s: remove link %s: %w", e.space.name, e.name, err)
+	}
+	// Ends are adopted in pairs.
+	pair := slices.Index(l.links, e) &^ 1
+	l.links = slices.Delete(l.links, pair, pair+2)
+	return nil
 }
 
 func (e end) link() (netlink.Link, error) {
@@ -119,6 +139,18 @@ func (e end) address(p netip.Prefix) error {
 	return e.settled(link)
 }
 
+// withdraw takes an address from the end.
+func (e end) withdraw(p netip.Prefix) error {
+	link, err := e.link()
+	if err != nil {
+		return err
+	}
+	if err := e.space.links.AddrDel(link, &netlink.Addr{IPNet: ipNet(p)}); err != nil {
+		return fmt.Errorf("%s: take address %s from %s: %w", e.space.name, p, e.name, err)
+	}
+	return nil
+}
+
 // settled waits until no IPv6 address of the link is tentative. Detection of
 // duplicates is off, but the kernel joins the group at which neighbours ask for
 // the address in another thread, and takes the flag away afterwards.
@@ -141,6 +173,26 @@ func (e end) route(destination netip.Prefix, via netip.Addr) error {
 	if err != nil {
 		return err
 	}
+	err = e.space.links.RouteAdd(routeBy(link, destination, via))
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("%s: route %s by %s: %w", e.space.name, destination, e.name, err)
+	}
+	return nil
+}
+
+// unroute takes away what route made.
+func (e end) unroute(destination netip.Prefix, via netip.Addr) error {
+	link, err := e.link()
+	if err != nil {
+		return err
+	}
+	if err := e.space.links.RouteDel(routeBy(link, destination, via)); err != nil {
+		return fmt.Errorf("%s: no route %s by %s: %w", e.space.name, destination, e.name, err)
+	}
+	return nil
+}
+
+func routeBy(link netlink.Link, destination netip.Prefix, via netip.Addr) *netlink.Route {
 	r := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(destination)}
 	if via.IsValid() {
 		r.Gw = via.AsSlice()
@@ -148,10 +200,7 @@ func (e end) route(destination netip.Prefix, via netip.Addr) error {
 	} else if destination.Addr().Is4() {
 		r.Scope = netlink.SCOPE_LINK
 	}
-	if err := e.space.links.RouteAdd(r); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("%s: route %s by %s: %w", e.space.name, destination, e.name, err)
-	}
-	return nil
+	return r
 }
 
 // host is the prefix that holds one address only.

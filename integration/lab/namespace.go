@@ -110,6 +110,9 @@ func (n *Namespace) prepare() error {
 		{"net/ipv6/conf/default/dad_transmits", "0"},
 		{"net/ipv6/conf/default/accept_ra", "0"},
 		{"net/ipv6/conf/default/router_solicitations", "0"},
+		// A router that sends a datagram back into the home says nothing of it.
+		{"net/ipv4/conf/all/send_redirects", "0"},
+		{"net/ipv4/conf/default/send_redirects", "0"},
 		// Where br_netfilter is present, bridged frames would pass the rules of
 		// the router and be translated without ever being routed.
 		{"net/bridge/bridge-nf-call-iptables", "0"},

@@ -3,6 +3,8 @@
 package lab
 
 import (
+	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/google/nftables"
@@ -11,25 +13,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Directions of a connection: the kernel's IP_CT_DIR_ORIGINAL and _REPLY.
+// Names of a router's tables.
 const (
-	original = 0
-	reply    = 1
-)
-
-// coneTimeout is how long a full cone keeps a mapping that no datagram of its
-// host refreshes, and coneSize how many it keeps.
-const (
-	coneTimeout = 5 * time.Minute
-	coneSize    = 65535
+	natTable  = "nat"
+	fwTable   = "fw"
+	fw6Table  = "fw6"
+	doorTable = "door"
 )
 
 // translate installs the rules of a kind in a router's namespace.
-func translate(n *Namespace, kind Kind) error {
-	if err := masquerade(n, kind); err != nil {
+func (k Kind) translate(n *Namespace, wan netip.Addr) error {
+	if err := k.translateTo(n, wan); err != nil {
 		return err
 	}
-	if kind == OpenInput {
+	if k.lifetime > 0 {
+		seconds := strconv.Itoa(int(k.lifetime / time.Second))
+		for _, name := range []string{"nf_conntrack_udp_timeout", "nf_conntrack_udp_timeout_stream"} {
+			if err := n.Sysctl("net/netfilter/"+name, seconds); err != nil {
+				return err
+			}
+		}
+	}
+	if k.udp != passes {
+		if err := k.closeDoor(n); err != nil {
+			return err
+		}
+	}
+	if k.openInput {
 		return nil
 	}
 	if err := closeInput(n); err != nil {
@@ -38,139 +48,86 @@ func translate(n *Namespace, kind Kind) error {
 	return closeHome6(n)
 }
 
-// masquerade is the table ip nat:
+// translateTo makes the table ip nat, anew if there is one:
 //
-//	postrouting: oifname "wan" masquerade [random,fully-random]
+//	postrouting: oifname "wan" meta l4proto udp snat ip to WAN:port
+//	             oifname "wan" masquerade [random,fully-random]
 //
-// and for the full cone the map of its chains learn and prerouting.
-func masquerade(n *Namespace, kind Kind) error {
-	r, err := n.rules(nftables.TableFamilyIPv4, "nat")
+// of which the first is for kinds that choose the port (it is not masquerade
+// because the library cannot give that one), and for kinds that remember their
+// mappings what cone adds.
+func (k Kind) translateTo(n *Namespace, wan netip.Addr) error {
+	r, err := n.rules(nftables.TableFamilyIPv4, natTable)
 	if err != nil {
 		return err
 	}
+	// Adding what is there is no error, so that there is one to delete.
+	r.AddTable(r.table)
+	r.DelTable(r.table)
 	r.AddTable(r.table)
 	post := r.base("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting,
 		*nftables.ChainPriorityNATSource, nftables.ChainPolicyAccept)
-	random := kind == SymmetricRandom
+	if k.choosesPort() {
+		r.rule(post, oifname(WANLink), l4proto(unix.IPPROTO_UDP), k.source(wan))
+	}
+	random := k.ports == byChance
 	r.rule(post, oifname(WANLink), []expr.Any{&expr.Masq{Random: random, FullyRandom: random}})
-	if kind == EndpointIndependent {
-		if err := r.cone(); err != nil {
+	if k.remembers() {
+		if err := r.cone(k); err != nil {
 			return err
 		}
 	}
+	if k.hairpin {
+		r.hairpin(k, post, wan)
+	}
 	return r.Flush()
 }
 
-// coneMap is from the port that the internet sees to the host and port behind
-// it: map eim { type inet_service : ipv4_addr . inet_service }.
-func (r *ruleset) coneMap() *nftables.Set {
-	return &nftables.Set{
-		Table:      r.table,
-		Name:       "eim",
-		ID:         1, // within the transaction
-		IsMap:      true,
-		Dynamic:    true,
-		HasTimeout: true,
-		Timeout:    coneTimeout,
-		Size:       coneSize,
-		KeyType:    nftables.TypeInetService,
-		DataType:   nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService),
+// choosesPort reports whether the rules say which port a mapping gets, and not
+// the kernel.
+func (k Kind) choosesPort() bool { return k.ports != preserved && k.ports != byChance }
+
+// source is "snat ip to wan", and to the port that the kind allocates.
+func (k Kind) source(wan netip.Addr) []expr.Any {
+	snat := &expr.NAT{
+		Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: unix.NFT_REG32_04,
+		Random: k.ports == byChance, FullyRandom: k.ports == byBlock || k.ports == byChance,
 	}
+	var ports []expr.Any
+	switch k.ports {
+	case byNumber:
+		ports = concat([]expr.Any{
+			&expr.Numgen{Register: 1, Modulus: numberPorts, Type: unix.NFT_NG_INCREMENTAL, Offset: firstPort},
+		}, portOrder())
+		snat.RegProtoMin = 1
+	case byHash:
+		ports = k.hash()
+		snat.RegProtoMin = 1
+	case byBlock:
+		port := func(p int) []byte { return binaryutil.BigEndian.PutUint16(uint16(p)) }
+		ports = []expr.Any{
+			&expr.Immediate{Register: unix.NFT_REG32_00, Data: port(firstPort)},
+			&expr.Immediate{Register: unix.NFT_REG32_01, Data: port(firstPort + k.block - 1)},
+		}
+		snat.RegProtoMin, snat.RegProtoMax = unix.NFT_REG32_00, unix.NFT_REG32_01
+	}
+	return concat(ports, []expr.Any{&expr.Immediate{Register: unix.NFT_REG32_04, Data: wan.AsSlice()}, snat})
 }
 
-// cone makes the filtering endpoint-independent: learn remembers every mapping
-// as it is used, and prerouting sends what arrives at a mapped port to its
-// host, whoever sent it.
-func (r *ruleset) cone() error {
-	eim := r.coneMap()
-	if err := r.AddSet(eim, nil); err != nil {
-		return err
-	}
-	// After srcnat, where a datagram carries its public port already; the host
-	// behind it is known from the connection only. A flow that began outside
-	// has its host in the tuple of the replies.
-	learn := r.base("learn", nftables.ChainTypeFilter, nftables.ChainHookPostrouting,
-		*nftables.ChainPriorityNATSource+10, nftables.ChainPolicyAccept)
-	for _, d := range []byte{original, reply} {
-		r.rule(learn, oifname(WANLink), l4proto(unix.IPPROTO_UDP), direction(d), []expr.Any{
-			transport(0, 2),
-			&expr.Ct{Key: expr.CtKeySRC, Direction: uint32(d), Register: unix.NFT_REG32_04},
-			&expr.Ct{Key: expr.CtKeyPROTOSRC, Direction: uint32(d), Register: unix.NFT_REG32_05},
-			&expr.Dynset{
-				SrcRegKey: 1, SrcRegData: unix.NFT_REG32_04,
-				SetName: eim.Name, SetID: eim.ID, Operation: unix.NFT_DYNSET_OP_UPDATE,
-			},
+// hash puts a port into register 1 that follows from what the mapping depends
+// on: "jhash ip saddr . udp sport [. ip daddr] mod 16384 seed 1 offset 40000".
+func (k Kind) hash() []expr.Any {
+	// The registers of 4 bytes from REG32_00 on are register 1 and what follows.
+	from := addressAndPort(12, 0)
+	if k.mapping == onAddress {
+		from = append(from, &expr.Payload{
+			DestRegister: unix.NFT_REG32_02, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4,
 		})
 	}
-	pre := r.base("prerouting", nftables.ChainTypeNAT, nftables.ChainHookPrerouting,
-		*nftables.ChainPriorityNATDest, nftables.ChainPolicyAccept)
-	r.rule(pre, iifname(WANLink), localDestination(), l4proto(unix.IPPROTO_UDP), []expr.Any{
-		transport(2, 2),
-		&expr.Lookup{SourceRegister: 1, DestRegister: unix.NFT_REG32_04, IsDestRegSet: true, SetName: eim.Name, SetID: eim.ID},
-		&expr.NAT{
-			Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4,
-			RegAddrMin: unix.NFT_REG32_04, RegProtoMin: unix.NFT_REG32_05,
-		},
-	})
-	return nil
-}
-
-// forget empties what a kind remembers beside the connection table.
-func forget(n *Namespace, kind Kind) error {
-	if kind != EndpointIndependent {
-		return nil
-	}
-	r, err := n.rules(nftables.TableFamilyIPv4, "nat")
-	if err != nil {
-		return err
-	}
-	r.FlushSet(r.coneMap())
-	return r.Flush()
-}
-
-// closeInput is the table ip fw: what no host of the home asked for is dropped
-// before it can take a tuple in the connection table.
-func closeInput(n *Namespace) error {
-	r, err := n.rules(nftables.TableFamilyIPv4, "fw")
-	if err != nil {
-		return err
-	}
-	r.AddTable(r.table)
-	in := r.base("input", nftables.ChainTypeFilter, nftables.ChainHookInput,
-		*nftables.ChainPriorityFilter, nftables.ChainPolicyDrop)
-	r.rule(in, iifname("lo"), accept())
-	r.rule(in, iifname(LANLink), accept())
-	r.rule(in, established(), accept())
-	r.rule(in, l4proto(unix.IPPROTO_ICMP), []expr.Any{
-		transport(0, 1),
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{icmpEchoRequest}},
-	}, accept())
-	return r.Flush()
-}
-
-// icmpEchoRequest is the ICMP type of a ping (RFC 792).
-const icmpEchoRequest = 8
-
-// closeHome6 is the table ip6 fw6: a stateful firewall that lets out what the
-// home begins and in what answers it. ICMPv6 reaches the router itself, which
-// could not resolve a neighbour otherwise.
-func closeHome6(n *Namespace) error {
-	r, err := n.rules(nftables.TableFamilyIPv6, "fw6")
-	if err != nil {
-		return err
-	}
-	r.AddTable(r.table)
-	in := r.base("input", nftables.ChainTypeFilter, nftables.ChainHookInput,
-		*nftables.ChainPriorityFilter, nftables.ChainPolicyDrop)
-	r.rule(in, iifname("lo"), accept())
-	r.rule(in, iifname(LANLink), accept())
-	r.rule(in, established(), accept())
-	r.rule(in, l4proto(unix.IPPROTO_ICMPV6), accept())
-	through := r.base("forward", nftables.ChainTypeFilter, nftables.ChainHookForward,
-		*nftables.ChainPriorityFilter, nftables.ChainPolicyDrop)
-	r.rule(through, established(), accept())
-	r.rule(through, iifname(LANLink), oifname(WANLink), accept())
-	return r.Flush()
+	return concat(from, []expr.Any{&expr.Hash{
+		SourceRegister: unix.NFT_REG32_00, DestRegister: 1, Length: uint32(4 * len(from)),
+		Modulus: hashPorts, Seed: 1, Offset: firstPort, Type: expr.HashTypeJenkins,
+	}}, portOrder())
 }
 
 // hton32 is a number as it stands in a register after hostOrder.

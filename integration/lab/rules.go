@@ -80,6 +80,13 @@ func hostOrder() *expr.Byteorder {
 	return &expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4}
 }
 
+// portOrder turns the number in register 1, which is below 65536, into a port:
+// two bytes in big-endian order. It takes the first two bytes of the register,
+// where a little-endian machine has them.
+func portOrder() []expr.Any {
+	return []expr.Any{&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 2, Size: 2}}
+}
+
 func accept() []expr.Any { return []expr.Any{&expr.Verdict{Kind: expr.VerdictAccept}} }
 func drop() []expr.Any   { return []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}} }
 

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"hedgerow/integration/lab"
+	"hedgerow/integration/rig"
+)
+
+// Exit codes: those of the commands that it runs.
+const (
+	exitFailure    = 1
+	exitUsage      = 2
+	exitPermission = 3
+)
+
+// flags are the command line.
+type flags struct {
+	bin, cells, json, markdown string
+	runs, parallel             int
+	list, verbose              bool
+}
+
+func parse() (f flags) {
+	flag.StringVar(&f.bin, "bin", "bin", "`folder` of the commands edge and supernode")
+	flag.IntVar(&f.runs, "runs", fullRuns, "how often every cell is run")
+	flag.StringVar(&f.cells, "cells", "", "run only the cells whose names match this regular `expression`")
+	flag.IntVar(&f.parallel, "parallel", 1, "how many cells are run at a time")
+	flag.StringVar(&f.json, "json", "", "write every run to `file`")
+	flag.StringVar(&f.markdown, "markdown", "", "write the table to `file`")
+	flag.BoolVar(&f.list, "list", false, "print the cells and how they must be, and run nothing")
+	flag.BoolVar(&f.verbose, "v", false, "print every run, and what the programs said where one is not as it must be")
+	flag.Parse()
+	return f
+}
+
+func main() {
+	f := parse()
+	s, err := f.settings()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "natmatrix: %v\n", err)
+		os.Exit(exitUsage)
+	}
+	if f.list {
+		for _, c := range s.cells {
+			fmt.Printf("%-32s %s\n", c.name, c.want)
+		}
+		return
+	}
+	if os.Geteuid() != 0 {
+		fmt.Fprintln(os.Stderr, "natmatrix: it makes network namespaces, which needs root: run sudo make natmatrix")
+		os.Exit(exitPermission)
+	}
+	if err := lab.Available(); err != nil {
+		fmt.Fprintf(os.Stderr, "natmatrix: no network namespaces can be made here: %v\n", err)
+		os.Exit(exitPermission)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := f.run(ctx, s); err != nil {
+		fmt.Fprintf(os.Stderr, "natmatrix: %v\n", err)
+		os.Exit(exitFailure)
+	}
+}
+
+// settings checks the command line.
+func (f flags) settings() (s settings, err error) {
+	if f.runs < 1 || f.parallel < 1 {
+		return s, fmt.Errorf("-runs and -parallel are at least 1")
+	}
+	if flag.NArg() > 0 {
+		return s, fmt.Errorf("%q is no option", flag.Arg(0))
+	}
+	bin, err := filepath.Abs(f.bin)
+	if err != nil {
+		return s, err
+	}
+	s = settings{programs: rig.In(bin), runs: f.runs, parallel: f.parallel, verbose: f.verbose}
+	if s.cells, err = choose(cells(), f.cells); err != nil || f.list {
+		return s, err
+	}
+	for _, p := range []string{s.programs.Edge, s.programs.Supernode} {
+		if _, err := os.Stat(p); err != nil {
+			return s, fmt.Errorf("%w: build it with make build", err)
+		}
+	}
+	return s, nil
+}
+
+// run runs the campaign and writes what was asked for, as far as it came.
+func (f flags) run(ctx context.Context, s settings) error {
+	c := &campaign{settings: s, out: os.Stdout}
+	stopped := c.run(ctx)
+	if f.json != "" {
+		if err := c.save(f.json); err != nil {
+			return err
+		}
+	}
+	if f.markdown != "" {
+		command := strings.Join(append([]string{"go run ./integration/natmatrix"}, os.Args[1:]...), " ")
+		if err := os.WriteFile(f.markdown, []byte(c.markdown(command, time.Now())), 0o644); err != nil {
+			return err
+		}
+	}
+	if stopped != nil {
+		return fmt.Errorf("not all cells were run: %w", stopped)
+	}
+	if names := c.failures(); len(names) > 0 {
+		return fmt.Errorf("%d of %d cells are not as they must be: %s", len(names), len(c.tallies), strings.Join(names, ", "))
+	}
+	return nil
+}
