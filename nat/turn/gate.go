@@ -1,0 +1,128 @@
+package turn
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"hedgerow/nat/stun"
+)
+
+// What the gate lets through, in datagrams a second. Requests of strangers make
+// pion send answers that are longer, to whoever they say they came from.
+const (
+	strangerRate, strangerBurst = 5, 20   // of one IPv4 address or IPv6 /64
+	strangersRate               = 1000    // of all
+	requestRate, requestBurst   = 50, 300 // of one allocation
+)
+
+const (
+	minLifetime                 = 600   // seconds; see requestAllowed
+	stunHeaderLen, attributeLen = 20, 4 // bytes (RFC 8489, sections 5 and 14)
+)
+
+// gate is a server's socket as pion sees it. What would crash pion, what it
+// would answer without need, and what it would have to search its tables for
+// does not pass.
+type gate struct {
+	net.PacketConn
+	allocations *allocations
+	counters    *serverCounters
+	ended       chan struct{} // closed when pion has been told of the end
+	once        sync.Once
+
+	strangers bucket  // used by the one goroutine that reads
+	sources   sources // the same
+}
+
+func newGate(c net.PacketConn, t *allocations, counters *serverCounters) *gate {
+	return &gate{PacketConn: c, allocations: t, counters: counters, ended: make(chan struct{}), sources: newSources()}
+}
+
+// ReadFrom reads the next datagram that may pass. It fails after Close only.
+func (g *gate) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, from, err := readDatagram(g.PacketConn, b, func(n int, from netip.AddrPort) bool {
+		if g.admits(time.Now(), b[:n], from) {
+			g.counters.admitted.Add(1)
+			return true
+		}
+		g.counters.dropped.Add(1)
+		return false
+	})
+	if err != nil {
+		g.once.Do(func() { close(g.ended) })
+	}
+	return n, from, err
+}
+
+// admits says whether pion may see a datagram.
+func (g *gate) admits(now time.Time, pkt []byte, from netip.AddrPort) bool {
+	if len(pkt) > maxDatagram || !from.IsValid() {
+		return false
+	}
+	owner := g.allocations.of(from)
+	if _, _, ok := parseChannelData(pkt); ok {
+		return owner != nil
+	}
+	if stun.Guard(pkt) != nil {
+		return false
+	}
+	t := messageType(pkt)
+	switch {
+	case t == typeSend:
+		return owner != nil
+	case t&classMask != classRequest || !requestAllowed(method(t), pkt):
+		return false
+	case owner != nil:
+		return owner.ask(now)
+	case method(t) != methodAllocate:
+		return false // pion would be silent, too
+	}
+	return g.sources.take(now, from.Addr(), strangerRate, strangerBurst) &&
+		g.strangers.take(now, 1, strangersRate, strangersRate)
+}
+
+// ask counts a request of the allocation's client.
+func (r *relay) ask(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.requests.take(now, 1, requestRate, requestBurst)
+}
+
+// requestAllowed says whether a request has nothing in it that pion should not
+// see: pairs of ports, which cost it up to 128 sockets; channel numbers of which
+// it would search a list of thousands for each datagram; and a lifetime below
+// the default of 600 s, which RFC 8656 (section 7.2) has the server raise and
+// pion does not. An allocation of pion's that ends by time while a permission is
+// being made can crash it, so it should seldom end by time.
+func requestAllowed(m method, pkt []byte) bool {
+	switch m {
+	case methodAllocate, methodRefresh, methodCreatePermission, methodChannelBind:
+	default:
+		return false
+	}
+	for b := pkt[stunHeaderLen:]; len(b) >= attributeLen; {
+		kind := binary.BigEndian.Uint16(b)
+		n := int(binary.BigEndian.Uint16(b[2:]))
+		value := b[attributeLen : attributeLen+n] // the guard has measured it
+		b = b[attributeLen+(n+3)&^3:]
+		switch kind {
+		case attrEvenPort, attrReservationToken:
+			return false
+		case attrLifetime:
+			if n != 4 {
+				return false
+			}
+			if seconds := binary.BigEndian.Uint32(value); seconds != 0 && seconds < minLifetime {
+				return false
+			}
+		case attrChannelNumber:
+			if n != 4 || !isChannel(binary.BigEndian.Uint16(value)) {
+				return false
+			}
+		}
+	}
+	return true
+}
