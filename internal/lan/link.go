@@ -1,0 +1,105 @@
+package lan
+
+import (
+	"cmp"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// maxLinks bounds the interfaces announced on.
+const maxLinks = 16
+
+// A link is an interface to announce on, with its addresses.
+type link struct {
+	net.Interface
+	addresses []netip.Addr
+}
+
+// eligible returns the interfaces that Announce uses.
+func eligible(exclude func(ifname string) bool) ([]link, error) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	var links []link
+	for _, i := range interfaces {
+		if !broadcasts(i.Flags) || exclude != nil && exclude(i.Name) {
+			continue
+		}
+		addresses, err := i.Addrs()
+		if err != nil {
+			continue // the interface went away meanwhile
+		}
+		l := link{Interface: i}
+		for _, a := range addresses {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				l.addresses = append(l.addresses, p.Addr().Unmap())
+			}
+		}
+		if len(l.addresses) > 0 {
+			links = append(links, l)
+		}
+	}
+	return choose(links), nil
+}
+
+// broadcasts reports whether an interface is up and of the kind on which others
+// may be found.
+func broadcasts(flags net.Flags) bool {
+	const need = net.FlagUp | net.FlagBroadcast | net.FlagMulticast
+	return flags&need == need && flags&(net.FlagLoopback|net.FlagPointToPoint) == 0
+}
+
+// choose puts the links in order and cuts them down to maxLinks. A host with
+// containers has an interface for each, with a link-local address at most.
+func choose(links []link) []link {
+	rank := func(l link) int {
+		for _, a := range l.addresses {
+			if a.Is4() || !a.IsLinkLocalUnicast() {
+				return 0
+			}
+		}
+		return 1
+	}
+	slices.SortStableFunc(links, func(a, b link) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Index, b.Index))
+	})
+	return links[:min(len(links), maxLinks)]
+}
+
+// has reports whether the link has an address of a family to send from.
+func (l *link) has(ipv4 bool) bool {
+	return slices.ContainsFunc(l.addresses, func(a netip.Addr) bool { return a.Is4() == ipv4 })
+}
+
+// A view is what receiving must know of the interfaces.
+type view struct {
+	names map[int]string // of the joined interfaces, by their indices
+	own   map[netip.Addr]bool
+}
+
+func newView(links []link) *view {
+	v := &view{names: make(map[int]string), own: make(map[netip.Addr]bool)}
+	for _, l := range links {
+		v.names[l.Index] = l.Name
+		for _, a := range l.addresses {
+			v.own[a] = true
+		}
+	}
+	return v
+}
+
+// sameLinks reports whether both are of the same interfaces.
+func (v *view) sameLinks(w *view) bool { return v.list() == w.list() }
+
+// list returns the names for display.
+func (v *view) list() string {
+	var names []string
+	for _, name := range v.names {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, " ")
+}

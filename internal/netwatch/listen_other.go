@@ -1,0 +1,13 @@
+//go:build !linux
+
+package netwatch
+
+import "errors"
+
+// listener is never made: these systems are polled.
+type listener struct{ events chan struct{} }
+
+func (l *listener) close() {}
+
+// listen says that nothing tells of changes.
+func listen() (*listener, error) { return nil, errors.ErrUnsupported }
