@@ -6,27 +6,28 @@ import (
 	"sync/atomic"
 )
 
+// maxChannels is how many sources a loop has at most: frames, datagrams, and
+// packets that came beside the datagrams.
+const maxChannels = 3
+
 // Channels waits for tokens in channels. Its methods may be called from any
 // goroutine.
 type Channels struct {
-	// first and second are the sources; second is nil, and so never ready, when
-	// there is one.
-	first, second <-chan struct{}
-	stop          chan struct{} // closed by Stop
-	once          sync.Once
-	sleeps        atomic.Uint64
+	// sources that there are fewer of are nil, and so never ready.
+	sources [maxChannels]<-chan struct{}
+	stop    chan struct{} // closed by Stop
+	once    sync.Once
+	sleeps  atomic.Uint64
 }
 
-// NewChannels returns a waiter for one channel or two, which is what a loop has;
-// it panics for another number. A closed channel is always ready.
+// NewChannels returns a waiter for one channel to three, which is what a loop
+// has; it panics for another number. A closed channel is always ready.
 func NewChannels(ready ...<-chan struct{}) *Channels {
-	if len(ready) < 1 || len(ready) > 2 {
-		panic("waiter: NewChannels takes one channel or two")
+	if len(ready) < 1 || len(ready) > maxChannels {
+		panic("waiter: NewChannels takes one channel to three")
 	}
-	c := &Channels{first: ready[0], stop: make(chan struct{})}
-	if len(ready) == 2 {
-		c.second = ready[1]
-	}
+	c := &Channels{stop: make(chan struct{})}
+	copy(c.sources[:], ready)
 	return c
 }
 
@@ -41,9 +42,11 @@ func (c *Channels) Wait() error {
 	}
 	c.sleeps.Add(1)
 	select {
-	case <-c.first:
+	case <-c.sources[0]:
 		return nil
-	case <-c.second:
+	case <-c.sources[1]:
+		return nil
+	case <-c.sources[2]:
 		return nil
 	case <-c.stop:
 		return net.ErrClosed

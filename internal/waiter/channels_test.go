@@ -12,9 +12,9 @@ func token() chan struct{} { return make(chan struct{}, 1) }
 
 func TestChannelsWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a, b := token(), token()
-		c := NewChannels(a, b)
-		for i, source := range []chan struct{}{a, b, a} {
+		a, b, third := token(), token(), token()
+		c := NewChannels(a, b, third)
+		for i, source := range []chan struct{}{a, b, third, a} {
 			start := time.Now()
 			time.AfterFunc(time.Hour, func() { source <- struct{}{} })
 			if err := c.Wait(); err != nil {
@@ -24,7 +24,7 @@ func TestChannelsWake(t *testing.T) {
 				t.Errorf("%d: woke after %v", i, d)
 			}
 		}
-		if c.Sleeps() != 3 {
+		if c.Sleeps() != 4 {
 			t.Errorf("%d sleeps", c.Sleeps())
 		}
 	})
@@ -61,7 +61,7 @@ func TestChannelsStop(t *testing.T) {
 }
 
 func TestChannelsNumber(t *testing.T) {
-	for _, n := range []int{0, 3} {
+	for _, n := range []int{0, 4} {
 		func() {
 			defer func() {
 				if recover() == nil {

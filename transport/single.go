@@ -1,0 +1,74 @@
+package transport
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// Single is a UDP socket over IPv4 of its own random port that is read by a
+// goroutine of its own. It is for the hundreds of sockets that are opened for
+// seconds to get through a NAT; what moves much traffic is a UDP.
+type Single struct {
+	conn  *net.UDPConn
+	ended chan struct{} // closed when the reading goroutine has ended
+}
+
+// singleBuffer is the room for one datagram in bytes: more than any packet has.
+const singleBuffer = 2048
+
+// OpenSingle opens a socket. receive is called from the socket's goroutine with
+// every datagram that comes in until Close has returned; it must not keep pkt,
+// and must not call Close. The error is the system's (too many open files).
+func OpenSingle(receive func(from netip.AddrPort, pkt []byte)) (*Single, error) {
+	conn, err := net.ListenUDP("udp4", nil)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open a further UDP socket: %w", err)
+	}
+	s := &Single{conn: conn, ended: make(chan struct{})}
+	go s.read(receive)
+	return s, nil
+}
+
+func (s *Single) read(receive func(from netip.AddrPort, pkt []byte)) {
+	defer close(s.ended)
+	buf := make([]byte, singleBuffer)
+	for faults := 0; ; {
+		n, from, err := s.conn.ReadFromUDPAddrPort(buf)
+		switch {
+		case err == nil:
+			faults = 0
+			receive(unmapped(from), buf[:n])
+		case passing(err):
+			faults++
+			breathe(faults)
+		default:
+			return
+		}
+	}
+}
+
+// Send sends a datagram, with a time to live of its own if ttl is not 0. Where
+// the system cannot set one for a single datagram, or refuses to send, it is
+// lost: the network could have done the same.
+func (s *Single) Send(to netip.AddrPort, ttl uint8, pkt []byte) {
+	to = unmapped(to)
+	if ttl == 0 {
+		_, _ = s.conn.WriteToUDPAddrPort(pkt, to)
+		return
+	}
+	if oob := ttlMessage(ttl); oob != nil {
+		_, _, _ = s.conn.WriteMsgUDPAddrPort(pkt, oob, to)
+	}
+}
+
+// Port returns the local port.
+func (s *Single) Port() uint16 { return uint16(s.conn.LocalAddr().(*net.UDPAddr).Port) }
+
+// Close closes the socket and returns when its goroutine has ended. Further calls
+// return net.ErrClosed.
+func (s *Single) Close() error {
+	err := s.conn.Close()
+	<-s.ended
+	return err
+}

@@ -1,0 +1,10 @@
+package transport
+
+import "slices"
+
+// ttlMessage returns the control message that gives one datagram a time to live.
+func ttlMessage(ttl uint8) []byte {
+	var c control
+	n, _ := c.put(ttl, 0)
+	return slices.Clone(c.bytes()[:n])
+}

@@ -1,0 +1,75 @@
+package stream
+
+import (
+	"bytes"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"hedgerow/transport"
+)
+
+// echo is an office that sends everything back where it came from.
+type echo struct {
+	*transport.Sides
+	out *transport.MuxWriter
+	t   *testing.T
+}
+
+func (e *echo) Deliver(from netip.AddrPort, pkt []byte) {
+	d := transport.Datagram{Buf: pkt, N: len(pkt), Addr: from}
+	if _, err := e.out.WriteBatch([]transport.Datagram{d}); err != nil {
+		e.t.Error(err)
+	}
+}
+
+// TestLoopback moves packets over sockets of the kernel, whose reads end where
+// they like.
+func TestLoopback(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sides := transport.NewSides()
+	s, err := NewServer(ServerConfig{
+		Listeners: []net.Listener{l}, Sides: &echo{Sides: sides, out: sides.Writer(nil), t: t},
+		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(), nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	go func() { _ = s.Serve(ctx) }()
+	const burst = 100 // fits the queues
+	back := make(chan []byte, burst)
+	at := l.Addr().(*net.TCPAddr).AddrPort()
+	c, err := Dial(ctx, DialConfig{
+		Host: at.Addr().String(), Port: at.Port(), Ports: []uint16{at.Port()}, Direct: true,
+		Deliver: func(pkt []byte) { back <- bytes.Clone(pkt) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	late := time.After(20 * time.Second)
+	for round := range 20 {
+		for i := range burst {
+			c.Send(bytes.Repeat([]byte{byte(i)}, 1+i*20%MaxPacket))
+		}
+		for i := range burst {
+			select {
+			case pkt := <-back:
+				if want := bytes.Repeat([]byte{byte(i)}, 1+i*20%MaxPacket); !bytes.Equal(pkt, want) {
+					t.Fatalf("round %d: %d bytes instead of %d", round, len(pkt), len(want))
+				}
+			case <-late:
+				t.Fatalf("round %d: packet %d did not come back", round, i)
+			}
+		}
+	}
+	if c.Dropped() != 0 || s.Status().Dropped != 0 {
+		t.Errorf("%d and %d dropped", c.Dropped(), s.Status().Dropped)
+	}
+}
