@@ -40,6 +40,8 @@ type Ack struct {
 	Supernodes []SupernodeRef
 	// Features are the supernode's.
 	Features uint32
+	// TURN is the supernode's TURN server. Optional.
+	TURN TURNServer
 }
 
 // Append appends the message with its type and length. Members that are zero
@@ -77,7 +79,7 @@ func (m *Ack) Append(dst []byte) []byte {
 	if m.Members != 0 {
 		dst = appendMember32(dst, memberMembers, m.Members)
 	}
-	return endTLV(dst, at)
+	return endTLV(appendTURN(dst, m.TURN), at)
 }
 
 // ParseAck reads the value of an ACK. It fails as ParseRegister does; handle
@@ -125,6 +127,8 @@ func (m *Ack) take(member uint8, r *reader) bool {
 		m.Code = r.u8()
 	case memberMembers:
 		m.Members = r.u32()
+	case memberTURN:
+		m.TURN = r.turnServer()
 	default:
 		return false
 	}

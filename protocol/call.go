@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// MaxPortSamples is how many ports a Call may name.
-const MaxPortSamples = 5
+// MaxPortSamples is how many ports a Call may name: enough to tell a block of
+// ports, and its ends, from all ports.
+const MaxPortSamples = 16
 
 // Call asks a peer to punch holes together. It travels by the relay, and its
 // receiver limits how many it takes.
@@ -20,8 +21,8 @@ type Call struct {
 	// unknown, 1 endpoint-independent, 2 address-dependent, 3
 	// address-and-port-dependent.
 	Mapping uint8
-	// Ports are external ports that the sender's NAT gave it lately, oldest
-	// first, at most MaxPortSamples.
+	// Ports are external ports that the sender's NAT gave to sockets that were
+	// opened one after the other, oldest first, at most MaxPortSamples.
 	Ports []uint16
 	// List has at most MaxCandidates candidates.
 	List []Candidate

@@ -63,7 +63,7 @@
 //	01 PING        nonce 8, gen u32, path u8, pad
 //	02 PONG        nonce 8, seen addr or none, highest u64, received u32, pad
 //	03 CAND        gen u32, {kind u8, addr} <= 16
-//	04 CALL        gen u32, sent u32, mapping u8, n u8 <= 5, port u16 n times, {kind u8, addr} <= 16
+//	04 CALL        gen u32, sent u32, mapping u8, n u8 <= 16, port u16 n times, {kind u8, addr} <= 16
 //	05 CALLACK     echo u32, then as CALL
 //	06 GO          gen u32, delay u16 ms
 //	07 SALT        XF u8, KI u8, salt 16
@@ -93,4 +93,5 @@
 //	5 MAC 6            12 n u8, user n, password 19 code u8
 //	6 prefix           13 handle u32            20 retry u16 s
 //	7 candidate addr   14 seen addr             21 members u32
+//	22 TURN server: addr, n u8, user n, password
 package protocol

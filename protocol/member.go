@@ -30,6 +30,7 @@ const (
 	memberCode       uint8 = 19
 	memberRetry      uint8 = 20
 	memberMembers    uint8 = 21
+	memberTURN       uint8 = 22
 )
 
 // repeatable are the members that may be there more than once.

@@ -79,7 +79,7 @@ func TestCheckControl(t *testing.T) {
 // TestUnknownMembers checks that a member from the future is skipped, even
 // twice, in every message that has members.
 func TestUnknownMembers(t *testing.T) {
-	future := []byte{0x7f, 0, 2, 1, 2, 22, 0, 0, 0x7f, 0, 0}
+	future := []byte{0x7f, 0, 2, 1, 2, 23, 0, 0, 0x7f, 0, 0}
 	for _, v := range vectors(t, "good.txt") {
 		switch v.codec {
 		case "register", "ack", "nak", "query", "peerinfo":
@@ -106,17 +106,20 @@ func TestAppendBounds(t *testing.T) {
 	st := make([]byte, StatementLen)
 	long := strings.Repeat("ä", 200)
 	tests := map[string][]byte{
-		"cand":     (&Candidates{List: candidates}).Append(nil),
-		"call":     (&Call{List: candidates, Ports: make([]uint16, 9)}).Append(nil),
-		"hosts":    (&Hosts{List: make([]Host, 300)}).Append(nil),
-		"about":    (&About{Name: long, Prefixes: make9(prefix)}).Append(nil),
-		"direct":   (&Direct{Handles: make([]uint32, 5000)}).Append(nil),
-		"ping":     (&Ping{Pad: 1 << 20}).Append(nil),
-		"pong":     (&Pong{Pad: 1 << 20}).Append(nil),
-		"whoami":   (&Whoami{Pad: -1}).Append(nil),
-		"go":       (&Go{Delay: time.Hour}).Append(nil),
-		"punch":    (&Punch{Handle: 1, Seen: addr4, Delay: -time.Hour}).Append(nil),
-		"ack":      (&Ack{Handle: 1, Supernodes: manySupernodes(20)}).Append(nil),
+		"cand":   (&Candidates{List: candidates}).Append(nil),
+		"call":   (&Call{List: candidates, Ports: make([]uint16, 9)}).Append(nil),
+		"hosts":  (&Hosts{List: make([]Host, 300)}).Append(nil),
+		"about":  (&About{Name: long, Prefixes: make9(prefix)}).Append(nil),
+		"direct": (&Direct{Handles: make([]uint32, 5000)}).Append(nil),
+		"ping":   (&Ping{Pad: 1 << 20}).Append(nil),
+		"pong":   (&Pong{Pad: 1 << 20}).Append(nil),
+		"whoami": (&Whoami{Pad: -1}).Append(nil),
+		"go":     (&Go{Delay: time.Hour}).Append(nil),
+		"punch":  (&Punch{Handle: 1, Seen: addr4, Delay: -time.Hour}).Append(nil),
+		"ack": (&Ack{
+			Handle: 1, Supernodes: manySupernodes(20),
+			TURN: TURNServer{Addr: addr6, User: long[:MaxTURNUser], Password: long[:MaxTURNPassword]},
+		}).Append(nil),
 		"notice":   (&Notice{Indices: run(0, 20)}).Append(nil),
 		"peerinfo": (&PeerInfo{Handle: 1, Candidates: addrs, Statement: st}).Append(nil),
 		"register": (&Register{

@@ -97,6 +97,10 @@ var values = map[string]any{
 		Holder: testPeer, Features: 1,
 		Supernodes: []SupernodeRef{{addr6, [32]byte(run(0x40, 32))}, {addr4, [32]byte(run(0x60, 32))}},
 	},
+	"ack/turn": Ack{
+		Handle: 0x01020304, ResetToken: [16]byte(run(0xb0, 16)),
+		TURN: TURNServer{Addr: addr4, User: "1900000000:0a1b2c3d", Password: "x4X6QM2lmfncv70QzAcE1HPDo5o="},
+	},
 	"peerinfo": PeerInfo{CID: cid, MAC: testSelf, Handle: 77, Statement: run(0, 166)},
 	"peerinfo/full": PeerInfo{
 		CID: cid, MAC: testSelf, Handle: 77, Prefix: lease, Seen: addr6,
