@@ -45,10 +45,11 @@ func (s *Server) readAlternate() error {
 // answerBinding answers a STUN Binding request (RFC 8489) with the address that
 // it came from, and names the port of our other socket, if there is one, from
 // which it also answers when it is asked to (RFC 5780, section 6). Indications,
-// responses and everything malformed are dropped.
+// responses and everything malformed are dropped, and what comes over a stream,
+// whose address is of no use.
 func (s *Server) answerBinding(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, other Conn) {
 	const bindingRequest = 1
-	if len(pkt) < 2 || pkt[0] != 0 || pkt[1] != bindingRequest || stun.Guard(pkt) != nil {
+	if len(pkt) < 2 || pkt[0] != 0 || pkt[1] != bindingRequest || stun.Guard(pkt) != nil || !shown(from).IsValid() {
 		s.drops.drop(dropSTUN)
 		return
 	}

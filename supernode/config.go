@@ -35,15 +35,20 @@ type Config struct {
 	// Alternate is a second socket of the same host, where only STUN is spoken:
 	// it lets edges find out how their NATs map. Nil: none. Run closes it.
 	Alternate Conn
-	Identity  *crypto.Identity // default: the one kept in StateDir, made there at the first start
-	StateDir  string           // keeps identity, boot count and registrations; empty: nothing is kept
-	Pool      netip.Prefix     // IPv4 addresses leased to every community, /8 to /30; default: a /20 of 10.64.0.0/10 by community
-	Limits    Limits           // default: every default of Limits
-	Log       *slog.Logger     // default: discarded
-	Rand      io.Reader        // default: crypto/rand
-	Now       func() time.Time // wall clock; default: time.Now
-	Version   string           // shown in status
-	HelloOff  bool             // true: an edge must know the supernode's key beforehand
+	// Streams are side ways of Conn, which is a transport.MuxReader then: edges
+	// come by them where UDP is blocked. Nil: none. Run serves them.
+	Streams Streams
+	// TURN is the TURN server beside the supernode. Nil: none.
+	TURN     *TURN
+	Identity *crypto.Identity // default: the one kept in StateDir, made there at the first start
+	StateDir string           // keeps identity, boot count and registrations; empty: nothing is kept
+	Pool     netip.Prefix     // IPv4 addresses leased to every community, /8 to /30; default: a /20 of 10.64.0.0/10 by community
+	Limits   Limits           // default: every default of Limits
+	Log      *slog.Logger     // default: discarded
+	Rand     io.Reader        // default: crypto/rand
+	Now      func() time.Time // wall clock; default: time.Now
+	Version  string           // shown in status
+	HelloOff bool             // true: an edge must know the supernode's key beforehand
 }
 
 // Limits bounds what edges and strangers may cause. A zero field means the
@@ -79,9 +84,7 @@ func (c *Config) validate() error {
 	if c.Identity == nil && c.StateDir == "" {
 		fault("neither an identity nor a state directory that keeps one")
 	}
-	if err := CheckPool(c.Pool); err != nil {
-		faults = append(faults, err)
-	}
+	faults = append(faults, CheckPool(c.Pool), c.TURN.validate())
 	l := c.Limits
 	if l.Communities < 0 || l.Edges < 0 || l.Guests < 0 {
 		fault("a table's ceiling is negative")

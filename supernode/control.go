@@ -52,7 +52,10 @@ func (s *Server) handleData(now time.Time, out *outbox, pkt []byte, from netip.A
 		s.drops.drop(dropOpen)
 		return
 	}
-	edge.confirm(now)
+	if !edge.confirmed {
+		edge.confirm(now)
+		out.admit(from)
+	}
 	s.heard(now, out, edge, from, len(pkt))
 	in, err := protocol.ParseInner(inner)
 	if err != nil || in.Kind != protocol.KindControl {
@@ -128,20 +131,26 @@ func (s *Server) handlePing(x *exchange, value []byte) {
 		return
 	}
 	highest, received := x.hop.session.Received()
+	seen := shown(x.from)
 	s.add(x, &protocol.Pong{
-		Nonce: ping.Nonce, Seen: x.from, Highest: highest, Received: received,
-		Pad: max(0, protocol.PongRoom(ping, x.from)),
+		Nonce: ping.Nonce, Seen: seen, Highest: highest, Received: received,
+		Pad: max(0, protocol.PongRoom(ping, seen)),
 	})
 }
 
-// handleWhoami is handlePing without the counters.
+// handleWhoami is handlePing without the counters. A SEEN must name an address:
+// over a stream it is the unspecified one.
 func (s *Server) handleWhoami(x *exchange, value []byte) {
 	who, err := protocol.ParseWhoami(value)
 	if err != nil {
 		s.drops.drop(dropControl)
 		return
 	}
-	s.add(x, &protocol.Seen{Nonce: who.Nonce, Addr: x.from})
+	seen := shown(x.from)
+	if !seen.IsValid() {
+		seen = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+	}
+	s.add(x, &protocol.Seen{Nonce: who.Nonce, Addr: seen})
 }
 
 // startControl begins a control packet in buf: room for the header, and the

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"sync/atomic"
 
+	"hedgerow/nat/turn"
 	"hedgerow/transport"
 )
 
@@ -12,6 +13,10 @@ import (
 type Counters struct {
 	// Socket is what the socket has counted; nil for one that counts nothing.
 	Socket *transport.Counters `json:"socket,omitempty"`
+	// Sides is what the side ways beside the socket have done; nil without any.
+	Sides *transport.SideCounters `json:"sides,omitempty"`
+	// TURN is what the TURN server has done; nil when there is none.
+	TURN *turn.ServerStats `json:"turn,omitempty"`
 	// Sleeps is how often the loop had nothing to read and waited.
 	Sleeps uint64 `json:"sleeps"`
 	// ReceivedTrains and SentTrains count what one message of the socket carried.
@@ -64,6 +69,14 @@ func (s *Server) Counters() Counters {
 	if counting, ok := s.cfg.Conn.(interface{ Counters() transport.Counters }); ok {
 		socket := counting.Counters()
 		c.Socket = &socket
+	}
+	if beside, ok := s.cfg.Conn.(interface{ SideCounters() transport.SideCounters }); ok {
+		sides := beside.SideCounters()
+		c.Sides = &sides
+	}
+	if server := s.turn.Load(); server != nil {
+		stats := server.Stats()
+		c.TURN = &stats
 	}
 	return c
 }

@@ -81,6 +81,7 @@ func (s *Server) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort, 
 		s.save(r)
 	}
 	if from != h.addr {
+		out.admit(from)
 		s.heardElsewhere(now, out, h, from, size)
 	}
 }

@@ -20,6 +20,12 @@
 // of one source) and never across I/O; a third goroutine writes registrations
 // to disk.
 //
+// Where it is asked to, the supernode is a TURN server as well (turn.go), on a
+// port of its own, for the edges that are registered here.
+//
+// Edges that cannot use UDP come by streams over TCP (streams.go), which are side
+// ways of the socket: the names above are theirs too.
+//
 // A relayed packet is never copied, unless it goes to many: it is checked and
 // re-headed in the buffer that it was read into, and those that lie behind one
 // another and go to the same edge leave as the train that they came as.

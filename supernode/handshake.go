@@ -32,7 +32,7 @@ func (s *Server) answerInit(now time.Time, out *outbox, pkt []byte, from netip.A
 		s.sendCookie(now, out, pkt, from, h, source[:])
 		return
 	}
-	if !s.guard.Allow(now, from.Addr()) {
+	if !s.guard.Allow(now, initSource(from, out.source)) {
 		s.drops.drop(dropInitRate)
 		return
 	}
@@ -94,7 +94,7 @@ func (s *Server) answerRead(now time.Time, out *outbox, reply *crypto.Reply, fro
 	}
 	s.hops.add(&hop{
 		session: session, static: reply.Remote, hash: keys.Hash,
-		addr: from, created: now, heard: now,
+		addr: from, source: out.source, created: now, heard: now,
 	})
 }
 
@@ -121,9 +121,6 @@ func sourceBytes(from netip.AddrPort) (b [18]byte) {
 // confirm notes the first authentic packet of a session: it proves that the
 // edge received RESP at the address that sent INIT.
 func (h *hop) confirm(now time.Time) {
-	if h.confirmed {
-		return
-	}
 	h.confirmed = true
 	h.rtt = now.Sub(h.created)
 }

@@ -23,6 +23,7 @@ type hop struct {
 	static    [32]byte       // the edge's Noise static key
 	hash      [32]byte       // handshake hash, bound by the proof of membership
 	addr      netip.AddrPort // where packets go: an address that has proved itself
+	source    netip.Addr     // that newcomers at addr are counted by
 	created   time.Time
 	heard     time.Time // last authentic packet
 	retired   time.Time // when a newer session took over; zero: it has not

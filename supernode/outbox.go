@@ -34,9 +34,12 @@ type outbox struct {
 	buffers [][]byte
 	used    int // buffers handed out since the last flush
 
-	train []byte // the buffer that is being handled
-	at    int    // where in it the datagram that is being handled begins
-	tail  int    // where in it the last entry of batch ends; shut: it may not grow
+	train  []byte     // the buffer that is being handled
+	source netip.Addr // that strangers at its sender's address are counted by
+	at     int        // where in it the datagram that is being handled begins
+	tail   int        // where in it the last entry of batch ends; shut: it may not grow
+
+	admitted []netip.AddrPort // streams that have shown to be edges'
 
 	run   relayRun
 	flood flood
@@ -62,9 +65,10 @@ func (o *outbox) buffer() []byte {
 	return o.buffers[o.used-1][:0]
 }
 
-// startTrain says that the datagrams in buf are handled from now on.
-func (o *outbox) startTrain(buf []byte) {
-	o.train, o.at, o.tail = buf, 0, shut
+// startTrain says that the datagrams in buf are handled from now on. source is
+// what strangers are counted by if their sender is one.
+func (o *outbox) startTrain(buf []byte, source netip.Addr) {
+	o.train, o.source, o.at, o.tail = buf, source, 0, shut
 	o.run = relayRun{}
 }
 
@@ -132,4 +136,7 @@ func (s *Server) flushBy(conn, other Conn, out *outbox) {
 		}
 	}
 	out.batch, out.used, out.tail = out.batch[:0], 0, shut
+	if len(out.admitted) > 0 {
+		s.admitStreams(out)
+	}
 }

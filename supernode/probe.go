@@ -94,7 +94,7 @@ func (s *Server) handlePong(x *exchange, value []byte) {
 	if h.addr == x.from {
 		return
 	}
-	h.addr = x.from
+	h.addr, h.source = x.from, x.out.source
 	if r := h.reg; r != nil && r.hop == h {
 		r.addr = h.addr
 		s.save(r)

@@ -17,7 +17,8 @@ const (
 
 // handlePunch arranges for two members to punch at the same moment: both get
 // the other's address as we see it, and a delay that makes up for the
-// difference of their ways to us.
+// difference of their ways to us. There is nothing to punch towards one that we
+// see over a stream only.
 func (s *Server) handlePunch(x *exchange, value []byte) {
 	m, err := protocol.ParsePunch(value)
 	if err != nil {
@@ -32,6 +33,9 @@ func (s *Server) handlePunch(x *exchange, value []byte) {
 	peer := s.registry.member(r.community, m.Handle)
 	if peer == nil || peer == r || peer.place < 0 {
 		s.drops.drop(dropRelayTarget)
+		return
+	}
+	if !shown(r.hop.addr).IsValid() || !shown(peer.hop.addr).IsValid() {
 		return
 	}
 	near, far := punchDelays(r.hop.rtt, peer.hop.rtt)

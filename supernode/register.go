@@ -98,7 +98,7 @@ func (s *Server) admit(now time.Time, a applicant) (r, holder *registration, nak
 		return nil, nil, &protocol.Nak{Code: protocol.CodeOldStatement}
 	case !known && len(s.registry.byHandle) >= s.registry.limits.Edges:
 		return nil, nil, &protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}
-	case !known && !s.strangers.newcomers.take(now, a.hop.addr.Addr(), newcomerRate, newcomerBurst):
+	case !known && !s.strangers.newcomers.take(now, a.hop.source, newcomerRate, newcomerBurst):
 		s.drops.drop(dropControlRate)
 		return nil, nil, &protocol.Nak{Code: protocol.CodeRate, Retry: retryTaken}
 	case !known:
@@ -174,11 +174,12 @@ func (s *Server) settle(x *exchange, r *registration, a applicant) {
 // acknowledge tells an edge what it got.
 func (s *Server) acknowledge(x *exchange, r, holder *registration) {
 	ack := protocol.Ack{
-		Handle: r.handle, Seen: x.from, Lease: r.lease,
+		Handle: r.handle, Seen: shown(x.from), Lease: r.lease,
 		LeaseSeconds: uint32(leaseTime / time.Second),
 		ResetToken:   crypto.ResetToken(s.identity.Seed, x.hop.session.LocalIndex()),
 		OtherKey:     s.registry.otherKey(r.community),
 		Members:      uint32(len(r.community.online)),
+		TURN:         s.offerTURN(x.now, r),
 	}
 	if holder != nil {
 		ack.Code, ack.Holder = protocol.CodeIPTaken, holder.mac

@@ -48,7 +48,7 @@ func (r *registration) index() uint32 {
 func (r *registration) peerInfo() protocol.PeerInfo {
 	return protocol.PeerInfo{
 		CID: r.community.id, MAC: r.mac, Handle: r.handle, Prefix: r.lease,
-		Seen: r.hop.addr, Candidates: r.candidates, Features: r.features, Statement: r.statement,
+		Seen: shown(r.hop.addr), Candidates: r.candidates, Features: r.features, Statement: r.statement,
 	}
 }
 
@@ -88,9 +88,10 @@ func (r *registration) record() []byte {
 		bits = byte(r.lease.Bits())
 	}
 	b = append(append(b, lease[:]...), bits)
-	addr := r.addr.Addr().As16()
+	at := shown(r.addr) // after a restart that of a stream would be another's
+	addr := at.Addr().As16()
 	b = append(b, addr[:]...)
-	b = binary.BigEndian.AppendUint16(b, r.addr.Port())
+	b = binary.BigEndian.AppendUint16(b, at.Port())
 	return append(b, r.statement...)
 }
 

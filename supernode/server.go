@@ -10,9 +10,11 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/nat/turn"
 )
 
 // IdentityFile is the name of the identity in the state directory.
@@ -42,6 +44,7 @@ type Server struct {
 type counted struct {
 	drops drops
 	loop  loopCounters
+	turn  atomic.Pointer[turn.Server] // that counts; nil: not running
 }
 
 // New validates cfg, opens the state directory and loads the registrations in
@@ -97,19 +100,25 @@ func KeyText(key [32]byte) string { return base64.RawURLEncoding.EncodeToString(
 func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var sides, writer sync.WaitGroup
+	var tasks, writer sync.WaitGroup
 	written := make(chan struct{})
 	writer.Go(func() { s.store.run(written) })
-	sides.Go(func() { s.runTimers(ctx) })
-	sides.Go(func() {
+	tasks.Go(func() { s.runTimers(ctx) })
+	tasks.Go(func() {
 		<-ctx.Done()
 		_ = s.cfg.Conn.Close()
 		if s.cfg.Alternate != nil {
 			_ = s.cfg.Alternate.Close()
 		}
 	})
+	if s.cfg.Streams != nil {
+		tasks.Go(func() { s.serveStreams(ctx) })
+	}
+	if s.cfg.TURN != nil {
+		tasks.Go(func() { s.serveTURN(ctx) })
+	}
 	if s.cfg.Alternate != nil {
-		sides.Go(func() {
+		tasks.Go(func() {
 			if err := s.readAlternate(); !errors.Is(err, net.ErrClosed) {
 				s.cfg.Log.Error("the second port no longer answers", "err", err)
 			}
@@ -120,7 +129,7 @@ func (s *Server) Run(ctx context.Context) error {
 	err := s.readDatagrams()
 	ended := ctx.Err() != nil
 	cancel(nil)
-	sides.Wait()
+	tasks.Wait()
 	close(written) // after the last change of the registry
 	writer.Wait()
 	if ended {

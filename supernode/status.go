@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"hedgerow/transport/stream"
 )
 
 // Status is what a supernode knows of itself. Communities appear by their id:
@@ -15,6 +17,8 @@ type Status struct {
 	Version string `json:"version"`
 	// Listen is the address of the UDP socket.
 	Listen netip.AddrPort `json:"listen"`
+	// Streams is the state of the stream listeners; nil when there are none.
+	Streams *stream.Status `json:"streams,omitempty"`
 	// Key is the static public key that edges pin, as KeyText returns it.
 	Key string `json:"key"`
 	// UptimeS is the time since the start in seconds.
@@ -56,6 +60,10 @@ func (s *Server) Status() Status {
 		Key:     KeyText(s.Key()),
 		UptimeS: now.Sub(s.started).Round(time.Millisecond).Seconds(),
 		Drops:   s.drops.nonzero(),
+	}
+	if s.cfg.Streams != nil {
+		streams := s.cfg.Streams.Status()
+		st.Streams = &streams
 	}
 	s.mu.Lock()
 	st.Edges, st.Leases = s.registry.online, len(s.registry.byHandle)

@@ -80,6 +80,7 @@ func (s *Server) answerHello(now time.Time, out *outbox, pkt []byte, from netip.
 	}
 	var random [32]byte
 	s.random(random[:])
+	out.admit(from)
 	welcome := protocol.AppendWelcome(out.buffer(), nonce, s.Key(), random)
 	mask.Hide(out.sc, welcome)
 	out.sendPlain(welcome, from)

@@ -65,7 +65,7 @@ func (s *Server) handleTrain(now time.Time, out *outbox, d *transport.Datagram) 
 		size = d.N
 	}
 	s.loop.received.count(datagrams(d))
-	out.startTrain(d.Buf[:d.N])
+	out.startTrain(d.Buf[:d.N], s.sourceOf(d.Addr))
 	s.mu.Lock()
 	for ; out.at < d.N; out.at += size {
 		end := min(out.at+size, d.N)

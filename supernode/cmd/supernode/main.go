@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -47,8 +48,10 @@ func (cmd *command) app() *ucli.App {
 		UsageText: "supernode [-p PORT]\n" +
 			"supernode -l 7654\n" +
 			"supernode id | status",
-		Description: "Environment: SUPERNODE_PORT, SUPERNODE_POOL, SUPERNODE_STATE_DIR and\n" +
-			"SUPERNODE_CONTROL stand in for the options of these names.\n" +
+		Description: "Environment: SUPERNODE_PORT, SUPERNODE_SECOND_PORT, SUPERNODE_TLS_LISTEN,\n" +
+			"SUPERNODE_TLS_CERT, SUPERNODE_TLS_KEY, SUPERNODE_TURN_LISTEN,\n" +
+			"SUPERNODE_TURN_ADDRESS, SUPERNODE_TURN_PORTS, SUPERNODE_POOL,\n" +
+			"SUPERNODE_STATE_DIR and SUPERNODE_CONTROL stand in for the options of these names.\n" +
 			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission.",
 		Flags:  append(runFlags(), cli.VersionFlag()),
 		Action: cmd.start,
@@ -73,17 +76,18 @@ func (cmd *command) version(c *ucli.Context) error {
 // runFlags are the options of "supernode" and "supernode run". Values are texts
 // here and are parsed together later, so that all faults are reported at once.
 func runFlags() []ucli.Flag {
-	return []ucli.Flag{
+	return slices.Concat([]ucli.Flag{
 		&ucli.StringFlag{Name: "p", Aliases: []string{"port"}, Usage: "UDP `PORT` to listen on, 0 for any; default: 7654"},
 		&ucli.StringFlag{Name: "l", Usage: "the same as -p `PORT`"},
 		&ucli.StringFlag{Name: "second-port", Usage: "UDP `PORT` at which edges find out how their NATs map, or off; default: the one after -p, if free"},
+	}, streamFlags(), turnFlags(), []ucli.Flag{
 		stateDirFlag(),
 		&ucli.StringFlag{Name: "pool", Usage: "`CIDR` to lease addresses from; default: a /20 of 10.64.0.0/10 for each community"},
 		controlFlag(),
 		&ucli.StringFlag{Name: "log-format", Usage: "text or json"},
 		&ucli.StringFlag{Name: "test-without", Hidden: true},
 		cli.VerboseFlag(),
-	}
+	})
 }
 
 func stateDirFlag() ucli.Flag {

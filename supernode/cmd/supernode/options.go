@@ -20,6 +20,8 @@ const defaultPort = 7654
 type options struct {
 	Port      uint16
 	Second    secondPort
+	Streams   streamChoice
+	TURN      turnChoice
 	StateDir  string
 	Pool      netip.Prefix // zero: each community its own
 	Control   string       // empty: in the runtime directory
@@ -38,6 +40,8 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	}
 	cmd.parsePorts(c, &o, &faults)
 	o.Second = parseSecondPort(cmd.option(c, "second-port", "SUPERNODE_SECOND_PORT"), &faults)
+	o.Streams = cmd.parseStreams(c, &faults)
+	o.TURN = cmd.parseTURN(c, &faults)
 	if s, given := cli.String(c, "test-without"); given {
 		o.parseWithout(s, &faults)
 	}

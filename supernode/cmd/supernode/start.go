@@ -54,11 +54,13 @@ type process struct {
 	options options
 	log     *slog.Logger
 
-	socket  *transport.UDP
-	second  *transport.UDP // nil: none
-	id      *crypto.Identity
-	control net.Listener
-	release []func() // in the order of opening
+	socket    *transport.UDP
+	second    *transport.UDP  // nil: none
+	listeners []net.Listener  // of TCP, for streams
+	turn      *supernode.TURN // nil: none
+	id        *crypto.Identity
+	control   net.Listener
+	release   []func() // in the order of opening
 }
 
 // open takes everything from the machine that the supernode needs.
@@ -72,6 +74,18 @@ func (p *process) open() (err error) {
 	}
 	if p.second != nil {
 		p.release = append(p.release, func() { _ = p.second.Close() })
+	}
+	if p.listeners, err = p.options.Streams.listen(p.socket.LocalAddr().Port()); err != nil {
+		return err
+	}
+	for _, l := range p.listeners {
+		p.release = append(p.release, func() { _ = l.Close() })
+	}
+	if p.turn, err = p.options.TURN.open(); err != nil {
+		return err
+	}
+	if p.turn != nil {
+		p.release = append(p.release, func() { _ = p.turn.Conn.Close() })
 	}
 	unlock, err := cli.Lock(p.options.StateDir)
 	if err != nil {
@@ -117,10 +131,15 @@ func (p *process) close() {
 func (p *process) run(ctx context.Context) error {
 	cfg := supernode.Config{
 		Conn: p.socket, Identity: p.id, StateDir: p.options.StateDir, Pool: p.options.Pool,
-		Log: p.log, Version: cli.Release,
+		TURN: p.turn, Log: p.log, Version: cli.Release,
 	}
 	if p.second != nil { // a nil *UDP in an interface would not be nil
 		cfg.Alternate = p.second
+	}
+	if len(p.listeners) > 0 {
+		if err := p.addStreams(&cfg); err != nil {
+			return err
+		}
 	}
 	s, err := supernode.New(cfg)
 	if err != nil {
@@ -144,11 +163,33 @@ func (p *process) run(ctx context.Context) error {
 	return nil
 }
 
+// addStreams puts the streams beside the socket.
+func (p *process) addStreams(cfg *supernode.Config) error {
+	sides := transport.NewSides()
+	streams, err := p.newStreams(sides)
+	if err != nil {
+		return err
+	}
+	conn, err := sides.Reader(p.socket, true)
+	if err != nil {
+		return cli.Errorf(cli.Failure, "", "%w", err)
+	}
+	cfg.Conn, cfg.Streams = conn, streams
+	p.release = append(p.release, func() { _ = conn.Close() })
+	return nil
+}
+
 // announce prints where the supernode listens and what edges may pin.
 func (p *process) announce() {
 	at := p.socket.LocalAddr()
 	out := p.cmd.streams.Out
 	fmt.Fprintf(out, "supernode %s  listening on UDP %s\n", cli.Release, at)
+	for _, l := range p.listeners {
+		fmt.Fprintf(out, "streams    listening on TCP %s (TLS)\n", l.Addr())
+	}
+	if p.turn != nil {
+		fmt.Fprintf(out, "turn       listening on UDP %s, edges come to %s\n", p.turn.Conn.LocalAddr(), p.turn.Address)
+	}
 	fmt.Fprintf(out, "identity   edges pin it with -l HOST:%d#%s\n", at.Port(), supernode.KeyText(p.id.Static))
 }
 
@@ -156,7 +197,7 @@ func (p *process) announce() {
 func openSocket(o options, log *slog.Logger) (*transport.UDP, error) {
 	opts := o.Without
 	opts.Log = log
-	opts.KeepProcessor = true
+	opts.KeepProcessor = o.Streams.Off // else that is for who waits for both
 	conn, err := transport.ListenUDP(o.Port, opts)
 	if err != nil {
 		return nil, &cli.Error{Code: codeOf(err), Text: err.Error(), Err: err}

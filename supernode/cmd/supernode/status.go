@@ -67,6 +67,13 @@ const shownCommunity = 12
 // printStatus writes a state for a person.
 func printStatus(w io.Writer, st *supernode.Status) {
 	fmt.Fprintf(w, "supernode   %s  UP %s  udp %s\n", st.Version, duration(st.UptimeS), st.Listen)
+	if st.Streams != nil {
+		listen := make([]string, len(st.Streams.Listen))
+		for i, a := range st.Streams.Listen {
+			listen[i] = a.String()
+		}
+		fmt.Fprintf(w, "streams     %d open  tcp %s\n", st.Streams.Open, strings.Join(listen, ", "))
+	}
 	fmt.Fprintf(w, "key         %s\n", st.Key)
 	fmt.Fprintf(w, "edges       %d here, %d leases in %d communities\n\n", st.Edges, st.Leases, len(st.Communities))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

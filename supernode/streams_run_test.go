@@ -1,0 +1,244 @@
+package supernode
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"hedgerow/protocol"
+	"hedgerow/transport"
+	"hedgerow/transport/stream"
+)
+
+// open is a supernode with sockets of the kernel for UDP and streams.
+type open struct {
+	*rig
+	udp  netip.AddrPort
+	tcp  netip.AddrPort
+	stop func() error
+}
+
+func runOpen(t *testing.T) *open {
+	t.Helper()
+	conn, udp := listen(t, transport.Options{})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := stream.SelfSigned([32]byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sides := transport.NewSides()
+	streams, err := stream.NewServer(stream.ServerConfig{
+		Listeners: []net.Listener{l}, Sides: sides,
+		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reader, err := sides.Reader(conn, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(Config{Conn: reader, Streams: streams, Identity: identity("supernode")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	return &open{
+		rig: &rig{t: t, s: s, now: time.Now()}, udp: udp, tcp: l.Addr().(*net.TCPAddr).AddrPort(),
+		stop: func() error { cancel(); return <-ended },
+	}
+}
+
+// line is how an edge of the test reaches the supernode.
+type line struct {
+	send func(pkt []byte)
+	got  chan []byte
+}
+
+// dial opens a stream.
+func (o *open) dial() (*stream.Conn, *line) {
+	o.t.Helper()
+	got := make(chan []byte, 1024)
+	c, err := stream.Dial(o.t.Context(), stream.DialConfig{
+		Host: o.tcp.Addr().String(), Port: o.tcp.Port(), Ports: []uint16{o.tcp.Port()}, Direct: true,
+		Deliver: func(pkt []byte) {
+			select {
+			case got <- bytes.Clone(pkt):
+			default: // nobody reads
+			}
+		},
+	})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.t.Cleanup(c.Close)
+	return c, &line{send: c.Send, got: got}
+}
+
+// socket opens a UDP socket.
+func (o *open) socket() *line {
+	o.t.Helper()
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(o.udp))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	l := &line{send: func(pkt []byte) { _, _ = c.Write(pkt) }, got: make(chan []byte, 1024)}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		b := make([]byte, protocol.MaxDatagram)
+		for {
+			n, err := c.Read(b)
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			l.got <- bytes.Clone(b[:n])
+		}
+	}()
+	o.t.Cleanup(func() { _ = c.Close(); <-read })
+	return l
+}
+
+// next returns the next packet for an edge.
+func (l *line) next(e *fakeEdge) []sent {
+	e.r.t.Helper()
+	select {
+	case pkt := <-l.got:
+		return []sent{{to: e.addr, pkt: pkt}}
+	case <-time.After(10 * time.Second):
+		e.r.t.Fatal("nothing came")
+		return nil
+	}
+}
+
+// joinBy makes a session and registers by a line.
+func (e *fakeEdge) joinBy(l *line) *fakeEdge {
+	e.r.t.Helper()
+	i, pkt := e.initiate(nil)
+	l.send(pkt)
+	if !e.finish(i, l.next(e)[0].pkt) {
+		e.r.t.Fatal("challenged")
+	}
+	l.send(e.seal(e.request()))
+	for e.ack.Handle == 0 {
+		for _, a := range e.open(l.next(e)) {
+			if a.typ == protocol.MsgAck {
+				e.ack, _ = protocol.ParseAck(a.value)
+			}
+		}
+	}
+	return e
+}
+
+// awaitRelayed returns the next relayed packet for an edge.
+func (l *line) awaitRelayed(e *fakeEdge) []byte {
+	e.r.t.Helper()
+	for {
+		if _, inner := e.unwrap(l.next(e)); len(inner) > 0 {
+			return inner[0]
+		}
+	}
+}
+
+// TestStreamAndUDPEdge relays between an edge that comes by TLS and one that
+// comes by UDP, while a third one by TLS reads nothing.
+func TestStreamAndUDPEdge(t *testing.T) {
+	o := runOpen(t)
+	c := testCommunity("c", "k")
+	conn, byTLS := o.dial()
+	byUDP := o.socket()
+	a, b := o.edge(c, "a", 1).joinBy(byTLS), o.edge(c, "b", 2).joinBy(byUDP)
+
+	// The deaf one gets more than its queue and the kernel's buffers hold.
+	deafConn := o.deaf()
+	deaf := o.edge(c, "deaf", 3).joinBy(deafConn)
+	for range 3000 {
+		byUDP.send(b.wrap(deaf.ack.Handle, 0, make([]byte, 1400)))
+	}
+	for i := range 50 {
+		inner := bytes.Repeat([]byte{byte(i)}, 100+i)
+		byUDP.send(b.wrap(a.ack.Handle, 0, inner))
+		if got := byTLS.awaitRelayed(a); !bytes.Equal(got, inner) {
+			t.Fatalf("%d: %x by TLS", i, got)
+		}
+		byTLS.send(a.wrap(b.ack.Handle, 0, inner))
+		if got := byUDP.awaitRelayed(b); !bytes.Equal(got, inner) {
+			t.Fatalf("%d: %x by UDP", i, got)
+		}
+	}
+	st := o.s.Status()
+	if st.Edges != 3 || st.Streams == nil || st.Streams.Open != 2 {
+		t.Errorf("%+v, streams %+v", st, st.Streams)
+	}
+	if n := o.s.Counters().Sides; n == nil || n.Ways != 2 || n.Received == 0 || n.Sent == 0 {
+		t.Errorf("%+v", n)
+	}
+	if err := o.stop(); err != nil {
+		t.Error(err)
+	}
+	<-conn.Done()
+	if err := conn.Err(); err == nil || !strings.Contains(err.Error(), "the stream") {
+		t.Error(err)
+	}
+}
+
+// deaf opens a stream whose TCP connection takes nothing after what it must.
+func (o *open) deaf() *line {
+	o.t.Helper()
+	stuck := make(chan struct{})
+	l := &line{got: make(chan []byte, 16)}
+	heard := 0
+	c, err := stream.Dial(o.t.Context(), stream.DialConfig{
+		Host: o.tcp.Addr().String(), Port: o.tcp.Port(), Ports: []uint16{o.tcp.Port()}, Direct: true,
+		Deliver: func(pkt []byte) {
+			if heard++; heard > 4 { // RESP, ACK with PING and more
+				<-stuck
+				return
+			}
+			l.got <- bytes.Clone(pkt)
+		},
+	})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.t.Cleanup(func() { close(stuck); c.Close() })
+	l.send = c.Send
+	return l
+}
+
+// TestStreamsEndInErrors has the streams fail: UDP goes on.
+func TestStreamsEndInErrors(t *testing.T) {
+	p := newPipe()
+	s, err := New(Config{Conn: p, Streams: brokenStreams{newNoStreams()}, Identity: identity("supernode")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx) }()
+	r := &rig{t: t, s: s, now: time.Now()}
+	_, init := r.edge(testCommunity("c", "k"), "e", 1).initiate(nil)
+	p.in <- sent{to: address(1), pkt: init}
+	if got := <-p.out; got.to != address(1) {
+		t.Errorf("%+v", got)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+type brokenStreams struct{ *noStreams }
+
+func (brokenStreams) Serve(context.Context) error { return errors.New("no more sockets") }
