@@ -64,9 +64,11 @@ type attempt struct {
 	asks     int       // requests for a PUNCH made; len(asksAt) = no more
 	next     time.Time // the earliest step of any plan; zero = none
 	end      time.Time
-	failures int       // in a row
-	retry    time.Time // zero: no next one
-	fresh    time.Time // when a new address last broke the back-off
+	failures int           // in a row
+	retry    time.Time     // zero: no next one
+	fresh    time.Time     // when a new address last broke the back-off
+	knock    time.Time     // when addresses that once answered get a ping; zero: not planned
+	pause    time.Duration // between such pings
 }
 
 func (a *attempt) running() bool { return !a.begun.IsZero() }
@@ -75,9 +77,9 @@ func (a *attempt) running() bool { return !a.begun.IsZero() }
 // attempt does not end while an address is being verified.
 func (a *attempt) deadline(verifying bool) time.Time {
 	if !a.running() {
-		return a.retry
+		return earliest(a.retry, a.knock)
 	}
-	d := a.next
+	d := earliest(a.next, a.knock)
 	if a.asks < len(asksAt) {
 		d = earliest(d, a.begun.Add(asksAt[a.asks]))
 	}
@@ -220,7 +222,8 @@ func (p *Path) pollPlans(now time.Time) {
 // finish ends an attempt whose time is over.
 func (p *Path) finish(now time.Time) {
 	switch {
-	case p.direct != nil:
+	case p.settleForRelay(now):
+	case p.direct != nil && !p.relayed():
 		p.attempt.begun = time.Time{}
 	case p.wanted(now):
 		p.attempt.fail(now, p.random)

@@ -42,10 +42,37 @@ func (r *remote) better(current *remote) bool {
 // consider begins to verify r when it is the first to answer, when the direct
 // path is in doubt, or when it is better by enough.
 func (p *Path) consider(now time.Time, r *remote) {
-	if p.direct == nil || p.heart.missed > 0 || now.Sub(p.heart.since) >= switchEvery && r.better(p.direct) {
-		p.verifyFrom(now, r)
+	switch {
+	case p.direct == nil:
+		if r.kind == KindTURN && p.attempt.running() {
+			return // whatever needs no relay goes first: see settleForRelay
+		}
+	case p.direct.kind == KindTURN && r.kind != KindTURN, p.heart.missed > 0:
+	case now.Sub(p.heart.since) >= switchEvery && r.better(p.direct):
+	default:
+		return
 	}
+	p.verifyFrom(now, r)
 }
+
+// settleForRelay begins to verify a TURN relay that answered in an attempt that
+// has come to nothing else, and reports whether there is one.
+func (p *Path) settleForRelay(now time.Time) bool {
+	if p.direct != nil {
+		return false
+	}
+	for _, r := range p.remotes {
+		if r.kind == KindTURN && !r.ponged.Before(p.attempt.begun) && (r.failed.IsZero() || now.Sub(r.failed) >= settled) {
+			p.verifyFrom(now, r)
+			return true
+		}
+	}
+	return false
+}
+
+// relayed reports whether what counts as the direct path leads through a TURN
+// relay. A better one is looked for as if there were none.
+func (p *Path) relayed() bool { return p.direct != nil && p.direct.kind == KindTURN }
 
 // pollBetter looks for a better path from time to time.
 func (p *Path) pollBetter(now time.Time) {

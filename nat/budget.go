@@ -14,6 +14,13 @@ const (
 	visitLimit    = 30     // packets to one IP address in any 10 s
 	visitSpan     = 11     // seconds looked at: ten whole ones and the running one
 	maxVisits     = 4096   // addresses remembered; the rate fills 2600 in a span
+
+	// claimLimit is how many packets an IP address gets that nobody but a peer
+	// names, and that never answered; one is forgiven every claimEvery. A peer
+	// that names somebody else's address has a hundred packets sent there in
+	// twenty minutes.
+	claimLimit = 60
+	claimEvery = 30 // seconds
 )
 
 // Budget bounds the datagrams that an edge sends to addresses from which no
@@ -33,6 +40,7 @@ type Budget struct {
 type visit struct {
 	second int64 // the newest, since the budget began
 	counts [visitSpan]uint8
+	claims int64 // packets on nothing but a peer's word, times claimEvery
 }
 
 // NewBudget returns a full budget.
@@ -42,7 +50,8 @@ func NewBudget() *Budget {
 
 // Take reports whether a datagram of the given size in bytes, IP header
 // included, may be sent to an unverified address now, and counts it if so.
-func (b *Budget) Take(now time.Time, to netip.Addr, bytes int) bool {
+// claimed says that only the peer's word is known for the address.
+func (b *Budget) Take(now time.Time, to netip.Addr, bytes int, claimed bool) bool {
 	b.fill(now)
 	if b.packets < 1 || b.bytes < float64(bytes) {
 		return false
@@ -53,6 +62,12 @@ func (b *Budget) Take(now time.Time, to netip.Addr, bytes int) bool {
 	}
 	if v.advance(b.second(now)) >= visitLimit {
 		return false
+	}
+	if claimed {
+		if v.claims > (claimLimit-1)*claimEvery {
+			return false
+		}
+		v.claims += claimEvery
 	}
 	v.counts[v.second%visitSpan]++
 	b.visits[to] = v
@@ -91,6 +106,7 @@ func (b *Budget) second(now time.Time) int64 { return int64(now.Sub(b.began) / t
 
 // advance moves the counts on to a second and returns their sum.
 func (v *visit) advance(second int64) (sum int) {
+	v.claims = max(0, v.claims-max(0, second-v.second))
 	for steps := 0; v.second < second && steps < visitSpan; steps++ {
 		v.second++
 		v.counts[v.second%visitSpan] = 0

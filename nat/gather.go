@@ -16,12 +16,23 @@ const (
 	maxHostsBeside = 6
 )
 
-// Gather makes the list of candidates that an edge sends to its peers: the
-// addresses of its interfaces with its data port, and the reflexive addresses
-// as given, most recent first. At most 16 come back, 8 of a family, none twice
-// and only such as p lets peers probe; p is asked with the edge's own eyes, so
-// its overlay addresses are left out.
-func Gather(host []netip.Addr, port uint16, reflexive []netip.AddrPort, p *Policy) []Candidate {
+// Sources are the addresses at which an edge may be reached, by where they are
+// known from; each list begins with the best.
+type Sources struct {
+	Host      []netip.Addr     // of its interfaces
+	Port      uint16           // of its data socket, for those
+	Static    []netip.AddrPort // from its configuration
+	Mapped    []netip.AddrPort // by its router
+	Reflexive []netip.AddrPort // as servers see it, the most recent first
+	TURN      []netip.AddrPort // at relays
+}
+
+// Gather makes the list of candidates that an edge sends to its peers. At most 16
+// come back, 8 of a family, none twice and only such as p lets peers probe; p is
+// asked with the edge's own eyes, so its overlay addresses are left out. What
+// somebody configured or asked for comes first, and relays have their place
+// however many interfaces there are.
+func Gather(s Sources, p *Policy) []Candidate {
 	var list []Candidate
 	add := func(kind CandidateKind, a netip.AddrPort, limit int) {
 		a = unmap(a)
@@ -41,16 +52,22 @@ func Gather(host []netip.Addr, port uint16, reflexive []netip.AddrPort, p *Polic
 			list = append(list, Candidate{kind, a})
 		}
 	}
+	addAll := func(kind CandidateKind, addrs []netip.AddrPort) {
+		for _, a := range addrs {
+			add(kind, a, maxPerFamily)
+		}
+	}
+	addAll(KindStatic, s.Static)
+	addAll(KindMapped, s.Mapped)
+	addAll(KindTURN, s.TURN)
 	limit := maxPerFamily
-	if len(reflexive) > 0 {
+	if len(s.Reflexive) > 0 {
 		limit = maxHostsBeside
 	}
-	for _, a := range host {
-		add(KindHost, netip.AddrPortFrom(a.WithZone(""), port), limit)
+	for _, a := range s.Host {
+		add(KindHost, netip.AddrPortFrom(a.WithZone(""), s.Port), limit)
 	}
-	for _, a := range reflexive {
-		add(KindReflexive, a, maxPerFamily)
-	}
+	addAll(KindReflexive, s.Reflexive)
 	return list
 }
 
@@ -68,7 +85,7 @@ func HostAddresses(exclude func(ifname string) bool) ([]netip.Addr, error) {
 	}
 	var list []netip.Addr
 	for _, i := range interfaces {
-		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 || isTunnel(i.Name) {
+		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 || IsTunnel(i.Name) {
 			continue
 		}
 		if exclude != nil && exclude(i.Name) {
@@ -92,7 +109,8 @@ func HostAddresses(exclude func(ifname string) bool) ([]netip.Addr, error) {
 	return list, nil
 }
 
-func isTunnel(name string) bool {
+// IsTunnel reports whether an interface is another tunnel's, by its name.
+func IsTunnel(name string) bool {
 	for _, t := range tunnels {
 		if strings.HasPrefix(name, t) {
 			return true

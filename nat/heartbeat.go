@@ -29,7 +29,8 @@ type heartbeat struct {
 
 // declare makes r the direct path.
 func (p *Path) declare(now time.Time, r *remote, mtu int) {
-	r.mtu = mtu
+	p.mtu = NewDiscovery(p.wantMTU(r), mtu, watchEvery)
+	p.mtu.Answered(now, mtu)
 	h := heartbeat{since: now, sent: now, heard: now, next: now.Add(p.beat(now))}
 	if p.direct == nil {
 		// Make before break: what is on its way by relay still arrives, and
@@ -39,6 +40,9 @@ func (p *Path) declare(now time.Time, r *remote, mtu int) {
 	p.direct, p.heart = r, h
 	p.verify = verification{}
 	p.attempt.retry = time.Time{}
+	if p.relayed() {
+		p.attempt.fail(now, p.random)
+	}
 	p.better = now.Add(searchEvery)
 	p.halt()
 	p.touch(now)
@@ -86,6 +90,23 @@ func (p *Path) pollHeart(now time.Time) {
 	p.emit(now, p.direct, 0, 0)
 }
 
+// pollMTU sends what the discovery of the direct path's size asks for. Its
+// packets are no heartbeats: what is large may get lost on a path that lives.
+// A path that turns out to carry small packets only is given up.
+func (p *Path) pollMTU(now time.Time) {
+	r := p.direct
+	if r == nil {
+		return
+	}
+	for _, size := range p.mtu.Poll(now, r.rtt.timeout(), p.active(now)) {
+		p.emit(now, r, size, 0)
+	}
+	if p.mtu.Failed() {
+		r.failed = now
+		p.demote(now)
+	}
+}
+
 // answered takes a PONG over the direct path.
 func (p *Path) answered(now time.Time) {
 	h := &p.heart
@@ -99,6 +120,7 @@ func (p *Path) demote(now time.Time) {
 	lived := now.Sub(p.heart.since)
 	p.direct, p.heart, p.verify = nil, heartbeat{}, verification{}
 	p.better = time.Time{}
+	p.knockAfter(now, lived)
 	switch {
 	case lived >= settled:
 		p.attempt.failures = 0

@@ -29,6 +29,7 @@ type Path struct {
 	special special
 	verify  verification
 	heart   heartbeat
+	mtu     Discovery // of the direct path
 	probes  []Probe
 	face    face
 }
@@ -88,6 +89,20 @@ func (p *Path) SetCandidates(now time.Time, gen uint32, list []Candidate) {
 	p.tryAtOnce(now, fresh)
 }
 
+// Met notes that the peer was met at an address of a link that both share. It is
+// tried at once, beside whatever else is going on.
+func (p *Path) Met(now time.Time, addr netip.AddrPort) {
+	addr = unmap(addr)
+	if !p.policy.Probeable(addr) {
+		return
+	}
+	if r := p.find(addr); r != nil {
+		r.kind = KindLAN
+		return
+	}
+	p.tryAtOnce(now, []*remote{p.learn(now, addr, KindLAN)})
+}
+
 // Punch takes a PUNCH from a supernode: the peer was seen as seen, and both ends
 // begin after delay. It starts an attempt, also when we are direct, since the
 // peer may not be. It does not set the back-off to its beginning unless the
@@ -141,6 +156,14 @@ func (p *Path) arrange(t0 time.Time) {
 // asked at once; it carries traffic only after its PONG. It also tells a path
 // on which only pings get lost from a dead one.
 func (p *Path) Received(now time.Time, from netip.AddrPort) {
+	p.received(now, from, KindPeerReflexive)
+}
+
+// ReceivedByTURN is Received for a packet that came through a TURN relay of our
+// own; the address stands for that relay and the peer behind it.
+func (p *Path) ReceivedByTURN(now time.Time, from netip.AddrPort) { p.received(now, from, KindTURN) }
+
+func (p *Path) received(now time.Time, from netip.AddrPort, kind CandidateKind) {
 	from = unmap(from)
 	if p.direct != nil && from == p.direct.addr {
 		p.heart.heard = now
@@ -154,7 +177,7 @@ func (p *Path) Received(now time.Time, from netip.AddrPort) {
 		if !p.counts() {
 			return
 		}
-		p.tryAtOnce(now, []*remote{p.learn(now, from, KindPeerReflexive)})
+		p.tryAtOnce(now, []*remote{p.learn(now, from, kind)})
 		if p.direct != nil {
 			p.heart.hurry(resendAfter) // it may have moved
 		}
@@ -213,7 +236,7 @@ func (p *Path) Pong(now time.Time, nonce [8]byte, from, seen netip.AddrPort) boo
 	p.touch(now)
 	if r == p.direct {
 		p.answered(now)
-		p.verified(now, r, answer.size)
+		p.mtu.Answered(now, answer.size)
 		return true
 	}
 	if r.failed.IsZero() || now.Sub(r.failed) >= settled {
@@ -270,16 +293,14 @@ func (p *Path) SendFailed(now time.Time, to netip.AddrPort) {
 	}
 }
 
-// TooBig notes that the system refused to send a datagram of the present size
-// over the direct path: its first link takes less than was verified. The smallest
+// TooBig notes that the system refused to send a datagram over the direct path
+// because it is too long for the first link. Unless it was a probe, the smallest
 // size is used at once, which every path takes, and the sizes are tried anew.
 func (p *Path) TooBig(now time.Time, to netip.AddrPort) {
-	r := p.direct
-	if r == nil || r.addr != unmap(to) || r.mtu <= minimumMTU {
+	if p.direct == nil || p.direct.addr != unmap(to) {
 		return
 	}
-	r.mtu = minimumMTU
-	p.verify = verification{remote: r, round: 1, next: now}
+	p.mtu.Refused()
 	p.touch(now)
 }
 
@@ -290,7 +311,7 @@ func (p *Path) Reset(now time.Time) {
 	wanted := p.wanted(now) || p.direct != nil
 	p.rest()
 	for _, r := range p.remotes {
-		r.ponged, r.failed, r.mtu, r.rtt = time.Time{}, time.Time{}, 0, roundTrip{}
+		r.ponged, r.failed, r.rtt = time.Time{}, time.Time{}, roundTrip{}
 	}
 	if wanted {
 		p.beginOwn(now)

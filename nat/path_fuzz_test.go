@@ -47,9 +47,9 @@ func (m *model) address(arg byte) netip.AddrPort {
 
 func (m *model) step(op, arg byte) {
 	a := m.address(arg)
-	switch op % 12 {
+	switch op % 13 {
 	case 0:
-		m.p.SetCandidates(m.now, uint32(arg), []Candidate{{CandidateKind(op / 12), a}, {KindReflexive, m.address(arg + 2)}, {KindHost, m.address(arg + 4)}})
+		m.p.SetCandidates(m.now, uint32(arg), []Candidate{{CandidateKind(op / 13), a}, {KindReflexive, m.address(arg + 2)}, {KindHost, m.address(arg + 4)}})
 	case 1:
 		m.p.Punch(m.now, a, time.Duration(op)*10*time.Millisecond)
 	case 2:
@@ -85,6 +85,8 @@ func (m *model) step(op, arg byte) {
 		if d := m.p.Deadline(); d.After(m.now) {
 			m.now = d
 		}
+	case 12:
+		m.p.TooBig(m.now, a)
 	}
 }
 

@@ -64,7 +64,8 @@ func (p *Path) emit(now time.Time, r *remote, mtu int, ttl uint8) {
 	overhead := ipOverhead(r.addr)
 	pad := max(0, mtu-overhead-pingLen)
 	if r.ponged.IsZero() || now.Sub(r.ponged) >= verifiedLife {
-		if !p.budget.Take(now, r.addr.Addr(), overhead+pingLen+pad) {
+		claimed := r.ponged.IsZero() && r.addr.Addr() != p.special.seen.addr.Addr()
+		if !p.budget.Take(now, r.addr.Addr(), overhead+pingLen+pad, claimed) {
 			return
 		}
 	}

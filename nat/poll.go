@@ -15,8 +15,10 @@ func (p *Path) Poll(now time.Time) Output {
 	}
 	p.pollHeart(now)
 	p.pollVerify(now)
+	p.pollMTU(now)
 	p.pollBetter(now)
 	p.pollSpecial(now)
+	p.pollKnock(now)
 	p.pollAttempt(now, &out)
 	p.face.wake = p.deadline()
 	out.Probes = p.probes
@@ -43,6 +45,7 @@ func (p *Path) deadline() time.Time {
 		return d
 	}
 	d = earliest(earliest(d, p.heart.next), p.heart.dual)
+	d = earliest(d, p.mtu.Deadline())
 	return earliest(earliest(d, p.better), p.keptUntil())
 }
 
@@ -54,7 +57,7 @@ func (p *Path) Route() Route {
 	if p.direct == nil {
 		return Route{Relay: true, State: p.indirectState()}
 	}
-	r := Route{Direct: p.direct.addr, RTT: p.direct.rtt.smooth, State: StateDirect, MTU: p.direct.mtu, Seen: p.direct.seen}
+	r := Route{Direct: p.direct.addr, RTT: p.direct.rtt.smooth, State: StateDirect, MTU: p.mtu.Size(), Seen: p.direct.seen, Kind: p.direct.kind}
 	r.Relay = !p.heart.dual.IsZero()
 	if p.heart.missed > 0 {
 		r.State, r.Relay = StateSuspect, true

@@ -88,6 +88,9 @@ func (r *Reflexive) List(now time.Time) []netip.AddrPort {
 	return list
 }
 
+// Forget forgets everything: our own links have changed.
+func (r *Reflexive) Forget() { r.list = nil }
+
 // Mapping classifies the mapping behaviour by comparing what several servers
 // saw within 30 s of the newest observation, over IPv4 when there is any. Two
 // servers with different addresses tell endpoint-independent mapping from the

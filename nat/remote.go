@@ -21,7 +21,6 @@ type remote struct {
 	failed time.Time // when it last answered small pings only
 	asked  time.Time // when it last was asked because it had sent something
 	seen   netip.AddrPort
-	mtu    int // bytes of the largest IP packet that came back
 	rtt    roundTrip
 	plan   plan
 }
@@ -63,6 +62,18 @@ func (p *Path) find(a netip.AddrPort) *remote {
 		}
 	}
 	return nil
+}
+
+// Reachable returns the IPv4 addresses at which the peer may be: those that a
+// relay has to let through.
+func (p *Path) Reachable() []netip.Addr {
+	var list []netip.Addr
+	for _, r := range p.remotes {
+		if a := r.addr.Addr(); a.Is4() && !slices.Contains(list, a) {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // Knows reports whether an address is one at which the peer may be.

@@ -45,6 +45,7 @@ type Route struct {
 	State  State
 	MTU    int            // bytes of the largest IP packet that the direct path is known to carry, 0 without one
 	Seen   netip.AddrPort // our address as the peer sees it on the direct path
+	Kind   CandidateKind  // of the direct path's address, 0 without one
 }
 
 // Payload returns the bytes of the largest UDP payload that the direct path is

@@ -19,9 +19,9 @@ const (
 	// sprayAPace is 500 probes a second (NAT.md, section 1.6).
 	sprayAPace = 5
 	fanAPace   = 20
-	// fanAgain is from the primers of a fan to its packets with the full TTL:
-	// by then both ends have sent, as far as their clocks agree.
-	fanAgain = 200 * time.Millisecond
+	// predictAgain is from the primers of two fans that aim at each other to
+	// their packets with the full TTL.
+	predictAgain = 200 * time.Millisecond
 	// fanTTL ends behind our own NATs and a carrier's, and before the peer's.
 	fanTTL = 3
 	// seenLife is for how long an address that a supernode saw the peer at may
@@ -167,9 +167,9 @@ func (p *Path) guesses(theirs Pattern) []uint16 {
 	return list
 }
 
-// length returns how long the sending takes at the slower end: a fan stays open
-// for the whole of the peer's spray.
-func (s *special) length() time.Duration {
+// sprayTime returns how long a spray takes: ours, or the one that a fan of ours
+// waits for.
+func (s *special) sprayTime() time.Duration {
 	probes := len(s.ports)
 	switch s.sockets {
 	case fanSequential:
@@ -179,8 +179,25 @@ func (s *special) length() time.Duration {
 	case fanRandom:
 		probes = sprayRandom
 	}
-	spray := time.Duration(probes/sprayAPace+1) * specialPace
-	return max(spray, fanAgain+time.Duration(s.sockets/fanAPace+1)*specialPace)
+	return time.Duration(probes/sprayAPace+1) * specialPace
+}
+
+// again returns when a fan sends with the full TTL. Where the peer sprays that is
+// at the end: a packet that came to the peer's router before the spray has got to
+// its port could move the very mapping that it needs (see primerTTL).
+func (s *special) again() time.Duration {
+	if s.sockets == fanPredicted {
+		return predictAgain
+	}
+	return s.sprayTime()
+}
+
+// length returns how long the sending takes.
+func (s *special) length() time.Duration {
+	if s.sockets == 0 {
+		return s.sprayTime()
+	}
+	return s.again() + time.Duration(s.sockets/fanAPace+1)*specialPace
 }
 
 // fanPackets is how many packets a fan of all its sockets sends: primers, then
@@ -252,7 +269,7 @@ func (p *Path) burst(now time.Time) {
 		}
 		p.shoot(x)
 		if s.sent++; s.sent == s.sockets {
-			s.next = s.begun.Add(fanAgain)
+			s.next = s.begun.Add(s.again())
 			return
 		}
 	}
@@ -276,9 +293,21 @@ func (p *Path) struck(now time.Time, nonce [8]byte, from netip.AddrPort) bool {
 	if !s.running() || nonce != s.nonce || !p.policy.reachable(from) {
 		return false
 	}
-	if p.find(from) == nil && p.counts() {
-		p.tryAtOnce(now, []*remote{p.learn(now, from, KindPeerReflexive)})
+	r := p.find(from)
+	switch {
+	case r != nil && r.ponged.IsZero(): // it has sent us something; now it has answered as well
+		r.plan = plainPlan(now)
+	case r == nil && p.counts():
+		r = p.learn(now, from, KindPeerReflexive)
+		p.tryAtOnce(now, []*remote{r})
+	default:
+		return true
 	}
+	// It answered a ping that went to just that address: what follows is not
+	// counted as sent to a stranger, of which there may have been many by now.
+	r.ponged = now
+	p.schedule()
+	p.touch(now)
 	return true
 }
 

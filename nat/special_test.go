@@ -59,6 +59,7 @@ func TestSpecialTechniques(t *testing.T) {
 		{"block, port-restricted", inBlock, nattest.PortRestricted, 0, fanBlock, 400},
 		{"by address, port-restricted", byAddress, nattest.PortRestricted, 1, fanRandom, 1300},
 		{"random, port-restricted", nattest.Symmetric, nattest.PortRestricted, 1, fanRandom, 1300},
+		{"random, open input", nattest.Symmetric, openInput, 1, fanRandom, 1300},
 		{"random, full cone", nattest.Symmetric, nattest.FullCone, 0, 0, 60},
 	}
 	for _, p := range pairs {

@@ -68,7 +68,7 @@ func TestGather(t *testing.T) {
 	for _, s := range []string{"192.168.1.2", "::ffff:192.168.1.2", "10.64.0.5", "127.0.0.1", "fe80::1", "2001:db8::1"} {
 		hosts = append(hosts, parse(s))
 	}
-	got := Gather(hosts, 4000, []netip.AddrPort{at("203.0.113.1:4000"), at("203.0.113.1:4000"), at("192.168.1.2:4000")}, p)
+	got := Gather(Sources{Host: hosts, Port: 4000, Reflexive: []netip.AddrPort{at("203.0.113.1:4000"), at("203.0.113.1:4000"), at("192.168.1.2:4000")}}, p)
 	want := []Candidate{{KindHost, at("192.168.1.2:4000")}, {KindHost, at("[2001:db8::1]:4000")}, {KindReflexive, at("203.0.113.1:4000")}}
 	if !slices.Equal(got, want) {
 		t.Errorf("%v", got)
@@ -77,14 +77,14 @@ func TestGather(t *testing.T) {
 	for i := range 20 {
 		hosts = append(hosts, netip.AddrFrom4([4]byte{192, 168, 1, byte(i)}), netip.AddrFrom16([16]byte{0x20, 1, 15: byte(i + 1)}))
 	}
-	if got := Gather(hosts, 4000, nil, p); len(got) != maxCandidates {
+	if got := Gather(Sources{Host: hosts, Port: 4000}, p); len(got) != maxCandidates {
 		t.Errorf("%d", len(got))
 	}
 	var reflexive []netip.AddrPort
 	for i := range 5 {
 		reflexive = append(reflexive, netip.AddrPortFrom(parse("203.0.113.1"), 4000+uint16(i)))
 	}
-	got = Gather(hosts, 4000, reflexive, p)
+	got = Gather(Sources{Host: hosts, Port: 4000, Reflexive: reflexive}, p)
 	if len(got) != 14 || got[12].Addr != reflexive[0] || got[13].Addr != reflexive[1] {
 		t.Errorf("%d: %v", len(got), got)
 	}
@@ -105,7 +105,7 @@ func TestHostAddresses(t *testing.T) {
 		t.Errorf("%v %v", none, err)
 	}
 	for name, want := range map[string]bool{"eth0": false, "wg0": true, "tun1": true, "tap0": true, "n2n0": true, "enp3s0": false, "wlan0": false} {
-		if isTunnel(name) != want {
+		if IsTunnel(name) != want {
 			t.Errorf("%s", name)
 		}
 	}
@@ -180,7 +180,7 @@ func TestBudget(t *testing.T) {
 	b := NewBudget()
 	count := func(now time.Time, next func(i int) netip.Addr, bytes int) (n int) {
 		for i := range 10_000 {
-			if b.Take(now, next(i), bytes) {
+			if b.Take(now, next(i), bytes, false) {
 				n++
 			}
 		}
@@ -211,7 +211,7 @@ func TestBudget(t *testing.T) {
 	}
 	now := epoch.Add(2 * time.Hour)
 	for i := range 20_000 {
-		b.Take(now, netip.AddrFrom4([4]byte{8, byte(i >> 16), byte(i >> 8), byte(i)}), 77)
+		b.Take(now, netip.AddrFrom4([4]byte{8, byte(i >> 16), byte(i >> 8), byte(i)}), 77, false)
 		now = now.Add(5 * time.Millisecond)
 		if len(b.visits) > maxVisits {
 			t.Fatalf("%d addresses", len(b.visits))
@@ -396,7 +396,7 @@ func TestTooBig(t *testing.T) {
 		}
 		return 20 * time.Millisecond
 	})
-	if r := p.Route(); r.MTU != 1380 || r.Direct != a || r.Relay {
+	if r := p.Route(); r.MTU != 1400 || r.Direct != a || r.Relay {
 		t.Errorf("%+v", r)
 	}
 }
@@ -547,5 +547,24 @@ func TestStrings(t *testing.T) {
 	}
 	if CandidateKind(0).String() != "unknown" || State(99).String() != "unknown" {
 		t.Error("unknown")
+	}
+}
+
+// An address that only a peer names, and that never answers, gets a hundred
+// packets in twenty minutes, however often it is tried.
+func TestBudgetClaims(t *testing.T) {
+	b := NewBudget()
+	victim := netip.MustParseAddr("203.0.113.66")
+	sent := 0
+	for now := epoch; now.Before(epoch.Add(20 * time.Minute)); now = now.Add(100 * time.Millisecond) {
+		if b.Take(now, victim, 77, true) {
+			sent++
+		}
+	}
+	if sent < claimLimit+39 || sent > claimLimit+41 {
+		t.Errorf("%d packets", sent)
+	}
+	if !b.Take(epoch.Add(21*time.Minute), victim, 77, false) {
+		t.Error("what a supernode sees there is not limited by it")
 	}
 }

@@ -4,7 +4,8 @@ import "time"
 
 // verification sends pings as large as data over an address that answers small
 // ones. Small packets often pass where large ones die silently; a path like
-// that would connect and then carry nothing.
+// that would connect and then carry nothing. What more the path carries is found
+// by its Discovery, once it is in use.
 type verification struct {
 	remote *remote // nil: none runs
 	round  int

@@ -319,10 +319,25 @@ func (w *world) talk(first uint32, d time.Duration) (next uint32) {
 func (w *world) exchange(gen uint32) {
 	for i, e := range w.edges {
 		other := w.edges[1-i]
-		list := Gather([]netip.Addr{other.conn.LocalAddr().Addr()}, other.conn.LocalAddr().Port(),
-			[]netip.AddrPort{w.address(byte(1 - i))}, other.policy)
+		list := Gather(Sources{
+			Host: []netip.Addr{other.conn.LocalAddr().Addr()}, Port: other.conn.LocalAddr().Port(),
+			Reflexive: w.reflexive(byte(1 - i)),
+		}, other.policy)
 		e.do(func() { e.path.SetCandidates(time.Now(), gen, list) })
 	}
+}
+
+// reflexive returns what servers saw as an edge's address: where every destination
+// sees another port, that of four servers.
+func (w *world) reflexive(number byte) []netip.AddrPort {
+	a := w.address(number)
+	list := []netip.AddrPort{a}
+	if w.mapping[number] == MappingAddressAndPortDependent {
+		for i := range uint16(3) {
+			list = append(list, netip.AddrPortFrom(a.Addr(), 2000+i))
+		}
+	}
+	return list
 }
 
 // first returns when the edge was first in a state after a time.

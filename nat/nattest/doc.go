@@ -5,7 +5,7 @@
 // hosts, or further routers, behind it. A Conn has the methods of the
 // connections of package transport. Datagrams take a fixed time through the
 // public internet and much less inside one LAN, and the public internet may lose
-// them, drop what is too big, or drop what a test names.
+// them, drop what is too big for it or for one path, or drop what a test names.
 //
 //	n := nattest.New(1)
 //	defer n.Close()

@@ -33,7 +33,8 @@ type Internet struct {
 type wires struct {
 	delay time.Duration
 	loss  float64
-	mtu   int // bytes of the largest IP packet, 0 = any
+	mtu   int                   // bytes of the largest IP packet, 0 = any
+	paths map[[2]netip.Addr]int // the same between two addresses, by source and destination
 	drop  func(from, to netip.AddrPort, b []byte) bool
 	tap   func(from, to netip.AddrPort, b []byte)
 }
@@ -59,7 +60,7 @@ func New(seed uint64) *Internet {
 		seed:   seed,
 		random: rand.New(rand.NewPCG(seed, 0)),
 		public: &realm{nodes: make(map[netip.Addr]node)},
-		wires:  wires{delay: defaultDelay},
+		wires:  wires{delay: defaultDelay, paths: make(map[[2]netip.Addr]int)},
 		conns:  make(map[*Conn]struct{}),
 	}
 }
@@ -92,6 +93,14 @@ func (n *Internet) SetDelay(d time.Duration) { n.set(func(w *wires) { w.delay = 
 // given bytes, 0 for none. A datagram counts 28 bytes more than its payload,
 // over IPv6 48.
 func (n *Internet) SetMTU(bytes int) { n.set(func(w *wires) { w.mtu = bytes }) }
+
+// SetPathMTU is SetMTU for what goes from one address to another or back; 0 takes
+// it away again. The addresses are the ones outside of all routers.
+func (n *Internet) SetPathMTU(a, b netip.Addr, bytes int) {
+	n.set(func(w *wires) {
+		w.paths[[2]netip.Addr{a, b}], w.paths[[2]netip.Addr{b, a}] = bytes, bytes
+	})
+}
 
 // SetDrop makes the public internet drop every datagram for which f returns
 // true; nil drops none. The addresses are the ones outside of all routers. f
@@ -197,7 +206,7 @@ func (n *Internet) depart(p *packet, r *realm) {
 		w.tap(p.from, p.to, p.payload())
 	}
 	switch {
-	case w.mtu > 0 && p.size() > w.mtu,
+	case !w.carries(p),
 		w.drop != nil && w.drop(p.from, p.to, p.payload()),
 		w.loss > 0 && n.random.Float64() < w.loss,
 		!p.hop(coreHops):
@@ -205,6 +214,16 @@ func (n *Internet) depart(p *packet, r *realm) {
 	default:
 		n.launch(p, w.delay)
 	}
+}
+
+// carries reports whether p is not too large.
+func (w *wires) carries(p *packet) bool {
+	for _, mtu := range [...]int{w.mtu, w.paths[[2]netip.Addr{p.from.Addr(), p.to.Addr()}]} {
+		if mtu > 0 && p.size() > mtu {
+			return false
+		}
+	}
+	return true
 }
 
 // land hands p to whoever has its destination address by now.

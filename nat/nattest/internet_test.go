@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -232,6 +233,36 @@ func TestWires(t *testing.T) {
 		}
 		if arrived < 750 || arrived > 850 {
 			t.Errorf("%d of 1000 arrived at 20 %% loss", arrived)
+		}
+	})
+}
+
+// TestPathMTU checks that a limit between two addresses holds both ways, for
+// them only, and may change at any time.
+func TestPathMTU(t *testing.T) {
+	run(t, func(t *testing.T, n *Internet) {
+		home := n.Router(addr("203.0.113.1"), FullCone)
+		a := listen(t, home.Host(addr("192.168.1.2")), 5000)
+		b := listen(t, n.Host(addr("198.51.100.2")), 1000)
+		c := listen(t, n.Host(addr("198.51.100.3")), 1000)
+		outside := seen(t, a, b)
+		for _, limit := range []int{0, 1300, 1400, 0} {
+			n.SetPathMTU(addr("203.0.113.1"), addr("198.51.100.2"), limit)
+			for _, size := range []int{1300, 1301, 1400, 1401, 1500} {
+				payload := strings.Repeat("x", size-28)
+				for _, way := range []struct {
+					from, to *Conn
+					at       netip.AddrPort
+					limited  bool
+				}{{a, b, b.LocalAddr(), true}, {b, a, outside, true}, {a, c, c.LocalAddr(), false}, {c, b, b.LocalAddr(), false}} {
+					send(t, way.from, way.at, payload)
+					settle()
+					fits := !way.limited || limit == 0 || size <= limit
+					if text, _ := got(t, way.to); (text != "") != fits {
+						t.Errorf("limit %d: %d bytes to %v arrive: %v", limit, size, way.at, text != "")
+					}
+				}
+			}
 		}
 	})
 }
