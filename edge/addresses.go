@@ -15,30 +15,29 @@ const gatherEvery = 30 * time.Second
 // addresses are the underlay addresses under which we may be reached, and the
 // rules by which we probe others.
 type addresses struct {
-	port      uint16
 	policy    nat.Policy
 	budget    *nat.Budget
+	sources   nat.Sources // but for what servers see
 	reflexive nat.Reflexive
-	host      []netip.Addr
+	stun      nat.Bindings
 	list      []nat.Candidate
 	gen       uint32
 	mapping   nat.MappingBehavior
 	gatherAt  time.Time
-	stun      nat.Bindings
 	changed   bool // peers are to be told
 }
 
 // forbid keeps a subnet out of the candidates.
-func (a *addresses) forbid(prefix netip.Prefix) {
+func (a *addresses) forbid(now time.Time, prefix netip.Prefix) {
 	if !slices.Contains(a.policy.Forbidden, prefix) {
 		a.policy.Forbidden = append(a.policy.Forbidden, prefix)
-		a.gather()
+		a.gather(now)
 	}
 }
 
 // observe notes under which address a server sees us.
 func (a *addresses) observe(now time.Time, server, seen netip.AddrPort) {
-	if !seen.IsValid() || seen.Addr().IsUnspecified() {
+	if !seen.IsValid() || seen.Addr().IsUnspecified() || isSide(server) {
 		return
 	}
 	if a.reflexive.Observe(now, server, seen) {
@@ -47,8 +46,10 @@ func (a *addresses) observe(now time.Time, server, seen netip.AddrPort) {
 }
 
 // gather makes the list of candidates anew.
-func (a *addresses) gather() {
-	list := nat.Gather(a.host, a.port, a.reflexive.List(time.Time{}), &a.policy)
+func (a *addresses) gather(now time.Time) {
+	s := a.sources
+	s.Reflexive = a.reflexive.List(now)
+	list := nat.Gather(s, &a.policy)
 	if slices.Equal(list, a.list) {
 		return
 	}
@@ -87,9 +88,9 @@ func (e *Edge) tickAddresses(now time.Time) {
 		if host, err := e.host.Addresses(); err != nil {
 			e.host.Log.Warn("cannot list the addresses of this host", "err", err)
 		} else {
-			a.host = host
+			a.sources.Host = host
 		}
-		a.gather()
+		a.gather(now)
 		if m := a.reflexive.Mapping(); m != a.mapping {
 			a.mapping = m
 			e.report(now, Event{Kind: EventMapping, Text: m.String()})
@@ -115,6 +116,7 @@ func (e *Edge) handleSTUN(now time.Time, ev event) {
 		return
 	}
 	e.addresses.observe(now, ev.from, seen)
+	e.udpAnswers(now, ev.from)
 }
 
 // hostAddresses returns the default source of our underlay addresses: those

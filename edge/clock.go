@@ -66,6 +66,7 @@ func (e *Edge) watchClock(now time.Time) {
 			e.reroute(now, p)
 			e.initiate(now, p)
 		}
+		e.roam(now)
 	}
 	e.rollEpochs(now)
 }

@@ -92,16 +92,22 @@ type Config struct {
 
 	Supernodes []Supernode // one to eight
 	STUN       []string    // "host:port" of extra STUN servers
-	Address    Address     // default: lease
-	MAC        [6]byte     // default: derived from the identity
-	MTU        int         // bytes; default DefaultMTU
-	StateDir   string      // pins and peers are kept here; empty: nowhere
+	TURN       []TURNServer
+	NoRelay    bool             // no frame travels through a supernode
+	Advertise  []netip.AddrPort // further addresses at which peers can reach us
+	Address    Address          // default: lease
+	StreamOnly bool             // reach supernodes by streams alone, never by UDP
+	MAC        [6]byte          // default: derived from the identity
+	MTU        int              // bytes; default DefaultMTU
+	StateDir   string           // pins and peers are kept here; empty: nowhere
 
 	// Queues are the pairs of a device queue and a socket. All sockets have one
 	// local port; the first one is also the control loop's. Run closes them and
 	// the device.
 	Queues []Queue
 	Device Device
+	Ways   Ways
+	Nearby Nearby
 	Host   Host
 }
 

@@ -12,6 +12,9 @@ import (
 // every counter may be read at any time.
 func (e *Edge) Counters(context.Context) (control.Counters, error) {
 	v := control.Counters{Queues: []control.QueueCounters{}, Drops: e.transforms.addTo(e.drops.nonzero())}
+	v.Long = control.LongCounters{
+		Cut: e.total.cut.Load(), Pieces: e.total.pieces.Load(), Joined: e.total.joined.Load(), Clamped: e.total.clamped.Load(),
+	}
 	for i, q := range e.queues {
 		c := control.QueueCounters{Sleeps: q.waiter.Sleeps()}
 		if f, ok := e.cfg.Queues[i].Frames.(interface{ Counters() tap.Counters }); ok {

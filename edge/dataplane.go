@@ -40,6 +40,7 @@ type dataPlane struct {
 	mask    *crypto.Mask // between edges
 	tag     uint32       // of the community, in GROUP headers
 	offset  time.Duration
+	noRelay bool // frames wait rather than pass a supernode
 	started time.Time
 
 	table      atomic.Pointer[table]
@@ -50,6 +51,8 @@ type dataPlane struct {
 	total      totals
 	hello      *crypto.Mask // of HELLO and WELCOME
 	mailbox    *mailbox
+
+	groupPacket atomic.Int64 // bytes of the largest GROUP packet that reaches everybody; 0: the usual size
 }
 
 // since returns nanoseconds since the edge started, the data path's clock.
@@ -111,10 +114,7 @@ func (s *sender) put(to netip.AddrPort, pkt []byte) {
 // and sends it by the paths of a route. It is sealed straight into the room that
 // it is sent from. inner is only read.
 func (s *sender) sealPair(session *crypto.Session, r *route, ttl uint8, ctr uint64, inner []byte) {
-	h := protocol.Header{
-		Type: protocol.TypeData, XF: protocol.Transform(session.XF()), KI: session.KI(),
-		RX: session.RemoteIndex(), CTR: ctr,
-	}
+	h := dataHeader(session, ctr)
 	n := protocol.HeaderLen + len(inner) + protocol.TagLen
 	if !r.direct.IsValid() {
 		slot, hop := s.relaySlot(r.relay, r.handle, 0, n)
@@ -130,6 +130,14 @@ func (s *sender) sealPair(session *crypto.Session, r *route, ttl uint8, ctr uint
 	s.sealInto(session, pkt, h, inner)
 	if r.dual {
 		s.relay(r.relay, r.handle, 0, pkt)
+	}
+}
+
+// dataHeader returns the header of a DATA packet.
+func dataHeader(session *crypto.Session, ctr uint64) protocol.Header {
+	return protocol.Header{
+		Type: protocol.TypeData, XF: protocol.Transform(session.XF()), KI: session.KI(),
+		RX: session.RemoteIndex(), CTR: ctr,
 	}
 }
 

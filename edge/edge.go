@@ -26,16 +26,26 @@ type Edge struct {
 	loopState
 	guards
 
+	underlay
+
 	send      *sender   // the control loop's
 	late      *outbound // for frames that were staged
 	queues    []*queue
-	links     []*link
 	peers     *peerBook
 	keys      *keyring
-	addresses addresses
 	staged    staged
 	unvouched unvouched
 	state     *state
+}
+
+// underlay is what the edge knows of the network that carries its packets.
+type underlay struct {
+	links     []*link
+	addresses addresses
+	ports     portSample
+	near      near
+	turns     []*turnLink
+	turnAt    time.Time // when it is looked at next who needs a relay
 }
 
 // membership is what the edge is in its community.
@@ -70,6 +80,7 @@ type guards struct {
 	load         load
 	noticeBudget bucket
 	queryBudget  bucket
+	callBudget   bucket
 	wantedMACs   wantedMACs
 }
 
@@ -101,7 +112,7 @@ func New(cfg Config) (*Edge, error) {
 	c := cfg.Community
 	d := &dataPlane{
 		self: protocol.MAC(cfg.MAC),
-		mask: crypto.NewMask(c.MaskKey()), tag: c.Tag(), offset: cfg.Host.ClockOffset, fdb: newFDB(),
+		mask: crypto.NewMask(c.MaskKey()), tag: c.Tag(), offset: cfg.Host.ClockOffset, noRelay: cfg.NoRelay, fdb: newFDB(),
 		hello: crypto.NewMask(crypto.HelloMaskKey()),
 	}
 	d.mailbox = newMailbox(&d.drops)
@@ -126,6 +137,7 @@ func New(cfg Config) (*Edge, error) {
 	e.load = newLoad()
 	e.noticeBudget = bucket{rate: 10, burst: 20}
 	e.queryBudget = bucket{rate: 100, burst: 200}
+	e.callBudget = bucket{rate: callRate, burst: callBurst}
 	e.wantedMACs = make(wantedMACs)
 	var seed [32]byte
 	e.fill(seed[:])
@@ -133,8 +145,10 @@ func New(cfg Config) (*Edge, error) {
 	for i, s := range cfg.Supernodes {
 		e.links = append(e.links, newLink(i, s, st.supernodeKey(s.Name)))
 	}
-	e.addresses = addresses{port: cfg.Queues[0].Conn.LocalAddr().Port(), budget: nat.NewBudget()}
+	e.addresses = addresses{budget: nat.NewBudget()}
+	e.addresses.sources = nat.Sources{Port: cfg.Queues[0].Conn.LocalAddr().Port(), Static: cfg.Advertise}
 	e.addresses.policy.Payload = wantedPayload(cfg.MTU)
+	e.addresses.policy.Side = sidePrefix
 	return e, nil
 }
 
@@ -159,6 +173,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	cancel()
 	e.rememberPeers() // those of the last seconds, too
 	e.goodbye()
+	e.closeFans()
 	for _, q := range e.queues {
 		q.waiter.Stop()
 	}
@@ -202,12 +217,15 @@ func (e *Edge) begin(ctx context.Context, now time.Time) error {
 	e.tickAddresses(now)
 	for _, l := range e.links {
 		e.resolve(now, l)
+		e.tickStream(now, l)
 	}
 	e.lookUpSTUN()
+	e.lookUpTURN()
 	e.recallPeers(now)
 	if e.cfg.Keys != nil {
 		e.workers.Go(func() { e.watchKeys(ctx) })
 	}
+	e.watchNetwork(ctx)
 	e.send.flush()
 	return nil
 }
@@ -269,6 +287,9 @@ func (e *Edge) takeResolution(now time.Time, r resolution) {
 		return
 	}
 	l.where.resolving = false
+	if l.where.failed.IsZero() {
+		l.where.failed = now
+	}
 	if r.err != nil || len(r.addrs) == 0 {
 		if r.err == nil {
 			r.err = errors.New("it has no address")
@@ -277,7 +298,10 @@ func (e *Edge) takeResolution(now time.Time, r resolution) {
 		e.report(now, Event{Kind: EventResolveFailed, Supernode: l.cfg.Name, Addr: l.addr(), Err: r.err})
 		return
 	}
-	l.where.addrs = r.addrs
+	l.where.addrs, l.where.failed = r.addrs, time.Time{}
+	for _, a := range r.addrs { // it also says whether we have one mapping for all
+		e.addresses.stun.Add(now, a)
+	}
 	e.addresses.policy.Supernodes = nil
 	for _, l := range e.links {
 		e.addresses.policy.Supernodes = append(e.addresses.policy.Supernodes, l.where.addrs...)
@@ -298,6 +322,30 @@ func (e *Edge) lookUpSTUN() {
 			continue
 		}
 		e.lookUp(nil, host, uint16(n))
+	}
+}
+
+// lookUpTURN resolves the configured TURN servers.
+func (e *Edge) lookUpTURN() {
+	for _, s := range e.cfg.TURN {
+		e.workers.Go(func() {
+			for wait := resolveRetry; ; {
+				list, err := e.host.Resolver.LookupNetIP(e.running, "ip4", s.Host)
+				if err == nil && len(list) > 0 {
+					server := protocol.TURNServer{Addr: netip.AddrPortFrom(list[0].Unmap(), s.Port), User: s.User, Password: s.Password}
+					select {
+					case e.requests <- func(now time.Time) { e.takeTURN(now, server) }:
+					case <-e.running.Done():
+					}
+					return
+				}
+				select {
+				case <-time.After(wait):
+				case <-e.running.Done():
+					return
+				}
+			}
+		})
 	}
 }
 
@@ -324,6 +372,11 @@ func (e *Edge) publish(now time.Time) {
 		t.macs[mac] = p.view
 		t.peers = append(t.peers, p.view)
 	}
+	for _, s := range e.turns {
+		if s.relay != nil {
+			t.sources[s.server] = &source{relay: s.relay}
+		}
+	}
 	for _, l := range e.links {
 		e.addSources(t, l)
 		for _, s := range []*hopEntry{l.session, l.old} {
@@ -345,8 +398,10 @@ func (e *Edge) addSources(t *table, l *link) {
 	if mask == nil {
 		mask = e.hello
 	}
-	for _, a := range l.where.addrs {
-		t.sources[a] = &source{link: l.view, mask: mask, hello: l.hello.active && l.mask != nil}
+	for _, a := range append(l.where.addrs[:len(l.where.addrs):len(l.where.addrs)], l.stream.side) {
+		if a.IsValid() {
+			t.sources[a] = &source{link: l.view, mask: mask, hello: l.hello.active && l.mask != nil}
+		}
 	}
 }
 

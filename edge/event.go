@@ -23,7 +23,8 @@ const (
 	// EventKeyChanged: Supernode shows another key than the pinned one;
 	// the edge refuses to register with it.
 	EventKeyChanged
-	// EventRegistered: Supernode at Addr accepted us; RTT was measured.
+	// EventRegistered: Supernode at Addr accepted us; RTT was measured. Text says
+	// by which stream, unless it was by UDP.
 	EventRegistered
 	// EventLease: the device has Prefix.
 	EventLease
@@ -53,6 +54,10 @@ const (
 	EventSupernodeLost
 	// EventScheduleEnds: the key schedule ends at Until.
 	EventScheduleEnds
+	// EventStream: UDP to Supernode seems blocked, so a stream is used (Text).
+	EventStream
+	// EventStreamFailed: no stream to Supernode could be made either (Err).
+	EventStreamFailed
 	// EventReloaded: the community was read again; Err if that failed.
 	EventReloaded
 )

@@ -29,6 +29,7 @@ type inbound struct {
 	wallNow   time.Time
 	table     *table
 	tally     tally
+	joined    uint64 // frames of this batch that came in pieces
 	last      lastHeard
 	piece     [protocol.MaxDatagram]byte
 
@@ -98,6 +99,10 @@ func (in *inbound) begin(now time.Time) {
 func (in *inbound) settle() {
 	in.flush()
 	in.tally.settle(&in.total.rxFrames, &in.total.rxBytes, rxOf)
+	if in.joined > 0 {
+		in.total.joined.Add(in.joined)
+		in.joined = 0
+	}
 }
 
 // origin says where a packet came from: an address, or a handle behind a
@@ -109,8 +114,13 @@ type origin struct {
 }
 
 // handleDatagram tells what a datagram is, by the order of PROTOCOL.md:
-// STUN, a supernode's, an edge's. There is no second try.
+// a TURN server's, STUN, a supernode's, an edge's. There is no second try.
 func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
+	src := in.sourceOf(from)
+	if src != nil && src.relay != nil {
+		src.relay.Handle(from, b)
+		return
+	}
 	if nat.IsSTUN(b) {
 		in.mailbox.post(event{kind: eventSTUN, raw: clone(b), from: from})
 		return
@@ -119,7 +129,6 @@ func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
 		in.drops.drop(dropLong)
 		return
 	}
-	src := in.sourceOf(from)
 	mask := in.mask
 	if src != nil {
 		mask = src.mask
@@ -351,6 +360,7 @@ func (in *inbound) reassemble(p *peerView, session *crypto.Session, body []byte,
 		whole = in.piece[:copy(in.piece[:], whole)]
 	}
 	in.restore()
+	in.joined++
 	return in.bring(whole), len(whole), true
 }
 
@@ -394,6 +404,9 @@ func (in *inbound) deliverFrame(p *peerView, b []byte, off, n int, h offload.Hea
 	if in.last.used != p && !frame.Dst().IsGroup() {
 		in.last.used = p
 		p.touch(in.now, in.mailbox)
+	}
+	if offload.IsSYN(frame) {
+		in.clamp(p.route.Load(), frame, h, src == p.mac && frame.Dst() == in.self)
 	}
 	in.tally.add(p, n, 1)
 	in.append(off, n, h)

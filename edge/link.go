@@ -29,20 +29,27 @@ const (
 
 // link is our registration with one supernode.
 type link struct {
-	view    *linkView
-	cfg     Supernode
-	where   whereabouts
-	key     *[32]byte // nil until pinned
-	mask    *crypto.Mask
-	hello   helloOut
-	init    hopInit
-	reset   time.Time // when a RESET was last acted on
-	session *hopEntry // sealed under; nil before the first
-	old     *hopEntry // still opened
-	reg     registration
-	ping    pingOut // keeps the mapping open, and notices when the supernode is gone
-	direct  directSet
-	told    linkTold
+	view  *linkView
+	cfg   Supernode
+	where whereabouts
+	key   *[32]byte // nil until pinned
+	mask  *crypto.Mask
+	hello helloOut
+	init  hopInit
+	reset time.Time // when a RESET was last acted on
+	hops
+	stream streamLink
+	reg    registration
+	ping   pingOut // keeps the mapping open, and notices when the supernode is gone
+	direct directSet
+	told   linkTold
+}
+
+// hops are the sessions with a supernode.
+type hops struct {
+	session *hopEntry      // sealed under; nil before the first
+	old     *hopEntry      // still opened
+	at      netip.AddrPort // where session's packets go: what answered its INIT
 }
 
 // whereabouts are a supernode's underlay addresses.
@@ -51,11 +58,13 @@ type whereabouts struct {
 	at        int
 	resolving bool
 	again     time.Time // when to resolve next; zero: not planned
+	failed    time.Time // since when it cannot be resolved
 }
 
 // helloOut is a HELLO that waits for its WELCOME.
 type helloOut struct {
 	active   bool
+	to       netip.AddrPort // not valid: each of the supernode's in turn
 	nonce    [16]byte
 	sent     time.Time
 	retry    time.Time
@@ -66,6 +75,7 @@ type helloOut struct {
 // hopInit is an INIT to a supernode that waits for its RESP.
 type hopInit struct {
 	active     bool
+	to         netip.AddrPort // not valid: each of the supernode's in turn
 	initiation *crypto.Initiation
 	index      uint32
 	attempts   int
@@ -105,6 +115,15 @@ type linkTold struct {
 
 func (l *link) registered() bool { return l.reg.done }
 
+// shownAddr returns the supernode's underlay address for a person.
+func (l *link) shownAddr() netip.AddrPort {
+	if l.at.IsValid() && !isSide(l.at) {
+		return l.at
+	}
+	return l.addr()
+}
+
+// addr returns the address that the next packet without a session goes to.
 func (l *link) addr() netip.AddrPort {
 	if len(l.where.addrs) == 0 {
 		return netip.AddrPort{}
@@ -160,9 +179,14 @@ func (e *Edge) tickLink(now time.Time, l *link) {
 		e.sendHello(now, l)
 	}
 	if l.init.active && due(now, l.init.retry) {
-		l.where.at++
-		e.sendHopInit(now, l)
+		if l.streaming() && l.init.to.IsValid() && l.init.to != l.at && l.init.attempts >= udpTries {
+			l.init = hopInit{last: l.init.last} // the stream goes on to serve
+		} else {
+			l.where.at++
+			e.sendHopInit(now, l)
+		}
 	}
+	e.tickStream(now, l)
 	if l.session == nil {
 		return
 	}
@@ -186,20 +210,19 @@ func (e *Edge) tickLink(now time.Time, l *link) {
 
 // restartLink begins a new hop session; the old one lives until then.
 func (e *Edge) restartLink(now time.Time, l *link) {
-	if !l.addr().IsValid() {
+	var to netip.AddrPort
+	switch {
+	case l.init.active:
+		return
+	case l.streaming():
+		to = l.at
+	case e.cfg.StreamOnly:
+		return // a stream begins it
+	case !l.addr().IsValid():
 		e.resolve(now, l)
 		return
 	}
-	if l.key == nil {
-		l.hello = helloOut{begun: now}
-		e.sendHello(now, l)
-		return
-	}
-	if l.init.active {
-		return
-	}
-	l.init = hopInit{active: true, begun: now, last: l.init.last}
-	e.sendHopInit(now, l)
+	e.beginOver(now, l, to)
 }
 
 // sendHello asks a supernode for its key.
@@ -213,8 +236,24 @@ func (e *Edge) sendHello(now time.Time, l *link) {
 	e.publish(now)
 	pkt := protocol.AppendHello(nil, h.nonce)
 	e.hello.Hide(e.send.scratch, pkt)
-	e.sendTo(l.addr(), pkt)
+	e.sendTo(h.target(l), pkt)
 	e.tellNoAnswer(now, l, h.attempts, h.begun)
+}
+
+// target returns where a HELLO goes.
+func (h *helloOut) target(l *link) netip.AddrPort {
+	if h.to.IsValid() {
+		return h.to
+	}
+	return l.addr()
+}
+
+// target returns where an INIT goes.
+func (in *hopInit) target(l *link) netip.AddrPort {
+	if in.to.IsValid() {
+		return in.to
+	}
+	return l.addr()
 }
 
 // handleWelcome takes a supernode's key on first use, or notes that it is not
@@ -222,10 +261,11 @@ func (e *Edge) sendHello(now time.Time, l *link) {
 func (e *Edge) handleWelcome(now time.Time, l *link, ev event) {
 	nonce, key, err := protocol.ParseWelcome(ev.raw)
 	h := &l.hello
-	if err != nil || !h.active || nonce != h.nonce || ev.from != l.addr() || now.Sub(h.sent) > helloWait {
+	if err != nil || !h.active || nonce != h.nonce || ev.from != h.target(l) || now.Sub(h.sent) > helloWait {
 		e.drops.drop(dropNotExpected)
 		return
 	}
+	to := h.to
 	*h = helloOut{}
 	if l.key != nil {
 		if *l.key != key && !l.told.keyChanged {
@@ -240,7 +280,7 @@ func (e *Edge) handleWelcome(now time.Time, l *link, ev event) {
 	e.store() // the next start must not trust anew, however soon we end
 	e.report(now, Event{Kind: EventPinned, Supernode: l.cfg.Name, Addr: ev.from, Key: key})
 	e.publish(now)
-	e.restartLink(now, l)
+	e.beginOver(now, l, to)
 }
 
 // sendHopInit sends an INIT to a supernode.
@@ -262,7 +302,7 @@ func (e *Edge) sendHopInit(now time.Time, l *link) {
 	in.initiation = initiation
 	e.publish(now)
 	l.mask.Hide(e.send.scratch, pkt)
-	e.sendTo(l.addr(), pkt)
+	e.sendTo(in.target(l), pkt)
 	e.tellNoAnswer(now, l, in.attempts, in.begun)
 	if in.attempts%lookAgain == 0 {
 		e.resolve(now, l) // its name may stand for another host by now
@@ -282,7 +322,7 @@ func hopRetryIn(attempts int, jitter func(time.Duration) time.Duration) time.Dur
 }
 
 func (e *Edge) tellNoAnswer(now time.Time, l *link, attempts int, begun time.Time) {
-	if attempts < 4 || l.told.noAnswer || l.session != nil {
+	if attempts < 4 || l.told.noAnswer || l.session != nil || l.stream.conn != nil {
 		return
 	}
 	l.told.noAnswer = true
@@ -346,7 +386,7 @@ func (e *Edge) handleHopResp(now time.Time, l *link, h protocol.Header, ev event
 	if in.attempts == 1 {
 		l.ping.rtt = smooth(l.ping.rtt, sample)
 	}
-	l.old, l.session = l.session, &hopEntry{session: session, link: l.view}
+	l.old, l.session, l.at = l.session, &hopEntry{session: session, link: l.view}, ev.from
 	*in = hopInit{last: in.last}
 	l.hello = helloOut{}
 	l.reg = registration{others: l.reg.others, otherKey: l.reg.otherKey, hash: keys.Hash}
@@ -370,7 +410,7 @@ func (e *Edge) handleReset(now time.Time, l *link, h protocol.Header, ev event) 
 	}
 	// An INIT that was sent before may have found nobody.
 	l.reset = now
-	l.init = hopInit{active: true, begun: now, last: l.init.last}
+	l.init = hopInit{active: true, begun: now, last: l.init.last, to: l.at}
 	e.sendHopInit(now, l)
 }
 
@@ -436,7 +476,7 @@ func (e *Edge) sendHop(l *link, build func([]byte) []byte) {
 	}.Put(b[start:])
 	pkt := session.Seal(s.scratch, inner[start:])
 	l.mask.Hide(s.scratch, pkt)
-	e.sendTo(l.addr(), pkt)
+	e.sendTo(l.at, pkt)
 }
 
 // handleHop opens a control packet of a supernode and acts on it.

@@ -79,7 +79,11 @@ func (e *Edge) handleEvent(now time.Time, ev event) {
 		e.confirm(now, ev)
 	case eventRoamed:
 		if p := e.peers.byView[ev.peer]; p != nil && p.path != nil {
-			p.path.Received(now, ev.from)
+			if _, ok := e.turnPeer(ev.from); ok {
+				p.path.ReceivedByTURN(now, ev.from)
+			} else {
+				p.path.Received(now, ev.from)
+			}
 			e.pollPath(now, p)
 			e.wake(p)
 		}
@@ -168,7 +172,7 @@ func (e *Edge) need(now time.Time, p *peer) {
 
 // releaseStagedIfReady sends what waits for a peer that can be reached by now.
 func (e *Edge) releaseStagedIfReady(now time.Time, p *peer) {
-	if p.view.route.Load().session != nil {
+	if r := p.view.route.Load(); r.session != nil && (!e.noRelay || r.direct.IsValid()) {
 		e.releaseStaged(now, p)
 	}
 }
@@ -188,10 +192,11 @@ func (e *Edge) takeKeys(now time.Time, k loadedKeys) {
 // deadline returns when tick has something to do next.
 func (e *Edge) deadline() time.Time {
 	d := earliest(e.sweepAt, e.keys.deadline())
-	d = earliest(earliest(d, e.addresses.deadline()), e.state.storeAt)
+	d = earliest(earliest(d, e.addresses.deadline()), earliest(e.state.storeAt, e.near.announceAt))
+	d = earliest(d, e.turnDeadline())
 	d = earliest(earliest(d, e.staged.deadline()), e.unvouched.deadline())
 	for _, l := range e.links {
-		d = earliest(d, l.deadline())
+		d = earliest(earliest(d, l.deadline()), e.streamDeadline(l))
 	}
 	if len(e.peers.queue) > 0 {
 		d = earliest(d, e.peers.queue[0].deadline)
@@ -207,6 +212,10 @@ func (e *Edge) tick(now time.Time) {
 	}
 	e.tickPeers(now)
 	e.tickAddresses(now)
+	if due(now, e.near.announceAt) {
+		e.announceNearby(now)
+	}
+	e.tickTURN(now)
 	e.tickState(now)
 	e.staged.expire(now, &e.drops)
 	e.unvouched.expire(now, &e.drops)

@@ -27,6 +27,7 @@ type outbound struct {
 	frame  [1]tap.Frame
 	cutter offload.Cutter
 	tally  tally
+	cuts   cuts
 	last   struct { // whom the last frame of this burst went to
 		dst  protocol.MAC
 		peer *peerView
@@ -76,6 +77,7 @@ func (o *outbound) settle() {
 	o.flush()
 	o.last.peer = nil // the next burst has a table of its own
 	o.tally.settle(&o.total.txFrames, &o.total.txBytes, txOf)
+	o.cuts.settle(&o.total)
 }
 
 // sendFrame sends a frame or super-frame towards whoever has its destination
@@ -131,11 +133,16 @@ func vlanOf(f protocol.Frame) uint16 {
 // first frame is not kept waiting for a handshake.
 func (o *outbound) sealTo(t *table, now int64, p *peerView, f *tap.Frame, elide bool) {
 	r := p.route.Load()
+	if f.Offload.GSOType == offload.GSONone && offload.IsSYN(f.Bytes()) {
+		o.clamp(r, f.Bytes(), f.Offload, elide)
+	}
 	if o.tally.peer != p {
 		o.tally.settle(&o.total.txFrames, &o.total.txBytes, txOf)
 		p.touch(now, o.mailbox)
 	}
 	switch {
+	case o.noRelay && !r.direct.IsValid():
+		o.stage(p, f)
 	case r.session != nil:
 		o.sealUnicast(p, r, f, elide)
 	case t.list || t.group == nil || r.relay == nil || r.relay.hop.Load() == nil:
@@ -231,6 +238,7 @@ func (o *outbound) sealPieces(r *route, inner []byte, limit int) {
 		o.drops.drop(dropSessionWorn)
 		return
 	}
+	o.cuts.add(count)
 	for i := range count {
 		piece := protocol.AppendPiece(o.work[:headroom], inner, i, count)
 		o.sealPair(r.session, r, 0, ctr+uint64(i), piece[headroom:])
@@ -250,7 +258,7 @@ func (o *outbound) flood(t *table, f *tap.Frame) {
 // to everybody when both are nil. Every edge can open the same sealed bytes, so a
 // flood is sealed once however many it reaches.
 func (o *outbound) sealBroadcast(t *table, p *peerView, to *route, f *tap.Frame) {
-	const limit = maxDatagramRelayed - protocol.RelayOverhead - protocol.HeaderLen - protocol.SaltLen - protocol.TagLen
+	limit := o.groupLimit() - protocol.HeaderLen - protocol.SaltLen - protocol.TagLen
 	if err := o.cutter.Start(f.Buf, f.Off, f.Len, f.Offload, limit-1); err != nil {
 		o.drops.drop(dropFrameInvalid)
 		return
@@ -277,6 +285,7 @@ func (o *outbound) sealBroadcast(t *table, p *peerView, to *route, f *tap.Frame)
 			piece := append(o.work[:headroom], inner...)
 			o.spread(t, to, o.sealGroup(t.group, ctr, piece, headroom, len(piece)))
 		default:
+			o.cuts.add(count)
 			for i := range count {
 				piece := protocol.AppendPiece(o.work[:headroom], inner, i, count)
 				o.spread(t, to, o.sealGroup(t.group, ctr+uint64(i), piece, headroom, len(piece)))
@@ -298,11 +307,13 @@ func (o *outbound) spread(t *table, to *route, pkt []byte) {
 		if r := p.route.Load(); r.direct.IsValid() {
 			o.put(r.direct, pkt)
 			sent = true
+		} else if o.noRelay {
+			p.touch(o.since(time.Now()), o.mailbox) // floods have to have a path to everybody, too
 		}
 	}
 	for _, l := range t.links {
 		h := l.hop.Load()
-		if h == nil {
+		if h == nil || o.noRelay {
 			continue
 		}
 		var flags protocol.Flags

@@ -85,6 +85,24 @@ func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, v
 			return err
 		}
 		e.handleCandidates(now, p, m)
+	case protocol.MsgCall:
+		m, err := protocol.ParseCall(value)
+		if err != nil {
+			return err
+		}
+		e.handleCall(now, p, m)
+	case protocol.MsgCallAck:
+		m, err := protocol.ParseCallAck(value)
+		if err != nil {
+			return err
+		}
+		e.handleCallAck(now, p, m)
+	case protocol.MsgGo:
+		m, err := protocol.ParseGo(value)
+		if err != nil {
+			return err
+		}
+		e.handleGo(now, p, m)
 	case protocol.MsgSalt:
 		m, err := protocol.ParseSalt(value)
 		if err != nil {
@@ -126,6 +144,11 @@ func (e *Edge) handlePong(now time.Time, p *peer, m protocol.Pong, ev event) {
 		}
 		return
 	}
+	if size, ok := p.relaySize.take(m.Nonce); ok {
+		p.relaySize.mtu.Answered(now, size)
+		e.pollRelaySize(now, p)
+		return
+	}
 	ping := &p.relayPing
 	if ping.sent.IsZero() || ping.nonce != m.Nonce {
 		e.drops.drop(dropNotExpected)
@@ -133,6 +156,7 @@ func (e *Edge) handlePong(now time.Time, p *peer, m protocol.Pong, ev event) {
 	}
 	ping.rtt = smooth(ping.rtt, now.Sub(ping.sent))
 	ping.sent, ping.missed = time.Time{}, 0
+	p.relaySize.mtu.Answered(now, 0)
 	e.announce(now, p)
 }
 
@@ -223,6 +247,10 @@ func (e *Edge) pollPath(now time.Time, p *peer) {
 	}
 	out := p.path.Poll(now)
 	for _, probe := range out.Probes {
+		if probe.Socket > 0 {
+			e.fanOut(p, probe)
+			continue
+		}
 		m := protocol.Ping{Nonce: probe.Nonce, Gen: probe.Gen, Path: probe.Path, Pad: max(probe.Pad, pongPad)}
 		r := &route{direct: probe.To}
 		e.sendControl(p, r, probe.TTL, m.Append)
@@ -230,7 +258,9 @@ func (e *Edge) pollPath(now time.Time, p *peer) {
 	if out.WantPunch {
 		e.host.Log.Debug("asking for a punch", "peer", p.about.Name)
 		e.askPunch(p)
+		e.callPeer(now, p)
 	}
+	e.trimFan(p)
 	if out.Changed {
 		e.reroute(now, p)
 	}
@@ -254,7 +284,7 @@ func (e *Edge) reroute(now time.Time, p *peer) {
 	if p.path != nil {
 		pr := p.path.Route()
 		r.direct = pr.Direct
-		r.dual = pr.Relay
+		r.dual = pr.Relay && !(e.noRelay && pr.Direct.IsValid())
 		if r.direct.IsValid() && r.direct.Addr().Is6() {
 			r.limit = maxDatagramIPv6
 		}
@@ -265,13 +295,27 @@ func (e *Edge) reroute(now time.Time, p *peer) {
 	if l := e.relayFor(p); l != nil {
 		r.relay, r.handle = l.view, p.handles[l.view.id]
 	}
-	if *p.view.route.Load() == *r {
+	old := p.view.route.Load()
+	if r.relay != old.relay {
+		p.relaySize = newRelaySize()
+	}
+	r.relayLimit = p.relaySize.limit()
+	if *old == *r {
 		return
 	}
-	if old := p.view.route.Load(); old.onlyDirect() && !r.onlyDirect() {
+	if old.onlyDirect() && !r.onlyDirect() {
 		e.doubtDirect()
 	}
+	if r.direct == old.direct && r.limit < old.limit {
+		e.host.Log.Info("the direct path loses large packets, frames are cut for it", "peer", p.about.Name, "datagram", r.limit)
+	}
 	p.view.route.Store(r)
+	if e.noRelay && r.direct.IsValid() {
+		e.releaseStagedIfReady(now, p)
+	}
+	if (r.session == nil) != (old.session == nil) || r.leastPacket() != old.leastPacket() {
+		e.sizeGroup()
+	}
 	e.directChanged = true
 	e.announce(now, p)
 }

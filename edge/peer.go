@@ -37,13 +37,22 @@ type peer struct {
 
 	sessions  sessions
 	handshake handshake
-	path      *nat.Path // nil without a session
-	relayPing pingOut   // measures the relayed path
+	ways
 	announced announced
 	recalled  bool // from the state file, and not greeted through a relay yet
 
 	slot     int // in the peer book's heap
 	deadline time.Time
+}
+
+// ways are how a peer may be reached.
+type ways struct {
+	path      *nat.Path // nil without a session
+	relayPing pingOut   // measures the relayed path
+	relaySize relaySize
+	call      call
+	without   time.Time // since when there is traffic without a direct path; zero: not so
+	fan       fan
 }
 
 // identity is what a peer proved about itself.
@@ -164,6 +173,8 @@ func (e *Edge) forget(now time.Time, p *peer) {
 	}
 	delete(b.pending, p.handshake.index)
 	heap.Remove(b, p.slot)
+	p.path = nil
+	e.trimFan(p)
 	e.fdb.flush(p.view)
 	e.dirty = true
 }
@@ -293,7 +304,7 @@ func (e *Edge) wake(p *peer) {
 	}
 	d = earliest(d, p.askAt)
 	if p.sessions.sealing() != nil {
-		d = earliest(d, p.relayPing.next)
+		d = earliest(earliest(d, p.relayPing.next), p.relaySize.mtu.Deadline())
 		if p.path != nil {
 			d = earliest(d, p.path.Deadline())
 		}
@@ -325,6 +336,7 @@ func (e *Edge) tickPeer(now time.Time, p *peer) {
 	if p.sessions.sealing() != nil && due(now, p.relayPing.next) {
 		e.pingRelay(now, p)
 	}
+	e.pollRelaySize(now, p)
 	if p.sessions.none() && !p.handshake.active && !now.Before(p.seen.Add(peerForget)) {
 		e.forget(now, p)
 		return

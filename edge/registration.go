@@ -72,7 +72,8 @@ func (e *Edge) handleAck(now time.Time, l *link, m protocol.Ack) {
 	if m.LeaseSeconds > 0 {
 		r.renew = now.Add(time.Duration(m.LeaseSeconds) * time.Second / 2)
 	}
-	e.addresses.observe(now, l.addr(), m.Seen)
+	e.addresses.observe(now, l.at, m.Seen)
+	e.takeTURN(now, m.TURN)
 	if !first {
 		e.takeLease(now, m)
 		return
@@ -95,7 +96,7 @@ func (e *Edge) shareHop(l *link) {
 		return
 	}
 	l.view.hop.Store(&hopRoute{
-		session: l.session.session, addr: l.addr(), mask: l.mask, directSet: len(l.direct.handles) > 0 && !l.direct.unsure,
+		session: l.session.session, addr: l.at, mask: l.mask, directSet: len(l.direct.handles) > 0 && !l.direct.unsure,
 	})
 }
 
@@ -104,7 +105,7 @@ func (e *Edge) tellRegistered(now time.Time, l *link) {
 	t := &l.told
 	if !t.ready || t.lost {
 		e.report(now, Event{
-			Kind: EventRegistered, Supernode: l.cfg.Name, Addr: l.addr(), RTT: l.ping.rtt, KeyIndex: e.sendingIndex(),
+			Kind: EventRegistered, Supernode: l.cfg.Name, Addr: l.shownAddr(), RTT: l.ping.rtt, KeyIndex: e.sendingIndex(), Text: l.streamText(),
 		})
 	}
 	if l.reg.otherKey > 0 && !t.wrongKey {
@@ -160,7 +161,7 @@ func (e *Edge) setAddress(now time.Time, prefix netip.Prefix) {
 		return
 	}
 	e.prefixes = append(e.prefixes, prefix)
-	e.addresses.forbid(prefix.Masked())
+	e.addresses.forbid(now, prefix.Masked())
 	for _, p := range e.peers.byStatic {
 		e.introduce(p)
 	}
@@ -336,7 +337,7 @@ func (e *Edge) handleLinkPong(now time.Time, l *link, m protocol.Pong) {
 	p.rtt = smooth(p.rtt, now.Sub(p.sent))
 	p.sent, p.missed = time.Time{}, 0
 	p.next = now.Add(e.keepalive(now))
-	e.addresses.observe(now, l.addr(), m.Seen)
+	e.addresses.observe(now, l.at, m.Seen)
 }
 
 // lostLink is called when a supernode no longer answers: frames go through
@@ -346,8 +347,12 @@ func (e *Edge) lostLink(now time.Time, l *link) {
 	l.ping.sent, l.ping.missed, l.ping.next = time.Time{}, 0, time.Time{}
 	if !l.told.lost {
 		l.told.lost = true
-		e.report(now, Event{Kind: EventSupernodeLost, Supernode: l.cfg.Name, Addr: l.addr()})
+		e.report(now, Event{Kind: EventSupernodeLost, Supernode: l.cfg.Name, Addr: l.shownAddr()})
 	}
+	if l.streaming() {
+		e.dropStream(l)
+	}
+	l.at = netip.AddrPort{}
 	e.dirty = true
 	for _, p := range e.peers.byStatic {
 		e.reroute(now, p)
@@ -356,6 +361,10 @@ func (e *Edge) lostLink(now time.Time, l *link) {
 		}
 	}
 	e.restartLink(now, l)
+	if l.stream.conn != nil { // it was made ready when the first pings got lost
+		e.beginOver(now, l, l.stream.side)
+	}
+	e.resolve(now, l) // its name may stand for another host by now
 }
 
 // findRelay asks the supernodes that answer about a peer that only others know

@@ -116,9 +116,10 @@ func (e *Edge) status(now time.Time) control.Status {
 
 func (e *Edge) linkStatus(l *link) control.SupernodeStatus {
 	s := control.SupernodeStatus{Name: l.cfg.Name, State: l.state()}
-	if a := l.addr(); a.IsValid() {
+	if a := l.shownAddr(); a.IsValid() {
 		s.Addr = a.String()
 	}
+	s.Stream = l.streamText()
 	if l.key != nil {
 		s.ID = base64.RawURLEncoding.EncodeToString(l.key[:])
 	}
@@ -175,19 +176,37 @@ func (e *Edge) peerStatus(now time.Time, p *peer) control.Peer {
 	}
 	switch {
 	case r.direct.IsValid():
-		s.Path, s.Endpoint = control.PathDirect, r.direct.String()
+		s.Path, s.Endpoint = control.PathDirect, e.endpoint(p, r.direct)
 		if p.path != nil {
-			if rtt := p.path.Route().RTT; rtt > 0 {
-				s.RTTms = milliseconds(rtt)
+			way := p.path.Route()
+			s.MTU = way.MTU
+			if way.RTT > 0 {
+				s.RTTms = milliseconds(way.RTT)
 			}
 		}
 	case r.session != nil && r.relay != nil:
-		s.Path, s.Via = control.PathRelay, e.links[r.relay.id].cfg.Name
+		if p.path != nil {
+			s.Reason = p.path.Why(now)
+		}
+		s.Path, s.Via, s.MTU = control.PathRelay, e.links[r.relay.id].cfg.Name, p.relaySize.mtu.Size()
 		if p.relayPing.rtt > 0 {
 			s.RTTms = milliseconds(p.relayPing.rtt)
 		}
 	}
 	return s
+}
+
+// endpoint returns where a direct address leads, for a person.
+func (e *Edge) endpoint(p *peer, a netip.AddrPort) string {
+	if to, ok := e.turnPeer(a); ok {
+		return to.String() // behind our own relay
+	}
+	for _, s := range p.fan {
+		if to, ok := s.far(a); ok {
+			return to.String()
+		}
+	}
+	return a.String()
 }
 
 // announce tells a person when a link comes up or changes between relay and

@@ -49,8 +49,10 @@ type hopEntry struct {
 	link    *linkView
 }
 
-// source is what is known of an underlay address that a supernode has.
+// source is what is known of an underlay address that a supernode or a TURN
+// server has.
 type source struct {
+	relay Relay // of a TURN server; nothing else is set then
 	link  *linkView
 	mask  *crypto.Mask
 	hello bool // a WELCOME may come, which has a mask of its own
@@ -88,9 +90,15 @@ type fragments struct {
 	protocol.Reassembler
 }
 
-// totals counts the frames between the device and all peers.
+// totals counts the frames between the device and all peers, and what was done
+// to those that are too long for a path.
 type totals struct {
 	rxFrames, rxBytes, txFrames, txBytes atomic.Uint64
+
+	cut     atomic.Uint64 // frames that left in pieces
+	pieces  atomic.Uint64 // that they became
+	joined  atomic.Uint64 // frames that came in pieces
+	clamped atomic.Uint64 // SYNs whose MSS was lowered
 }
 
 // traffic counts a peer's frames and remembers when it was last heard. Times
@@ -112,6 +120,9 @@ type route struct {
 	dual    bool            // send on both paths
 	partial bool            // the peer takes partial checksums
 	limit   int             // largest datagram on the direct path, bytes
+	// relayLimit is the largest datagram on the relayed path in bytes, 0 for
+	// maxDatagramRelayed.
+	relayLimit int
 }
 
 // onlyDirect reports whether frames go to the peer directly and no other way.
@@ -128,12 +139,22 @@ const (
 // maxPacket returns the largest packet in bytes, tag included, that the route
 // carries on every path in use.
 func (r *route) maxPacket() int {
-	relayed := maxDatagramRelayed - protocol.RelayOverhead
-	if !r.direct.IsValid() {
-		return relayed
+	if r.onlyDirect() {
+		return r.limit
 	}
-	if r.dual {
+	return r.leastPacket()
+}
+
+// leastPacket is maxPacket of every path that there is, in use or not: a direct
+// one may fail at any time.
+func (r *route) leastPacket() int {
+	relayed := r.relayLimit
+	if relayed == 0 {
+		relayed = maxDatagramRelayed
+	}
+	relayed -= protocol.RelayOverhead
+	if r.direct.IsValid() {
 		return min(r.limit, relayed)
 	}
-	return r.limit
+	return relayed
 }

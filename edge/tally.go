@@ -36,3 +36,20 @@ func (t *tally) settle(frames, bytes *atomic.Uint64, counter func(*peerView) *at
 
 func txOf(p *peerView) *atomic.Uint64 { return &p.count.txBytes }
 func rxOf(p *peerView) *atomic.Uint64 { return &p.count.rxBytes }
+
+// cuts counts the frames of one burst that did not fit whole, and their pieces.
+type cuts struct{ frames, pieces uint64 }
+
+func (c *cuts) add(pieces int) {
+	c.frames++
+	c.pieces += uint64(pieces)
+}
+
+// settle adds what was counted to the totals.
+func (c *cuts) settle(t *totals) {
+	if c.frames > 0 {
+		t.cut.Add(c.frames)
+		t.pieces.Add(c.pieces)
+		*c = cuts{}
+	}
+}

@@ -144,6 +144,7 @@ func (e *Edge) releaseStaged(now time.Time, p *peer) {
 		e.late.sealTo(t, e.since(now), p.view, &tap.Frame{Buf: b, Off: headroom, Len: len(f)}, elide)
 	}
 	e.late.flush()
+	e.late.cuts.settle(&e.total)
 	e.late.tally = tally{} // they were counted when they came
 }
 

@@ -48,8 +48,12 @@ var rules = []rule{
 	{folder: "nat", ours: []string{"nat/stun", "nat/turn"}, tests: []string{"transport"}},
 	{folder: "nat/stun"},
 	{folder: "nat/turn", ours: []string{"nat/stun"}},
+	// They ask the router; sockets and time are their own.
+	{folder: "nat/portmap", ours: []string{"internal/netwatch"}},
 	{folder: "nat/nattest", ours: []string{"transport"}},
 	{folder: "transport", ours: []string{"internal/process", "internal/waiter"}, tests: []string{"integration/lab"}},
+	// A stream knows neither sessions nor supernodes.
+	{folder: "transport/stream", tests: []string{"transport"}},
 	{
 		folder: "edge",
 		ours:   []string{"protocol", "crypto", "tap", "tap/offload", "nat", "transport", "internal/...", "edge/..."},
@@ -61,16 +65,18 @@ var rules = []rule{
 		},
 	},
 	// The commands open what must be opened.
-	{folder: "edge/cmd", ours: []string{"protocol", "crypto", "tap", "nat", "transport", "internal/...", "edge/..."}},
+	{folder: "edge/cmd", ours: []string{
+		"protocol", "crypto", "tap", "nat", "nat/turn", "nat/portmap", "transport", "transport/stream", "internal/...", "edge/...",
+	}},
 	{
 		folder: "supernode",
-		ours:   []string{"protocol", "crypto", "transport", "nat/stun", "nat/turn", "internal/...", "supernode/..."},
+		ours:   []string{"protocol", "crypto", "transport", "transport/stream", "nat/stun", "nat/turn", "internal/...", "supernode/..."},
 	},
 	// What both commands share knows neither of them.
 	{folder: "internal", ours: []string{"protocol", "crypto", "internal/..."}},
 	{folder: "internal/process"},
 	{folder: "integration", ours: []string{
-		"protocol", "crypto", "tap/...", "nat/...", "transport", "edge/...", "supernode/...", "internal/...", "integration/...",
+		"protocol", "crypto", "tap/...", "nat/...", "transport/...", "edge/...", "supernode/...", "internal/...", "integration/...",
 	}},
 }
 

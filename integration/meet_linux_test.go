@@ -68,3 +68,28 @@ func TestMeetSymmetric(t *testing.T) {
 	}
 	t.Logf("200 pings, %d lost, the slowest took %v", lost, worst)
 }
+
+// One edge behind a NAT that gives every destination a random port, the other
+// behind a port-restricted one: no ping is lost, and the path is direct within
+// 3 s of the first.
+func TestMeetBirthday(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, 60*time.Second)
+	left := w.join(w.home("left", 1, lab.SymmetricRandom), overIPv4, "-vv")
+	right := w.join(w.home("right", 2, lab.PortRestricted), overIPv4, "-vv")
+	left.addr()
+	to := right.addr()
+	time.Sleep(time.Second) // both know their NAT
+	start := time.Now()
+	for time.Since(start) < 3*time.Second && !(left.saidDirect() && right.saidDirect()) {
+		ctx, cancel := context.WithTimeout(w.ctx, 2*time.Second)
+		if _, err := left.Host.Ping(ctx, to); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		time.Sleep(20 * time.Millisecond)
+	}
+	left.reach(right, control.PathDirect)
+	right.reach(left, control.PathDirect)
+	t.Logf("direct both ways after %v", time.Since(start))
+}

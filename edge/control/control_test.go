@@ -118,7 +118,7 @@ func TestFields(t *testing.T) {
 		pathStatus: {"community", "version", "device", "mac", "mtu", "prefixes", "uptime_s", "supernodes", "key_index", "peers", "traffic", "drops", "notes"},
 		pathKeys:   {"community", "active", "acceptable", "epochs"},
 
-		pathCounters: {"queues", "drops"},
+		pathCounters: {"queues", "long", "drops"},
 	} {
 		rec := httptest.NewRecorder()
 		handler.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))

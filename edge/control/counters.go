@@ -6,8 +6,24 @@ package control
 type Counters struct {
 	// Queues are the pairs of a device queue and a socket.
 	Queues []QueueCounters `json:"queues"`
+	// Long is what was done to frames that do not fit their path whole.
+	Long LongCounters `json:"long"`
 	// Drops counts dropped frames and datagrams by reason.
 	Drops map[string]uint64 `json:"drops"`
+}
+
+// LongCounters counts frames that are too long for a path, and how that was
+// avoided.
+type LongCounters struct {
+	// Cut are frames that left in pieces, Pieces what they became, and Joined
+	// frames that came in pieces. Segments of super-frames are not among them:
+	// those are made to fit.
+	Cut    uint64 `json:"cut"`
+	Pieces uint64 `json:"pieces"`
+	Joined uint64 `json:"joined"`
+	// Clamped are TCP connection requests and answers in which the largest
+	// segment was lowered to what fits the path.
+	Clamped uint64 `json:"clamped"`
 }
 
 // QueueCounters is what one queue has done.

@@ -31,6 +31,9 @@ type Peer struct {
 	Via string `json:"via,omitempty"`
 	// Endpoint is the peer's address and port on a direct path, or empty.
 	Endpoint string `json:"endpoint"`
+	// MTU is the largest IP packet, in bytes, that the path in use is known to
+	// carry or taken to; 0 without a path. Longer frames go in pieces.
+	MTU int `json:"mtu,omitempty"`
 	// RTTms is the last measured round trip in milliseconds on the path in
 	// use, or nil (null) before the first one.
 	RTTms *float64 `json:"rtt_ms"`

@@ -44,6 +44,9 @@ type SupernodeStatus struct {
 	// Addr is the resolved address and port in use, or empty before the name
 	// was resolved.
 	Addr string `json:"addr,omitempty"`
+	// Stream says how the supernode is reached where UDP is blocked, such as
+	// "TLS to vps.example:443"; empty: by UDP.
+	Stream string `json:"stream,omitempty"`
 	// State is one of the State constants.
 	State SupernodeState `json:"state"`
 	// RTTms is the last measured round trip in milliseconds, or nil before

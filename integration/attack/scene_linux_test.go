@@ -47,13 +47,16 @@ type member struct {
 
 // newScene makes a lab and starts a supernode at 203.0.113.1 and
 // 2001:db8:1::1.
-func newScene(t *testing.T) *scene {
-	l := newLab(t)
+func newScene(t *testing.T) *scene { return newSceneWith(t, newLab(t)) }
+
+// newSceneWith is newScene in a lab that there is, with further options of the
+// supernode.
+func newSceneWith(t *testing.T, l *lab.Lab, more ...string) *scene {
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	t.Cleanup(cancel)
 	s := &scene{t: t, ctx: ctx, lab: l, rig: &rig.Rig{Programs: programs, Dir: t.TempDir()}}
 	host := lab.Must(l.Host("sn", "203.0.113.1", "2001:db8:1::1"))
-	s.super = lab.Must(s.rig.Supernode(ctx, host, "super"))
+	s.super = lab.Must(s.rig.Supernode(ctx, host, "super", more...))
 	if err := s.super.Await(ctx, "identity"); err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,9 @@ var (
 
 	restricted = nattest.Behavior{Filtering: nattest.AddressDependentFiltering}
 
+	block    = nattest.Behavior{Mapping: nattest.AddressAndPortDependentMapping, Filtering: nattest.AddressAndPortDependentFiltering, RandomPorts: true, Block: 512}
+	sequence = nattest.Behavior{Mapping: nattest.AddressAndPortDependentMapping, Filtering: nattest.AddressAndPortDependentFiltering}
+
 	places = []place{
 		{"public", public4},
 		{"full cone", behind(nattest.FullCone)},
@@ -48,24 +51,24 @@ var (
 		{"port-restricted", behind(nattest.PortRestricted)},
 		{"open input", behind(openInput)},
 		{"symmetric", behind(nattest.Symmetric)},
+		{"block", behind(block)},
+		{"sequence", behind(sequence)},
 		{"dual stack", dual},
 		{"IPv6", public6},
 	}
 )
 
-// plainly says which pairs of places plain punching connects (NAT.md, section
-// 3): a symmetric NAT only with what lets anybody's port in, and no family with
-// the other.
-func plainly(a, b string) bool {
+// directly says which pairs of places can be connected directly (docs/NAT.md):
+// not two NATs that give every destination another port, unless both do so in
+// sequence, and no family with the other.
+func directly(a, b string) bool {
 	for _, p := range [][2]string{{a, b}, {b, a}} {
-		switch {
-		case p[0] == "IPv6" && p[1] != "IPv6" && p[1] != "dual stack":
-			return false
-		case p[0] == "symmetric" && (p[1] == "symmetric" || p[1] == "port-restricted" || p[1] == "open input"):
+		if p[0] == "IPv6" && p[1] != "IPv6" && p[1] != "dual stack" {
 			return false
 		}
 	}
-	return true
+	hard := map[string]bool{"symmetric": true, "block": true, "sequence": true}
+	return !hard[a] || !hard[b] || a == "sequence" && b == "sequence"
 }
 
 // Every pair of places: 200 pings from the first moment on, of which none is
@@ -93,7 +96,7 @@ func checkPath(t *testing.T, a, b place) {
 	begun := time.Now()
 	ping.For(5*time.Second, 100*time.Millisecond)
 	want := control.PathRelay
-	if plainly(a.name, b.name) {
+	if directly(a.name, b.name) {
 		want = control.PathDirect
 	}
 	if there, back := pathTo(t, left, right), pathTo(t, right, left); there != want || back != want {

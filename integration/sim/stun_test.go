@@ -11,8 +11,9 @@ import (
 	"hedgerow/nat/nattest"
 )
 
-// One supernode shows one mapping; a STUN server beside it shows what kind of
-// NAT that is. The server is a supernode that the edge does not register with.
+// A STUN server beside the supernode shows what kind of NAT there is; so does the
+// second port of a supernode alone. The server is a supernode that the edge does
+// not register with.
 func TestMappingByStunServer(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -22,7 +23,7 @@ func TestMappingByStunServer(t *testing.T) {
 	}{
 		{"endpoint-independent", nattest.PortRestricted, true, nat.MappingEndpointIndependent.String()},
 		{"symmetric", nattest.Symmetric, true, nat.MappingAddressAndPortDependent.String()},
-		{"without a second server", nattest.Symmetric, false, ""},
+		{"symmetric, by one host", nattest.Symmetric, false, nat.MappingAddressAndPortDependent.String()},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

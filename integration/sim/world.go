@@ -23,6 +23,7 @@ import (
 	"hedgerow/protocol"
 	"hedgerow/supernode"
 	"hedgerow/tap/taptest"
+	"hedgerow/transport"
 )
 
 // World is an internet with a community on it.
@@ -152,8 +153,12 @@ func (s *Supernode) Start() {
 	if err != nil {
 		s.world.tb.Fatal(err)
 	}
+	second, err := s.host.Listen(s.Addr.Port() + 1)
+	if err != nil {
+		s.world.tb.Fatal(err)
+	}
 	s.Server, err = supernode.New(supernode.Config{
-		Conn: conn, Identity: s.identity, StateDir: s.dir, Log: s.world.log("supernode"), Rand: s.world.random(),
+		Conn: conn, Alternate: second, Identity: s.identity, StateDir: s.dir, Log: s.world.log("supernode"), Rand: s.world.random(),
 	})
 	if err != nil {
 		s.world.tb.Fatal(err)
@@ -220,11 +225,17 @@ func (e *Edge) Start() {
 		community = e.world.Community
 	}
 	e.conn = conn
+	sides := transport.NewSides()
+	mux, err := sides.Reader(conn, false)
+	if err != nil {
+		e.world.tb.Fatal(err)
+	}
 	e.Device = taptest.New(taptest.Options{Deliver: e.options.Deliver})
 	cfg := edge.Config{
 		Community: community, Identity: e.identity, Name: e.options.Name, Address: e.options.Address,
 		Device: e.Device, StateDir: e.dir, STUN: e.options.STUN, MTU: e.options.MTU, MAC: e.options.MAC,
-		Queues: []edge.Queue{{Frames: e.Device, Conn: conn, Waiter: waiter.NewChannels(e.Device.Ready(), conn.Ready())}},
+		Queues: []edge.Queue{{Frames: e.Device, Conn: mux, Waiter: waiter.NewChannels(e.Device.Ready(), conn.Ready(), mux.SideReady())}},
+		Ways:   edge.Ways{Sides: sides, Open: e.open},
 		Host: edge.Host{
 			Interface: "sim0", Log: e.world.log(e.options.Name), ClockOffset: e.options.ClockOffset,
 			Addresses: func() ([]netip.Addr, error) { return e.host.Addresses(), nil },

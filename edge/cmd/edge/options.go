@@ -25,6 +25,10 @@ type options struct {
 	Key        keyChoice
 	Supernodes []edge.Supernode
 	STUN       []string
+	Stream     streamChoice
+	Nearby     nearbyChoice
+	TURN       []edge.TURNServer
+	NoRelay    bool
 	Address    edge.Address
 	Device     string // empty: the first free one
 	MAC        [6]byte
@@ -68,6 +72,9 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	o.StateDir, err = cmd.chooseStateDir(c)
 	faults.Add(err)
 	o.parseServers(c, &faults)
+	o.Stream.parse(c, &faults)
+	o.Nearby.parse(c, &faults)
+	cmd.parseTURN(c, &o, &faults)
 	o.parseDevice(c, &faults)
 	cmd.parseSelf(c, &o, &faults)
 	return o, faults.Err()

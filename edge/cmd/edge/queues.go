@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strconv"
@@ -92,13 +93,36 @@ func (m *member) openQueues() error {
 		_ = m.sockets[len(m.sockets)-1].Close()
 		m.sockets = slices.Delete(m.sockets, len(m.sockets)-1, len(m.sockets))
 	}
+	sides := transport.NewSides()
+	m.ways = edge.Ways{Sides: sides, Open: openSocket, Dial: m.options.Stream.dial, Relay: newRelay(m.log)}
 	for i, socket := range m.sockets {
-		w, err := waitFor(frames[i], socket)
+		q := edge.Queue{Frames: frames[i]}
+		var first *transport.MuxReader
+		if i == 0 { // it also takes what comes by the other ways
+			var err error
+			if first, err = sides.Reader(socket, false); err != nil {
+				return cli.Errorf(cli.Failure, "", "%w", err)
+			}
+			q.Conn = first
+		} else {
+			q.Conn = sides.Writer(socket)
+		}
+		w, err := waitFor(frames[i], socket, first)
 		if err != nil {
 			return cli.Errorf(cli.Failure, "", "%w", err)
 		}
 		m.release = append(m.release, func() { _ = w.Close() })
-		m.queues = append(m.queues, edge.Queue{Frames: frames[i], Conn: socket, Waiter: w})
+		q.Waiter = w
+		m.queues = append(m.queues, q)
 	}
 	return nil
+}
+
+// openSocket opens one of the sockets that it takes to get through a NAT.
+func openSocket(receive func(from netip.AddrPort, pkt []byte)) (edge.Socket, error) {
+	s, err := transport.OpenSingle(receive)
+	if err != nil { // a nil *Single in an interface would not be nil
+		return nil, err
+	}
+	return s, nil
 }

@@ -81,7 +81,10 @@ func printStatus(w io.Writer, v control.Status) error {
 
 func supernodeText(sn control.SupernodeStatus) string {
 	text := sn.Name
-	if sn.Addr != "" {
+	switch {
+	case sn.Stream != "":
+		text += "  " + sn.Stream
+	case sn.Addr != "":
 		text += "  udp " + sn.Addr
 	}
 	if sn.RTTms != nil {
@@ -173,6 +176,7 @@ func printCounters(w io.Writer, v control.Counters) error {
 			s.row("", "gso refused %d, waited for room %d, dropped %d", d.GSORefused, d.Waits, d.Dropped)
 		}
 	}
+	s.row("too long", "cut %d into %d pieces, joined %d   segment size lowered in %d", v.Long.Cut, v.Long.Pieces, v.Long.Joined, v.Long.Clamped)
 	s.row("dropped", "%s", dropsText(v.Drops))
 	return s.writeTo(w)
 }

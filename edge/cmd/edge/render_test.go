@@ -66,6 +66,7 @@ func (shown) Counters(context.Context) (control.Counters, error) {
 			Sleeps: 901, Frames: &control.FrameCounters{Reads: 2000, Writes: 400, In: 1900, Out: 390, SuperIn: 700, SuperOut: 310},
 			Datagrams: &control.DatagramCounters{Reads: 410, Writes: 720, In: 18000, Out: 33000, TrainsIn: 400, TrainsOut: 710, GSORefused: 1, Waits: 2, Dropped: 3},
 		}},
+		Long:  control.LongCounters{Cut: 7, Pieces: 14, Joined: 5, Clamped: 2},
 		Drops: map[string]uint64{"replay": 4},
 	}, nil
 }

@@ -56,6 +56,10 @@ func (r *reporter) warning(ev edge.Event) string {
 	case edge.EventKeyChanged:
 		return fmt.Sprintf("%[1]s shows another key (%[2]s) than the one trusted so far: not registering there. If the supernode was set up anew, type -l %[1]s#%[2]s; otherwise somebody stands between.",
 			ev.Supernode, supernodeKey(ev.Key))
+	case edge.EventStream:
+		return fmt.Sprintf("no answer from %s over UDP: it looks blocked. Using %s; direct links are off until UDP returns. [E08]", ev.Supernode, ev.Text)
+	case edge.EventStreamFailed:
+		return fmt.Sprintf("no stream to %s either: %v", ev.Supernode, ev.Err)
 	case edge.EventAddressReplaced:
 		return fmt.Sprintf("%s is already used by %s. Got %s instead. [E11]", ev.Wanted.Addr(), macText(ev.MAC), ev.Prefix.Addr())
 	case edge.EventMACTaken:
@@ -87,6 +91,9 @@ func supernodeKey(key [32]byte) string { return base64.RawURLEncoding.EncodeToSt
 // registered is the line of a supernode that took us in.
 func registered(ev edge.Event) string {
 	s := fmt.Sprintf("%s -> %s over UDP", ev.Supernode, ev.Addr.Addr())
+	if ev.Text != "" {
+		s = fmt.Sprintf("%s -> %s", ev.Supernode, ev.Text)
+	}
 	if ev.RTT > 0 {
 		s += ", " + rttText(ev.RTT)
 	}

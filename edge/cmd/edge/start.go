@@ -69,6 +69,7 @@ type member struct {
 	device  *device
 	sockets []*transport.UDP
 	queues  []edge.Queue
+	ways    edge.Ways
 	control net.Listener
 	report  *reporter
 	release []func() // in the order of opening
@@ -198,11 +199,17 @@ func (m *member) config() edge.Config {
 		Supernodes: m.options.Supernodes,
 		STUN:       m.options.STUN,
 		Address:    m.options.Address,
+		StreamOnly: m.options.Stream.Only,
 		MAC:        m.options.MAC,
 		MTU:        m.device.MTU(),
 		StateDir:   m.state,
 		Device:     m.device,
 		Queues:     m.queues,
+		Ways:       m.ways,
+		Nearby:     m.nearby(),
+		Advertise:  m.options.Nearby.Advertise,
+		TURN:       m.options.TURN,
+		NoRelay:    m.options.NoRelay,
 		Host: edge.Host{
 			Interface:   m.device.Name(),
 			Version:     cli.Release,

@@ -6,9 +6,14 @@ import (
 	"hedgerow/transport"
 )
 
-// waitFor returns what waits for a queue of the device and a socket.
-func waitFor(q *tap.Queue, s *transport.UDP) (*waiter.Files, error) {
-	w, err := waiter.NewFiles(q.Fd(), s.Fd())
+// waitFor returns what waits for a queue of the device, a socket, and what comes
+// by other ways to that one of them which takes it.
+func waitFor(q *tap.Queue, s *transport.UDP, sides *transport.MuxReader) (*waiter.Files, error) {
+	fds := []int{q.Fd(), s.Fd()}
+	if sides != nil {
+		fds = append(fds, sides.SideFd())
+	}
+	w, err := waiter.NewFiles(fds...)
 	if err != nil {
 		return nil, err
 	}

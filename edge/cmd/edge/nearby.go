@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/edge"
+	"hedgerow/internal/cli"
+	"hedgerow/internal/lan"
+	"hedgerow/internal/netwatch"
+	"hedgerow/nat"
+	"hedgerow/nat/portmap"
+)
+
+// nearbyChoice says what is made of the network around.
+type nearbyChoice struct {
+	Advertise []netip.AddrPort
+	NoLAN     bool
+	NoMapping bool
+}
+
+// parse reads --advertise and --no-lan.
+func (n *nearbyChoice) parse(c *ucli.Context, faults *cli.Faults) {
+	for _, s := range cli.Strings(c, "advertise") {
+		a, err := netip.ParseAddrPort(s)
+		if err != nil || a.Port() == 0 || a.Addr().IsUnspecified() {
+			faults.Addf("--advertise %s is not an address with its port, such as 198.51.100.7:7777 or [2001:db8::7]:7777", s)
+			continue
+		}
+		n.Advertise = append(n.Advertise, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+	}
+	n.NoLAN = c.Bool("no-lan")
+	n.NoMapping = c.Bool("no-port-mapping")
+}
+
+// nearby is what the edge is told of the network around.
+func (m *member) nearby() edge.Nearby {
+	n := edge.Nearby{Watch: func(ctx context.Context, changed func()) error {
+		return netwatch.Watch(ctx, netwatch.Config{Exclude: m.overlay, Log: m.log}, func(netwatch.Change) { changed() })
+	}}
+	if !m.options.Nearby.NoMapping {
+		n.Map = m.mapPort
+	}
+	if m.options.Nearby.NoLAN {
+		return n
+	}
+	c, err := lan.Open(lan.Config{Exclude: m.overlay, Log: m.log})
+	if err != nil {
+		m.log.Warn("members on the same link will be found by the supernode only", "err", err)
+		return n
+	}
+	m.release = append(m.release, func() { _ = c.Close() })
+	n.LAN = c
+	return n
+}
+
+// mapPort keeps our UDP port mapped on the router until ctx ends.
+func (m *member) mapPort(ctx context.Context, port uint16, report func(external netip.AddrPort, problem string)) {
+	mapper, err := portmap.New(portmap.Config{
+		Port: port, Gateway: portmap.SystemGateway(m.overlay), Secret: m.routerSecret(), Log: m.log,
+	})
+	if err != nil {
+		report(netip.AddrPort{}, err.Error())
+		return
+	}
+	mapper.Run(ctx, func(x portmap.Mapping) { report(x.External, x.Problem) })
+}
+
+// routerSecret is by what a router knows the edge again after a restart.
+func (m *member) routerSecret() [32]byte {
+	return sha256.Sum256(append([]byte("hedgerow/1 port mapping"), m.id.Seed[:]...))
+}
+
+// overlay reports whether an interface leads into an overlay: our device, the
+// bridge that it is a port of, and other tunnels. What is announced there would
+// come to the other members by the very paths that it is to find.
+func (m *member) overlay(ifname string) bool {
+	device := m.device.Name()
+	if ifname == device || nat.IsTunnel(ifname) {
+		return true
+	}
+	master, err := os.Readlink(filepath.Join("/sys/class/net", device, "master")) // Linux; elsewhere there is none
+	return err == nil && filepath.Base(master) == ifname
+}

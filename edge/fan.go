@@ -1,0 +1,147 @@
+package edge
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+
+	"hedgerow/crypto"
+	"hedgerow/nat"
+	"hedgerow/protocol"
+)
+
+// fan are the sockets that the path of one peer has of its own: each has a
+// mapping of its own in our NATs, of which the peer may find one (docs/NAT.md).
+type fan []*fanSocket
+
+// mostWays is how many addresses count that packets come from to one socket.
+const mostWays = 4
+
+// fanSocket is one of them.
+type fanSocket struct {
+	sides Sides
+	conn  Socket
+
+	mu    sync.Mutex
+	ways  map[netip.AddrPort]netip.AddrPort // the side address by where packets come from
+	ended bool
+}
+
+// openFan opens one more socket.
+func (e *Edge) openFan() (*fanSocket, error) {
+	s := &fanSocket{sides: e.cfg.Ways.Sides, ways: make(map[netip.AddrPort]netip.AddrPort)}
+	ready := make(chan struct{})
+	conn, err := e.cfg.Ways.Open(func(from netip.AddrPort, pkt []byte) {
+		<-ready
+		if side := s.side(from); side.IsValid() {
+			s.sides.Deliver(side, pkt)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.conn = conn
+	close(ready)
+	return s, nil
+}
+
+// side returns the address that stands for this socket and the other end.
+func (s *fanSocket) side(from netip.AddrPort) netip.AddrPort {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	side, known := s.ways[from]
+	if !known && !s.ended && len(s.ways) < mostWays {
+		side = s.sides.Add(func(pkt []byte) { s.conn.Send(from, 0, pkt) })
+		s.ways[from] = side
+	}
+	return side
+}
+
+// far returns where packets to a side address of the socket go.
+func (s *fanSocket) far(side netip.AddrPort) (to netip.AddrPort, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for to, a := range s.ways {
+		if a == side {
+			return to, true
+		}
+	}
+	return netip.AddrPort{}, false
+}
+
+// knownTo reports whether a path has one of the socket's addresses.
+func (s *fanSocket) knownTo(p *nat.Path) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, side := range s.ways {
+		if p.Knows(side) {
+			return true
+		}
+	}
+	return false
+}
+
+// close closes the socket and takes its addresses back.
+func (s *fanSocket) close() {
+	_ = s.conn.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	for _, side := range s.ways {
+		s.sides.Remove(side)
+	}
+}
+
+// fanOut sends a ping through the socket with a number, which is opened if need
+// be. A system that has no socket left ends it there.
+func (e *Edge) fanOut(p *peer, probe nat.Probe) {
+	for len(p.fan) < probe.Socket {
+		s, err := e.openFan()
+		if err != nil {
+			e.drops.drop(dropSend)
+			return
+		}
+		p.fan = append(p.fan, s)
+	}
+	m := protocol.Ping{Nonce: probe.Nonce, Gen: probe.Gen, Path: probe.Path, Pad: max(probe.Pad, pongPad)}
+	if pkt := e.sealAlone(p.sessions.sealing(), m.Append); pkt != nil {
+		p.fan[probe.Socket-1].conn.Send(probe.To, probe.TTL, pkt)
+	}
+}
+
+// sealAlone seals control messages as one packet that is not sent yet.
+func (e *Edge) sealAlone(session *crypto.Session, build func([]byte) []byte) []byte {
+	ctr, err := session.Reserve(1)
+	if err != nil {
+		e.drops.drop(dropSessionWorn)
+		return nil
+	}
+	inner := build(protocol.AppendControl(e.send.work[:headroom]))[headroom:]
+	pkt := make([]byte, protocol.HeaderLen+len(inner)+protocol.TagLen)
+	e.send.sealInto(session, pkt, dataHeader(session, ctr), inner)
+	return pkt
+}
+
+// trimFan closes the sockets of a peer that its path needs no longer.
+func (e *Edge) trimFan(p *peer) {
+	if len(p.fan) == 0 || p.path != nil && p.path.Sockets() > 0 {
+		return
+	}
+	p.fan = slices.DeleteFunc(p.fan, func(s *fanSocket) bool {
+		if p.path != nil && s.knownTo(p.path) {
+			return false
+		}
+		s.close()
+		return true
+	})
+}
+
+// closeFans closes the sockets of all peers.
+func (e *Edge) closeFans() {
+	for _, p := range e.peers.byStatic {
+		for _, s := range p.fan {
+			s.close()
+		}
+		p.fan = nil
+	}
+}

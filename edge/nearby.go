@@ -1,0 +1,211 @@
+package edge
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+)
+
+// Nearby is what an edge learns from the network around it. Each part may be nil:
+// then that is not looked at.
+type Nearby struct {
+	// Watch calls changed whenever an address or a route of this host has
+	// changed, until ctx ends.
+	Watch func(ctx context.Context, changed func()) error
+	// LAN finds members on the same links without a supernode.
+	LAN LAN
+	// Map keeps a mapping of our UDP port on the router until ctx ends. report
+	// is called with every change: the address by which the internet reaches
+	// us, which is not valid when there is none, and why.
+	Map func(ctx context.Context, port uint16, report func(external netip.AddrPort, problem string))
+}
+
+// LAN sends to, and hears, whoever is on the same links. *lan.Conn is one.
+type LAN interface {
+	// Announce sends a packet on every link and returns on how many.
+	Announce(pkt []byte) (n int, err error)
+	// Serve calls heard with what others announce, until ctx ends.
+	Serve(ctx context.Context, heard func(from netip.AddrPort, pkt []byte)) error
+	Close() error
+}
+
+// announceEvery is the time between announcements, +-20 % (NAT.md, section 1.1).
+const announceEvery = 30 * time.Second
+
+// near is what was learnt that way.
+type near struct {
+	announceAt time.Time // zero: never
+	heard      bucket    // announcements that are opened
+	mapping    string    // why the router maps no port
+}
+
+// Announcements of others that are opened a second: each costs a signature.
+const heardRate, heardBurst = 20, 100
+
+// watchNetwork begins to look around.
+func (e *Edge) watchNetwork(ctx context.Context) {
+	tell := func(f func(now time.Time)) {
+		select {
+		case e.requests <- f:
+		case <-ctx.Done():
+		}
+	}
+	n := &e.cfg.Nearby
+	if n.Watch != nil {
+		e.workers.Go(func() {
+			if err := n.Watch(ctx, func() { tell(e.roam) }); err != nil && ctx.Err() == nil {
+				e.host.Log.Warn("changes of this host's network will be noticed late", "err", err)
+			}
+		})
+	}
+	if n.Map != nil {
+		port := e.addresses.sources.Port
+		e.workers.Go(func() {
+			n.Map(ctx, port, func(external netip.AddrPort, problem string) {
+				tell(func(now time.Time) { e.takeMapping(now, external, problem) })
+			})
+		})
+	}
+	if n.LAN != nil {
+		e.near.announceAt = e.started
+		e.near.heard = bucket{rate: heardRate, burst: heardBurst}
+		e.workers.Go(func() {
+			err := n.LAN.Serve(ctx, func(from netip.AddrPort, pkt []byte) {
+				pkt = clone(pkt)
+				tell(func(now time.Time) { e.hearAnnouncement(now, from, pkt) })
+			})
+			if err != nil && ctx.Err() == nil {
+				e.host.Log.Warn("members on the same link will be found by the supernode only", "err", err)
+			}
+		})
+	}
+}
+
+// roam is called when our own links have changed: everything that was measured
+// from them is measured again, and direct paths are in doubt until they answer.
+func (e *Edge) roam(now time.Time) {
+	a := &e.addresses
+	a.reflexive.Forget()
+	a.gatherAt = now
+	a.stun.Hurry(now)
+	e.ports.at = time.Time{}
+	if !e.near.announceAt.IsZero() {
+		e.near.announceAt = now
+	}
+	for _, l := range e.links {
+		if l.session != nil && !l.ping.next.IsZero() {
+			l.ping.next = now // its answer tells our new address, and moves the session there
+		}
+		if l.init.active || l.hello.active {
+			e.restartLink(now, l)
+		}
+	}
+	e.tickAddresses(now)
+	for _, p := range e.peers.byStatic {
+		if p.path != nil {
+			p.path.Roamed(now)
+			e.pollPath(now, p)
+			e.wake(p)
+		}
+	}
+}
+
+// takeMapping takes over what the router says.
+func (e *Edge) takeMapping(now time.Time, external netip.AddrPort, problem string) {
+	a := &e.addresses
+	a.sources.Mapped = nil
+	if external.IsValid() {
+		a.sources.Mapped = []netip.AddrPort{external}
+	}
+	e.near.mapping = problem
+	a.gather(now)
+}
+
+// announceNearby tells the same links who we are.
+func (e *Edge) announceNearby(now time.Time) {
+	e.near.announceAt = now.Add(announceEvery*4/5 + e.jitter(announceEvery*2/5))
+	g := e.keys.group
+	if g == nil {
+		return
+	}
+	ctr, err := g.Reserve(1)
+	if err != nil {
+		e.drops.drop(dropSessionWorn)
+		return
+	}
+	m := protocol.Announce{Statement: e.statement, Port: e.addresses.sources.Port}
+	b := m.Append(protocol.AppendControl(e.send.work[:headroom]))
+	pkt := clone(e.send.sealGroup(g, ctr, b, headroom, len(b)))
+	e.workers.Go(func() {
+		if _, err := e.cfg.Nearby.LAN.Announce(pkt); err != nil {
+			e.host.Log.Debug("could not announce on the LAN", "err", err)
+		}
+	})
+}
+
+// hearAnnouncement takes what somebody on the same link says. It is a member, or
+// it would not open; who it is, its own signature says. Its address is a
+// candidate, and where there is no session it is greeted there, so that members
+// find each other while no supernode answers.
+func (e *Edge) hearAnnouncement(now time.Time, from netip.AddrPort, pkt []byte) {
+	if len(pkt) > protocol.MaxDatagram || !e.near.heard.take(now) || !e.mask.Show(e.send.scratch, pkt) {
+		e.drops.drop(dropControl)
+		return
+	}
+	h, err := protocol.ParseHeader(pkt)
+	if err != nil || h.Type != protocol.TypeGroup || h.RX != e.tag {
+		e.drops.drop(dropGroupTag)
+		return
+	}
+	inner, _, _, err := e.groupRx.Open(e.send.scratch, e.wall(now), pkt, func(ki uint8) (crypto.Epoch, bool) {
+		return e.keys.schedule.CanReceive(e.wall(now), ki)
+	})
+	if err != nil { // our own comes back, and every copy but the first
+		e.dropOpen(err)
+		return
+	}
+	in, err := protocol.ParseInner(inner)
+	if err != nil || in.Kind != protocol.KindControl {
+		e.drops.drop(dropInner)
+		return
+	}
+	typ, value, _, err := protocol.NextTLV(in.Body)
+	if err != nil || protocol.MsgType(typ) != protocol.MsgAnnounce {
+		e.drops.drop(dropControl)
+		return
+	}
+	m, err := protocol.ParseAnnounce(value)
+	if err != nil {
+		e.drops.drop(dropControl)
+		return
+	}
+	e.meetNearby(now, netip.AddrPortFrom(from.Addr(), m.Port), m.Statement)
+}
+
+// meetNearby tries a member at an address of a link that both share.
+func (e *Edge) meetNearby(now time.Time, at netip.AddrPort, statement []byte) {
+	st, err := crypto.VerifyStatement(statement)
+	if err != nil || st.CID != e.cid || st.Static == e.cfg.Identity.Static || !e.addresses.policy.Probeable(at) {
+		e.drops.drop(dropControl)
+		return
+	}
+	p := e.meet(now, st.Static)
+	if p == nil {
+		return
+	}
+	p.seen = now
+	e.learnStatement(p, st, statement, p.id.features)
+	if e.dirty {
+		e.publish(now)
+	}
+	if p.path != nil && p.sessions.sealing() != nil {
+		p.path.Met(now, at)
+		e.pollPath(now, p)
+	} else if p.handshake.direct = at; !p.handshake.active {
+		e.initiate(now, p)
+	}
+	e.wake(p)
+}

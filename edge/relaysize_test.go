@@ -1,0 +1,89 @@
+package edge
+
+import (
+	"net/netip"
+	"testing"
+
+	"hedgerow/protocol"
+)
+
+// TestRelayPings holds that a pong counts once, and that only so many are waited
+// for.
+func TestRelayPings(t *testing.T) {
+	s := newRelaySize()
+	if _, ok := s.take([8]byte{}); ok {
+		t.Error("a pong without a ping counts")
+	}
+	for i := range sizedPings + 1 {
+		s.pings[s.next%sizedPings] = sizedPing{nonce: [8]byte{1, byte(i)}, size: 1280 + i}
+		s.next++
+	}
+	if _, ok := s.take([8]byte{1, 0}); ok {
+		t.Error("the oldest is still waited for")
+	}
+	if size, ok := s.take([8]byte{1, 5}); !ok || size != 1285 {
+		t.Errorf("%d %v", size, ok)
+	}
+	if _, ok := s.take([8]byte{1, 5}); ok {
+		t.Error("a pong counts twice")
+	}
+}
+
+// TestRelayLimit holds what a relayed path is taken to carry before anything is
+// known, and that another relay is another path.
+func TestRelayLimit(t *testing.T) {
+	e := newEdge(t, nil)
+	p := e.introduced(2)
+	p.sessions.promote(e.session(p, noon, 10, true))
+	if r := p.view.route.Load(); r.relayLimit != 0 || r.leastPacket() != maxDatagramRelayed-protocol.RelayOverhead {
+		t.Errorf("without a relay: %+v", r)
+	}
+	e.links[0].session = &hopEntry{}
+	e.setHandle(noon, p, e.links[0], 77)
+	if r := p.view.route.Load(); r.relay == nil || r.relayLimit != maxDatagramRelayed {
+		t.Errorf("at first: %+v", r)
+	}
+	p.relaySize.mtu.Refused()
+	e.pollRelaySize(noon, p)
+	if r := p.view.route.Load(); r.relayLimit != 1280-48 || r.maxPacket() != 1280-48-protocol.RelayOverhead {
+		t.Errorf("after a fall: %+v", r)
+	}
+	if n := e.groupLimit(); n != 1280-48-protocol.RelayOverhead {
+		t.Errorf("floods of %d bytes", n)
+	}
+	e.setHandle(noon, p, e.links[0], 0)
+	e.setHandle(noon, p, e.links[0], 78)
+	if r := p.view.route.Load(); r.relayLimit != maxDatagramRelayed {
+		t.Errorf("a new relay: %+v", r)
+	}
+}
+
+// TestGroupLimitOfAll holds that the narrowest path of a peer with a session
+// rules floods, in use or not.
+func TestGroupLimitOfAll(t *testing.T) {
+	e := newEdge(t, nil)
+	usual := maxDatagramRelayed - protocol.RelayOverhead
+	var peers []*peer
+	for n := range byte(3) {
+		p := e.introduced(2 + n)
+		p.sessions.promote(e.session(p, noon, 10*uint32(n+1), true))
+		e.reroute(noon, p)
+		peers = append(peers, p)
+	}
+	narrow := func(p *peer, limit int) {
+		r := *p.view.route.Load()
+		r.direct, r.limit = netip.MustParseAddrPort("198.51.100.9:4000"), limit
+		p.view.route.Store(&r)
+		e.sizeGroup()
+	}
+	for _, c := range []struct{ peer, limit, want int }{{0, 1472, usual}, {1, 1252, 1252}, {2, 1300, 1252}, {1, 1472, 1300}} {
+		narrow(peers[c.peer], c.limit)
+		if n := e.groupLimit(); n != c.want {
+			t.Errorf("%+v: %d", c, n)
+		}
+	}
+	e.closePeer(noon, peers[2])
+	if n := e.groupLimit(); n != usual {
+		t.Errorf("the narrow peer has gone: %d", n)
+	}
+}
