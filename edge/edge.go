@@ -69,6 +69,7 @@ type loopState struct {
 	ready         bool
 	sweepAt       time.Time
 	random        rand.Source
+	echoes        echoes
 	workers       sync.WaitGroup
 	running       context.Context // ends when Run is about to return; for look-ups
 	done          chan struct{}   // closed when Run returns

@@ -50,6 +50,7 @@ type hops struct {
 	session *hopEntry      // sealed under; nil before the first
 	old     *hopEntry      // still opened
 	at      netip.AddrPort // where session's packets go: what answered its INIT
+	turned  time.Time      // when it last went over to a stream, or back
 }
 
 // whereabouts are a supernode's underlay addresses.
@@ -385,6 +386,9 @@ func (e *Edge) handleHopResp(now time.Time, l *link, h protocol.Header, ev event
 	sample := now.Sub(in.last)
 	if in.attempts == 1 {
 		l.ping.rtt = smooth(l.ping.rtt, sample)
+	}
+	if isSide(l.at) != isSide(ev.from) {
+		l.turned = now
 	}
 	l.old, l.session, l.at = l.session, &hopEntry{session: session, link: l.view}, ev.from
 	*in = hopInit{last: in.last}

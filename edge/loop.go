@@ -194,7 +194,7 @@ func (e *Edge) deadline() time.Time {
 	d := earliest(e.sweepAt, e.keys.deadline())
 	d = earliest(earliest(d, e.addresses.deadline()), earliest(e.state.storeAt, e.near.announceAt))
 	d = earliest(d, e.turnDeadline())
-	d = earliest(earliest(d, e.staged.deadline()), e.unvouched.deadline())
+	d = earliest(earliest(earliest(d, e.staged.deadline()), e.unvouched.deadline()), e.echoes.deadline())
 	for _, l := range e.links {
 		d = earliest(earliest(d, l.deadline()), e.streamDeadline(l))
 	}
@@ -211,6 +211,7 @@ func (e *Edge) tick(now time.Time) {
 		e.tickLink(now, l)
 	}
 	e.tickPeers(now)
+	e.tickEchoes(now)
 	e.tickAddresses(now)
 	if due(now, e.near.announceAt) {
 		e.announceNearby(now)

@@ -38,6 +38,7 @@ const announceEvery = 30 * time.Second
 // near is what was learnt that way.
 type near struct {
 	announceAt time.Time // zero: never
+	announced  time.Time // the last time
 	heard      bucket    // announcements that are opened
 	mapping    string    // why the router maps no port
 }
@@ -126,6 +127,7 @@ func (e *Edge) takeMapping(now time.Time, external netip.AddrPort, problem strin
 
 // announceNearby tells the same links who we are.
 func (e *Edge) announceNearby(now time.Time) {
+	e.near.announced = now
 	e.near.announceAt = now.Add(announceEvery*4/5 + e.jitter(announceEvery*2/5))
 	g := e.keys.group
 	if g == nil {
@@ -196,16 +198,47 @@ func (e *Edge) meetNearby(now time.Time, at netip.AddrPort, statement []byte) {
 	if p == nil {
 		return
 	}
-	p.seen = now
+	if !p.lan.IsValid() {
+		e.answerNearby(now)
+	}
+	p.seen, p.lan = now, at
 	e.learnStatement(p, st, statement, p.id.features)
 	if e.dirty {
 		e.publish(now)
 	}
 	if p.path != nil && p.sessions.sealing() != nil {
-		p.path.Met(now, at)
+		e.tryNearby(now, p)
 		e.pollPath(now, p)
 	} else if p.handshake.direct = at; !p.handshake.active {
 		e.initiate(now, p)
 	}
 	e.wake(p)
+}
+
+// answerSpan is within which a newcomer is answered, so that not all of a link
+// speak at once; answerPause is the least time between two announcements.
+const answerSpan, answerPause = 500 * time.Millisecond, 2 * time.Second
+
+// answerNearby announces ourselves soon: somebody new is on the link.
+func (e *Edge) answerNearby(now time.Time) {
+	soon := now.Add(e.jitter(answerSpan))
+	if least := e.near.announced.Add(answerPause); soon.Before(least) {
+		soon = least
+	}
+	if soon.Before(e.near.announceAt) {
+		e.near.announceAt = soon
+	}
+}
+
+// tryNearby has a path try the address at which its peer was met. Without a relay
+// it is brought up though there is no traffic yet: only a direct path carries the
+// broadcasts that come before any.
+func (e *Edge) tryNearby(now time.Time, p *peer) {
+	if !p.lan.IsValid() {
+		return
+	}
+	if l := e.relayFor(p); l == nil || !l.registered() {
+		p.path.Used(now)
+	}
+	p.path.Met(now, p.lan)
 }

@@ -137,6 +137,9 @@ func (e *Edge) pong(p *peer, m protocol.Ping, ev event) {
 }
 
 func (e *Edge) handlePong(now time.Time, p *peer, m protocol.Pong, ev event) {
+	if e.takeEcho(now, p, m.Nonce, ev) {
+		return
+	}
 	if ev.link == nil {
 		if p.path != nil && p.path.Pong(now, m.Nonce, ev.from, m.Seen) {
 			e.pollPath(now, p)
@@ -234,6 +237,7 @@ func (e *Edge) startPath(now time.Time, p *peer) {
 	}
 	p.relayPing.sent, p.relayPing.missed = time.Time{}, 0
 	p.relayPing.next = now.Add(relayPingFirst)
+	e.tryNearby(now, p)
 }
 
 // pollPath sends what a peer's path machine asks for and takes over its
@@ -310,6 +314,9 @@ func (e *Edge) reroute(now time.Time, p *peer) {
 		e.host.Log.Info("the direct path loses large packets, frames are cut for it", "peer", p.about.Name, "datagram", r.limit)
 	}
 	p.view.route.Store(r)
+	if r.way() != old.way() {
+		p.since = now
+	}
 	if e.noRelay && r.direct.IsValid() {
 		e.releaseStagedIfReady(now, p)
 	}

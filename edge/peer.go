@@ -2,6 +2,7 @@ package edge
 
 import (
 	"container/heap"
+	"net/netip"
 	"time"
 
 	"hedgerow/crypto"
@@ -48,11 +49,13 @@ type peer struct {
 // ways are how a peer may be reached.
 type ways struct {
 	path      *nat.Path // nil without a session
+	since     time.Time // when the way of the route became what it is; zero: there was none yet
 	relayPing pingOut   // measures the relayed path
 	relaySize relaySize
 	call      call
 	without   time.Time // since when there is traffic without a direct path; zero: not so
 	fan       fan
+	lan       netip.AddrPort // where it was met on a link that both share
 }
 
 // identity is what a peer proved about itself.

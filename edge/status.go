@@ -170,13 +170,13 @@ func (e *Edge) peerStatus(now time.Time, p *peer) control.Peer {
 		seconds := now.Sub(heard).Seconds()
 		s.LastSeenS = &seconds
 	}
-	r := p.view.route.Load()
+	r, since := p.view.route.Load(), p.since
 	if r.relay != nil {
 		s.Handle = r.handle
 	}
 	switch {
 	case r.direct.IsValid():
-		s.Path, s.Endpoint = control.PathDirect, e.endpoint(p, r.direct)
+		s.Path, s.Kind, s.Endpoint = control.PathDirect, e.kindOf(p, r.direct), e.endpoint(p, r.direct)
 		if p.path != nil {
 			way := p.path.Route()
 			s.MTU = way.MTU
@@ -188,12 +188,30 @@ func (e *Edge) peerStatus(now time.Time, p *peer) control.Peer {
 		if p.path != nil {
 			s.Reason = p.path.Why(now)
 		}
-		s.Path, s.Via, s.MTU = control.PathRelay, e.links[r.relay.id].cfg.Name, p.relaySize.mtu.Size()
+		l := e.links[r.relay.id]
+		s.Path, s.Kind, s.Via, s.MTU = control.PathRelay, l.kind(), l.cfg.Name, p.relaySize.mtu.Size()
 		if p.relayPing.rtt > 0 {
 			s.RTTms = milliseconds(p.relayPing.rtt)
 		}
+		since = later(since, l.turned)
+	default:
+		s.Reason = e.unreached(p)
+		return s
+	}
+	s.Payload = r.payload()
+	if !since.IsZero() {
+		seconds := now.Sub(since).Seconds()
+		s.SinceS = &seconds
 	}
 	return s
+}
+
+// later returns the later of two times.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // endpoint returns where a direct address leads, for a person.

@@ -128,6 +128,33 @@ type route struct {
 // onlyDirect reports whether frames go to the peer directly and no other way.
 func (r *route) onlyDirect() bool { return r.direct.IsValid() && !r.dual }
 
+// way is how frames travel, whatever else of a route changes. The zero value is
+// no way.
+type way struct {
+	direct netip.AddrPort
+	relay  *linkView
+}
+
+func (r *route) way() way {
+	switch {
+	case r.direct.IsValid():
+		return way{direct: r.direct}
+	case r.session != nil:
+		return way{relay: r.relay}
+	}
+	return way{}
+}
+
+// payload returns the longest payload of a frame in bytes that the route carries
+// in one packet: the Ethernet header is left out where the other end knows it.
+func (r *route) payload() int {
+	n := r.maxPacket() - protocol.HeaderLen - protocol.TagLen - 1
+	if r.partial {
+		n -= 2 // where a checksum is left unfinished
+	}
+	return n
+}
+
 // Largest datagrams that fit an underlay MTU of 1500 bytes. A relayed packet
 // may leave the supernode over IPv6, whatever it came in by.
 const (
