@@ -47,7 +47,7 @@ var rules = []rule{
 	// The simulated internet that its tests run in moves transport.Datagram.
 	{folder: "nat", ours: []string{"nat/stun", "nat/turn"}, tests: []string{"transport"}},
 	{folder: "nat/stun"},
-	{folder: "nat/turn", ours: []string{"nat/stun"}},
+	{folder: "nat/turn", ours: []string{"nat/stun", "internal/bucket"}},
 	// They ask the router; sockets and time are their own.
 	{folder: "nat/portmap", ours: []string{"internal/netwatch"}},
 	{folder: "nat/nattest", ours: []string{"transport"}},

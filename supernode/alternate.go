@@ -59,7 +59,7 @@ func (s *Server) answerBinding(now time.Time, out *outbox, pkt []byte, from neti
 	if len(pkt) >= stun.RequestLen {
 		rate = stunPaddedRate
 	}
-	if !s.strangers.stunSources.take(now, from.Addr(), rate, rate) || !s.strangers.stun.take(now, 1, stunRate, stunRate) {
+	if !s.strangers.stunSources.Take(now, from.Addr(), rate, rate) || !s.strangers.stun.Take(now, 1, stunRate, stunRate) {
 		s.drops.drop(dropSTUN)
 		return
 	}

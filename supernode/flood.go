@@ -31,8 +31,8 @@ func (s *Server) prepareFlood(now time.Time, out *outbox, edge *hop, packet []by
 		s.drops.drop(dropRelayTarget)
 		return
 	}
-	if !src.budget.floods.take(now, 1, s.cfg.Limits.EdgeFloods, s.cfg.Limits.EdgeFloods) ||
-		!c.floods.take(now, 1, s.cfg.Limits.CommunityFloods, s.cfg.Limits.CommunityFloods) {
+	if !src.budget.floods.Take(now, 1, s.cfg.Limits.EdgeFloods, s.cfg.Limits.EdgeFloods) ||
+		!c.floods.Take(now, 1, s.cfg.Limits.CommunityFloods, s.cfg.Limits.CommunityFloods) {
 		s.drops.drop(dropRelayBudget)
 		return
 	}

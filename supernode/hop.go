@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/internal/bucket"
 )
 
 // Times of a session between an edge and the supernode.
@@ -30,8 +31,8 @@ type hop struct {
 	confirmed bool
 	rtt       time.Duration // last measured; zero: unknown
 	probe     probe
-	control   bucket
-	lists     bucket
+	control   bucket.Bucket
+	lists     bucket.Bucket
 	reg       *registration // nil: a guest
 	direct    []uint32      // handles it reaches directly, sorted
 }

@@ -26,7 +26,7 @@ func (s *Server) handlePunch(x *exchange, value []byte) {
 		return
 	}
 	r := x.hop.reg
-	if !r.budget.punches.take(x.now, 1, punchRate, punchBurst) {
+	if !r.budget.punches.Take(x.now, 1, punchRate, punchBurst) {
 		s.drops.drop(dropControlRate)
 		return
 	}

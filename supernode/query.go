@@ -14,7 +14,7 @@ func (s *Server) handleQuery(x *exchange, value []byte) {
 		s.drops.drop(dropControl)
 		return
 	}
-	if !x.hop.control.take(x.now, queryCost, controlRate, controlBurst) {
+	if !x.hop.control.Take(x.now, queryCost, controlRate, controlBurst) {
 		s.drops.drop(dropControlRate)
 		return
 	}
@@ -24,7 +24,7 @@ func (s *Server) handleQuery(x *exchange, value []byte) {
 		s.addPeer(x, s.registry.member(r.community, q.Handle))
 	case !q.MAC.IsZero():
 		s.addPeer(x, r.community.byMAC[q.MAC])
-	case x.hop.lists.take(x.now, 1, listRate, listBurst):
+	case x.hop.lists.Take(x.now, 1, listRate, listBurst):
 		for _, peer := range r.community.latest(r, listLen) {
 			s.addPeer(x, peer)
 		}

@@ -23,7 +23,7 @@ func (s *Server) handleRegister(x *exchange, value []byte) {
 		s.drops.drop(dropControl)
 		return
 	}
-	if !x.hop.control.take(x.now, registerCost, controlRate, controlBurst) {
+	if !x.hop.control.Take(x.now, registerCost, controlRate, controlBurst) {
 		s.drops.drop(dropControlRate)
 		s.add(x, &protocol.Nak{Code: protocol.CodeRate, Retry: retryRate})
 		return
@@ -98,7 +98,7 @@ func (s *Server) admit(now time.Time, a applicant) (r, holder *registration, nak
 		return nil, nil, &protocol.Nak{Code: protocol.CodeOldStatement}
 	case !known && len(s.registry.byHandle) >= s.registry.limits.Edges:
 		return nil, nil, &protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}
-	case !known && !s.strangers.newcomers.take(now, a.hop.source, newcomerRate, newcomerBurst):
+	case !known && !s.strangers.newcomers.Take(now, a.hop.source, newcomerRate, newcomerBurst):
 		s.drops.drop(dropControlRate)
 		return nil, nil, &protocol.Nak{Code: protocol.CodeRate, Retry: retryTaken}
 	case !known:

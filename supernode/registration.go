@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/internal/bucket"
 	"hedgerow/protocol"
 )
 
@@ -33,7 +34,7 @@ type registration struct {
 
 // relayBudget bounds what one edge may have relayed and arranged.
 type relayBudget struct {
-	bytes, floods, punches bucket
+	bytes, floods, punches bucket.Bucket
 }
 
 // index returns the index of the live session, or 0 when there is none.

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"hedgerow/internal/bucket"
 	"hedgerow/protocol"
 )
 
@@ -17,8 +18,8 @@ type community struct {
 	byOwner  map[[32]byte]*registration
 	byAddr   map[netip.Addr]*registration // leases
 	online   []*registration              // those with a live session, in no order
-	bytes    bucket
-	floods   bucket
+	bytes    bucket.Bucket
+	floods   bucket.Bucket
 	traffic  Traffic
 }
 

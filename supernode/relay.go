@@ -83,8 +83,8 @@ func (s *Server) findTarget(now time.Time, r *relayRun, handle uint32) bool {
 		return false
 	}
 	r.dst, r.handle = dst, handle
-	src.budget.bytes.restore(now, s.cfg.Limits.EdgeBytes)
-	src.community.bytes.restore(now, s.cfg.Limits.CommunityBytes)
+	src.budget.bytes.Restore(now, s.cfg.Limits.EdgeBytes)
+	src.community.bytes.Restore(now, s.cfg.Limits.CommunityBytes)
 	return true
 }
 
@@ -92,7 +92,7 @@ func (s *Server) findTarget(now time.Time, r *relayRun, handle uint32) bool {
 // restored when its destination was looked up, and counts it.
 func (s *Server) charge(src *registration, size int) bool {
 	c, cost := src.community, float64(size)
-	if !src.budget.bytes.spend(cost, s.cfg.Limits.EdgeBytes) || !c.bytes.spend(cost, s.cfg.Limits.CommunityBytes) {
+	if !src.budget.bytes.Spend(cost, s.cfg.Limits.EdgeBytes) || !c.bytes.Spend(cost, s.cfg.Limits.CommunityBytes) {
 		return false
 	}
 	c.traffic.Packets++

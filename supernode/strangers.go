@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/internal/bucket"
 	"hedgerow/protocol"
 )
 
@@ -25,19 +26,22 @@ const (
 	newcomerBurst = 256
 )
 
+// sourceTable is how many buckets all sources share (PROTOCOL.md, section 10).
+const sourceTable = 65536
+
 // strangers is what answers to those without a session are limited by.
 type strangers struct {
-	hello, reset, stun bucket
-	stunSources        *sourceBuckets
-	newcomers          *sourceBuckets
+	hello, reset, stun bucket.Bucket
+	stunSources        *bucket.Sources
+	newcomers          *bucket.Sources
 	helloMask          *crypto.Mask
 	inits              rateMeter
 }
 
 func newStrangers() strangers {
 	return strangers{
-		stunSources: newSourceBuckets(),
-		newcomers:   newSourceBuckets(),
+		stunSources: bucket.NewSources(sourceTable),
+		newcomers:   bucket.NewSources(sourceTable),
 		helloMask:   crypto.NewMask(crypto.HelloMaskKey()),
 	}
 }
@@ -74,7 +78,7 @@ func (s *Server) answerHello(now time.Time, out *outbox, pkt []byte, from netip.
 		s.drops.drop(dropHeader)
 		return
 	}
-	if s.cfg.HelloOff || !s.strangers.hello.take(now, 1, helloRate, helloRate) {
+	if s.cfg.HelloOff || !s.strangers.hello.Take(now, 1, helloRate, helloRate) {
 		s.drops.drop(dropHello)
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"hedgerow/internal/bucket"
 	"hedgerow/nat/stun"
 )
 
@@ -16,6 +17,7 @@ const (
 	strangerRate, strangerBurst = 5, 20   // of one IPv4 address or IPv6 /64
 	strangersRate               = 1000    // of all
 	requestRate, requestBurst   = 50, 300 // of one allocation
+	sourceTable                 = 4096    // buckets for all sources
 )
 
 const (
@@ -33,12 +35,12 @@ type gate struct {
 	ended       chan struct{} // closed when pion has been told of the end
 	once        sync.Once
 
-	strangers bucket  // used by the one goroutine that reads
-	sources   sources // the same
+	strangers bucket.Bucket   // used by the one goroutine that reads
+	sources   *bucket.Sources // the same
 }
 
 func newGate(c net.PacketConn, t *allocations, counters *serverCounters) *gate {
-	return &gate{PacketConn: c, allocations: t, counters: counters, ended: make(chan struct{}), sources: newSources()}
+	return &gate{PacketConn: c, allocations: t, counters: counters, ended: make(chan struct{}), sources: bucket.NewSources(sourceTable)}
 }
 
 // ReadFrom reads the next datagram that may pass. It fails after Close only.
@@ -80,15 +82,15 @@ func (g *gate) admits(now time.Time, pkt []byte, from netip.AddrPort) bool {
 	case method(t) != methodAllocate:
 		return false // pion would be silent, too
 	}
-	return g.sources.take(now, from.Addr(), strangerRate, strangerBurst) &&
-		g.strangers.take(now, 1, strangersRate, strangersRate)
+	return g.sources.Take(now, from.Addr(), strangerRate, strangerBurst) &&
+		g.strangers.Take(now, 1, strangersRate, strangersRate)
 }
 
 // ask counts a request of the allocation's client.
 func (r *relay) ask(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.requests.take(now, 1, requestRate, requestBurst)
+	return r.requests.Take(now, 1, requestRate, requestBurst)
 }
 
 // requestAllowed says whether a request has nothing in it that pion should not

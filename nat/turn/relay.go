@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"hedgerow/internal/bucket"
 )
 
 // relay is the socket of one allocation. pion's server writes to it what its
@@ -22,9 +24,9 @@ type relay struct {
 	ending   sync.Once // its reader has been told
 
 	mu       sync.Mutex
-	requests bucket
-	sent     bucket
-	received bucket
+	requests bucket.Bucket
+	sent     bucket.Bucket
+	received bucket.Bucket
 	peers    map[netip.Addr]time.Time // that it was permitted, by the last time
 }
 
@@ -65,11 +67,11 @@ func (r *relay) Close() error {
 	return nil
 }
 
-func (r *relay) spend(b *bucket, n int) bool {
+func (r *relay) spend(b *bucket.Bucket, n int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rate := r.server.cfg.Limits.Rate
-	return b.take(time.Now(), float64(n), rate, rate)
+	return b.Take(time.Now(), float64(n), rate, rate)
 }
 
 // readDatagram reads until a datagram is to be kept. Errors other than that of a
