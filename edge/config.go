@@ -82,6 +82,16 @@ type Supernode struct {
 	Key  *[32]byte // its X25519 static key when pinned by configuration
 }
 
+// Reach says by what an edge reaches the others, besides its own addresses and
+// those that supernodes see.
+type Reach struct {
+	STUN       []string         // "host:port" of extra STUN servers
+	TURN       []TURNServer     // for pairs without a direct path
+	Advertise  []netip.AddrPort // further addresses at which peers can reach us
+	StreamOnly bool             // reach supernodes by streams alone, never by UDP
+	NoRelay    bool             // no frame travels through a supernode
+}
+
 // Config is everything an edge is made from. It is not changed after New.
 // A zero field means the default that its comment names.
 type Config struct {
@@ -91,15 +101,11 @@ type Config struct {
 	Name      string // shown to peers, at most 63 bytes; default: the identity's short form
 
 	Supernodes []Supernode // one to eight
-	STUN       []string    // "host:port" of extra STUN servers
-	TURN       []TURNServer
-	NoRelay    bool             // no frame travels through a supernode
-	Advertise  []netip.AddrPort // further addresses at which peers can reach us
-	Address    Address          // default: lease
-	StreamOnly bool             // reach supernodes by streams alone, never by UDP
-	MAC        [6]byte          // default: derived from the identity
-	MTU        int              // bytes; default DefaultMTU
-	StateDir   string           // pins and peers are kept here; empty: nowhere
+	Reach
+	Address  Address // default: lease
+	MAC      [6]byte // default: derived from the identity
+	MTU      int     // bytes; default DefaultMTU
+	StateDir string  // pins and peers are kept here; empty: nowhere
 
 	// Queues are the pairs of a device queue and a socket. All sockets have one
 	// local port; the first one is also the control loop's. Run closes them and

@@ -171,9 +171,9 @@ func (e *Edge) Run(ctx context.Context) error {
 		serving.Go(func() { ended <- q.run() })
 	}
 	err := e.loop(ctx, ended)
-	cancel()
 	e.rememberPeers() // those of the last seconds, too
-	e.goodbye()
+	e.goodbye()       // while streams still take it
+	cancel()
 	e.closeFans()
 	for _, q := range e.queues {
 		q.waiter.Stop()

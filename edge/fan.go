@@ -3,7 +3,6 @@ package edge
 import (
 	"net/netip"
 	"slices"
-	"sync"
 
 	"hedgerow/crypto"
 	"hedgerow/nat"
@@ -19,23 +18,18 @@ const mostWays = 4
 
 // fanSocket is one of them.
 type fanSocket struct {
-	sides Sides
-	conn  Socket
-
-	mu    sync.Mutex
-	ways  map[netip.AddrPort]netip.AddrPort // the side address by where packets come from
-	ended bool
+	*sideWays
+	conn Socket
 }
 
 // openFan opens one more socket.
 func (e *Edge) openFan() (*fanSocket, error) {
-	s := &fanSocket{sides: e.cfg.Ways.Sides, ways: make(map[netip.AddrPort]netip.AddrPort)}
+	s := &fanSocket{}
+	s.sideWays = newSideWays(e.cfg.Ways.Sides, mostWays, func(far netip.AddrPort, pkt []byte) { s.conn.Send(far, 0, pkt) })
 	ready := make(chan struct{})
 	conn, err := e.cfg.Ways.Open(func(from netip.AddrPort, pkt []byte) {
-		<-ready
-		if side := s.side(from); side.IsValid() {
-			s.sides.Deliver(side, pkt)
-		}
+		<-ready // what comes at once may be answered at once
+		s.deliver(from, pkt)
 	})
 	if err != nil {
 		return nil, err
@@ -45,51 +39,10 @@ func (e *Edge) openFan() (*fanSocket, error) {
 	return s, nil
 }
 
-// side returns the address that stands for this socket and the other end.
-func (s *fanSocket) side(from netip.AddrPort) netip.AddrPort {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	side, known := s.ways[from]
-	if !known && !s.ended && len(s.ways) < mostWays {
-		side = s.sides.Add(func(pkt []byte) { s.conn.Send(from, 0, pkt) })
-		s.ways[from] = side
-	}
-	return side
-}
-
-// far returns where packets to a side address of the socket go.
-func (s *fanSocket) far(side netip.AddrPort) (to netip.AddrPort, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for to, a := range s.ways {
-		if a == side {
-			return to, true
-		}
-	}
-	return netip.AddrPort{}, false
-}
-
-// knownTo reports whether a path has one of the socket's addresses.
-func (s *fanSocket) knownTo(p *nat.Path) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, side := range s.ways {
-		if p.Knows(side) {
-			return true
-		}
-	}
-	return false
-}
-
 // close closes the socket and takes its addresses back.
 func (s *fanSocket) close() {
 	_ = s.conn.Close()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ended = true
-	for _, side := range s.ways {
-		s.sides.Remove(side)
-	}
+	s.end()
 }
 
 // fanOut sends a ping through the socket with a number, which is opened if need
@@ -128,7 +81,7 @@ func (e *Edge) trimFan(p *peer) {
 		return
 	}
 	p.fan = slices.DeleteFunc(p.fan, func(s *fanSocket) bool {
-		if p.path != nil && s.knownTo(p.path) {
+		if p.path != nil && s.some(p.path.Knows) {
 			return false
 		}
 		s.close()

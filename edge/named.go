@@ -43,7 +43,11 @@ func (e *Edge) named(text string) (*peer, error) {
 	if len(all) == 0 {
 		return nil, errors.New("no other edge is known yet")
 	}
-	return nil, fmt.Errorf("no edge is called %q. There are: %s", text, titles(all))
+	unnamed := ""
+	if slices.ContainsFunc(all, func(p *peer) bool { return p.about.Name == "" }) {
+		unnamed = ". A name is known from the first traffic on; type an address or identity"
+	}
+	return nil, fmt.Errorf("no edge is called %q. There are: %s%s", text, titles(all), unnamed)
 }
 
 // isSelf reports whether a text means this edge.

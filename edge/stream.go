@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"time"
@@ -111,25 +112,30 @@ func (e *Edge) dialStream(now time.Time, l *link) {
 	}
 	sides, dial, to := e.cfg.Ways.Sides, e.cfg.Ways.Dial, l.cfg
 	e.workers.Go(func() {
+		// A stream outlives the end of running by its Close, so that a last word
+		// still leaves; a dial does not.
+		ctx, cancel := context.WithCancel(context.WithoutCancel(e.running))
+		giveUp := context.AfterFunc(e.running, cancel)
 		ready := make(chan netip.AddrPort, 1)
 		var side netip.AddrPort
-		conn, err := dial(e.running, to, func(pkt []byte) {
+		conn, err := dial(ctx, to, func(pkt []byte) {
 			if !side.IsValid() { // the stream has one goroutine that delivers
 				side = <-ready
 			}
 			sides.Deliver(side, pkt)
 		})
 		var at netip.AddrPort
-		if err == nil {
+		if giveUp(); err == nil {
 			at = sides.Add(conn.Send)
 			ready <- at
+			context.AfterFunc(e.running, conn.Close)
+			e.workers.Go(func() { <-conn.Done(); cancel() })
+		} else {
+			cancel()
 		}
 		select {
 		case e.requests <- func(now time.Time) { e.takeStream(now, l, conn, at, err) }:
 		case <-e.running.Done():
-			if err == nil {
-				conn.Close()
-			}
 		}
 	})
 }
@@ -150,15 +156,11 @@ func (e *Edge) takeStream(now time.Time, l *link, conn Stream, side netip.AddrPo
 	s.conn, s.side, s.tries, s.failed, s.spare = conn, side, 0, "", time.Time{}
 	e.publish(now) // what it brings is this supernode's
 	e.workers.Go(func() {
+		<-conn.Done()
 		select {
-		case <-conn.Done():
-			select {
-			case e.requests <- func(now time.Time) { e.endStream(now, l, conn) }:
-			case <-e.running.Done():
-			}
+		case e.requests <- func(now time.Time) { e.endStream(now, l, conn) }:
 		case <-e.running.Done():
 		}
-		conn.Close()
 	})
 	if l.registered() && l.ping.missed == 0 {
 		return

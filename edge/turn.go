@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	"hedgerow/protocol"
@@ -73,47 +72,8 @@ type turnLink struct {
 // it.
 type turnRelay struct {
 	Relay
-	sides   Sides
+	*sideWays
 	relayed netip.AddrPort
-
-	mu   sync.Mutex
-	ways map[netip.AddrPort]netip.AddrPort // side addresses by peer
-}
-
-// deliver hands in what a peer sent to the relayed address.
-func (r *turnRelay) deliver(peer netip.AddrPort, pkt []byte) {
-	r.mu.Lock()
-	side, known := r.ways[peer]
-	if !known && len(r.ways) < turnWays {
-		side = r.sides.Add(func(pkt []byte) { _ = r.Write(peer, pkt) })
-		r.ways[peer] = side
-	}
-	r.mu.Unlock()
-	if side.IsValid() {
-		r.sides.Deliver(side, pkt)
-	}
-}
-
-// far returns which peer a side address stands for.
-func (r *turnRelay) far(side netip.AddrPort) (peer netip.AddrPort, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for peer, a := range r.ways {
-		if a == side {
-			return peer, true
-		}
-	}
-	return netip.AddrPort{}, false
-}
-
-// end takes the addresses back.
-func (r *turnRelay) end() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, side := range r.ways {
-		r.sides.Remove(side)
-	}
-	clear(r.ways)
 }
 
 // offerTURN takes a server on, or a newer credential for it.
@@ -176,7 +136,8 @@ func (e *Edge) direct(p *peer) bool { return p.view.route.Load().direct.IsValid(
 func (e *Edge) allocate(now time.Time, t *turnLink) {
 	t.asks = true
 	t.next = now.Add(min(turnRetry<<min(t.tries, 6), turnMost))
-	r := &turnRelay{sides: e.cfg.Ways.Sides, ways: make(map[netip.AddrPort]netip.AddrPort)}
+	r := &turnRelay{}
+	r.sideWays = newSideWays(e.cfg.Ways.Sides, turnWays, func(far netip.AddrPort, pkt []byte) { _ = r.Write(far, pkt) })
 	conn := e.cfg.Queues[0].Conn
 	relay, err := e.cfg.Ways.Relay(RelayConfig{
 		Server: t.server, User: t.user, Password: t.secret, Receive: r.deliver,

@@ -64,6 +64,8 @@ var rules = []rule{
 			"crypto/aes", "crypto/cipher", "golang.org/x/crypto/...", "github.com/flynn/...",
 		},
 	},
+	// What the network lets through, asked by sockets of its own.
+	{folder: "edge/netcheck", ours: []string{"nat", "nat/stun", "nat/portmap"}, tests: []string{"transport"}},
 	// The commands open what must be opened.
 	{folder: "edge/cmd", ours: []string{
 		"protocol", "crypto", "tap", "nat", "nat/turn", "nat/portmap", "transport", "transport/stream", "internal/...", "edge/...",

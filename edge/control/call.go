@@ -41,6 +41,14 @@ func (s Socket) Counters(ctx context.Context) (Counters, error) {
 	return v, err
 }
 
+// Ping sends one ping to a peer and waits for what becomes of it, for five
+// seconds and as long as ctx lasts.
+func (s Socket) Ping(ctx context.Context, q PingRequest) (Ping, error) {
+	var v Ping
+	err := s.ask(ctx, pathPing, q, &v)
+	return v, err
+}
+
 // Reload makes the edge read its keys anew.
 func (s Socket) Reload(ctx context.Context) error {
 	return localapi.Post(ctx, string(s), pathReload)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,9 @@ func (s *still) KeyStatus(context.Context) (Keys, error) { return s.keys, s.err 
 func (s *still) Counters(context.Context) (Counters, error) {
 	return s.counters, s.err
 }
+func (s *still) Ping(_ context.Context, q PingRequest) (Ping, error) {
+	return Ping{Name: q.Peer, Size: q.Size, Answered: true, Path: PathRelay, Kind: KindTLS, Via: "vps.example:7654", RTTms: number(41)}, s.err
+}
 func (s *still) Reload(context.Context) error { s.reloads++; return s.err }
 
 func number(f float64) *float64 { return &f }
@@ -47,7 +51,7 @@ func sample() *still {
 			Peers:      PeerCount{Seen: 2, Direct: 1, Relayed: 1}, Traffic: Traffic{InFrames: 1, InBytes: 2, OutFrames: 3, OutBytes: 4},
 			Drops: map[string]uint64{"replay": 1}, Mapping: "endpoint-independent", Notes: []string{"a note"},
 		},
-		peers: []Peer{{Name: "a", ID: "1", MAC: "2", IPs: []string{"10.64.0.3"}, Path: PathDirect, Endpoint: "198.51.100.4:41641",
+		peers: []Peer{{Name: "a", ID: "1", MAC: "2", IPs: []string{"10.64.0.3"}, Path: PathDirect, Kind: "reflexive", SinceS: number(7), Payload: 1439, Endpoint: "198.51.100.4:41641",
 			RTTms: number(18.5), RxBytes: 9, TxBytes: 8, LastSeenS: number(0.5), Hosts: 3, Handle: 7}},
 		keys: Keys{Community: "mynetwork", Source: "file", Active: &ki, Acceptable: []uint8{0, 1}, Next: &roll, Ends: &roll,
 			Warning: "soon", Epochs: []Epoch{{Index: 0, Until: &roll, Transform: "auto"}}},
@@ -89,6 +93,10 @@ func TestRoundTrip(t *testing.T) {
 	if diff := cmp.Diff(src.counters, counters); err != nil || diff != "" {
 		t.Errorf("counters: %v %s", err, diff)
 	}
+	ping, err := socket.Ping(ctx, PingRequest{Peer: "a", Size: 100})
+	if want, _ := src.Ping(ctx, PingRequest{Peer: "a", Size: 100}); err != nil || cmp.Diff(want, ping) != "" {
+		t.Errorf("ping: %v %+v", err, ping)
+	}
 	if err := socket.Reload(ctx); err != nil || src.reloads != 1 {
 		t.Errorf("reload: %v, %d", err, src.reloads)
 	}
@@ -97,6 +105,10 @@ func TestRoundTrip(t *testing.T) {
 	var answer *localapi.ServerError
 	if _, err := socket.Status(ctx); !errors.As(err, &answer) || answer.Message != src.err.Error() {
 		t.Errorf("an error of the edge came as %v", err)
+	}
+	answer = nil
+	if _, err := socket.Ping(ctx, PingRequest{Peer: "a"}); !errors.As(err, &answer) || answer.Message != src.err.Error() {
+		t.Errorf("an error of ping came as %v", err)
 	}
 	if err := socket.Reload(ctx); !errors.As(err, &answer) {
 		t.Errorf("an error of reload came as %v", err)
@@ -107,6 +119,20 @@ func TestNobodyThere(t *testing.T) {
 	socket := Socket(filepath.Join(t.TempDir(), "edge.sock"))
 	if _, err := socket.Status(t.Context()); !errors.Is(err, localapi.ErrNotRunning) {
 		t.Errorf("%v, want ErrNotRunning", err)
+	}
+	if _, err := socket.Ping(t.Context(), PingRequest{}); !errors.Is(err, localapi.ErrNotRunning) {
+		t.Errorf("%v, want ErrNotRunning", err)
+	}
+}
+
+// A question that is none, or too long, is refused.
+func TestQuestions(t *testing.T) {
+	for _, body := range []string{"", "[]", `{"peer":1}`, `{"peer":"` + strings.Repeat("x", questionBytes) + `"}`} {
+		rec := httptest.NewRecorder()
+		Handler(&still{}).ServeHTTP(rec, httptest.NewRequest(http.MethodPost, pathPing, strings.NewReader(body)))
+		if rec.Code != http.StatusBadRequest {
+			t.Errorf("%.20q: %d", body, rec.Code)
+		}
 	}
 }
 
@@ -169,6 +195,7 @@ func TestMethods(t *testing.T) {
 		code         int
 	}{
 		{http.MethodGet, pathReload, http.StatusMethodNotAllowed},
+		{http.MethodGet, pathPing, http.StatusMethodNotAllowed},
 		{http.MethodPost, pathStatus, http.StatusMethodNotAllowed},
 		{http.MethodGet, "/", http.StatusNotFound},
 	} {

@@ -12,6 +12,7 @@
 //	GET  /api/v1/keys     Keys
 //	GET  /api/v1/counters Counters
 //	GET  /debug/pprof/    profiles (net/http/pprof)
+//	POST /api/v1/ping     PingRequest; answered with a Ping
 //	POST /api/v1/reload   no body; 204 when the configuration was read anew
 //
 // Every number in a document was measured by the edge that serves it. What was

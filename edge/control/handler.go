@@ -14,6 +14,7 @@ const (
 	pathStatus = "/api/v1/status"
 	pathPeers  = "/api/v1/peers"
 	pathKeys   = "/api/v1/keys"
+	pathPing   = "/api/v1/ping"
 	pathReload = "/api/v1/reload"
 
 	pathCounters = "/api/v1/counters"
@@ -22,6 +23,12 @@ const (
 // Source is what the handler asks: the running edge. Every method is called
 // from the goroutine of one request and returns early when its context ends.
 type Source interface {
+	Documents
+	Actions
+}
+
+// Documents are what is shown of an edge.
+type Documents interface {
 	// Status returns the state of the edge.
 	Status(ctx context.Context) (Status, error)
 	// Peers returns the known peers, in the order in which they are to be
@@ -31,9 +38,18 @@ type Source interface {
 	KeyStatus(ctx context.Context) (Keys, error)
 	// Counters returns what the data path has done.
 	Counters(ctx context.Context) (Counters, error)
+}
+
+// Actions are what an edge is told to do.
+type Actions interface {
+	// Ping sends one ping to a peer and waits for what becomes of it.
+	Ping(ctx context.Context, q PingRequest) (Ping, error)
 	// Reload reads the community's keys anew.
 	Reload(ctx context.Context) error
 }
+
+// questionBytes bounds the body of a request.
+const questionBytes = 4 << 10
 
 // Failure is the document of a request that failed.
 type Failure struct {
@@ -55,6 +71,14 @@ func Handler(src Source) http.Handler {
 	mux.Handle("GET "+pathKeys, document(src.KeyStatus))
 	mux.Handle("GET "+pathCounters, document(src.Counters))
 	localapi.HandleProfiles(mux)
+	mux.HandleFunc("POST "+pathPing, func(w http.ResponseWriter, r *http.Request) {
+		var q PingRequest
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, questionBytes)).Decode(&q); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		document(func(ctx context.Context) (Ping, error) { return src.Ping(ctx, q) })(w, r)
+	})
 	mux.HandleFunc("POST "+pathReload, func(w http.ResponseWriter, r *http.Request) {
 		if err := src.Reload(r.Context()); err != nil {
 			refuse(w, err)

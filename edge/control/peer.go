@@ -27,6 +27,12 @@ type Peer struct {
 	IPs []string `json:"ips"`
 	// Path says how frames to the peer travel now.
 	Path Path `json:"path"`
+	// Kind says more of the path: where the peer's address is known from, as
+	// package nat names the kinds of candidates, or how the supernode is reached,
+	// KindUDP or KindTLS. It is empty without a path, and while it is unknown.
+	Kind string `json:"kind,omitempty"`
+	// SinceS is for how long the path is what it is, in seconds, nil without one.
+	SinceS *float64 `json:"since_s,omitempty"`
 	// Via is the supernode that relays, as typed, or empty.
 	Via string `json:"via,omitempty"`
 	// Endpoint is the peer's address and port on a direct path, or empty.
@@ -34,6 +40,9 @@ type Peer struct {
 	// MTU is the largest IP packet, in bytes, that the path in use is known to
 	// carry or taken to; 0 without a path. Longer frames go in pieces.
 	MTU int `json:"mtu,omitempty"`
+	// Payload is the longest payload of a frame, an IP packet, in bytes, that goes
+	// to the peer in one packet; 0 without a path.
+	Payload int `json:"payload,omitempty"`
 	// RTTms is the last measured round trip in milliseconds on the path in
 	// use, or nil (null) before the first one.
 	RTTms *float64 `json:"rtt_ms"`
@@ -47,6 +56,7 @@ type Peer struct {
 	Hosts int `json:"hosts,omitempty"`
 	// Handle is the peer's relay handle, or zero while unknown.
 	Handle uint32 `json:"handle,omitempty"`
-	// Reason says in words why the path is not direct, or is empty.
+	// Reason says in words why the path is not direct or why there is none, or is
+	// empty.
 	Reason string `json:"reason,omitempty"`
 }

@@ -63,7 +63,7 @@ func TestReflection(t *testing.T) {
 		s.join(s.home("one", "198.51.100.2", lab.SymmetricRandom)),
 		s.join(s.home("two", "198.51.100.3", lab.SymmetricRandom)),
 	}
-	const lasts = 50 * time.Second
+	const lasts = 25 * time.Second
 	var talking sync.WaitGroup
 	for _, m := range targets {
 		talking.Go(func() {

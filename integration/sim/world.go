@@ -7,6 +7,7 @@ package sim
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -167,6 +168,15 @@ func (s *Supernode) Start() {
 	s.process = start(s.Server.Run)
 }
 
+// Move stops the supernode and starts it at another address, with its identity and
+// its state.
+func (s *Supernode) Move(to netip.Addr) {
+	s.Stop()
+	s.host = s.world.Net.Host(to)
+	s.Addr = netip.AddrPortFrom(to, s.Addr.Port())
+	s.Start()
+}
+
 // Stop ends the supernode as SIGTERM does.
 func (s *Supernode) Stop() {
 	if err := s.stop(); err != nil {
@@ -201,6 +211,7 @@ type Options struct {
 	Log         *slog.Logger      // default: the world's
 	MTU         int
 	STUN        []string // "host:port"
+	ByName      bool     // supernodes are given by name, and looked up where they are
 	MAC         [6]byte
 }
 
@@ -233,7 +244,7 @@ func (e *Edge) Start() {
 	e.Device = taptest.New(taptest.Options{Deliver: e.options.Deliver})
 	cfg := edge.Config{
 		Community: community, Identity: e.identity, Name: e.options.Name, Address: e.options.Address,
-		Device: e.Device, StateDir: e.dir, STUN: e.options.STUN, MTU: e.options.MTU, MAC: e.options.MAC,
+		Device: e.Device, StateDir: e.dir, Reach: edge.Reach{STUN: e.options.STUN}, MTU: e.options.MTU, MAC: e.options.MAC,
 		Queues: []edge.Queue{{Frames: e.Device, Conn: mux, Waiter: waiter.NewChannels(e.Device.Ready(), conn.Ready(), mux.SideReady())}},
 		Ways:   edge.Ways{Sides: sides, Open: e.open},
 		Host: edge.Host{
@@ -246,12 +257,15 @@ func (e *Edge) Start() {
 	if e.options.Log != nil {
 		cfg.Host.Log = e.options.Log
 	}
-	for _, s := range e.options.Supernodes {
+	for i, s := range e.options.Supernodes {
 		key := s.identity.Static
-		cfg.Supernodes = append(cfg.Supernodes, edge.Supernode{
-			Name: s.Addr.String(), Host: s.addrFor(e.host).String(), Port: s.Addr.Port(), Key: &key,
-		})
+		name := s.addrFor(e.host).String()
+		if e.options.ByName {
+			name = fmt.Sprintf("supernode%d.example", i)
+		}
+		cfg.Supernodes = append(cfg.Supernodes, edge.Supernode{Name: s.Addr.String(), Host: name, Port: s.Addr.Port(), Key: &key})
 	}
+	cfg.Host.Resolver = names{e}
 	e.MAC = e.identity.MAC(community.ID())
 	if e.options.MAC != [6]byte{} {
 		e.MAC = e.options.MAC
@@ -261,6 +275,22 @@ func (e *Edge) Start() {
 		e.world.tb.Fatal(err)
 	}
 	e.process = start(e.Edge.Run)
+}
+
+// names knows where an edge's supernodes are now.
+type names struct{ edge *Edge }
+
+// LookupNetIP returns the address of a supernode by its name.
+func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a}, nil
+	}
+	for i, s := range n.edge.options.Supernodes {
+		if host == fmt.Sprintf("supernode%d.example", i) {
+			return []netip.Addr{s.addrFor(n.edge.host)}, nil
+		}
+	}
+	return nil, fmt.Errorf("no such host: %s", host)
 }
 
 // Stop ends the edge as SIGTERM does.

@@ -10,6 +10,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"hedgerow/edge/netcheck"
 	"hedgerow/internal/cli"
 )
 
@@ -25,6 +26,7 @@ func main() {
 		hostname: os.Hostname,
 		now:      time.Now,
 		openTAP:  openTAP,
+		probe:    netcheck.Run,
 	}
 	os.Exit(int(cmd.run(context.Background(), args)))
 }
@@ -37,11 +39,12 @@ type command struct {
 	hostname func() (string, error)
 	now      func() time.Time
 	openTAP  tapOpener
+	probe    func(context.Context, netcheck.Config) netcheck.Report
 }
 
 // run executes one command line and returns the exit code.
 func (cmd *command) run(ctx context.Context, args []string) cli.Code {
-	return cli.Run(ctx, cmd.app(), args, cmd.streams)
+	return cli.Run(ctx, cmd.app(), peerOption(args), cmd.streams)
 }
 
 // app describes the command line.
@@ -52,17 +55,19 @@ func (cmd *command) app() *ucli.App {
 		Version: cli.Release,
 		UsageText: "edge -c mynetwork --key-file /etc/edge/key -l vps.example:7654\n" +
 			"edge -c mynetwork -k KEY -l HOST:PORT -a 10.1.2.1 -d n2n0\n" +
-			"edge status | peers | keys | counters",
+			"edge status | peers | ping PEER | netcheck | keys | counters",
 		Description: "Environment: EDGE_COMMUNITY or N2N_COMMUNITY for -c; EDGE_KEY or N2N_KEY for -k;\n" +
 			"${CREDENTIALS_DIRECTORY}/key (systemd) is used when no other key is given.\n" +
 			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission or missing device,\n" +
-			"4 refused, 75 temporary.",
+			"4 refused, 5 no supernode reachable (netcheck), 75 temporary.",
 		Flags:  append(runFlags(), cli.VersionFlag()),
 		Action: cmd.start,
 		Commands: []*ucli.Command{
 			{Name: "run", Usage: "join the community (default)", Flags: runFlags(), Action: cmd.start},
 			{Name: "status", Usage: "show the state of a running edge", Flags: readFlags(), Action: cmd.status},
 			{Name: "peers", Usage: "show the other members and the path to each", Flags: readFlags(), Action: cmd.peers},
+			{Name: "ping", Usage: "measure the way to another member", ArgsUsage: "PEER", Flags: pingFlags(), Action: cmd.ping},
+			{Name: "netcheck", Usage: "find out what the network lets through", Flags: netcheckFlags(), Action: cmd.netcheck},
 			{Name: "keys", Usage: "show the key schedule", Flags: append(readFlags(), communityFileFlag()), Action: cmd.keys},
 			{Name: "counters", Usage: "show what the data path has done", Flags: readFlags(), Action: cmd.counters},
 			{Name: "keygen", Usage: "make the keys of a community", Flags: keygenFlags(), Action: cmd.keygen},

@@ -19,23 +19,22 @@ import (
 
 // nearbyChoice says what is made of the network around.
 type nearbyChoice struct {
-	Advertise []netip.AddrPort
 	NoLAN     bool
 	NoMapping bool
 }
 
-// parse reads --advertise and --no-lan.
-func (n *nearbyChoice) parse(c *ucli.Context, faults *cli.Faults) {
+// parseNearby reads --advertise, --no-lan and --no-port-mapping.
+func (o *options) parseNearby(c *ucli.Context, faults *cli.Faults) {
 	for _, s := range cli.Strings(c, "advertise") {
 		a, err := netip.ParseAddrPort(s)
 		if err != nil || a.Port() == 0 || a.Addr().IsUnspecified() {
 			faults.Addf("--advertise %s is not an address with its port, such as 198.51.100.7:7777 or [2001:db8::7]:7777", s)
 			continue
 		}
-		n.Advertise = append(n.Advertise, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+		o.Advertise = append(o.Advertise, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
 	}
-	n.NoLAN = c.Bool("no-lan")
-	n.NoMapping = c.Bool("no-port-mapping")
+	o.Nearby.NoLAN = c.Bool("no-lan")
+	o.Nearby.NoMapping = c.Bool("no-port-mapping")
 }
 
 // nearby is what the edge is told of the network around.

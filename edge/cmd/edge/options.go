@@ -24,22 +24,25 @@ type options struct {
 	Community  string // empty when only the community file names it
 	Key        keyChoice
 	Supernodes []edge.Supernode
-	STUN       []string
-	Stream     streamChoice
-	Nearby     nearbyChoice
-	TURN       []edge.TURNServer
-	NoRelay    bool
-	Address    edge.Address
-	Device     string // empty: the first free one
-	MAC        [6]byte
-	MTU        int
-	Port       portChoice
-	StateDir   string // without the community's own directory
-	Control    string // empty: in the runtime directory
-	Name       string
-	Queues     queueChoice
-	Clock      time.Duration
-	Log        logChoice
+	edge.Reach
+	Stream  streamChoice
+	Nearby  nearbyChoice
+	Address edge.Address
+	deviceChoice
+	Port     portChoice
+	StateDir string // without the community's own directory
+	Control  string // empty: in the runtime directory
+	Name     string
+	Queues   queueChoice
+	Clock    time.Duration
+	Log      logChoice
+}
+
+// deviceChoice says what the TAP device is like.
+type deviceChoice struct {
+	Device string // empty: the first free one
+	MAC    [6]byte
+	MTU    int
 }
 
 // portChoice is the local UDP port. Without Asked it is the one of last time.
@@ -73,7 +76,8 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	faults.Add(err)
 	o.parseServers(c, &faults)
 	o.Stream.parse(c, &faults)
-	o.Nearby.parse(c, &faults)
+	o.StreamOnly = c.Bool("t")
+	o.parseNearby(c, &faults)
 	cmd.parseTURN(c, &o, &faults)
 	o.parseDevice(c, &faults)
 	cmd.parseSelf(c, &o, &faults)

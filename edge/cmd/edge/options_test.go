@@ -43,13 +43,13 @@ func parse(t *testing.T, env map[string]string, args ...string) (o options, errs
 // plain is what a short command line means.
 func plain(change func(*options)) options {
 	o := options{
-		Community:  "mynetwork",
-		Key:        keyChoice{kind: keyOption, text: "encryptme", from: "-k"},
-		Supernodes: []edge.Supernode{{Name: "a.b.c.d:7654", Host: "a.b.c.d", Port: 7654}},
-		MTU:        1370,
-		StateDir:   "/var/lib/edge",
-		Name:       "harlem-roof",
-		Queues:     queueChoice{Count: min(runtime.NumCPU(), defaultQueues)},
+		Community:    "mynetwork",
+		Key:          keyChoice{kind: keyOption, text: "encryptme", from: "-k"},
+		Supernodes:   []edge.Supernode{{Name: "a.b.c.d:7654", Host: "a.b.c.d", Port: 7654}},
+		deviceChoice: deviceChoice{MTU: 1370},
+		StateDir:     "/var/lib/edge",
+		Name:         "harlem-roof",
+		Queues:       queueChoice{Count: min(runtime.NumCPU(), defaultQueues)},
 	}
 	if change != nil {
 		change(&o)
@@ -150,7 +150,7 @@ func TestOptions(t *testing.T) {
 			if code != cli.OK || errs != "" {
 				t.Fatalf("code %d, %s", code, errs)
 			}
-			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(keyChoice{}, without{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(options{}, keyChoice{}, without{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -292,5 +292,32 @@ func TestEdgeName(t *testing.T) {
 	}
 	if _, err := edgeName("a\nb", ""); err == nil {
 		t.Error("a name of two lines was taken")
+	}
+}
+
+// How an edge reaches the others, and what is wrong in saying so.
+func TestReachOptions(t *testing.T) {
+	o, errs, _ := parse(t, nil, "-c", "mynetwork", "-k", "encryptme", "-l", "a.b.c.d:7654", "-t", "--no-relay", "--no-lan", "--no-port-mapping",
+		"--advertise", "198.51.100.7:7777", "--advertise", "[2001:db8::7]:7777", "--turn", "turn:relay.example?transport=udp",
+		"--turn-user", "me", "--turn-secret", "secret", "--http-proxy", "proxy.example:3128")
+	want := edge.Reach{
+		TURN:       []edge.TURNServer{{Host: "relay.example", Port: 3478, User: "me", Password: "secret"}},
+		Advertise:  []netip.AddrPort{netip.MustParseAddrPort("198.51.100.7:7777"), netip.MustParseAddrPort("[2001:db8::7]:7777")},
+		StreamOnly: true, NoRelay: true,
+	}
+	if cmp.Diff(want, o.Reach, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })) != "" || !o.Nearby.NoLAN || !o.Nearby.NoMapping || o.Stream.Proxy.String() != "http://proxy.example:3128" {
+		t.Errorf("%+v %+v %+v %s", o.Reach, o.Nearby, o.Stream, errs)
+	}
+	for _, c := range [][]string{
+		{"--advertise 198.51.100.7 is not", "--advertise", "198.51.100.7"},
+		{"--turn needs --turn-user", "--turn", "turn:relay.example"},
+		{"--turn stun:relay.example:", "--turn", "stun:relay.example", "--turn-user", "a", "--turn-secret", "b"},
+		{"--turn-user without --turn", "--turn-user", "a"},
+		{"--http-proxy is not the address of a proxy", "--http-proxy", "ftp://proxy.example"},
+	} {
+		_, errs, code := parse(t, nil, append([]string{"-c", "mynetwork", "-k", "encryptme", "-l", "a.b.c.d:7654"}, c[1:]...)...)
+		if !strings.Contains(errs, c[0]) || code != 2 {
+			t.Errorf("%v: code %d, %s", c[1:], code, errs)
+		}
 	}
 }

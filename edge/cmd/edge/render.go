@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"hedgerow/edge/control"
@@ -112,55 +111,6 @@ func dropsText(drops map[string]uint64) string {
 		}
 	}
 	return fmt.Sprintf("%d (%s)", sum, strings.Join(parts, ", "))
-}
-
-// printPeers writes the table of peers for a person.
-func printPeers(w io.Writer, peers []control.Peer) error {
-	if len(peers) == 0 {
-		_, err := fmt.Fprintln(w, "no peers yet")
-		return err
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NAME\tIP\tPATH\tENDPOINT\tRTT\tRX/TX\tHOSTS\tLAST")
-	for _, p := range peers {
-		cells := []string{
-			cmp.Or(peerName(p), absent), cmp.Or(firstOf(p.IPs), absent), pathText(p), cmp.Or(p.Endpoint, absent), peerRTT(p),
-			bytesText(p.RxBytes) + " / " + bytesText(p.TxBytes), fmt.Sprint(p.Hosts), lastSeen(p),
-		}
-		for i, c := range cells {
-			cells[i] = cli.Printable(c)
-		}
-		fmt.Fprintln(t, strings.Join(cells, "\t"))
-	}
-	return t.Flush()
-}
-
-func pathText(p control.Peer) string {
-	if p.Via != "" && p.Path != control.PathDirect {
-		return string(p.Path) + " " + hostOf(p.Via)
-	}
-	return string(p.Path)
-}
-
-func peerRTT(p control.Peer) string {
-	if p.RTTms == nil {
-		return absent
-	}
-	return strings.ReplaceAll(rttText(millis(*p.RTTms)), " ", "")
-}
-
-func lastSeen(p control.Peer) string {
-	if p.LastSeenS == nil {
-		return absent
-	}
-	return uptime(seconds(*p.LastSeenS))
-}
-
-func firstOf(list []string) string {
-	if len(list) == 0 {
-		return ""
-	}
-	return list[0]
 }
 
 // printCounters writes what the data path has done for a person.

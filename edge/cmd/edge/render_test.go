@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -35,10 +36,19 @@ func (shown) Status(context.Context) (control.Status, error) {
 func (shown) Peers(context.Context) ([]control.Peer, error) {
 	return []control.Peer{
 		{Name: "harlem-roof", ID: "9f3a-71c2-e0b4", MAC: "02:00:00:00:00:03", IPs: []string{"10.64.0.3", "fd00:1::3"}, Path: control.PathDirect,
-			Endpoint: "198.51.100.4:41641", RTTms: ms(18), RxBytes: 9_100_000_000, TxBytes: 1_200_000_000, LastSeenS: ms(0.2), Hosts: 14},
+			Kind: "reflexive", SinceS: ms(7384), Payload: 1439, MTU: 1500, Endpoint: "198.51.100.4:41641", RTTms: ms(18), RxBytes: 9_100_000_000, TxBytes: 1_200_000_000, LastSeenS: ms(0.2), Hosts: 14},
 		{Name: "bk-library", ID: "9f3a-71c2-e0b5", MAC: "02:00:00:00:00:09", IPs: []string{"10.64.0.9"}, Path: control.PathRelay, Via: "vps.example:7654",
+			Kind: control.KindUDP, SinceS: ms(61), Payload: 1387, MTU: 1500, Reason: "the peer's NAT gives every destination another port (at random); next try in 12s",
 			RTTms: ms(41.4), RxBytes: 120_000_000, TxBytes: 33_000_000, LastSeenS: ms(2), Hosts: 9, Handle: 7},
-		{ID: "9f3a-71c2-e0b6", MAC: "02:00:00:00:00:0a", IPs: []string{}, Path: control.PathNone},
+		{ID: "9f3a-71c2-e0b6", MAC: "02:00:00:00:00:0a", IPs: []string{}, Path: control.PathNone, Reason: "no traffic, so there is no session"},
+		{Name: "qns-sn3", ID: "9f3a-71c2-e0b8", MAC: "02:00:00:00:00:02", IPs: []string{"10.64.0.2"}, Path: control.PathDirect,
+			Kind: "host", SinceS: ms(0.4), Payload: 1419, Endpoint: "[2001:db8::9]:7655", RTTms: ms(6)},
+		{Name: "desk", ID: "9f3a-71c2-e0b9", MAC: "02:00:00:00:00:0c", IPs: []string{"10.64.0.12"}, Path: control.PathDirect,
+			Kind: control.KindLAN, SinceS: ms(90061), Payload: 1439, Endpoint: "192.168.1.12:40112", RTTms: ms(0.3)},
+		{Name: "train", ID: "9f3a-71c2-e0ba", MAC: "02:00:00:00:00:0d", IPs: []string{"10.64.0.13"}, Path: control.PathDirect,
+			Kind: control.KindTURN, SinceS: ms(12), Payload: 1405, Endpoint: "203.0.113.70:50004", RTTms: ms(55)},
+		{Name: "laptop-ana", ID: "9f3a-71c2-e0bb", MAC: "02:00:00:00:00:1f", IPs: []string{"10.64.0.31"}, Path: control.PathRelay, Via: "vps.example:7654",
+			Kind: control.KindTLS, SinceS: ms(300), Payload: 1387, RTTms: ms(66), Reason: "none of the peer's 2 addresses answers: a firewall on either side, or UDP is blocked"},
 		{Name: "evil\x1b[2J\tname", ID: "9f3a-71c2-e0b7", MAC: "02:00:00:00:00:0b", IPs: []string{"10.64.0.11"}, Path: control.PathRelay},
 	}, nil
 }
@@ -56,6 +66,10 @@ func (shown) KeyStatus(context.Context) (control.Keys, error) {
 			{Index: 5, From: &times[1], Until: &times[2], Transform: "aes-256-gcm"},
 		},
 	}, nil
+}
+
+func (shown) Ping(context.Context, control.PingRequest) (control.Ping, error) {
+	return control.Ping{}, errors.New("nobody is pinged here")
 }
 
 func (shown) Reload(context.Context) error { return nil }

@@ -15,14 +15,12 @@ import (
 
 // streamChoice says how supernodes are reached by TLS.
 type streamChoice struct {
-	Only   bool
 	Direct bool     // through no proxy, whatever the environment says
 	Proxy  *url.URL // nil: that of the environment
 }
 
-// parse reads -t and --http-proxy.
+// parse reads --http-proxy.
 func (s *streamChoice) parse(c *ucli.Context, faults *cli.Faults) {
-	s.Only = c.Bool("t")
 	text, _ := cli.String(c, "http-proxy")
 	switch text {
 	case "":

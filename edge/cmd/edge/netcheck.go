@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/edge/netcheck"
+	"hedgerow/internal/cli"
+	"hedgerow/nat"
+	"hedgerow/nat/portmap"
+	"hedgerow/transport/stream"
+)
+
+// netcheckFlags are the options of "edge netcheck".
+func netcheckFlags() []ucli.Flag {
+	return append(readFlags(),
+		&ucli.StringSliceFlag{Name: "l", Aliases: []string{"supernode"}, Usage: "`HOST:PORT` of a supernode; may be repeated; default: those of the running edge"},
+		&ucli.StringSliceFlag{Name: "stun", Usage: "`HOST:PORT` of a STUN server; may be repeated"},
+		&ucli.StringFlag{Name: "http-proxy", Usage: "`URL` of the proxy for TLS, http://[USER:PASSWORD@]HOST:PORT, or off; default: that of HTTPS_PROXY"},
+	)
+}
+
+// netcheck is "edge netcheck".
+func (cmd *command) netcheck(c *ucli.Context) error {
+	cfg, err := cmd.netcheckConfig(c)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	report := cmd.probe(ctx, cfg)
+	if ctx.Err() != nil {
+		return cli.Errorf(cli.Failure, "", "interrupted before it was over.")
+	}
+	if c.Bool("json") {
+		err = cmd.printJSON(report)
+	} else {
+		err = printNetcheck(cmd.streams.Out, report)
+	}
+	if err == nil && !report.Reachable() {
+		err = cli.Errorf(cli.Unreachable, "", "no server answered.")
+	}
+	return err
+}
+
+// netcheckConfig reads the command line. The running edge is asked for what it
+// does not say.
+func (cmd *command) netcheckConfig(c *ucli.Context) (netcheck.Config, error) {
+	var proxy streamChoice
+	var faults cli.Faults
+	names, device := cli.Strings(c, "l"), ""
+	if len(names) == 0 {
+		var err error
+		if names, device, err = cmd.supernodesOf(c); err != nil {
+			return netcheck.Config{}, err
+		}
+	}
+	cfg := netcheck.Config{Host: netcheck.System(), Map: func(ctx context.Context) portmap.Report {
+		return portmap.Probe(ctx, portmap.Config{Gateway: portmap.SystemGateway(func(ifname string) bool {
+			return ifname == device || nat.IsTunnel(ifname)
+		})})
+	}}
+	for _, name := range names {
+		sn, err := parseSupernode(name)
+		faults.Add(err)
+		cfg.Supernodes = append(cfg.Supernodes, netcheck.Server{Name: sn.Name, Host: sn.Host, Port: sn.Port})
+	}
+	for _, name := range cli.Strings(c, "stun") {
+		server, err := parseSTUN(name)
+		faults.Add(err)
+		host, port, _ := net.SplitHostPort(server)
+		n, _ := strconv.ParseUint(port, 10, 16) // parseSTUN has looked
+		cfg.STUN = append(cfg.STUN, netcheck.Server{Name: name, Host: host, Port: uint16(n)})
+	}
+	if n := len(cfg.Supernodes); n > mostSupernodes {
+		faults.Addf("-l was given %d times: %d supernodes are the most", n, mostSupernodes)
+	}
+	if n := len(cfg.STUN); n > mostSTUN {
+		faults.Addf("--stun was given %d times: %d servers are the most", n, mostSTUN)
+	}
+	proxy.parse(c, &faults)
+	cfg.Dial = proxy.try
+	return cfg, faults.Err()
+}
+
+// supernodesOf asks the running edge for its supernodes and the name of its
+// device. With STUN servers to ask there need be none.
+func (cmd *command) supernodesOf(c *ucli.Context) (names []string, device string, err error) {
+	_, named := cli.String(c, "control")
+	alone := len(cli.Strings(c, "stun")) > 0
+	if !named && len(cmd.place.Sockets()) == 0 {
+		if alone {
+			return nil, "", nil
+		}
+		return nil, "", cli.Errorf(cli.Usage, "", "no supernode to ask, and no edge is running here that has one: name one with -l HOST:PORT")
+	}
+	socket, err := cmd.socket(c)
+	if err != nil {
+		return nil, "", err
+	}
+	v, err := socket.Status(c.Context)
+	switch {
+	case err != nil && alone && !named:
+		return nil, "", nil
+	case err != nil:
+		return nil, "", callError(socket, err)
+	}
+	for _, sn := range v.Supernodes {
+		names = append(names, sn.Name)
+	}
+	return names, v.Device, nil
+}
+
+// try opens a stream to a supernode at one port and closes it.
+func (s *streamChoice) try(ctx context.Context, to netcheck.Server, port uint16) error {
+	conn, err := stream.Dial(ctx, stream.DialConfig{
+		Host: to.Host, Port: to.Port, Ports: []uint16{port}, Proxy: s.Proxy, Direct: s.Direct, Deliver: func([]byte) {},
+	})
+	if err != nil {
+		return err
+	}
+	conn.Close()
+	return nil
+}

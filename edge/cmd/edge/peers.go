@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"text/tabwriter"
+
+	"hedgerow/edge/control"
+	"hedgerow/internal/cli"
+)
+
+// peerColumns head the table of peers.
+var peerColumns = []string{"NAME", "IP", "PATH", "ENDPOINT", "SINCE", "RTT", "MTU", "RX/TX", "HOSTS", "LAST"}
+
+// printPeers writes the table of peers for a person: beneath each that is not
+// reached directly, why.
+func printPeers(w io.Writer, peers []control.Peer) error {
+	if len(peers) == 0 {
+		_, err := fmt.Fprintln(w, "no peers yet")
+		return err
+	}
+	var table bytes.Buffer
+	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, strings.Join(peerColumns, "\t"))
+	for _, p := range peers {
+		cells := peerCells(p)
+		for i, c := range cells {
+			cells[i] = cli.Printable(c)
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	// The reasons are no cells: they would widen the first column.
+	var s strings.Builder
+	row := 0
+	for line := range strings.Lines(table.String()) {
+		s.WriteString(line)
+		if row > 0 && peers[row-1].Reason != "" {
+			s.WriteString("    " + cli.Printable(peers[row-1].Reason) + "\n")
+		}
+		row++
+	}
+	_, err := io.WriteString(w, s.String())
+	return err
+}
+
+func peerCells(p control.Peer) []string {
+	return []string{
+		cmp.Or(peerName(p), absent), cmp.Or(firstOf(p.IPs), absent), pathText(p), cmp.Or(p.Endpoint, absent), spanText(p.SinceS),
+		peerRTT(p), payloadText(p), bytesText(p.RxBytes) + " / " + bytesText(p.TxBytes), fmt.Sprint(p.Hosts), spanText(p.LastSeenS),
+	}
+}
+
+// pathText is the path in a word or two.
+func pathText(p control.Peer) string {
+	word := pathWord(p.Path, p.Kind)
+	switch {
+	case p.Path == control.PathRelay && p.Via != "":
+		return word + " " + hostOf(p.Via)
+	case word == string(control.PathDirect) && isIPv6(p.Endpoint):
+		return word + " v6"
+	}
+	return word
+}
+
+// pathWord says how frames travel.
+func pathWord(path control.Path, kind string) string {
+	switch {
+	case path == control.PathNone:
+		return absent
+	case path == control.PathDirect && (kind == control.KindLAN || kind == control.KindTURN), path == control.PathRelay && kind == control.KindTLS:
+		return kind
+	}
+	return string(path)
+}
+
+func isIPv6(endpoint string) bool {
+	a, err := netip.ParseAddrPort(endpoint)
+	return err == nil && a.Addr().Is6()
+}
+
+func peerRTT(p control.Peer) string {
+	if p.RTTms == nil {
+		return absent
+	}
+	return strings.ReplaceAll(rttText(millis(*p.RTTms)), " ", "")
+}
+
+// payloadText is what a frame may carry without being cut.
+func payloadText(p control.Peer) string {
+	if p.Payload == 0 {
+		return absent
+	}
+	return fmt.Sprint(p.Payload)
+}
+
+// spanText is a time that may not be known.
+func spanText(s *float64) string {
+	if s == nil {
+		return absent
+	}
+	return uptime(seconds(*s))
+}
+
+func firstOf(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return list[0]
+}

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/edge/control"
+	"hedgerow/internal/cli"
+)
+
+const (
+	// pingsUntilDirect is how many pings --until-direct sends unless told
+	// otherwise.
+	pingsUntilDirect = 60
+	// mostPings bounds -c.
+	mostPings = 1_000_000
+)
+
+// pingFlags are the options of "edge ping". The peer is one of them: see peerOption.
+func pingFlags() []ucli.Flag {
+	return append(readFlags(),
+		&ucli.StringFlag{Name: "c", Aliases: []string{"count"}, Usage: "send `COUNT` pings; default: until interrupted, 60 with --until-direct"},
+		&ucli.StringFlag{Name: "i", Aliases: []string{"interval"}, Usage: "`TIME` between them: 200ms, 0.2; default: 1s"},
+		&ucli.StringFlag{Name: "s", Aliases: []string{"size"}, Usage: "as long as a frame of `BYTES`; default: 64"},
+		&ucli.BoolFlag{Name: "until-direct", Usage: "end with the first answer that came directly", DisableDefaultText: true},
+		&ucli.StringFlag{Name: "peer", Hidden: true},
+	)
+}
+
+// peerOption makes the argument of "edge ping" an option, so that it may stand
+// before the others, as with any ping: the library ends at the first argument.
+func peerOption(args []string) []string {
+	if len(args) < 2 || args[1] != "ping" {
+		return args
+	}
+	var options, words []string
+	takes := valueOptions(pingFlags())
+	for rest := args[2:]; len(rest) > 0; rest = rest[1:] {
+		switch arg := rest[0]; {
+		case arg == "--":
+			words = append(words, rest[1:]...)
+			rest = rest[len(rest)-1:]
+		case len(arg) < 2 || arg[0] != '-':
+			words = append(words, arg)
+		case takes[strings.TrimLeft(arg, "-")] && len(rest) > 1:
+			options = append(options, arg, rest[1])
+			rest = rest[1:]
+		default:
+			options = append(options, arg)
+		}
+	}
+	if len(words) > 0 {
+		options = append(options, "--peer="+words[0])
+	}
+	return slices.Concat(args[:2], options, words[min(1, len(words)):])
+}
+
+// valueOptions returns the names of the options that take a value.
+func valueOptions(flags []ucli.Flag) map[string]bool {
+	takes := make(map[string]bool)
+	for _, f := range flags {
+		if _, isSwitch := f.(*ucli.BoolFlag); isSwitch {
+			continue
+		}
+		for _, name := range f.Names() {
+			takes[name] = true
+		}
+	}
+	return takes
+}
+
+// pingChoice is a command line of "edge ping" that was understood.
+type pingChoice struct {
+	request     control.PingRequest
+	count       int // 0: until interrupted
+	every       time.Duration
+	untilDirect bool
+	json        bool
+}
+
+func parsePing(c *ucli.Context) (pingChoice, error) {
+	o := pingChoice{every: time.Second, untilDirect: c.Bool("until-direct"), json: c.Bool("json")}
+	var faults cli.Faults
+	// These mean something else to the command itself, so its own are asked for.
+	o.request.Peer = c.String("peer")
+	if o.request.Peer == "" {
+		faults.Addf("no peer: type edge ping PEER, with a name, address or identity that 'edge peers' shows")
+	}
+	if o.untilDirect {
+		o.count = pingsUntilDirect
+	}
+	if s := c.String("c"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 || n > mostPings {
+			faults.Addf("-c %s is not a number of pings from 1 to %d", s, mostPings)
+		}
+		o.count = n
+	}
+	if s := c.String("i"); s != "" {
+		d, err := time.ParseDuration(s)
+		if f, notNumber := strconv.ParseFloat(s, 64); notNumber == nil {
+			d, err = time.Duration(f*float64(time.Second)), nil
+		}
+		if err != nil || d < 0 || d > time.Hour {
+			faults.Addf("-i %s is not a time between pings, such as 200ms or 0.2", s)
+		}
+		o.every = d
+	}
+	if s := c.String("s"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 1 {
+			faults.Addf("--size %s is not the length of a frame in bytes", s)
+		}
+		o.request.Size = n
+	}
+	return o, faults.Err()
+}
+
+// ping is "edge ping".
+func (cmd *command) ping(c *ucli.Context) error {
+	o, err := parsePing(c)
+	if err != nil {
+		return err
+	}
+	socket, err := cmd.socket(c)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	s := &pingSeries{choice: o, out: cmd.streams.Out, now: cmd.now}
+	for more := true; more; more = s.goesOn(ctx) {
+		s.begin()
+		got, err := socket.Ping(ctx, o.request)
+		if ctx.Err() != nil {
+			s.sent-- // what is interrupted is not lost
+			break
+		}
+		if err != nil {
+			return callError(socket, err)
+		}
+		if err := s.take(got); err != nil {
+			return err
+		}
+	}
+	return s.end()
+}
+
+// goesOn waits for the time of the next ping and reports whether there is one.
+func (s *pingSeries) goesOn(ctx context.Context) bool {
+	if s.choice.count > 0 && s.sent >= s.choice.count || s.choice.untilDirect && s.direct() {
+		return false
+	}
+	timer := time.NewTimer(s.begun.Add(s.choice.every).Sub(s.now()))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,47 @@
+package control
+
+// Kinds of a relayed path. Those of a direct one are the kinds of candidates, as
+// package nat names them: "host", "reflexive", "peer-reflexive", "mapped",
+// "static", "turn", "lan".
+const (
+	// KindUDP means that the supernode is reached by UDP.
+	KindUDP = "udp"
+	// KindTLS means that it is reached by a TLS stream.
+	KindTLS = "tls"
+	// KindTURN is a TURN server's relay, ours or the peer's.
+	KindTURN = "turn"
+	// KindLAN is an address on a link that both edges share.
+	KindLAN = "lan"
+)
+
+// PingRequest is the question of POST /api/v1/ping.
+type PingRequest struct {
+	// Peer is a name, a hardware address, an overlay address or the beginning of
+	// an identity.
+	Peer string `json:"peer"`
+	// Size is the length in bytes of a frame, Ethernet header included, that the
+	// ping is to be as long as; 0 for 64.
+	Size int `json:"size,omitempty"`
+}
+
+// Ping is what became of one ping to a peer, inside the session with it.
+type Ping struct {
+	// Name and ID are the peer's, as in Peer.
+	Name string `json:"name"`
+	ID   string `json:"id"`
+	// Answered is whether an answer came within 5 s.
+	Answered bool `json:"answered"`
+	// Path, Kind, Via and Endpoint say by which way the answer came, as in Peer;
+	// without an answer, by which way frames travel now, and PathNone when the
+	// ping could not be sent.
+	Path     Path   `json:"path"`
+	Kind     string `json:"kind,omitempty"`
+	Via      string `json:"via,omitempty"`
+	Endpoint string `json:"endpoint,omitempty"`
+	// RTTms is the round trip in milliseconds, nil without an answer.
+	RTTms *float64 `json:"rtt_ms,omitempty"`
+	// Size is the length in bytes of the frame that the ping was as long as.
+	Size int `json:"size"`
+	// Reason says in words why the path is not direct, or is empty.
+	Reason string `json:"reason,omitempty"`
+}

@@ -1,0 +1,64 @@
+package netcheck
+
+import (
+	"context"
+	"io"
+	"net/netip"
+
+	"hedgerow/nat/portmap"
+)
+
+// Config says whom to ask and by what. At least one server is needed for the
+// report to say anything.
+type Config struct {
+	// Supernodes are asked over UDP at the port, and at the next one that they
+	// name, and by Dial.
+	Supernodes []Server
+	// STUN are servers that are asked over UDP only.
+	STUN []Server
+	// Host is what the machine lends. System returns that of this one.
+	Host Host
+	// Dial opens a stream to a supernode at a TCP port, closes it, and returns
+	// why it could not. Nil: streams are not tried.
+	Dial func(ctx context.Context, s Server, port uint16) error
+	// Map asks the router for a port mapping, as portmap.Probe does. Nil: it is
+	// not asked.
+	Map func(ctx context.Context) portmap.Report
+}
+
+// Server is a supernode or a STUN server.
+type Server struct {
+	Name string // as typed
+	Host string // a name or a literal address
+	Port uint16 // of UDP
+}
+
+// Host is what the probes need of a machine.
+type Host struct {
+	// Open opens a UDP socket on a port of the system's choice. The network is
+	// "udp4" or "udp6".
+	Open func(network string) (Conn, error)
+	// OpenWhole opens one whose datagrams are never cut into fragments, neither
+	// here nor on the way, whatever the system thinks that the path carries. Nil:
+	// the sizes of paths are not measured.
+	OpenWhole func(network string) (Conn, error)
+	// Lookup returns the addresses of a host.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Source returns the address from which the system sends to another one, and
+	// the name of the interface that has it. It sends nothing.
+	Source func(to netip.AddrPort) (from netip.Addr, ifname string, err error)
+	// Rand gives transaction identifiers.
+	Rand io.Reader
+}
+
+// Conn is a UDP socket. Its methods may be called from several goroutines.
+type Conn interface {
+	// ReadFrom waits for a datagram. Its only error is that the socket is closed.
+	ReadFrom(b []byte) (n int, from netip.AddrPort, err error)
+	// WriteTo sends a datagram. What the system refuses is an error.
+	WriteTo(b []byte, to netip.AddrPort) error
+	// Port returns the local port.
+	Port() uint16
+	// Close closes the socket and ends a ReadFrom that waits.
+	Close() error
+}

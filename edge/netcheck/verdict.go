@@ -1,0 +1,83 @@
+package netcheck
+
+import (
+	"net/netip"
+
+	"hedgerow/nat"
+)
+
+// What would help, in the order of how much.
+const (
+	helpUDP     = "let UDP out in the firewall"
+	helpServer  = "check the server's address, its firewall, and that it runs"
+	helpMapping = "port mapping in the router (PCP, NAT-PMP or UPnP), or a port forwarded there and --advertise ADDRESS:PORT"
+	helpIPv6    = "IPv6: it needs no NAT"
+	helpTURN    = "a TURN server nearby, which relays in the place of the supernode"
+	helpSTUN    = "a second server (-l or --stun): with one it cannot be seen whether each gets a port of its own"
+)
+
+// judge says what the rest of a report means for direct links (docs/NAT.md has
+// the matrix of NATs).
+func judge(r *Report, mapping nat.MappingBehavior) {
+	r.Advice = []string{}
+	help := func(list ...string) { r.Advice = append(r.Advice, list...) }
+	hard := changes(mapping)
+	switch {
+	case !r.Reachable() && r.triedTLS():
+		r.Verdict = "no server answers, neither by UDP nor by TLS, so nothing can be said"
+		help(helpServer)
+	case !r.Reachable():
+		r.Verdict = "no server answers by UDP, and no supernode was tried by TLS, so nothing can be said"
+		help(helpServer)
+	case !r.udp():
+		r.Verdict = "UDP is blocked: everything goes by TLS through the supernode, and there are no direct links"
+		help(helpUDP)
+	case r.NAT == nil:
+		r.Verdict = "only IPv6 works: direct links with peers that have IPv6, the others by relay"
+	case !r.NAT.Present && r.NAT.Filtering == FilteringOpen:
+		r.Verdict = "no NAT: direct links with every peer whose UDP is not blocked"
+	case r.mapped() != "":
+		r.Verdict = "the router maps a port by " + r.mapped() + ": direct links with every peer whose UDP is not blocked"
+	case !r.NAT.Present:
+		r.Verdict = "no NAT, but a firewall that lets in answers only: direct links should work with most peers"
+	case hard && r.NAT.Ports == PortsSequential:
+		r.Verdict = "the NAT gives every destination another port, in sequence: direct links with most peers, by relay where the other NAT chooses at random"
+		help(r.pastNAT()...)
+	case hard:
+		r.Verdict = "the NAT gives every destination another port: direct links with peers whose NAT keeps one port, by relay with the others"
+		help(r.pastNAT()...)
+	case r.NAT.Filtering == FilteringOpen:
+		r.Verdict = "the NAT keeps one port and lets others in: direct links should work with every peer whose UDP is not blocked"
+	default:
+		r.Verdict = "the NAT keeps one port: direct links should work with most peers"
+	}
+	if r.NAT != nil && r.NAT.Present && mapping == nat.MappingUnknown {
+		help(helpSTUN)
+	}
+}
+
+// pastNAT lists what would help against a NAT that is hard to get through.
+func (r *Report) pastNAT() []string {
+	list := []string{helpMapping}
+	if len(r.IPv6.Public) == 0 {
+		list = append(list, helpIPv6)
+	}
+	return append(list, helpTURN)
+}
+
+// mapped returns the protocol by which the router maps a port at an address that
+// servers see us at, or nothing. One that maps at another is not the only NAT.
+func (r *Report) mapped() string {
+	if r.PortMapping == nil {
+		return ""
+	}
+	for _, m := range r.PortMapping.Protocols {
+		external, err := netip.ParseAddrPort(m.External)
+		for _, public := range r.IPv4.Public {
+			if err == nil && external.Addr().String() == public {
+				return m.Name
+			}
+		}
+	}
+	return ""
+}
