@@ -45,7 +45,7 @@ func (s Socket) Counters(ctx context.Context) (Counters, error) {
 // seconds and as long as ctx lasts.
 func (s Socket) Ping(ctx context.Context, q PingRequest) (Ping, error) {
 	var v Ping
-	err := s.ask(ctx, pathPing, q, &v)
+	err := localapi.Ask(ctx, string(s), pathPing, q, &v)
 	return v, err
 }
 

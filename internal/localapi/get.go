@@ -1,6 +1,7 @@
 package localapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,7 +30,7 @@ const (
 // when the socket may not be opened, and *ServerError when the answer is an
 // error.
 func Get(ctx context.Context, socketPath, urlPath string, v any) error {
-	body, err := call(ctx, socketPath, http.MethodGet, urlPath)
+	body, err := call(ctx, socketPath, http.MethodGet, urlPath, nil)
 	if err != nil {
 		return err
 	}
@@ -42,12 +43,30 @@ func Get(ctx context.Context, socketPath, urlPath string, v any) error {
 // Post asks the server on the Unix socket to do what urlPath stands for. Its
 // errors are those of Get.
 func Post(ctx context.Context, socketPath, urlPath string) error {
-	_, err := call(ctx, socketPath, http.MethodPost, urlPath)
+	_, err := call(ctx, socketPath, http.MethodPost, urlPath, nil)
 	return err
 }
 
-// call makes one request on a connection of its own.
-func call(ctx context.Context, socketPath, method, urlPath string) ([]byte, error) {
+// Ask posts a question as JSON to urlPath and decodes the answer into v. Its errors
+// are those of Get.
+func Ask(ctx context.Context, socketPath, urlPath string, question, v any) error {
+	asked, err := json.Marshal(question)
+	if err != nil {
+		return fmt.Errorf("encode the question to %s: %w", socketPath, err)
+	}
+	body, err := call(ctx, socketPath, http.MethodPost, urlPath, asked)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, v); err != nil {
+		return fmt.Errorf("decode the answer of %s: %w", socketPath, err)
+	}
+	return nil
+}
+
+// call makes one request on a connection of its own, with a JSON document unless
+// that is empty.
+func call(ctx context.Context, socketPath, method, urlPath string, document []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	transport := &http.Transport{
@@ -58,9 +77,12 @@ func call(ctx context.Context, socketPath, method, urlPath string) ([]byte, erro
 		},
 	}
 	// The host is never looked up: the dialler above ignores it.
-	req, err := http.NewRequestWithContext(ctx, method, "http://local"+urlPath, nil)
+	req, err := http.NewRequestWithContext(ctx, method, "http://local"+urlPath, bytes.NewReader(document))
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", socketPath, err)
+	}
+	if len(document) > 0 {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	resp, err := transport.RoundTrip(req)
 	if err != nil {
