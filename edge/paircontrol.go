@@ -317,6 +317,11 @@ func (e *Edge) reroute(now time.Time, p *peer) {
 	if r.way() != old.way() {
 		p.since = now
 	}
+	if r.session != nil && (r.direct.IsValid() && !old.direct.IsValid() || r.relay != nil && old.relay == nil) {
+		// What was said at the start of the session may have found no way, or got
+		// lost on it.
+		e.introduce(p)
+	}
 	if e.noRelay && r.direct.IsValid() {
 		e.releaseStagedIfReady(now, p)
 	}
