@@ -82,6 +82,28 @@ func TestBlockedBehindProxies(t *testing.T) {
 	t.Logf("in through a CONNECT proxy after %v", took)
 }
 
+// So it is where the supernode hides behind a web server.
+func TestBlockedBehindNginx(t *testing.T) {
+	t.Parallel()
+	program, err := exec.LookPath("nginx")
+	if err != nil {
+		t.Skip("nginx is not installed (Debian: nginx-light)")
+	}
+	w, _, _ := streamTown(t, "127.0.0.1:8443")
+	w.nginx(program)
+	right := w.join(lab.Must(w.Host("right", "203.0.113.9")), overIPv4)
+	to := right.addr()
+	begun := time.Now()
+	left := w.join(w.home("left", 11, lab.UDPBlocked), overIPv4)
+	took := left.awaitLink(begun, true)
+	if took > blockedAtStart {
+		t.Errorf("through nginx after %v", took)
+	}
+	left.addr()
+	left.meet(to, 2*time.Second)
+	t.Logf("in through nginx after %v", took)
+}
+
 // UDP is blocked in the middle of a stream, and comes back.
 func TestBlockedInMidStream(t *testing.T) {
 	t.Parallel()

@@ -135,15 +135,7 @@ func TestStreamByNginx(t *testing.T) {
 		t.Skip("nginx is not installed (Debian: nginx-light)")
 	}
 	w, inside, key := streamTown(t, "127.0.0.1:8443")
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	writeCertificate(t, dir)
-	writeFile(t, dir, "nginx.conf", nginxConfig)
-	p := lab.Must(w.Run(w.ctx, w.super.Host, "nginx", "", program, "-p", dir, "-c", "nginx.conf", "-e", "stderr"))
-	w.watch(p)
-	defer w.kill(p)
+	w.nginx(program)
 	if got := w.greetUntil(inside, stream.DialConfig{Host: superAddr, Port: 443, Direct: true}); got != key {
 		t.Errorf("%q, the key is %q", got, key)
 	}
@@ -157,6 +149,29 @@ func TestStreamByNginx(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "HTTP 404") {
 		t.Errorf("another path: %v", err)
 	}
+}
+
+// nginx starts nginx on the supernode's host, and waits until it takes connections.
+func (w *town) nginx(program string) {
+	w.t.Helper()
+	dir := w.t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	writeCertificate(w.t, dir)
+	writeFile(w.t, dir, "nginx.conf", nginxConfig)
+	p := lab.Must(w.Run(w.ctx, w.super.Host, "nginx", "", program, "-p", dir, "-c", "nginx.conf", "-e", "stderr"))
+	w.watch(p)
+	w.t.Cleanup(func() { w.kill(p) })
+	for w.ctx.Err() == nil {
+		c, err := w.super.Host.Dial(w.ctx, "tcp", superAddr+":443")
+		if err == nil {
+			c.Close()
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	w.t.Fatal("nginx does not start")
 }
 
 // nginxConfig passes one path on to the supernode, by TLS, whose certificate it

@@ -11,13 +11,10 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/google/nftables"
 
 	"hedgerow/integration/lab"
 )
@@ -85,43 +82,12 @@ func inside(t *testing.T, h *lab.Host, use string) (line []byte, end func()) {
 	}
 }
 
-// chains makes what miniupnpd puts its rules in.
-func chains(r *lab.Router) error {
-	return r.Do(func() error {
-		c, err := nftables.New()
-		if err != nil {
-			return err
-		}
-		table := c.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "filter"})
-		for _, chain := range []nftables.Chain{
-			{Name: "miniupnpd", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter},
-			{Name: "prerouting_miniupnpd", Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityNATDest},
-			{Name: "postrouting_miniupnpd", Type: nftables.ChainTypeNAT, Hooknum: nftables.ChainHookPostrouting, Priority: nftables.ChainPriorityNATSource},
-		} {
-			chain.Table = table
-			c.AddChain(&chain)
-		}
-		return c.Flush()
-	})
-}
-
 // startMiniupnpd runs Debian's miniupnpd on a router until the test ends.
 func startMiniupnpd(t *testing.T, program string, r *lab.Router) {
 	t.Helper()
-	if err := chains(r); err != nil {
-		t.Skipf("cannot make the tables: %v", err)
-	}
-	dir := t.TempDir()
-	conf := filepath.Join(dir, "miniupnpd.conf")
-	text := fmt.Sprintf("ext_ifname=%s\nlistening_ip=%s\nenable_natpmp=yes\nenable_upnp=yes\nsecure_mode=yes\n"+
-		"uuid=00000000-0000-0000-0000-000000000001\nallow 1024-65535 0.0.0.0/0 1024-65535\ndeny 0-65535 0.0.0.0/0 0-65535\n",
-		lab.WANLink, lab.LANLink)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
+	c := lab.Must(r.Miniupnpd(ctx, program, t.TempDir()))
 	var log bytes.Buffer
-	c := r.Command(ctx, program, "-d", "-f", conf, "-P", filepath.Join(dir, "pid"))
 	c.Stdout, c.Stderr = &log, &log
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
