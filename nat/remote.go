@@ -89,6 +89,9 @@ func (p *Path) add(now time.Time, a netip.AddrPort, kind CandidateKind) *remote 
 // learn adds an address that is in no list, and drops the oldest such one when
 // there are too many.
 func (p *Path) learn(now time.Time, a netip.AddrPort, kind CandidateKind) *remote {
+	if a.Addr().IsLinkLocalUnicast() {
+		kind = KindLAN // it means something on a link that both share, and nowhere else
+	}
 	r := p.add(now, a, kind)
 	p.forget()
 	return r
