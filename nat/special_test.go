@@ -49,17 +49,17 @@ func TestSpecialTechniques(t *testing.T) {
 	pairs := []struct {
 		name        string
 		left, right nattest.Behavior
-		misses      int // of 20: a birthday has 1.7 % of them
+		misses      int // of 20: a birthday has 1.7 % of them, two sequences 1 %, and the order of goroutines is chance
 		sockets     int // the most that an edge may have open
 		probes      int // the most that an edge may send in the 4 s
 	}{
 		{"sequence, port-restricted", sequence, nattest.PortRestricted, 0, fanSequential, 300},
 		{"sequence, open input", sequence, openInput, 0, fanSequential, 300},
-		{"sequence, sequence", sequence, sequence, 0, fanPredicted, 300},
+		{"sequence, sequence", sequence, sequence, 3, fanPredicted, 300},
 		{"block, port-restricted", inBlock, nattest.PortRestricted, 0, fanBlock, 400},
-		{"by address, port-restricted", byAddress, nattest.PortRestricted, 1, fanRandom, 1300},
-		{"random, port-restricted", nattest.Symmetric, nattest.PortRestricted, 1, fanRandom, 1300},
-		{"random, open input", nattest.Symmetric, openInput, 1, fanRandom, 1300},
+		{"by address, port-restricted", byAddress, nattest.PortRestricted, 3, fanRandom, 1300},
+		{"random, port-restricted", nattest.Symmetric, nattest.PortRestricted, 3, fanRandom, 1300},
+		{"random, open input", nattest.Symmetric, openInput, 3, fanRandom, 1300},
 		{"random, full cone", nattest.Symmetric, nattest.FullCone, 0, 0, 60},
 	}
 	for _, p := range pairs {

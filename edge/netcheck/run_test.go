@@ -180,12 +180,13 @@ func TestSize(t *testing.T) {
 // Losses are counted, and hide nothing else.
 func TestLoss(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
-		n := 0
+		answers := map[netip.AddrPort]int{} // each server's third is lost, in whatever order they answer
 		w.net.SetDrop(func(from, _ netip.AddrPort, _ []byte) bool {
-			if from.Port() == superPort {
-				n++
+			if from.Port() != superPort {
+				return false
 			}
-			return n%3 == 2 && from.Port() == superPort
+			answers[from]++
+			return answers[from]%3 == 2
 		})
 		r := w.check(w.net.Router(homeAddr, nattest.PortRestricted).Host(insideAddr), superAddr, otherAddr)
 		for _, s := range r.Servers {

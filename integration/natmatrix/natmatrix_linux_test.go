@@ -44,7 +44,7 @@ func TestCells(t *testing.T) {
 		t.Skip("runs the commands, which are the same with and without -race; takes seconds")
 	}
 	lab.Require(t)
-	names := []string{"public x apdf", "apdf x apdf", "openinput x openinput", "adm x random", "same router", "overlapping homes", "same carrier, apdf x apdf"}
+	names := []string{"public x apdf", "apdf x apdf", "openinput x openinput", "apdf x seq", "adm x random", "same router", "overlapping homes", "same carrier, apdf x apdf"}
 	var out strings.Builder
 	c := &campaign{settings: settings{programs: programs, runs: 3, parallel: 2, verbose: true}, out: &out}
 	for _, c2 := range cells() {
