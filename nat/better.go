@@ -64,6 +64,7 @@ func (p *Path) settleForRelay(now time.Time) bool {
 	for _, r := range p.remotes {
 		if r.kind == KindTURN && !r.ponged.Before(p.attempt.begun) && (r.failed.IsZero() || now.Sub(r.failed) >= settled) {
 			p.verifyFrom(now, r)
+			p.pollVerify(now) // its turn in this Poll is over
 			return true
 		}
 	}
