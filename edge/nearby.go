@@ -17,10 +17,8 @@ type Nearby struct {
 	Watch func(ctx context.Context, changed func()) error
 	// LAN finds members on the same links without a supernode.
 	LAN LAN
-	// Map keeps a mapping of our UDP port on the router until ctx ends. report
-	// is called with every change: the address by which the internet reaches
-	// us, which is not valid when there is none, and why.
-	Map func(ctx context.Context, port uint16, report func(external netip.AddrPort, problem string))
+	// Map has the router map our UDP port.
+	Map PortMapper
 }
 
 // LAN sends to, and hears, whoever is on the same links. *lan.Conn is one.
@@ -32,6 +30,15 @@ type LAN interface {
 	Close() error
 }
 
+// PortMapper keeps our UDP port mapped on the router.
+type PortMapper interface {
+	// Run does so until ctx ends. It calls report with every change: the address
+	// by which the internet reaches us, which is not valid when there is none.
+	Run(ctx context.Context, report func(external netip.AddrPort))
+	// Wake tells that this host's network has changed. It does not block.
+	Wake()
+}
+
 // announceEvery is the time between announcements, +-20 % (NAT.md, section 1.1).
 const announceEvery = 30 * time.Second
 
@@ -40,7 +47,6 @@ type near struct {
 	announceAt time.Time // zero: never
 	announced  time.Time // the last time
 	heard      bucket    // announcements that are opened
-	mapping    string    // why the router maps no port
 }
 
 // Announcements of others that are opened a second: each costs a signature.
@@ -63,10 +69,9 @@ func (e *Edge) watchNetwork(ctx context.Context) {
 		})
 	}
 	if n.Map != nil {
-		port := e.addresses.sources.Port
 		e.workers.Go(func() {
-			n.Map(ctx, port, func(external netip.AddrPort, problem string) {
-				tell(func(now time.Time) { e.takeMapping(now, external, problem) })
+			n.Map.Run(ctx, func(external netip.AddrPort) {
+				tell(func(now time.Time) { e.takeMapping(now, external) })
 			})
 		})
 	}
@@ -93,6 +98,9 @@ func (e *Edge) roam(now time.Time) {
 	a.gatherAt = now
 	a.stun.Hurry(now)
 	e.ports.at = time.Time{}
+	if e.cfg.Nearby.Map != nil {
+		e.cfg.Nearby.Map.Wake()
+	}
 	if !e.near.announceAt.IsZero() {
 		e.near.announceAt = now
 	}
@@ -115,13 +123,12 @@ func (e *Edge) roam(now time.Time) {
 }
 
 // takeMapping takes over what the router says.
-func (e *Edge) takeMapping(now time.Time, external netip.AddrPort, problem string) {
+func (e *Edge) takeMapping(now time.Time, external netip.AddrPort) {
 	a := &e.addresses
 	a.sources.Mapped = nil
 	if external.IsValid() {
 		a.sources.Mapped = []netip.AddrPort{external}
 	}
-	e.near.mapping = problem
 	a.gather(now)
 }
 

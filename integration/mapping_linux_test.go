@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"os/exec"
 	"testing"
 	"time"
@@ -9,33 +10,62 @@ import (
 	"hedgerow/integration/lab"
 )
 
-// Two NATs with random ports let nobody through, unless the router of one side
-// maps the port of its edge when it is asked to.
-func TestPortMappingMakesDirect(t *testing.T) {
-	t.Parallel()
+// mappingRouter makes a home router that maps ports when it is asked to, and lets
+// nobody in otherwise: two NATs with random ports let nobody through.
+func (w *town) mappingRouter(name, wan string, more ...string) *lab.Router {
+	w.t.Helper()
 	program, err := exec.LookPath("miniupnpd")
 	if err != nil {
-		t.Skip("miniupnpd is not installed (Debian: miniupnpd-nftables)")
+		w.t.Skip("miniupnpd is not installed (Debian: miniupnpd-nftables)")
 	}
-	w := newTown(t, 60*time.Second)
-	router := lab.Must(w.Router("home-left", "9.9.9.7", lab.SymmetricRandom))
-	daemon := lab.Must(router.Miniupnpd(w.ctx, program, t.TempDir()))
+	router := lab.Must(w.Router(name, wan, lab.SymmetricRandom, more...))
+	daemon := lab.Must(router.Miniupnpd(w.ctx, program, w.t.TempDir()))
 	if err := daemon.Start(); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	left := w.join(lab.Must(router.Host("left")), overIPv4)
-	right := w.join(w.home("right", 2, lab.SymmetricRandom), overIPv4)
-	left.addr()
-	to := right.addr()
-	begun := time.Now()
+	return router
+}
+
+// directBy talks until the path is direct by an address of a router.
+func directBy(left, right *member, router *lab.Router) {
+	left.town.t.Helper()
+	to, begun := right.addr(), time.Now()
 	for end := begun.Add(30 * time.Second); time.Now().Before(end) && left.path(right) != control.PathDirect; {
 		left.meet(to, 5*time.Second)
 		time.Sleep(100 * time.Millisecond)
 	}
 	left.reach(right, control.PathDirect)
-	right.reach(left, control.PathDirect)
 	if p := right.reach(left, control.PathDirect); addrOf(p.Endpoint) != router.WAN() {
-		t.Errorf("by %s", p.Endpoint)
+		left.town.t.Errorf("by %s", p.Endpoint)
 	}
-	t.Logf("direct by the mapped port after %v", time.Since(begun))
+	left.town.t.Logf("direct by the mapped port after %v", time.Since(begun))
+}
+
+// The router of one side maps the port of its edge.
+func TestPortMappingMakesDirect(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, 60*time.Second)
+	router := w.mappingRouter("home-left", "9.9.9.7")
+	left := w.join(lab.Must(router.Host("left")), overIPv4)
+	right := w.join(w.home("right", 2, lab.SymmetricRandom), overIPv4)
+	left.addr()
+	directBy(left, right, router)
+}
+
+// A member is carried from a router that maps no ports to one that does, which is
+// asked at once: the next time by the clock would be a minute later and more.
+func TestPortMappingAfterRoaming(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, 60*time.Second)
+	elsewhere := w.mappingRouter("elsewhere", "9.9.9.7", "192.168.7.0/24")
+	left := w.join(w.home("left", 1, lab.SymmetricRandom), overIPv4)
+	right := w.join(w.home("right", 2, lab.SymmetricRandom), overIPv4)
+	left.addr()
+	left.meet(right.addr(), 5*time.Second)
+	time.Sleep(5 * time.Second) // the first router was asked by every protocol
+	if err := errors.Join(left.Host.Unplug(), elsewhere.Plug(left.Host)); err != nil {
+		t.Fatal(err)
+	}
+	left.await(func(p control.Peer) bool { return p.Path != control.PathNone })
+	directBy(left, right, elsewhere)
 }

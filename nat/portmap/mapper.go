@@ -103,8 +103,7 @@ func newMapper(cfg Config) (*Mapper, error) {
 }
 
 // Wake makes Run look at once whether the mapping is still right, and try again
-// where there is none: the host's network has changed, or the address under
-// which others see it. It does not block.
+// where there is none: the host's network has changed. It does not block.
 func (m *Mapper) Wake() {
 	select {
 	case m.wake <- struct{}{}:

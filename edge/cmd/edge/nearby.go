@@ -43,7 +43,7 @@ func (m *member) nearby() edge.Nearby {
 		return netwatch.Watch(ctx, netwatch.Config{Exclude: m.overlay, Log: m.log}, func(netwatch.Change) { changed() })
 	}}
 	if !m.options.Nearby.NoMapping {
-		n.Map = m.mapPort
+		n.Map = m.portMapper()
 	}
 	if m.options.Nearby.NoLAN {
 		return n
@@ -58,16 +58,23 @@ func (m *member) nearby() edge.Nearby {
 	return n
 }
 
-// mapPort keeps our UDP port mapped on the router until ctx ends.
-func (m *member) mapPort(ctx context.Context, port uint16, report func(external netip.AddrPort, problem string)) {
+// portMapper keeps the port of our data socket mapped, or is nil.
+func (m *member) portMapper() edge.PortMapper {
 	mapper, err := portmap.New(portmap.Config{
-		Port: port, Gateway: portmap.SystemGateway(m.overlay), Secret: m.routerSecret(), Log: m.log,
+		Port: m.sockets[0].LocalAddr().Port(), Gateway: portmap.SystemGateway(m.overlay), Secret: m.routerSecret(), Log: m.log,
 	})
 	if err != nil {
-		report(netip.AddrPort{}, err.Error())
-		return
+		m.log.Warn("no port mapping", "why", err)
+		return nil
 	}
-	mapper.Run(ctx, func(x portmap.Mapping) { report(x.External, x.Problem) })
+	return portMapper{mapper}
+}
+
+// portMapper is a portmap.Mapper whose log tells why there is no mapping.
+type portMapper struct{ *portmap.Mapper }
+
+func (p portMapper) Run(ctx context.Context, report func(external netip.AddrPort)) {
+	p.Mapper.Run(ctx, func(m portmap.Mapping) { report(m.External) })
 }
 
 // routerSecret is by what a router knows the edge again after a restart.
