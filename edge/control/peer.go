@@ -6,10 +6,8 @@ type Path string
 const (
 	// PathDirect is UDP straight to the peer.
 	PathDirect Path = "direct"
-	// PathRelay is UDP through a supernode or another relay.
+	// PathRelay leads through a supernode, by UDP or a TCP stream.
 	PathRelay Path = "relay"
-	// PathStream is a TCP stream through a supernode.
-	PathStream Path = "stream"
 	// PathNone means that the peer is known and cannot be reached now.
 	PathNone Path = "none"
 )
