@@ -144,16 +144,12 @@ func (e *Edge) takeEcho(now time.Time, p *peer, nonce [8]byte, ev event) bool {
 	x := e.echoes.list[i]
 	e.echoes.list = slices.Delete(e.echoes.list, i, i+1)
 	ping := x.document()
-	ping.Answered, ping.RTTms = true, milliseconds(now.Sub(x.sent))
 	if ev.link == nil {
-		ping.Path, ping.Kind, ping.Endpoint = control.PathDirect, e.kindOf(p, ev.from), e.endpoint(p, ev.from)
+		ping.Way = e.wayDirect(p, ev.from)
 	} else {
-		l := e.links[ev.link.id]
-		ping.Path, ping.Kind, ping.Via = control.PathRelay, l.kind(), l.cfg.Name
-		if p.path != nil {
-			ping.Reason = p.path.Why(now)
-		}
+		ping.Way = e.wayRelayed(now, p, e.links[ev.link.id])
 	}
+	ping.Answered, ping.RTTms = true, milliseconds(now.Sub(x.sent))
 	x.answer <- echoed{ping: ping}
 	return true
 }
@@ -168,11 +164,11 @@ func (x *echo) document() control.Ping {
 func (e *Edge) unanswered(now time.Time, x *echo) control.Ping {
 	ping := x.document()
 	if x.sent.IsZero() {
-		ping.Path, ping.Reason = control.PathNone, e.unreached(x.peer)
+		ping.Way = control.Way{Path: control.PathNone, Reason: e.unreached(x.peer)}
 		return ping
 	}
-	s := e.peerStatus(now, x.peer)
-	ping.Path, ping.Kind, ping.Via, ping.Endpoint, ping.Reason = s.Path, s.Kind, s.Via, s.Endpoint, s.Reason
+	ping.Way = e.way(now, x.peer)
+	ping.RTTms = nil // that is of frames which came
 	return ping
 }
 

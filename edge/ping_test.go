@@ -66,14 +66,14 @@ func TestPingAnswered(t *testing.T) {
 		ev    event
 		want  control.Ping
 	}{
-		{"by relay", func() {}, event{link: l.view, handle: 2}, control.Ping{Path: control.PathRelay, Kind: control.KindUDP, Via: "sn:7654"}},
+		{"by relay", func() {}, event{link: l.view, handle: 2}, control.Ping{Way: control.Way{Path: control.PathRelay, Kind: control.KindUDP, Via: "sn:7654"}}},
 		{"by TLS", func() { l.stream.conn, l.stream.side, l.at = silentStream{}, destination(9), destination(9) },
-			event{link: l.view, handle: 2}, control.Ping{Path: control.PathRelay, Kind: control.KindTLS, Via: "sn:7654"}},
+			event{link: l.view, handle: 2}, control.Ping{Way: control.Way{Path: control.PathRelay, Kind: control.KindTLS, Via: "sn:7654"}}},
 		{"directly", func() {
 			r := *p.view.route.Load()
 			r.direct = far
 			p.view.route.Store(&r)
-		}, event{from: far}, control.Ping{Path: control.PathDirect, Endpoint: far.String()}},
+		}, event{from: far}, control.Ping{Way: control.Way{Path: control.PathDirect, Endpoint: far.String()}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.ready()

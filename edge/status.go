@@ -104,7 +104,7 @@ func (e *Edge) status(now time.Time) control.Status {
 			continue
 		}
 		s.Peers.Seen++
-		switch e.peerStatus(now, p).Path {
+		switch e.way(now, p).Path {
 		case control.PathDirect:
 			s.Peers.Direct++
 		case control.PathRelay:
@@ -154,10 +154,46 @@ func milliseconds(d time.Duration) *float64 {
 	return &ms
 }
 
+// way returns how frames to a peer travel now.
+func (e *Edge) way(now time.Time, p *peer) control.Way {
+	r := p.view.route.Load()
+	var w control.Way
+	var rtt time.Duration
+	switch {
+	case r.direct.IsValid():
+		w = e.wayDirect(p, r.direct)
+		if p.path != nil {
+			rtt = p.path.Route().RTT
+		}
+	case r.session != nil && r.relay != nil:
+		w, rtt = e.wayRelayed(now, p, e.links[r.relay.id]), p.relayPing.rtt
+	default:
+		w = control.Way{Path: control.PathNone, Reason: e.unreached(p)}
+	}
+	if rtt > 0 {
+		w.RTTms = milliseconds(rtt)
+	}
+	return w
+}
+
+// wayDirect is the way to an address of a peer, without its round trip.
+func (e *Edge) wayDirect(p *peer, to netip.AddrPort) control.Way {
+	return control.Way{Path: control.PathDirect, Kind: e.kindOf(p, to), Endpoint: e.endpoint(p, to)}
+}
+
+// wayRelayed is the way to a peer through a supernode, without its round trip.
+func (e *Edge) wayRelayed(now time.Time, p *peer, l *link) control.Way {
+	w := control.Way{Path: control.PathRelay, Kind: l.kind(), Via: l.cfg.Name}
+	if p.path != nil {
+		w.Reason = p.path.Why(now)
+	}
+	return w
+}
+
 // peerStatus returns what is known of a peer.
 func (e *Edge) peerStatus(now time.Time, p *peer) control.Peer {
 	s := control.Peer{
-		Name: p.about.Name, MAC: p.view.mac.String(), IPs: []string{}, Path: control.PathNone,
+		Name: p.about.Name, MAC: p.view.mac.String(), IPs: []string{}, Way: e.way(now, p),
 		RxBytes: p.view.count.rxBytes.Load(), TxBytes: p.view.count.txBytes.Load(), Hosts: e.fdb.hosts(p.view),
 	}
 	if p.id.raw != nil {
@@ -174,28 +210,15 @@ func (e *Edge) peerStatus(now time.Time, p *peer) control.Peer {
 	if r.relay != nil {
 		s.Handle = r.handle
 	}
-	switch {
-	case r.direct.IsValid():
-		s.Path, s.Kind, s.Endpoint = control.PathDirect, e.kindOf(p, r.direct), e.endpoint(p, r.direct)
+	switch s.Path {
+	case control.PathDirect:
 		if p.path != nil {
-			way := p.path.Route()
-			s.MTU = way.MTU
-			if way.RTT > 0 {
-				s.RTTms = milliseconds(way.RTT)
-			}
+			s.MTU = p.path.Route().MTU
 		}
-	case r.session != nil && r.relay != nil:
-		if p.path != nil {
-			s.Reason = p.path.Why(now)
-		}
-		l := e.links[r.relay.id]
-		s.Path, s.Kind, s.Via, s.MTU = control.PathRelay, l.kind(), l.cfg.Name, p.relaySize.mtu.Size()
-		if p.relayPing.rtt > 0 {
-			s.RTTms = milliseconds(p.relayPing.rtt)
-		}
-		since = later(since, l.turned)
+	case control.PathRelay:
+		s.MTU = p.relaySize.mtu.Size()
+		since = later(since, e.links[r.relay.id].turned)
 	default:
-		s.Reason = e.unreached(p)
 		return s
 	}
 	s.Payload = r.payload()

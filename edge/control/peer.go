@@ -12,6 +12,26 @@ const (
 	PathNone Path = "none"
 )
 
+// Way is by what way a peer is reached, or was when it answered.
+type Way struct {
+	// Path says how frames travel.
+	Path Path `json:"path"`
+	// Kind says more of the path: where the peer's address is known from, as
+	// package nat names the kinds of candidates, or how the supernode is reached,
+	// KindUDP or KindTLS. It is empty without a path, and while it is unknown.
+	Kind string `json:"kind,omitempty"`
+	// Via is the supernode that relays, as typed, or empty.
+	Via string `json:"via,omitempty"`
+	// Endpoint is the peer's address and port on a direct path, or empty.
+	Endpoint string `json:"endpoint"`
+	// RTTms is the last measured round trip in milliseconds on the path, or nil
+	// (null) before the first one.
+	RTTms *float64 `json:"rtt_ms"`
+	// Reason says in words why the path is not direct or why there is none, or is
+	// empty.
+	Reason string `json:"reason,omitempty"`
+}
+
 // Peer is one other edge of the community, as GET /api/v1/peers lists it.
 type Peer struct {
 	// Name is the name that the peer gave itself, for display only: nothing
@@ -23,27 +43,16 @@ type Peer struct {
 	MAC string `json:"mac"`
 	// IPs are the peer's overlay addresses without prefix length.
 	IPs []string `json:"ips"`
-	// Path says how frames to the peer travel now.
-	Path Path `json:"path"`
-	// Kind says more of the path: where the peer's address is known from, as
-	// package nat names the kinds of candidates, or how the supernode is reached,
-	// KindUDP or KindTLS. It is empty without a path, and while it is unknown.
-	Kind string `json:"kind,omitempty"`
+	// Way is how frames to the peer travel now.
+	Way
 	// SinceS is for how long the path is what it is, in seconds, nil without one.
 	SinceS *float64 `json:"since_s,omitempty"`
-	// Via is the supernode that relays, as typed, or empty.
-	Via string `json:"via,omitempty"`
-	// Endpoint is the peer's address and port on a direct path, or empty.
-	Endpoint string `json:"endpoint"`
 	// MTU is the largest IP packet, in bytes, that the path in use is known to
 	// carry or taken to; 0 without a path. Longer frames go in pieces.
 	MTU int `json:"mtu,omitempty"`
 	// Payload is the longest payload of a frame, an IP packet, in bytes, that goes
 	// to the peer in one packet; 0 without a path.
 	Payload int `json:"payload,omitempty"`
-	// RTTms is the last measured round trip in milliseconds on the path in
-	// use, or nil (null) before the first one.
-	RTTms *float64 `json:"rtt_ms"`
 	// RxBytes and TxBytes count bytes of frames from and to the peer.
 	RxBytes uint64 `json:"rx_bytes"`
 	TxBytes uint64 `json:"tx_bytes"`
@@ -54,7 +63,4 @@ type Peer struct {
 	Hosts int `json:"hosts,omitempty"`
 	// Handle is the peer's relay handle, or zero while unknown.
 	Handle uint32 `json:"handle,omitempty"`
-	// Reason says in words why the path is not direct or why there is none, or is
-	// empty.
-	Reason string `json:"reason,omitempty"`
 }

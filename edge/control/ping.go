@@ -31,17 +31,9 @@ type Ping struct {
 	ID   string `json:"id"`
 	// Answered is whether an answer came within 5 s.
 	Answered bool `json:"answered"`
-	// Path, Kind, Via and Endpoint say by which way the answer came, as in Peer;
-	// without an answer, by which way frames travel now, and PathNone when the
-	// ping could not be sent.
-	Path     Path   `json:"path"`
-	Kind     string `json:"kind,omitempty"`
-	Via      string `json:"via,omitempty"`
-	Endpoint string `json:"endpoint,omitempty"`
-	// RTTms is the round trip in milliseconds, nil without an answer.
-	RTTms *float64 `json:"rtt_ms,omitempty"`
+	// Way is by what way the answer came, and its round trip; without an answer,
+	// by what way frames travel now, and PathNone when the ping could not be sent.
+	Way
 	// Size is the length in bytes of the frame that the ping was as long as.
 	Size int `json:"size"`
-	// Reason says in words why the path is not direct, or is empty.
-	Reason string `json:"reason,omitempty"`
 }

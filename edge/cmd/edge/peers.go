@@ -52,32 +52,32 @@ func printPeers(w io.Writer, peers []control.Peer) error {
 
 func peerCells(p control.Peer) []string {
 	return []string{
-		cmp.Or(peerName(p), absent), cmp.Or(firstOf(p.IPs), absent), pathText(p), cmp.Or(p.Endpoint, absent), spanText(p.SinceS),
+		cmp.Or(peerName(p), absent), cmp.Or(firstOf(p.IPs), absent), pathText(p.Way), cmp.Or(p.Endpoint, absent), spanText(p.SinceS),
 		peerRTT(p), payloadText(p), bytesText(p.RxBytes) + " / " + bytesText(p.TxBytes), fmt.Sprint(p.Hosts), spanText(p.LastSeenS),
 	}
 }
 
 // pathText is the path in a word or two.
-func pathText(p control.Peer) string {
-	word := pathWord(p.Path, p.Kind)
+func pathText(w control.Way) string {
+	word := pathWord(w)
 	switch {
-	case p.Path == control.PathRelay && p.Via != "":
-		return word + " " + hostOf(p.Via)
-	case word == string(control.PathDirect) && isIPv6(p.Endpoint):
+	case w.Path == control.PathRelay && w.Via != "":
+		return word + " " + hostOf(w.Via)
+	case word == string(control.PathDirect) && isIPv6(w.Endpoint):
 		return word + " v6"
 	}
 	return word
 }
 
 // pathWord says how frames travel.
-func pathWord(path control.Path, kind string) string {
+func pathWord(w control.Way) string {
 	switch {
-	case path == control.PathNone:
+	case w.Path == control.PathNone:
 		return absent
-	case path == control.PathDirect && (kind == control.KindLAN || kind == control.KindTURN), path == control.PathRelay && kind == control.KindTLS:
-		return kind
+	case w.Path == control.PathDirect && (w.Kind == control.KindLAN || w.Kind == control.KindTURN), w.Path == control.PathRelay && w.Kind == control.KindTLS:
+		return w.Kind
 	}
-	return string(path)
+	return string(w.Path)
 }
 
 func isIPv6(endpoint string) bool {

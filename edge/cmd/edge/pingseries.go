@@ -84,11 +84,11 @@ func (s *pingSeries) take(p control.Ping) error {
 
 // change marks an answer that came by another way than the one before.
 func (s *pingSeries) change(p control.Ping, after time.Duration) string {
-	before, now := wayText(s.last), wayText(p)
+	before, now := wayText(s.last.Way), wayText(p.Way)
 	if s.last.Path == "" || before == now {
 		return ""
 	}
-	from, to := pathWord(s.last.Path, s.last.Kind), pathWord(p.Path, p.Kind)
+	from, to := pathWord(s.last.Way), pathWord(p.Way)
 	if from == to {
 		from, to = before, now
 	}
@@ -105,9 +105,9 @@ func (s *pingSeries) change(p control.Ping, after time.Duration) string {
 // line is a ping without its remarks.
 func (s *pingSeries) line(p control.Ping) string {
 	if !p.Answered {
-		return fmt.Sprintf("%-32s seq %d  no answer", "via "+wayText(p), s.sent)
+		return fmt.Sprintf("%-32s seq %d  no answer", "via "+wayText(p.Way), s.sent)
 	}
-	return fmt.Sprintf("%-32s seq %d  %.1f ms", "via "+wayText(p), s.sent, *p.RTTms)
+	return fmt.Sprintf("%-32s seq %d  %.1f ms", "via "+wayText(p.Way), s.sent, *p.RTTms)
 }
 
 // because says why a ping did not go directly, once for each reason. When it is
@@ -123,12 +123,12 @@ func (s *pingSeries) because(p control.Ping) string {
 }
 
 // wayText is the way of a ping.
-func wayText(p control.Ping) string {
-	where := p.Endpoint
-	if p.Path == control.PathRelay {
-		where = hostOf(p.Via)
+func wayText(w control.Way) string {
+	where := w.Endpoint
+	if w.Path == control.PathRelay {
+		where = hostOf(w.Via)
 	}
-	return strings.TrimRight(pathWord(p.Path, p.Kind)+" "+where, " ")
+	return strings.TrimRight(pathWord(w)+" "+where, " ")
 }
 
 // end prints the sum, and says whether it was a success.
