@@ -3,34 +3,24 @@ package edge
 import (
 	"time"
 
+	"hedgerow/internal/bucket"
 	"hedgerow/protocol"
 )
 
-// bucket is a token bucket: rate tokens a second, at most burst of them.
-type bucket struct {
-	rate, burst, tokens float64
-	last                time.Time
+// budget is a token bucket with its rate in tokens a second and its burst.
+type budget struct {
+	bucket.Bucket
+	rate, burst float64
 }
 
-func (b *bucket) take(now time.Time) bool {
-	if b.last.IsZero() {
-		b.tokens = b.burst
-	} else {
-		b.tokens = min(b.burst, b.tokens+b.rate*now.Sub(b.last).Seconds())
-	}
-	b.last = now
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
-}
+// take takes a token and reports whether there was one.
+func (b *budget) take(now time.Time) bool { return b.Take(now, 1, b.rate, b.burst) }
 
 // load tells whether handshakes come faster than they should be answered
 // without a cookie.
-type load struct{ calm bucket }
+type load struct{ calm budget }
 
-func newLoad() load { return load{calm: bucket{rate: 100, burst: 200}} }
+func newLoad() load { return load{calm: budget{rate: 100, burst: 200}} }
 
 func (l *load) busy(now time.Time) bool { return !l.calm.take(now) }
 

@@ -7,9 +7,9 @@ import (
 	"hedgerow/protocol"
 )
 
-// TestBucket takes tokens at exact times.
-func TestBucket(t *testing.T) {
-	b := bucket{rate: 10, burst: 3}
+// TestBudget takes tokens at exact times.
+func TestBudget(t *testing.T) {
+	b := budget{rate: 10, burst: 3}
 	for i, c := range []struct {
 		at   time.Duration
 		want bool
@@ -25,9 +25,9 @@ func TestBucket(t *testing.T) {
 	}
 }
 
-// TestBucketRate takes what it can over a minute: the burst, then the rate.
-func TestBucketRate(t *testing.T) {
-	b := bucket{rate: 100, burst: 200}
+// TestBudgetRate takes what it can over a minute: the burst, then the rate.
+func TestBudgetRate(t *testing.T) {
+	b := budget{rate: 100, burst: 200}
 	got := 0
 	for i := range 60_000 {
 		if b.take(noon.Add(time.Duration(i) * time.Millisecond)) {

@@ -3,6 +3,7 @@ package edge
 import (
 	"time"
 
+	"hedgerow/internal/bucket"
 	"hedgerow/nat"
 	"hedgerow/protocol"
 )
@@ -27,7 +28,7 @@ type call struct {
 	mine   nat.Pattern // as last told the peer
 	theirs nat.Pattern // as last heard from it
 	heard  time.Time
-	answer bucket // for its CALLs
+	answer bucket.Bucket // for its CALLs
 }
 
 // milliseconds is the clock of CALLs.
@@ -75,8 +76,7 @@ func (e *Edge) handleCall(now time.Time, p *peer, m protocol.Call) {
 	if p.path == nil || !e.cfg.Ways.possible() {
 		return
 	}
-	p.call.answer.rate, p.call.answer.burst = pairCall, pairBurst
-	if !p.call.answer.take(now) || !e.callBudget.take(now) {
+	if !p.call.answer.Take(now, 1, pairCall, pairBurst) || !e.callBudget.take(now) {
 		e.drops.drop(dropControl)
 		return
 	}

@@ -79,9 +79,9 @@ type loopState struct {
 type guards struct {
 	guard        *crypto.Guard
 	load         load
-	noticeBudget bucket
-	queryBudget  bucket
-	callBudget   bucket
+	noticeBudget budget
+	queryBudget  budget
+	callBudget   budget
 	wantedMACs   wantedMACs
 }
 
@@ -136,9 +136,9 @@ func New(cfg Config) (*Edge, error) {
 	e.done = make(chan struct{})
 	e.guard = crypto.NewGuard(cfg.Identity.Static, cfg.Host.Rand)
 	e.load = newLoad()
-	e.noticeBudget = bucket{rate: 10, burst: 20}
-	e.queryBudget = bucket{rate: 100, burst: 200}
-	e.callBudget = bucket{rate: callRate, burst: callBurst}
+	e.noticeBudget = budget{rate: 10, burst: 20}
+	e.queryBudget = budget{rate: 100, burst: 200}
+	e.callBudget = budget{rate: callRate, burst: callBurst}
 	e.wantedMACs = make(wantedMACs)
 	var seed [32]byte
 	e.fill(seed[:])

@@ -46,7 +46,7 @@ const announceEvery = 30 * time.Second
 type near struct {
 	announceAt time.Time // zero: never
 	announced  time.Time // the last time
-	heard      bucket    // announcements that are opened
+	heard      budget    // announcements that are opened
 }
 
 // Announcements of others that are opened a second: each costs a signature.
@@ -77,7 +77,7 @@ func (e *Edge) watchNetwork(ctx context.Context) {
 	}
 	if n.LAN != nil {
 		e.near.announceAt = e.started
-		e.near.heard = bucket{rate: heardRate, burst: heardBurst}
+		e.near.heard = budget{rate: heardRate, burst: heardBurst}
 		e.workers.Go(func() {
 			err := n.LAN.Serve(ctx, func(from netip.AddrPort, pkt []byte) {
 				pkt = clone(pkt)
