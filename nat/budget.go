@@ -16,10 +16,10 @@ const (
 	maxVisits     = 4096   // addresses remembered; the rate fills 2600 in a span
 
 	// claimLimit is how many packets an IP address gets that nobody but a peer
-	// names, and that never answered; one is forgiven every claimEvery. A peer
-	// that names somebody else's address has a hundred packets sent there in
-	// twenty minutes.
-	claimLimit = 60
+	// names, and that never answered; one is forgiven every claimEvery. So a peer
+	// that names somebody else's address has 70 packets sent there in twenty
+	// minutes, and three edges that it aims at one address send 90 at once.
+	claimLimit = 30
 	claimEvery = 30 // seconds
 )
 

@@ -550,8 +550,8 @@ func TestStrings(t *testing.T) {
 	}
 }
 
-// An address that only a peer names, and that never answers, gets a hundred
-// packets in twenty minutes, however often it is tried.
+// An address that only a peer names, and that never answers, gets 70 packets
+// in twenty minutes, however often it is tried.
 func TestBudgetClaims(t *testing.T) {
 	b := NewBudget()
 	victim := netip.MustParseAddr("203.0.113.66")
