@@ -138,12 +138,12 @@ func (w *world) pattern(e *edge) Pattern {
 		if err != nil {
 			break
 		}
+		defer c.Close() // no other may get its port, and with it its mapping
 		w.send(c, w.relay.LocalAddr(), []byte{letterWho, 0})
 		in := []transport.Datagram{{Buf: make([]byte, 2048)}}
 		if next(c, in) {
 			p.Ports = append(p.Ports, netip.MustParseAddrPort(string(in[0].Payload()[2:])).Port())
 		}
-		c.Close()
 	}
 	return p
 }

@@ -49,24 +49,24 @@ func TestSpecialTechniques(t *testing.T) {
 	pairs := []struct {
 		name        string
 		left, right nattest.Behavior
-		misses      int // of 20: a birthday has 1.7 % of them, two sequences 1 %, and the order of goroutines is chance
+		misses      int // of 40: a birthday has 1.7 % of them
 		sockets     int // the most that an edge may have open
 		probes      int // the most that an edge may send in the 4 s
 	}{
 		{"sequence, port-restricted", sequence, nattest.PortRestricted, 0, fanSequential, 300},
 		{"sequence, open input", sequence, openInput, 0, fanSequential, 300},
-		{"sequence, sequence", sequence, sequence, 3, fanPredicted, 300},
+		{"sequence, sequence", sequence, sequence, 0, fanPredicted, 300},
 		{"block, port-restricted", inBlock, nattest.PortRestricted, 0, fanBlock, 400},
-		{"by address, port-restricted", byAddress, nattest.PortRestricted, 3, fanRandom, 1300},
-		{"random, port-restricted", nattest.Symmetric, nattest.PortRestricted, 3, fanRandom, 1300},
-		{"random, open input", nattest.Symmetric, openInput, 3, fanRandom, 1300},
+		{"by address, port-restricted", byAddress, nattest.PortRestricted, 2, fanRandom, 1300},
+		{"random, port-restricted", nattest.Symmetric, nattest.PortRestricted, 2, fanRandom, 1300},
+		{"random, open input", nattest.Symmetric, openInput, 2, fanRandom, 1300},
 		{"random, full cone", nattest.Symmetric, nattest.FullCone, 0, 0, 60},
 	}
 	for _, p := range pairs {
 		t.Run(p.name, func(t *testing.T) {
 			var worst, sum time.Duration
 			missed := 0
-			for seed := range uint64(20) {
+			for seed := range uint64(40) {
 				left, right := p.left, p.right
 				if seed%2 == 1 {
 					left, right = right, left
@@ -80,7 +80,7 @@ func TestSpecialTechniques(t *testing.T) {
 					for _, e := range w.edges {
 						e.do(func() {
 							if e.fan.most > p.sockets || e.probes > p.probes {
-								t.Errorf("edge %d had %d sockets and sent %d probes", e.number, e.fan.most, e.probes)
+								t.Errorf("seed %d: edge %d had %d sockets and sent %d probes", seed, e.number, e.fan.most, e.probes)
 							}
 							if e.path.direct != nil && e.path.Sockets() == 0 && len(e.fan.sockets) > maxLearnt {
 								t.Errorf("edge %d keeps %d sockets", e.number, len(e.fan.sockets))
@@ -89,9 +89,9 @@ func TestSpecialTechniques(t *testing.T) {
 					}
 				})
 			}
-			t.Logf("%d of 20 missed, mean %v, slowest %v", missed, sum/time.Duration(20-missed+1), worst)
+			t.Logf("%d of 40 missed, mean %v, slowest %v", missed, sum/time.Duration(40-missed), worst)
 			if missed > p.misses {
-				t.Errorf("%d of 20 were not direct in time", missed)
+				t.Errorf("%d of 40 were not direct in time", missed)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package nattest
 
 import (
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -15,10 +16,11 @@ const queueLen = 1024
 
 // Host is a machine with one or several addresses in one realm.
 type Host struct {
-	net   *Internet
-	realm *realm
-	addrs []netip.Addr
-	ports map[uint16]*Conn
+	net    *Internet
+	realm  *realm
+	random *rand.Rand
+	addrs  []netip.Addr
+	ports  map[uint16]*Conn
 }
 
 // Addresses returns the host's own addresses, as it would find them on its
@@ -38,7 +40,7 @@ func (h *Host) Listen(port uint16) (*Conn, error) {
 		if port != 0 {
 			return nil, syscall.EADDRINUSE
 		}
-		if p := uint16(1024 + h.net.random.IntN(65536-1024)); h.ports[p] == nil {
+		if p := uint16(1024 + h.random.IntN(65536-1024)); h.ports[p] == nil {
 			port = p
 		}
 	}

@@ -1,6 +1,7 @@
 package nattest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -20,7 +21,8 @@ type Internet struct {
 	mu     sync.Mutex
 	start  time.Time
 	seed   uint64
-	random *rand.Rand
+	nodes  uint64 // hosts and routers made so far
+	losses map[netip.Addr]*rand.Rand
 	public *realm
 	wires  wires
 	flying flight
@@ -52,13 +54,14 @@ type node interface {
 	arrive(p *packet)
 }
 
-// New returns an internet without hosts. Loss and random ports follow the seed.
-// Inside a synctest bubble it must be made there.
+// New returns an internet without hosts. Loss and random ports follow the seed:
+// each host and router has chances of its own, by the order in which they are
+// made, so that what others do at the same moment does not change them. Inside a synctest bubble it must be made there.
 func New(seed uint64) *Internet {
 	return &Internet{
 		start:  time.Now(),
 		seed:   seed,
-		random: rand.New(rand.NewPCG(seed, 0)),
+		losses: make(map[netip.Addr]*rand.Rand),
 		public: &realm{nodes: make(map[netip.Addr]node)},
 		wires:  wires{delay: defaultDelay, paths: make(map[[2]netip.Addr]int)},
 		conns:  make(map[*Conn]struct{}),
@@ -148,7 +151,7 @@ func (n *Internet) Router(addr netip.Addr, b Behavior) *Router {
 func (n *Internet) host(r *realm, addr ...netip.Addr) *Host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	h := &Host{net: n, realm: r, addrs: addr, ports: make(map[uint16]*Conn)}
+	h := &Host{net: n, realm: r, random: n.chances(), addrs: addr, ports: make(map[uint16]*Conn)}
 	for _, a := range addr {
 		r.add(a, h)
 	}
@@ -161,6 +164,26 @@ func (n *Internet) router(outer *realm, addr netip.Addr, b Behavior) *Router {
 	r := newRouter(n, outer, addr, b)
 	outer.add(addr, r)
 	return r
+}
+
+// chances returns the random numbers of one more node.
+func (n *Internet) chances() *rand.Rand {
+	n.nodes++
+	return rand.New(rand.NewPCG(n.seed, n.nodes))
+}
+
+// lost reports whether the public internet loses a datagram of from.
+func (n *Internet) lost(from netip.Addr) bool {
+	if n.wires.loss == 0 {
+		return false
+	}
+	r := n.losses[from]
+	if r == nil {
+		a := from.As16()
+		r = rand.New(rand.NewPCG(n.seed^binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:])))
+		n.losses[from] = r
+	}
+	return r.Float64() < n.wires.loss
 }
 
 func (r *realm) add(a netip.Addr, x node) {
@@ -208,7 +231,7 @@ func (n *Internet) depart(p *packet, r *realm) {
 	switch {
 	case !w.carries(p),
 		w.drop != nil && w.drop(p.from, p.to, p.payload()),
-		w.loss > 0 && n.random.Float64() < w.loss,
+		n.lost(p.from.Addr()),
 		!p.hop(coreHops):
 		n.release(p)
 	default:

@@ -1,6 +1,7 @@
 package nattest
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"time"
 )
@@ -62,6 +63,7 @@ type Router struct {
 	net      *Internet
 	outer    *realm
 	inner    *realm
+	random   *rand.Rand
 	addr     netip.Addr
 	behavior Behavior
 	nextPort uint16
@@ -91,7 +93,7 @@ func newRouter(n *Internet, outer *realm, addr netip.Addr, b Behavior) *Router {
 	if b.Timeout == 0 {
 		b.Timeout = defaultTimeout
 	}
-	r := &Router{net: n, outer: outer, addr: addr, behavior: b, nextPort: sequentialFrom}
+	r := &Router{net: n, outer: outer, random: n.chances(), addr: addr, behavior: b, nextPort: sequentialFrom}
 	r.inner = &realm{gateway: r, nodes: make(map[netip.Addr]node)}
 	r.forget()
 	return r
@@ -274,9 +276,9 @@ func (r *Router) port(now time.Duration, internal uint16, preserve bool) (uint16
 	for range 65536 {
 		port := r.nextPort
 		if r.behavior.RandomPorts || r.behavior.PortPreserving {
-			port = uint16(firstPort + r.net.random.IntN(65536-firstPort))
+			port = uint16(firstPort + r.random.IntN(65536-firstPort))
 			if r.behavior.Block > 0 {
-				port = sequentialFrom + uint16(r.net.random.IntN(int(r.behavior.Block)))
+				port = sequentialFrom + uint16(r.random.IntN(int(r.behavior.Block)))
 			}
 		} else if r.nextPort++; r.nextPort == 0 {
 			r.nextPort = firstPort
