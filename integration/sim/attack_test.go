@@ -80,6 +80,7 @@ func TestReplay(t *testing.T) {
 // its salt is over, and talking does not vouch for it again. The same for a
 // receiver that has been started anew and remembers nothing.
 func TestOldBroadcasts(t *testing.T) {
+	t.Parallel()
 	for name, b := range map[string]nattest.Behavior{"direct": nattest.FullCone, "relayed": nattest.Symmetric} {
 		for _, anew := range []bool{false, true} {
 			t.Run(fmt.Sprint(name, " anew ", anew), func(t *testing.T) {
@@ -282,6 +283,7 @@ func (j *junk) damage(b []byte) []byte {
 // A million datagrams of junk at an edge and a supernode: nothing breaks,
 // nothing grows, and the log stays quiet.
 func TestJunk(t *testing.T) {
+	t.Parallel()
 	n := 1_000_000
 	if testing.Short() || race {
 		n = 50_000

@@ -74,6 +74,7 @@ func directly(a, b string) bool {
 // Every pair of places: 200 pings from the first moment on, of which none is
 // lost where the path stays relayed, and the path that there must be after 5 s.
 func TestPaths(t *testing.T) {
+	t.Parallel()
 	for i, a := range places {
 		for _, b := range places[i:] {
 			t.Run(a.name+" and "+b.name, func(t *testing.T) {
@@ -175,6 +176,7 @@ func (c *couple) cutOneWay() {
 }
 
 func TestInterruptions(t *testing.T) {
+	t.Parallel()
 	for name, b := range carriers {
 		for _, i := range interruptions {
 			t.Run(name+", "+i.name, func(t *testing.T) {

@@ -120,6 +120,7 @@ func TestSupernodeRestartDirect(t *testing.T) {
 // Relayed traffic resumes within a second of the supernode listening again, and
 // a lease is what it was, also for an edge that starts after the supernode.
 func TestSupernodeRestartRelayed(t *testing.T) {
+	t.Parallel()
 	for _, end := range ends {
 		for _, away := range []time.Duration{0, 100 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, 100 * time.Second, 5 * time.Minute} {
 			t.Run(fmt.Sprint(end.name, " for ", away), func(t *testing.T) {
@@ -156,6 +157,7 @@ func TestSupernodeRestartRelayed(t *testing.T) {
 // An edge that is killed and started anew has traffic again in less than two
 // seconds, with the same addresses, every time.
 func TestEdgeRestart(t *testing.T) {
+	t.Parallel()
 	for _, b := range []nattest.Behavior{nattest.PortRestricted, nattest.Symmetric, nattest.FullCone} {
 		for _, end := range ends {
 			t.Run(fmt.Sprintf("%v %s", b.Mapping, end.name), func(t *testing.T) {
@@ -203,6 +205,7 @@ func edgeRestart(t *testing.T, b nattest.Behavior, end func(*Edge)) {
 // With two supernodes the death of one ends nothing: neither for edges that know
 // both, nor for those that know only the other one.
 func TestTwoSupernodes(t *testing.T) {
+	t.Parallel()
 	for _, end := range ends {
 		t.Run(end.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { twoSupernodes(t, end.supernode) })

@@ -79,8 +79,12 @@ type talk struct {
 // A community of twenty lives through a day with everything that happens to one,
 // and what must never happen does not.
 func TestSoak(t *testing.T) {
+	t.Parallel()
 	day, seed := 24*time.Hour, uint64(1)
-	if testing.Short() || race {
+	switch {
+	case race:
+		day = time.Hour
+	case testing.Short():
 		day = 2 * time.Hour
 	}
 	if s := os.Getenv("SIM_SEED"); s != "" {
