@@ -10,10 +10,10 @@ import (
 // Times of streams, which carry what goes to a supernode where UDP is blocked
 // (docs/NAT.md).
 const (
-	streamAfter  = time.Second     // without an answer by UDP
-	streamMissed = 2               // pings in a row; then a stream is made ready
-	streamRetry  = 2 * time.Second // after the first failure, doubling
-	streamMost   = time.Minute
+	streamAfter  = time.Second      // without an answer by UDP
+	streamMissed = 2                // pings in a row; then a stream is made ready
+	streamRetry  = 2 * time.Second  // after the first failure, doubling
+	streamMost   = time.Minute      // and up to a second of chance
 	streamLinger = 10 * time.Second // after the way back to UDP, for what is still on the way
 	udpTries     = 3                // INITs by UDP while a stream serves; its answers come within a second
 )
@@ -106,10 +106,7 @@ func (e *Edge) tickStream(now time.Time, l *link) {
 // dialStream makes a stream in the background.
 func (e *Edge) dialStream(now time.Time, l *link) {
 	s := &l.stream
-	s.dials, s.next = true, now.Add(streamRetry<<min(s.tries, 5)+e.jitter(time.Second))
-	if limit := now.Add(streamMost); s.next.After(limit) {
-		s.next = limit
-	}
+	s.dials, s.next = true, now.Add(min(streamRetry<<min(s.tries, 5), streamMost)+e.jitter(time.Second))
 	sides, dial, to := e.cfg.Ways.Sides, e.cfg.Ways.Dial, l.cfg
 	e.workers.Go(func() {
 		// A stream outlives the end of running by its Close, so that a last word

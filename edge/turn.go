@@ -76,19 +76,24 @@ type turnRelay struct {
 	relayed netip.AddrPort
 }
 
-// offerTURN takes a server on, or a newer credential for it.
-func (e *Edge) offerTURN(server netip.AddrPort, user, secret string) {
-	if !server.IsValid() || e.cfg.Ways.Relay == nil || e.cfg.Ways.Sides == nil {
+// takeTURN takes on a server that a supernode hands out or the user named, or a
+// newer credential for it.
+func (e *Edge) takeTURN(now time.Time, s protocol.TURNServer) {
+	if !s.Addr.IsValid() || e.cfg.Ways.Relay == nil || e.cfg.Ways.Sides == nil {
 		return
 	}
 	for _, t := range e.turns {
-		if t.server == server {
-			t.user, t.secret = user, secret
+		if t.server == s.Addr {
+			t.user, t.secret = s.User, s.Password
 			return
 		}
 	}
-	if len(e.turns) < maxTURN {
-		e.turns = append(e.turns, &turnLink{server: server, user: user, secret: secret})
+	if len(e.turns) == maxTURN {
+		return
+	}
+	e.turns = append(e.turns, &turnLink{server: s.Addr, user: s.User, secret: s.Password})
+	if e.turnAt.IsZero() {
+		e.turnAt = now
 	}
 }
 
@@ -251,12 +256,4 @@ func (e *Edge) turnPeer(side netip.AddrPort) (peer netip.AddrPort, ok bool) {
 		}
 	}
 	return netip.AddrPort{}, false
-}
-
-// takeTURN takes over what a supernode hands out.
-func (e *Edge) takeTURN(now time.Time, s protocol.TURNServer) {
-	e.offerTURN(s.Addr, s.User, s.Password)
-	if len(e.turns) > 0 && e.turnAt.IsZero() {
-		e.turnAt = now
-	}
 }

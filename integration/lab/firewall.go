@@ -17,16 +17,22 @@ func closeInput(n *Namespace) error {
 		return err
 	}
 	r.AddTable(r.table)
-	in := r.base("input", nftables.ChainTypeFilter, nftables.ChainHookInput,
-		*nftables.ChainPriorityFilter, nftables.ChainPolicyDrop)
-	r.rule(in, iifname("lo"), accept())
-	r.rule(in, iifname(LANLink), accept())
-	r.rule(in, established(), accept())
+	in := r.closedInput()
 	r.rule(in, l4proto(unix.IPPROTO_ICMP), []expr.Any{
 		transport(0, 1),
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{icmpEchoRequest}},
 	}, accept())
 	return r.Flush()
+}
+
+// closedInput is an input chain for what the home begins itself.
+func (r *ruleset) closedInput() *nftables.Chain {
+	in := r.base("input", nftables.ChainTypeFilter, nftables.ChainHookInput,
+		*nftables.ChainPriorityFilter, nftables.ChainPolicyDrop)
+	r.rule(in, iifname("lo"), accept())
+	r.rule(in, iifname(LANLink), accept())
+	r.rule(in, established(), accept())
+	return in
 }
 
 // icmpEchoRequest is the ICMP type of a ping (RFC 792).
@@ -41,11 +47,7 @@ func closeHome6(n *Namespace) error {
 		return err
 	}
 	r.AddTable(r.table)
-	in := r.base("input", nftables.ChainTypeFilter, nftables.ChainHookInput,
-		*nftables.ChainPriorityFilter, nftables.ChainPolicyDrop)
-	r.rule(in, iifname("lo"), accept())
-	r.rule(in, iifname(LANLink), accept())
-	r.rule(in, established(), accept())
+	in := r.closedInput()
 	r.rule(in, l4proto(unix.IPPROTO_ICMPV6), accept())
 	through := r.base("forward", nftables.ChainTypeFilter, nftables.ChainHookForward,
 		*nftables.ChainPriorityFilter, nftables.ChainPolicyDrop)
