@@ -133,6 +133,26 @@ func (s *sender) sealPair(session *crypto.Session, r *route, ttl uint8, ctr uint
 	}
 }
 
+// sealPieces sends an inner that is too long for the path in pieces of one size,
+// and returns how many: none if that cannot be done.
+func (s *sender) sealPieces(r *route, inner []byte, limit int) int {
+	count := protocol.PieceCount(len(inner), limit)
+	if count == 0 {
+		s.drops.drop(dropTooBig)
+		return 0
+	}
+	ctr, err := r.session.Reserve(uint32(count))
+	if err != nil {
+		s.drops.drop(dropSessionWorn)
+		return 0
+	}
+	for i := range count {
+		piece := protocol.AppendPiece(s.work[:headroom], inner, i, count)
+		s.sealPair(r.session, r, 0, ctr+uint64(i), piece[headroom:])
+	}
+	return count
+}
+
 // dataHeader returns the header of a DATA packet.
 func dataHeader(session *crypto.Session, ctr uint64) protocol.Header {
 	return protocol.Header{

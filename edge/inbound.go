@@ -308,16 +308,14 @@ func (in *inbound) handleInner(p *peerView, session *crypto.Session, b []byte, s
 			in.drops.drop(dropInner)
 			return
 		}
-		if session != nil && len(inner.Body) > 0 {
-			in.mailbox.post(event{kind: eventPair, raw: clone(inner.Body), peer: p, session: session, from: from.addr, link: from.link, handle: from.handle})
-		}
+		in.postPair(p, session, inner.Body, from, false)
 	case protocol.KindFragment:
 		inner, err := protocol.ParseInner(b[start:end])
 		if err != nil {
 			in.drops.drop(dropInner)
 			return
 		}
-		in.handleFragment(p, session, inner.Body, ctr, run)
+		in.handleFragment(p, session, inner.Body, ctr, run, from)
 	case protocol.KindElided:
 		if session == nil { // it is never used in GROUP: each receiver would rebuild another frame
 			in.drops.drop(dropInner)
@@ -333,11 +331,30 @@ func (in *inbound) handleInner(p *peerView, session *crypto.Session, b []byte, s
 // MTU with tags.
 const maxWhole = MaxMTU + 64
 
-// handleFragment keeps a piece, and delivers the frame that it completes.
-func (in *inbound) handleFragment(p *peerView, session *crypto.Session, body []byte, ctr, run uint64) {
-	if at, n, ok := in.reassemble(p, session, body, ctr, run); ok {
-		in.openFrame(p, in.buf, at, at+n)
+// postPair hands the control body of a peer's packet, or of the pieces that a
+// long ping came in, to the control loop.
+func (in *inbound) postPair(p *peerView, session *crypto.Session, body []byte, from origin, joined bool) {
+	if session != nil && len(body) > 0 {
+		in.mailbox.post(event{kind: eventPair, raw: clone(body), peer: p, session: session, from: from.addr, link: from.link, handle: from.handle, joined: joined})
 	}
+}
+
+// handleFragment keeps a piece, and delivers the frame that it completes.
+func (in *inbound) handleFragment(p *peerView, session *crypto.Session, body []byte, ctr, run uint64, from origin) {
+	at, n, ok := in.reassemble(p, session, body, ctr, run)
+	if !ok {
+		return
+	}
+	if protocol.Kind(in.buf[at]>>6) != protocol.KindControl {
+		in.openFrame(p, in.buf, at, at+n)
+		return
+	}
+	inner, err := protocol.ParseInner(in.buf[at : at+n])
+	if err != nil {
+		in.drops.drop(dropInner)
+		return
+	}
+	in.postPair(p, session, inner.Body, from, true)
 }
 
 // reassemble keeps a piece, and brings the inner that it completes to the arena.
@@ -348,7 +365,7 @@ func (in *inbound) reassemble(p *peerView, session *crypto.Session, body []byte,
 	if !done {
 		return 0, 0, false
 	}
-	kind := protocol.KindElided // the last that a run may be of
+	kind := protocol.KindControl // the last that a run may be of
 	if session == nil {
 		kind = protocol.KindFrame
 	}

@@ -463,3 +463,24 @@ func TestFragmentsOutOfOrder(t *testing.T) {
 		t.Errorf("%d frames of 4", len(got))
 	}
 }
+
+// TestControlInPieces has control messages come in pieces: inside a session they
+// are taken as if they were one packet's, in GROUP they are not taken at all.
+func TestControlInPieces(t *testing.T) {
+	_, a, b := pair(t)
+	m := protocol.Ping{Nonce: [8]byte{7}, Pad: 1500}
+	inner := m.Append(protocol.AppendControl(nil))
+	const count = 2
+	for i := range count {
+		b.receive(a.seal(b, protocol.AppendPiece(nil, inner, i, count)), a.addr)
+	}
+	got := b.events()
+	if len(got) != 1 || got[0].kind != eventPair || !got[0].joined || !bytes.Equal(got[0].raw, inner[1:]) || got[0].from != a.addr {
+		t.Errorf("%d events: %+v", len(got), got)
+	}
+	b.undrop()
+	for i := range count {
+		b.receive(a.sealGroup(a.group, protocol.AppendPiece(nil, inner, i, count)), a.addr)
+	}
+	b.dropped(t, dropFragment)
+}

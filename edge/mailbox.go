@@ -43,6 +43,7 @@ type event struct {
 	mac     protocol.MAC
 	ki      uint8
 	tooBig  bool   // eventSendError: the first link does not take datagrams of that size
+	joined  bool   // eventPair: it came in pieces
 	stale   bool   // eventUnvouched: the salt fails the time rule
 	ctr     uint64 // eventUnvouched: the packet's counter
 	run     uint64 // eventUnvouched: names the salt, for fragments

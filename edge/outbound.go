@@ -155,7 +155,7 @@ func (o *outbound) sealTo(t *table, now int64, p *peerView, f *tap.Frame, elide 
 // sealUnicast seals a frame inside a session. A super-frame is cut to what the
 // path takes whole; any other frame that is too long goes in pieces.
 func (o *outbound) sealUnicast(p *peerView, r *route, f *tap.Frame, elide bool) {
-	limit := r.maxPacket() - protocol.HeaderLen - protocol.TagLen
+	limit := r.maxInner()
 	partial := r.partial && partialOnWire(f)
 	frame := protocol.Frame(f.Bytes())
 	if err := o.cutter.Start(f.Buf, f.Off, f.Len, f.Offload, limit-protocol.InnerOverhead(frame, elide, partial)); err != nil {
@@ -168,7 +168,9 @@ func (o *outbound) sealUnicast(p *peerView, r *route, f *tap.Frame, elide bool) 
 		off, n, h, _ := o.cutter.Next()
 		inner := o.encode(f.Buf, off, n, h, elide, partial)
 		if len(inner) > limit {
-			o.sealPieces(r, inner, limit)
+			if count := o.sealPieces(r, inner, limit); count > 0 {
+				o.cuts.add(count)
+			}
 			continue
 		}
 		ctr, ok := numbers.take(r.session, left)
@@ -224,25 +226,6 @@ func partialOnWire(f *tap.Frame) bool {
 	}
 	start, offset, ok := protocol.Frame(f.Bytes()).ChecksumField()
 	return ok && start == int(h.CsumStart) && offset == int(h.CsumOffset)
-}
-
-// sealPieces sends an inner that is too long for the path in pieces of one size.
-func (o *outbound) sealPieces(r *route, inner []byte, limit int) {
-	count := protocol.PieceCount(len(inner), limit)
-	if count == 0 {
-		o.drops.drop(dropTooBig)
-		return
-	}
-	ctr, err := r.session.Reserve(uint32(count))
-	if err != nil {
-		o.drops.drop(dropSessionWorn)
-		return
-	}
-	o.cuts.add(count)
-	for i := range count {
-		piece := protocol.AppendPiece(o.work[:headroom], inner, i, count)
-		o.sealPair(r.session, r, 0, ctr+uint64(i), piece[headroom:])
-	}
 }
 
 // flood sends a frame to every other edge.

@@ -29,6 +29,21 @@ func (e *Edge) sendControl(p *peer, r *route, ttl uint8, build func([]byte) []by
 	e.send.sealPair(session, r, ttl, ctr, inner[headroom:])
 }
 
+// sendLong sends control messages inside a peer's session by any route, in pieces
+// where they are longer than a frame may be that limit, in bytes, lets through
+// whole. It returns how many packets they became.
+func (e *Edge) sendLong(p *peer, r route, limit int, build func([]byte) []byte) int {
+	if r.session = p.sessions.sealing(); r.session == nil {
+		return 0
+	}
+	inner := build(protocol.AppendControl(nil))
+	if len(inner) <= limit {
+		e.sendControl(p, &r, 0, build)
+		return 1
+	}
+	return e.send.sealPieces(&r, inner, limit)
+}
+
 // introduce sends a peer what it needs at the start of a session: the salts
 // that we vouch for, who we are, and where we may be reached.
 func (e *Edge) introduce(p *peer) {
@@ -123,7 +138,8 @@ func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, v
 }
 
 // pong answers a ping over the way it came by. It is as long as the ping, so
-// that nobody is made to send more than he was sent.
+// that nobody is made to send more than he was sent, and goes in pieces if the
+// ping came so.
 func (e *Edge) pong(p *peer, m protocol.Ping, ev event) {
 	session := p.sessions.sealing()
 	if session == nil {
@@ -133,7 +149,11 @@ func (e *Edge) pong(p *peer, m protocol.Ping, ev event) {
 	answer := protocol.Pong{
 		Nonce: m.Nonce, Seen: ev.from, Highest: highest, Received: received, Pad: max(protocol.PongRoom(m, ev.from), 0),
 	}
-	e.sendControl(p, e.routeBack(ev), 0, answer.Append)
+	if back := e.routeBack(ev); ev.joined {
+		e.sendLong(p, *back, p.view.route.Load().leastInner(), answer.Append)
+	} else {
+		e.sendControl(p, back, 0, answer.Append)
+	}
 }
 
 func (e *Edge) handlePong(now time.Time, p *peer, m protocol.Pong, ev event) {

@@ -23,6 +23,7 @@ const (
 	// a whole frame has there: one byte of its kind.
 	echoOverhead = 3 + 8 + 4 + 1
 	leastEcho    = echoOverhead + pongPad
+	mostEcho     = MaxMTU + 14 + 4 // the longest frame there is, with a tag
 )
 
 // echoes are the pings that somebody waits for. Those of the paths have lists of
@@ -36,6 +37,7 @@ type echo struct {
 	peer   *peer
 	nonce  [8]byte
 	size   int       // bytes of the frame that it is as long as
+	pieces int       // packets that it became
 	sent   time.Time // zero: it waits until the peer can be reached
 	until  time.Time
 	answer chan<- echoed // has room for one
@@ -58,8 +60,9 @@ func (l *echoes) deadline() (d time.Time) {
 // Ping sends one ping to a peer inside the pair session, by the route that frames
 // take at that moment, and waits up to five seconds for its answer; without one
 // Answered is false. It needs no addresses, passes the firewalls of both hosts,
-// and counts as a use of the path, as a frame does. The error is a sentence: nobody
-// or more than one is called so, or a frame of that size would go in pieces.
+// and counts as a use of the path, as a frame does. What is longer than the path
+// takes whole goes in pieces there and back, as a frame does. The error is a
+// sentence: nobody or more than one is called so, or no frame is of that size.
 func (e *Edge) Ping(ctx context.Context, q control.PingRequest) (control.Ping, error) {
 	answer := make(chan echoed, 1)
 	failed, err := ask(ctx, e, func(now time.Time) error { return e.beginEcho(now, q, answer) })
@@ -88,6 +91,9 @@ func (e *Edge) beginEcho(now time.Time, q control.PingRequest, answer chan<- ech
 	if q.Size < leastEcho {
 		return fmt.Errorf("a ping is as long as a frame of %d bytes at least, not of %d", leastEcho, q.Size)
 	}
+	if q.Size > mostEcho {
+		return fmt.Errorf("a ping is as long as a frame of %d bytes at most, not of %d", mostEcho, q.Size)
+	}
 	if len(e.echoes.list) >= maxEchoes {
 		return fmt.Errorf("%d pings are under way: wait for them", maxEchoes)
 	}
@@ -106,14 +112,9 @@ func (e *Edge) tickEchoes(now time.Time) {
 	e.echoes.list = slices.DeleteFunc(e.echoes.list, func(x *echo) bool {
 		if x.sent.IsZero() {
 			if r := x.peer.view.route.Load(); e.carries(r) {
-				if most := r.maxPacket() - protocol.HeaderLen - protocol.TagLen - 1; x.size > most {
-					x.answer <- echoed{err: fmt.Errorf("a frame of %d bytes would go to %s in pieces, and a ping cannot: %d bytes are the most that its path takes in one packet now",
-						x.size, x.peer.title(), most)}
-					return true
-				}
 				x.sent = now
 				m := protocol.Ping{Nonce: x.nonce, Pad: x.size - echoOverhead}
-				e.sendPair(x.peer, m.Append)
+				x.pieces = e.sendLong(x.peer, *r, r.maxInner(), m.Append)
 			}
 		}
 		if now.Before(x.until) {
@@ -156,7 +157,7 @@ func (e *Edge) takeEcho(now time.Time, p *peer, nonce [8]byte, ev event) bool {
 
 // document returns what is known of a ping from the start.
 func (x *echo) document() control.Ping {
-	return control.Ping{Name: x.peer.about.Name, ID: crypto.ShortID(x.peer.id.statement.ID[:]), Size: x.size}
+	return control.Ping{Name: x.peer.about.Name, ID: crypto.ShortID(x.peer.id.statement.ID[:]), Size: x.size, Pieces: x.pieces}
 }
 
 // unanswered returns what is told of a ping without an answer: by which way it

@@ -98,6 +98,7 @@ func TestPingAnswered(t *testing.T) {
 			got, ok := ping.got()
 			want := tt.want
 			want.Name, want.ID, want.Answered, want.Size = "roof", crypto.ShortID(p.id.statement.ID[:]), true, defaultEcho
+			want.Pieces = 1
 			want.RTTms = got.ping.RTTms
 			if !ok || got.err != nil || got.ping != want || *got.ping.RTTms != 42 {
 				t.Errorf("%+v, want %+v", got, want)
@@ -157,7 +158,7 @@ func TestPingWaits(t *testing.T) {
 func TestPingSize(t *testing.T) {
 	e := newEdge(t, nil)
 	p := e.met(2, "roof")
-	most := p.view.route.Load().maxPacket() - protocol.HeaderLen - protocol.TagLen - 1
+	most := p.view.route.Load().maxInner() - 1
 	for _, size := range []int{leastEcho, 1000, most} {
 		if _, err := e.ping(noon, "roof", size); err != nil {
 			t.Fatal(err)
@@ -168,16 +169,49 @@ func TestPingSize(t *testing.T) {
 			t.Errorf("%d bytes: %d datagrams, want one of %d", size, len(sent), want)
 		}
 	}
-	if _, err := e.ping(noon, "roof", leastEcho-1); err == nil {
-		t.Error("one that is shorter than any was taken")
+	for size, want := range map[int]string{
+		leastEcho - 1: "a ping is as long as a frame of 42 bytes at least, not of 41",
+		mostEcho + 1:  "a ping is as long as a frame of 9018 bytes at most, not of 9019",
+	} {
+		if _, err := e.ping(noon, "roof", size); err == nil || err.Error() != want {
+			t.Errorf("%v, want %q", err, want)
+		}
 	}
-	ping, err := e.ping(noon, "roof", most+1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := fmt.Sprintf("a frame of %d bytes would go to roof in pieces, and a ping cannot: %d bytes are the most that its path takes in one packet now", most+1, most)
-	if got, ok := ping.got(); !ok || got.err == nil || got.err.Error() != want {
-		t.Errorf("%+v, want %q", got, want)
+}
+
+// A ping that is longer than the path takes whole goes in pieces, and its answer
+// as well, in no larger ones.
+func TestPingInPieces(t *testing.T) {
+	e := newEdge(t, nil)
+	p := e.met(2, "roof")
+	l := e.links[0]
+	most := p.view.route.Load().maxInner() - 1
+	for size, want := range map[int]int{most: 1, most + 1: 2, mostEcho: 7} {
+		ping, err := e.ping(noon, "roof", size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.send.flush()
+		sent := e.conn.take()
+		if len(sent) != want {
+			t.Errorf("%d bytes: %d datagrams, want %d", size, len(sent), want)
+		}
+		back := event{link: l.view, handle: 2, joined: want > 1}
+		e.pong(p, protocol.Ping{Nonce: [8]byte{1}, Pad: size - echoOverhead}, back)
+		e.send.flush()
+		answer := e.conn.take()
+		if len(answer) != want {
+			t.Errorf("%d bytes: %d datagrams answer, want %d", size, len(answer), want)
+		}
+		for i, d := range answer {
+			if len(d.pkt) > len(sent[0].pkt) {
+				t.Errorf("%d bytes: packet %d of the answer has %d, of the ping %d", size, i, len(d.pkt), len(sent[0].pkt))
+			}
+		}
+		e.handlePong(noon, p, protocol.Pong{Nonce: e.echoes.list[0].nonce}, back)
+		if got, ok := ping.got(); !ok || !got.ping.Answered || got.ping.Pieces != want {
+			t.Errorf("%d bytes: %+v", size, got)
+		}
 	}
 }
 

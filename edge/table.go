@@ -148,7 +148,7 @@ func (r *route) way() way {
 // payload returns the longest payload of a frame in bytes that the route carries
 // in one packet: the Ethernet header is left out where the other end knows it.
 func (r *route) payload() int {
-	n := r.maxPacket() - protocol.HeaderLen - protocol.TagLen - 1
+	n := r.maxInner() - 1
 	if r.partial {
 		n -= 2 // where a checksum is left unfinished
 	}
@@ -171,6 +171,11 @@ func (r *route) maxPacket() int {
 	}
 	return r.leastPacket()
 }
+
+// maxInner returns the longest inner in bytes that goes in one packet of the size
+// of maxPacket, and leastInner of leastPacket.
+func (r *route) maxInner() int   { return r.maxPacket() - protocol.HeaderLen - protocol.TagLen }
+func (r *route) leastInner() int { return r.leastPacket() - protocol.HeaderLen - protocol.TagLen }
 
 // leastPacket is maxPacket of every path that there is, in use or not: a direct
 // one may fail at any time.

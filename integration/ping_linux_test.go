@@ -84,25 +84,20 @@ func TestPingUntilDirect(t *testing.T) {
 	}
 }
 
-// checkSizes finds the longest ping that the path to right takes, near what its
-// payload says.
-func checkSizes(t *testing.T, left *member, near int) {
+// checkSizes has pings go whole up to the size that the path takes frames of, and
+// longer ones in pieces there and back.
+func checkSizes(t *testing.T, left *member, whole int) {
 	t.Helper()
-	const far = 1500
-	_, errs, code := left.pinging("right", "-c", "1", "--size", fmt.Sprint(far))
-	var size, most int
-	at := strings.Index(errs, "a frame of")
-	if at < 0 {
-		t.Fatalf("code %d, %s", code, errs)
+	for size, pieces := range map[int]int{whole - 32: 1, whole + 32: 2, 1514: 2, 9018: 7} {
+		for _, got := range left.pings("right", "-c", "2", "--size", fmt.Sprint(size)) {
+			if !got.Answered || got.Size != size || got.Pieces != pieces {
+				t.Errorf("%d bytes: %+v", size, got)
+			}
+		}
 	}
-	if _, err := fmt.Sscanf(errs[at:], "a frame of %d bytes would go to right in pieces, and a ping cannot: %d bytes are the most", &size, &most); err != nil || size != far || code != 1 {
-		t.Fatalf("code %d, %s", code, errs)
-	}
-	if most < near-32 || most > near {
-		t.Errorf("%d bytes are the most, the path takes frames of about %d", most, near)
-	}
-	if got := left.pings("right", "-c", "2", "--size", fmt.Sprint(most)); got[0].Size != most {
-		t.Errorf("%+v", got)
+	_, errs, code := left.pinging("right", "-c", "1", "--size", "9019")
+	if code != 1 || !strings.Contains(errs, "a ping is as long as a frame of 9018 bytes at most, not of 9019") {
+		t.Errorf("code %d, %s", code, errs)
 	}
 }
 

@@ -32,7 +32,7 @@ func PieceCount(innerLen, maxPiece int) int {
 }
 
 // AppendPiece appends the inner of one piece: first byte, fragment byte and
-// its part of the given inner, which is of kind KindFrame or KindElided. count
+// its part of the given inner, which is of any kind but KindFragment. count
 // comes from PieceCount and index from 0 to count-1. All pieces but the last
 // have the same size and the last is not longer, so that a run of them can be
 // sent as one message. The pieces have to be sealed under consecutive

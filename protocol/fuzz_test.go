@@ -146,7 +146,7 @@ func FuzzReassembler(f *testing.F) {
 			now = now.Add(time.Duration(script[0]) * 10 * time.Millisecond)
 			body := script[4 : 4+n]
 			if inner, done := r.Add(now, uint64(script[1]), uint64(script[2]), body); done {
-				if len(inner) == 0 || len(inner) > MaxInner || Kind(inner[0]>>kindShift) > KindElided {
+				if len(inner) == 0 || len(inner) > MaxInner || Kind(inner[0]>>kindShift) == KindFragment {
 					t.Fatalf("joined %x", inner)
 				}
 			}
@@ -164,7 +164,7 @@ func FuzzPieces(f *testing.F) {
 	f.Add(append([]byte{0x40}, make([]byte, 4000)...), uint16(1400), uint64(1))
 	f.Fuzz(func(t *testing.T, inner []byte, maxPiece uint16, order uint64) {
 		count := PieceCount(len(inner), int(maxPiece))
-		if count == 0 || Kind(inner[0]>>kindShift) > KindElided {
+		if count == 0 || Kind(inner[0]>>kindShift) == KindFragment {
 			return
 		}
 		var list [][]byte

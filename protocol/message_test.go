@@ -200,3 +200,29 @@ func TestAnswersNotLonger(t *testing.T) {
 		t.Error("an answer is longer than what it answers")
 	}
 }
+
+// TestLongestPad holds that a ping and its answer may be as long as MaxPad says,
+// and no longer.
+func TestLongestPad(t *testing.T) {
+	ping, pong := Ping{Pad: MaxPad + 1}, Pong{Pad: MaxPad + 1}
+	for name, b := range map[string][]byte{"ping": ping.Append(nil), "pong": pong.Append(nil)} {
+		_, value, rest, err := NextTLV(b)
+		if err != nil || len(rest) > 0 {
+			t.Fatal(name, err, len(rest))
+		}
+		parse := func(value []byte) (pad int, err error) {
+			if name == "ping" {
+				m, err := ParsePing(value)
+				return m.Pad, err
+			}
+			m, err := ParsePong(value)
+			return m.Pad, err
+		}
+		if pad, err := parse(value); pad != MaxPad || err != nil {
+			t.Errorf("%s: %d, %v", name, pad, err)
+		}
+		if _, err := parse(append(value, 0)); !errors.Is(err, ErrValue) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

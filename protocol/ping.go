@@ -15,12 +15,15 @@ type Ping struct {
 	// Path is the sender's number for the path, for its own use.
 	Path uint8
 	// Pad is the number of zero bytes behind, so that the packet is as long as
-	// a frame's: a path that drops long packets is found so. At most
-	// MaxDatagram.
+	// a frame's: a path that drops long packets is found so. At most MaxPad.
 	Pad int
 }
 
 const pingLen = 8 + 4 + 1
+
+// MaxPad is the most padding in bytes of a message: with it a ping is as long as
+// any frame, which goes in pieces.
+const MaxPad = 1 << 14
 
 // Append appends the message with its type and length.
 func (m *Ping) Append(dst []byte) []byte {
@@ -28,7 +31,7 @@ func (m *Ping) Append(dst []byte) []byte {
 	dst = append(dst, m.Nonce[:]...)
 	dst = binary.BigEndian.AppendUint32(dst, m.Gen)
 	dst = append(dst, m.Path)
-	return endTLV(appendZeros(dst, min(m.Pad, MaxDatagram)), at)
+	return endTLV(appendZeros(dst, min(m.Pad, MaxPad)), at)
 }
 
 // ParsePing reads the value of a PING. It fails with ErrShort or ErrValue.
@@ -38,15 +41,15 @@ func ParsePing(value []byte) (Ping, error) {
 	r.copyTo(m.Nonce[:])
 	m.Gen = r.u32()
 	m.Path = r.u8()
-	m.Pad = r.pad()
+	m.Pad = r.pad(MaxPad)
 	return m, r.done()
 }
 
-// pad takes the rest of the value as padding and returns its length. What the
-// bytes are does not matter.
-func (r *reader) pad() int {
+// pad takes the rest of the value as padding, at most that many bytes, and
+// returns its length. What the bytes are does not matter.
+func (r *reader) pad(most int) int {
 	n := len(r.b)
-	if n > MaxDatagram {
+	if n > most {
 		r.fail(ErrValue)
 		return 0
 	}
@@ -65,7 +68,7 @@ type Pong struct {
 	// were received in this session.
 	Highest  uint64
 	Received uint32
-	// Pad is the number of zero bytes behind, at most MaxDatagram.
+	// Pad is the number of zero bytes behind, at most MaxPad.
 	Pad int
 }
 
@@ -87,7 +90,7 @@ func (m *Pong) Append(dst []byte) []byte {
 	dst = appendAddr(dst, m.Seen)
 	dst = binary.BigEndian.AppendUint64(dst, m.Highest)
 	dst = binary.BigEndian.AppendUint32(dst, m.Received)
-	return endTLV(appendZeros(dst, min(m.Pad, MaxDatagram)), at)
+	return endTLV(appendZeros(dst, min(m.Pad, MaxPad)), at)
 }
 
 // ParsePong reads the value of a PONG. It fails with ErrShort or ErrValue.
@@ -98,6 +101,6 @@ func ParsePong(value []byte) (Pong, error) {
 	m.Seen = r.addrOrNone()
 	m.Highest = r.u64()
 	m.Received = r.u32()
-	m.Pad = r.pad()
+	m.Pad = r.pad(MaxPad)
 	return m, r.done()
 }

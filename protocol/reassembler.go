@@ -30,8 +30,8 @@ type Reassembler struct {
 // Add takes the body of an inner of kind KindFragment that was opened under
 // the counter ctr. source is the caller's name for the session or salt; with
 // ctr less the piece's index it names the inner that the piece is part of.
-// When the piece completes it, Add returns the inner, of kind KindFrame or
-// KindElided. It is valid until the next call, or as long as body if one
+// When the piece completes it, Add returns the inner, of any kind but
+// KindFragment. It is valid until the next call, or as long as body if one
 // piece was all. A piece that does not fit the others is dropped.
 func (r *Reassembler) Add(now time.Time, source uint64, ctr uint64, body []byte) (inner []byte, done bool) {
 	r.dropOld(now)
@@ -46,8 +46,8 @@ func (r *Reassembler) Add(now time.Time, source uint64, ctr uint64, body []byte)
 	if ctr < uint64(index) || least > MaxInner {
 		return nil, false
 	}
-	if index == 0 && Kind(piece[0]>>kindShift) > KindElided {
-		return nil, false // neither messages nor pieces of pieces
+	if index == 0 && Kind(piece[0]>>kindShift) == KindFragment {
+		return nil, false // no pieces of pieces
 	}
 	if index == 0 && last {
 		return piece, true

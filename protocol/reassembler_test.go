@@ -115,8 +115,8 @@ func TestReassembler(t *testing.T) {
 		{"last too early", []step{{0, 1, 12, "\x02def", ""}, {0, 1, 11, last + "c", ""}, {0, 1, 11, "\x01abc", ""}, {0, 1, 10, "\x00\x00ab", ""}, {0, 1, 13, "\x83g", "\x00ababcdefg"}}},
 		{"counter below index", []step{{0, 1, 0, last + "c", ""}}},
 		{"counter zero", []step{{0, 1, 1, last + "c", ""}, {0, 1, 0, "\x00\x00ab", "\x00abc"}}},
-		{"control in one", []step{{0, 1, 10, "\x80\x80abc", ""}}},
-		{"control", []step{{0, 1, 10, "\x00\x80ab", ""}, {0, 1, 11, last + "c", ""}}},
+		{"control", []step{{0, 1, 10, "\x00\x80ab", ""}, {0, 1, 11, last + "c", "\x80abc"}}},
+		{"fragment in one", []step{{0, 1, 10, "\x80\xc0abc", ""}}},
 		{"fragment", []step{{0, 1, 10, "\x00\xc0ab", ""}, {0, 1, 11, last + "c", ""}}},
 		{"empty", []step{{0, 1, 10, "", ""}, {0, 1, 10, "\x00", ""}, {0, 1, 10, "\x80", ""}}},
 	}

@@ -28,7 +28,7 @@ func ParseWhoami(value []byte) (Whoami, error) {
 	r := reader{b: value}
 	var m Whoami
 	r.copyTo(m.Nonce[:])
-	m.Pad = r.pad()
+	m.Pad = r.pad(MaxDatagram)
 	return m, r.done()
 }
 

@@ -36,4 +36,7 @@ type Ping struct {
 	Way
 	// Size is the length in bytes of the frame that the ping was as long as.
 	Size int `json:"size"`
+	// Pieces is how many packets it went in, as a frame of that size does: 1
+	// where the path takes it whole, 0 when it could not be sent.
+	Pieces int `json:"pieces"`
 }

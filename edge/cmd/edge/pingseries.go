@@ -107,7 +107,11 @@ func (s *pingSeries) line(p control.Ping) string {
 	if !p.Answered {
 		return fmt.Sprintf("%-32s seq %d  no answer", "via "+wayText(p.Way), s.sent)
 	}
-	return fmt.Sprintf("%-32s seq %d  %.1f ms", "via "+wayText(p.Way), s.sent, *p.RTTms)
+	text := fmt.Sprintf("%-32s seq %d  %.1f ms", "via "+wayText(p.Way), s.sent, *p.RTTms)
+	if p.Pieces > 1 {
+		text += fmt.Sprintf("  in %d pieces", p.Pieces)
+	}
+	return text
 }
 
 // because says why a ping did not go directly, once for each reason. When it is
