@@ -179,7 +179,9 @@ func (e *Edge) handlePong(now time.Time, p *peer, m protocol.Pong, ev event) {
 	}
 	ping.rtt = smooth(ping.rtt, now.Sub(ping.sent))
 	ping.sent, ping.missed = time.Time{}, 0
+	p.relayLoss.Add(true)
 	p.relaySize.mtu.Answered(now, 0)
+	e.judge(now, p)
 	e.announce(now, p)
 }
 
@@ -206,7 +208,12 @@ func (e *Edge) pingRelay(now time.Time, p *peer) {
 		return
 	}
 	ping.next = now.Add(relayPingIn)
+	if p.lossy() {
+		ping.next = now.Add(lossyWatch)
+	}
 	if !ping.sent.IsZero() {
+		p.relayLoss.Add(false)
+		e.judge(now, p)
 		ping.next = now.Add(relayPingRetry)
 		if ping.missed++; ping.missed >= relayPingsLost {
 			// Perhaps the peer never heard the end of the handshake, or has
@@ -288,6 +295,7 @@ func (e *Edge) pollPath(now time.Time, p *peer) {
 	if out.Changed {
 		e.reroute(now, p)
 	}
+	e.judge(now, p)
 }
 
 // askPunch asks a supernode to make both ends send at the same time.
@@ -319,9 +327,12 @@ func (e *Edge) reroute(now time.Time, p *peer) {
 	if l := e.relayFor(p); l != nil {
 		r.relay, r.handle = l.view, p.handles[l.view.id]
 	}
+	if p.avoids() && r.relay != nil {
+		r.direct, r.dual = netip.AddrPort{}, true
+	}
 	old := p.view.route.Load()
 	if r.relay != old.relay {
-		p.relaySize = newRelaySize()
+		p.relaySize, p.relayLoss = newRelaySize(), nat.Loss{}
 	}
 	r.relayLimit = p.relaySize.limit()
 	if *old == *r {

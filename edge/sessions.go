@@ -144,7 +144,7 @@ func (e *Edge) wanted(now time.Time, p *peer) bool {
 
 // lostSession is called when a peer's last session has gone.
 func (e *Edge) lostSession(now time.Time, p *peer) {
-	p.path = nil
+	p.path, p.quality = nil, quality{}
 	e.trimFan(p)
 	e.reroute(now, p)
 	e.announceDown(now, p)

@@ -185,7 +185,7 @@ func (e *Edge) wayDirect(p *peer, to netip.AddrPort) control.Way {
 func (e *Edge) wayRelayed(now time.Time, p *peer, l *link) control.Way {
 	w := control.Way{Path: control.PathRelay, Kind: l.kind(), Via: l.cfg.Name}
 	if p.path != nil {
-		w.Reason = p.path.Why(now)
+		w.Reason = cmp.Or(p.avoidance(now), p.path.Why(now))
 	}
 	return w
 }
@@ -213,10 +213,10 @@ func (e *Edge) peerStatus(now time.Time, p *peer) control.Peer {
 	switch s.Path {
 	case control.PathDirect:
 		if p.path != nil {
-			s.MTU = p.path.Route().MTU
+			s.MTU, s.Loss = p.path.Route().MTU, lossOf(p.path.Loss())
 		}
 	case control.PathRelay:
-		s.MTU = p.relaySize.mtu.Size()
+		s.MTU, s.Loss = p.relaySize.mtu.Size(), lossOf(p.relayLoss)
 		since = later(since, e.links[r.relay.id].turned)
 	default:
 		return s

@@ -135,7 +135,7 @@ func (e *Edge) tickTURN(now time.Time) {
 }
 
 // direct reports whether frames to a peer go by something else than a supernode.
-func (e *Edge) direct(p *peer) bool { return p.view.route.Load().direct.IsValid() }
+func (e *Edge) direct(p *peer) bool { return p.view.route.Load().direct.IsValid() || p.avoids() }
 
 // allocate asks a server for a relayed address in the background.
 func (e *Edge) allocate(now time.Time, t *turnLink) {

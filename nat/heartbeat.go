@@ -24,6 +24,7 @@ type heartbeat struct {
 	next    time.Time // the next ping, or when the last one is missed
 	waiting bool      // for the answer to the last ping
 	missed  int       // in a row; above 0 the path is suspect
+	loss    Loss      // of the pings
 	dual    time.Time // traffic also goes by relay until then; zero = not
 }
 
@@ -76,6 +77,7 @@ func (p *Path) pollHeart(now time.Time) {
 	}
 	wait := p.direct.rtt.timeout()
 	if h.waiting {
+		h.loss.Add(false)
 		h.missed++
 		if h.missed >= maxMissed && (h.heard.Before(h.sent) || h.missed >= maxHeard) {
 			p.demote(now)
@@ -110,6 +112,9 @@ func (p *Path) pollMTU(now time.Time) {
 // answered takes a PONG over the direct path.
 func (p *Path) answered(now time.Time) {
 	h := &p.heart
+	if h.waiting {
+		h.loss.Add(true)
+	}
 	h.waiting, h.missed, h.heard = false, 0, now
 	h.next = h.sent.Add(p.beat(now))
 }

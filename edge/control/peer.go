@@ -47,6 +47,9 @@ type Peer struct {
 	Way
 	// SinceS is for how long the path is what it is, in seconds, nil without one.
 	SinceS *float64 `json:"since_s,omitempty"`
+	// Loss is the share, 0 to 1, of the last 20 pings on the path in use that had
+	// no answer, or nil (null) before the first one.
+	Loss *float64 `json:"loss"`
 	// MTU is the largest IP packet, in bytes, that the path in use is known to
 	// carry or taken to; 0 without a path. Longer frames go in pieces.
 	MTU int `json:"mtu,omitempty"`

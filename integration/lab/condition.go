@@ -4,6 +4,7 @@ package lab
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -30,11 +31,37 @@ func (f *Forwarding) SetLoss(percent float64, which Traffic) error {
 	if !(percent >= 0 && percent <= 100) {
 		return fmt.Errorf("%s: loss of %v percent", f.space.name, percent)
 	}
-	parts := uint32(percent * lossParts / 100)
-	return f.single(lossChain, parts > 0, which.match(), []expr.Any{
+	return f.single(lossChain, percent > 0, which.match(), chance(percent), count("lost"), drop())
+}
+
+// SetPathLoss is SetLoss for the UDP between two addresses of one family, both
+// ways, in its place.
+func (f *Forwarding) SetPathLoss(a, b netip.Addr, percent float64) error {
+	if !(percent >= 0 && percent <= 100) || a.Is4() != b.Is4() {
+		return fmt.Errorf("%s: loss of %v percent between %v and %v", f.space.name, percent, a, b)
+	}
+	if percent == 0 {
+		return f.set(lossChain)
+	}
+	if err := f.space.lab.DisableOffloads(); err != nil {
+		return err
+	}
+	between := func(from, to netip.Addr) []expr.Any {
+		family := familyOf(a)
+		return concat(UDP.match(), nfproto(family.protocol), []expr.Any{
+			network(family.source, 2*family.length),
+			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: append(from.AsSlice(), to.AsSlice()...)},
+		}, chance(percent), count("lost"), drop())
+	}
+	return f.set(lossChain, between(a, b), between(b, a))
+}
+
+// chance matches a share of packets at random.
+func chance(percent float64) []expr.Any {
+	return []expr.Any{
 		&expr.Numgen{Register: 1, Modulus: lossParts, Type: unix.NFT_NG_RANDOM}, hostOrder(),
-		&expr.Cmp{Op: expr.CmpOpLt, Register: 1, Data: hton32(parts)},
-	}, count("lost"), drop())
+		&expr.Cmp{Op: expr.CmpOpLt, Register: 1, Data: hton32(uint32(percent * lossParts / 100))},
+	}
 }
 
 // SetPolicer drops what exceeds a rate of datagrams per second, after a burst

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -340,6 +341,48 @@ func TestSetHops(t *testing.T) {
 	for _, wrong := range []int{-1, 0, 256} {
 		if err := l.Internet().SetHops(wrong); err == nil {
 			t.Errorf("%d hops were accepted", wrong)
+		}
+	}
+}
+
+// Loss between two addresses is none for others, and ends.
+func TestPathLoss(t *testing.T) {
+	l, a, b := pair(t)
+	internet := l.Internet()
+	from, to := listen(t, a, "203.0.113.1:5000"), listen(t, b, "203.0.113.2:5000")
+	from6, to6 := listen(t, a, "[2001:db8:1::1]:5000"), listen(t, b, "[2001:db8:1::2]:5000")
+	passes := func(what string, there, back bool) {
+		t.Helper()
+		for _, s := range []struct {
+			from, to *net.UDPConn
+			want     bool
+		}{{from, to, there}, {to, from, back}, {from6, to6, true}} {
+			wait := never
+			if s.want {
+				wait = soon
+			}
+			send(t, s.from, local(s.to), "x")
+			if got, _ := receive(t, s.to, wait); (got != "") != s.want {
+				t.Errorf("%s, to %v: %q", what, s.to.LocalAddr(), got)
+			}
+		}
+	}
+	set := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	elsewhere := netip.MustParseAddr("203.0.113.9")
+	set(internet.SetPathLoss(a.Addr(), elsewhere, 100))
+	passes("on another path", true, true)
+	set(internet.SetPathLoss(a.Addr(), b.Addr(), 100))
+	passes("on this path", false, false)
+	set(internet.SetPathLoss(a.Addr(), b.Addr(), 0))
+	passes("ended", true, true)
+	for _, err := range []error{internet.SetPathLoss(a.Addr(), b.Addr6(), 1), internet.SetPathLoss(a.Addr(), b.Addr(), 101)} {
+		if err == nil {
+			t.Error("what cannot be is taken")
 		}
 	}
 }

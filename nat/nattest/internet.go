@@ -56,7 +56,8 @@ type node interface {
 
 // New returns an internet without hosts. Loss and random ports follow the seed:
 // each host and router has chances of its own, by the order in which they are
-// made, so that what others do at the same moment does not change them. Inside a synctest bubble it must be made there.
+// made, so that what others do at the same moment does not change them. Inside a
+// synctest bubble it must be made there.
 func New(seed uint64) *Internet {
 	return &Internet{
 		start:  time.Now(),

@@ -14,7 +14,7 @@ import (
 )
 
 // peerColumns head the table of peers.
-var peerColumns = []string{"NAME", "IP", "PATH", "ENDPOINT", "SINCE", "RTT", "MTU", "RX/TX", "HOSTS", "LAST"}
+var peerColumns = []string{"NAME", "IP", "PATH", "ENDPOINT", "SINCE", "RTT", "LOSS", "MTU", "RX/TX", "HOSTS", "LAST"}
 
 // printPeers writes the table of peers for a person: beneath each that is not
 // reached directly, why.
@@ -53,7 +53,7 @@ func printPeers(w io.Writer, peers []control.Peer) error {
 func peerCells(p control.Peer) []string {
 	return []string{
 		cmp.Or(peerName(p), absent), cmp.Or(firstOf(p.IPs), absent), pathText(p.Way), cmp.Or(p.Endpoint, absent), spanText(p.SinceS),
-		peerRTT(p), payloadText(p), bytesText(p.RxBytes) + " / " + bytesText(p.TxBytes), fmt.Sprint(p.Hosts), spanText(p.LastSeenS),
+		peerRTT(p), lossText(p.Loss), payloadText(p), bytesText(p.RxBytes) + " / " + bytesText(p.TxBytes), fmt.Sprint(p.Hosts), spanText(p.LastSeenS),
 	}
 }
 
@@ -90,6 +90,14 @@ func peerRTT(p control.Peer) string {
 		return absent
 	}
 	return strings.ReplaceAll(rttText(millis(*p.RTTms)), " ", "")
+}
+
+// lossText is a share of pings that may not be known.
+func lossText(share *float64) string {
+	if share == nil {
+		return absent
+	}
+	return fmt.Sprintf("%.0f%%", *share*100)
 }
 
 // payloadText is what a frame may carry without being cut.

@@ -37,10 +37,10 @@ func (shown) Peers(context.Context) ([]control.Peer, error) {
 	return []control.Peer{
 		{Name: "harlem-roof", ID: "9f3a-71c2-e0b4", MAC: "02:00:00:00:00:03", IPs: []string{"10.64.0.3", "fd00:1::3"},
 			Way:    control.Way{Path: control.PathDirect, Kind: "reflexive", Endpoint: "198.51.100.4:41641", RTTms: ms(18)},
-			SinceS: ms(7384), Payload: 1439, MTU: 1500, RxBytes: 9_100_000_000, TxBytes: 1_200_000_000, LastSeenS: ms(0.2), Hosts: 14},
+			SinceS: ms(7384), Loss: ms(0.05), Payload: 1439, MTU: 1500, RxBytes: 9_100_000_000, TxBytes: 1_200_000_000, LastSeenS: ms(0.2), Hosts: 14},
 		{Name: "bk-library", ID: "9f3a-71c2-e0b5", MAC: "02:00:00:00:00:09", IPs: []string{"10.64.0.9"},
 			Way:    control.Way{Path: control.PathRelay, Via: "vps.example:7654", Kind: control.KindUDP, Reason: "the peer's NAT gives every destination another port (at random); next try in 12s", RTTms: ms(41.4)},
-			SinceS: ms(61), Payload: 1387, MTU: 1500, RxBytes: 120_000_000, TxBytes: 33_000_000, LastSeenS: ms(2), Hosts: 9, Handle: 7},
+			SinceS: ms(61), Loss: ms(0), Payload: 1387, MTU: 1500, RxBytes: 120_000_000, TxBytes: 33_000_000, LastSeenS: ms(2), Hosts: 9, Handle: 7},
 		{ID: "9f3a-71c2-e0b6", MAC: "02:00:00:00:00:0a", IPs: []string{}, Way: control.Way{Path: control.PathNone, Reason: "no traffic, so there is no session"}},
 		{Name: "qns-sn3", ID: "9f3a-71c2-e0b8", MAC: "02:00:00:00:00:02", IPs: []string{"10.64.0.2"},
 			Way:    control.Way{Path: control.PathDirect, Kind: "host", Endpoint: "[2001:db8::9]:7655", RTTms: ms(6)},

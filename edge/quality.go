@@ -1,0 +1,115 @@
+package edge
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"hedgerow/nat"
+)
+
+// When frames go by relay although there is a direct path (docs/NAT.md).
+const (
+	lossyFrom  = 4                // lost pings of the last 20; by chance three are as well
+	soundUpTo  = 1                // lost pings of the last 20
+	avoidFirst = 30 * time.Second // then the direct path is looked at again; doubling
+	avoidMost  = 10 * time.Minute
+	lossyWatch = time.Second // between pings through the relay while the direct path is lossy
+)
+
+// quality is whether a direct path is avoided because of what it loses. The zero
+// value avoids none.
+type quality struct {
+	of      netip.AddrPort // where the path leads
+	avoided bool
+	wait    time.Duration // of the last time
+	turn    time.Time     // avoided: when it is looked at again; else since when it is in use again
+}
+
+// judge takes what became of the last pings of a direct path and of the relay. A
+// path that loses many is avoided while the relay loses none, and looked at again
+// after a time that doubles; the times begin anew for a path that was good for the
+// longest of them. One that is given up and found again is the same path.
+func (q *quality) judge(now time.Time, of netip.AddrPort, direct, relay nat.Loss) {
+	if !of.IsValid() {
+		return
+	}
+	if of != q.of {
+		*q = quality{of: of}
+	}
+	lost, seen := direct.Count()
+	lostByRelay, seenByRelay := relay.Count()
+	switch {
+	case !q.avoided && lost >= lossyFrom && lostByRelay == 0 && seenByRelay == nat.LossWindow:
+		if now.Sub(q.turn) >= avoidMost {
+			q.wait = 0
+		}
+		q.avoided = true
+		q.postpone(now)
+	case q.avoided && lostByRelay > 0, q.avoided && !now.Before(q.turn) && lost <= soundUpTo && seen == nat.LossWindow:
+		q.avoided, q.turn = false, now
+	case q.avoided && !now.Before(q.turn):
+		q.postpone(now)
+	}
+}
+
+// postpone lets the next look wait for twice as long as the last.
+func (q *quality) postpone(now time.Time) {
+	q.wait = min(max(2*q.wait, avoidFirst), avoidMost)
+	q.turn = now.Add(q.wait)
+}
+
+// judge moves a peer's frames to the relay or back, by what was lost.
+func (e *Edge) judge(now time.Time, p *peer) {
+	if p.path == nil || e.noRelay {
+		return
+	}
+	q := &p.quality
+	before := q.avoided
+	q.judge(now, p.path.Route().Direct, p.path.Loss(), p.relayLoss)
+	if q.avoided == before {
+		return
+	}
+	lost, of := p.path.Loss().Count()
+	text := "frames go directly again"
+	if q.avoided {
+		text = "the direct path loses packets, frames go by relay"
+	}
+	e.host.Log.Info(text, "peer", p.about.Name, "lost", lost, "of", of)
+	e.reroute(now, p)
+}
+
+// avoids reports whether there is a direct path that is avoided.
+func (p *peer) avoids() bool {
+	return p.quality.avoided && p.path != nil && p.path.Route().Direct == p.quality.of
+}
+
+// lossy reports whether a direct path is, or may soon be, avoided.
+func (p *peer) lossy() bool {
+	if p.path == nil {
+		return false
+	}
+	lost, _ := p.path.Loss().Count()
+	return p.quality.avoided || lost >= lossyFrom
+}
+
+// avoidance says why a direct path is not used, empty when it is or when there is
+// none.
+func (p *peer) avoidance(now time.Time) string {
+	if !p.avoids() {
+		return ""
+	}
+	lost, of := p.path.Loss().Count()
+	return fmt.Sprintf("the direct path loses packets, %d of the last %d pings, and the relay none; next try in %v",
+		lost, of, max(p.quality.turn.Sub(now), 0).Round(time.Second))
+}
+
+// lossOf returns the share of pings that were lost, nil while none were sent.
+func lossOf(l nat.Loss) *float64 {
+	lost, of := l.Count()
+	if of == 0 {
+		return nil
+	}
+	share := float64(lost) / float64(of)
+	return &share
+}
