@@ -77,7 +77,6 @@ func (p *Path) pollHeart(now time.Time) {
 	}
 	wait := p.direct.rtt.timeout()
 	if h.waiting {
-		h.loss.Add(false)
 		h.missed++
 		if h.missed >= maxMissed && (h.heard.Before(h.sent) || h.missed >= maxHeard) {
 			p.demote(now)
@@ -89,7 +88,18 @@ func (p *Path) pollHeart(now time.Time) {
 		}
 	}
 	h.waiting, h.sent, h.next = true, now, now.Add(wait)
-	p.emit(now, p.direct, 0, 0)
+	p.countMissed()
+	p.send(now, ping{remote: p.direct, beat: true}, 0)
+}
+
+// countMissed counts the heartbeats that are still unanswered as lost, for now.
+func (p *Path) countMissed() {
+	for i := range p.pings {
+		if one := &p.pings[i]; one.beat && !one.missed && one.remote == p.direct {
+			one.missed = true
+			p.heart.loss.Add(false)
+		}
+	}
 }
 
 // pollMTU sends what the discovery of the direct path's size asks for. Its
@@ -109,10 +119,13 @@ func (p *Path) pollMTU(now time.Time) {
 	}
 }
 
-// answered takes a PONG over the direct path.
-func (p *Path) answered(now time.Time) {
+// answered takes the PONG of a ping over the direct path.
+func (p *Path) answered(now time.Time, one ping) {
 	h := &p.heart
-	if h.waiting {
+	switch {
+	case one.beat && one.missed:
+		h.loss.late()
+	case one.beat:
 		h.loss.Add(true)
 	}
 	h.waiting, h.missed, h.heard = false, 0, now

@@ -21,6 +21,9 @@ func (l *Loss) Add(answered bool) {
 	l.n = min(l.n+1, LossWindow)
 }
 
+// late notes that the last ping which was taken to be lost was only late.
+func (l *Loss) late() { l.lost &= l.lost - 1 }
+
 // Count returns how many of the last pings had no answer, and how many pings that
 // is about, at most LossWindow.
 func (l Loss) Count() (lost, of int) { return bits.OnesCount32(l.lost), int(l.n) }

@@ -18,4 +18,11 @@ func TestLossWindow(t *testing.T) {
 			t.Errorf("step %d: %d of %d lost, want %d of %d", i, lost, of, tt.lost, tt.of)
 		}
 	}
+	l.Add(false)
+	for _, want := range []int{1, 0, 0} {
+		if lost, of := l.Count(); lost != want || of != LossWindow {
+			t.Errorf("%d of %d lost, want %d", lost, of, want)
+		}
+		l.late()
+	}
 }

@@ -235,7 +235,7 @@ func (p *Path) Pong(now time.Time, nonce [8]byte, from, seen netip.AddrPort) boo
 	r.plan.step = p.afterPong(r)
 	p.touch(now)
 	if r == p.direct {
-		p.answered(now)
+		p.answered(now, answer)
 		p.mtu.Answered(now, answer.size)
 		return true
 	}

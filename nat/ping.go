@@ -15,7 +15,9 @@ type ping struct {
 	nonce  [8]byte
 	remote *remote
 	sent   time.Time
-	size   int // bytes of its IP packet when it was padded, else 0
+	size   int  // bytes of its IP packet when it was padded, else 0
+	beat   bool // a heartbeat, whose loss counts
+	missed bool // it was counted as lost
 }
 
 // pings are the outstanding ones, oldest first. A nonce counts once.
@@ -55,9 +57,15 @@ func (l *pings) take(now time.Time, nonce [8]byte, r *remote) (ping, bool) {
 	return ping{}, false
 }
 
-// emit adds a PING to the output. An address that has not answered within the
-// last verifiedLife costs budget, and gets nothing when that is used up.
+// emit is send for a PING that is no heartbeat.
 func (p *Path) emit(now time.Time, r *remote, mtu int, ttl uint8) {
+	p.send(now, ping{remote: r, size: mtu}, ttl)
+}
+
+// send adds a PING to the output. An address that has not answered within the
+// last verifiedLife costs budget, and gets nothing when that is used up.
+func (p *Path) send(now time.Time, one ping, ttl uint8) {
+	r, mtu := one.remote, one.size
 	if !p.policy.reachable(r.addr) {
 		return
 	}
@@ -71,6 +79,7 @@ func (p *Path) emit(now time.Time, r *remote, mtu int, ttl uint8) {
 	}
 	probe := Probe{To: r.addr, Gen: p.gen, Path: r.id, Pad: pad, TTL: ttl}
 	binary.BigEndian.PutUint64(probe.Nonce[:], p.random.Uint64())
-	p.pings.add(ping{probe.Nonce, r, now, mtu})
+	one.nonce, one.sent = probe.Nonce, now
+	p.pings.add(one)
 	p.probes = append(p.probes, probe)
 }

@@ -122,3 +122,22 @@ func TestLossyPathWithoutRelay(t *testing.T) {
 		t.Logf("%d of %d frames lost", len(f.Lost(first, known)), known-first)
 	})
 }
+
+// A direct path on which answers are late at times, as on a line that is used to
+// the full, loses nothing and stays in use.
+func TestLatePath(t *testing.T) {
+	withSizes(t, nattest.PortRestricted, func(t *testing.T, s *sizes) {
+		f := s.flow(s.right.MAC)
+		f.For(before, every)
+		for range 30 {
+			s.Net.SetDelay(160 * time.Millisecond)
+			f.For(2*time.Second, every)
+			s.Net.SetDelay(5 * time.Millisecond)
+			f.For(8*time.Second, every)
+			p := s.peer(t)
+			if p.Path != control.PathDirect || p.Loss == nil || *p.Loss != 0 {
+				t.Fatalf("%+v", p)
+			}
+		}
+	})
+}
