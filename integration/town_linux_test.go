@@ -2,7 +2,6 @@ package integration
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -19,28 +18,7 @@ import (
 // programs are the commands under test. TestMain builds them before any test.
 var programs rig.Programs
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(buildAndRun(m))
-}
-
-// buildAndRun builds the commands if the tests that need them can run.
-func buildAndRun(m *testing.M) int {
-	if testing.Short() || lab.Available() != nil {
-		return m.Run()
-	}
-	dir, err := os.MkdirTemp("", "hedgerow-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	if programs, err = rig.Build(context.Background(), dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(rig.RunTests(m, &programs)) }
 
 // Where the supernode of a town is.
 const (

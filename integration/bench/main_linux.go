@@ -5,21 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
-	"hedgerow/integration/lab"
 	"hedgerow/integration/rig"
-)
-
-// Exit codes: those of the commands that it measures.
-const (
-	exitFailure    = 1
-	exitUsage      = 2
-	exitPermission = 3
 )
 
 // flags are the command line.
@@ -50,33 +39,21 @@ func main() {
 	if len(os.Args) == 3 && os.Args[1] == generateWord {
 		if err := generate(os.Args[2], os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
-			os.Exit(exitFailure)
+			os.Exit(1)
 		}
 		return
 	}
 	f := parse()
 	s, err := f.settings()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
-		os.Exit(exitUsage)
+		rig.Usage("bench", err)
 	}
-	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "bench: it makes network namespaces, which needs root: run sudo make bench")
-		os.Exit(exitPermission)
-	}
-	if err := lab.Available(); err != nil {
-		fmt.Fprintf(os.Stderr, "bench: no network namespaces can be made here: %v\n", err)
-		os.Exit(exitPermission)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if s.cpus, err = confine(f.cpus); err == nil {
-		err = f.run(ctx, s)
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
-		os.Exit(exitFailure)
-	}
+	rig.Main("bench", func(ctx context.Context) error {
+		if s.cpus, err = confine(f.cpus); err != nil {
+			return err
+		}
+		return f.run(ctx, s)
+	})
 }
 
 // settings checks the command line.
@@ -87,18 +64,13 @@ func (f flags) settings() (s settings, err error) {
 	if flag.NArg() > 0 {
 		return s, fmt.Errorf("%q is no option", flag.Arg(0))
 	}
-	bin, err := filepath.Abs(f.bin)
+	programs, err := rig.Built(f.bin)
 	if err != nil {
 		return s, err
 	}
-	s = settings{programs: rig.In(bin), rounds: f.rounds, lengths: fullLengths(f.seconds)}
+	s = settings{programs: programs, rounds: f.rounds, lengths: fullLengths(f.seconds)}
 	if f.quick {
 		s.rounds, s.lengths = 1, quickLengths
-	}
-	for _, p := range []string{s.programs.Edge, s.programs.Supernode} {
-		if _, err := os.Stat(p); err != nil {
-			return s, fmt.Errorf("%w: build it with make build", err)
-		}
 	}
 	if s.variants, err = choose(f.variants, variants, func(v variant) string { return v.name }); err != nil {
 		return s, err

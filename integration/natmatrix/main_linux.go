@@ -5,21 +5,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
-	"hedgerow/integration/lab"
 	"hedgerow/integration/rig"
-)
-
-// Exit codes: those of the commands that it runs.
-const (
-	exitFailure    = 1
-	exitUsage      = 2
-	exitPermission = 3
 )
 
 // flags are the command line.
@@ -46,8 +35,7 @@ func main() {
 	f := parse()
 	s, err := f.settings()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "natmatrix: %v\n", err)
-		os.Exit(exitUsage)
+		rig.Usage("natmatrix", err)
 	}
 	if f.list {
 		for _, c := range s.cells {
@@ -55,20 +43,7 @@ func main() {
 		}
 		return
 	}
-	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "natmatrix: it makes network namespaces, which needs root: run sudo make natmatrix")
-		os.Exit(exitPermission)
-	}
-	if err := lab.Available(); err != nil {
-		fmt.Fprintf(os.Stderr, "natmatrix: no network namespaces can be made here: %v\n", err)
-		os.Exit(exitPermission)
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := f.run(ctx, s); err != nil {
-		fmt.Fprintf(os.Stderr, "natmatrix: %v\n", err)
-		os.Exit(exitFailure)
-	}
+	rig.Main("natmatrix", func(ctx context.Context) error { return f.run(ctx, s) })
 }
 
 // settings checks the command line.
@@ -79,20 +54,12 @@ func (f flags) settings() (s settings, err error) {
 	if flag.NArg() > 0 {
 		return s, fmt.Errorf("%q is no option", flag.Arg(0))
 	}
-	bin, err := filepath.Abs(f.bin)
-	if err != nil {
-		return s, err
-	}
-	s = settings{programs: rig.In(bin), runs: f.runs, parallel: f.parallel, verbose: f.verbose}
+	s = settings{runs: f.runs, parallel: f.parallel, verbose: f.verbose}
 	if s.cells, err = choose(cells(), f.cells); err != nil || f.list {
 		return s, err
 	}
-	for _, p := range []string{s.programs.Edge, s.programs.Supernode} {
-		if _, err := os.Stat(p); err != nil {
-			return s, fmt.Errorf("%w: build it with make build", err)
-		}
-	}
-	return s, nil
+	s.programs, err = rig.Built(f.bin)
+	return s, err
 }
 
 // run runs the campaign and writes what was asked for, as far as it came.

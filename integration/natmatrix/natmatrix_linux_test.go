@@ -1,9 +1,6 @@
 package main
 
 import (
-	"context"
-	"flag"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -15,27 +12,7 @@ import (
 // programs are the commands under test. TestMain builds them before any test.
 var programs rig.Programs
 
-func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(buildAndRun(m))
-}
-
-func buildAndRun(m *testing.M) int {
-	if testing.Short() || lab.Available() != nil {
-		return m.Run()
-	}
-	dir, err := os.MkdirTemp("", "hedgerow-natmatrix-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	if programs, err = rig.Build(context.Background(), dir); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return m.Run()
-}
+func TestMain(m *testing.M) { os.Exit(rig.RunTests(m, &programs)) }
 
 // Some cells, a few times each: one of every way by which edges meet, and one
 // in which they do not.
