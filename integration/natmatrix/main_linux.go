@@ -72,7 +72,8 @@ func (f flags) run(ctx context.Context, s settings) error {
 		}
 	}
 	if f.markdown != "" {
-		command := strings.Join(append([]string{"go run ./integration/natmatrix"}, os.Args[1:]...), " ")
+		options := strings.TrimPrefix(strings.Join(os.Args[1:], " "), "-bin bin ")
+		command := fmt.Sprintf("sudo make natmatrix NATMATRIX='%s'", options)
 		if err := os.WriteFile(f.markdown, []byte(c.markdown(command, time.Now())), 0o644); err != nil {
 			return err
 		}
