@@ -47,6 +47,13 @@ func (s *traffic) awaitDirect(from time.Time) time.Duration {
 	return time.Since(from)
 }
 
+// halt ends the stream before its time.
+func (s *traffic) halt() {
+	for _, f := range s.flows {
+		close(f.halt)
+	}
+}
+
 // end waits for the end of the stream and returns the longest gap of either
 // direction and how many packets were lost.
 func (s *traffic) end() (gap time.Duration, lost int) {

@@ -20,6 +20,7 @@ type flow struct {
 	began   time.Time
 	rate    int
 	sent    int
+	halt    chan struct{} // closed when no more is to be sent
 	ended   chan struct{} // closed when the receiver has ended
 
 	mu      sync.Mutex
@@ -46,7 +47,7 @@ func newFlow(from, to *member, port uint16, most int) *flow {
 func newFlowTo(from, to *member, address netip.AddrPort, most int) *flow {
 	t := from.town.t
 	t.Helper()
-	f := &flow{to: address, ended: make(chan struct{}), arrived: make([]time.Time, most)}
+	f := &flow{to: address, halt: make(chan struct{}), ended: make(chan struct{}), arrived: make([]time.Time, most)}
 	var err error
 	if f.in, err = to.Host.ListenUDP("udp4", netip.AddrPortFrom(netip.IPv4Unspecified(), address.Port()).String()); err != nil {
 		t.Fatal(err)
@@ -104,15 +105,20 @@ func (f *flow) receive() {
 	}
 }
 
-// send sends count datagrams, rate a second. One that the machine refuses to
-// send is lost like any other.
+// send sends count datagrams, rate a second, or until halt is closed. One that
+// the machine refuses to send is lost like any other.
 func (f *flow) send(count, rate int) {
 	f.rate, f.sent = rate, count
 	b := make([]byte, flowSize)
 	f.began = time.Now()
 	for i := range count {
 		if wait := time.Until(f.due(i)); wait > 0 {
-			time.Sleep(wait)
+			select {
+			case <-f.halt:
+				f.sent = i
+				return
+			case <-time.After(wait):
+			}
 		}
 		binary.BigEndian.PutUint64(b, uint64(i))
 		_, _ = f.out.WriteToUDPAddrPort(b, f.to)
