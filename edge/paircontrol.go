@@ -30,8 +30,8 @@ func (e *Edge) sendControl(p *peer, r *route, ttl uint8, build func([]byte) []by
 }
 
 // sendLong sends control messages inside a peer's session by any route, in pieces
-// where they are longer than a frame may be that limit, in bytes, lets through
-// whole. It returns how many packets they became.
+// if their inner is longer than limit bytes. It returns how many packets they
+// became.
 func (e *Edge) sendLong(p *peer, r route, limit int, build func([]byte) []byte) int {
 	if r.session = p.sessions.sealing(); r.session == nil {
 		return 0
