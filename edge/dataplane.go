@@ -133,6 +133,18 @@ func (s *sender) sealPair(session *crypto.Session, r *route, ttl uint8, ctr uint
 	}
 }
 
+// sealOne is sealPair under a counter that it reserves. It returns how many packets
+// were sent: none when the session is worn.
+func (s *sender) sealOne(session *crypto.Session, r *route, ttl uint8, inner []byte) int {
+	ctr, err := session.Reserve(1)
+	if err != nil {
+		s.drops.drop(dropSessionWorn)
+		return 0
+	}
+	s.sealPair(session, r, ttl, ctr, inner)
+	return 1
+}
+
 // sealPieces sends an inner that is too long for the path in pieces of one size,
 // and returns how many: none if that cannot be done.
 func (s *sender) sealPieces(r *route, inner []byte, limit int) int {

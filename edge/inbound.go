@@ -303,12 +303,7 @@ func (in *inbound) handleInner(p *peerView, session *crypto.Session, b []byte, s
 	}
 	switch protocol.Kind(b[start] >> 6) {
 	case protocol.KindControl:
-		inner, err := protocol.ParseInner(b[start:end])
-		if err != nil {
-			in.drops.drop(dropInner)
-			return
-		}
-		in.postPair(p, session, inner.Body, from, false)
+		in.handleControl(p, session, b[start:end], from, false)
 	case protocol.KindFragment:
 		inner, err := protocol.ParseInner(b[start:end])
 		if err != nil {
@@ -331,30 +326,30 @@ func (in *inbound) handleInner(p *peerView, session *crypto.Session, b []byte, s
 // MTU with tags.
 const maxWhole = MaxMTU + 64
 
-// postPair hands the control body of a peer's packet, or of the pieces that a
+// handleControl hands the messages of a peer's packet, or of the pieces that a
 // long ping came in, to the control loop.
-func (in *inbound) postPair(p *peerView, session *crypto.Session, body []byte, from origin, joined bool) {
-	if session != nil && len(body) > 0 {
-		in.mailbox.post(event{kind: eventPair, raw: clone(body), peer: p, session: session, from: from.addr, link: from.link, handle: from.handle, joined: joined})
+func (in *inbound) handleControl(p *peerView, session *crypto.Session, b []byte, from origin, joined bool) {
+	inner, err := protocol.ParseInner(b)
+	if err != nil {
+		in.drops.drop(dropInner)
+		return
+	}
+	if session != nil && len(inner.Body) > 0 {
+		in.mailbox.post(event{kind: eventPair, raw: clone(inner.Body), peer: p, session: session, from: from.addr, link: from.link, handle: from.handle, joined: joined})
 	}
 }
 
-// handleFragment keeps a piece, and delivers the frame that it completes.
+// handleFragment keeps a piece, and handles the inner that it completes.
 func (in *inbound) handleFragment(p *peerView, session *crypto.Session, body []byte, ctr, run uint64, from origin) {
 	at, n, ok := in.reassemble(p, session, body, ctr, run)
 	if !ok {
 		return
 	}
-	if protocol.Kind(in.buf[at]>>6) != protocol.KindControl {
-		in.openFrame(p, in.buf, at, at+n)
+	if protocol.Kind(in.buf[at]>>6) == protocol.KindControl {
+		in.handleControl(p, session, in.buf[at:at+n], from, true)
 		return
 	}
-	inner, err := protocol.ParseInner(in.buf[at : at+n])
-	if err != nil {
-		in.drops.drop(dropInner)
-		return
-	}
-	in.postPair(p, session, inner.Body, from, true)
+	in.openFrame(p, in.buf, at, at+n)
 }
 
 // reassemble keeps a piece, and brings the inner that it completes to the arena.
@@ -495,7 +490,10 @@ func saltRun(b []byte) uint64 {
 func (in *inbound) postUnvouched(h protocol.Header, b, inner []byte, from origin, stale bool) {
 	in.mailbox.post(event{
 		kind: eventUnvouched, raw: clone(inner), from: from.addr, link: from.link, handle: from.handle,
-		stale: stale, ctr: h.CTR, run: saltRun(b),
-		ki: h.KI, xf: uint8(h.XF), salt: [protocol.SaltLen]byte(b[protocol.HeaderLen:]),
+		ki: h.KI,
+		groupPart: groupPart{
+			stale: stale, ctr: h.CTR, run: saltRun(b),
+			xf: uint8(h.XF), salt: [protocol.SaltLen]byte(b[protocol.HeaderLen:]),
+		},
 	})
 }

@@ -42,13 +42,18 @@ type event struct {
 	session *crypto.Session
 	mac     protocol.MAC
 	ki      uint8
-	tooBig  bool   // eventSendError: the first link does not take datagrams of that size
-	joined  bool   // eventPair: it came in pieces
-	stale   bool   // eventUnvouched: the salt fails the time rule
-	ctr     uint64 // eventUnvouched: the packet's counter
-	run     uint64 // eventUnvouched: names the salt, for fragments
-	xf      uint8  // eventUnvouched: with ki and salt, what has to be vouched for
-	salt    [protocol.SaltLen]byte
+	tooBig  bool // eventSendError: the first link does not take datagrams of that size
+	joined  bool // eventPair: it came in pieces
+	groupPart
+}
+
+// groupPart is what an eventUnvouched says besides.
+type groupPart struct {
+	stale bool   // the salt fails the time rule
+	ctr   uint64 // the packet's counter
+	run   uint64 // names the salt, for fragments
+	xf    uint8  // with the event's ki and salt, what has to be vouched for
+	salt  [protocol.SaltLen]byte
 }
 
 // mailbox is how the data goroutines reach the control loop. Both channels

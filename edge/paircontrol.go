@@ -16,17 +16,10 @@ func (e *Edge) sendPair(p *peer, build func([]byte) []byte) {
 
 // sendControl sends control messages inside a peer's session by any route.
 func (e *Edge) sendControl(p *peer, r *route, ttl uint8, build func([]byte) []byte) {
-	session := p.sessions.sealing()
-	if session == nil {
-		return
+	if session := p.sessions.sealing(); session != nil {
+		inner := build(protocol.AppendControl(e.send.work[:headroom]))
+		e.send.sealOne(session, r, ttl, inner[headroom:])
 	}
-	ctr, err := session.Reserve(1)
-	if err != nil {
-		e.drops.drop(dropSessionWorn)
-		return
-	}
-	inner := build(protocol.AppendControl(e.send.work[:headroom]))
-	e.send.sealPair(session, r, ttl, ctr, inner[headroom:])
 }
 
 // sendLong sends control messages inside a peer's session by any route, in pieces
@@ -38,8 +31,7 @@ func (e *Edge) sendLong(p *peer, r route, limit int, build func([]byte) []byte) 
 	}
 	inner := build(protocol.AppendControl(nil))
 	if len(inner) <= limit {
-		e.sendControl(p, &r, 0, build)
-		return 1
+		return e.send.sealOne(r.session, &r, 0, inner)
 	}
 	return e.send.sealPieces(&r, inner, limit)
 }
@@ -181,7 +173,6 @@ func (e *Edge) handlePong(now time.Time, p *peer, m protocol.Pong, ev event) {
 	ping.sent, ping.missed = time.Time{}, 0
 	p.relayLoss.Add(true)
 	p.relaySize.mtu.Answered(now, 0)
-	e.judge(now, p)
 	e.announce(now, p)
 }
 

@@ -17,8 +17,9 @@ const (
 	lossyWatch = time.Second // between pings through the relay while the direct path is lossy
 )
 
-// quality is whether a direct path is avoided because of what it loses. The zero
-// value avoids none.
+// quality is whether a direct path is avoided because of what it loses, which the
+// path machine cannot judge: it knows nothing of the relay. The zero value avoids
+// none.
 type quality struct {
 	of      netip.AddrPort // where the path leads
 	avoided bool

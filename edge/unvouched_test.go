@@ -142,7 +142,7 @@ func newStranger(t *testing.T, change func(*Config)) *stranger {
 
 // says returns the event of an unvouched GROUP packet of the stranger.
 func (s *stranger) says(inner []byte) event {
-	return event{kind: eventUnvouched, raw: inner, from: elsewhere, ki: 7, xf: 2, salt: s.salt, run: 5}
+	return event{kind: eventUnvouched, raw: inner, from: elsewhere, ki: 7, groupPart: groupPart{xf: 2, salt: s.salt, run: 5}}
 }
 
 func (s *stranger) frame(src protocol.MAC) []byte {
