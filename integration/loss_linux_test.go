@@ -17,27 +17,6 @@ const (
 	soundAllowed = 95 * time.Second
 )
 
-// avoids waits until the edge has a direct path to another one and does not use
-// it.
-func (m *member) avoids(other *member) {
-	m.town.t.Helper()
-	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
-		peers, err := m.town.Peers(m.town.ctx, m.Program)
-		if err != nil {
-			m.town.t.Fatal(err)
-		}
-		for _, p := range peers {
-			if p.Name == other.Name && p.Path == control.PathRelay && strings.HasPrefix(p.Reason, "the direct path loses packets, ") {
-				m.town.t.Logf("%s after %v: %s", m.Name, time.Since(began).Round(time.Second), p.Reason)
-				return
-			}
-		}
-		if time.Since(began) > avoidAllowed {
-			m.town.t.Fatalf("%s still uses the lossy path: %+v", m.Name, peers)
-		}
-	}
-}
-
 // The road between two homes, and no other, loses 15 % each way: frames go by
 // relay, where nothing is lost, and back when the road is good again.
 func TestLossyPath(t *testing.T) {
@@ -51,7 +30,14 @@ func TestLossyPath(t *testing.T) {
 	}
 	lose(15)
 	s := startTraffic(t, left, right, 240)
-	left.avoids(right)
+	began := time.Now()
+	left.await(func(p control.Peer) bool {
+		return p.Path == control.PathRelay && strings.HasPrefix(p.Reason, "the direct path loses packets, ")
+	})
+	took := time.Since(began)
+	if took > avoidAllowed {
+		t.Errorf("by relay after %v", took)
+	}
 	avoided := time.Now().Add(time.Second)
 	time.Sleep(5 * time.Second)
 	lose(0)
@@ -70,7 +56,7 @@ func TestLossyPath(t *testing.T) {
 			late++
 		}
 	}
-	t.Logf("direct again after %v; %d of %d lost, %d of %d to the right after the road was avoided", again.Round(time.Second),
+	t.Logf("by relay after %v, direct again after %v; %d of %d lost, %d of %d to the right after the road was avoided", took.Round(time.Second), again.Round(time.Second),
 		lost, s.flows[0].sent+s.flows[1].sent, late, toRight.sent)
 	if late > 0 {
 		t.Errorf("%d were lost although the road was avoided", late)

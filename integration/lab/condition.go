@@ -31,7 +31,7 @@ func (f *Forwarding) SetLoss(percent float64, which Traffic) error {
 	if !(percent >= 0 && percent <= 100) {
 		return fmt.Errorf("%s: loss of %v percent", f.space.name, percent)
 	}
-	return f.single(lossChain, percent > 0, which.match(), chance(percent), count("lost"), drop())
+	return f.single(lossChain, percent > 0, concat(which.match(), chance(percent), count("lost"), drop()))
 }
 
 // SetPathLoss is SetLoss for the UDP between two addresses of one family, both
@@ -40,12 +40,6 @@ func (f *Forwarding) SetPathLoss(a, b netip.Addr, percent float64) error {
 	if !(percent >= 0 && percent <= 100) || a.Is4() != b.Is4() {
 		return fmt.Errorf("%s: loss of %v percent between %v and %v", f.space.name, percent, a, b)
 	}
-	if percent == 0 {
-		return f.set(lossChain)
-	}
-	if err := f.space.lab.DisableOffloads(); err != nil {
-		return err
-	}
 	between := func(from, to netip.Addr) []expr.Any {
 		family := familyOf(a)
 		return concat(UDP.match(), nfproto(family.protocol), []expr.Any{
@@ -53,7 +47,7 @@ func (f *Forwarding) SetPathLoss(a, b netip.Addr, percent float64) error {
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: append(from.AsSlice(), to.AsSlice()...)},
 		}, chance(percent), count("lost"), drop())
 	}
-	return f.set(lossChain, between(a, b), between(b, a))
+	return f.single(lossChain, percent > 0, between(a, b), between(b, a))
 }
 
 // chance matches a share of packets at random.
@@ -71,9 +65,9 @@ func (f *Forwarding) SetPolicer(rate, burst int, which Traffic) error {
 	if rate < 0 || burst < 0 {
 		return fmt.Errorf("%s: a policer of %d datagrams a second and %d at once", f.space.name, rate, burst)
 	}
-	return f.single(policerChain, rate > 0, which.match(), []expr.Any{
+	return f.single(policerChain, rate > 0, concat(which.match(), []expr.Any{
 		&expr.Limit{Type: expr.LimitTypePkts, Rate: uint64(rate), Unit: expr.LimitTimeSecond, Burst: uint32(burst), Over: true},
-	}, count("policed"), drop())
+	}, count("policed"), drop()))
 }
 
 // SetSizeHole drops silently what is longer than this many bytes, IP header
@@ -84,19 +78,18 @@ func (f *Forwarding) SetSizeHole(bytes int, which Traffic) error {
 	if bytes < 0 {
 		return fmt.Errorf("%s: a size of %d bytes", f.space.name, bytes)
 	}
-	return f.single(sizeChain, bytes > 0, which.match(), longerThan(uint32(bytes)), count("toolong"), drop())
+	return f.single(sizeChain, bytes > 0, concat(which.match(), longerThan(uint32(bytes)), count("toolong"), drop()))
 }
 
-// single makes a condition of one rule that looks at single datagrams, or ends
-// it.
-func (f *Forwarding) single(chain string, on bool, rule ...[]expr.Any) error {
+// single makes a condition of rules that look at single datagrams, or ends it.
+func (f *Forwarding) single(chain string, on bool, rules ...[]expr.Any) error {
 	if !on {
 		return f.set(chain)
 	}
 	if err := f.space.lab.DisableOffloads(); err != nil {
 		return err
 	}
-	return f.set(chain, concat(rule...))
+	return f.set(chain, rules...)
 }
 
 // BlockUDP drops all forwarded UDP silently, that of flows which exist

@@ -27,7 +27,7 @@ func Built(dir string) (Programs, error) {
 	if err != nil {
 		return Programs{}, err
 	}
-	p := In(dir)
+	p := in(dir)
 	for _, path := range []string{p.Edge, p.Supernode} {
 		if _, err := os.Stat(path); err != nil {
 			return Programs{}, fmt.Errorf("%w: build it with make build", err)

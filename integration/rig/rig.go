@@ -37,11 +37,11 @@ func Build(ctx context.Context, dir string) (Programs, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return Programs{}, fmt.Errorf("build: %w\n%s", err, out)
 	}
-	return In(dir), nil
+	return in(dir), nil
 }
 
-// In returns the commands in a folder.
-func In(dir string) Programs {
+// in returns the commands in a folder.
+func in(dir string) Programs {
 	return Programs{Edge: filepath.Join(dir, "edge"), Supernode: filepath.Join(dir, "supernode")}
 }
 

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"context"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -22,16 +21,6 @@ func (s *sizes) lossy(share float64) {
 	s.Net.SetDrop(func(from, to netip.AddrPort, _ []byte) bool {
 		return between(from.Addr(), to.Addr()) && random.Float64() < share
 	})
-}
-
-// peer returns what the left edge says of the right one.
-func (s *sizes) peer(t *testing.T) control.Peer {
-	t.Helper()
-	peers, err := s.left.Edge.Peers(context.Background())
-	if err != nil || len(peers) != 1 {
-		t.Fatal(peers, err)
-	}
-	return peers[0]
 }
 
 // avoids reports whether the left edge has a direct path and does not use it.
@@ -107,19 +96,10 @@ func TestLossyPathWithoutRelay(t *testing.T) {
 		if took := s.until(t, f, true, 3*time.Minute); took >= 3*time.Minute {
 			t.Fatal("not avoided")
 		}
-		s.lossy(0)
-		s.Net.SetDrop(func(from, to netip.AddrPort, _ []byte) bool {
+		s.Net.SetDrop(func(from, to netip.AddrPort, _ []byte) bool { // and the direct path is good
 			return from.Addr() == supernodeAddr || to.Addr() == supernodeAddr
 		})
-		first := f.Len()
-		f.For(3*time.Second, every)
-		known := f.Len()
-		f.For(10*time.Second, every)
-		time.Sleep(time.Second)
-		if lost := f.Lost(known, f.Len()); len(lost) > 0 {
-			t.Errorf("lost %s", brief(lost))
-		}
-		t.Logf("%d of %d frames lost", len(f.Lost(first, known)), known-first)
+		s.survives(t, f, 3*time.Second)
 	})
 }
 

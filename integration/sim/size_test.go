@@ -49,23 +49,29 @@ func (s *sizes) flow(to protocol.MAC) *Flow {
 	return f
 }
 
-// mtu returns what the left edge says of its path to the right one.
-func (s *sizes) mtu(t *testing.T) int {
+// peer returns what the left edge says of the right one.
+func (s *sizes) peer(t *testing.T) control.Peer {
 	t.Helper()
 	peers, err := s.left.Edge.Peers(context.Background())
 	if err != nil || len(peers) != 1 {
 		t.Fatal(peers, err)
 	}
-	return peers[0].MTU
+	return peers[0]
+}
+
+// mtu returns what the left edge says of its path to the right one.
+func (s *sizes) mtu(t *testing.T) int {
+	t.Helper()
+	return s.peer(t).MTU
 }
 
 const (
 	every  = 20 * time.Millisecond
-	before = 10 * time.Second // a hole begins
+	before = 10 * time.Second // the way becomes worse
 )
 
-// survives sends frames while a hole begins, and wants none lost from the
-// time on when it has to be known.
+// survives sends frames while the way has become worse, and wants none lost from
+// the time on when that has to be known.
 func (s *sizes) survives(t *testing.T, f *Flow, within time.Duration) {
 	t.Helper()
 	first := f.Len()
@@ -74,7 +80,7 @@ func (s *sizes) survives(t *testing.T, f *Flow, within time.Duration) {
 	f.For(10*time.Second, every)
 	time.Sleep(time.Second)
 	if lost := f.Lost(known, f.Len()); len(lost) > 0 {
-		t.Errorf("lost %s after the hole was to be known", brief(lost))
+		t.Errorf("lost %s after it was to be known", brief(lost))
 	}
 	if twice := f.Twice(); len(twice) > 0 {
 		t.Errorf("delivered twice: %s", brief(twice))
