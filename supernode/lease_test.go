@@ -80,10 +80,7 @@ func TestThousandIdentitiesKeepTheirLeases(t *testing.T) {
 	cfg := Config{StateDir: t.TempDir(), Limits: Limits{InitRate: 1e6}}
 	r := newRig(t, cfg)
 	c := testCommunity("c", "k")
-	n := 1000
-	if testing.Short() {
-		n = 100
-	}
+	const n = 1000
 	leases, owners := map[string]protocol.Ack{}, map[netip.Addr]string{}
 	for i := range n {
 		name := fmt.Sprint("edge ", i)

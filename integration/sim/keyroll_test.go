@@ -93,13 +93,9 @@ func (c *rollCase) indices(t *testing.T) (list [2]uint8) {
 // is ahead and by however much under an hour, directly and relayed.
 func TestKeyRoll(t *testing.T) {
 	t.Parallel()
-	counts := []int{2, 3}
-	if race {
-		counts = counts[:1]
-	}
 	for _, apart := range []time.Duration{0, 50 * time.Minute, -50 * time.Minute} {
 		for name, b := range map[string]nattest.Behavior{"direct": nattest.PortRestricted, "relayed": nattest.Symmetric} {
-			for _, epochs := range counts {
+			for _, epochs := range []int{2, 3} {
 				t.Run(fmt.Sprintf("%v apart, %s, %d epochs", apart, name, epochs), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						c := newRollCase(t, b, [2]time.Duration{0, apart}, 61*time.Minute, 62*time.Minute, epochs)

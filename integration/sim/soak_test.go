@@ -81,10 +81,7 @@ type talk struct {
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	day, seed := 24*time.Hour, uint64(1)
-	switch {
-	case race:
-		day = time.Hour
-	case testing.Short():
+	if testing.Short() || race {
 		day = 2 * time.Hour
 	}
 	if s := os.Getenv("SIM_SEED"); s != "" {
