@@ -41,15 +41,29 @@ func directBy(left, right *member, router *lab.Router) {
 	left.town.t.Logf("direct by the mapped port after %v", time.Since(begun))
 }
 
+// directByMapping lets a member behind a router that maps its port talk to one behind
+// a router of a kind.
+func (w *town) directByMapping(other lab.Kind) {
+	w.t.Helper()
+	router := w.mappingRouter("home-left", "9.9.9.7")
+	left := w.join(lab.Must(router.Host("left")), overIPv4)
+	right := w.join(w.home("right", 2, other), overIPv4)
+	left.addr()
+	directBy(left, right, router)
+}
+
 // The router of one side maps the port of its edge.
 func TestPortMappingMakesDirect(t *testing.T) {
 	t.Parallel()
 	w := newTown(t, 60*time.Second)
-	router := w.mappingRouter("home-left", "9.9.9.7")
-	left := w.join(lab.Must(router.Host("left")), overIPv4)
-	right := w.join(w.home("right", 2, lab.SymmetricRandom), overIPv4)
-	left.addr()
-	directBy(left, right, router)
+	w.directByMapping(lab.SymmetricRandom)
+}
+
+// The NAT of the other side gives it ports that are probed on nobody's word.
+func TestPortMappingMeetsLowPorts(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, 60*time.Second)
+	w.directByMapping(lab.LowBlock)
 }
 
 // A member is carried from a router that maps no ports to one that does, which is

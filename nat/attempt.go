@@ -207,6 +207,9 @@ func (p *Path) pollPlans(now time.Time) {
 			ttl := uint8(0)
 			if r.plan.step < firstPlain {
 				ttl = primerTTL[r.plan.step]
+			} else if r.quiet() {
+				r.plan.step = stepsEnd
+				break
 			}
 			r.plan.step++
 			p.emit(now, r, 0, ttl)

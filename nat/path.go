@@ -110,12 +110,12 @@ func (p *Path) Met(now time.Time, addr netip.AddrPort) {
 // each other would keep both at the shortest wait for ever.
 func (p *Path) Punch(now time.Time, seen netip.AddrPort, delay time.Duration) {
 	seen = unmap(seen)
-	if p.policy.Probeable(seen) {
+	if p.policy.primable(seen) {
 		p.special.seen = sighting{seen, now}
 	}
 	t0 := now.Add(min(max(delay, 0), maxPunchDelay))
 	r := p.find(seen)
-	if r == nil && p.policy.Probeable(seen) {
+	if r == nil && p.policy.primable(seen) {
 		r = p.learn(now, seen, KindReflexive)
 		if p.attempt.running() {
 			p.planFrom(now, r, 0)
@@ -177,12 +177,15 @@ func (p *Path) received(now time.Time, from netip.AddrPort, kind CandidateKind) 
 		if !p.counts() {
 			return
 		}
-		p.tryAtOnce(now, []*remote{p.learn(now, from, kind)})
+		r = p.learn(now, from, kind)
+		r.heard = true
+		p.tryAtOnce(now, []*remote{r})
 		if p.direct != nil {
 			p.heart.hurry(resendAfter) // it may have moved
 		}
 		return
 	}
+	r.heard = true
 	p.answerable(now, r)
 }
 
@@ -231,7 +234,7 @@ func (p *Path) Pong(now time.Time, nonce [8]byte, from, seen netip.AddrPort) boo
 		return false
 	}
 	r.rtt.add(now.Sub(answer.sent))
-	r.ponged, r.seen = now, unmap(seen)
+	r.heard, r.ponged, r.seen = true, now, unmap(seen)
 	r.plan.step = p.afterPong(r)
 	p.touch(now)
 	if r == p.direct {

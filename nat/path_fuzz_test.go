@@ -13,7 +13,7 @@ func FuzzPath(f *testing.F) {
 	f.Add([]byte("a long life of a path with many events in it, and then some more of them"))
 	f.Fuzz(func(t *testing.T, script []byte) {
 		p := newTestPath()
-		m := model{t: t, p: p, now: epoch, asked: map[netip.AddrPort]bool{}, proved: map[netip.AddrPort]bool{}}
+		m := model{t: t, p: p, now: epoch, asked: map[netip.AddrPort]bool{}, heard: map[netip.AddrPort]bool{}, proved: map[netip.AddrPort]bool{}}
 		for len(script) >= 2 {
 			m.step(script[0], script[1])
 			script = script[2:]
@@ -35,11 +35,15 @@ type model struct {
 	now    time.Time
 	pings  []Probe
 	asked  map[netip.AddrPort]bool
+	heard  map[netip.AddrPort]bool
 	proved map[netip.AddrPort]bool
 }
 
 func (m *model) address(arg byte) netip.AddrPort {
-	if arg&1 == 0 {
+	switch {
+	case arg&15 == 6:
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, arg >> 4}), 5060)
+	case arg&1 == 0:
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, arg >> 4}), 4000+uint16(arg))
 	}
 	return netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 1, 15: arg}), 4000)
@@ -54,6 +58,7 @@ func (m *model) step(op, arg byte) {
 		m.p.Punch(m.now, a, time.Duration(op)*10*time.Millisecond)
 	case 2:
 		m.p.Received(m.now, a)
+		m.heard[a] = true
 	case 3, 4:
 		if len(m.pings) == 0 {
 			return
@@ -93,7 +98,7 @@ func (m *model) step(op, arg byte) {
 func (m *model) poll() {
 	out := m.p.Poll(m.now)
 	for _, x := range out.Probes {
-		if !m.p.policy.Probeable(x.To) {
+		if ok := m.p.policy.Probeable(x.To); !ok && (!m.p.policy.possible(x.To) || x.TTL == 0 && !m.heard[x.To] && !m.proved[x.To]) {
 			m.t.Fatalf("probe to %v", x.To)
 		}
 		m.asked[x.To] = true

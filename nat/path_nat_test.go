@@ -46,6 +46,30 @@ func TestBecomesDirect(t *testing.T) {
 	}
 }
 
+// A NAT may give a peer any port, also one that is never probed on somebody's word:
+// then the peer's own packets make the path, and primers let them in.
+func TestPortThatIsNotProbed(t *testing.T) {
+	const sip, system = 5060, 700
+	for name, c := range map[string]struct{ left, right nattest.Behavior }{
+		"for all destinations": {nattest.PortRestricted, nattest.Behavior{Filtering: nattest.AddressAndPortDependentFiltering, First: sip}},
+		"for us":               {nattest.FullCone, nattest.Behavior{Mapping: nattest.AddressAndPortDependentMapping, Filtering: nattest.AddressAndPortDependentFiltering, First: system}},
+		"for a fan":            {sequence, nattest.Behavior{Filtering: nattest.AddressAndPortDependentFiltering, First: sip}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			meetSpecial(t, 7, c.left, c.right, func(w *world, took time.Duration, ok bool) {
+				if !ok || took > 3*time.Second {
+					t.Errorf("both direct: %v, after %v", ok, took)
+				}
+				w.edges[0].do(func() {
+					if to := w.edges[0].path.Route().Direct; !sidePrefix.Contains(to.Addr()) && probeablePort(to.Port()) {
+						t.Errorf("direct to %v", to)
+					}
+				})
+			})
+		})
+	}
+}
+
 // checkFrames checks that every frame of one edge came to the other.
 func checkFrames(t *testing.T, w *world, missing int) {
 	t.Helper()

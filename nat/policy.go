@@ -44,15 +44,21 @@ var reserved4 = [...]netip.Prefix{
 	netip.MustParsePrefix("240.0.0.0/4"),
 }
 
-// Probeable reports whether probes may be sent to a. Only authenticated peers
-// name candidates, but a peer may be hostile: ports below 1024, and those of
-// protocols that amplify or that routers rewrite (L2TP, H.323, SSDP, STUN, SIP,
-// mDNS, memcached), are never probed, nor is what no peer can have as its
-// address. A link-local IPv6 address needs a zone, which no message carries, so
-// that only discovery on the link itself can bring one.
+// Probeable reports whether probes may be sent to a on a peer's word. Only
+// authenticated peers name candidates, but a peer may be hostile: ports below
+// 1024, and those of protocols that amplify or that routers rewrite (L2TP, H.323,
+// SSDP, STUN, SIP, mDNS, memcached), are never probed, nor is what no peer can
+// have as its address. A link-local IPv6 address needs a zone, which no message
+// carries, so that only discovery on the link itself can bring one.
 func (p *Policy) Probeable(a netip.AddrPort) bool {
+	return probeablePort(a.Port()) && p.possible(a)
+}
+
+// possible reports whether a peer can be at a, whatever the port: a NAT may give
+// it any.
+func (p *Policy) possible(a netip.AddrPort) bool {
 	ip := a.Addr()
-	if !a.IsValid() || ip.Is4In6() || !probeablePort(a.Port()) {
+	if !a.IsValid() || ip.Is4In6() || a.Port() == 0 {
 		return false
 	}
 	if ip.IsUnspecified() || ip.IsLoopback() || ip.IsMulticast() || p.Side.IsValid() && p.Side.Contains(ip) {
@@ -80,10 +86,16 @@ func (p *Policy) Probeable(a netip.AddrPort) bool {
 	return true
 }
 
-// reachable reports whether probes may be sent to an address that something came
-// from.
+// primable reports whether primers may be sent to an address that a supernode saw
+// the peer at. They end before they get there.
+func (p *Policy) primable(a netip.AddrPort) bool {
+	return p.Probeable(a) || a.Addr().Is4() && p.possible(a)
+}
+
+// reachable reports whether probes may be sent to an address that something of the
+// peer came from.
 func (p *Policy) reachable(a netip.AddrPort) bool {
-	return a.IsValid() && p.Side.IsValid() && p.Side.Contains(a.Addr()) || p.Probeable(a)
+	return a.IsValid() && p.Side.IsValid() && p.Side.Contains(a.Addr()) || p.possible(a)
 }
 
 func probeablePort(port uint16) bool {

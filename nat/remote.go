@@ -17,6 +17,7 @@ type remote struct {
 	id     uint8
 	listed bool      // in the peer's newest list; otherwise learnt
 	learnt time.Time // when it became known
+	heard  bool      // something of the peer came from it
 	ponged time.Time // when it last answered; zero never
 	failed time.Time // when it last answered small pings only
 	asked  time.Time // when it last was asked because it had sent something
@@ -31,6 +32,10 @@ type remote struct {
 func (r *remote) primed() bool {
 	return r.addr.Addr().Is4() && (r.kind == KindReflexive || r.kind == KindMapped)
 }
+
+// quiet reports whether the address gets primers and nothing more: its port is
+// never probed before something came from it, which primers let in.
+func (r *remote) quiet() bool { return !r.heard && !probeablePort(r.addr.Port()) }
 
 // roundTrip estimates the time to an address and back as RFC 6298 does.
 type roundTrip struct {

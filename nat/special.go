@@ -279,7 +279,7 @@ func (p *Path) burst(now time.Time) {
 // the budget for unverified addresses: it goes only to where a supernode sees
 // the peer, at a pace and in a number of its own.
 func (p *Path) shoot(x Probe) {
-	if !p.policy.Probeable(x.To) {
+	if !p.policy.Probeable(x.To) && (x.TTL == 0 || !p.policy.primable(x.To)) {
 		return
 	}
 	x.Nonce, x.Gen = p.special.nonce, p.gen
@@ -305,7 +305,7 @@ func (p *Path) struck(now time.Time, nonce [8]byte, from netip.AddrPort) bool {
 	}
 	// It answered a ping that went to just that address: what follows is not
 	// counted as sent to a stranger, of which there may have been many by now.
-	r.ponged = now
+	r.heard, r.ponged = true, now
 	p.schedule()
 	p.touch(now)
 	return true

@@ -16,6 +16,7 @@ type Kind struct {
 	filtering dependence
 	ports     allocation
 	block     int // ports in the block of allocation byBlock
+	first     int // port of the block
 	hairpin   bool
 	openInput bool
 	udp       passage
@@ -112,8 +113,14 @@ const DefaultBlock = 512
 func SymmetricBlock(ports int) Kind {
 	return Kind{
 		name: fmt.Sprintf("symmetric-block-%d", ports), mapping: onAddressAndPort, filtering: onAddressAndPort,
-		ports: byBlock, block: ports,
+		ports: byBlock, block: ports, first: firstPort,
 	}
+}
+
+// LowBlock is SymmetricBlock with the ports from 512 to 767: none that programs
+// usually have, and such as an edge probes on nobody's word.
+var LowBlock = Kind{
+	name: "symmetric-low-block", mapping: onAddressAndPort, filtering: onAddressAndPort, ports: byBlock, block: 256, first: 512,
 }
 
 // Kinds that let out TCP to the ports 80 and 443 and nothing else, of both

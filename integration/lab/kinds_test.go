@@ -27,6 +27,7 @@ var behaviors = map[Kind]behavior{
 	SymmetricSequential:        {onAddressAndPort, onAddressAndPort, sequential, ""},
 	SymmetricBlock(512):        {onAddressAndPort, onAddressAndPort, inBlock, ""},
 	SymmetricBlock(2048):       {onAddressAndPort, onAddressAndPort, inBlock, ""},
+	LowBlock:                   {onAddressAndPort, onAddressAndPort, inBlock, ""},
 	SymmetricRandom:            {onAddressAndPort, onAddressAndPort, atRandom, ""},
 }
 

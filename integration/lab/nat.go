@@ -106,8 +106,8 @@ func (k Kind) source(wan netip.Addr) []expr.Any {
 	case byBlock:
 		port := func(p int) []byte { return binaryutil.BigEndian.PutUint16(uint16(p)) }
 		ports = []expr.Any{
-			&expr.Immediate{Register: unix.NFT_REG32_00, Data: port(firstPort)},
-			&expr.Immediate{Register: unix.NFT_REG32_01, Data: port(firstPort + k.block - 1)},
+			&expr.Immediate{Register: unix.NFT_REG32_00, Data: port(k.first)},
+			&expr.Immediate{Register: unix.NFT_REG32_01, Data: port(k.first + k.block - 1)},
 		}
 		snat.RegProtoMin, snat.RegProtoMax = unix.NFT_REG32_00, unix.NFT_REG32_01
 	}

@@ -1,6 +1,7 @@
 package nattest
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -40,7 +41,8 @@ type Behavior struct {
 	Mapping        Mapping
 	Filtering      Filtering
 	PortPreserving bool          // the internal port, when it is free outside
-	RandomPorts    bool          // else random ones; else 40000, 40001, ...
+	RandomPorts    bool          // else random ones; else First, First+1, ...
+	First          uint16        // 0 = 40000
 	Block          uint16        // random ones of as many from 40000 on; 0 = all
 	Hairpin        bool          // hosts inside reach each other at the external address, seen from there (REQ-9)
 	OpenInput      bool          // as Linux without an input-drop policy: an early datagram from outside claims its flow, and ours moves to another port
@@ -93,7 +95,7 @@ func newRouter(n *Internet, outer *realm, addr netip.Addr, b Behavior) *Router {
 	if b.Timeout == 0 {
 		b.Timeout = defaultTimeout
 	}
-	r := &Router{net: n, outer: outer, random: n.chances(), addr: addr, behavior: b, nextPort: sequentialFrom}
+	r := &Router{net: n, outer: outer, random: n.chances(), addr: addr, behavior: b, nextPort: cmp.Or(b.First, sequentialFrom)}
 	r.inner = &realm{gateway: r, nodes: make(map[netip.Addr]node)}
 	r.forget()
 	return r
