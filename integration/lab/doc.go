@@ -34,7 +34,7 @@
 //
 // Internet and Router lose, thin out, block and count what they forward
 // (Forwarding), and Capture records a link. A Router reboots, gets another
-// address, and isolates its hosts; a Host is unplugged and plugged in elsewhere
+// address or a line of a rate, and isolates its hosts; a Host is unplugged and plugged in elsewhere
 // while its programs run.
 //
 // A veth carries segmented super-packets unless told otherwise: what looks at

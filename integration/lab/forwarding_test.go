@@ -257,6 +257,47 @@ func TestSizeHole(t *testing.T) {
 	}
 }
 
+// A line takes its time for what is longer than its burst, each way, and loses
+// nothing that its queue holds.
+func TestRate(t *testing.T) {
+	const rate, size, count = 1 << 20, 1000, 400
+	l := ForTest(t)
+	r := newReflector(t, l)
+	home := Must(l.Router("home", "198.51.100.1", PortRestricted))
+	c := listen(t, Must(home.Host("host")), "192.168.1.10:5000")
+	at := r[0][0]
+	mapped := seen(t, c, at)
+	if err := home.SetRate(rate); err != nil {
+		t.Fatal(err)
+	}
+	for _, way := range []struct {
+		name     string
+		from, to *net.UDPConn
+		dst      netip.AddrPort
+	}{{"up", c, at, local(at)}, {"down", at, c, mapped}} {
+		began := time.Now()
+		go func() {
+			for range count {
+				way.from.WriteToUDPAddrPort(make([]byte, size), way.dst)
+			}
+		}()
+		for i := range count {
+			if message, _ := receive(t, way.to, soon); len(message) != size {
+				t.Fatalf("%s: %d of %d arrived", way.name, i, count)
+			}
+		}
+		if took, least := time.Since(began), time.Second*(count*size-lineBurst)/rate; took < least {
+			t.Errorf("%s: %v, the line needs %v", way.name, took, least)
+		}
+	}
+	if err := home.SetRate(0); err != nil {
+		t.Error(err)
+	}
+	if err := Must(Must(l.Carrier("carrier", "198.51.100.2", PortRestricted)).Router("flat", PortRestricted)).SetRate(rate); err == nil {
+		t.Error("a carrier's subscriber got a line")
+	}
+}
+
 // A policer lets its burst through at once, and no more than its rate adds.
 func TestPolicer(t *testing.T) {
 	const rate, burst, count = 100, 50, 300

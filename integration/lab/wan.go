@@ -84,3 +84,41 @@ func (r *Router) renumber(to netip.Addr) error {
 	}
 	return r.links.ConntrackTableFlush(netlink.ConntrackTable)
 }
+
+// The queue and the burst of a line with a rate, in bytes: a home router's, and
+// some forty full datagrams.
+const (
+	lineQueue = 1 << 20
+	lineBurst = 64 << 10
+)
+
+// SetRate lets the line to the internet carry so many bytes per second each way,
+// Ethernet headers included, behind queues that drop what is too much for them. 0
+// ends it. A carrier's subscriber has no line of its own.
+func (r *Router) SetRate(rate uint64) error {
+	if r.carrier != nil {
+		return fmt.Errorf("router %s: it has no line to the internet", r.name)
+	}
+	for _, e := range []end{{r.Namespace, WANLink}, {r.lab.internet.Namespace, r.name}} {
+		if err := e.limit(rate); err != nil {
+			return fmt.Errorf("router %s: %d bytes a second on %s: %w", r.name, rate, e.name, err)
+		}
+	}
+	return nil
+}
+
+// limit sets the rate of what leaves by the end.
+func (e end) limit(rate uint64) error {
+	link, err := e.link()
+	if err != nil {
+		return err
+	}
+	bucket := &netlink.Tbf{
+		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
+		Rate:       rate, Limit: lineQueue, Buffer: netlink.Xmittime(rate, lineBurst),
+	}
+	if rate == 0 {
+		return e.space.links.QdiscDel(bucket)
+	}
+	return e.space.links.QdiscReplace(bucket)
+}
