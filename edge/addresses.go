@@ -19,6 +19,7 @@ type addresses struct {
 	budget    *nat.Budget
 	sources   nat.Sources // but for what servers see
 	reflexive nat.Reflexive
+	byPeers   nat.Reflexive // what peers see on direct paths; for want of better
 	stun      nat.Bindings
 	list      []nat.Candidate
 	gen       uint32
@@ -45,10 +46,20 @@ func (a *addresses) observe(now time.Time, server, seen netip.AddrPort) {
 	}
 }
 
+// observePeer notes under which address a peer sees us. It counts only while no
+// server tells: a peer may say what it likes.
+func (a *addresses) observePeer(now time.Time, from, seen netip.AddrPort) {
+	if !isSide(from) && !from.Addr().IsPrivate() && !from.Addr().IsLinkLocalUnicast() {
+		a.byPeers.Observe(now, from, seen)
+	}
+}
+
 // gather makes the list of candidates anew.
 func (a *addresses) gather(now time.Time) {
 	s := a.sources
-	s.Reflexive = a.reflexive.List(now)
+	if s.Reflexive = a.reflexive.List(now); len(s.Reflexive) == 0 {
+		s.Reflexive = a.byPeers.List(now)
+	}
 	list := nat.Gather(s, &a.policy)
 	if slices.Equal(list, a.list) {
 		return

@@ -8,7 +8,7 @@ import (
 	"hedgerow/protocol"
 )
 
-// CALL, CALLACK and GO (docs/NAT.md): two edges tell each other by the relay how
+// CALL, CALLACK and GO (docs/NAT.md): two edges tell each other, not directly, how
 // their NATs choose ports, and agree on a moment from which both try what plain
 // probes cannot.
 const (
@@ -44,7 +44,7 @@ func (e *Edge) callPeer(now time.Time, p *peer) {
 		c.mine, c.stamp, c.sent = mine, e.milliseconds(now), now
 		m := protocol.Call{Sent: c.stamp}
 		e.describe(&m, mine)
-		e.sendByRelay(p, m.Append)
+		e.sendCall(p, m.Append)
 	})
 }
 
@@ -55,11 +55,11 @@ func (e *Edge) describe(m *protocol.Call, mine nat.Pattern) {
 	m.Mapping, m.Ports = uint8(mine.Mapping), mine.Ports
 }
 
-// sendByRelay sends control messages to a peer through a supernode, also when
-// there is a direct path.
-func (e *Edge) sendByRelay(p *peer, build func([]byte) []byte) {
-	if r := p.view.route.Load(); r.relay != nil && p.sessions.sealing() != nil {
-		e.sendControl(p, &route{relay: r.relay, handle: r.handle}, 0, build)
+// sendCall sends control messages to a peer by the way for such, also when there
+// is a direct path.
+func (e *Edge) sendCall(p *peer, build func([]byte) []byte) {
+	if r := e.callRoute(p); r != nil && p.sessions.sealing() != nil {
+		e.sendControl(p, r, 0, build)
 		e.send.flush()
 	}
 }
@@ -85,7 +85,7 @@ func (e *Edge) handleCall(now time.Time, p *peer, m protocol.Call) {
 		p.call.mine = mine
 		answer := protocol.CallAck{Echo: m.Sent}
 		e.describe(&answer.Call, mine)
-		e.sendByRelay(p, answer.Append)
+		e.sendCall(p, answer.Append)
 	})
 }
 
@@ -100,7 +100,7 @@ func (e *Edge) handleCallAck(now time.Time, p *peer, m protocol.CallAck) {
 	c.sent = time.Time{}
 	e.heardOf(now, p, &m.Call)
 	answer := protocol.Go{Gen: m.Gen, Delay: goLead}
-	e.sendByRelay(p, answer.Append)
+	e.sendCall(p, answer.Append)
 	e.arrange(now, p, now.Add(way+goLead))
 }
 
@@ -115,6 +115,9 @@ func (e *Edge) handleGo(now time.Time, p *peer, m protocol.Go) {
 
 func (e *Edge) arrange(now time.Time, p *peer, start time.Time) {
 	e.host.Log.Debug("arranged", "peer", p.about.Name, "ours", p.call.mine, "theirs", p.call.theirs, "in", start.Sub(now))
+	if !e.relayed(p) {
+		p.path.Agreed(now, start) // nobody sends a PUNCH
+	}
 	p.path.Arrange(now, start, p.call.mine, p.call.theirs)
 	e.pollPath(now, p)
 	e.wake(p)

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"testing"
@@ -17,7 +18,7 @@ type noSides struct{ given int }
 func (s *noSides) Add(func([]byte)) netip.AddrPort {
 	s.given++
 	b := sidePrefix.Addr().As16()
-	b[15] = byte(s.given)
+	binary.BigEndian.PutUint16(b[14:], uint16(s.given))
 	return netip.AddrPortFrom(netip.AddrFrom16(b), 1)
 }
 func (*noSides) Remove(netip.AddrPort)          {}

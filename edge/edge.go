@@ -67,6 +67,7 @@ type loopState struct {
 	dirty         bool  // the table has to be published
 	directChanged bool  // DIRECT sets have to be recomputed
 	ready         bool
+	forwarding    forwarding
 	sweepAt       time.Time
 	random        rand.Source
 	echoes        echoes
@@ -139,6 +140,7 @@ func New(cfg Config) (*Edge, error) {
 	e.noticeBudget = budget{rate: 10, burst: 20}
 	e.queryBudget = budget{rate: 100, burst: 200}
 	e.callBudget = budget{rate: callRate, burst: callBurst}
+	e.forwarding = forwarding{ways: make(map[netip.AddrPort]*between), budget: budget{rate: forwardsRate, burst: forwardsBurst}}
 	e.wantedMACs = make(wantedMACs)
 	var seed [32]byte
 	e.fill(seed[:])

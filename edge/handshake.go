@@ -107,6 +107,7 @@ func (e *Edge) sendInit(now time.Time, p *peer) {
 	}
 	h.initiation = initiation
 	e.sendHandshake(p, pkt, h.direct)
+	e.initBetween(now, p, pkt)
 	e.wake(p)
 }
 
@@ -338,7 +339,7 @@ func (e *Edge) adopt(now time.Time, p *peer, entry *pairEntry, from netip.AddrPo
 	}
 	e.startPath(now, p)
 	if from.IsValid() {
-		p.path.Received(now, from)
+		e.heardFrom(now, p, from)
 	}
 	e.publish(now)
 	e.reroute(now, p)

@@ -79,11 +79,7 @@ func (e *Edge) handleEvent(now time.Time, ev event) {
 		e.confirm(now, ev)
 	case eventRoamed:
 		if p := e.peers.byView[ev.peer]; p != nil && p.path != nil {
-			if _, ok := e.turnPeer(ev.from); ok {
-				p.path.ReceivedByTURN(now, ev.from)
-			} else {
-				p.path.Received(now, ev.from)
-			}
+			e.heardFrom(now, p, ev.from)
 			e.pollPath(now, p)
 			e.wake(p)
 		}
@@ -109,6 +105,8 @@ func (e *Edge) handleEvent(now time.Time, ev event) {
 		e.handleInit(now, ev)
 	case eventSTUN:
 		e.handleSTUN(now, ev)
+	case eventForward:
+		e.forward(ev)
 	case eventLearn:
 		e.learnEpoch(now, ev.ki)
 	case eventSendError:

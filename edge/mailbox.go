@@ -28,6 +28,7 @@ const (
 	eventSTUN                       // a STUN message
 	eventLearn                      // something was opened under another epoch than the one we send under
 	eventSendError                  // the socket refused a datagram
+	eventForward                    // a packet for a way through another edge
 )
 
 // event is one thing that happened on the data path. raw is a copy, owned by

@@ -95,6 +95,7 @@ func (e *Edge) watchNetwork(ctx context.Context) {
 func (e *Edge) roam(now time.Time) {
 	a := &e.addresses
 	a.reflexive.Forget()
+	a.byPeers.Forget()
 	a.gatherAt = now
 	a.stun.Hurry(now)
 	e.ports.at = time.Time{}

@@ -17,6 +17,11 @@ const (
 	burstFrames = trainDatagrams
 )
 
+// fewPeers is to how many peers a flood has paths looked for while no supernode
+// carries it to all. Of more each edge would greet all others at once, and the
+// supernode would be busy with that when it comes back.
+const fewPeers = 32
+
 // outbound carries frames from the device to the wire. It belongs to one
 // goroutine.
 type outbound struct {
@@ -290,7 +295,7 @@ func (o *outbound) spread(t *table, to *route, pkt []byte) {
 		if r := p.route.Load(); r.direct.IsValid() {
 			o.put(r.direct, pkt)
 			sent = true
-		} else if o.noRelay {
+		} else if o.noRelay || len(t.links) == 0 && len(t.peers) <= fewPeers {
 			p.touch(o.since(time.Now()), o.mailbox) // floods have to have a path to everybody, too
 		}
 	}

@@ -41,6 +41,9 @@ func (e *Edge) sendLong(p *peer, r route, limit int, build func([]byte) []byte) 
 func (e *Edge) introduce(p *peer) {
 	r := *p.view.route.Load()
 	r.dual = true
+	if other := e.callRoute(p); other != nil && !r.direct.IsValid() {
+		r.direct = other.direct
+	}
 	e.sendControl(p, &r, 0, func(b []byte) []byte {
 		b = appendSalts(b, e.keys.salts())
 		about := protocol.About{Name: e.cfg.Name, Prefixes: e.prefixes}
@@ -123,6 +126,18 @@ func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, v
 			return err
 		}
 		p.about = m
+	case protocol.MsgForward:
+		m, err := protocol.ParseForward(value)
+		if err != nil {
+			return err
+		}
+		e.handOn(now, p, m, ev)
+	case protocol.MsgForwarded:
+		m, err := protocol.ParseForwarded(value)
+		if err != nil {
+			return err
+		}
+		e.takeForwarded(now, p, m, ev)
 	case protocol.MsgClose:
 		e.closePeer(now, p)
 	}
@@ -154,6 +169,7 @@ func (e *Edge) handlePong(now time.Time, p *peer, m protocol.Pong, ev event) {
 	}
 	if ev.link == nil {
 		if p.path != nil && p.path.Pong(now, m.Nonce, ev.from, m.Seen) {
+			e.addresses.observePeer(now, ev.from, m.Seen)
 			e.pollPath(now, p)
 			e.reroute(now, p)
 		}
@@ -266,6 +282,8 @@ func (e *Edge) pollPath(now time.Time, p *peer) {
 	}
 	if e.active(now, p) {
 		p.path.Used(now)
+	} else if e.alone() {
+		p.path.Keep(now) // others may need us between them
 	}
 	out := p.path.Poll(now)
 	for _, probe := range out.Probes {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/internal/bucket"
 	"hedgerow/nat"
 	"hedgerow/protocol"
 )
@@ -58,6 +59,8 @@ type ways struct {
 	without   time.Time // since when there is traffic without a direct path; zero: not so
 	fan       fan
 	lan       netip.AddrPort // where it was met on a link that both share
+	between   netip.AddrPort // stands for the way through another edge by which it was last heard
+	forwards  bucket.Bucket  // for what it may have us hand on
 }
 
 // identity is what a peer proved about itself.
@@ -343,8 +346,11 @@ func (e *Edge) tickPeer(now time.Time, p *peer) {
 	}
 	e.pollRelaySize(now, p)
 	if p.sessions.none() && !p.handshake.active && !now.Before(p.seen.Add(peerForget)) {
-		e.forget(now, p)
-		return
+		if !e.alone() {
+			e.forget(now, p)
+			return
+		}
+		p.seen = now // nobody could tell us of it again
 	}
 	e.wake(p)
 	if !p.deadline.After(now) {

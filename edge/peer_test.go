@@ -111,10 +111,20 @@ func TestBookIsBounded(t *testing.T) {
 	checkHeap(t, e.peers)
 }
 
-// TestPeerIsForgotten holds how long a peer is kept that nobody speaks of.
+// TestPeerIsForgotten holds how long a peer is kept that nobody speaks of, while a
+// supernode could tell of it again.
 func TestPeerIsForgotten(t *testing.T) {
 	e := newEdge(t, nil)
 	p := e.introduced(2)
+	e.tickPeers(noon)
+	for day := range 3 {
+		e.tickPeers(noon.Add(time.Duration(day) * 24 * time.Hour))
+	}
+	if e.peers.byStatic[p.view.static] == nil {
+		t.Error("forgotten without a supernode")
+	}
+	e.links[0].reg.done, p.seen = true, noon
+	e.wake(p)
 	e.tickPeers(noon.Add(peerForget - 1))
 	if e.peers.byStatic[p.view.static] == nil {
 		t.Error("forgotten too early")

@@ -121,6 +121,17 @@ func (p *Path) Punch(now time.Time, seen netip.AddrPort, delay time.Duration) {
 			p.planFrom(now, r, 0)
 		}
 	}
+	p.startAt(now, t0)
+}
+
+// Agreed is Punch without a supernode: both ends begin at start, with the
+// addresses that the peer gave.
+func (p *Path) Agreed(now, start time.Time) {
+	p.startAt(now, earliest(start, now.Add(maxPunchDelay)))
+}
+
+// startAt begins an attempt at t0, or moves the running one there.
+func (p *Path) startAt(now, t0 time.Time) {
 	if p.direct != nil {
 		p.heart.hurry(resendAfter)
 	}
@@ -272,6 +283,14 @@ func (p *Path) Used(now time.Time) {
 		p.heart.hurry(activeBeat)
 	case !p.attempt.running() && p.attempt.retry.IsZero():
 		p.beginOwn(now)
+	}
+}
+
+// Keep keeps a direct path that is not used from being let go. It counts for
+// nothing else.
+func (p *Path) Keep(now time.Time) {
+	if idle := now.Add(-activeFor); p.direct != nil && p.used.Before(idle) {
+		p.used = idle
 	}
 }
 

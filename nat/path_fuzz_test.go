@@ -51,9 +51,9 @@ func (m *model) address(arg byte) netip.AddrPort {
 
 func (m *model) step(op, arg byte) {
 	a := m.address(arg)
-	switch op % 13 {
+	switch op % 15 {
 	case 0:
-		m.p.SetCandidates(m.now, uint32(arg), []Candidate{{CandidateKind(op / 13), a}, {KindReflexive, m.address(arg + 2)}, {KindHost, m.address(arg + 4)}})
+		m.p.SetCandidates(m.now, uint32(arg), []Candidate{{CandidateKind(op / 15), a}, {KindReflexive, m.address(arg + 2)}, {KindHost, m.address(arg + 4)}})
 	case 1:
 		m.p.Punch(m.now, a, time.Duration(op)*10*time.Millisecond)
 	case 2:
@@ -92,6 +92,10 @@ func (m *model) step(op, arg byte) {
 		}
 	case 12:
 		m.p.TooBig(m.now, a)
+	case 13:
+		m.p.Agreed(m.now, m.now.Add(time.Duration(arg)*20*time.Millisecond))
+	case 14:
+		m.p.Keep(m.now)
 	}
 }
 

@@ -45,6 +45,8 @@ var codecs = map[string]codec{
 	"hosts":      message(MsgHosts, ParseHosts),
 	"close":      message(MsgClose, ParseClose),
 	"about":      message(MsgAbout, ParseAbout),
+	"forward":    message(MsgForward, ParseForward),
+	"forwarded":  message(MsgForwarded, ParseForwarded),
 	"register":   message(MsgRegister, ParseRegister),
 	"ack":        message(MsgAck, ParseAck),
 	"nak":        message(MsgNak, ParseNak),

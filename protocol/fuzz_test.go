@@ -43,6 +43,8 @@ func FuzzKeyUpdate(f *testing.F)  { fuzz(f, "keyupdate", MsgKeyUpdate) }
 func FuzzHosts(f *testing.F)      { fuzz(f, "hosts", MsgHosts) }
 func FuzzClose(f *testing.F)      { fuzz(f, "close", MsgClose) }
 func FuzzAbout(f *testing.F)      { fuzz(f, "about", MsgAbout) }
+func FuzzForward(f *testing.F)    { fuzz(f, "forward", MsgForward) }
+func FuzzForwarded(f *testing.F)  { fuzz(f, "forwarded", MsgForwarded) }
 func FuzzRegister(f *testing.F)   { fuzz(f, "register", MsgRegister) }
 func FuzzAck(f *testing.F)        { fuzz(f, "ack", MsgAck) }
 func FuzzNak(f *testing.F)        { fuzz(f, "nak", MsgNak) }

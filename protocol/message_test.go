@@ -115,7 +115,11 @@ func TestAppendBounds(t *testing.T) {
 		"pong":   (&Pong{Pad: 1 << 20}).Append(nil),
 		"whoami": (&Whoami{Pad: -1}).Append(nil),
 		"go":     (&Go{Delay: time.Hour}).Append(nil),
-		"punch":  (&Punch{Handle: 1, Seen: addr4, Delay: -time.Hour}).Append(nil),
+
+		"forward":   (&Forward{Packet: make([]byte, 5000)}).Append(nil),
+		"forwarded": (&Forwarded{Packet: make([]byte, 5000)}).Append(nil),
+
+		"punch": (&Punch{Handle: 1, Seen: addr4, Delay: -time.Hour}).Append(nil),
 		"ack": (&Ack{
 			Handle: 1, Supernodes: manySupernodes(20),
 			TURN: TURNServer{Addr: addr6, User: long[:MaxTURNUser], Password: long[:MaxTURNPassword]},

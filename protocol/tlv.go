@@ -23,6 +23,8 @@ const (
 	MsgHosts     MsgType = 0x09
 	MsgClose     MsgType = 0x0a
 	MsgAbout     MsgType = 0x0b
+	MsgForward   MsgType = 0x0c
+	MsgForwarded MsgType = 0x0d
 )
 
 // The messages between an edge and a supernode, in a hop session, which also
@@ -48,7 +50,7 @@ var msgNames = map[MsgType]string{
 	MsgPing: "PING", MsgPong: "PONG", MsgCand: "CAND", MsgCall: "CALL",
 	MsgCallAck: "CALLACK", MsgGo: "GO", MsgSalt: "SALT",
 	MsgKeyUpdate: "KEYUPDATE", MsgHosts: "HOSTS", MsgClose: "CLOSE",
-	MsgAbout: "ABOUT", MsgRegister: "REGISTER", MsgAck: "ACK", MsgNak: "NAK",
+	MsgAbout: "ABOUT", MsgForward: "FORWARD", MsgForwarded: "FORWARDED", MsgRegister: "REGISTER", MsgAck: "ACK", MsgNak: "NAK",
 	MsgQuery: "QUERY", MsgPeerInfo: "PEER_INFO", MsgPunch: "PUNCH",
 	MsgUnregister: "UNREGISTER", MsgLoad: "LOAD", MsgWhoami: "WHOAMI",
 	MsgSeen: "SEEN", MsgDirect: "DIRECT", MsgAnnounce: "ANNOUNCE",

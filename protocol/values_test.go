@@ -52,6 +52,8 @@ var values = map[string]any{
 	"close":         Close{Reason: CloseRevoked},
 	"about/empty":   About{},
 	"about/longest": About{Name: strings.Repeat("x", 63), Prefixes: manyPrefixes()},
+	"forward":       Forward{To: [32]byte(run(0x20, 32)), Packet: run(0, 40)},
+	"forwarded":     Forwarded{From: [32]byte(run(0x40, 32)), Packet: run(7, 1)},
 	"unregister":    Unregister{},
 	"load":          Load{Edges: 1200, Percent: 85},
 	"whoami":        Whoami{Nonce: nonce1, Pad: SeenPad},
