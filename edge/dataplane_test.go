@@ -254,15 +254,7 @@ func TestLongBatch(t *testing.T) {
 			}
 			a.readAll(t, batch)
 			r.carry()
-			got := b.device.take()
-			if len(got) != len(batch) {
-				t.Fatalf("%d frames of %d came", len(got), len(batch))
-			}
-			for i := range batch {
-				if !bytes.Equal(got[i], batch[i]) {
-					t.Errorf("frame %d changed or is out of order", i)
-				}
-			}
+			b.delivered(t, batch)
 		})
 	}
 }
@@ -282,15 +274,7 @@ func TestLongFlood(t *testing.T) {
 	}
 	a.readAll(t, batch)
 	r.carry()
-	got := b.device.take()
-	if len(got) != len(batch) {
-		t.Fatalf("%d frames of %d came", len(got), len(batch))
-	}
-	for i := range batch {
-		if !bytes.Equal(got[i], batch[i]) {
-			t.Errorf("frame %d changed or is out of order", i)
-		}
-	}
+	b.delivered(t, batch)
 }
 
 // TestCounters checks what status shows of the traffic.

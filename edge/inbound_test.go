@@ -385,15 +385,7 @@ func TestReadUDPFragments(t *testing.T) {
 		b.conn.batches[0] = append(b.conn.batches[0], transport.Datagram{Buf: run, N: len(run), Seg: seg, Addr: a.addr})
 	}
 	b.receiveAll(t)
-	got := b.device.take()
-	if len(got) != len(want) {
-		t.Fatalf("%d frames of %d", len(got), len(want))
-	}
-	for i := range want {
-		if !bytes.Equal(got[i], want[i]) {
-			t.Errorf("frame %d changed or is out of order", i)
-		}
-	}
+	b.delivered(t, want)
 }
 
 // TestFragmentsTooLate checks that pieces wait two seconds for the others and

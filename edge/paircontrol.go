@@ -78,70 +78,41 @@ func (e *Edge) handlePair(now time.Time, ev event) {
 func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, value []byte, ev event) error {
 	switch typ {
 	case protocol.MsgPing:
-		m, err := protocol.ParsePing(value)
-		if err != nil {
-			return err
-		}
-		e.pong(p, m, ev)
+		return take(value, protocol.ParsePing, func(m protocol.Ping) { e.pong(p, m, ev) })
 	case protocol.MsgPong:
-		m, err := protocol.ParsePong(value)
-		if err != nil {
-			return err
-		}
-		e.handlePong(now, p, m, ev)
+		return take(value, protocol.ParsePong, func(m protocol.Pong) { e.handlePong(now, p, m, ev) })
 	case protocol.MsgCand:
-		m, err := protocol.ParseCandidates(value)
-		if err != nil {
-			return err
-		}
-		e.handleCandidates(now, p, m)
+		return take(value, protocol.ParseCandidates, func(m protocol.Candidates) { e.handleCandidates(now, p, m) })
 	case protocol.MsgCall:
-		m, err := protocol.ParseCall(value)
-		if err != nil {
-			return err
-		}
-		e.handleCall(now, p, m)
+		return take(value, protocol.ParseCall, func(m protocol.Call) { e.handleCall(now, p, m) })
 	case protocol.MsgCallAck:
-		m, err := protocol.ParseCallAck(value)
-		if err != nil {
-			return err
-		}
-		e.handleCallAck(now, p, m)
+		return take(value, protocol.ParseCallAck, func(m protocol.CallAck) { e.handleCallAck(now, p, m) })
 	case protocol.MsgGo:
-		m, err := protocol.ParseGo(value)
-		if err != nil {
-			return err
-		}
-		e.handleGo(now, p, m)
+		return take(value, protocol.ParseGo, func(m protocol.Go) { e.handleGo(now, p, m) })
 	case protocol.MsgSalt:
-		m, err := protocol.ParseSalt(value)
-		if err != nil {
-			return err
-		}
-		e.groupRx.Vouch(e.wall(now), p.view.static, m.KI, uint8(m.XF), m.Salt)
-		e.releaseUnvouched(now, p)
+		return take(value, protocol.ParseSalt, func(m protocol.Salt) {
+			e.groupRx.Vouch(e.wall(now), p.view.static, m.KI, uint8(m.XF), m.Salt)
+			e.releaseUnvouched(now, p)
+		})
 	case protocol.MsgAbout:
-		m, err := protocol.ParseAbout(value)
-		if err != nil {
-			return err
-		}
-		p.about = m
+		return take(value, protocol.ParseAbout, func(m protocol.About) { p.about = m })
 	case protocol.MsgForward:
-		m, err := protocol.ParseForward(value)
-		if err != nil {
-			return err
-		}
-		e.handOn(now, p, m, ev)
+		return take(value, protocol.ParseForward, func(m protocol.Forward) { e.handOn(now, p, m, ev) })
 	case protocol.MsgForwarded:
-		m, err := protocol.ParseForwarded(value)
-		if err != nil {
-			return err
-		}
-		e.takeForwarded(now, p, m, ev)
+		return take(value, protocol.ParseForwarded, func(m protocol.Forwarded) { e.takeForwarded(now, p, m, ev) })
 	case protocol.MsgClose:
 		e.closePeer(now, p)
 	}
 	return nil
+}
+
+// take hands on what a message says, if it can be read.
+func take[T any](value []byte, parse func([]byte) (T, error), f func(T)) error {
+	m, err := parse(value)
+	if err == nil {
+		f(m)
+	}
+	return err
 }
 
 // pong answers a ping over the way it came by. It is as long as the ping, so

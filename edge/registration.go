@@ -13,53 +13,40 @@ import (
 func (e *Edge) handleHopMessage(now time.Time, l *link, entry *hopEntry, typ protocol.MsgType, value []byte, from netip.AddrPort) error {
 	switch typ {
 	case protocol.MsgPing:
-		m, err := protocol.ParsePing(value)
-		if err != nil {
-			return err
-		}
-		answer := protocol.Pong{Nonce: m.Nonce, Seen: from, Pad: max(protocol.PongRoom(m, from), 0)}
-		e.sendHop(l, answer.Append)
+		return take(value, protocol.ParsePing, func(m protocol.Ping) {
+			answer := protocol.Pong{Nonce: m.Nonce, Seen: from, Pad: max(protocol.PongRoom(m, from), 0)}
+			e.sendHop(l, answer.Append)
+		})
 	case protocol.MsgPong:
-		m, err := protocol.ParsePong(value)
-		if err != nil {
-			return err
-		}
-		e.handleLinkPong(now, l, m)
+		return take(value, protocol.ParsePong, func(m protocol.Pong) { e.handleLinkPong(now, l, m) })
 	case protocol.MsgAck:
-		m, err := protocol.ParseAck(value)
-		if err != nil {
-			return err
-		}
-		if entry == l.session {
-			e.handleAck(now, l, m)
-		}
+		return take(value, protocol.ParseAck, func(m protocol.Ack) {
+			if entry == l.session {
+				e.handleAck(now, l, m)
+			}
+		})
 	case protocol.MsgNak:
-		m, err := protocol.ParseNak(value)
-		if err != nil {
-			return err
-		}
-		if entry == l.session {
-			e.handleNak(now, l, m)
-		}
+		return take(value, protocol.ParseNak, func(m protocol.Nak) {
+			if entry == l.session {
+				e.handleNak(now, l, m)
+			}
+		})
 	case protocol.MsgPeerInfo:
-		m, err := protocol.ParsePeerInfo(value)
-		if err != nil {
-			return err
-		}
-		e.handlePeerInfo(now, l, m)
+		return take(value, protocol.ParsePeerInfo, func(m protocol.PeerInfo) { e.handlePeerInfo(now, l, m) })
 	case protocol.MsgPunch:
-		m, err := protocol.ParsePunch(value)
-		if err != nil {
-			return err
-		}
-		if p := e.peers.byHandle[l.view.id][m.Handle]; p != nil && p.path != nil {
-			e.host.Log.Debug("punch", "peer", p.about.Name, "seen", m.Seen, "delay", m.Delay)
-			p.path.Punch(now, m.Seen, m.Delay)
-			e.pollPath(now, p)
-			e.wake(p)
-		}
+		return take(value, protocol.ParsePunch, func(m protocol.Punch) { e.handlePunch(now, l, m) })
 	}
 	return nil
+}
+
+// handlePunch begins an attempt when a supernode says so.
+func (e *Edge) handlePunch(now time.Time, l *link, m protocol.Punch) {
+	if p := e.peers.byHandle[l.view.id][m.Handle]; p != nil && p.path != nil {
+		e.host.Log.Debug("punch", "peer", p.about.Name, "seen", m.Seen, "delay", m.Delay)
+		p.path.Punch(now, m.Seen, m.Delay)
+		e.pollPath(now, p)
+		e.wake(p)
+	}
 }
 
 // handleAck takes over what a supernode granted.

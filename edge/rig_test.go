@@ -385,6 +385,21 @@ func (r *rig) deliver(from *member, d sentDatagram) {
 	}
 }
 
+// delivered fails unless a member's device got just these frames since the last
+// call.
+func (m *member) delivered(t testing.TB, want [][]byte) {
+	t.Helper()
+	got := m.device.take()
+	if len(got) != len(want) {
+		t.Fatalf("%d frames of %d came", len(got), len(want))
+	}
+	for i := range want {
+		if !bytes.Equal(got[i], want[i]) {
+			t.Errorf("frame %d changed or is out of order", i)
+		}
+	}
+}
+
 // capture sends a frame from a and returns the datagrams that it became.
 func (r *rig) capture(a *member, frame []byte) [][]byte {
 	a.send(r.now, frame)
