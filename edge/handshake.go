@@ -171,7 +171,7 @@ func (e *Edge) handleInit(now time.Time, ev event) {
 		e.sendRaw(back, e.guard.AppendCookie(nil, now, hdr, pkt, src))
 		return
 	}
-	if !e.guard.Allow(now, sourceAddr(ev)) {
+	if !e.guard.Allow(now, e.sourceAddr(ev)) {
 		e.drops.drop(dropRateLimit)
 		return
 	}
@@ -437,12 +437,17 @@ func sourceOf(ev event) []byte {
 
 // sourceAddr returns the address that an INIT's rate is counted under. The
 // sender behind each handle of a relay has a /64 of its own, made of the
-// handle's eight digits.
-func sourceAddr(ev event) netip.Addr {
+// handle's eight digits, and so has every edge that hands packets on, whoever it
+// says they are from.
+func (e *Edge) sourceAddr(ev event) netip.Addr {
+	var a [16]byte
+	if w := e.forwarding.ways[ev.from]; w != nil {
+		copy(a[:8], w.via[:])
+		return netip.AddrFrom16(a)
+	}
 	if ev.link == nil {
 		return ev.from.Addr()
 	}
-	var a [16]byte
 	copy(a[:8], fmt.Sprintf("%08x", ev.handle))
 	a[8] = byte(ev.link.id)
 	return netip.AddrFrom16(a)

@@ -37,6 +37,7 @@ func TestHopRetryIn(t *testing.T) {
 // TestSourceOf checks that cookies and rates tell apart every way that an INIT
 // can come by.
 func TestSourceOf(t *testing.T) {
+	e := newEdge(t, withWays)
 	evs := []event{
 		{from: netip.MustParseAddrPort("192.0.2.1:4000")}, {from: netip.MustParseAddrPort("192.0.2.1:4001")},
 		{from: netip.MustParseAddrPort("[2001:db8::1]:4000")},
@@ -48,17 +49,26 @@ func TestSourceOf(t *testing.T) {
 			t.Errorf("events %d and %d have one source", j, i)
 		}
 		sources[string(sourceOf(ev))] = i
-		addrs[sourceAddr(ev)] = i
+		addrs[e.sourceAddr(ev)] = i
 	}
 	if len(addrs) != len(evs)-1 { // two ports of one address share its rate
 		t.Errorf("%d addresses", len(addrs))
 	}
 	for i, ev := range evs[3:] {
 		for _, other := range evs[3+i+1:] {
-			a, b := sourceAddr(ev), sourceAddr(other)
+			a, b := e.sourceAddr(ev), e.sourceAddr(other)
 			if p, _ := a.Prefix(64); p.Contains(b) && ev.handle != other.handle {
 				t.Errorf("handles %d and %d share a rate", ev.handle, other.handle)
 			}
 		}
+	}
+	one, other := e.neighbour(2), e.neighbour(3)
+	by := func(via *peer, to byte) netip.Addr {
+		a := e.sourceAddr(event{from: e.wayBetween(noon, via, [32]byte{to})})
+		p, _ := a.Prefix(64)
+		return p.Addr()
+	}
+	if by(one, 7) != by(one, 8) || by(one, 7) == by(other, 7) {
+		t.Error("what an edge hands on has not a rate of its own")
 	}
 }
