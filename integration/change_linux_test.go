@@ -3,6 +3,7 @@ package integration
 import (
 	"errors"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -219,5 +220,34 @@ func TestPlannedSwitch(t *testing.T) {
 		t.Errorf("%d lost, longest gap %v, direct after %v", lost, gap, again)
 	} else {
 		t.Logf("0 of %d lost, longest gap %v, direct after %v", s.flows[0].sent+s.flows[1].sent, gap, again)
+	}
+}
+
+// A member's process stands still, as on a machine that sleeps, and its line has got
+// another address when it goes on.
+func TestProcessStandsStill(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, 90*time.Second)
+	routers, left, right := w.directPair(lab.PortRestricted)
+	if err := left.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	right.reach(left, control.PathRelay)
+	time.Sleep(10 * time.Second)
+	moved := netip.MustParseAddr("198.51.100.77")
+	if err := errors.Join(routers[0].Renumber(moved), left.Signal(syscall.SIGCONT)); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	took := left.meet(right.addr(), gapAllowed)
+	for addrOf(right.reach(left, control.PathDirect).Endpoint) != moved && time.Since(begun) < changeAllowed {
+		left.meet(right.addr(), gapAllowed)
+		time.Sleep(50 * time.Millisecond)
+	}
+	left.reach(right, control.PathDirect)
+	again := time.Since(begun)
+	t.Logf("the first ping was answered after %v, direct again after %v", took, again)
+	if again > changeAllowed {
+		t.Errorf("direct again after %v", again)
 	}
 }
