@@ -282,3 +282,26 @@ func TestPeersDocument(t *testing.T) {
 		}
 	}
 }
+
+// A supernode that may have any port takes one that is free for UDP and for TCP. The
+// system has two to choose from, and one of them is taken.
+func TestAnyPortIsWhollyFree(t *testing.T) {
+	t.Parallel()
+	w := newQuietTown(t, 60*time.Second)
+	host := lab.Must(w.Host("super", superAddr))
+	if err := host.Sysctl("net/ipv4/ip_local_port_range", "40000 40001"); err != nil {
+		t.Fatal(err)
+	}
+	taken := lab.Must(host.Listen("tcp", ":40000"))
+	defer taken.Close()
+	for _, name := range []string{"one", "two", "three"} {
+		dir := filepath.Join(w.Dir, name)
+		p := lab.Must(w.Run(w.ctx, host, name, dir+".sock", programs.Supernode, "-p", "0", "--state-dir", dir, "--control", dir+".sock"))
+		w.watch(p)
+		w.await(p, "listening on UDP [::]:40001")
+		w.await(p, "listening on TCP [::]:40001")
+		if err := p.Stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}

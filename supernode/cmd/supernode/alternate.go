@@ -31,8 +31,9 @@ func parseSecondPort(s string, faults *cli.Faults) secondPort {
 }
 
 // openAlternate opens the second UDP port, at which edges find out how their
-// NATs map. It is nil without one; only a port that was asked for has to be free.
-func openAlternate(o options, first uint16, log *slog.Logger) (*transport.UDP, error) {
+// NATs map. It is nil without one; only a port that was asked for has to be free,
+// unless strict.
+func openAlternate(o options, first uint16, strict bool, log *slog.Logger) (*transport.UDP, error) {
 	port := o.Second.Number
 	switch {
 	case o.Second.Asked && port == 0:
@@ -46,7 +47,7 @@ func openAlternate(o options, first uint16, log *slog.Logger) (*transport.UDP, e
 	if err == nil {
 		return conn, nil
 	}
-	if !o.Second.Asked {
+	if !o.Second.Asked && !strict {
 		log.Warn("the second UDP port is not free: edges with this supernode alone cannot find out how their NATs map; choose another with --second-port PORT", "port", port)
 		return nil, nil
 	}

@@ -56,22 +56,31 @@ func (t *terminal) run(ctx context.Context, args ...string) cli.Code {
 	return t.cmd.run(ctx, append([]string{program}, args...))
 }
 
+// eventually waits until ok, as something happens in another goroutine.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within 10 s", what)
+		}
+	}
+}
+
 // serve starts a supernode and waits until its socket answers. stop ends it and
 // returns the exit code.
 func serve(t *testing.T, dir string, args ...string) (term *terminal, stop func() cli.Code) {
 	t.Helper()
 	term = newTerminal(dir)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("supernode %q said:\n%s%s", args, term.out.String(), term.err.String())
+		}
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	code := make(chan cli.Code, 1)
 	go func() { code <- term.run(ctx, args...) }()
 	socket := admin.Socket(filepath.Join(dir, "run", controlSocket))
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		if _, err := socket.Status(ctx); err == nil {
-			break
-		} else if time.Now().After(deadline) {
-			t.Fatalf("%v: %s", err, term.err.String())
-		}
-	}
+	eventually(t, "the control socket", func() bool { _, err := socket.Status(ctx); return err == nil })
 	return term, sync.OnceValue(func() cli.Code { cancel(); return <-code })
 }
 

@@ -65,21 +65,8 @@ type process struct {
 
 // open takes everything from the machine that the supernode needs.
 func (p *process) open() (err error) {
-	if p.socket, err = openSocket(p.options, p.log); err != nil {
+	if err := p.openPorts(); err != nil {
 		return err
-	}
-	p.release = append(p.release, func() { _ = p.socket.Close() })
-	if p.second, err = openAlternate(p.options, p.socket.LocalAddr().Port(), p.log); err != nil {
-		return err
-	}
-	if p.second != nil {
-		p.release = append(p.release, func() { _ = p.second.Close() })
-	}
-	if p.listeners, err = p.options.Streams.listen(p.socket.LocalAddr().Port()); err != nil {
-		return err
-	}
-	for _, l := range p.listeners {
-		p.release = append(p.release, func() { _ = l.Close() })
 	}
 	if p.turn, err = p.options.TURN.open(); err != nil {
 		return err
@@ -96,6 +83,46 @@ func (p *process) open() (err error) {
 		return stateError(err)
 	}
 	return p.openControl()
+}
+
+// portTries is how often the system chooses a port for -p 0.
+const portTries = 30
+
+// openPorts opens the ports of UDP and of streams. Where the system chooses the
+// first one, it chooses again if those that follow from it are taken.
+func (p *process) openPorts() error {
+	for try := 1; ; try++ {
+		again := p.options.Port == 0 && try < portTries
+		err := p.openPortsOnce(again)
+		if err == nil || !again || !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+		p.close()
+		p.release = nil
+	}
+}
+
+// openPortsOnce fails for want of a second port that nobody asked for only if
+// strict.
+func (p *process) openPortsOnce(strict bool) (err error) {
+	if p.socket, err = openSocket(p.options, p.log); err != nil {
+		return err
+	}
+	p.release = append(p.release, func() { _ = p.socket.Close() })
+	first := p.socket.LocalAddr().Port()
+	if p.second, err = openAlternate(p.options, first, strict, p.log); err != nil {
+		return err
+	}
+	if p.second != nil {
+		p.release = append(p.release, func() { _ = p.second.Close() })
+	}
+	if p.listeners, err = p.options.Streams.listen(first); err != nil {
+		return err
+	}
+	for _, l := range p.listeners {
+		p.release = append(p.release, func() { _ = l.Close() })
+	}
+	return nil
 }
 
 // openControl makes the control socket.

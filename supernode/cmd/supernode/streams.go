@@ -112,7 +112,7 @@ func listenError(a netip.AddrPort, err error) error {
 	const advice = "Choose another place with --tls-listen ADDR:PORT, or do without with --tls-listen off."
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return cli.Errorf(cli.Failure, "", "TCP port %d is taken by another process. %s", a.Port(), advice)
+		return &cli.Error{Code: cli.Failure, Text: fmt.Sprintf("TCP port %d is taken by another process. %s", a.Port(), advice), Err: err}
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return cli.Errorf(cli.Failure, "", "%s is no address of this host. %s", a.Addr(), advice)
 	case errors.Is(err, syscall.EACCES):

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -21,15 +22,29 @@ import (
 	"hedgerow/transport/stream"
 )
 
-// freePort returns a TCP port that nobody has just now.
+// lastPort is the last one that freePort looked at.
+var lastPort = rand.IntN(10_000)
+
+// freePort returns a port that nobody has just now, of TCP and UDP, and that no
+// system gives to whoever asks for any (Linux: 32768 to 60999). No other call
+// returns it.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		lastPort++
+		port := 20_000 + lastPort%10_000
+		l, err := net.ListenTCP("tcp", &net.TCPAddr{Port: port})
+		if err != nil {
+			continue
+		}
+		l.Close()
+		if c, err := net.ListenUDP("udp", &net.UDPAddr{Port: port}); err == nil {
+			c.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 // status asks the supernode in a folder.
@@ -75,10 +90,11 @@ func TestStreamsByDefault(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ask := newTerminal(dir)
-		if code := ask.run(t.Context(), "status"); code != cli.OK || !strings.Contains(ask.out.String(), "streams     1 open  tcp [::]:") {
-			t.Errorf("%d, %s", code, ask.out.String())
-		}
+		// It counts from a moment after the client has its answer.
+		eventually(t, "the stream in the status", func() bool {
+			ask := newTerminal(dir)
+			return ask.run(t.Context(), "status") == cli.OK && strings.Contains(ask.out.String(), "streams     1 open  tcp [::]:")
+		})
 		if code := stop(); code != cli.OK || server.err.String() != "" {
 			t.Errorf("exit code %d: %s", code, server.err.String())
 		}

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"hedgerow/internal/cli"
 	"hedgerow/supernode/admin"
@@ -13,27 +13,17 @@ import (
 
 func TestServeTURN(t *testing.T) {
 	dir := t.TempDir()
-	free, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := free.LocalAddr().String()
-	free.Close()
+	at := fmt.Sprint("127.0.0.1:", freePort(t))
 	server, stop := serve(t, dir, "-p", "0", "--tls-listen", "off", "--turn-listen", at, "--turn-address", "203.0.113.1", "--turn-ports", "50000-50099")
 	defer stop()
 	if !strings.Contains(server.out.String(), "listening on UDP "+at+", edges come to 203.0.113.1") {
 		t.Errorf("start-up %q", server.out.String())
 	}
 	// The control socket answers a moment before.
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	eventually(t, "the counters of TURN", func() bool {
 		counters, err := admin.Socket(filepath.Join(dir, "run", controlSocket)).Counters(t.Context())
-		if err == nil && counters.TURN != nil {
-			break
-		}
-		if err != nil || time.Now().After(deadline) {
-			t.Fatalf("%+v, %v", counters, err)
-		}
-	}
+		return err == nil && counters.TURN != nil
+	})
 	if code := stop(); code != cli.OK || server.err.String() != "" {
 		t.Errorf("exit code %d: %s", code, server.err.String())
 	}
