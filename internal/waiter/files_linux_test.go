@@ -61,9 +61,10 @@ func TestFilesWake(t *testing.T) {
 	r2, w2 := pair(t)
 	f := newFiles(t, r1, r2)
 	for i, ends := range [][2]int{{r1, w1}, {r2, w2}, {r1, w1}} {
+		before := f.Sleeps()
 		done := make(chan error, 1)
 		go func() { done <- f.Wait() }()
-		asleep(t, f, uint64(i))
+		asleep(t, f, before)
 		if _, err := unix.Write(ends[1], []byte("x")); err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +75,7 @@ func TestFilesWake(t *testing.T) {
 			t.Errorf("%d: read %d, %v", i, n, err)
 		}
 	}
-	if f.Sleeps() != 3 {
+	if f.Sleeps() < 3 { // one that a signal interrupts goes on as another one
 		t.Errorf("%d sleeps", f.Sleeps())
 	}
 }

@@ -71,6 +71,7 @@ func TestStranger(t *testing.T) {
 		if err := c.Err(); !errors.Is(err, errLeft) {
 			t.Error(err)
 		}
+		synctest.Wait() // the server counts when it has closed
 		if st := r.server.Status(); st.Strangers != 1 {
 			t.Errorf("%+v", st)
 		}
