@@ -54,13 +54,16 @@ func NewFiles(fds ...int) (*Files, error) {
 // that wraps net.ErrClosed says that a descriptor was closed too early; any other
 // is one of ppoll(2) (ENOMEM). It does not allocate.
 func (f *Files) Wait() error {
+	interrupted := false
 	for {
 		if f.stopped.Load() {
 			return net.ErrClosed
 		}
-		f.sleeps.Add(1)
+		if !interrupted {
+			f.sleeps.Add(1)
+		}
 		n, err := f.poll()
-		if n == 0 && err == nil || errors.Is(err, unix.EINTR) {
+		if interrupted = errors.Is(err, unix.EINTR); interrupted || n == 0 && err == nil {
 			continue
 		}
 		if err != nil {
@@ -126,7 +129,8 @@ func (f *Files) Stop() {
 }
 
 // Sleeps returns how many times Wait asked the kernel to sleep. That something
-// had arrived meanwhile, so that the kernel returned at once, is counted too.
+// had arrived meanwhile, so that the kernel returned at once, is counted too; that a
+// signal came, and the sleep went on, is not.
 func (f *Files) Sleeps() uint64 { return f.sleeps.Load() }
 
 // Close gives the eventfd back; the descriptors stay the caller's. It is for the
