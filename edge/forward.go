@@ -42,8 +42,8 @@ func (e *Edge) alone() bool {
 // isBetween reports whether an address stands for a way through another edge.
 func (e *Edge) isBetween(a netip.AddrPort) bool { return e.forwarding.ways[a] != nil }
 
-// wayBetween returns the address that stands for the way to an edge through a peer. It
-// is not valid when there are too many.
+// wayBetween returns the address that stands for the way to an edge through a peer.
+// It is not valid when there are too many.
 func (e *Edge) wayBetween(now time.Time, via *peer, to [32]byte) netip.AddrPort {
 	f := &e.forwarding
 	var stale netip.AddrPort
@@ -138,12 +138,6 @@ func (e *Edge) initBetween(now time.Time, p *peer, pkt []byte) {
 			e.sendRaw(&route{direct: side}, pkt)
 		}
 	}
-}
-
-// relayed reports whether a supernode that has us registered knows a peer.
-func (e *Edge) relayed(p *peer) bool {
-	l := e.relayFor(p)
-	return l != nil && l.registered()
 }
 
 // callRoute returns the way for what arranges a direct path: through a supernode,

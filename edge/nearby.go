@@ -245,7 +245,7 @@ func (e *Edge) tryNearby(now time.Time, p *peer) {
 	if !p.lan.IsValid() {
 		return
 	}
-	if l := e.relayFor(p); l == nil || !l.registered() {
+	if !e.relayed(p) {
 		p.path.Used(now)
 	}
 	p.path.Met(now, p.lan)

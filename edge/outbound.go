@@ -291,12 +291,18 @@ func (o *outbound) spread(t *table, to *route, pkt []byte) {
 		return
 	}
 	sent := false
+	// Floods have to have a path to everybody, too.
+	seek := o.noRelay || len(t.links) == 0 && len(t.peers) <= fewPeers
+	var now int64
+	if seek {
+		now = o.since(time.Now())
+	}
 	for _, p := range t.peers {
 		if r := p.route.Load(); r.direct.IsValid() {
 			o.put(r.direct, pkt)
 			sent = true
-		} else if o.noRelay || len(t.links) == 0 && len(t.peers) <= fewPeers {
-			p.touch(o.since(time.Now()), o.mailbox) // floods have to have a path to everybody, too
+		} else if seek {
+			p.touch(now, o.mailbox)
 		}
 	}
 	for _, l := range t.links {

@@ -356,3 +356,9 @@ func (e *Edge) relayFor(p *peer) *link {
 	}
 	return best
 }
+
+// relayed reports whether a supernode that has us registered knows a peer.
+func (e *Edge) relayed(p *peer) bool {
+	l := e.relayFor(p)
+	return l != nil && l.registered()
+}

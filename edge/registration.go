@@ -357,7 +357,7 @@ func (e *Edge) lostLink(now time.Time, l *link) {
 // findRelay asks the supernodes that answer about a peer that only others know
 // to be theirs: it may have come to them after we asked last.
 func (e *Edge) findRelay(now time.Time, p *peer) {
-	if l := e.relayFor(p); l != nil && l.registered() {
+	if e.relayed(p) {
 		return
 	}
 	for _, l := range e.links {
