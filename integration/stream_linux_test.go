@@ -236,6 +236,7 @@ func serveProxy(t *testing.T, h *lab.Host, address, user, password string) {
 			}
 			serving.Go(func() {
 				defer conn.Close()
+				defer context.AfterFunc(t.Context(), func() { conn.Close() })()
 				passOn(t.Context(), h, conn, "Basic "+base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
 			})
 		}

@@ -113,12 +113,12 @@ func (e end) limit(rate uint64) error {
 	if err != nil {
 		return err
 	}
-	bucket := &netlink.Tbf{
-		QdiscAttrs: netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
-		Rate:       rate, Limit: lineQueue, Buffer: netlink.Xmittime(rate, lineBurst),
-	}
+	bucket := &netlink.Tbf{QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT,
+	}}
 	if rate == 0 {
 		return e.space.links.QdiscDel(bucket)
 	}
+	bucket.Rate, bucket.Limit, bucket.Buffer = rate, lineQueue, netlink.Xmittime(rate, lineBurst)
 	return e.space.links.QdiscReplace(bucket)
 }
