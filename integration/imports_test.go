@@ -77,6 +77,7 @@ var rules = []rule{
 	// What both commands share knows neither of them.
 	{folder: "internal", ours: []string{"protocol", "crypto", "internal/..."}},
 	{folder: "internal/process"},
+	{folder: "internal/deadline"},
 	{folder: "integration", ours: []string{
 		"protocol", "crypto", "tap/...", "nat/...", "transport/...", "edge/...", "supernode/...", "internal/...", "integration/...",
 	}},
