@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"time"
 
-	"hedgerow/nat"
+	"hedgerow/nat/pmtu"
 	"hedgerow/protocol"
 )
 
@@ -27,7 +27,7 @@ const relayIPLen = 1500 - maxDatagramIPv6
 // the contrary is seen, since nobody waits for a relay to be measured. The zero
 // value stands for no relay.
 type relaySize struct {
-	mtu   nat.Discovery // as if every link were IPv6
+	mtu   pmtu.Discovery // as if every link were IPv6
 	pings [sizedPings]sizedPing
 	next  int // the place of the next one in pings
 }
@@ -40,7 +40,7 @@ type sizedPing struct {
 
 func newRelaySize() relaySize {
 	const full = maxDatagramRelayed + relayIPLen
-	return relaySize{mtu: nat.NewDiscovery(full, full, relayWatch)}
+	return relaySize{mtu: pmtu.New(full, full, relayWatch)}
 }
 
 // limit returns the bytes of the largest datagram that the relayed path takes, 0

@@ -45,7 +45,8 @@ var rules = []rule{
 	// Bytes in, values out, as protocol.
 	{folder: "tap/offload", never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/..."}},
 	// The simulated internet that its tests run in moves transport.Datagram.
-	{folder: "nat", ours: []string{"nat/stun", "nat/turn"}, tests: []string{"transport"}},
+	{folder: "nat", ours: []string{"nat/stun", "nat/pmtu", "internal/deadline"}, tests: []string{"transport"}},
+	{folder: "nat/pmtu", ours: []string{"internal/deadline"}},
 	{folder: "nat/stun"},
 	{folder: "nat/turn", ours: []string{"nat/stun", "internal/bucket"}},
 	// They ask the router; sockets and time are their own.
@@ -56,7 +57,7 @@ var rules = []rule{
 	{folder: "transport/stream", tests: []string{"transport"}},
 	{
 		folder: "edge",
-		ours:   []string{"protocol", "crypto", "tap", "tap/offload", "nat", "transport", "internal/...", "edge/..."},
+		ours:   []string{"protocol", "crypto", "tap", "tap/offload", "nat", "nat/pmtu", "transport", "internal/...", "edge/..."},
 		tests:  []string{"nat/stun"}, // they play the STUN server
 		// Byte layouts, cipher names, ioctl numbers.
 		never: []string{

@@ -1,6 +1,10 @@
 package nat
 
-import "time"
+import (
+	"time"
+
+	"hedgerow/nat/pmtu"
+)
 
 // The times of a direct path (NAT.md, section 1.3).
 const (
@@ -30,7 +34,7 @@ type heartbeat struct {
 
 // declare makes r the direct path.
 func (p *Path) declare(now time.Time, r *remote, mtu int) {
-	p.mtu = NewDiscovery(p.wantMTU(r), mtu, watchEvery)
+	p.mtu = pmtu.New(p.wantMTU(r), mtu, pmtu.WatchEvery)
 	p.mtu.Answered(now, mtu)
 	h := heartbeat{since: now, sent: now, heard: now, next: now.Add(p.beat(now))}
 	if p.direct == nil {

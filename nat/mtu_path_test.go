@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hedgerow/nat/nattest"
+	"hedgerow/nat/pmtu"
 )
 
 // acrossPath runs f with two public edges that want to send full Ethernet frames,
@@ -22,7 +23,7 @@ func acrossPathBySeed(t *testing.T, seed uint64, mtu int, f func(t *testing.T, w
 		limit := func(mtu int) { w.net.SetPathMTU(left, right, mtu) }
 		limit(mtu)
 		for _, e := range w.edges {
-			e.do(func() { e.policy.Payload = ethernetMTU - overhead4 })
+			e.do(func() { e.policy.Payload = pmtu.Ethernet - overhead4 })
 		}
 		w.exchange(1)
 		f(t, w, limit)
@@ -126,7 +127,7 @@ func TestPathHeals(t *testing.T) {
 	acrossPath(t, 1372, func(t *testing.T, w *world, limit func(int)) {
 		next := w.talk(0, 10*time.Second)
 		limit(0)
-		next = w.murmur(next, raiseAfter-20*time.Second)
+		next = w.murmur(next, pmtu.RaiseTimer-20*time.Second)
 		if r := w.edges[0].route(); r.MTU != 1372 {
 			t.Errorf("searched too early: %+v", r)
 		}

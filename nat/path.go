@@ -4,6 +4,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"hedgerow/nat/pmtu"
 )
 
 // askEvery is how often an address that sends is asked between attempts.
@@ -29,7 +31,7 @@ type Path struct {
 	special special
 	verify  verification
 	heart   heartbeat
-	mtu     Discovery // of the direct path
+	mtu     pmtu.Discovery // of the direct path
 	probes  []Probe
 	face    face
 }

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"hedgerow/nat/pmtu"
 )
 
 // FuzzPath feeds a path any order of inputs and checks what must always hold.
@@ -114,7 +116,7 @@ func (m *model) poll() {
 		m.t.Fatalf("%v is used without a PONG", r.Direct)
 	case !r.Direct.IsValid() && !r.Relay:
 		m.t.Fatalf("no way at all: %+v", r)
-	case r.Direct.IsValid() && r.MTU < minimumMTU, !r.Direct.IsValid() && (r.MTU != 0 || r.RTT != 0):
+	case r.Direct.IsValid() && r.MTU < pmtu.Minimum, !r.Direct.IsValid() && (r.MTU != 0 || r.RTT != 0):
 		m.t.Fatalf("%+v", r)
 	case (r.State == StateDirect || r.State == StateSuspect) != r.Direct.IsValid():
 		m.t.Fatalf("%+v", r)

@@ -88,16 +88,10 @@ const (
 	// pingLen is the UDP payload of a DATA packet with an unpadded PING:
 	// header 16, kind 1, message type and length 3, nonce 8, generation 4,
 	// path 1, tag 16 (PROTOCOL.md, sections 3 and 7).
-	pingLen     = 49
-	overhead4   = 20 + 8 // IPv4 and UDP headers
-	overhead6   = 40 + 8 // IPv6 and UDP headers
-	minimumMTU  = 1280   // a path with less is not used directly
-	ethernetMTU = 1500
+	pingLen   = 49
+	overhead4 = 20 + 8 // IPv4 and UDP headers
+	overhead6 = 40 + 8 // IPv6 and UDP headers
 )
-
-// fallbackMTU are the sizes of IP packets tried when the wanted one does not
-// come through: PPPoE and the like, tunnels, and IPv6's minimum.
-var fallbackMTU = [...]int{1420, 1380, minimumMTU}
 
 func ipOverhead(a netip.AddrPort) int {
 	if a.Addr().Is4() {

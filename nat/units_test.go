@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"hedgerow/nat/pmtu"
 )
 
 var epoch = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -386,7 +388,7 @@ func TestTooBig(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	p.TooBig(now, a)
-	if r := p.Route(); r.MTU != minimumMTU || r.Direct != a || r.Relay {
+	if r := p.Route(); r.MTU != pmtu.Minimum || r.Direct != a || r.Relay {
 		t.Errorf("%+v", r)
 	}
 	drive(p, now, now.Add(2*time.Second), func(x Probe) time.Duration {

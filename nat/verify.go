@@ -1,6 +1,10 @@
 package nat
 
-import "time"
+import (
+	"time"
+
+	"hedgerow/nat/pmtu"
+)
 
 // verification sends pings as large as data over an address that answers small
 // ones. Small packets often pass where large ones die silently; a path like
@@ -27,7 +31,7 @@ func (p *Path) verifyFrom(now time.Time, r *remote) {
 // wantMTU returns the bytes of an IP packet to r that carries the wanted payload.
 // No link that matters carries more than Ethernet does.
 func (p *Path) wantMTU(r *remote) int {
-	return min(p.policy.payload()+ipOverhead(r.addr), ethernetMTU)
+	return min(p.policy.payload()+ipOverhead(r.addr), pmtu.Ethernet)
 }
 
 func (p *Path) pollVerify(now time.Time) {
@@ -45,12 +49,10 @@ func (p *Path) pollVerify(now time.Time) {
 		p.verify = verification{}
 		return
 	}
-	p.emit(now, r, full, 0)
-	if v.round > 0 {
-		for _, mtu := range fallbackMTU {
-			if mtu < full {
-				p.emit(now, r, mtu, 0)
-			}
+	for size := range pmtu.Sizes(full) {
+		p.emit(now, r, size, 0)
+		if v.round == 0 {
+			break
 		}
 	}
 	v.round++

@@ -1,11 +1,13 @@
-package nat
+package pmtu
 
-import "time"
+import (
+	"time"
+
+	"hedgerow/internal/deadline"
+)
 
 // Discovery finds the largest IP packet that a path carries, and notices when
-// the path stops to carry it: Datagram Packetization Layer Path MTU Discovery
-// (RFC 8899). No ICMP is needed, which a black hole does not send and anybody
-// can forge: only packets that came back count.
+// the path stops to carry it.
 //
 // It says which sizes to send and is told which came back; the packets are its
 // owner's, and so is what else goes over the path. It is driven by one
@@ -34,21 +36,25 @@ const (
 	phaseError                 // not even the smallest passes
 )
 
-// The constants of RFC 8899, section 5.1. Its PROBE_TIMER is the timeout given
+// RaiseTimer is the PMTU_RAISE_TIMER of RFC 8899, section 5.1: how long after a
+// finished search larger sizes are probed again, since by then the path may carry
+// more.
+const RaiseTimer = 600 * time.Second
+
+// The other constants of RFC 8899, section 5.1. Its PROBE_TIMER is the timeout given
 // to Poll, which follows from the round trip, and its BASE_PLPMTU and
-// MIN_PLPMTU are both IPv6's least MTU.
+// MIN_PLPMTU are both Minimum.
 const (
-	maxProbes  = 3                 // MAX_PROBES: lost in a row, then a size is taken not to pass
-	raiseAfter = 600 * time.Second // PMTU_RAISE_TIMER: by then the path may carry more
-	errorRetry = 30 * time.Second  // after a round in which nothing passed
-	mostAsked  = 1 + len(fallbackMTU)
+	maxProbes  = 3                // MAX_PROBES: lost in a row, then a size is taken not to pass
+	errorRetry = 30 * time.Second // after a round in which nothing passed
+	mostAsked  = 1 + len(fallbacks)
 )
 
-// NewDiscovery returns the discovery of a path that is to carry IP packets of
+// New returns the discovery of a path that is to carry IP packets of
 // full bytes, and may carry packets of size bytes until the contrary is seen.
-// Both are at least 1280. A packet of the present size is sent at the first
+// Both are at least Minimum. A packet of the present size is sent at the first
 // Poll, and then again every so often.
-func NewDiscovery(full, size int, every time.Duration) Discovery {
+func New(full, size int, every time.Duration) Discovery {
 	return Discovery{full: full, size: size, every: every, out: make([]int, 0, mostAsked)}
 }
 
@@ -85,7 +91,7 @@ func (d *Discovery) Deadline() time.Time {
 	case d.paused || d.size == 0:
 		return time.Time{}
 	case d.watches():
-		return earliest(d.next, d.watch.next)
+		return deadline.Earliest(d.next, d.watch.next)
 	}
 	return d.next
 }
@@ -119,7 +125,7 @@ func (d *Discovery) Refused() {
 	switch {
 	case d.phase == phaseSearch && d.search.probe > 0:
 		d.search.tries, d.next = maxProbes, time.Time{}
-	case d.size > minimumMTU:
+	case d.size > Minimum:
 		d.fall()
 	}
 }
@@ -152,41 +158,5 @@ func (d *Discovery) pollPhase(now time.Time, timeout time.Duration) {
 		d.pollBase(now, timeout)
 	case phaseBase:
 		d.pollBase(now, timeout)
-	}
-}
-
-// base asks for all sizes of verification at once, which takes one round trip
-// when the path carries the full size, and one timeout when it does not.
-type base struct {
-	round int
-	best  int // bytes of the largest that came back
-}
-
-// fall takes the path for one that carries the smallest size only until more has
-// come back.
-func (d *Discovery) fall() {
-	d.size = minimumMTU
-	d.phase, d.next = phaseBase, time.Time{}
-	d.base, d.search, d.watch = base{}, search{}, watch{}
-}
-
-func (d *Discovery) pollBase(now time.Time, timeout time.Duration) {
-	b := &d.base
-	switch {
-	case b.best > 0:
-		d.size, d.phase = b.best, phaseSearch
-		d.pollSearch(now, timeout)
-		return
-	case b.round == maxProbes:
-		d.phase, d.next = phaseError, now.Add(errorRetry)
-		return
-	}
-	b.round++
-	d.next = now.Add(timeout)
-	d.ask(d.full)
-	for _, size := range fallbackMTU {
-		if size < d.full {
-			d.ask(size)
-		}
 	}
 }

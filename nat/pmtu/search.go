@@ -1,4 +1,4 @@
-package nat
+package pmtu
 
 import "time"
 
@@ -50,7 +50,7 @@ func (d *Discovery) pollSearch(now time.Time, timeout time.Duration) {
 		s.probe, s.tries = nextProbe(d.size, s.high, d.full), 0
 	}
 	if s.probe == 0 {
-		d.phase, d.next = phaseComplete, now.Add(raiseAfter)
+		d.phase, d.next = phaseComplete, now.Add(RaiseTimer)
 		return
 	}
 	s.tries++

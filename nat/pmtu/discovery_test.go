@@ -1,10 +1,14 @@
-package nat
+package pmtu
 
 import (
 	"slices"
 	"testing"
 	"time"
+
+	"hedgerow/internal/deadline"
 )
+
+var epoch = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // line is a path that carries IP packets up to some size.
 type line struct {
@@ -42,7 +46,7 @@ func (l *line) run(until time.Duration, active bool) {
 		}
 		next := l.d.Deadline()
 		if len(l.back) > 0 {
-			next = earliest(next, epoch.Add(l.back[0].after))
+			next = deadline.Earliest(next, epoch.Add(l.back[0].after))
 		}
 		if next.IsZero() || next.After(end) {
 			l.now = end
@@ -55,7 +59,7 @@ func (l *line) run(until time.Duration, active bool) {
 // newLine returns a line on which a packet of the present size has just come
 // back.
 func newLine(full, size, mtu int, every time.Duration) *line {
-	l := &line{d: NewDiscovery(full, size, every), mtu: mtu, now: epoch}
+	l := &line{d: New(full, size, every), mtu: mtu, now: epoch}
 	l.d.Answered(epoch, size)
 	return l
 }
@@ -73,11 +77,11 @@ const never = 24 * time.Hour
 // ones exactly, with at most 19 probes and in less than 6 s.
 func TestDiscoverySearch(t *testing.T) {
 	const most = 19
-	for mtu := minimumMTU; mtu <= ethernetMTU; mtu++ {
-		l := newLine(ethernetMTU, minimumMTU, mtu, never)
+	for mtu := Minimum; mtu <= Ethernet; mtu++ {
+		l := newLine(Ethernet, Minimum, mtu, never)
 		l.run(6*time.Second, true)
 		found := l.d.Size()
-		exact := mtu == ethernetMTU || slices.Contains(commonMTU[:], mtu)
+		exact := mtu == Ethernet || slices.Contains(commonMTU[:], mtu)
 		if found > mtu || found <= mtu-searchStep || exact && found != mtu || l.d.phase != phaseComplete {
 			t.Errorf("MTU %d: found %d, phase %d", mtu, found, l.d.phase)
 		}
@@ -85,9 +89,9 @@ func TestDiscoverySearch(t *testing.T) {
 			t.Errorf("MTU %d: %d probes: %v", mtu, len(l.sent), l.sent)
 		}
 	}
-	l := newLine(ethernetMTU, ethernetMTU, 9000, never)
-	l.run(raiseAfter+time.Second, true)
-	if len(l.sent) > 0 || l.d.Size() != ethernetMTU {
+	l := newLine(Ethernet, Ethernet, 9000, never)
+	l.run(RaiseTimer+time.Second, true)
+	if len(l.sent) > 0 || l.d.Size() != Ethernet {
 		t.Errorf("the wanted size passes: %d probes", len(l.sent))
 	}
 }
@@ -98,7 +102,7 @@ func TestDiscoverySearch(t *testing.T) {
 func TestDiscoverySteps(t *testing.T) {
 	const ms = time.Millisecond
 	l := newLine(1500, 1420, 1472, never)
-	l.run(raiseAfter, true)
+	l.run(RaiseTimer, true)
 	want := []sentSize{
 		{0, 1500}, {300 * ms, 1500}, {600 * ms, 1500},
 		{900 * ms, 1462},
@@ -109,7 +113,7 @@ func TestDiscoverySteps(t *testing.T) {
 	if got := l.take(); !slices.Equal(got, want) || l.d.Size() != 1469 {
 		t.Errorf("found %d by %v", l.d.Size(), got)
 	}
-	again := 2720*ms + raiseAfter
+	again := 2720*ms + RaiseTimer
 	if d := l.d.Deadline().Sub(epoch); d != again {
 		t.Errorf("searches again after %v, want %v", d, again)
 	}
@@ -127,7 +131,7 @@ func TestDiscoverySteps(t *testing.T) {
 // TestDiscoveryPause holds that nothing is sent over a path that is not in use,
 // and that the search goes on when it is again.
 func TestDiscoveryPause(t *testing.T) {
-	l := newLine(1500, 1280, 1400, watchEvery)
+	l := newLine(1500, 1280, 1400, WatchEvery)
 	l.run(time.Second, true)
 	l.take()
 	l.run(time.Hour, false)
@@ -147,8 +151,8 @@ func TestDiscoveryPause(t *testing.T) {
 // noticed within 3 s wherever in the period it begins.
 func TestDiscoveryBlackHole(t *testing.T) {
 	for _, mtu := range []int{1499, 1492, 1372, 1300, 1280} {
-		for phase := time.Duration(0); phase <= watchEvery; phase += 90 * time.Millisecond {
-			l := newLine(1500, 1500, 1500, watchEvery)
+		for phase := time.Duration(0); phase <= WatchEvery; phase += 90 * time.Millisecond {
+			l := newLine(1500, 1500, 1500, WatchEvery)
 			died := 20*time.Second + phase
 			l.run(died, true)
 			l.mtu = mtu
@@ -156,7 +160,7 @@ func TestDiscoveryBlackHole(t *testing.T) {
 				l.run(l.now.Sub(epoch)+10*time.Millisecond, true)
 			}
 			took := l.now.Sub(epoch) - died
-			if took > 3*time.Second || l.d.Size() != minimumMTU {
+			if took > 3*time.Second || l.d.Size() != Minimum {
 				t.Errorf("to %d, %v after the start: %d after %v", mtu, died, l.d.Size(), took)
 			}
 			l.run(died+12*time.Second, true)
@@ -170,11 +174,11 @@ func TestDiscoveryBlackHole(t *testing.T) {
 // TestDiscoveryFails wants a path over which only small packets pass told from
 // one that is dead.
 func TestDiscoveryFails(t *testing.T) {
-	l := newLine(1500, 1500, 1500, watchEvery)
+	l := newLine(1500, 1500, 1500, WatchEvery)
 	l.run(20*time.Second, true)
 	l.mtu = 1279
 	l.run(25*time.Second, true)
-	if !l.d.Failed() || l.d.Size() != minimumMTU {
+	if !l.d.Failed() || l.d.Size() != Minimum {
 		t.Errorf("phase %d, size %d", l.d.phase, l.d.Size())
 	}
 	l.mtu = 1500
@@ -192,16 +196,16 @@ func TestDiscoveryFails(t *testing.T) {
 // TestDiscoveryRefused has the system refuse what is longer than the first link
 // takes. A refused probe says nothing of the present size.
 func TestDiscoveryRefused(t *testing.T) {
-	l := newLine(1500, 1420, 1500, watchEvery)
+	l := newLine(1500, 1420, 1500, WatchEvery)
 	l.d.Poll(l.now, lineTimeout, true)
 	l.d.Refused()
 	if got := l.d.Poll(l.now, lineTimeout, true); l.d.Size() != 1420 || !slices.Equal(got, []int{1462}) {
 		t.Errorf("size %d, then %v", l.d.Size(), got)
 	}
-	l = newLine(1500, 1500, 1500, watchEvery)
+	l = newLine(1500, 1500, 1500, WatchEvery)
 	l.d.Poll(l.now, lineTimeout, true)
 	l.d.Refused()
-	if got := l.d.Poll(l.now, lineTimeout, true); l.d.Size() != minimumMTU || !slices.Equal(got, []int{1500, 1420, 1380, 1280}) {
+	if got := l.d.Poll(l.now, lineTimeout, true); l.d.Size() != Minimum || !slices.Equal(got, []int{1500, 1420, 1380, 1280}) {
 		t.Errorf("size %d, then %v", l.d.Size(), got)
 	}
 	l.d.Refused()

@@ -1,6 +1,10 @@
-package nat
+package pmtu
 
 import "time"
+
+// WatchEvery is the time between the packets that watch the size of a direct
+// path.
+const WatchEvery = 2 * time.Second
 
 // How a black hole is found: a path that from some moment on swallows what is
 // large and lets small packets through, so that heartbeats see nothing and every
@@ -9,7 +13,6 @@ import "time"
 // are needed so that mere loss is not taken for it: of packets that come back
 // four times in five, five in a row are lost once in two hours.
 const (
-	watchEvery = 2 * time.Second        // on a direct path
 	watchGap   = 100 * time.Millisecond // between packets once one is missed
 	watchLost  = 5                      // in a row
 	watchSmall = 2                      // small ones that came back meanwhile
