@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"hedgerow/nat"
+	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
 
@@ -15,15 +15,15 @@ const gatherEvery = 30 * time.Second
 // addresses are the underlay addresses under which we may be reached, and the
 // rules by which we probe others.
 type addresses struct {
-	policy    nat.Policy
-	budget    *nat.Budget
-	sources   nat.Sources // but for what servers see
-	reflexive nat.Reflexive
-	byPeers   nat.Reflexive // what peers see on direct paths; for want of better
-	stun      nat.Bindings
-	list      []nat.Candidate
+	policy    address.Policy
+	budget    *address.Budget
+	sources   address.Sources // but for what servers see
+	reflexive address.Reflexive
+	byPeers   address.Reflexive // what peers see on direct paths; for want of better
+	stun      address.Bindings
+	list      []address.Candidate
 	gen       uint32
-	mapping   nat.MappingBehavior
+	mapping   address.MappingBehavior
 	gatherAt  time.Time
 	changed   bool // peers are to be told
 }
@@ -60,7 +60,7 @@ func (a *addresses) gather(now time.Time) {
 	if s.Reflexive = a.reflexive.List(now); len(s.Reflexive) == 0 {
 		s.Reflexive = a.byPeers.List(now)
 	}
-	list := nat.Gather(s, &a.policy)
+	list := address.Gather(s, &a.policy)
 	if slices.Equal(list, a.list) {
 		return
 	}
@@ -81,7 +81,7 @@ func (a *addresses) candidates() protocol.Candidates {
 func (a *addresses) hostCandidates() []netip.AddrPort {
 	var list []netip.AddrPort
 	for _, c := range a.list {
-		if c.Kind == nat.KindHost {
+		if c.Kind == address.KindHost {
 			list = append(list, c.Addr)
 		}
 	}
@@ -121,7 +121,7 @@ func (e *Edge) tickAddresses(now time.Time) {
 
 // handleSTUN takes the answer of a STUN server that was asked.
 func (e *Edge) handleSTUN(now time.Time, ev event) {
-	seen, ok := e.addresses.stun.Take(now, ev.from, ev.raw)
+	seen, ok := e.addresses.stun.HandleResponse(now, ev.from, ev.raw)
 	if !ok {
 		e.drops.drop(dropNotExpected)
 		return
@@ -134,6 +134,6 @@ func (e *Edge) handleSTUN(now time.Time, ev event) {
 // of all interfaces but the overlay's own.
 func hostAddresses(device string) func() ([]netip.Addr, error) {
 	return func() ([]netip.Addr, error) {
-		return nat.HostAddresses(func(ifname string) bool { return ifname == device })
+		return address.OfInterfaces(func(ifname string) bool { return ifname == device })
 	}
 }

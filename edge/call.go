@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"hedgerow/internal/bucket"
-	"hedgerow/nat"
+	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
 
@@ -23,10 +23,10 @@ const (
 
 // call is what one peer and we said of our NATs.
 type call struct {
-	stamp  uint32      // of our CALL, in its sender's milliseconds
-	sent   time.Time   // when; zero: none waits for its CALLACK
-	mine   nat.Pattern // as last told the peer
-	theirs nat.Pattern // as last heard from it
+	stamp  uint32          // of our CALL, in its sender's milliseconds
+	sent   time.Time       // when; zero: none waits for its CALLACK
+	mine   address.Pattern // as last told the peer
+	theirs address.Pattern // as last heard from it
 	heard  time.Time
 	answer bucket.Bucket // for its CALLs
 }
@@ -39,7 +39,7 @@ func (e *Edge) callPeer(now time.Time, p *peer) {
 	if !e.cfg.Ways.possible() {
 		return
 	}
-	e.withPattern(now, func(now time.Time, mine nat.Pattern) {
+	e.withPattern(now, func(now time.Time, mine address.Pattern) {
 		c := &p.call
 		c.mine, c.stamp, c.sent = mine, e.milliseconds(now), now
 		m := protocol.Call{Sent: c.stamp}
@@ -49,7 +49,7 @@ func (e *Edge) callPeer(now time.Time, p *peer) {
 }
 
 // describe fills in what a CALL says of its sender.
-func (e *Edge) describe(m *protocol.Call, mine nat.Pattern) {
+func (e *Edge) describe(m *protocol.Call, mine address.Pattern) {
 	list := e.addresses.candidates()
 	m.Gen, m.List = list.Gen, list.List
 	m.Mapping, m.Ports = uint8(mine.Mapping), mine.Ports
@@ -67,7 +67,7 @@ func (e *Edge) sendCall(p *peer, build func([]byte) []byte) {
 // heardOf takes over what a peer says of itself.
 func (e *Edge) heardOf(now time.Time, p *peer, m *protocol.Call) {
 	e.handleCandidates(now, p, protocol.Candidates{Gen: m.Gen, List: m.List})
-	p.call.theirs = nat.Pattern{Mapping: nat.MappingBehavior(min(m.Mapping, uint8(nat.MappingAddressAndPortDependent))), Ports: m.Ports}
+	p.call.theirs = address.Pattern{Mapping: address.MappingBehavior(min(m.Mapping, uint8(address.MappingAddressAndPortDependent))), Ports: m.Ports}
 	p.call.heard = now
 }
 
@@ -81,7 +81,7 @@ func (e *Edge) handleCall(now time.Time, p *peer, m protocol.Call) {
 		return
 	}
 	e.heardOf(now, p, &m)
-	e.withPattern(now, func(_ time.Time, mine nat.Pattern) {
+	e.withPattern(now, func(_ time.Time, mine address.Pattern) {
 		p.call.mine = mine
 		answer := protocol.CallAck{Echo: m.Sent}
 		e.describe(&answer.Call, mine)

@@ -8,7 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"hedgerow/nat"
+	"hedgerow/nat/address"
+	"hedgerow/nat/path"
 	"hedgerow/protocol"
 )
 
@@ -48,7 +49,7 @@ func TestCallsAreRationed(t *testing.T) {
 	var peers []*peer
 	for n := byte(2); n < 8; n++ {
 		p := e.met(n, "")
-		p.path = nat.NewPath(&e.addresses.policy, e.addresses.budget, e.random)
+		p.path = path.New(&e.addresses.policy, e.addresses.budget, e.random)
 		peers = append(peers, p)
 	}
 	first := 0
@@ -87,7 +88,7 @@ func TestCallAckHasToBeExpected(t *testing.T) {
 	}{{"in time", time.Second, 0, true}, {"too late", callWait + 1, 0, false}, {"of another", time.Second, 1, false}} {
 		e := newEdge(t, withWays)
 		p := e.met(2, "")
-		p.path = nat.NewPath(&e.addresses.policy, e.addresses.budget, e.random)
+		p.path = path.New(&e.addresses.policy, e.addresses.budget, e.random)
 		e.callPeer(noon, p)
 		e.send.flush()
 		if n := len(e.conn.take()); n != 1 {
@@ -104,13 +105,13 @@ func TestCallAckHasToBeExpected(t *testing.T) {
 		if n := len(e.conn.take()); n != 0 {
 			t.Errorf("%s: %d datagrams for the same again", c.name, n)
 		}
-		if got := p.call.theirs.Mapping == nat.MappingAddressAndPortDependent && len(p.call.theirs.Ports) == 3; got != c.want {
+		if got := p.call.theirs.Mapping == address.MappingAddressAndPortDependent && len(p.call.theirs.Ports) == 3; got != c.want {
 			t.Errorf("%s: %v", c.name, p.call.theirs)
 		}
 	}
 	e := newEdge(t, withWays)
 	p := e.met(2, "")
-	p.path = nat.NewPath(&e.addresses.policy, e.addresses.budget, e.random)
+	p.path = path.New(&e.addresses.policy, e.addresses.budget, e.random)
 	e.handleGo(noon, p, protocol.Go{})
 	if e.drops.nonzero()["not-expected"] != 1 {
 		t.Errorf("a GO of nobody: %v", e.drops.nonzero())

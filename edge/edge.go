@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
-	"hedgerow/nat"
+	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
 
@@ -148,8 +148,8 @@ func New(cfg Config) (*Edge, error) {
 	for i, s := range cfg.Supernodes {
 		e.links = append(e.links, newLink(i, s, st.supernodeKey(s.Name)))
 	}
-	e.addresses = addresses{budget: nat.NewBudget()}
-	e.addresses.sources = nat.Sources{Port: cfg.Queues[0].Conn.LocalAddr().Port(), Static: cfg.Advertise}
+	e.addresses = addresses{budget: address.NewBudget()}
+	e.addresses.sources = address.Sources{Port: cfg.Queues[0].Conn.LocalAddr().Port(), Static: cfg.Advertise}
 	e.addresses.policy.Payload = wantedPayload(cfg.MTU)
 	e.addresses.policy.Side = sidePrefix
 	return e, nil

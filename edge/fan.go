@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"hedgerow/crypto"
-	"hedgerow/nat"
+	"hedgerow/nat/path"
 	"hedgerow/protocol"
 )
 
@@ -47,7 +47,7 @@ func (s *fanSocket) close() {
 
 // fanOut sends a ping through the socket with a number, which is opened if need
 // be. A system that has no socket left ends it there.
-func (e *Edge) fanOut(p *peer, probe nat.Probe) {
+func (e *Edge) fanOut(p *peer, probe path.Probe) {
 	for len(p.fan) < probe.Socket {
 		s, err := e.openFan()
 		if err != nil {

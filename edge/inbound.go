@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
-	"hedgerow/nat"
+	"hedgerow/nat/address"
 	"hedgerow/protocol"
 	"hedgerow/tap"
 	"hedgerow/tap/offload"
@@ -121,7 +121,7 @@ func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
 		src.relay.Handle(from, b)
 		return
 	}
-	if nat.IsSTUN(b) {
+	if address.IsSTUN(b) {
 		in.mailbox.post(event{kind: eventSTUN, raw: clone(b), from: from})
 		return
 	}

@@ -4,7 +4,8 @@ import (
 	"net/netip"
 	"time"
 
-	"hedgerow/nat"
+	"hedgerow/nat/address"
+	"hedgerow/nat/path"
 	"hedgerow/protocol"
 )
 
@@ -211,9 +212,9 @@ func (e *Edge) handleCandidates(now time.Time, p *peer, m protocol.Candidates) {
 	if p.path == nil {
 		return
 	}
-	list := make([]nat.Candidate, 0, len(m.List))
+	list := make([]address.Candidate, 0, len(m.List))
 	for _, c := range m.List {
-		list = append(list, nat.Candidate{Kind: nat.CandidateKind(c.Kind), Addr: c.Addr})
+		list = append(list, address.Candidate{Kind: address.CandidateKind(c.Kind), Addr: c.Addr})
 	}
 	e.host.Log.Debug("candidates", "peer", p.about.Name, "generation", m.Gen, "list", list)
 	p.path.SetCandidates(now, m.Gen, list)
@@ -238,7 +239,7 @@ func (e *Edge) closePeer(now time.Time, p *peer) {
 // path.
 func (e *Edge) startPath(now time.Time, p *peer) {
 	if p.path == nil {
-		p.path = nat.NewPath(&e.addresses.policy, e.addresses.budget, e.random)
+		p.path = path.New(&e.addresses.policy, e.addresses.budget, e.random)
 	}
 	p.relayPing.sent, p.relayPing.missed = time.Time{}, 0
 	p.relayPing.next = now.Add(relayPingFirst)
@@ -312,7 +313,7 @@ func (e *Edge) reroute(now time.Time, p *peer) {
 	}
 	old := p.view.route.Load()
 	if r.relay != old.relay {
-		p.relaySize, p.relayLoss = newRelaySize(), nat.Loss{}
+		p.relaySize, p.relayLoss = newRelaySize(), path.Loss{}
 	}
 	r.relayLimit = p.relaySize.limit()
 	if *old == *r {

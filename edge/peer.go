@@ -7,7 +7,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/internal/bucket"
-	"hedgerow/nat"
+	"hedgerow/nat/path"
 	"hedgerow/protocol"
 )
 
@@ -49,11 +49,11 @@ type peer struct {
 
 // ways are how a peer may be reached.
 type ways struct {
-	path      *nat.Path // nil without a session
-	since     time.Time // when the way of the route became what it is; zero: there was none yet
-	relayPing pingOut   // measures the relayed path
-	relayLoss nat.Loss  // of those pings
-	quality   quality   // of the direct path
+	path      *path.Machine // nil without a session
+	since     time.Time     // when the way of the route became what it is; zero: there was none yet
+	relayPing pingOut       // measures the relayed path
+	relayLoss path.Loss     // of those pings
+	quality   quality       // of the direct path
 	relaySize relaySize
 	call      call
 	without   time.Time // since when there is traffic without a direct path; zero: not so

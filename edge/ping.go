@@ -10,7 +10,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge/control"
-	"hedgerow/nat"
+	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
 
@@ -176,7 +176,7 @@ func (e *Edge) unanswered(now time.Time, x *echo) control.Ping {
 // kindOf names the kind of a peer's address, empty while it is not known.
 func (e *Edge) kindOf(p *peer, a netip.AddrPort) string {
 	if _, ok := e.turnPeer(a); ok {
-		return nat.KindTURN.String()
+		return address.KindTURN.String()
 	}
 	if p.path == nil {
 		return ""

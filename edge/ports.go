@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"hedgerow/nat"
+	"hedgerow/nat/address"
 )
 
 // Bounds of measuring how our NATs give out ports.
@@ -20,21 +20,21 @@ type portSample struct {
 	ports   []uint16
 	at      time.Time
 	running bool
-	waiting []func(now time.Time, mine nat.Pattern)
+	waiting []func(now time.Time, mine address.Pattern)
 }
 
 // withPattern calls f, now or soon, with how our NATs choose ports. Only where
 // that changes with every destination has it to be measured.
-func (e *Edge) withPattern(now time.Time, f func(now time.Time, mine nat.Pattern)) {
+func (e *Edge) withPattern(now time.Time, f func(now time.Time, mine address.Pattern)) {
 	mapping := e.addresses.reflexive.Mapping()
 	s := &e.ports
-	hard := mapping == nat.MappingAddressDependent || mapping == nat.MappingAddressAndPortDependent
+	hard := mapping == address.MappingAddressDependent || mapping == address.MappingAddressAndPortDependent
 	server := e.askableServer()
 	switch {
 	case !hard || !e.cfg.Ways.possible() || !server.IsValid():
-		f(now, nat.Pattern{Mapping: mapping})
+		f(now, address.Pattern{Mapping: mapping})
 	case !s.at.IsZero() && now.Sub(s.at) < portsFresh:
-		f(now, nat.Pattern{Mapping: mapping, Ports: s.ports})
+		f(now, address.Pattern{Mapping: mapping, Ports: s.ports})
 	default:
 		s.waiting = append(s.waiting, f)
 		if !s.running {
@@ -62,9 +62,9 @@ func (e *Edge) samplePorts(server netip.AddrPort) {
 		from   netip.AddrPort
 		pkt    []byte
 	}
-	answers := make(chan answer, nat.MaxPorts)
-	ports := make([]uint16, nat.MaxPorts)
-	var asked [nat.MaxPorts]nat.Bindings
+	answers := make(chan answer, address.MaxPorts)
+	ports := make([]uint16, address.MaxPorts)
+	var asked [address.MaxPorts]address.Bindings
 	began := time.Now()
 	left := 0
 	for i := range asked {
@@ -87,7 +87,7 @@ func (e *Edge) samplePorts(server netip.AddrPort) {
 	for timeout := time.After(portsWait); left > 0; {
 		select {
 		case a := <-answers:
-			if seen, ok := asked[a.socket].Take(time.Now(), a.from, a.pkt); ok {
+			if seen, ok := asked[a.socket].HandleResponse(time.Now(), a.from, a.pkt); ok {
 				ports[a.socket] = seen.Port()
 				left--
 			}
@@ -111,6 +111,6 @@ func (e *Edge) takePorts(now time.Time, ports []uint16) {
 	waiting := s.waiting
 	s.waiting = nil
 	for _, f := range waiting {
-		f(now, nat.Pattern{Mapping: e.addresses.reflexive.Mapping(), Ports: ports})
+		f(now, address.Pattern{Mapping: e.addresses.reflexive.Mapping(), Ports: ports})
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"time"
 
-	"hedgerow/nat"
+	"hedgerow/nat/path"
 )
 
 // When frames go by relay although there is a direct path (docs/NAT.md).
@@ -31,7 +31,7 @@ type quality struct {
 // path that loses many is avoided while the relay loses none, and looked at again
 // after a time that doubles; the times begin anew for a path that was good for the
 // longest of them. One that is given up and found again is the same path.
-func (q *quality) judge(now time.Time, of netip.AddrPort, direct, relay nat.Loss) {
+func (q *quality) judge(now time.Time, of netip.AddrPort, direct, relay path.Loss) {
 	if !of.IsValid() {
 		return
 	}
@@ -41,13 +41,13 @@ func (q *quality) judge(now time.Time, of netip.AddrPort, direct, relay nat.Loss
 	lost, seen := direct.Count()
 	lostByRelay, seenByRelay := relay.Count()
 	switch {
-	case !q.avoided && lost >= lossyFrom && lostByRelay == 0 && seenByRelay == nat.LossWindow:
+	case !q.avoided && lost >= lossyFrom && lostByRelay == 0 && seenByRelay == path.LossWindow:
 		if now.Sub(q.turn) >= avoidMost {
 			q.wait = 0
 		}
 		q.avoided = true
 		q.postpone(now)
-	case q.avoided && lostByRelay > 0, q.avoided && !now.Before(q.turn) && lost <= soundUpTo && seen == nat.LossWindow:
+	case q.avoided && lostByRelay > 0, q.avoided && !now.Before(q.turn) && lost <= soundUpTo && seen == path.LossWindow:
 		q.avoided, q.turn = false, now
 	case q.avoided && !now.Before(q.turn):
 		q.postpone(now)
@@ -106,7 +106,7 @@ func (p *peer) avoidance(now time.Time) string {
 }
 
 // lossOf returns the share of pings that were lost, nil while none were sent.
-func lossOf(l nat.Loss) *float64 {
+func lossOf(l path.Loss) *float64 {
 	lost, of := l.Count()
 	if of == 0 {
 		return nil

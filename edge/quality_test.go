@@ -5,11 +5,11 @@ import (
 	"testing"
 	"time"
 
-	"hedgerow/nat"
+	"hedgerow/nat/path"
 )
 
 // pings is a Loss of lost pings and then good ones.
-func pings(lost, good int) (l nat.Loss) {
+func pings(lost, good int) (l path.Loss) {
 	for i := range lost + good {
 		l.Add(i >= lost)
 	}
@@ -25,12 +25,12 @@ func TestQuality(t *testing.T) {
 	sound, lossy, clean := pings(3, 17), pings(4, 16), pings(0, 20)
 	for _, tt := range []struct {
 		name          string
-		direct, relay nat.Loss
+		direct, relay path.Loss
 		after         time.Duration
 		avoided       bool
 		wait          time.Duration
 	}{
-		{"nothing is known", nat.Loss{}, nat.Loss{}, 0, false, 0},
+		{"nothing is known", path.Loss{}, path.Loss{}, 0, false, 0},
 		{"as by chance", sound, clean, time.Second, false, 0},
 		{"the relay is hardly known", lossy, pings(0, 19), time.Second, false, 0},
 		{"the relay loses as well", lossy, pings(1, 19), time.Second, false, 0},
@@ -52,7 +52,7 @@ func TestQuality(t *testing.T) {
 			t.Fatalf("%s: avoided %t, %v, want %t, %v", tt.name, q.avoided, q.wait, tt.avoided, tt.wait)
 		}
 	}
-	step.q.judge(step.now, netip.AddrPort{}, nat.Loss{}, nat.Loss{})
+	step.q.judge(step.now, netip.AddrPort{}, path.Loss{}, path.Loss{})
 	if !step.q.avoided {
 		t.Error("a path that is given up is forgotten")
 	}

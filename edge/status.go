@@ -11,7 +11,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge/control"
-	"hedgerow/nat"
+	"hedgerow/nat/address"
 )
 
 // errEnded is what questions to an edge that no longer runs get.
@@ -93,7 +93,7 @@ func (e *Edge) status(now time.Time) control.Status {
 		InFrames: e.total.rxFrames.Load(), InBytes: e.total.rxBytes.Load(),
 		OutFrames: e.total.txFrames.Load(), OutBytes: e.total.txBytes.Load(),
 	}
-	if m := e.addresses.mapping; m != nat.MappingUnknown {
+	if m := e.addresses.mapping; m != address.MappingUnknown {
 		s.Mapping = m.String()
 	}
 	for _, l := range e.links {

@@ -45,8 +45,11 @@ var rules = []rule{
 	// Bytes in, values out, as protocol.
 	{folder: "tap/offload", never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/..."}},
 	// The simulated internet that its tests run in moves transport.Datagram.
-	{folder: "nat", ours: []string{"nat/stun", "nat/pmtu", "internal/deadline"}, tests: []string{"transport"}},
+	{folder: "nat/path", ours: []string{"nat/address", "nat/pmtu", "internal/deadline"}, tests: []string{"transport"}},
+	{folder: "nat/address", ours: []string{"nat/stun", "internal/deadline"}},
 	{folder: "nat/pmtu", ours: []string{"internal/deadline"}},
+	// It says where things are, and has no code.
+	{folder: "nat"},
 	{folder: "nat/stun"},
 	{folder: "nat/turn", ours: []string{"nat/stun", "internal/bucket"}},
 	// They ask the router; sockets and time are their own.
@@ -57,7 +60,7 @@ var rules = []rule{
 	{folder: "transport/stream", tests: []string{"transport"}},
 	{
 		folder: "edge",
-		ours:   []string{"protocol", "crypto", "tap", "tap/offload", "nat", "nat/pmtu", "transport", "internal/...", "edge/..."},
+		ours:   []string{"protocol", "crypto", "tap", "tap/offload", "nat/address", "nat/path", "nat/pmtu", "transport", "internal/...", "edge/..."},
 		tests:  []string{"nat/stun"}, // they play the STUN server
 		// Byte layouts, cipher names, ioctl numbers.
 		never: []string{
@@ -66,10 +69,10 @@ var rules = []rule{
 		},
 	},
 	// What the network lets through, asked by sockets of its own.
-	{folder: "edge/netcheck", ours: []string{"nat", "nat/stun", "nat/portmap"}, tests: []string{"transport"}},
+	{folder: "edge/netcheck", ours: []string{"nat/address", "nat/stun", "nat/portmap"}, tests: []string{"transport"}},
 	// The commands open what must be opened.
 	{folder: "edge/cmd", ours: []string{
-		"protocol", "crypto", "tap", "nat", "nat/turn", "nat/portmap", "transport", "transport/stream", "internal/...", "edge/...",
+		"protocol", "crypto", "tap", "nat/address", "nat/turn", "nat/portmap", "transport", "transport/stream", "internal/...", "edge/...",
 	}},
 	{
 		folder: "supernode",
@@ -257,16 +260,23 @@ func TestImportRules(t *testing.T) {
 		{"tap", "github.com/songgao/water/waterutil", false, false},
 		{"tap", "C", false, false},
 		{"tap/taptest", "hedgerow/tap", false, true},
-		{"nat", "hedgerow/nat/stun", false, true},
-		{"nat", "hedgerow/transport", false, false},
-		{"nat", "hedgerow/transport", true, true},
-		{"nat", "hedgerow/nat/nattest", true, true},
-		{"nat", "hedgerow/nat/nattest", false, false},
-		{"nat", "github.com/pion/stun", false, false},
+		{"nat", "hedgerow/nat/path", false, false},
+		{"nat/path", "hedgerow/nat/address", false, true},
+		{"nat/path", "hedgerow/nat/pmtu", false, true},
+		{"nat/path", "hedgerow/nat/stun", false, false},
+		{"nat/path", "hedgerow/transport", false, false},
+		{"nat/path", "hedgerow/transport", true, true},
+		{"nat/path", "hedgerow/nat/nattest", true, true},
+		{"nat/path", "hedgerow/nat/nattest", false, false},
+		{"nat/path", "github.com/pion/stun", false, false},
+		{"nat/address", "hedgerow/nat/stun", false, true},
+		{"nat/address", "hedgerow/nat/path", false, false},
+		{"nat/pmtu", "hedgerow/nat/address", false, false},
+		{"nat/pmtu", "hedgerow/nat/path", false, false},
 		{"nat/stun", "github.com/pion/stun", false, true},
 		{"nat/turn", "github.com/pion/turn/v2", false, true},
 		{"nat/nattest", "hedgerow/transport", false, true},
-		{"nat/nattest", "hedgerow/nat", false, false},
+		{"nat/nattest", "hedgerow/nat/path", false, false},
 		{"edge", "hedgerow/protocol", false, true},
 		{"edge", "hedgerow/edge/control", false, true},
 		{"edge", "hedgerow/internal/localapi", false, true},
@@ -280,7 +290,7 @@ func TestImportRules(t *testing.T) {
 		{"edge/cmd/edge", "hedgerow/supernode", false, false},
 		{"edge/cmd/edge", "golang.org/x/sys/unix", false, true},
 		{"supernode", "hedgerow/nat/stun", false, true},
-		{"supernode", "hedgerow/nat", false, false},
+		{"supernode", "hedgerow/nat/path", false, false},
 		{"supernode", "hedgerow/tap", false, false},
 		{"supernode", "hedgerow/edge", false, false},
 		{"supernode/cmd/supernode", "hedgerow/supernode/admin", false, true},

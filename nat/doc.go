@@ -1,20 +1,14 @@
-// Package nat decides by which way two edges talk: it gathers candidates,
-// learns how the NATs in front of an edge behave, and brings up, watches and
-// gives up the direct path to each peer.
+// Package nat has no code of its own. What decides how two edges reach each other
+// is in the packages below it, which hold state machines without sockets,
+// goroutines and clocks:
 //
-// It holds state machines only. They own no socket, no goroutine and no clock:
-// every call takes the time, and what is to be sent comes back as a list.
+//   - nat/address: candidates, reflexive addresses and mapping behaviour, what may
+//     be probed and how much.
+//   - nat/path: the machine that finds, watches and gives up the direct path to one
+//     peer.
+//   - nat/pmtu: how large packets a path carries.
 //
-//   - Gather, HostAddresses and Policy say which addresses an edge offers and
-//     which it may send to.
-//   - Reflexive collects what servers saw as our address, and classifies the
-//     mapping behaviour of the NATs in between (RFC 4787, section 4.1).
-//   - Budget bounds what goes to addresses that never answered, over all peers
-//     of an edge, so that no peer can aim an edge at a stranger.
-//   - Path is the machine of one peer. Its states and times are written down in
-//     docs/NAT.md.
-//
-// Nothing here authenticates anything. A caller hands in only what a session
-// has opened; the machine adds that an address is used for traffic only after a
-// PONG came from that very address.
+// Beside them, nat/stun is the STUN codec and its guard, nat/turn the TURN client
+// and server, nat/portmap asks routers for mappings, and nat/nattest is an internet
+// with NATs for tests. docs/NAT.md describes the whole.
 package nat

@@ -17,7 +17,7 @@ type Way struct {
 	// Path says how frames travel.
 	Path Path `json:"path"`
 	// Kind says more of the path: where the peer's address is known from, as
-	// package nat names the kinds of candidates, or how the supernode is reached,
+	// package address names the kinds of candidates, or how the supernode is reached,
 	// KindUDP or KindTLS. It is empty without a path, and while it is unknown.
 	Kind string `json:"kind,omitempty"`
 	// Via is the supernode that relays, as typed, or empty.

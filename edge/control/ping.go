@@ -1,7 +1,7 @@
 package control
 
 // Kinds of a relayed path. Those of a direct one are the kinds of candidates, as
-// package nat names them: "host", "reflexive", "peer-reflexive", "mapped",
+// package address names them: "host", "reflexive", "peer-reflexive", "mapped",
 // "static", "turn", "lan".
 const (
 	// KindUDP means that the supernode is reached by UDP.

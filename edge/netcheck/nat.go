@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"hedgerow/nat"
+	"hedgerow/nat/address"
 	"hedgerow/nat/stun"
 )
 
@@ -21,9 +21,9 @@ type findings struct {
 
 // document puts findings into words, with how the NATs map and whether there are
 // any.
-func (f *findings) document(mapping nat.MappingBehavior, present bool) *NAT {
+func (f *findings) document(mapping address.MappingBehavior, present bool) *NAT {
 	n := &NAT{Present: present, Filtering: f.filtering, Ports: f.ports, Sample: f.sample, Mapping: MappingOneServer}
-	if mapping != nat.MappingUnknown {
+	if mapping != address.MappingUnknown {
 		n.Mapping = mapping.String()
 	}
 	// Where others see another port than the server did, a packet to that one may
@@ -35,8 +35,8 @@ func (f *findings) document(mapping nat.MappingBehavior, present bool) *NAT {
 }
 
 // changes reports whether another destination sees another port than the servers.
-func changes(mapping nat.MappingBehavior) bool {
-	return mapping == nat.MappingAddressDependent || mapping == nat.MappingAddressAndPortDependent
+func changes(mapping address.MappingBehavior) bool {
+	return mapping == address.MappingAddressDependent || mapping == address.MappingAddressAndPortDependent
 }
 
 // preferWait is how long a server that has another port is waited for once one
@@ -94,7 +94,7 @@ func (p *probe) samplePorts(ctx context.Context, server netip.AddrPort) {
 		}
 	}()
 	var answers []chan answer
-	for range nat.MaxPorts {
+	for range address.MaxPorts {
 		conn, err := p.cfg.Host.Open("udp4")
 		if err != nil {
 			break
@@ -120,7 +120,7 @@ func (p *probe) samplePorts(ctx context.Context, server netip.AddrPort) {
 // fewestPorts that show a pattern.
 const fewestPorts = 3
 
-// portWords says how ports follow from each other, in the words of nat.Pattern
+// portWords says how ports follow from each other, in the words of address.Pattern
 // where they are not the sockets' own.
 func portWords(sample []uint16, kept bool) string {
 	switch {
@@ -130,7 +130,7 @@ func portWords(sample []uint16, kept bool) string {
 		return PortsKept
 	}
 	// A pattern has words for ports where they change with the destination.
-	pattern := nat.Pattern{Mapping: nat.MappingAddressAndPortDependent, Ports: sample}
+	pattern := address.Pattern{Mapping: address.MappingAddressAndPortDependent, Ports: sample}
 	_, words, _ := strings.Cut(pattern.String(), ", ")
 	return words
 }

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"hedgerow/nat"
+	"hedgerow/nat/address"
 )
 
 // How long the parts may take. Most are over after one second.
@@ -73,7 +73,7 @@ type family struct {
 
 // sightings are under which addresses servers see the family's first socket.
 type sightings struct {
-	mapping nat.Reflexive
+	mapping address.Reflexive
 	public  []netip.AddrPort
 }
 

@@ -3,7 +3,7 @@ package netcheck
 import (
 	"net/netip"
 
-	"hedgerow/nat"
+	"hedgerow/nat/address"
 )
 
 // What would help, in the order of how much.
@@ -18,7 +18,7 @@ const (
 
 // judge says what the rest of a report means for direct links (docs/NAT.md has
 // the matrix of NATs).
-func judge(r *Report, mapping nat.MappingBehavior) {
+func judge(r *Report, mapping address.MappingBehavior) {
 	r.Advice = []string{}
 	help := func(list ...string) { r.Advice = append(r.Advice, list...) }
 	hard := changes(mapping)
@@ -51,7 +51,7 @@ func judge(r *Report, mapping nat.MappingBehavior) {
 	default:
 		r.Verdict = "the NAT keeps one port: direct links should work with most peers"
 	}
-	if r.NAT != nil && r.NAT.Present && mapping == nat.MappingUnknown {
+	if r.NAT != nil && r.NAT.Present && mapping == address.MappingUnknown {
 		help(helpSTUN)
 	}
 }

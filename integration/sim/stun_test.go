@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"hedgerow/nat"
+	"hedgerow/nat/address"
 	"hedgerow/nat/nattest"
 )
 
@@ -21,9 +21,9 @@ func TestMappingByStunServer(t *testing.T) {
 		stun   bool
 		want   string
 	}{
-		{"endpoint-independent", nattest.PortRestricted, true, nat.MappingEndpointIndependent.String()},
-		{"symmetric", nattest.Symmetric, true, nat.MappingAddressAndPortDependent.String()},
-		{"symmetric, by one host", nattest.Symmetric, false, nat.MappingAddressAndPortDependent.String()},
+		{"endpoint-independent", nattest.PortRestricted, true, address.MappingEndpointIndependent.String()},
+		{"symmetric", nattest.Symmetric, true, address.MappingAddressAndPortDependent.String()},
+		{"symmetric, by one host", nattest.Symmetric, false, address.MappingAddressAndPortDependent.String()},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

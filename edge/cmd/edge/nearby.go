@@ -13,7 +13,7 @@ import (
 	"hedgerow/internal/cli"
 	"hedgerow/internal/lan"
 	"hedgerow/internal/netwatch"
-	"hedgerow/nat"
+	"hedgerow/nat/address"
 	"hedgerow/nat/portmap"
 )
 
@@ -87,7 +87,7 @@ func (m *member) routerSecret() [32]byte {
 // come to the other members by the very paths that it is to find.
 func (m *member) overlay(ifname string) bool {
 	device := m.device.Name()
-	if ifname == device || nat.IsTunnel(ifname) {
+	if ifname == device || address.IsTunnel(ifname) {
 		return true
 	}
 	master, err := os.Readlink(filepath.Join("/sys/class/net", device, "master")) // Linux; elsewhere there is none

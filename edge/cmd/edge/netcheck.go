@@ -12,7 +12,7 @@ import (
 
 	"hedgerow/edge/netcheck"
 	"hedgerow/internal/cli"
-	"hedgerow/nat"
+	"hedgerow/nat/address"
 	"hedgerow/nat/portmap"
 	"hedgerow/transport/stream"
 )
@@ -63,7 +63,7 @@ func (cmd *command) netcheckConfig(c *ucli.Context) (netcheck.Config, error) {
 	}
 	cfg := netcheck.Config{Host: netcheck.System(), Map: func(ctx context.Context) portmap.Report {
 		return portmap.Probe(ctx, portmap.Config{Gateway: portmap.SystemGateway(func(ifname string) bool {
-			return ifname == device || nat.IsTunnel(ifname)
+			return ifname == device || address.IsTunnel(ifname)
 		})})
 	}}
 	for _, name := range names {

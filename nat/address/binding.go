@@ -1,0 +1,129 @@
+package address
+
+import (
+	"io"
+	"net/netip"
+	"slices"
+	"time"
+
+	"hedgerow/internal/deadline"
+	"hedgerow/nat/stun"
+)
+
+const (
+	bindingEvery = 25 * time.Second // NAT.md, 1.3: an endpoint is fresh for so long
+	bindingWait  = 3 * time.Second  // an answer counts within this time
+	maxServers   = 16               // supernodes, STUN servers, and the other ports that they name
+)
+
+// Bindings asks STUN servers under which address they see us (RFC 8489,
+// section 3), from the data socket so that the answer is that of its mapping. A
+// server that names another port of its own (RFC 5780, section 7.4) is asked
+// there as well: two answers of one host tell how the NATs map. It is driven by
+// one goroutine: Poll at Deadline, HandleResponse for what IsSTUN finds.
+type Bindings struct {
+	servers []server
+	asked   map[[12]byte]binding // outstanding requests
+}
+
+// server is one address that is asked.
+type server struct {
+	addr  netip.AddrPort
+	named bool // by the server at another port of its own
+	next  time.Time
+}
+
+// binding is a request that waits for its answer.
+type binding struct {
+	server netip.AddrPort
+	sent   time.Time
+}
+
+// Request is a datagram to send to a STUN server.
+type Request struct {
+	To     netip.AddrPort
+	Packet []byte
+}
+
+// IsSTUN reports whether a datagram on the data socket is a STUN message, by
+// its first bits, its magic cookie and its length.
+func IsSTUN(b []byte) bool { return stun.IsMessage(b) }
+
+// Add takes a server on, once; of more than 16 the later ones are not asked.
+func (s *Bindings) Add(now time.Time, addr netip.AddrPort) {
+	s.add(server{addr: Unmap(addr), next: now})
+}
+
+func (s *Bindings) add(x server) {
+	known := slices.ContainsFunc(s.servers, func(y server) bool { return y.addr == x.addr })
+	if !known && len(s.servers) < maxServers {
+		s.servers = append(s.servers, x)
+	}
+}
+
+// Hurry asks every server again at once: our own links have changed.
+func (s *Bindings) Hurry(now time.Time) {
+	for i := range s.servers {
+		s.servers[i].next = now
+	}
+}
+
+// Deadline returns when Poll has something to send, zero for never.
+func (s *Bindings) Deadline() (d time.Time) {
+	for _, x := range s.servers {
+		d = deadline.Earliest(d, x.next)
+	}
+	return d
+}
+
+// Poll returns a request to every server whose time has come. Transaction
+// identifiers come from random; a source that fails ends the round.
+func (s *Bindings) Poll(now time.Time, random io.Reader) []Request {
+	var list []Request
+	for i := range s.servers {
+		x := &s.servers[i]
+		if now.Before(x.next) {
+			continue
+		}
+		x.next = now.Add(bindingEvery)
+		var id [12]byte
+		if _, err := io.ReadFull(random, id[:]); err != nil {
+			return list
+		}
+		s.ask(now, id, x.addr)
+		list = append(list, Request{To: x.addr, Packet: stun.AppendRequest(nil, id)})
+	}
+	return list
+}
+
+// ask notes a request and forgets those that are too old to be answered.
+func (s *Bindings) ask(now time.Time, id [12]byte, to netip.AddrPort) {
+	if s.asked == nil {
+		s.asked = make(map[[12]byte]binding)
+	}
+	for id, b := range s.asked {
+		if now.Sub(b.sent) > bindingWait {
+			delete(s.asked, id)
+		}
+	}
+	s.asked[id] = binding{server: to, sent: now}
+}
+
+// HandleResponse reads an answer. It reports whether it belongs to an outstanding
+// request and came from the server that was asked, and if so which server sees
+// us as what. Any other message changes nothing.
+func (s *Bindings) HandleResponse(now time.Time, from netip.AddrPort, b []byte) (seen netip.AddrPort, ok bool) {
+	answer, err := stun.ParseResponse(b)
+	r, asked := s.asked[answer.ID]
+	if err != nil || !asked || r.server != Unmap(from) || now.Sub(r.sent) > bindingWait {
+		return netip.AddrPort{}, false
+	}
+	delete(s.asked, answer.ID)
+	i := slices.IndexFunc(s.servers, func(x server) bool { return x.addr == r.server })
+	// A server speaks for its own host only, whatever address it names, and what
+	// it named names nothing more.
+	if other := answer.Other; i >= 0 && !s.servers[i].named && other.IsValid() && other.Port() >= LowestPort {
+		s.add(server{addr: netip.AddrPortFrom(r.server.Addr(), other.Port()), named: true, next: now})
+	}
+	return answer.Mapped, true
+}

@@ -1,0 +1,128 @@
+package address
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// MaxCandidates and MaxPerFamily are the most candidates of one peer, in all and
+// of one address family.
+const (
+	MaxCandidates = 16
+	MaxPerFamily  = 8
+)
+
+// maxHostsBeside is how many candidates of a family may be addresses of interfaces
+// when there are reflexive ones as well: a host with many interfaces must not
+// crowd those out.
+const maxHostsBeside = 6
+
+// Sources are the addresses at which an edge may be reached, by where they are
+// known from; each list begins with the best.
+type Sources struct {
+	Host      []netip.Addr     // of its interfaces
+	Port      uint16           // of its data socket, for those
+	Static    []netip.AddrPort // from its configuration
+	Mapped    []netip.AddrPort // by its router
+	Reflexive []netip.AddrPort // as servers see it, the most recent first
+	TURN      []netip.AddrPort // at relays
+}
+
+// Gather makes the list of candidates that an edge sends to its peers. At most 16
+// come back, 8 of a family, none twice and only such as p lets peers probe; p is
+// asked with the edge's own eyes, so its overlay addresses are left out. What
+// somebody configured or asked for comes first, and relays have their place
+// however many interfaces there are.
+func Gather(s Sources, p *Policy) []Candidate {
+	var list []Candidate
+	add := func(kind CandidateKind, a netip.AddrPort, limit int) {
+		a = Unmap(a)
+		if !p.Probeable(a) || len(list) >= MaxCandidates {
+			return
+		}
+		family := 0
+		for _, c := range list {
+			if c.Addr == a {
+				return
+			}
+			if c.Addr.Addr().Is4() == a.Addr().Is4() {
+				family++
+			}
+		}
+		if family < limit {
+			list = append(list, Candidate{kind, a})
+		}
+	}
+	addAll := func(kind CandidateKind, addrs []netip.AddrPort) {
+		for _, a := range addrs {
+			add(kind, a, MaxPerFamily)
+		}
+	}
+	addAll(KindStatic, s.Static)
+	addAll(KindMapped, s.Mapped)
+	addAll(KindTURN, s.TURN)
+	limit := MaxPerFamily
+	if len(s.Reflexive) > 0 {
+		limit = maxHostsBeside
+	}
+	for _, a := range s.Host {
+		add(KindHost, netip.AddrPortFrom(a.WithZone(""), s.Port), limit)
+	}
+	addAll(KindReflexive, s.Reflexive)
+	return list
+}
+
+// tunnels are the beginnings of the names that tunnel devices usually have. An
+// address of another tunnel would nest one overlay in the other.
+var tunnels = [...]string{"tun", "tap", "wg", "n2n", "utun", "zt", "tailscale"}
+
+// OfInterfaces returns the unicast addresses of the interfaces that are up,
+// without loopback, link-local addresses, tunnels by their usual names, and
+// interfaces that exclude names; exclude may be nil. The order is the system's.
+func OfInterfaces(exclude func(ifname string) bool) ([]netip.Addr, error) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	var list []netip.Addr
+	for _, i := range interfaces {
+		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 || IsTunnel(i.Name) {
+			continue
+		}
+		if exclude != nil && exclude(i.Name) {
+			continue
+		}
+		addresses, err := i.Addrs()
+		if err != nil {
+			continue // the interface went away meanwhile
+		}
+		for _, a := range addresses {
+			prefix, err := netip.ParsePrefix(a.String())
+			if err != nil {
+				continue
+			}
+			ip := prefix.Addr().Unmap()
+			if ip.IsGlobalUnicast() && !slices.Contains(list, ip) {
+				list = append(list, ip)
+			}
+		}
+	}
+	return list, nil
+}
+
+// IsTunnel reports whether an interface is another tunnel's, by its name.
+func IsTunnel(name string) bool {
+	for _, t := range tunnels {
+		if strings.HasPrefix(name, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// Unmap returns a without the IPv6-mapped form of an IPv4 address.
+func Unmap(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}

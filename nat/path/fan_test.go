@@ -1,0 +1,150 @@
+package path
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"time"
+
+	"hedgerow/nat/address"
+	"hedgerow/nat/nattest"
+	"hedgerow/transport"
+)
+
+// sidePrefix holds the addresses that stand for the sockets of a fan.
+var sidePrefix = netip.MustParsePrefix("100::/64")
+
+// fan is an edge's further sockets, as the edge's control loop keeps them.
+type fan struct {
+	edge    *edge
+	host    *nattest.Host
+	sockets []*nattest.Conn
+	sides   map[netip.AddrPort]way
+	most    int // ever open at once
+}
+
+// way is what a side address stands for.
+type way struct {
+	conn *nattest.Conn
+	to   netip.AddrPort
+}
+
+// send sends through the socket with a number, which is opened if need be.
+func (f *fan) send(number int, d transport.Datagram) {
+	for len(f.sockets) < number {
+		c, err := f.host.Listen(0)
+		if err != nil {
+			f.edge.w.t.Error(err)
+			return
+		}
+		f.sockets = append(f.sockets, c)
+		f.most = max(f.most, len(f.sockets))
+		go f.read(c)
+	}
+	f.sockets[number-1].WriteBatch([]transport.Datagram{d})
+}
+
+// read hands the edge what comes to a socket, under its side address.
+func (f *fan) read(c *nattest.Conn) {
+	for {
+		in := []transport.Datagram{{Buf: make([]byte, 2048)}}
+		if !next(c, in) {
+			return
+		}
+		select {
+		case f.edge.calls <- func() {
+			in[0].Addr = f.side(way{c, in[0].Addr})
+			f.edge.handle(in[0])
+		}:
+		case <-f.edge.stopped:
+			return
+		}
+	}
+}
+
+// side returns the address of a way.
+func (f *fan) side(w way) netip.AddrPort {
+	for a, known := range f.sides {
+		if known == w {
+			return a
+		}
+	}
+	b := sidePrefix.Addr().As16()
+	binary.BigEndian.PutUint32(b[12:], uint32(len(f.sides)+1))
+	a := netip.AddrPortFrom(netip.AddrFrom16(b), 1)
+	f.sides[a] = w
+	return a
+}
+
+// trim closes the sockets that are no longer wanted.
+func (f *fan) trim() {
+	if f.edge.path.Sockets() > 0 {
+		return
+	}
+	f.sockets = slices.DeleteFunc(f.sockets, func(c *nattest.Conn) bool {
+		for a, w := range f.sides {
+			if w.conn == c && f.edge.path.Knows(a) {
+				return false
+			}
+		}
+		c.Close()
+		return true
+	})
+}
+
+func (f *fan) close() {
+	for _, c := range f.sockets {
+		c.Close()
+	}
+}
+
+// send sends a datagram to an address of either sort.
+func (e *edge) send(d transport.Datagram) error {
+	c := e.conn
+	if w, ok := e.fan.sides[d.Addr]; ok {
+		c, d.Addr = w.conn, w.to
+	}
+	_, err := c.WriteBatch([]transport.Datagram{d})
+	return err
+}
+
+// call is the exchange of CALL, CALLACK and GO: both edges learn the other's
+// pattern and begin at one time.
+func (w *world) call() {
+	if !w.calling.CompareAndSwap(false, true) {
+		return
+	}
+	defer w.calling.Store(false)
+	var patterns [2]address.Pattern
+	for i, e := range w.edges {
+		patterns[i] = w.pattern(e)
+	}
+	for i, e := range w.edges {
+		select {
+		case e.calls <- func() { now := time.Now(); e.path.Arrange(now, now, patterns[i], patterns[1-i]) }:
+		case <-e.stopped:
+		}
+	}
+}
+
+// pattern measures how an edge's NATs choose ports, by sockets of their own. The
+// mapping behaviour is the test's word.
+func (w *world) pattern(e *edge) address.Pattern {
+	p := address.Pattern{Mapping: w.mapping[e.number]}
+	if p.Mapping == address.MappingEndpointIndependent {
+		return p
+	}
+	for range address.MaxPorts {
+		c, err := e.fan.host.Listen(0)
+		if err != nil {
+			break
+		}
+		defer c.Close() // no other may get its port, and with it its mapping
+		w.send(c, w.relay.LocalAddr(), []byte{letterWho, 0})
+		in := []transport.Datagram{{Buf: make([]byte, 2048)}}
+		if next(c, in) {
+			p.Ports = append(p.Ports, netip.MustParseAddrPort(string(in[0].Payload()[2:])).Port())
+		}
+	}
+	return p
+}
