@@ -68,6 +68,12 @@ var rules = []rule{
 			"crypto/aes", "crypto/cipher", "golang.org/x/crypto/...", "github.com/flynn/...",
 		},
 	},
+	// It knows neither peers nor keys. Its tests play the STUN server, and compare
+	// the prefix of side addresses with the one that transport gives out.
+	{
+		folder: "edge/underlay", ours: []string{"protocol", "nat/address", "internal/bucket", "internal/timer"},
+		tests: []string{"nat/stun", "transport"}, never: []string{"encoding/binary", "golang.org/x/sys/..."},
+	},
 	// What the network lets through, asked by sockets of its own.
 	{folder: "edge/netcheck", ours: []string{"nat/address", "nat/stun", "nat/portmap"}, tests: []string{"transport"}},
 	// The commands open what must be opened.
@@ -286,6 +292,13 @@ func TestImportRules(t *testing.T) {
 		{"edge", "hedgerow/tap/taptest", true, true},
 		{"edge", "encoding/binary", false, false},
 		{"edge", "encoding/binary", true, true},
+		{"edge/underlay", "hedgerow/nat/address", false, true},
+		{"edge/underlay", "hedgerow/internal/timer", false, true},
+		{"edge/underlay", "hedgerow/edge", false, false},
+		{"edge/underlay", "hedgerow/nat/path", false, false},
+		{"edge/underlay", "hedgerow/crypto", false, false},
+		{"edge/underlay", "hedgerow/transport", false, false},
+		{"edge/underlay", "hedgerow/nat/stun", true, true},
 		{"edge/cmd/edge", "hedgerow/edge", false, true},
 		{"edge/cmd/edge", "hedgerow/supernode", false, false},
 		{"edge/cmd/edge", "golang.org/x/sys/unix", false, true},

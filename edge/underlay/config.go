@@ -1,0 +1,102 @@
+package underlay
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"hedgerow/internal/timer"
+	"hedgerow/nat/address"
+)
+
+// Config is everything an Underlay is made from. It is not changed after New.
+// Every field without a default is required.
+type Config struct {
+	Loop     Loop
+	Timers   *timer.Queue // of that loop, which runs them after each event
+	Sender   Sender
+	Observer Observer
+	// Receivers is required where Transports has TURN.
+	Receivers Receivers
+
+	// Own are the addresses of this host, and what may be sent to others'.
+	Own OwnAddresses
+	// STUN are "host:port" of STUN servers besides the supernodes. What is not of
+	// that form is logged as a warning and not asked.
+	STUN []string
+	// TURN are servers that the configuration names, at most four.
+	TURN []TURNServer
+
+	Network    LocalNetwork // default: nothing is looked at
+	Transports Transports   // default: the data sockets only
+	Resolver   Resolver     // default: net.DefaultResolver
+	Random     io.Reader    // unpredictable, for STUN transactions
+	// Jitter returns a random duration from 0 to below a bound that is positive.
+	Jitter func(below time.Duration) time.Duration
+	Log    *slog.Logger // default: discarded
+	// Refused counts what was refused, by reason. It may be called from any
+	// goroutine. Default: nothing is counted.
+	Refused func(reason Refusal)
+}
+
+// OwnAddresses is where a host may be reached as far as it knows itself.
+type OwnAddresses struct {
+	// Interfaces returns the addresses of this host's interfaces. Required.
+	Interfaces func() ([]netip.Addr, error)
+	// Port is the UDP port of the data sockets.
+	Port uint16
+	// Static are further addresses at which peers reach us, from the
+	// configuration.
+	Static []netip.AddrPort
+	// Payload is the largest UDP payload in bytes that paths want unfragmented;
+	// 0: that of package address.
+	Payload int
+}
+
+// Loop is the control loop of the edge.
+type Loop interface {
+	// Go runs f in a goroutine that has ended before the edge's Run returns; ctx
+	// ends when Run is about to return.
+	Go(f func(ctx context.Context))
+	// Do has the control loop call f with its time. It blocks until the loop has
+	// received f, and drops f when the edge ends. It is for functions that Go runs
+	// and for what they call, never for the control loop itself.
+	Do(f func(now time.Time))
+}
+
+// Sender sends by the data socket.
+type Sender interface {
+	// Send sends one datagram. It may be called from any goroutine, does not
+	// block and keeps nothing. What the network refuses is lost.
+	Send(to netip.AddrPort, pkt []byte)
+}
+
+// Observer is told what an Underlay finds. All methods are called by the control
+// loop, and may call the Underlay.
+type Observer interface {
+	// CandidatesChanged: Addresses.Candidates has a new generation, which peers
+	// are to be told.
+	CandidatesChanged(now time.Time)
+	// MappingClassified: the mapping behaviour of our NATs is m from now on.
+	MappingClassified(now time.Time, m address.MappingBehavior)
+	// NetworkChanged: addresses or routes of this host have changed, so that
+	// direct paths are in doubt and supernodes see us at another address.
+	NetworkChanged(now time.Time)
+	// MetOnLAN: a member on the same LAN announced a statement, which is not
+	// verified yet; its data socket has the address at. It returns whether the
+	// statement holds and its edge has not been met there before, so that we are
+	// announced to it as well.
+	MetOnLAN(now time.Time, statement []byte, at netip.AddrPort) (newcomer bool)
+	// STUNAnswered: a server answered by UDP.
+	STUNAnswered(now time.Time, server netip.AddrPort)
+}
+
+// Receivers hands on what comes to the data sockets from the addresses of TURN
+// servers.
+type Receivers interface {
+	// Receive has datagrams from a server handed to r from now on; nil ends that.
+	// It is called by the control loop, which hands r on to the data path.
+	Receive(now time.Time, server netip.AddrPort, r TURNReceiver)
+}

@@ -1,0 +1,72 @@
+package underlay
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+)
+
+// maxFarEnds is how many addresses count that packets come from to one further
+// socket: it is opened for one peer, whose NAT may give it several.
+const maxFarEnds = 4
+
+// ErrNoSockets says that the configuration has nothing that opens sockets.
+var ErrNoSockets = errors.New("underlay: no further sockets can be opened")
+
+// Sockets opens further UDP sockets: each has a mapping of its own in our NATs,
+// of which a peer may find one (docs/NAT.md). Which peer it is for, the caller
+// knows.
+type Sockets struct{ cfg *Config }
+
+// Possible reports whether sockets can be opened at all.
+func (s *Sockets) Possible() bool { return s.cfg.Transports.sockets() }
+
+// Open opens a socket. What comes in appears as coming from side addresses, one
+// for each address that it comes from. It fails with ErrNoSockets, and when the
+// system has no socket left.
+func (s *Sockets) Open() (*SideSocket, error) {
+	if !s.Possible() {
+		return nil, ErrNoSockets
+	}
+	x := &SideSocket{}
+	x.addresses = newSideAddresses(s.cfg, maxFarEnds, func(far netip.AddrPort, pkt []byte) { x.conn.Send(far, 0, pkt) })
+	ready := make(chan struct{})
+	conn, err := s.cfg.Transports.Open(func(from netip.AddrPort, pkt []byte) {
+		<-ready // what comes at once may be answered at once
+		x.addresses.deliver(from, pkt)
+	})
+	if err != nil {
+		s.cfg.refuse(RefusedSocket, netip.AddrPort{}, err)
+		return nil, err
+	}
+	x.conn = conn
+	close(ready)
+	return x, nil
+}
+
+// SideSocket is a further socket with its side addresses. Its methods but Close
+// may be called from any goroutine.
+type SideSocket struct {
+	conn      Socket
+	addresses *sideAddresses
+}
+
+// Send sends a packet to an address outside, with a TTL of its own if that is not
+// 0. It does not block and keeps nothing; what the system refuses is lost.
+func (x *SideSocket) Send(to netip.AddrPort, ttl uint8, pkt []byte) { x.conn.Send(to, ttl, pkt) }
+
+// Far returns the address outside that a side address of this socket stands for.
+func (x *SideSocket) Far(side netip.AddrPort) (far netip.AddrPort, ok bool) {
+	return x.addresses.far(side)
+}
+
+// Uses reports whether f holds for one of the socket's side addresses.
+func (x *SideSocket) Uses(f func(side netip.AddrPort) bool) bool {
+	return slices.ContainsFunc(x.addresses.list(), f)
+}
+
+// Close closes the socket and removes its side addresses.
+func (x *SideSocket) Close() {
+	_ = x.conn.Close()
+	x.addresses.end()
+}

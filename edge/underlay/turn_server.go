@@ -1,0 +1,99 @@
+package underlay
+
+import (
+	"net/netip"
+	"time"
+
+	"hedgerow/internal/timer"
+	"hedgerow/protocol"
+)
+
+// Bounds of TURN (RFC 8656), which serves two edges that have neither a direct
+// path nor a supernode that relays.
+const (
+	allocateRetry = 5 * time.Second // after the first failure, doubling
+	allocateMost  = 5 * time.Minute
+	maxTURN       = 4   // servers
+	maxPermitted  = 256 // addresses of peers that one allocation serves; more are not
+)
+
+// TURN allocates relayed addresses on TURN servers while peers need them. Each
+// becomes a candidate like others.
+type TURN struct {
+	cfg       *Config
+	addresses *Addresses
+	servers   []*turnServer
+	needs     relayNeeds
+}
+
+// turnServer is one TURN server.
+type turnServer struct {
+	addr           netip.AddrPort
+	user, password string
+	allocation     *allocation // nil: none, and none is asked for
+	failed         string      // why there is none, as it was logged
+	failures       int         // in a row
+	backOff        timer.Timer // while it is set, no allocation is asked for
+}
+
+func newTURN(cfg *Config, a *Addresses) *TURN {
+	return &TURN{cfg: cfg, addresses: a, needs: relayNeeds{cfg: cfg, until: make(map[netip.Addr]time.Time)}}
+}
+
+// AddServer adds a server that a supernode hands out or that the configuration
+// names, or renews the credential of one that is known; the next allocation uses
+// it. Four servers are used; more are refused. A server without a valid address is
+// no server.
+func (t *TURN) AddServer(now time.Time, s protocol.TURNServer) {
+	if !s.Addr.IsValid() || t.cfg.Transports.TURN == nil || t.cfg.Transports.Sides == nil {
+		return
+	}
+	for _, x := range t.servers {
+		if x.addr == s.Addr {
+			x.user, x.password = s.User, s.Password
+			return
+		}
+	}
+	if len(t.servers) == maxTURN {
+		t.cfg.refuse(RefusedTURNServer, s.Addr, nil)
+		return
+	}
+	x := &turnServer{addr: s.Addr, user: s.User, password: s.Password}
+	x.backOff = timer.New(t.cfg.Timers, "turn: back-off", func(now time.Time) { t.serve(now, x, t.needs.addrs(now)) })
+	t.servers = append(t.servers, x)
+	t.serve(now, x, t.needs.addrs(now))
+}
+
+// Need says that a peer needs a relay, and at which addresses it may be, if any is
+// known. The caller repeats that while it is so: a need lasts for NeedLasts.
+// Private addresses are not permitted, as no TURN server reaches them.
+func (t *TURN) Need(now time.Time, addrs []netip.Addr) {
+	needed := t.needs.add(now, addrs)
+	for _, x := range t.servers {
+		t.serve(now, x, needed)
+	}
+}
+
+// ByTURN returns the peer's end of a side address that leads through a TURN
+// server; ok is false for every other address.
+func (t *TURN) ByTURN(side netip.AddrPort) (peer netip.AddrPort, ok bool) {
+	for _, x := range t.servers {
+		if x.allocation != nil {
+			if peer, ok := x.allocation.sides.far(side); ok {
+				return peer, true
+			}
+		}
+	}
+	return netip.AddrPort{}, false
+}
+
+// serve allocates at a server if somebody needs a relay, or has the allocation
+// that there is let addresses through.
+func (t *TURN) serve(now time.Time, x *turnServer, needed []netip.Addr) {
+	switch {
+	case x.allocation != nil && x.allocation.relayed.IsValid():
+		t.permit(x, needed)
+	case x.allocation == nil && !x.backOff.IsSet() && now.Before(t.needs.any):
+		t.allocate(now, x)
+	}
+}

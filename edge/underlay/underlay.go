@@ -1,0 +1,53 @@
+package underlay
+
+import (
+	"log/slog"
+	"net"
+	"time"
+)
+
+// Underlay is what an edge knows of the network below it. Its parts are made by
+// New and are always the same ones.
+type Underlay struct {
+	Addresses *Addresses
+	STUN      *STUN
+	TURN      *TURN
+	LAN       *LANDiscovery
+	Ports     *PortSampler
+	Sockets   *Sockets
+
+	cfg    *Config
+	lookUp *lookUps
+}
+
+// New returns an Underlay that has started nothing and sent nothing.
+func New(cfg Config) *Underlay {
+	if cfg.Resolver == nil {
+		cfg.Resolver = net.DefaultResolver
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Refused == nil {
+		cfg.Refused = func(Refusal) {}
+	}
+	u := &Underlay{cfg: &cfg, lookUp: &lookUps{cfg: &cfg}}
+	u.Addresses = newAddresses(u.cfg)
+	u.STUN = newSTUN(u.cfg, u.Addresses)
+	u.TURN = newTURN(u.cfg, u.Addresses)
+	u.LAN = newLANDiscovery(u.cfg, u.Addresses)
+	u.Sockets = &Sockets{cfg: u.cfg}
+	u.Ports = &PortSampler{cfg: u.cfg, addresses: u.Addresses}
+	return u
+}
+
+// Start begins to look around. statement is the identity's signed statement, which
+// is announced on the LAN. The addresses of the interfaces are known when it
+// returns.
+func (u *Underlay) Start(now time.Time, statement []byte) {
+	u.Addresses.look(now)
+	u.lookUpServers(now)
+	u.watchNetwork()
+	u.mapPort()
+	u.LAN.start(now, statement)
+}
