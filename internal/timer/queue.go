@@ -67,7 +67,7 @@ func (q *Queue) Run(now time.Time) {
 // set moves a timer to a time, wherever it is now.
 func (q *Queue) set(t *Timer, at time.Time) {
 	if at.IsZero() {
-		t.Stop()
+		q.remove(t)
 		return
 	}
 	due := q.running && !at.After(q.now)
@@ -94,7 +94,7 @@ func (q *Queue) set(t *Timer, at time.Time) {
 // push puts a timer with its time into the heap.
 func (q *Queue) push(t *Timer) { heap.Push(&q.timers, t) }
 
-// remove takes a timer out of wherever it is.
+// remove ends that a timer is set, if it is.
 func (q *Queue) remove(t *Timer) {
 	switch {
 	case t.place > 0:

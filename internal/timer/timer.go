@@ -37,7 +37,7 @@ func (t *Timer) Set(at time.Time) {
 // NotAfter makes sure that the timer is due at a time at the latest: it sets a
 // timer that is not set or is set for later, and leaves another alone.
 func (t *Timer) NotAfter(at time.Time) {
-	if t.place == 0 || at.Before(t.at) {
+	if !t.IsSet() || at.Before(t.at) {
 		t.Set(at)
 	}
 }
@@ -45,7 +45,7 @@ func (t *Timer) NotAfter(at time.Time) {
 // Stop takes the timer back. It may be called at any time, also for a timer that
 // is not set and from within the timer's own call.
 func (t *Timer) Stop() {
-	if t.place != 0 {
+	if t.IsSet() {
 		t.queue.remove(t)
 	}
 }
