@@ -7,7 +7,7 @@ PREFIX ?= /usr/local
 FUZZTIME ?= 10s
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race bench fuzz lint cross demo natmatrix install clean
+.PHONY: build test race bench fuzz lint cross demo natmatrix structure install clean
 
 build:
 	$(GO) build -trimpath -o bin/ ./edge/cmd/edge ./supernode/cmd/supernode
@@ -43,6 +43,9 @@ demo: build
 
 natmatrix: build
 	$(GO) run ./integration/natmatrix -bin bin $(NATMATRIX)
+
+structure:
+	$(GO) run ./integration/structure $(STRUCTURE)
 
 install: build
 	install -D -m 0755 bin/edge $(DESTDIR)$(PREFIX)/sbin/edge

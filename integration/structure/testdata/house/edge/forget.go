@@ -1,0 +1,6 @@
+package edge
+
+func (e *Edge) forget() {
+	e.name = ""
+	e.done = true
+}

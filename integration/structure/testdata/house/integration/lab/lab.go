@@ -1,0 +1,4 @@
+// Package lab is no product code.
+package lab
+
+func Forgotten() {}
