@@ -5,9 +5,10 @@ export CGO_ENABLED = 0
 
 PREFIX ?= /usr/local
 FUZZTIME ?= 10s
+COVERAGE ?= 70
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race bench fuzz lint cross demo natmatrix structure install clean
+.PHONY: build test race bench fuzz lint cross demo natmatrix structure coverage install clean
 
 build:
 	$(GO) build -trimpath -o bin/ ./edge/cmd/edge ./supernode/cmd/supernode
@@ -46,6 +47,9 @@ natmatrix: build
 
 structure:
 	$(GO) run ./integration/structure $(STRUCTURE)
+
+coverage:
+	.ci/coverage $(COVERAGE)
 
 install: build
 	install -D -m 0755 bin/edge $(DESTDIR)$(PREFIX)/sbin/edge
