@@ -1,0 +1,277 @@
+package docs
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// programs are the commands of the product: the options of each by its
+// subcommands; "" is the command itself.
+type programs map[string]map[string][]string
+
+// option matches an option where a help text lists it.
+var option = regexp.MustCompile(`(?m)^\s+(-{1,2}[A-Za-z][A-Za-z-]*(?:, -{1,2}[A-Za-z][A-Za-z-]*)*)`)
+
+// subcommand matches a command where a help text lists it.
+var subcommand = regexp.MustCompile(`(?m)^   ([a-z]+)(?:, [a-z]+)*  +\S`)
+
+// build builds both commands and reads their help.
+func build(t *testing.T) programs {
+	t.Helper()
+	dir := t.TempDir()
+	c := exec.Command("go", "build", "-o", dir+"/", "./edge/cmd/edge", "./supernode/cmd/supernode")
+	c.Dir = root
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	all := make(programs)
+	for _, program := range []string{"edge", "supernode"} {
+		path := filepath.Join(dir, program)
+		help := ask(t, path)
+		all[program] = map[string][]string{"": options(help)}
+		_, list, _ := strings.Cut(help, "COMMANDS:")
+		list, _, _ = strings.Cut(list, "OPTIONS:")
+		for _, m := range subcommand.FindAllStringSubmatch(list, -1) {
+			if m[1] != "help" {
+				all[program][m[1]] = options(ask(t, path, m[1]))
+			}
+		}
+	}
+	return all
+}
+
+// ask returns the help of a command.
+func ask(t *testing.T, path string, subcommand ...string) string {
+	t.Helper()
+	c := exec.Command(path, append(subcommand, "--help")...)
+	c.Env = []string{"HOME=" + t.TempDir()}
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v --help: %v: %s", path, subcommand, err, out)
+	}
+	return string(out)
+}
+
+// options returns those that a help text lists.
+func options(help string) (list []string) {
+	for _, m := range option.FindAllStringSubmatch(help, -1) {
+		list = append(list, strings.Split(m[1], ", ")...)
+	}
+	return list
+}
+
+// variable matches what a make target, or the environment, is given.
+var variable = regexp.MustCompile(`^[A-Z_]+=`)
+
+// check returns why a command cannot be typed, or nil.
+func (all programs) check(words []string) error {
+	program, words := words[0], words[1:]
+	switch program {
+	case "edge", "supernode":
+		return all.checkProduct(program, words)
+	case "make":
+		return checkMake(words)
+	case "go":
+		return checkGo(words)
+	}
+	if strings.HasPrefix(program, ".ci/") {
+		_, err := os.Stat(filepath.Join(root, program))
+		return err
+	}
+	return nil
+}
+
+// checkProduct checks a command of the product.
+func (all programs) checkProduct(program string, words []string) error {
+	known, sub := all[program], ""
+	if len(words) > 0 && !strings.HasPrefix(words[0], "-") {
+		sub = words[0]
+	}
+	if known[sub] == nil {
+		return fmt.Errorf("%s has no command %s", program, sub)
+	}
+	for _, w := range words {
+		name, _, _ := strings.Cut(w, "=")
+		if strings.HasPrefix(w, "-") && len(w) > 1 && !slices.Contains(known[sub], name) {
+			return fmt.Errorf("%s %s has no option %s", program, sub, name)
+		}
+	}
+	return nil
+}
+
+// checkMake checks the targets and variables of make.
+func checkMake(words []string) error {
+	b, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		return err
+	}
+	for _, w := range words {
+		if v := variable.FindString(w); v != "" {
+			if !strings.Contains(string(b), "$("+strings.TrimSuffix(v, "=")+")") {
+				return fmt.Errorf("the Makefile does not use %s", v)
+			}
+			continue
+		}
+		if !strings.Contains(string(b), "\n"+w+":") {
+			return fmt.Errorf("the Makefile has no target %s", w)
+		}
+	}
+	return nil
+}
+
+// checkGo checks the folders and packages of ours that a go command names, and
+// the options of our programs that it runs.
+func checkGo(words []string) error {
+	ran := ""
+	for i, w := range words {
+		if i > 0 && slices.Contains(patterns, words[i-1]) && !matchesTest(w) {
+			return fmt.Errorf("no test matches %s", w)
+		}
+		folder, ours := strings.CutPrefix(w, "hedgerow/")
+		if !ours {
+			if folder, ours = strings.CutPrefix(w, "./"); !ours {
+				if name := strings.TrimLeft(w, "-"); name != w && ran != "" && !declares(ran, name) {
+					return fmt.Errorf("%s has no option -%s", ran, name)
+				}
+				continue
+			}
+		}
+		folder, _ = strings.CutSuffix(folder, "...")
+		if !exists(folder) {
+			return fmt.Errorf("there is no %s", w)
+		}
+		if slices.Contains(words[:i], "run") && ran == "" {
+			ran = folder
+		}
+	}
+	return nil
+}
+
+// patterns are the options of go test that name tests.
+var patterns = []string{"-run", "-bench", "-fuzz"}
+
+// plain matches a pattern that is the beginning of one name.
+var plain = regexp.MustCompile(`^\^?([A-Z][A-Za-z0-9]+)\$?$`)
+
+// matchesTest reports whether a pattern of go test can be one that matches: some
+// test begins with it, or it is not so simple that this can be told.
+func matchesTest(pattern string) bool {
+	m := plain.FindStringSubmatch(pattern)
+	return m == nil || mentions(root, "func "+m[1], "_test.go")
+}
+
+// declares reports whether a program of ours declares an option.
+func declares(folder, name string) bool {
+	return mentions(filepath.Join(root, folder), `"`+name+`"`, ".go")
+}
+
+// commands splits a line of code into commands of words: at && and ;, without
+// what stands before the program (sudo, variables) and behind it (a comment). A
+// word in quotes is one word.
+func commands(line string) (list [][]string) {
+	var words []string
+	end := func() {
+		for len(words) > 0 && (words[0] == "sudo" || words[0] == "nice" || words[0] == "$" || variable.MatchString(words[0])) {
+			words = words[1:]
+		}
+		if len(words) > 0 {
+			list = append(list, words)
+		}
+		words = nil
+	}
+	for _, w := range word.FindAllString(line, -1) {
+		switch {
+		case strings.HasPrefix(w, "#"):
+			end()
+			return list
+		case w == "&&", w == ";", w == "|", w == "||":
+			end()
+		default:
+			words = append(words, strings.NewReplacer("'", "", `"`, "").Replace(w))
+		}
+	}
+	end()
+	return list
+}
+
+// word matches a word of a shell's line, with quotes in it.
+var word = regexp.MustCompile(`(?:'[^']*'|"[^"]*"|[^\s'"])+`)
+
+// Every command of ours in the documents exists, as do its options.
+func TestCommands(t *testing.T) {
+	all := build(t)
+	count := make(map[string]int)
+	for _, d := range documents(t) {
+		for _, s := range d.code() {
+			for _, c := range commands(s.text) {
+				if len(c) == 1 && c[0] != "make" { // a name, not a command
+					continue
+				}
+				count[c[0]]++
+				if err := all.check(c); err != nil {
+					t.Errorf("%s:%d: %s: %v", d.path, s.line, strings.Join(c, " "), err)
+				}
+			}
+		}
+	}
+	for _, program := range []string{"edge", "supernode", "make", "go"} {
+		if count[program] == 0 {
+			t.Errorf("no document has a command of %s", program)
+		}
+	}
+}
+
+// The check itself: what passes, and what does not.
+func TestCheck(t *testing.T) {
+	all := programs{
+		"edge":      {"": {"-l", "--mtu"}, "peers": {"--json"}},
+		"supernode": {"": {"-p"}, "id": {}},
+	}
+	cases := []struct {
+		line string
+		good bool
+	}{
+		{"sudo edge -l vps.example:7654 --mtu 1370", true},
+		{"edge --mtu=1370", true},
+		{"edge peers --json  # of --nothing", true},
+		{"edge peers --mtu 1370", false},
+		{"edge pears", false},
+		{"edge --nothing", false},
+		{"EDGE_KEY=x edge -l a:1 && supernode --nothing", false},
+		{"supernode id", true},
+		{"make build test && sudo make install PREFIX=/usr", true},
+		{"make build tests", false},
+		{"make build NOTHING=1", false},
+		{"make bench BENCH='-rounds 3 -order'", true},
+		{"go run ./integration/bench -bin bin -order", true},
+		{"go run ./integration/bench -bin bin -disorder", false},
+		{"go run ./integration/nothing", false},
+		{"go test -run '^$' ./nat/... ./edge", true},
+		{"go doc hedgerow/integration/lab", true},
+		{"go doc hedgerow/nothing", false},
+		{"go test ./edge -run '^TestSession'", true},
+		{"go test ./edge -run TestNobodyWroteThis", false},
+		{"go test ./edge -bench 'Seal|Open'", true},
+		{".ci/run", true},
+		{".ci/nothing", false},
+		{"ip link show", true},
+	}
+	for _, c := range cases {
+		var err error
+		for _, words := range commands(c.line) {
+			if e := all.check(words); e != nil {
+				err = e
+			}
+		}
+		if (err == nil) != c.good {
+			t.Errorf("%q: %v", c.line, err)
+		}
+	}
+}
