@@ -59,11 +59,11 @@ func measure(dir string, stories []story) (report, error) {
 	if err != nil {
 		return report{}, err
 	}
-	return h.report(dir, stories)
+	return h.report(dir, stories), nil
 }
 
 // report measures a house and tells stories about it.
-func (h *house) report(dir string, stories []story) (report, error) {
+func (h *house) report(dir string, stories []story) report {
 	x := h.refer()
 	r := report{Dir: dir, References: []referenced{}}
 	for _, room := range h.sorted() {
@@ -76,13 +76,9 @@ func (h *house) report(dir string, stories []story) (report, error) {
 	}
 	w := x.walker()
 	for _, s := range stories {
-		told, err := w.tell(s)
-		if err != nil {
-			return report{}, err
-		}
-		r.Stories = append(r.Stories, told)
+		r.Stories = append(r.Stories, w.tell(s))
 	}
-	return r, nil
+	return r
 }
 
 // measure measures one package.

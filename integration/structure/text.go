@@ -28,7 +28,7 @@ func text(reports []report, verbose bool) string {
 	for i, s := range reports[0].Stories {
 		fmt.Fprintf(w, "files of edge in the story of %s", s.Story)
 		for _, r := range reports {
-			fmt.Fprintf(w, "\t%d; %d if nobody stops", len(r.Stories[i].Files), r.Stories[i].Whole)
+			fmt.Fprintf(w, "\t%s", r.Stories[i].text())
 		}
 		fmt.Fprintln(w)
 	}
@@ -41,6 +41,14 @@ func text(reports []report, verbose bool) string {
 		}
 	}
 	return b.String()
+}
+
+// text is a story in a cell of the table.
+func (s *toldStory) text() string {
+	if len(s.Missing) > 0 {
+		return "nothing here is where " + strings.Join(s.Missing, "; where ")
+	}
+	return fmt.Sprintf("%d; %d if nobody stops", len(s.Files), s.Whole)
 }
 
 // summary are the rows of the first table.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"go/types"
 	"maps"
 	"slices"
@@ -18,6 +17,9 @@ type toldStory struct {
 	Functions []string `json:"functions"`
 	// Whole is how many files there are when nobody stops anywhere.
 	Whole int `json:"whole"`
+	// Missing says which beginnings no function of this version fills: then nothing
+	// is told, and the table of stories is to be brought up to date.
+	Missing []string `json:"missing,omitempty"`
 	// Others are the functions of other packages of ours that the story calls; the
 	// walk does not go into them.
 	Others []string `json:"others"`
@@ -58,16 +60,15 @@ func (w *walker) resolve(roles []role) (found []*types.Func, unfilled []string) 
 	return found, unfilled
 }
 
-// tell follows a story. It is an error if this version has no function for one of
-// its beginnings: the table is to be brought up to date then.
-func (w *walker) tell(s story) (toldStory, error) {
-	begins, unfilled := w.resolve(s.begins)
-	if len(unfilled) > 0 {
-		return toldStory{}, fmt.Errorf("story %q: no function of this version is where %s", s.name, strings.Join(unfilled, "; where "))
+// tell follows a story.
+func (w *walker) tell(s story) toldStory {
+	told := toldStory{Story: s.name, Files: make(map[string]int), Functions: []string{}}
+	begins, missing := w.resolve(s.begins)
+	if told.Missing = missing; len(missing) > 0 {
+		return told
 	}
 	forks, _ := w.resolve(s.forks)
 	stops, _ := w.resolve(slices.Concat(s.stops, services))
-	told := toldStory{Story: s.name, Files: make(map[string]int)}
 	visited, others := w.follow(begins, append(stops, forks...))
 	for _, f := range append(visited, forks...) {
 		if w.obvious(f) {
@@ -85,7 +86,7 @@ func (w *walker) tell(s story) (toldStory, error) {
 		files[w.references.path(f)] = true
 	}
 	told.Whole = len(files)
-	return told, nil
+	return told
 }
 
 // follow returns the functions in edge that can be reached from some without going
