@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"hedgerow/edge/dataplane"
 	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
@@ -108,7 +109,7 @@ func (e *Edge) tickAddresses(now time.Time) {
 		}
 	}
 	for _, r := range a.stun.Poll(now, e.host.Rand) {
-		e.sendTo(r.To, r.Packet)
+		e.send.Send(r.To, r.Packet)
 	}
 	if a.changed {
 		a.changed = false
@@ -120,14 +121,14 @@ func (e *Edge) tickAddresses(now time.Time) {
 }
 
 // handleSTUN takes the answer of a STUN server that was asked.
-func (e *Edge) handleSTUN(now time.Time, ev event) {
-	seen, ok := e.addresses.stun.HandleResponse(now, ev.from, ev.raw)
+func (e *Edge) handleSTUN(now time.Time, ev dataplane.STUNReceived) {
+	seen, ok := e.addresses.stun.HandleResponse(now, ev.Addr, ev.Packet)
 	if !ok {
-		e.drops.drop(dropNotExpected)
+		e.drops.Drop(dataplane.DropNotExpected)
 		return
 	}
-	e.addresses.observe(now, ev.from, seen)
-	e.udpAnswers(now, ev.from)
+	e.addresses.observe(now, ev.Addr, seen)
+	e.udpAnswers(now, ev.Addr)
 }
 
 // hostAddresses returns the default source of our underlay addresses: those

@@ -56,7 +56,7 @@ func TestLoad(t *testing.T) {
 }
 
 // wantedMAC returns the n-th of many addresses.
-func wantedMAC(n int) protocol.MAC { return hostKey(n).mac }
+func wantedMAC(n int) protocol.MAC { return manyHosts(n) }
 
 // TestWantedMACs checks how often one address is asked for.
 func TestWantedMACs(t *testing.T) {

@@ -3,6 +3,7 @@ package edge
 import (
 	"time"
 
+	"hedgerow/edge/dataplane"
 	"hedgerow/internal/bucket"
 	"hedgerow/nat/address"
 	"hedgerow/protocol"
@@ -32,7 +33,9 @@ type call struct {
 }
 
 // milliseconds is the clock of CALLs.
-func (e *Edge) milliseconds(now time.Time) uint32 { return uint32(now.Sub(e.started).Milliseconds()) }
+func (e *Edge) milliseconds(now time.Time) uint32 {
+	return uint32(now.Sub(e.plane.Started()).Milliseconds())
+}
 
 // callPeer tells a peer how our NATs choose ports, and asks for the same.
 func (e *Edge) callPeer(now time.Time, p *peer) {
@@ -60,7 +63,7 @@ func (e *Edge) describe(m *protocol.Call, mine address.Pattern) {
 func (e *Edge) sendCall(p *peer, build func([]byte) []byte) {
 	if r := e.callRoute(p); r != nil && p.sessions.sealing() != nil {
 		e.sendControl(p, r, 0, build)
-		e.send.flush()
+		e.send.Flush()
 	}
 }
 
@@ -77,7 +80,7 @@ func (e *Edge) handleCall(now time.Time, p *peer, m protocol.Call) {
 		return
 	}
 	if !p.call.answer.Take(now, 1, pairCall, pairBurst) || !e.callBudget.take(now) {
-		e.drops.drop(dropControl)
+		e.drops.Drop(dataplane.DropControl)
 		return
 	}
 	e.heardOf(now, p, &m)
@@ -93,7 +96,7 @@ func (e *Edge) handleCall(now time.Time, p *peer, m protocol.Call) {
 func (e *Edge) handleCallAck(now time.Time, p *peer, m protocol.CallAck) {
 	c := &p.call
 	if c.sent.IsZero() || m.Echo != c.stamp || now.Sub(c.sent) > callWait || p.path == nil {
-		e.drops.drop(dropNotExpected)
+		e.drops.Drop(dataplane.DropNotExpected)
 		return
 	}
 	way := min(now.Sub(c.sent)/2, longestWay)
@@ -107,7 +110,7 @@ func (e *Edge) handleCallAck(now time.Time, p *peer, m protocol.CallAck) {
 // handleGo begins when the peer does.
 func (e *Edge) handleGo(now time.Time, p *peer, m protocol.Go) {
 	if p.path == nil || now.Sub(p.call.heard) > callWait {
-		e.drops.drop(dropNotExpected)
+		e.drops.Drop(dataplane.DropNotExpected)
 		return
 	}
 	e.arrange(now, p, now.Add(min(m.Delay, longestWay)))

@@ -43,7 +43,7 @@ func TestCallsAreRationed(t *testing.T) {
 	answered := func(now time.Time, p *peer) int {
 		e.conn.take()
 		e.handleCall(now, p, protocol.Call{Gen: 1, Sent: 7})
-		e.send.flush()
+		e.send.Flush()
 		return len(e.conn.take())
 	}
 	var peers []*peer
@@ -90,18 +90,18 @@ func TestCallAckHasToBeExpected(t *testing.T) {
 		p := e.met(2, "")
 		p.path = path.New(&e.addresses.policy, e.addresses.budget, e.random)
 		e.callPeer(noon, p)
-		e.send.flush()
+		e.send.Flush()
 		if n := len(e.conn.take()); n != 1 {
 			t.Fatalf("%d datagrams for a CALL", n)
 		}
 		ack := protocol.CallAck{Echo: p.call.stamp + c.echo, Call: protocol.Call{Gen: 3, Mapping: 3, Ports: []uint16{5000, 5001, 5002}}}
 		e.handleCallAck(noon.Add(c.after), p, ack)
-		e.send.flush()
+		e.send.Flush()
 		if got := len(e.conn.take()) == 1; got != c.want {
 			t.Errorf("%s: GO sent: %v", c.name, got)
 		}
 		e.handleCallAck(noon.Add(c.after), p, ack)
-		e.send.flush()
+		e.send.Flush()
 		if n := len(e.conn.take()); n != 0 {
 			t.Errorf("%s: %d datagrams for the same again", c.name, n)
 		}
@@ -113,8 +113,8 @@ func TestCallAckHasToBeExpected(t *testing.T) {
 	p := e.met(2, "")
 	p.path = path.New(&e.addresses.policy, e.addresses.budget, e.random)
 	e.handleGo(noon, p, protocol.Go{})
-	if e.drops.nonzero()["not-expected"] != 1 {
-		t.Errorf("a GO of nobody: %v", e.drops.nonzero())
+	if e.drops.Counts()["not-expected"] != 1 {
+		t.Errorf("a GO of nobody: %v", e.drops.Counts())
 	}
 }
 
@@ -141,7 +141,6 @@ func TestWhenAStreamIsMade(t *testing.T) {
 		{"there is one", true, func(l *link) { l.stream.conn = silentStream{} }, never},
 	} {
 		e := newEdge(t, func(cfg *Config) { withWays(cfg); cfg.StreamOnly = c.only })
-		e.started = noon
 		l := e.links[0]
 		l.init, l.hello, l.where, l.stream = hopInit{}, helloOut{}, whereabouts{}, streamLink{}
 		c.ready(l)
@@ -178,7 +177,7 @@ func TestBackToUDP(t *testing.T) {
 		l.reg.done, l.init = true, hopInit{active: c.busy}
 		e.conn.take()
 		e.udpAnswers(noon, c.from)
-		e.send.flush()
+		e.send.Flush()
 		sent := e.conn.take()
 		if got := len(sent) == 1 && sent[0].to == at && l.streaming() && l.registered(); got != c.want {
 			t.Errorf("%s: %+v, streaming %v", c.name, sent, l.streaming())

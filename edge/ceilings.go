@@ -16,8 +16,9 @@ type Ceiling struct {
 // Ceilings returns how full every table that others can fill is.
 func (e *Edge) Ceilings(ctx context.Context) ([]Ceiling, error) {
 	return ask(ctx, e, func(time.Time) []Ceiling {
-		senders, salts, retired := e.groupRx.Count()
-		maxSenders, maxSalts, maxRetired := e.groupRx.Bounds()
+		senders, salts, retired := e.plane.Groups().Count()
+		maxSenders, maxSalts, maxRetired := e.plane.Groups().Bounds()
+		hosts, maxHosts := e.plane.HostCount()
 		list := []Ceiling{
 			{"peers", len(e.peers.byStatic), maxPeers},
 			{"views", len(e.peers.byView), maxPeers},
@@ -25,7 +26,7 @@ func (e *Edge) Ceilings(ctx context.Context) ([]Ceiling, error) {
 			{"handshakes", len(e.peers.pending), maxPeers},
 			{"frames for peers", len(e.staged.frames), stagedMax},
 			{"frames of strangers", len(e.unvouched.waiting), unvouchedMax},
-			{"hosts", e.fdb.size(), fdbMax},
+			{"hosts", hosts, maxHosts},
 			{"wanted", len(e.wantedMACs), wantedMax},
 			{"pins", len(e.state.saved.Pins), maxPins},
 			{"group senders", senders, maxSenders},
@@ -35,9 +36,8 @@ func (e *Edge) Ceilings(ctx context.Context) ([]Ceiling, error) {
 		for i := range e.links {
 			list = append(list, Ceiling{"handles", len(e.peers.byHandle[i]), maxPeers})
 		}
-		t := e.table.Load()
 		return append(list,
-			Ceiling{"sessions", len(t.sessions), 3 * len(e.peers.byStatic)},
-			Ceiling{"hop sessions", len(t.hops), 2 * len(e.links)})
+			Ceiling{"sessions", e.draft.SessionCount(), 3 * len(e.peers.byStatic)},
+			Ceiling{"hop sessions", e.draft.HopCount(), 2 * len(e.links)})
 	})
 }

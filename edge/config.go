@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
 	"hedgerow/tap"
-	"hedgerow/transport"
 )
 
 // DefaultMTU is the MTU in bytes of a TAP device in routed mode: it fits
@@ -25,7 +25,7 @@ const DefaultMTU = 1370
 // frame that a run of fragments may carry.
 const (
 	MinMTU = 1280
-	MaxMTU = 9000
+	MaxMTU = dataplane.MaxMTU
 )
 
 // Device is the TAP device as an edge uses it, but for its queues.
@@ -34,15 +34,6 @@ type Device interface {
 	SetAddress(prefix netip.Prefix) error
 	// Features says which super-frames the queues take.
 	Features() tap.Features
-	Close() error
-}
-
-// Conn is an underlay socket. See package transport for its promises; ReadBatch
-// does not block.
-type Conn interface {
-	ReadBatch(datagrams []transport.Datagram) (int, error)
-	WriteBatch(datagrams []transport.Datagram) (int, error)
-	LocalAddr() netip.AddrPort
 	Close() error
 }
 
@@ -110,7 +101,7 @@ type Config struct {
 	// Queues are the pairs of a device queue and a socket. All sockets have one
 	// local port; the first one is also the control loop's. Run closes them and
 	// the device.
-	Queues []Queue
+	Queues []dataplane.Queue
 	Device Device
 	Ways   Ways
 	Nearby Nearby

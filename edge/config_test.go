@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
 
@@ -35,7 +36,7 @@ func TestValidate(t *testing.T) {
 		"is longer than 63 bytes":   func(c *Config) { c.Name = strings.Repeat("n", 64) },
 		"no device or no queue":     func(c *Config) { c.Device = nil },
 		"device or no queue":        func(c *Config) { c.Queues = nil },
-		"queue 0 is not complete":   func(c *Config) { c.Queues = []Queue{{}} },
+		"queue 0 is not complete":   func(c *Config) { c.Queues = []dataplane.Queue{{}} },
 	} {
 		c := testConfig()
 		change(&c)

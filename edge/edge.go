@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
 	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
@@ -21,21 +22,28 @@ import (
 type Edge struct {
 	cfg  Config
 	host Host
-	*dataPlane
+	flow
 	membership
 	loopState
 	guards
 
 	underlay
 
-	send      *sender   // the control loop's
-	late      *outbound // for frames that were staged
-	queues    []*queue
 	peers     *peerBook
 	keys      *keyring
 	staged    staged
 	unvouched unvouched
 	state     *state
+}
+
+// flow is the data plane and what the control loop tells it. It is there when
+// begun is closed.
+type flow struct {
+	plane *dataplane.Plane
+	drops *dataplane.Drops  // the plane's
+	draft *dataplane.Draft  // of its table
+	send  *dataplane.Sender // the control loop's
+	begun chan struct{}
 }
 
 // underlay is what the edge knows of the network that carries its packets.
@@ -112,21 +120,11 @@ func New(cfg Config) (*Edge, error) {
 		return nil, err
 	}
 	c := cfg.Community
-	d := &dataPlane{
-		self: protocol.MAC(cfg.MAC),
-		mask: crypto.NewMask(c.MaskKey()), tag: c.Tag(), offset: cfg.Host.ClockOffset, noRelay: cfg.NoRelay, fdb: newFDB(),
-		hello: crypto.NewMask(crypto.HelloMaskKey()),
-	}
-	d.mailbox = newMailbox(&d.drops)
 	e := &Edge{
-		cfg: cfg, host: cfg.Host, dataPlane: d, send: newSender(d, cfg.Queues[0].Conn, controlLane), late: newOutbound(d, nil, cfg.Queues[0].Conn),
-		peers: newPeerBook(), state: st, keys: newKeyring(c, cfg.Host.Build, cfg.Host.Rand),
+		cfg: cfg, host: cfg.Host, peers: newPeerBook(), state: st, keys: newKeyring(c, cfg.Host.Build, cfg.Host.Rand),
 	}
 	e.cid = c.ID()
 	e.pins = pins{state: st, cid: e.cid}
-	for _, q := range cfg.Queues {
-		e.queues = append(e.queues, newQueue(d, q, cfg.Device.Features()))
-	}
 	e.features = protocol.FeaturePartial
 	if !crypto.HardwareAES() {
 		e.features |= protocol.FeatureChaCha
@@ -135,6 +133,7 @@ func New(cfg Config) (*Edge, error) {
 	e.resolved = make(chan resolution, 4)
 	e.loaded = make(chan loadedKeys, 1)
 	e.done = make(chan struct{})
+	e.begun = make(chan struct{})
 	e.guard = crypto.NewGuard(cfg.Identity.Static, cfg.Host.Rand)
 	e.load = newLoad()
 	e.noticeBudget = budget{rate: 10, burst: 20}
@@ -150,7 +149,7 @@ func New(cfg Config) (*Edge, error) {
 	}
 	e.addresses = addresses{budget: address.NewBudget()}
 	e.addresses.sources = address.Sources{Port: cfg.Queues[0].Conn.LocalAddr().Port(), Static: cfg.Advertise}
-	e.addresses.policy.Payload = wantedPayload(cfg.MTU)
+	e.addresses.policy.Payload = dataplane.WantedPayload(cfg.MTU)
 	e.addresses.policy.Side = sidePrefix
 	return e, nil
 }
@@ -167,18 +166,18 @@ func (e *Edge) Run(ctx context.Context) error {
 		e.close()
 		return err
 	}
-	ended := make(chan error, len(e.queues))
+	ended := make(chan error, len(e.cfg.Queues))
 	var serving sync.WaitGroup
-	for _, q := range e.queues {
-		serving.Go(func() { ended <- q.run() })
+	for _, q := range e.cfg.Queues {
+		serving.Go(func() { ended <- e.plane.Serve(q, e.cfg.Device.Features()) })
 	}
 	err := e.loop(ctx, ended)
 	e.rememberPeers() // those of the last seconds, too
 	e.goodbye()       // while streams still take it
 	cancel()
 	e.closeFans()
-	for _, q := range e.queues {
-		q.waiter.Stop()
+	for _, q := range e.cfg.Queues {
+		q.Waiter.Stop()
 	}
 	serving.Wait() // descriptors stay open while somebody waits for them
 	e.close()
@@ -197,11 +196,14 @@ func (e *Edge) close() {
 
 // begin sets up what the loop goes on from.
 func (e *Edge) begin(ctx context.Context, now time.Time) error {
-	e.started = now
-	e.groupRx = crypto.NewGroupReceiver(e.keys.community, e.wall(now))
-	wall := e.wall(now)
+	e.plane = dataplane.New(dataplane.Config{
+		Self: protocol.MAC(e.cfg.MAC), Community: e.keys.community, ClockOffset: e.host.ClockOffset, NoRelay: e.cfg.NoRelay, Started: now,
+	})
+	e.drops, e.draft, e.send = e.plane.Drops(), dataplane.NewDraft(), e.plane.NewSender(e.cfg.Queues[0].Conn)
+	close(e.begun)
+	wall := e.plane.Wall(now)
 	e.statement = e.cfg.Identity.SignStatement(crypto.Statement{
-		ID: [32]byte(e.cfg.Identity.ID), Static: e.cfg.Identity.Static, CID: e.cid, MAC: [6]byte(e.self),
+		ID: [32]byte(e.cfg.Identity.ID), Static: e.cfg.Identity.Static, CID: e.cid, MAC: [6]byte(e.plane.Self()),
 		Seq: e.state.nextSeq(wall), Expiry: uint64(wall.Add(365 * 24 * time.Hour).Unix()),
 	})
 	e.store() // the number must not come twice, however we end
@@ -216,7 +218,7 @@ func (e *Edge) begin(ctx context.Context, now time.Time) error {
 	if e.state.dir != "" {
 		e.state.storeAt = now.Add(storeEvery)
 	}
-	e.sweepAt = now.Add(fdbSweep)
+	e.sweepAt = now.Add(dataplane.SweepEvery)
 	e.tickAddresses(now)
 	for _, l := range e.links {
 		e.resolve(now, l)
@@ -229,7 +231,7 @@ func (e *Edge) begin(ctx context.Context, now time.Time) error {
 		e.workers.Go(func() { e.watchKeys(ctx) })
 	}
 	e.watchNetwork(ctx)
-	e.send.flush()
+	e.send.Flush()
 	return nil
 }
 
@@ -352,75 +354,11 @@ func (e *Edge) lookUpTURN() {
 	}
 }
 
-// publish makes a new table from what the control loop knows.
-func (e *Edge) publish(now time.Time) {
-	e.dirty = false
-	t := &table{
-		sessions: make(map[uint32]*pairEntry), hops: make(map[uint32]*hopEntry),
-		sources: make(map[netip.AddrPort]*source), macs: make(map[protocol.MAC]*peerView, len(e.peers.byMAC)),
-		statics: make(map[[32]byte]*peerView, len(e.peers.byStatic)),
-		group:   e.keys.group, list: e.keys.community.Members == crypto.MembersList,
-	}
-	wall := e.wall(now)
-	for _, ki := range e.keys.schedule.Acceptable(wall) {
-		if epoch, ok := e.keys.schedule.CanReceive(wall, ki); ok {
-			t.epochs[ki] = &epoch
-		}
-	}
-	for static, p := range e.peers.byStatic {
-		t.statics[static] = p.view
-		p.sessions.each(func(s *pairEntry) { t.sessions[s.session.LocalIndex()] = s })
-	}
-	for mac, p := range e.peers.byMAC {
-		t.macs[mac] = p.view
-		t.peers = append(t.peers, p.view)
-	}
-	for _, s := range e.turns {
-		if s.relay != nil {
-			t.sources[s.server] = &source{relay: s.relay}
-		}
-	}
-	for _, l := range e.links {
-		e.addSources(t, l)
-		for _, s := range []*hopEntry{l.session, l.old} {
-			if s != nil {
-				t.hops[s.session.LocalIndex()] = s
-			}
-		}
-		if l.registered() {
-			t.links = append(t.links, l.view)
-		}
-	}
-	e.table.Store(t)
-}
-
-// addSources puts a supernode's addresses into a table, with the mask that its
-// datagrams have now.
-func (e *Edge) addSources(t *table, l *link) {
-	mask := l.mask
-	if mask == nil {
-		mask = e.hello
-	}
-	for _, a := range append(l.where.addrs[:len(l.where.addrs):len(l.where.addrs)], l.stream.side) {
-		if a.IsValid() {
-			t.sources[a] = &source{link: l.view, mask: mask, hello: l.hello.active && l.mask != nil}
-		}
-	}
-}
-
-// sendTo sends a datagram that is sealed and masked already.
-func (e *Edge) sendTo(to netip.AddrPort, pkt []byte) {
-	if to.IsValid() {
-		e.send.put(to, pkt)
-	}
-}
-
 // freeIndex returns a session index that none of our sessions has.
 func (e *Edge) freeIndex() uint32 {
 	for {
 		i := uint32(e.random.Uint64())
-		t := e.table.Load()
-		if t.sessions[i] == nil && t.hops[i] == nil && e.peers.pending[i] == nil {
+		if e.draft.Session(i) == nil && e.draft.Hop(i) == nil && e.peers.pending[i] == nil {
 			return i
 		}
 	}
@@ -439,7 +377,7 @@ func (e *Edge) jitter(d time.Duration) time.Duration {
 }
 
 func (e *Edge) report(now time.Time, ev Event) {
-	ev.Time = e.wall(now)
+	ev.Time = e.plane.Wall(now)
 	e.host.Report(ev)
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
 	"hedgerow/internal/waiter"
 	"hedgerow/protocol"
 )
@@ -24,7 +25,7 @@ func testConfig() Config {
 		Community: testCommunity(), Identity: testIdentity(1), Name: "tested",
 		Supernodes: []Supernode{{Name: "sn:7654", Host: "203.0.113.1", Port: 7654, Key: &[32]byte{9}}},
 		Device:     device,
-		Queues: []Queue{{
+		Queues: []dataplane.Queue{{
 			Frames: device, Conn: &memoryConn{addr: netip.MustParseAddrPort("192.0.2.1:4000")},
 			Waiter: waiter.NewChannels(make(chan struct{})),
 		}},
@@ -42,12 +43,27 @@ type testEdge struct {
 	device   *memoryDevice
 	conn     *memoryConn
 	reported []Event
+	counted  map[dataplane.DropReason]uint64 // by dropped, when it was called last
+}
+
+// dropped returns how often something was dropped for a reason since the last
+// call.
+func (e *testEdge) dropped(r dataplane.DropReason) uint64 {
+	before, now := e.counted[r], e.drops.Count(r)
+	e.counted[r] = now
+	return now - before
+}
+
+// hosts returns how many hosts the edge has learned.
+func (e *testEdge) hosts() int {
+	n, _ := e.plane.HostCount()
+	return n
 }
 
 // newEdge returns an edge that has begun at noon but does not run.
 func newEdge(tb testing.TB, change func(*Config)) *testEdge {
 	cfg := testConfig()
-	e := &testEdge{tb: tb, device: cfg.Device.(*memoryDevice), conn: cfg.Queues[0].Conn.(*memoryConn)}
+	e := &testEdge{tb: tb, device: cfg.Device.(*memoryDevice), conn: cfg.Queues[0].Conn.(*memoryConn), counted: make(map[dataplane.DropReason]uint64)}
 	cfg.Host.Report = func(ev Event) { e.reported = append(e.reported, ev) }
 	if change != nil {
 		change(&cfg)
@@ -81,7 +97,7 @@ func (e *testEdge) introduced(n byte) *peer {
 }
 
 // session makes a pair session with a peer, as one end of a handshake would.
-func (e *testEdge) session(p *peer, at time.Time, index uint32, initiator bool) *pairEntry {
+func (e *testEdge) session(p *peer, at time.Time, index uint32, initiator bool) *dataplane.Session {
 	entry, err := e.newSession(at, p, crypto.SplitKeys{Send: [32]byte{1, byte(index)}, Recv: [32]byte{2, byte(index)}},
 		e.keys.group.KI(), index, index+1, 0, initiator)
 	if err != nil {
@@ -101,16 +117,32 @@ func TestBegin(t *testing.T) {
 	if want := []netip.Prefix{e.cfg.Community.ULA(e.cfg.Identity.ID)}; !slices.Equal(e.device.have, want) {
 		t.Errorf("the device has %v, want %v", e.device.have, want)
 	}
-	tab := e.table.Load()
-	if _, ok := tab.canReceive(7); !ok || tab.group == nil || len(tab.sources) != 1 || tab.list {
-		t.Errorf("table %+v", tab)
+	d, sources := e.draft, 0
+	for range d.Sources() {
+		sources++
+	}
+	if d.Changed() || !d.CanReceive(7) || d.Group() == nil || sources != 1 || d.List() {
+		t.Errorf("draft %+v", d)
 	}
 	st, err := crypto.VerifyStatement(e.statement)
-	if err != nil || protocol.MAC(st.MAC) != e.self || st.CID != e.cid || st.Seq != uint64(noon.UnixMilli()) {
+	if err != nil || protocol.MAC(st.MAC) != e.plane.Self() || st.CID != e.cid || st.Seq != uint64(noon.UnixMilli()) {
 		t.Errorf("statement %+v %v", st, err)
 	}
 	if d := e.deadline(); d.Before(noon) || d.After(noon.Add(time.Second)) {
 		t.Errorf("looks again at %v", d)
+	}
+}
+
+// TestCountersBeforeRun checks that the counters may be read before there is a
+// data plane, and have the queues already.
+func TestCountersBeforeRun(t *testing.T) {
+	e, err := New(testConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := e.Counters(t.Context())
+	if err != nil || len(v.Queues) != 1 || v.Drops == nil || len(v.Drops) != 0 {
+		t.Errorf("%+v %v", v, err)
 	}
 }
 
@@ -122,7 +154,7 @@ func TestBeginUnpinned(t *testing.T) {
 	if len(sent) != 1 || len(sent[0].pkt) != protocol.HelloLen {
 		t.Fatalf("sent %d datagrams", len(sent))
 	}
-	if !e.hello.Show(crypto.NewScratch(), sent[0].pkt) {
+	if !e.plane.HelloMask().Show(crypto.NewScratch(), sent[0].pkt) {
 		t.Fatal("no packet")
 	}
 	if nonce, err := protocol.ParseHello(sent[0].pkt); err != nil || nonce != e.links[0].hello.nonce {

@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
 	"hedgerow/nat/path"
 	"hedgerow/protocol"
 )
@@ -51,28 +51,15 @@ func (e *Edge) fanOut(p *peer, probe path.Probe) {
 	for len(p.fan) < probe.Socket {
 		s, err := e.openFan()
 		if err != nil {
-			e.drops.drop(dropSend)
+			e.drops.Drop(dataplane.DropSend)
 			return
 		}
 		p.fan = append(p.fan, s)
 	}
 	m := protocol.Ping{Nonce: probe.Nonce, Gen: probe.Gen, Path: probe.Path, Pad: max(probe.Pad, pongPad)}
-	if pkt := e.sealAlone(p.sessions.sealing(), m.Append); pkt != nil {
+	if pkt := e.send.SealAlone(p.sessions.sealing(), m.Append); pkt != nil {
 		p.fan[probe.Socket-1].conn.Send(probe.To, probe.TTL, pkt)
 	}
-}
-
-// sealAlone seals control messages as one packet that is not sent yet.
-func (e *Edge) sealAlone(session *crypto.Session, build func([]byte) []byte) []byte {
-	ctr, err := session.Reserve(1)
-	if err != nil {
-		e.drops.drop(dropSessionWorn)
-		return nil
-	}
-	inner := build(protocol.AppendControl(e.send.work[:headroom]))[headroom:]
-	pkt := make([]byte, protocol.HeaderLen+len(inner)+protocol.TagLen)
-	e.send.sealInto(session, pkt, dataHeader(session, ctr), inner)
-	return pkt
 }
 
 // trimFan closes the sockets of a peer that its path needs no longer.

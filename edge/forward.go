@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
 
@@ -48,7 +49,7 @@ func (e *Edge) wayBetween(now time.Time, via *peer, to [32]byte) netip.AddrPort 
 	f := &e.forwarding
 	var stale netip.AddrPort
 	for a, w := range f.ways {
-		if w.via == via.view.static && w.to == to {
+		if w.via == via.view.Static() && w.to == to {
 			w.used = now
 			return a
 		}
@@ -66,52 +67,52 @@ func (e *Edge) wayBetween(now time.Time, via *peer, to [32]byte) netip.AddrPort 
 	}
 	var side netip.AddrPort
 	side = sides.Add(func(pkt []byte) {
-		e.mailbox.post(event{kind: eventForward, from: side, raw: clone(pkt)})
+		e.plane.Post(dataplane.Forwardable{Side: side, Packet: bytes.Clone(pkt)})
 	})
-	f.ways[side] = &between{via: via.view.static, to: to, used: now}
+	f.ways[side] = &between{via: via.view.Static(), to: to, used: now}
 	return side
 }
 
 // forward sends a packet for a way through another edge to that one.
-func (e *Edge) forward(ev event) {
-	w := e.forwarding.ways[ev.from]
+func (e *Edge) forward(ev dataplane.Forwardable) {
+	w := e.forwarding.ways[ev.Side]
 	if w == nil {
 		return
 	}
 	via := e.peers.byStatic[w.via]
-	if via == nil || !e.canForward(via) || len(ev.raw) > protocol.MaxForward {
-		e.drops.drop(dropNoPath)
+	if via == nil || !e.canForward(via) || len(ev.Packet) > protocol.MaxForward {
+		e.drops.Drop(dataplane.DropNoPath)
 		return
 	}
-	m := protocol.Forward{To: w.to, Packet: ev.raw}
+	m := protocol.Forward{To: w.to, Packet: ev.Packet}
 	e.sendPair(via, m.Append)
 }
 
 // canForward reports whether a peer can be asked to hand something on, or be
 // handed something: there is a session, and a path without a supernode.
 func (e *Edge) canForward(p *peer) bool {
-	return p.sessions.sealing() != nil && p.view.route.Load().direct.IsValid()
+	return p.sessions.sealing() != nil && p.view.Route().Direct.IsValid()
 }
 
 // handOn sends a peer's packet on to another one.
-func (e *Edge) handOn(now time.Time, from *peer, m protocol.Forward, ev event) {
+func (e *Edge) handOn(now time.Time, from *peer, m protocol.Forward, origin dataplane.Origin) {
 	to := e.peers.byStatic[m.To]
 	switch {
-	case to == nil, to == from, e.isBetween(ev.from), !e.canForward(to):
-		e.drops.drop(dropNoPath)
+	case to == nil, to == from, e.isBetween(origin.Addr), !e.canForward(to):
+		e.drops.Drop(dataplane.DropNoPath)
 	case !from.forwards.Take(now, 1, forwardRate, forwardBurst), !e.forwarding.budget.take(now):
-		e.drops.drop(dropRateLimit)
+		e.drops.Drop(dataplane.DropRateLimit)
 	default:
-		on := protocol.Forwarded{From: from.view.static, Packet: m.Packet}
+		on := protocol.Forwarded{From: from.view.Static(), Packet: m.Packet}
 		e.sendPair(to, on.Append)
 	}
 }
 
 // takeForwarded takes a packet that a peer hands on as if it came by a socket.
-func (e *Edge) takeForwarded(now time.Time, via *peer, m protocol.Forwarded, ev event) {
+func (e *Edge) takeForwarded(now time.Time, via *peer, m protocol.Forwarded, origin dataplane.Origin) {
 	sides := e.cfg.Ways.Sides
-	if sides == nil || e.isBetween(ev.from) || m.From == e.cfg.Identity.Static {
-		e.drops.drop(dropNoPath)
+	if sides == nil || e.isBetween(origin.Addr) || m.From == e.cfg.Identity.Static {
+		e.drops.Drop(dataplane.DropNoPath)
 		return
 	}
 	if side := e.wayBetween(now, via, m.From); side.IsValid() {
@@ -131,23 +132,26 @@ func (e *Edge) initBetween(now time.Time, p *peer, pkt []byte) {
 			list = append(list, via)
 		}
 	}
-	slices.SortFunc(list, func(a, b *peer) int { return bytes.Compare(a.view.static[:], b.view.static[:]) })
+	slices.SortFunc(list, func(a, b *peer) int {
+		ka, kb := a.view.Static(), b.view.Static()
+		return bytes.Compare(ka[:], kb[:])
+	})
 	for i := range min(goBetweens, len(list)) {
 		via := list[(p.handshake.attempts*goBetweens+i)%len(list)]
-		if side := e.wayBetween(now, via, p.view.static); side.IsValid() {
-			e.sendRaw(&route{direct: side}, pkt)
+		if side := e.wayBetween(now, via, p.view.Static()); side.IsValid() {
+			e.sendRaw(&dataplane.Route{Direct: side}, pkt)
 		}
 	}
 }
 
 // callRoute returns the way for what arranges a direct path: through a supernode,
 // or else through another edge. It is nil without either.
-func (e *Edge) callRoute(p *peer) *route {
+func (e *Edge) callRoute(p *peer) *dataplane.Route {
 	if e.isBetween(p.between) && !e.relayed(p) {
-		return &route{direct: p.between}
+		return &dataplane.Route{Direct: p.between}
 	}
-	if r := p.view.route.Load(); r.relay != nil {
-		return &route{relay: r.relay, handle: r.handle}
+	if r := p.view.Route(); r.Supernode != nil {
+		return &dataplane.Route{Supernode: r.Supernode, Handle: r.Handle}
 	}
 	return nil
 }

@@ -6,15 +6,16 @@ import (
 	"testing"
 	"time"
 
+	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
 
 // neighbour returns a peer with a name, a session and a direct path.
 func (e *testEdge) neighbour(n byte) *peer {
 	p := e.met(n, "")
-	r := *p.view.route.Load()
-	r.direct = netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, n}), 4000)
-	p.view.route.Store(&r)
+	r := p.view.Route()
+	r.Direct = netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, n}), 4000)
+	p.view.SetRoute(r)
 	return p
 }
 
@@ -22,9 +23,9 @@ func (e *testEdge) neighbour(n byte) *peer {
 // call, and fails if any went elsewhere.
 func (e *testEdge) sentTo(p *peer) (n int) {
 	e.tb.Helper()
-	e.send.flush()
+	e.send.Flush()
 	for _, d := range e.conn.take() {
-		if d.to != p.view.route.Load().direct {
+		if d.to != p.view.Route().Direct {
 			e.tb.Errorf("sent to %v", d.to)
 		}
 		n++
@@ -37,10 +38,10 @@ func (e *testEdge) sentTo(p *peer) (n int) {
 func TestForwardsAreRationed(t *testing.T) {
 	e := newEdge(t, withWays)
 	to := e.neighbour(2)
-	m := protocol.Forward{To: to.view.static, Packet: make([]byte, 192)}
+	m := protocol.Forward{To: to.view.Static(), Packet: make([]byte, 192)}
 	send := func(now time.Time, from *peer) int {
 		for range 100 {
-			e.handOn(now, from, m, event{})
+			e.handOn(now, from, m, dataplane.Origin{})
 		}
 		return e.sentTo(to)
 	}
@@ -81,13 +82,13 @@ func TestForwardsGoOneEdgeFurther(t *testing.T) {
 		from netip.AddrPort
 		want int
 	}{
-		"to a neighbour":           {to.view.static, netip.AddrPort{}, 1},
+		"to a neighbour":           {to.view.Static(), netip.AddrPort{}, 1},
 		"to nobody":                {[32]byte{8}, netip.AddrPort{}, 0},
-		"to the sender":            {from.view.static, netip.AddrPort{}, 0},
-		"to who is relayed":        {relayed.view.static, netip.AddrPort{}, 0},
-		"from one edge further on": {to.view.static, side, 0},
+		"to the sender":            {from.view.Static(), netip.AddrPort{}, 0},
+		"to who is relayed":        {relayed.view.Static(), netip.AddrPort{}, 0},
+		"from one edge further on": {to.view.Static(), side, 0},
 	} {
-		e.handOn(noon, from, protocol.Forward{To: c.to, Packet: []byte{1}}, event{from: c.from})
+		e.handOn(noon, from, protocol.Forward{To: c.to, Packet: []byte{1}}, dataplane.Origin{Addr: c.from})
 		if n := e.sentTo(to); n != c.want {
 			t.Errorf("%s: %d sent", name, n)
 		}
@@ -130,17 +131,17 @@ func TestForwardThroughNeighbour(t *testing.T) {
 	via := e.neighbour(2)
 	side := e.wayBetween(noon, via, [32]byte{9})
 	for _, c := range []struct{ size, want int }{{1, 1}, {protocol.MaxForward, 1}, {protocol.MaxForward + 1, 0}} {
-		e.forward(event{from: side, raw: make([]byte, c.size)})
+		e.forward(dataplane.Forwardable{Side: side, Packet: make([]byte, c.size)})
 		if n := e.sentTo(via); n != c.want {
 			t.Errorf("%d bytes: %d sent", c.size, n)
 		}
 	}
-	via.view.route.Store(&route{})
-	e.forward(event{from: side, raw: []byte{1}})
+	via.view.SetRoute(dataplane.Route{})
+	e.forward(dataplane.Forwardable{Side: side, Packet: []byte{1}})
 	if n := e.sentTo(via); n != 0 {
 		t.Errorf("%d sent without a path", n)
 	}
-	e.takeForwarded(noon, via, protocol.Forwarded{From: e.cfg.Identity.Static, Packet: []byte{1}}, event{})
+	e.takeForwarded(noon, via, protocol.Forwarded{From: e.cfg.Identity.Static, Packet: []byte{1}}, dataplane.Origin{})
 	if n := len(e.forwarding.ways); n != 1 {
 		t.Errorf("%d ways, one of them to ourselves", n)
 	}

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"hedgerow/edge/dataplane"
 )
 
 // TestRetryIn holds the waits between INITs: 1, 2 and 4 s, then 5 s with
@@ -38,33 +40,33 @@ func TestHopRetryIn(t *testing.T) {
 // can come by.
 func TestSourceOf(t *testing.T) {
 	e := newEdge(t, withWays)
-	evs := []event{
-		{from: netip.MustParseAddrPort("192.0.2.1:4000")}, {from: netip.MustParseAddrPort("192.0.2.1:4001")},
-		{from: netip.MustParseAddrPort("[2001:db8::1]:4000")},
-		{link: &linkView{id: 0}, handle: 1}, {link: &linkView{id: 0}, handle: 2}, {link: &linkView{id: 1}, handle: 1},
+	origins := []dataplane.Origin{
+		{Addr: netip.MustParseAddrPort("192.0.2.1:4000")}, {Addr: netip.MustParseAddrPort("192.0.2.1:4001")},
+		{Addr: netip.MustParseAddrPort("[2001:db8::1]:4000")},
+		{Supernode: dataplane.NewSupernode(0), Handle: 1}, {Supernode: dataplane.NewSupernode(0), Handle: 2}, {Supernode: dataplane.NewSupernode(1), Handle: 1},
 	}
 	sources, addrs := make(map[string]int), make(map[netip.Addr]int)
-	for i, ev := range evs {
-		if j, ok := sources[string(sourceOf(ev))]; ok {
-			t.Errorf("events %d and %d have one source", j, i)
+	for i, o := range origins {
+		if j, ok := sources[string(sourceOf(o))]; ok {
+			t.Errorf("origins %d and %d have one source", j, i)
 		}
-		sources[string(sourceOf(ev))] = i
-		addrs[e.sourceAddr(ev)] = i
+		sources[string(sourceOf(o))] = i
+		addrs[e.sourceAddr(o)] = i
 	}
-	if len(addrs) != len(evs)-1 { // two ports of one address share its rate
+	if len(addrs) != len(origins)-1 { // two ports of one address share its rate
 		t.Errorf("%d addresses", len(addrs))
 	}
-	for i, ev := range evs[3:] {
-		for _, other := range evs[3+i+1:] {
-			a, b := e.sourceAddr(ev), e.sourceAddr(other)
-			if p, _ := a.Prefix(64); p.Contains(b) && ev.handle != other.handle {
-				t.Errorf("handles %d and %d share a rate", ev.handle, other.handle)
+	for i, o := range origins[3:] {
+		for _, other := range origins[3+i+1:] {
+			a, b := e.sourceAddr(o), e.sourceAddr(other)
+			if p, _ := a.Prefix(64); p.Contains(b) && o.Handle != other.Handle {
+				t.Errorf("handles %d and %d share a rate", o.Handle, other.Handle)
 			}
 		}
 	}
 	one, other := e.neighbour(2), e.neighbour(3)
 	by := func(via *peer, to byte) netip.Addr {
-		a := e.sourceAddr(event{from: e.wayBetween(noon, via, [32]byte{to})})
+		a := e.sourceAddr(dataplane.Origin{Addr: e.wayBetween(noon, via, [32]byte{to})})
 		p, _ := a.Prefix(64)
 		return p.Addr()
 	}

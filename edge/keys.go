@@ -109,7 +109,7 @@ func (k *keyring) deadline() time.Time {
 // tickKeys rolls keys and salts that are due and watches the clocks.
 func (e *Edge) tickKeys(now time.Time) {
 	k := e.keys
-	wall := e.wall(now)
+	wall := e.plane.Wall(now)
 	if due(now, k.clock.next) {
 		e.watchClock(now)
 	}
@@ -127,7 +127,7 @@ func (e *Edge) tickKeys(now time.Time) {
 
 // newSalt draws a salt and vouches for it in every pair session.
 func (e *Edge) newSalt(now time.Time, fresh bool) {
-	if err := e.keys.renewGroup(now, e.wall(now), fresh); err != nil {
+	if err := e.keys.renewGroup(now, e.plane.Wall(now), fresh); err != nil {
 		e.keys.wornAt = now.Add(saltLife)
 		e.host.Log.Error("cannot send to the community", "err", err)
 	}
@@ -137,8 +137,8 @@ func (e *Edge) newSalt(now time.Time, fresh bool) {
 		if p.sessions.current != nil {
 			// On every path: a peer that misses this hears no flood of ours
 			// until it has asked again.
-			r := *p.view.route.Load()
-			r.dual = true
+			r := p.view.Route()
+			r.Dual = true
 			e.sendControl(p, &r, 0, func(b []byte) []byte { return appendSalts(b, salts) })
 		}
 	}
@@ -155,7 +155,7 @@ func appendSalts(b []byte, salts []protocol.Salt) []byte {
 // sent under, and when that changes again.
 func (e *Edge) rollEpochs(now time.Time) {
 	k := e.keys
-	wall := e.wall(now)
+	wall := e.plane.Wall(now)
 	k.rollAt = time.Time{}
 	if next := k.schedule.Next(wall); !next.IsZero() {
 		k.rollAt = now.Add(max(next.Sub(wall), time.Millisecond))
@@ -181,7 +181,7 @@ func (e *Edge) rollEpochs(now time.Time) {
 // learnEpoch moves transmission to an epoch that an authenticated packet came
 // under, if it is newer than ours and inside its receive window.
 func (e *Edge) learnEpoch(now time.Time, ki uint8) {
-	if e.keys.schedule.Learn(e.wall(now), ki) {
+	if e.keys.schedule.Learn(e.plane.Wall(now), ki) {
 		e.rollEpochs(now)
 	}
 }
@@ -196,8 +196,8 @@ func (e *Edge) replaceCommunity(now time.Time, c *crypto.Community) error {
 	e.keys.community = c
 	clear(e.keys.psks)
 	e.keys.schedule.Replace(c)
-	e.groupRx.Replace(c)
-	e.mailbox.learned.Store(-1)
+	e.plane.Groups().Replace(c)
+	e.plane.ReportEpochs()
 	e.rollEpochs(now)
 	return nil
 }

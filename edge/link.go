@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
 
@@ -29,7 +30,7 @@ const (
 
 // link is our registration with one supernode.
 type link struct {
-	view  *linkView
+	view  *dataplane.Supernode
 	cfg   Supernode
 	where whereabouts
 	key   *[32]byte // nil until pinned
@@ -47,10 +48,10 @@ type link struct {
 
 // hops are the sessions with a supernode.
 type hops struct {
-	session *hopEntry      // sealed under; nil before the first
-	old     *hopEntry      // still opened
-	at      netip.AddrPort // where session's packets go: what answered its INIT
-	turned  time.Time      // when it last went over to a stream, or back
+	session *dataplane.HopSession // sealed under; nil before the first
+	old     *dataplane.HopSession // still opened
+	at      netip.AddrPort        // where session's packets go: what answered its INIT
+	turned  time.Time             // when it last went over to a stream, or back
 }
 
 // whereabouts are a supernode's underlay addresses.
@@ -133,7 +134,7 @@ func (l *link) addr() netip.AddrPort {
 }
 
 func newLink(id int, cfg Supernode, pinned *[32]byte) *link {
-	l := &link{view: &linkView{id: id}, cfg: cfg}
+	l := &link{view: dataplane.NewSupernode(id), cfg: cfg}
 	if cfg.Key != nil {
 		pinned = cfg.Key
 	}
@@ -165,7 +166,7 @@ func (l *link) deadline() time.Time {
 		}
 		d = earliest(earliest(d, l.reg.renew), l.direct.again)
 		if !l.init.active {
-			d = earliest(d, l.session.session.Created().Add(hopRekeyAfter))
+			d = earliest(d, l.session.Crypto().Created().Add(hopRekeyAfter))
 		}
 	}
 	return d
@@ -191,7 +192,7 @@ func (e *Edge) tickLink(now time.Time, l *link) {
 	if l.session == nil {
 		return
 	}
-	if worn := l.session.session.NeedsRekey(); !l.init.active && (worn || !now.Before(l.session.session.Created().Add(hopRekeyAfter))) {
+	if worn := l.session.Crypto().NeedsRekey(); !l.init.active && (worn || !now.Before(l.session.Crypto().Created().Add(hopRekeyAfter))) {
 		e.restartLink(now, l)
 	}
 	if due(now, l.ping.next) {
@@ -236,8 +237,7 @@ func (e *Edge) sendHello(now time.Time, l *link) {
 	e.fill(h.nonce[:])
 	e.publish(now)
 	pkt := protocol.AppendHello(nil, h.nonce)
-	e.hello.Hide(e.send.scratch, pkt)
-	e.sendTo(h.target(l), pkt)
+	e.send.SendMasked(e.plane.HelloMask(), h.target(l), pkt)
 	e.tellNoAnswer(now, l, h.attempts, h.begun)
 }
 
@@ -259,11 +259,11 @@ func (in *hopInit) target(l *link) netip.AddrPort {
 
 // handleWelcome takes a supernode's key on first use, or notes that it is not
 // the one we pinned.
-func (e *Edge) handleWelcome(now time.Time, l *link, ev event) {
-	nonce, key, err := protocol.ParseWelcome(ev.raw)
+func (e *Edge) handleWelcome(now time.Time, l *link, ev dataplane.HandshakeAnswer) {
+	nonce, key, err := protocol.ParseWelcome(ev.Packet)
 	h := &l.hello
-	if err != nil || !h.active || nonce != h.nonce || ev.from != h.target(l) || now.Sub(h.sent) > helloWait {
-		e.drops.drop(dropNotExpected)
+	if err != nil || !h.active || nonce != h.nonce || ev.Origin.Addr != h.target(l) || now.Sub(h.sent) > helloWait {
+		e.drops.Drop(dataplane.DropNotExpected)
 		return
 	}
 	to := h.to
@@ -271,7 +271,7 @@ func (e *Edge) handleWelcome(now time.Time, l *link, ev event) {
 	if l.key != nil {
 		if *l.key != key && !l.told.keyChanged {
 			l.told.keyChanged = true
-			e.report(now, Event{Kind: EventKeyChanged, Supernode: l.cfg.Name, Addr: ev.from, Key: key})
+			e.report(now, Event{Kind: EventKeyChanged, Supernode: l.cfg.Name, Addr: ev.Origin.Addr, Key: key})
 		}
 		e.publish(now)
 		return
@@ -279,7 +279,7 @@ func (e *Edge) handleWelcome(now time.Time, l *link, ev event) {
 	l.pin(key)
 	e.state.pinSupernode(l.cfg.Name, key)
 	e.store() // the next start must not trust anew, however soon we end
-	e.report(now, Event{Kind: EventPinned, Supernode: l.cfg.Name, Addr: ev.from, Key: key})
+	e.report(now, Event{Kind: EventPinned, Supernode: l.cfg.Name, Addr: ev.Origin.Addr, Key: key})
 	e.publish(now)
 	e.beginOver(now, l, to)
 }
@@ -297,13 +297,12 @@ func (e *Edge) sendHopInit(now time.Time, l *link) {
 	cfg := crypto.HandshakeConfig{Hop: true, Local: e.cfg.Identity, Rand: e.host.Rand}
 	initiation, pkt, err := crypto.Initiate(cfg, *l.key, hdr, payload, in.cookie)
 	if err != nil {
-		e.drops.drop(dropHandshake)
+		e.drops.Drop(dataplane.DropHandshake)
 		return
 	}
 	in.initiation = initiation
 	e.publish(now)
-	l.mask.Hide(e.send.scratch, pkt)
-	e.sendTo(in.target(l), pkt)
+	e.send.SendMasked(l.mask, in.target(l), pkt)
 	e.tellNoAnswer(now, l, in.attempts, in.begun)
 	if in.attempts%lookAgain == 0 {
 		e.resolve(now, l) // its name may stand for another host by now
@@ -331,8 +330,8 @@ func (e *Edge) tellNoAnswer(now time.Time, l *link, attempts int, begun time.Tim
 }
 
 // handleHopAnswer handles RESP, COOKIE, RESET and WELCOME of a supernode.
-func (e *Edge) handleHopAnswer(now time.Time, h protocol.Header, ev event) {
-	l := e.links[ev.link.id]
+func (e *Edge) handleHopAnswer(now time.Time, h protocol.Header, ev dataplane.HandshakeAnswer) {
+	l := e.links[ev.Origin.Supernode.ID()]
 	switch h.Type {
 	case protocol.TypeWelcome:
 		e.handleWelcome(now, l, ev)
@@ -340,18 +339,18 @@ func (e *Edge) handleHopAnswer(now time.Time, h protocol.Header, ev event) {
 		e.handleReset(now, l, h, ev)
 	case protocol.TypeResp:
 		if !l.init.active || h.RX != l.init.index {
-			e.drops.drop(dropNotExpected)
+			e.drops.Drop(dataplane.DropNotExpected)
 			return
 		}
 		e.handleHopResp(now, l, h, ev)
 	case protocol.TypeCookie:
 		if !l.init.active || h.RX != l.init.index {
-			e.drops.drop(dropNotExpected)
+			e.drops.Drop(dataplane.DropNotExpected)
 			return
 		}
-		cookie, err := l.init.initiation.OpenCookie(ev.raw)
+		cookie, err := l.init.initiation.OpenCookie(ev.Packet)
 		if err != nil {
-			e.drops.drop(dropHandshake)
+			e.drops.Drop(dataplane.DropHandshake)
 			return
 		}
 		l.init.cookie = &cookie
@@ -362,9 +361,9 @@ func (e *Edge) handleHopAnswer(now time.Time, h protocol.Header, ev event) {
 }
 
 // handleHopResp finishes a hop handshake and registers on the new session.
-func (e *Edge) handleHopResp(now time.Time, l *link, h protocol.Header, ev event) {
+func (e *Edge) handleHopResp(now time.Time, l *link, h protocol.Header, ev dataplane.HandshakeAnswer) {
 	in := &l.init
-	payload, keys, ok := e.finish(in.initiation, ev.raw)
+	payload, keys, ok := e.finish(in.initiation, ev.Packet)
 	if !ok {
 		return
 	}
@@ -380,17 +379,17 @@ func (e *Edge) handleHopResp(now time.Time, l *link, h protocol.Header, ev event
 		Static: *l.key, Created: now, Initiator: true,
 	})
 	if err != nil {
-		e.drops.drop(dropHandshake)
+		e.drops.Drop(dataplane.DropHandshake)
 		return
 	}
 	sample := now.Sub(in.last)
 	if in.attempts == 1 {
 		l.ping.rtt = smooth(l.ping.rtt, sample)
 	}
-	if isSide(l.at) != isSide(ev.from) {
+	if isSide(l.at) != isSide(ev.Origin.Addr) {
 		l.turned = now
 	}
-	l.old, l.session, l.at = l.session, &hopEntry{session: session, link: l.view}, ev.from
+	l.old, l.session, l.at = l.session, dataplane.NewHopSession(session, l.view), ev.Origin.Addr
 	*in = hopInit{last: in.last}
 	l.hello = helloOut{}
 	l.reg = registration{others: l.reg.others, otherKey: l.reg.otherKey, hash: keys.Hash}
@@ -402,11 +401,11 @@ func (e *Edge) handleHopResp(now time.Time, l *link, h protocol.Header, ev event
 
 // handleReset begins a new handshake if the RESET is about our session. The
 // old one is kept until the new one is confirmed.
-func (e *Edge) handleReset(now time.Time, l *link, h protocol.Header, ev event) {
-	_, token, err := protocol.ParseReset(ev.raw)
-	if err != nil || l.session == nil || h.RX != l.session.session.RemoteIndex() ||
+func (e *Edge) handleReset(now time.Time, l *link, h protocol.Header, ev dataplane.HandshakeAnswer) {
+	_, token, err := protocol.ParseReset(ev.Packet)
+	if err != nil || l.session == nil || h.RX != l.session.Crypto().RemoteIndex() ||
 		l.reg.token == ([16]byte{}) || subtle.ConstantTimeCompare(token[:], l.reg.token[:]) != 1 {
-		e.drops.drop(dropNotExpected)
+		e.drops.Drop(dataplane.DropNotExpected)
 		return
 	}
 	if now.Sub(l.reset) < resetsEvery {
@@ -428,9 +427,9 @@ func (e *Edge) sendRegister(now time.Time, l *link) {
 	c := e.keys.community
 	rsk := c.Rendezvous()
 	m := protocol.Register{
-		CID: e.cid, RPK: [32]byte(rsk[32:]), NH: c.NameHash(), MAC: e.self,
+		CID: e.cid, RPK: [32]byte(rsk[32:]), NH: c.NameHash(), MAC: e.plane.Self(),
 		Features: e.features, Statement: e.statement, Candidates: e.addresses.hostCandidates(),
-		SigC: crypto.SignMembership(rsk, r.hash, e.cid, e.self, e.cfg.Identity.Static),
+		SigC: crypto.SignMembership(rsk, r.hash, e.cid, e.plane.Self(), e.cfg.Identity.Static),
 	}
 	m.Prefix, m.Features = e.wantedPrefix(), m.Features|e.addressFeatures()
 	e.sendHop(l, m.Append)
@@ -465,59 +464,44 @@ func (e *Edge) sendHop(l *link, build func([]byte) []byte) {
 	if l.session == nil {
 		return
 	}
-	session := l.session.session
-	ctr, err := session.Reserve(1)
-	if err != nil {
-		e.drops.drop(dropSessionWorn)
-		return
-	}
-	s := e.send
-	b := s.work
-	const start = headroom - protocol.HeaderLen
-	inner := build(protocol.AppendControl(b[:headroom]))
-	protocol.Header{
-		Type: protocol.TypeData, XF: protocol.XFHop, KI: protocol.KINone, RX: session.RemoteIndex(), CTR: ctr,
-	}.Put(b[start:])
-	pkt := session.Seal(s.scratch, inner[start:])
-	l.mask.Hide(s.scratch, pkt)
-	e.sendTo(l.at, pkt)
+	e.send.SealHop(dataplane.HopRoute{Session: l.session.Crypto(), Addr: l.at, Mask: l.mask}, build)
 }
 
 // handleHop opens a control packet of a supernode and acts on it.
-func (e *Edge) handleHop(now time.Time, ev event) {
-	l := e.links[ev.link.id]
-	h, err := protocol.ParseHeader(ev.raw)
+func (e *Edge) handleHop(now time.Time, ev dataplane.HopPacket) {
+	l := e.links[ev.Origin.Supernode.ID()]
+	h, err := protocol.ParseHeader(ev.Packet)
 	if err != nil || h.XF != protocol.XFHop {
-		e.drops.drop(dropTransform)
+		e.drops.Drop(dataplane.DropTransform)
 		return
 	}
-	var entry *hopEntry
-	for _, s := range []*hopEntry{l.session, l.old} {
-		if s != nil && s.session.LocalIndex() == h.RX {
+	var entry *dataplane.HopSession
+	for _, s := range []*dataplane.HopSession{l.session, l.old} {
+		if s != nil && s.Crypto().LocalIndex() == h.RX {
 			entry = s
 		}
 	}
 	if entry == nil {
-		e.drops.drop(dropUnknownSession)
+		e.drops.Drop(dataplane.DropUnknownSession)
 		return
 	}
-	inner, err := entry.session.Open(e.send.scratch, ev.raw)
+	inner, err := entry.Crypto().Open(e.send.Scratch(), ev.Packet)
 	if err != nil {
-		e.dropOpen(err)
+		e.drops.DropOpen(err)
 		return
 	}
 	in, err := protocol.ParseInner(inner)
 	if err != nil || in.Kind != protocol.KindControl {
-		e.drops.drop(dropInner)
+		e.drops.Drop(dataplane.DropInner)
 		return
 	}
 	for rest := in.Body; len(rest) > 0; {
 		typ, value, after, err := protocol.NextTLV(rest)
 		if err == nil {
-			err = e.handleHopMessage(now, l, entry, protocol.MsgType(typ), value, ev.from)
+			err = e.handleHopMessage(now, l, entry, protocol.MsgType(typ), value, ev.Origin.Addr)
 		}
 		if err != nil {
-			e.drops.drop(dropControl)
+			e.drops.Drop(dataplane.DropControl)
 			return
 		}
 		rest = after
@@ -563,8 +547,8 @@ func (e *Edge) updateDirect(now time.Time) {
 		}
 		var handles []uint32
 		for _, p := range e.peers.byStatic {
-			r := p.view.route.Load()
-			if h := p.handles[l.view.id]; h != 0 && p.id.bound && r.session != nil && r.onlyDirect() {
+			r := p.view.Route()
+			if h := p.handles[l.view.ID()]; h != 0 && p.id.bound && r.Session != nil && r.OnlyDirect() {
 				handles = append(handles, h)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
 
@@ -19,17 +20,17 @@ func (e *Edge) loop(ctx context.Context, ended <-chan error) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for e.failed == nil {
-		var ev event
+		var ev dataplane.Event
 		var some bool
 		select {
-		case ev = <-e.mailbox.known:
+		case ev = <-e.plane.Known():
 			some = true
 		default:
 			timer.Reset(time.Until(e.deadline()))
 			select {
-			case ev = <-e.mailbox.known:
+			case ev = <-e.plane.Known():
 				some = true
-			case ev = <-e.mailbox.strangers:
+			case ev = <-e.plane.Strangers():
 				some = true
 			case f := <-e.requests:
 				f(time.Now())
@@ -57,11 +58,11 @@ func (e *Edge) loop(ctx context.Context, ended <-chan error) error {
 }
 
 // handleEvents handles an event and those that wait behind it.
-func (e *Edge) handleEvents(now time.Time, ev event) {
+func (e *Edge) handleEvents(now time.Time, ev dataplane.Event) {
 	e.handleEvent(now, ev)
 	for range eventBurst {
 		select {
-		case ev = <-e.mailbox.known:
+		case ev = <-e.plane.Known():
 			e.handleEvent(now, ev)
 		default:
 			return
@@ -69,70 +70,77 @@ func (e *Edge) handleEvents(now time.Time, ev event) {
 	}
 }
 
-// handleEvent handles one thing that the data goroutines told.
-func (e *Edge) handleEvent(now time.Time, ev event) {
-	switch ev.kind {
-	case eventPair:
-		e.confirm(now, ev)
+// handleEvent handles one thing that the data plane told.
+func (e *Edge) handleEvent(now time.Time, ev dataplane.Event) {
+	switch ev := ev.(type) {
+	case dataplane.PairMessages:
+		e.confirm(now, dataplane.Confirmed{Peer: ev.Peer, Session: ev.Session, Origin: ev.Origin})
 		e.handlePair(now, ev)
-	case eventConfirmed:
+	case dataplane.Confirmed:
 		e.confirm(now, ev)
-	case eventRoamed:
-		if p := e.peers.byView[ev.peer]; p != nil && p.path != nil {
-			e.heardFrom(now, p, ev.from)
+	case dataplane.Roamed:
+		if p := e.peers.byView[ev.Peer]; p != nil && p.path != nil {
+			e.heardFrom(now, p, ev.Addr)
 			e.pollPath(now, p)
 			e.wake(p)
 		}
-	case eventNeed:
-		if p := e.peers.byView[ev.peer]; p != nil {
+	case dataplane.Needed:
+		if p := e.peers.byView[ev.Peer]; p != nil {
 			e.need(now, p)
 		}
-	case eventWantMAC:
-		e.wantMAC(now, ev.mac)
-	case eventStage:
-		e.staged.add(now, ev.peer, ev.raw, &e.drops)
-		if p := e.peers.byView[ev.peer]; p != nil {
+	case dataplane.MACWanted:
+		e.wantMAC(now, ev.MAC)
+	case dataplane.Staged:
+		e.staged.add(now, ev.Peer, ev.Frame, e.drops)
+		if p := e.peers.byView[ev.Peer]; p != nil {
 			e.need(now, p)
 			e.releaseStagedIfReady(now, p)
 		}
-	case eventUnvouched:
+	case dataplane.Unvouched:
 		e.handleUnvouched(now, ev)
-	case eventHop:
+	case dataplane.HopPacket:
 		e.handleHop(now, ev)
-	case eventAnswer:
+	case dataplane.HandshakeAnswer:
 		e.handleAnswer(now, ev)
-	case eventInit:
+	case dataplane.InitReceived:
 		e.handleInit(now, ev)
-	case eventSTUN:
+	case dataplane.STUNReceived:
 		e.handleSTUN(now, ev)
-	case eventForward:
+	case dataplane.Forwardable:
 		e.forward(ev)
-	case eventLearn:
-		e.learnEpoch(now, ev.ki)
-	case eventSendError:
-		for _, p := range e.peers.byStatic {
-			if p.path != nil && p.view.route.Load().direct == ev.from {
-				if ev.tooBig {
-					p.path.TooBig(now, ev.from)
-				} else {
-					p.path.SendFailed(now, ev.from)
-				}
-				e.pollPath(now, p)
-				e.wake(p)
-			}
-		}
+	case dataplane.EpochLearned:
+		e.learnEpoch(now, ev.KI)
+	case dataplane.SendRefused:
+		e.sendRefused(now, ev)
 	}
-	e.send.flush()
+	e.send.Flush()
+}
+
+// sendRefused doubts the direct paths to an address, or their size, of which the
+// socket refused a datagram.
+func (e *Edge) sendRefused(now time.Time, ev dataplane.SendRefused) {
+	for _, p := range e.peers.byStatic {
+		if p.path == nil || p.view.Route().Direct != ev.Addr {
+			continue
+		}
+		if ev.TooBig {
+			p.path.TooBig(now, ev.Addr)
+		} else {
+			p.path.SendFailed(now, ev.Addr)
+		}
+		e.pollPath(now, p)
+		e.wake(p)
+	}
 }
 
 // handleAnswer hands an answer to whoever waits for it.
-func (e *Edge) handleAnswer(now time.Time, ev event) {
-	h, err := protocol.ParseHeader(ev.raw)
+func (e *Edge) handleAnswer(now time.Time, ev dataplane.HandshakeAnswer) {
+	h, err := protocol.ParseHeader(ev.Packet)
 	if err != nil {
-		e.drops.drop(dropHeader)
+		e.drops.Drop(dataplane.DropHeader)
 		return
 	}
-	if ev.link != nil && (h.XF == protocol.XFHop || h.Type == protocol.TypeReset || h.Type == protocol.TypeWelcome) {
+	if ev.Origin.Supernode != nil && (h.XF == protocol.XFHop || h.Type == protocol.TypeReset || h.Type == protocol.TypeWelcome) {
 		e.handleHopAnswer(now, h, ev)
 		return
 	}
@@ -160,8 +168,8 @@ func (e *Edge) need(now time.Time, p *peer) {
 		}
 	}
 	e.findRelay(now, p)
-	if r := p.view.route.Load(); r.relay != nil && (!r.direct.IsValid() || r.dual) {
-		if l := e.links[r.relay.id]; l.session != nil && l.ping.next.Sub(now) > hopWatch {
+	if r := p.view.Route(); r.Supernode != nil && (!r.Direct.IsValid() || r.Dual) {
+		if l := e.links[r.Supernode.ID()]; l.session != nil && l.ping.next.Sub(now) > hopWatch {
 			l.ping.next = now.Add(hopWatch)
 		}
 	}
@@ -170,7 +178,7 @@ func (e *Edge) need(now time.Time, p *peer) {
 
 // releaseStagedIfReady sends what waits for a peer that can be reached by now.
 func (e *Edge) releaseStagedIfReady(now time.Time, p *peer) {
-	if r := p.view.route.Load(); r.session != nil && (!e.noRelay || r.direct.IsValid()) {
+	if r := p.view.Route(); r.Session != nil && (!e.cfg.NoRelay || r.Direct.IsValid()) {
 		e.releaseStaged(now, p)
 	}
 }
@@ -216,12 +224,11 @@ func (e *Edge) tick(now time.Time) {
 	}
 	e.tickTURN(now)
 	e.tickState(now)
-	e.staged.expire(now, &e.drops)
-	e.unvouched.expire(now, &e.drops)
+	e.staged.expire(now, e.drops)
+	e.unvouched.expire(now, e.drops)
 	if due(now, e.sweepAt) {
-		e.sweepAt = now.Add(fdbSweep)
-		e.fdb.sweep(e.since(now))
-		e.groupRx.Sweep(e.wall(now))
+		e.sweepAt = now.Add(dataplane.SweepEvery)
+		e.plane.Sweep(now)
 	}
 	if e.directChanged {
 		e.updateDirect(now)
@@ -229,7 +236,7 @@ func (e *Edge) tick(now time.Time) {
 	if e.dirty {
 		e.publish(now)
 	}
-	e.send.flush()
+	e.send.Flush()
 }
 
 // goodbye tells supernodes and peers that we leave. Nobody answers, so it does
@@ -241,5 +248,5 @@ func (e *Edge) goodbye() {
 	for _, l := range e.links {
 		e.sendHop(l, (&protocol.Unregister{}).Append)
 	}
-	e.send.flush()
+	e.send.Flush()
 }

@@ -27,7 +27,7 @@ func (e *Edge) named(text string) (*peer, error) {
 	}
 	for _, fits := range []func(*peer) bool{
 		func(p *peer) bool { return p.about.Name == text },
-		func(p *peer) bool { mac, err := protocol.ParseMAC(text); return err == nil && p.view.mac == mac },
+		func(p *peer) bool { mac, err := protocol.ParseMAC(text); return err == nil && p.view.MAC() == mac },
 		func(p *peer) bool { return holds(p.about.Prefixes, text) },
 		func(p *peer) bool { return begins(crypto.ShortID(p.id.statement.ID[:]), text) },
 	} {
@@ -53,7 +53,7 @@ func (e *Edge) named(text string) (*peer, error) {
 // isSelf reports whether a text means this edge.
 func (e *Edge) isSelf(text string) bool {
 	mac, err := protocol.ParseMAC(text)
-	return text == e.cfg.Name || err == nil && mac == e.self || holds(e.prefixes, text)
+	return text == e.cfg.Name || err == nil && mac == e.plane.Self() || holds(e.prefixes, text)
 }
 
 // known returns the peers with an identity that fit.

@@ -1,11 +1,13 @@
 package edge
 
 import (
+	"bytes"
 	"context"
 	"net/netip"
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
 
@@ -76,11 +78,11 @@ func (e *Edge) watchNetwork(ctx context.Context) {
 		})
 	}
 	if n.LAN != nil {
-		e.near.announceAt = e.started
+		e.near.announceAt = e.plane.Started()
 		e.near.heard = budget{rate: heardRate, burst: heardBurst}
 		e.workers.Go(func() {
 			err := n.LAN.Serve(ctx, func(from netip.AddrPort, pkt []byte) {
-				pkt = clone(pkt)
+				pkt = bytes.Clone(pkt)
 				tell(func(now time.Time) { e.hearAnnouncement(now, from, pkt) })
 			})
 			if err != nil && ctx.Err() == nil {
@@ -141,14 +143,11 @@ func (e *Edge) announceNearby(now time.Time) {
 	if g == nil {
 		return
 	}
-	ctr, err := g.Reserve(1)
-	if err != nil {
-		e.drops.drop(dropSessionWorn)
+	m := protocol.Announce{Statement: e.statement, Port: e.addresses.sources.Port}
+	pkt := e.send.SealGroup(g, m.Append)
+	if pkt == nil {
 		return
 	}
-	m := protocol.Announce{Statement: e.statement, Port: e.addresses.sources.Port}
-	b := m.Append(protocol.AppendControl(e.send.work[:headroom]))
-	pkt := clone(e.send.sealGroup(g, ctr, b, headroom, len(b)))
 	e.workers.Go(func() {
 		if _, err := e.cfg.Nearby.LAN.Announce(pkt); err != nil {
 			e.host.Log.Debug("could not announce on the LAN", "err", err)
@@ -161,35 +160,35 @@ func (e *Edge) announceNearby(now time.Time) {
 // candidate, and where there is no session it is greeted there, so that members
 // find each other while no supernode answers.
 func (e *Edge) hearAnnouncement(now time.Time, from netip.AddrPort, pkt []byte) {
-	if len(pkt) > protocol.MaxDatagram || !e.near.heard.take(now) || !e.mask.Show(e.send.scratch, pkt) {
-		e.drops.drop(dropControl)
+	if len(pkt) > protocol.MaxDatagram || !e.near.heard.take(now) || !e.plane.Mask().Show(e.send.Scratch(), pkt) {
+		e.drops.Drop(dataplane.DropControl)
 		return
 	}
 	h, err := protocol.ParseHeader(pkt)
-	if err != nil || h.Type != protocol.TypeGroup || h.RX != e.tag {
-		e.drops.drop(dropGroupTag)
+	if err != nil || h.Type != protocol.TypeGroup || h.RX != e.plane.Tag() {
+		e.drops.Drop(dataplane.DropGroupTag)
 		return
 	}
-	inner, _, _, err := e.groupRx.Open(e.send.scratch, e.wall(now), pkt, func(ki uint8) (crypto.Epoch, bool) {
-		return e.keys.schedule.CanReceive(e.wall(now), ki)
+	inner, _, _, err := e.plane.Groups().Open(e.send.Scratch(), e.plane.Wall(now), pkt, func(ki uint8) (crypto.Epoch, bool) {
+		return e.keys.schedule.CanReceive(e.plane.Wall(now), ki)
 	})
 	if err != nil { // our own comes back, and every copy but the first
-		e.dropOpen(err)
+		e.drops.DropOpen(err)
 		return
 	}
 	in, err := protocol.ParseInner(inner)
 	if err != nil || in.Kind != protocol.KindControl {
-		e.drops.drop(dropInner)
+		e.drops.Drop(dataplane.DropInner)
 		return
 	}
 	typ, value, _, err := protocol.NextTLV(in.Body)
 	if err != nil || protocol.MsgType(typ) != protocol.MsgAnnounce {
-		e.drops.drop(dropControl)
+		e.drops.Drop(dataplane.DropControl)
 		return
 	}
 	m, err := protocol.ParseAnnounce(value)
 	if err != nil {
-		e.drops.drop(dropControl)
+		e.drops.Drop(dataplane.DropControl)
 		return
 	}
 	e.meetNearby(now, netip.AddrPortFrom(from.Addr(), m.Port), m.Statement)
@@ -199,7 +198,7 @@ func (e *Edge) hearAnnouncement(now time.Time, from netip.AddrPort, pkt []byte) 
 func (e *Edge) meetNearby(now time.Time, at netip.AddrPort, statement []byte) {
 	st, err := crypto.VerifyStatement(statement)
 	if err != nil || st.CID != e.cid || st.Static == e.cfg.Identity.Static || !e.addresses.policy.Probeable(at) {
-		e.drops.drop(dropControl)
+		e.drops.Drop(dataplane.DropControl)
 		return
 	}
 	p := e.meet(now, st.Static)

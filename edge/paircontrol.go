@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"hedgerow/edge/dataplane"
 	"hedgerow/nat/address"
 	"hedgerow/nat/path"
 	"hedgerow/protocol"
@@ -12,38 +13,38 @@ import (
 // sendPair sends control messages to a peer inside its session, by the route
 // that its frames take. build appends the messages.
 func (e *Edge) sendPair(p *peer, build func([]byte) []byte) {
-	e.sendControl(p, p.view.route.Load(), 0, build)
+	r := p.view.Route()
+	e.sendControl(p, &r, 0, build)
 }
 
 // sendControl sends control messages inside a peer's session by any route.
-func (e *Edge) sendControl(p *peer, r *route, ttl uint8, build func([]byte) []byte) {
+func (e *Edge) sendControl(p *peer, r *dataplane.Route, ttl uint8, build func([]byte) []byte) {
 	if session := p.sessions.sealing(); session != nil {
-		inner := build(protocol.AppendControl(e.send.work[:headroom]))
-		e.send.sealOne(session, r, ttl, inner[headroom:])
+		e.send.SealControl(session, r, ttl, build)
 	}
 }
 
 // sendLong sends control messages inside a peer's session by any route, in pieces
 // if their inner is longer than limit bytes. It returns how many packets they
 // became.
-func (e *Edge) sendLong(p *peer, r route, limit int, build func([]byte) []byte) int {
-	if r.session = p.sessions.sealing(); r.session == nil {
+func (e *Edge) sendLong(p *peer, r dataplane.Route, limit int, build func([]byte) []byte) int {
+	if r.Session = p.sessions.sealing(); r.Session == nil {
 		return 0
 	}
 	inner := build(protocol.AppendControl(nil))
 	if len(inner) <= limit {
-		return e.send.sealOne(r.session, &r, 0, inner)
+		return e.send.SealOne(r.Session, &r, 0, inner)
 	}
-	return e.send.sealPieces(&r, inner, limit)
+	return e.send.SealPieces(&r, inner, limit)
 }
 
 // introduce sends a peer what it needs at the start of a session: the salts
 // that we vouch for, who we are, and where we may be reached.
 func (e *Edge) introduce(p *peer) {
-	r := *p.view.route.Load()
-	r.dual = true
-	if other := e.callRoute(p); other != nil && !r.direct.IsValid() {
-		r.direct = other.direct
+	r := p.view.Route()
+	r.Dual = true
+	if other := e.callRoute(p); other != nil && !r.Direct.IsValid() {
+		r.Direct = other.Direct
 	}
 	e.sendControl(p, &r, 0, func(b []byte) []byte {
 		b = appendSalts(b, e.keys.salts())
@@ -55,33 +56,33 @@ func (e *Edge) introduce(p *peer) {
 }
 
 // handlePair acts on the control body of a peer's packet.
-func (e *Edge) handlePair(now time.Time, ev event) {
-	p := e.peers.byView[ev.peer]
+func (e *Edge) handlePair(now time.Time, ev dataplane.PairMessages) {
+	p := e.peers.byView[ev.Peer]
 	if p == nil {
 		return
 	}
 	p.seen = now
-	for rest := ev.raw; len(rest) > 0; {
+	for rest := ev.Messages; len(rest) > 0; {
 		typ, value, after, err := protocol.NextTLV(rest)
 		if err != nil {
-			e.drops.drop(dropControl)
+			e.drops.Drop(dataplane.DropControl)
 			return
 		}
 		rest = after
 		if err := e.handlePairMessage(now, p, protocol.MsgType(typ), value, ev); err != nil {
-			e.drops.drop(dropControl)
+			e.drops.Drop(dataplane.DropControl)
 			return
 		}
 	}
 	e.wake(p)
 }
 
-func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, value []byte, ev event) error {
+func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, value []byte, ev dataplane.PairMessages) error {
 	switch typ {
 	case protocol.MsgPing:
 		return take(value, protocol.ParsePing, func(m protocol.Ping) { e.pong(p, m, ev) })
 	case protocol.MsgPong:
-		return take(value, protocol.ParsePong, func(m protocol.Pong) { e.handlePong(now, p, m, ev) })
+		return take(value, protocol.ParsePong, func(m protocol.Pong) { e.handlePong(now, p, m, ev.Origin) })
 	case protocol.MsgCand:
 		return take(value, protocol.ParseCandidates, func(m protocol.Candidates) { e.handleCandidates(now, p, m) })
 	case protocol.MsgCall:
@@ -92,15 +93,15 @@ func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, v
 		return take(value, protocol.ParseGo, func(m protocol.Go) { e.handleGo(now, p, m) })
 	case protocol.MsgSalt:
 		return take(value, protocol.ParseSalt, func(m protocol.Salt) {
-			e.groupRx.Vouch(e.wall(now), p.view.static, m.KI, uint8(m.XF), m.Salt)
+			e.plane.Groups().Vouch(e.plane.Wall(now), p.view.Static(), m.KI, uint8(m.XF), m.Salt)
 			e.releaseUnvouched(now, p)
 		})
 	case protocol.MsgAbout:
 		return take(value, protocol.ParseAbout, func(m protocol.About) { p.about = m })
 	case protocol.MsgForward:
-		return take(value, protocol.ParseForward, func(m protocol.Forward) { e.handOn(now, p, m, ev) })
+		return take(value, protocol.ParseForward, func(m protocol.Forward) { e.handOn(now, p, m, ev.Origin) })
 	case protocol.MsgForwarded:
-		return take(value, protocol.ParseForwarded, func(m protocol.Forwarded) { e.takeForwarded(now, p, m, ev) })
+		return take(value, protocol.ParseForwarded, func(m protocol.Forwarded) { e.takeForwarded(now, p, m, ev.Origin) })
 	case protocol.MsgClose:
 		e.closePeer(now, p)
 	}
@@ -119,29 +120,30 @@ func take[T any](value []byte, parse func([]byte) (T, error), f func(T)) error {
 // pong answers a ping over the way it came by. It is as long as the ping, so
 // that nobody is made to send more than he was sent, and goes in pieces if the
 // ping came so.
-func (e *Edge) pong(p *peer, m protocol.Ping, ev event) {
+func (e *Edge) pong(p *peer, m protocol.Ping, ev dataplane.PairMessages) {
 	session := p.sessions.sealing()
 	if session == nil {
 		return
 	}
 	highest, received := session.Received()
 	answer := protocol.Pong{
-		Nonce: m.Nonce, Seen: ev.from, Highest: highest, Received: received, Pad: max(protocol.PongRoom(m, ev.from), 0),
+		Nonce: m.Nonce, Seen: ev.Origin.Addr, Highest: highest, Received: received, Pad: max(protocol.PongRoom(m, ev.Origin.Addr), 0),
 	}
-	if back := e.routeBack(ev); ev.joined {
-		e.sendLong(p, *back, p.view.route.Load().leastInner(), answer.Append)
+	if back := routeBack(ev.Origin); ev.InPieces {
+		r := p.view.Route()
+		e.sendLong(p, *back, r.LeastInner(), answer.Append)
 	} else {
 		e.sendControl(p, back, 0, answer.Append)
 	}
 }
 
-func (e *Edge) handlePong(now time.Time, p *peer, m protocol.Pong, ev event) {
-	if e.takeEcho(now, p, m.Nonce, ev) {
+func (e *Edge) handlePong(now time.Time, p *peer, m protocol.Pong, from dataplane.Origin) {
+	if e.takeEcho(now, p, m.Nonce, from) {
 		return
 	}
-	if ev.link == nil {
-		if p.path != nil && p.path.Pong(now, m.Nonce, ev.from, m.Seen) {
-			e.addresses.observePeer(now, ev.from, m.Seen)
+	if from.Supernode == nil {
+		if p.path != nil && p.path.Pong(now, m.Nonce, from.Addr, m.Seen) {
+			e.addresses.observePeer(now, from.Addr, m.Seen)
 			e.pollPath(now, p)
 			e.reroute(now, p)
 		}
@@ -154,7 +156,7 @@ func (e *Edge) handlePong(now time.Time, p *peer, m protocol.Pong, ev event) {
 	}
 	ping := &p.relayPing
 	if ping.sent.IsZero() || ping.nonce != m.Nonce {
-		e.drops.drop(dropNotExpected)
+		e.drops.Drop(dataplane.DropNotExpected)
 		return
 	}
 	ping.rtt = smooth(ping.rtt, now.Sub(ping.sent))
@@ -182,8 +184,8 @@ const pongPad = 26
 func (e *Edge) pingRelay(now time.Time, p *peer) {
 	ping := &p.relayPing
 	ping.next = time.Time{}
-	r := *p.view.route.Load()
-	if r.relay == nil || (ping.rtt != 0 && !e.active(now, p) && r.session != nil && r.session.Confirmed()) {
+	r := p.view.Route()
+	if r.Supernode == nil || (ping.rtt != 0 && !e.active(now, p) && r.Session != nil && r.Session.Confirmed()) {
 		return
 	}
 	ping.next = now.Add(relayPingIn)
@@ -203,7 +205,7 @@ func (e *Edge) pingRelay(now time.Time, p *peer) {
 	}
 	ping.sent = now
 	e.fill(ping.nonce[:])
-	r.direct = netip.AddrPort{}
+	r.Direct = netip.AddrPort{}
 	m := protocol.Ping{Nonce: ping.nonce, Pad: pongPad}
 	e.sendControl(p, &r, 0, func(b []byte) []byte { return appendSalts(m.Append(b), e.keys.salts()) })
 }
@@ -264,7 +266,7 @@ func (e *Edge) pollPath(now time.Time, p *peer) {
 			continue
 		}
 		m := protocol.Ping{Nonce: probe.Nonce, Gen: probe.Gen, Path: probe.Path, Pad: max(probe.Pad, pongPad)}
-		r := &route{direct: probe.To}
+		r := &dataplane.Route{Direct: probe.To}
 		e.sendControl(p, r, probe.TTL, m.Append)
 	}
 	if out.WantPunch {
@@ -282,7 +284,7 @@ func (e *Edge) pollPath(now time.Time, p *peer) {
 // askPunch asks a supernode to make both ends send at the same time.
 func (e *Edge) askPunch(p *peer) {
 	for _, l := range e.links {
-		if h := p.handles[l.view.id]; h != 0 && l.registered() {
+		if h := p.handles[l.view.ID()]; h != 0 && l.registered() {
 			m := protocol.Punch{Handle: h}
 			e.sendHop(l, m.Append)
 			return
@@ -292,52 +294,52 @@ func (e *Edge) askPunch(p *peer) {
 
 // reroute publishes how frames to a peer travel now.
 func (e *Edge) reroute(now time.Time, p *peer) {
-	r := &route{session: p.sessions.sealing(), limit: maxDatagramIPv4}
-	r.partial = r.session != nil && p.sessions.current.partial
+	r := &dataplane.Route{Session: p.sessions.sealing(), Limit: dataplane.MaxDatagramIPv4}
+	r.Partial = r.Session != nil && p.sessions.current.Partial()
 	if p.path != nil {
 		pr := p.path.Route()
-		r.direct = pr.Direct
-		r.dual = pr.Relay && !(e.noRelay && pr.Direct.IsValid())
-		if r.direct.IsValid() && r.direct.Addr().Is6() {
-			r.limit = maxDatagramIPv6
+		r.Direct = pr.Direct
+		r.Dual = pr.Relay && !(e.cfg.NoRelay && pr.Direct.IsValid())
+		if r.Direct.IsValid() && r.Direct.Addr().Is6() {
+			r.Limit = dataplane.MaxDatagramIPv6
 		}
 		if pr.MTU > 0 {
-			r.limit = min(r.limit, pr.Payload())
+			r.Limit = min(r.Limit, pr.Payload())
 		}
 	}
 	if l := e.relayFor(p); l != nil {
-		r.relay, r.handle = l.view, p.handles[l.view.id]
+		r.Supernode, r.Handle = l.view, p.handles[l.view.ID()]
 	}
-	if p.avoids() && r.relay != nil {
-		r.direct, r.dual = netip.AddrPort{}, true
+	if p.avoids() && r.Supernode != nil {
+		r.Direct, r.Dual = netip.AddrPort{}, true
 	}
-	old := p.view.route.Load()
-	if r.relay != old.relay {
+	old := p.view.Route()
+	if r.Supernode != old.Supernode {
 		p.relaySize, p.relayLoss = newRelaySize(), path.Loss{}
 	}
-	r.relayLimit = p.relaySize.limit()
-	if *old == *r {
+	r.RelayLimit = p.relaySize.limit()
+	if old == *r {
 		return
 	}
-	if old.onlyDirect() && !r.onlyDirect() {
+	if old.OnlyDirect() && !r.OnlyDirect() {
 		e.doubtDirect()
 	}
-	if r.direct == old.direct && r.limit < old.limit {
-		e.host.Log.Info("the direct path loses large packets, frames are cut for it", "peer", p.about.Name, "datagram", r.limit)
+	if r.Direct == old.Direct && r.Limit < old.Limit {
+		e.host.Log.Info("the direct path loses large packets, frames are cut for it", "peer", p.about.Name, "datagram", r.Limit)
 	}
-	p.view.route.Store(r)
-	if r.way() != old.way() {
+	p.view.SetRoute(*r)
+	if r.NextHop() != old.NextHop() {
 		p.since = now
 	}
-	if r.session != nil && (r.direct.IsValid() && !old.direct.IsValid() || r.relay != nil && old.relay == nil) {
+	if r.Session != nil && (r.Direct.IsValid() && !old.Direct.IsValid() || r.Supernode != nil && old.Supernode == nil) {
 		// What was said at the start of the session may have found no way, or got
 		// lost on it.
 		e.introduce(p)
 	}
-	if e.noRelay && r.direct.IsValid() {
+	if e.cfg.NoRelay && r.Direct.IsValid() {
 		e.releaseStagedIfReady(now, p)
 	}
-	if (r.session == nil) != (old.session == nil) || r.leastPacket() != old.leastPacket() {
+	if (r.Session == nil) != (old.Session == nil) || r.LeastPacket() != old.LeastPacket() {
 		e.sizeGroup()
 	}
 	e.directChanged = true
@@ -348,7 +350,7 @@ func (e *Edge) reroute(now time.Time, p *peer) {
 func (e *Edge) relayFor(p *peer) *link {
 	var best *link
 	for _, l := range e.links {
-		if p.handles[l.view.id] == 0 || l.session == nil {
+		if p.handles[l.view.ID()] == 0 || l.session == nil {
 			continue
 		}
 		if best == nil || (l.registered() && !best.registered()) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
 	"hedgerow/internal/bucket"
 	"hedgerow/nat/path"
 	"hedgerow/protocol"
@@ -27,8 +28,8 @@ const (
 
 // peer is another edge as the control loop knows it.
 type peer struct {
-	view     *peerView
-	formerly *peerView // the view before; nil: none
+	view     *dataplane.Peer
+	formerly *dataplane.Peer // the view before; nil: none
 	id       identity
 	about    protocol.About
 
@@ -91,7 +92,7 @@ type pingOut struct {
 type peerBook struct {
 	byStatic map[[32]byte]*peer
 	byMAC    map[protocol.MAC]*peer // bound ones
-	byView   map[*peerView]*peer
+	byView   map[*dataplane.Peer]*peer
 	byHandle [maxLinks]map[uint32]*peer
 	pending  map[uint32]*peer // our INITs under way, by our index
 	queue    []*peer          // a heap by deadline
@@ -100,7 +101,7 @@ type peerBook struct {
 func newPeerBook() *peerBook {
 	b := &peerBook{
 		byStatic: make(map[[32]byte]*peer), byMAC: make(map[protocol.MAC]*peer),
-		byView: make(map[*peerView]*peer), pending: make(map[uint32]*peer),
+		byView: make(map[*dataplane.Peer]*peer), pending: make(map[uint32]*peer),
 	}
 	for i := range b.byHandle {
 		b.byHandle[i] = make(map[uint32]*peer)
@@ -139,8 +140,7 @@ func (e *Edge) meet(now time.Time, static [32]byte) *peer {
 	if len(e.peers.byStatic) >= maxPeers && !e.forgetOne(now) {
 		return nil
 	}
-	p := &peer{view: &peerView{static: static}, seen: now, deadline: now.Add(peerForget)}
-	p.view.route.Store(&route{})
+	p := &peer{view: dataplane.NewPeer(static, protocol.MAC{}), seen: now, deadline: now.Add(peerForget)}
 	b := e.peers
 	b.byStatic[static], b.byView[p.view] = p, p
 	heap.Push(b, p)
@@ -168,11 +168,11 @@ func (e *Edge) forgetOne(now time.Time) bool {
 func (e *Edge) forget(now time.Time, p *peer) {
 	b := e.peers
 	e.announceDown(now, p)
-	delete(b.byStatic, p.view.static)
+	delete(b.byStatic, p.view.Static())
 	delete(b.byView, p.view)
 	delete(b.byView, p.formerly)
 	if p.id.bound {
-		delete(b.byMAC, p.view.mac)
+		delete(b.byMAC, p.view.MAC())
 	}
 	for i, h := range p.handles {
 		if b.byHandle[i][h] == p {
@@ -183,13 +183,13 @@ func (e *Edge) forget(now time.Time, p *peer) {
 	heap.Remove(b, p.slot)
 	p.path = nil
 	e.trimFan(p)
-	e.fdb.flush(p.view)
+	e.plane.Retire(p.view)
 	e.dirty = true
 }
 
 // setHandle notes by which handle a supernode knows a peer; 0 takes it back.
 func (e *Edge) setHandle(now time.Time, p *peer, l *link, handle uint32) {
-	i := l.view.id
+	i := l.view.ID()
 	if p.handles[i] == handle {
 		return
 	}
@@ -213,7 +213,7 @@ func (e *Edge) learnStatement(p *peer, st crypto.Statement, raw []byte, features
 	restarted = had && st.Seq > p.id.statement.Seq
 	p.id.features = features
 	p.id.raw, p.id.statement = append([]byte(nil), raw...), st
-	if p.view.mac != protocol.MAC(st.MAC) {
+	if p.view.MAC() != protocol.MAC(st.MAC) {
 		e.unbind(p)
 		// The data goroutines read mac without a lock: a peer with another
 		// address gets another view.
@@ -227,9 +227,9 @@ func (e *Edge) learnStatement(p *peer, st crypto.Statement, raw []byte, features
 // and staged frames go with it. What the data goroutines have told under the
 // old view and not yet been heard for is still the peer's.
 func (e *Edge) replaceView(p *peer, mac protocol.MAC) {
-	v := &peerView{static: p.view.static, mac: mac}
-	v.route.Store(p.view.route.Load())
-	e.fdb.flush(p.view)
+	v := dataplane.NewPeer(p.view.Static(), mac)
+	v.SetRoute(p.view.Route())
+	e.plane.Retire(p.view)
 	delete(e.peers.byView, p.formerly)
 	e.peers.byView[v] = p
 	p.sessions.move(v)
@@ -244,18 +244,18 @@ func (e *Edge) bind(p *peer) {
 	if p.id.bound || p.id.raw == nil {
 		return
 	}
-	mac := p.view.mac
-	if mac == e.self || mac.IsGroup() || mac.IsZero() {
-		e.drops.drop(dropPinned)
+	mac := p.view.MAC()
+	if mac == e.plane.Self() || mac.IsGroup() || mac.IsZero() {
+		e.drops.Drop(dataplane.DropPinned)
 		return
 	}
 	if !e.pins.allow(mac, p.id.statement.ID, e.keys.community) {
-		e.drops.drop(dropPinned)
+		e.drops.Drop(dataplane.DropPinned)
 		return
 	}
 	if holder := e.peers.byMAC[mac]; holder != nil && holder != p {
 		if !e.yields(holder, p) {
-			e.drops.drop(dropPinned)
+			e.drops.Drop(dataplane.DropPinned)
 			return
 		}
 		e.unbind(holder)
@@ -272,7 +272,7 @@ func (e *Edge) bind(p *peer) {
 // the same identity's newer process, and to the identity that the address
 // follows from.
 func (e *Edge) yields(holder, p *peer) bool {
-	mac := p.view.mac
+	mac := p.view.MAC()
 	return holder.id.statement.ID == p.id.statement.ID ||
 		e.pins.derived(mac, p.id.statement.ID) && !e.pins.derived(mac, holder.id.statement.ID)
 }
@@ -282,23 +282,23 @@ func (e *Edge) unbind(p *peer) {
 		return
 	}
 	p.id.bound = false
-	delete(e.peers.byMAC, p.view.mac)
+	delete(e.peers.byMAC, p.view.MAC())
 	e.dirty = true
 }
 
 // active reports whether frames went to or came from the peer lately.
 func (e *Edge) active(now time.Time, p *peer) bool {
-	used := p.view.count.used.Load()
-	return used != 0 && e.since(now)-used < int64(inUse)
+	used := p.view.Used()
+	return used != 0 && e.plane.Since(now)-used < int64(inUse)
 }
 
 // heardAt returns when a packet of the peer last authenticated; zero: never.
 func (e *Edge) heardAt(p *peer) time.Time {
-	ns := p.view.count.heard.Load()
+	ns := p.view.Heard()
 	if ns == 0 {
 		return time.Time{}
 	}
-	return e.started.Add(time.Duration(ns))
+	return e.plane.Started().Add(time.Duration(ns))
 }
 
 // wake recomputes when a peer needs attention next.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
 
@@ -61,18 +62,17 @@ func TestPeerQueue(t *testing.T) {
 func TestMeetAndForget(t *testing.T) {
 	e := newEdge(t, nil)
 	p := e.introduced(2)
-	if again := e.meet(noon, p.view.static); again != p {
+	if again := e.meet(noon, p.view.Static()); again != p {
 		t.Error("the same key is two peers")
 	}
 	e.setHandle(noon, p, e.links[0], 77)
 	e.initiate(noon, p)
-	e.fdb.learn(1, hostKey(1), p.view)
-	if len(e.peers.pending) != 1 || e.peers.byHandle[0][77] != p || e.peers.byMAC[p.view.mac] != p {
+	if len(e.peers.pending) != 1 || e.peers.byHandle[0][77] != p || e.peers.byMAC[p.view.MAC()] != p {
 		t.Fatalf("%+v", e.peers)
 	}
 	e.forget(noon, p)
 	b := e.peers
-	if n := len(b.byStatic) + len(b.byMAC) + len(b.byView) + len(b.byHandle[0]) + len(b.pending) + len(b.queue) + e.fdb.size(); n != 0 {
+	if n := len(b.byStatic) + len(b.byMAC) + len(b.byView) + len(b.byHandle[0]) + len(b.pending) + len(b.queue); n != 0 || !p.view.Retired() {
 		t.Errorf("%d traces are left: %+v", n, b)
 	}
 }
@@ -82,13 +82,13 @@ func TestMeetAndForget(t *testing.T) {
 func TestBookIsBounded(t *testing.T) {
 	e := newEdge(t, nil)
 	key := func(n int) (k [32]byte) {
-		mac := hostKey(n).mac
+		mac := manyHosts(n)
 		copy(k[:], mac[:])
 		return k
 	}
 	for n := range maxPeers {
 		p := e.meet(noon.Add(time.Duration(n)), key(n))
-		p.sessions.current = &pairEntry{}
+		p.sessions.current = new(dataplane.Session)
 	}
 	if e.meet(noon, key(maxPeers)) != nil {
 		t.Error("a full book took another peer")
@@ -103,7 +103,7 @@ func TestBookIsBounded(t *testing.T) {
 		if e.peers.byStatic[key(n)] != nil {
 			t.Errorf("peer %d was to go", n)
 		}
-		e.peers.byStatic[key(10000+n)].sessions.current = &pairEntry{}
+		e.peers.byStatic[key(10000+n)].sessions.current = new(dataplane.Session)
 	}
 	if len(e.peers.byStatic) != maxPeers || len(e.peers.queue) != maxPeers {
 		t.Errorf("%d peers, %d in the queue", len(e.peers.byStatic), len(e.peers.queue))
@@ -120,13 +120,13 @@ func TestPeerIsForgotten(t *testing.T) {
 	for day := range 3 {
 		e.tickPeers(noon.Add(time.Duration(day) * 24 * time.Hour))
 	}
-	if e.peers.byStatic[p.view.static] == nil {
+	if e.peers.byStatic[p.view.Static()] == nil {
 		t.Error("forgotten without a supernode")
 	}
 	e.links[0].reg.done, p.seen = true, noon
 	e.wake(p)
 	e.tickPeers(noon.Add(peerForget - 1))
-	if e.peers.byStatic[p.view.static] == nil {
+	if e.peers.byStatic[p.view.Static()] == nil {
 		t.Error("forgotten too early")
 	}
 	e.tickPeers(noon.Add(peerForget))
@@ -144,20 +144,20 @@ func TestViewFollowsStatement(t *testing.T) {
 	p := e.meet(noon, id.Static)
 	blank := p.view
 	p.sessions.promote(e.session(p, noon, 10, true))
-	p.sessions.current.confirmed.Store(true)
+	p.sessions.current.Confirm()
 	p.sessions.next = e.session(p, noon, 20, false)
-	p.sessions.next.confirmed.Store(true)
-	e.staged.add(noon, blank, []byte("frame"), &e.drops)
+	p.sessions.next.Confirm()
+	e.staged.add(noon, blank, []byte("frame"), e.drops)
 	st, raw := e.sign(id, id.MAC(e.cid), 1)
 	e.learnStatement(p, st, raw, 0)
 	e.publish(noon)
 
-	if p.view == blank || p.view.mac != protocol.MAC(id.MAC(e.cid)) || !p.id.bound {
+	if p.view == blank || p.view.MAC() != protocol.MAC(id.MAC(e.cid)) || !p.id.bound {
 		t.Fatalf("view %+v", p.view)
 	}
 	for index, confirmed := range map[uint32]bool{10: true, 20: false} {
-		entry := e.table.Load().sessions[index]
-		if entry == nil || entry.peer != p.view || entry.confirmed.Load() != confirmed {
+		entry := e.draft.Session(index)
+		if entry == nil || entry.Peer() != p.view || entry.Confirmed() != confirmed {
 			t.Errorf("session %d: %+v", index, entry)
 		}
 	}
@@ -165,8 +165,8 @@ func TestViewFollowsStatement(t *testing.T) {
 		t.Errorf("%d staged frames", len(got))
 	}
 	// What was told before the change still counts.
-	e.handleEvent(noon, event{kind: eventConfirmed, peer: blank, session: p.sessions.next.session})
-	if p.sessions.current.session.LocalIndex() != 20 {
+	e.handleEvent(noon, dataplane.Confirmed{Peer: blank, Session: p.sessions.next.Crypto()})
+	if p.sessions.current.Crypto().LocalIndex() != 20 {
 		t.Error("the session was not confirmed")
 	}
 	if e.learnStatement(p, st, raw, 0) {
@@ -190,7 +190,7 @@ func TestBind(t *testing.T) {
 		e.learnStatement(p, st, raw, 0)
 		return p
 	}
-	for _, mac := range []protocol.MAC{e.self, {}, protocol.Broadcast, {0x01, 0, 0x5e, 0, 0, 1}} {
+	for _, mac := range []protocol.MAC{e.plane.Self(), {}, protocol.Broadcast, {0x01, 0, 0x5e, 0, 0, 1}} {
 		if claim(2, mac).id.bound {
 			t.Errorf("bound to %v", mac)
 		}
@@ -200,10 +200,10 @@ func TestBind(t *testing.T) {
 		t.Error("an address that nobody has was not given")
 	}
 	owner := claim(4, testIdentity(4).MAC(e.cid))
-	if !owner.id.bound || thief.id.bound || e.peers.byMAC[owner.view.mac] != owner {
+	if !owner.id.bound || thief.id.bound || e.peers.byMAC[owner.view.MAC()] != owner {
 		t.Error("a derived address is not its identity's")
 	}
-	if claim(5, owner.view.mac).id.bound {
+	if claim(5, owner.view.MAC()).id.bound {
 		t.Error("a derived address was taken away")
 	}
 	first, second := claim(6, host(9)), claim(7, host(9))

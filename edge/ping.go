@@ -10,6 +10,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge/control"
+	"hedgerow/edge/dataplane"
 	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
@@ -100,7 +101,7 @@ func (e *Edge) beginEcho(now time.Time, q control.PingRequest, answer chan<- ech
 	x := &echo{peer: p, size: q.Size, until: now.Add(echoWait), answer: answer}
 	e.fill(x.nonce[:])
 	e.echoes.list = append(e.echoes.list, x)
-	p.view.count.used.Store(e.since(now))
+	p.view.SetUsed(e.plane.Since(now))
 	e.need(now, p)
 	e.tickEchoes(now)
 	return nil
@@ -111,10 +112,10 @@ func (e *Edge) beginEcho(now time.Time, q control.PingRequest, answer chan<- ech
 func (e *Edge) tickEchoes(now time.Time) {
 	e.echoes.list = slices.DeleteFunc(e.echoes.list, func(x *echo) bool {
 		if x.sent.IsZero() {
-			if r := x.peer.view.route.Load(); e.carries(r) {
+			if r := x.peer.view.Route(); e.carries(&r) {
 				x.sent = now
 				m := protocol.Ping{Nonce: x.nonce, Pad: x.size - echoOverhead}
-				x.pieces = e.sendLong(x.peer, *r, r.maxInner(), m.Append)
+				x.pieces = e.sendLong(x.peer, r, r.MaxInner(), m.Append)
 			}
 		}
 		if now.Before(x.until) {
@@ -126,16 +127,16 @@ func (e *Edge) tickEchoes(now time.Time) {
 }
 
 // carries reports whether frames would leave by a route inside a session.
-func (e *Edge) carries(r *route) bool {
-	if r.session == nil {
+func (e *Edge) carries(r *dataplane.Route) bool {
+	if r.Session == nil {
 		return false
 	}
-	return r.direct.IsValid() || !e.noRelay && r.relay != nil && r.relay.hop.Load() != nil
+	return r.Direct.IsValid() || !e.cfg.NoRelay && r.Supernode != nil && r.Supernode.Reachable()
 }
 
 // takeEcho takes the answer to a ping that somebody asked for. It reports whether
 // it was one.
-func (e *Edge) takeEcho(now time.Time, p *peer, nonce [8]byte, ev event) bool {
+func (e *Edge) takeEcho(now time.Time, p *peer, nonce [8]byte, from dataplane.Origin) bool {
 	i := slices.IndexFunc(e.echoes.list, func(x *echo) bool {
 		return x.peer == p && x.nonce == nonce && !x.sent.IsZero()
 	})
@@ -145,10 +146,10 @@ func (e *Edge) takeEcho(now time.Time, p *peer, nonce [8]byte, ev event) bool {
 	x := e.echoes.list[i]
 	e.echoes.list = slices.Delete(e.echoes.list, i, i+1)
 	ping := x.document()
-	if ev.link == nil {
-		ping.Way = e.wayDirect(p, ev.from)
+	if from.Supernode == nil {
+		ping.Way = e.wayDirect(p, from.Addr)
 	} else {
-		ping.Way = e.wayRelayed(now, p, e.links[ev.link.id])
+		ping.Way = e.wayRelayed(now, p, e.links[from.Supernode.ID()])
 	}
 	ping.Answered, ping.RTTms = true, milliseconds(now.Sub(x.sent))
 	x.answer <- echoed{ping: ping}
@@ -197,12 +198,12 @@ func (l *link) kind() string {
 
 // unreached says why frames to a peer have no path at all.
 func (e *Edge) unreached(p *peer) string {
-	switch r := p.view.route.Load(); {
-	case e.noRelay && r.session != nil:
+	switch r := p.view.Route(); {
+	case e.cfg.NoRelay && r.Session != nil:
 		return "frames wait for a direct path, since none may pass a supernode"
 	case p.handshake.active:
 		return "it has not answered our handshake yet"
-	case r.session == nil:
+	case r.Session == nil:
 		return "no traffic, so there is no session"
 	}
 	return "no supernode knows it now"

@@ -9,6 +9,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge/control"
+	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
 
@@ -48,8 +49,8 @@ func (e *testEdge) met(n byte, name string) *peer {
 		e.tb.Fatal(err)
 	}
 	l := e.links[0]
-	l.view.hop.Store(&hopRoute{session: hop, addr: l.addr(), mask: crypto.NewMask([16]byte{n})})
-	p.view.route.Store(&route{session: entry.session, relay: l.view, handle: uint32(n), limit: maxDatagramIPv4})
+	l.view.SetRoute(dataplane.HopRoute{Session: hop, Addr: l.addr(), Mask: crypto.NewMask([16]byte{n})})
+	p.view.SetRoute(dataplane.Route{Session: entry.Crypto(), Supernode: l.view, Handle: uint32(n), Limit: dataplane.MaxDatagramIPv4})
 	e.conn.take()
 	return p
 }
@@ -63,17 +64,17 @@ func TestPingAnswered(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		ready func()
-		ev    event
+		from  dataplane.Origin
 		want  control.Ping
 	}{
-		{"by relay", func() {}, event{link: l.view, handle: 2}, control.Ping{Way: control.Way{Path: control.PathRelay, Kind: control.KindUDP, Via: "sn:7654"}}},
+		{"by relay", func() {}, dataplane.Origin{Supernode: l.view, Handle: 2}, control.Ping{Way: control.Way{Path: control.PathRelay, Kind: control.KindUDP, Via: "sn:7654"}}},
 		{"by TLS", func() { l.stream.conn, l.stream.side, l.at = silentStream{}, destination(9), destination(9) },
-			event{link: l.view, handle: 2}, control.Ping{Way: control.Way{Path: control.PathRelay, Kind: control.KindTLS, Via: "sn:7654"}}},
+			dataplane.Origin{Supernode: l.view, Handle: 2}, control.Ping{Way: control.Way{Path: control.PathRelay, Kind: control.KindTLS, Via: "sn:7654"}}},
 		{"directly", func() {
-			r := *p.view.route.Load()
-			r.direct = far
-			p.view.route.Store(&r)
-		}, event{from: far}, control.Ping{Way: control.Way{Path: control.PathDirect, Endpoint: far.String()}}},
+			r := p.view.Route()
+			r.Direct = far
+			p.view.SetRoute(r)
+		}, dataplane.Origin{Addr: far}, control.Ping{Way: control.Way{Path: control.PathDirect, Endpoint: far.String()}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.ready()
@@ -81,7 +82,7 @@ func TestPingAnswered(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e.send.flush()
+			e.send.Flush()
 			if sent := e.conn.take(); len(sent) != 1 {
 				t.Fatalf("%d datagrams were sent", len(sent))
 			}
@@ -89,12 +90,12 @@ func TestPingAnswered(t *testing.T) {
 			later := noon.Add(42 * time.Millisecond)
 			wrong := nonce
 			wrong[0]++
-			for _, no := range []bool{e.takeEcho(later, p, wrong, tt.ev), e.takeEcho(later, other, nonce, tt.ev)} {
+			for _, no := range []bool{e.takeEcho(later, p, wrong, tt.from), e.takeEcho(later, other, nonce, tt.from)} {
 				if no {
 					t.Error("it was answered by another")
 				}
 			}
-			e.handlePong(later, p, protocol.Pong{Nonce: nonce}, tt.ev)
+			e.handlePong(later, p, protocol.Pong{Nonce: nonce}, tt.from)
 			got, ok := ping.got()
 			want := tt.want
 			want.Name, want.ID, want.Answered, want.Size = "roof", crypto.ShortID(p.id.statement.ID[:]), true, defaultEcho
@@ -103,7 +104,7 @@ func TestPingAnswered(t *testing.T) {
 			if !ok || got.err != nil || got.ping != want || *got.ping.RTTms != 42 {
 				t.Errorf("%+v, want %+v", got, want)
 			}
-			if e.takeEcho(later, p, nonce, tt.ev) || len(e.echoes.list) != 0 {
+			if e.takeEcho(later, p, nonce, tt.from) || len(e.echoes.list) != 0 {
 				t.Error("it counts twice")
 			}
 		})
@@ -158,12 +159,13 @@ func TestPingWaits(t *testing.T) {
 func TestPingSize(t *testing.T) {
 	e := newEdge(t, nil)
 	p := e.met(2, "roof")
-	most := p.view.route.Load().maxInner() - 1
+	r := p.view.Route()
+	most := r.MaxInner() - 1
 	for _, size := range []int{leastEcho, 1000, most} {
 		if _, err := e.ping(noon, "roof", size); err != nil {
 			t.Fatal(err)
 		}
-		e.send.flush()
+		e.send.Flush()
 		sent := e.conn.take()
 		if want := protocol.RelayOverhead + protocol.HeaderLen + 1 + size + protocol.TagLen; len(sent) != 1 || len(sent[0].pkt) != want {
 			t.Errorf("%d bytes: %d datagrams, want one of %d", size, len(sent), want)
@@ -185,20 +187,21 @@ func TestPingInPieces(t *testing.T) {
 	e := newEdge(t, nil)
 	p := e.met(2, "roof")
 	l := e.links[0]
-	most := p.view.route.Load().maxInner() - 1
+	r := p.view.Route()
+	most := r.MaxInner() - 1
 	for size, want := range map[int]int{most: 1, most + 1: 2, mostEcho: 7} {
 		ping, err := e.ping(noon, "roof", size)
 		if err != nil {
 			t.Fatal(err)
 		}
-		e.send.flush()
+		e.send.Flush()
 		sent := e.conn.take()
 		if len(sent) != want {
 			t.Errorf("%d bytes: %d datagrams, want %d", size, len(sent), want)
 		}
-		back := event{link: l.view, handle: 2, joined: want > 1}
+		back := dataplane.PairMessages{Origin: dataplane.Origin{Supernode: l.view, Handle: 2}, InPieces: want > 1}
 		e.pong(p, protocol.Ping{Nonce: [8]byte{1}, Pad: size - echoOverhead}, back)
-		e.send.flush()
+		e.send.Flush()
 		answer := e.conn.take()
 		if len(answer) != want {
 			t.Errorf("%d bytes: %d datagrams answer, want %d", size, len(answer), want)
@@ -208,7 +211,7 @@ func TestPingInPieces(t *testing.T) {
 				t.Errorf("%d bytes: packet %d of the answer has %d, of the ping %d", size, i, len(d.pkt), len(sent[0].pkt))
 			}
 		}
-		e.handlePong(noon, p, protocol.Pong{Nonce: e.echoes.list[0].nonce}, back)
+		e.handlePong(noon, p, protocol.Pong{Nonce: e.echoes.list[0].nonce}, back.Origin)
 		if got, ok := ping.got(); !ok || !got.ping.Answered || got.ping.Pieces != want {
 			t.Errorf("%d bytes: %+v", size, got)
 		}
@@ -238,7 +241,7 @@ func TestNamed(t *testing.T) {
 	}
 	roof, one, two := e.met(2, "roof"), e.met(3, "twin"), e.met(4, "twin")
 	id := func(p *peer) string { return crypto.ShortID(p.id.statement.ID[:]) }
-	for _, text := range []string{"roof", roof.view.mac.String(), "10.64.0.2", id(roof), strings.ToUpper(id(roof))[:6]} {
+	for _, text := range []string{"roof", roof.view.MAC().String(), "10.64.0.2", id(roof), strings.ToUpper(id(roof))[:6]} {
 		if p, err := e.named(text); p != roof || err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
@@ -286,15 +289,15 @@ func TestSince(t *testing.T) {
 	if got := since(noon.Add(2 * time.Minute)); got != 60 {
 		t.Errorf("%v s since the supernode is reached otherwise", got)
 	}
-	a, b := *p.view.route.Load(), *p.view.route.Load()
-	b.handle, b.limit, b.dual = 99, 1300, true
-	if a.way() != b.way() {
-		t.Error("another handle is another way")
+	a, b := p.view.Route(), p.view.Route()
+	b.Handle, b.Limit, b.Dual = 99, 1300, true
+	if a.NextHop() != b.NextHop() {
+		t.Error("another handle is another next hop")
 	}
-	b.direct = destination(1)
+	b.Direct = destination(1)
 	c := b
-	c.relay, c.session = nil, nil
-	if b.way() == a.way() || b.way() != c.way() || (&route{relay: a.relay}).way() != (way{}) {
-		t.Error("a direct way depends on the relay")
+	c.Supernode, c.Session = nil, nil
+	if b.NextHop() == a.NextHop() || b.NextHop() != c.NextHop() || (&dataplane.Route{Supernode: a.Supernode}).NextHop() != (dataplane.NextHop{}) {
+		t.Error("a direct next hop depends on the relay")
 	}
 }

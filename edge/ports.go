@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 	"time"
@@ -70,7 +71,7 @@ func (e *Edge) samplePorts(server netip.AddrPort) {
 	for i := range asked {
 		socket, err := e.cfg.Ways.Open(func(from netip.AddrPort, pkt []byte) {
 			select {
-			case answers <- answer{i, from, clone(pkt)}:
+			case answers <- answer{i, from, bytes.Clone(pkt)}:
 			default:
 			}
 		})

@@ -62,7 +62,7 @@ func (q *quality) postpone(now time.Time) {
 
 // judge moves a peer's frames to the relay or back, by what was lost.
 func (e *Edge) judge(now time.Time, p *peer) {
-	if p.path == nil || e.noRelay {
+	if p.path == nil || e.cfg.NoRelay {
 		return
 	}
 	q := &p.quality

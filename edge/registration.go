@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
 
 // handleHopMessage acts on one control message of a supernode.
-func (e *Edge) handleHopMessage(now time.Time, l *link, entry *hopEntry, typ protocol.MsgType, value []byte, from netip.AddrPort) error {
+func (e *Edge) handleHopMessage(now time.Time, l *link, entry *dataplane.HopSession, typ protocol.MsgType, value []byte, from netip.AddrPort) error {
 	switch typ {
 	case protocol.MsgPing:
 		return take(value, protocol.ParsePing, func(m protocol.Ping) {
@@ -41,7 +42,7 @@ func (e *Edge) handleHopMessage(now time.Time, l *link, entry *hopEntry, typ pro
 
 // handlePunch begins an attempt when a supernode says so.
 func (e *Edge) handlePunch(now time.Time, l *link, m protocol.Punch) {
-	if p := e.peers.byHandle[l.view.id][m.Handle]; p != nil && p.path != nil {
+	if p := e.peers.byHandle[l.view.ID()][m.Handle]; p != nil && p.path != nil {
 		e.host.Log.Debug("punch", "peer", p.about.Name, "seen", m.Seen, "delay", m.Delay)
 		p.path.Punch(now, m.Seen, m.Delay)
 		e.pollPath(now, p)
@@ -82,8 +83,8 @@ func (e *Edge) shareHop(l *link) {
 	if l.session == nil {
 		return
 	}
-	l.view.hop.Store(&hopRoute{
-		session: l.session.session, addr: l.at, mask: l.mask, directSet: len(l.direct.handles) > 0 && !l.direct.unsure,
+	l.view.SetRoute(dataplane.HopRoute{
+		Session: l.session.Crypto(), Addr: l.at, Mask: l.mask, DirectSet: len(l.direct.handles) > 0 && !l.direct.unsure,
 	})
 }
 
@@ -109,7 +110,7 @@ func (e *Edge) tellRegistered(now time.Time, l *link) {
 func (e *Edge) tellReady(now time.Time) {
 	if !e.ready {
 		e.ready = true
-		e.report(now, Event{Kind: EventReady, Elapsed: now.Sub(e.started)})
+		e.report(now, Event{Kind: EventReady, Elapsed: now.Sub(e.plane.Started())})
 	}
 }
 
@@ -172,7 +173,7 @@ func (e *Edge) handleNak(now time.Time, l *link, m protocol.Nak) {
 			e.fail(ErrAddressTaken)
 		}
 	case protocol.CodeMACTaken:
-		e.report(now, Event{Kind: EventMACTaken, Supernode: l.cfg.Name, MAC: e.self})
+		e.report(now, Event{Kind: EventMACTaken, Supernode: l.cfg.Name, MAC: e.plane.Self()})
 	default:
 		e.report(now, Event{Kind: EventRefused, Supernode: l.cfg.Name, Err: errors.New(protocol.CodeString(m.Code))})
 	}
@@ -183,7 +184,7 @@ func (e *Edge) handleNak(now time.Time, l *link, m protocol.Nak) {
 func (e *Edge) handlePeerInfo(now time.Time, l *link, m protocol.PeerInfo) {
 	st, err := crypto.VerifyStatement(m.Statement)
 	if err != nil || st.CID != e.cid || protocol.MAC(st.MAC) != m.MAC {
-		e.drops.drop(dropControl)
+		e.drops.Drop(dataplane.DropControl)
 		return
 	}
 	if st.Static == e.cfg.Identity.Static {
@@ -249,10 +250,10 @@ func (e *Edge) wantMAC(now time.Time, mac protocol.MAC) {
 const askEvery = time.Second
 
 // askStatement asks for the statement of a peer that spoke first.
-func (e *Edge) askStatement(now time.Time, p *peer, via *linkView, handle uint32, mac protocol.MAC) {
+func (e *Edge) askStatement(now time.Time, p *peer, via *dataplane.Supernode, handle uint32, mac protocol.MAC) {
 	p.askAt = now.Add(askEvery)
 	if via != nil {
-		e.query(now, e.links[via.id], protocol.Query{Handle: handle})
+		e.query(now, e.links[via.ID()], protocol.Query{Handle: handle})
 		return
 	}
 	for _, l := range e.links {
@@ -269,7 +270,7 @@ func (e *Edge) askAgain(now time.Time, p *peer) {
 	}
 	p.askAt = now.Add(askEvery)
 	for _, l := range e.links {
-		if h := p.handles[l.view.id]; h != 0 {
+		if h := p.handles[l.view.ID()]; h != 0 {
 			e.query(now, l, protocol.Query{Handle: h})
 		}
 	}
@@ -287,7 +288,7 @@ func (e *Edge) keepalive(now time.Time) time.Duration {
 // relaying reports whether frames to or from an active peer are relayed.
 func (e *Edge) relaying(now time.Time) bool {
 	for _, p := range e.peers.byStatic {
-		if r := p.view.route.Load(); (!r.direct.IsValid() || r.dual) && e.active(now, p) {
+		if r := p.view.Route(); (!r.Direct.IsValid() || r.Dual) && e.active(now, p) {
 			return true
 		}
 	}
@@ -316,7 +317,7 @@ func (e *Edge) pingLink(now time.Time, l *link) {
 func (e *Edge) handleLinkPong(now time.Time, l *link, m protocol.Pong) {
 	p := &l.ping
 	if p.sent.IsZero() || m.Nonce != p.nonce {
-		e.drops.drop(dropNotExpected)
+		e.drops.Drop(dataplane.DropNotExpected)
 		return
 	}
 	// Of a repeated ping it is not known which one was answered; the first is
@@ -361,8 +362,8 @@ func (e *Edge) findRelay(now time.Time, p *peer) {
 		return
 	}
 	for _, l := range e.links {
-		if l.registered() && p.handles[l.view.id] == 0 {
-			e.query(now, l, protocol.Query{MAC: p.view.mac})
+		if l.registered() && p.handles[l.view.ID()] == 0 {
+			e.query(now, l, protocol.Query{MAC: p.view.MAC()})
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"hedgerow/edge/dataplane"
 	"hedgerow/nat/pmtu"
 	"hedgerow/protocol"
 )
@@ -20,7 +21,7 @@ const (
 const relayPingLen = protocol.HeaderLen + 1 + 3 + 13 + protocol.TagLen
 
 // relayIPLen is what IP and UDP add to a relayed packet where they add most.
-const relayIPLen = 1500 - maxDatagramIPv6
+const relayIPLen = 1500 - dataplane.MaxDatagramIPv6
 
 // relaySize finds out how large packets the relayed way to a peer takes: both
 // access links and the supernode's. It is taken to carry the usual size until
@@ -39,7 +40,7 @@ type sizedPing struct {
 }
 
 func newRelaySize() relaySize {
-	const full = maxDatagramRelayed + relayIPLen
+	const full = dataplane.MaxDatagramRelayed + relayIPLen
 	return relaySize{mtu: pmtu.New(full, full, relayWatch)}
 }
 
@@ -61,10 +62,10 @@ func (s *relaySize) take(nonce [8]byte) (size int, ok bool) {
 // pollRelaySize sends the pings that the size of a peer's relayed path asks for,
 // and takes over what is known of it.
 func (e *Edge) pollRelaySize(now time.Time, p *peer) {
-	s, r := &p.relaySize, *p.view.route.Load()
-	relayed := r.session != nil && r.relay != nil && !r.onlyDirect() && e.active(now, p)
+	s, r := &p.relaySize, p.view.Route()
+	relayed := r.Session != nil && r.Supernode != nil && !r.OnlyDirect() && e.active(now, p)
 	timeout := max(relayTimeout, 3*p.relayPing.rtt)
-	r.direct = netip.AddrPort{}
+	r.Direct = netip.AddrPort{}
 	for _, size := range s.mtu.Poll(now, timeout, relayed) {
 		ping := &s.pings[s.next%sizedPings]
 		s.next++
@@ -73,8 +74,8 @@ func (e *Edge) pollRelaySize(now time.Time, p *peer) {
 		m := protocol.Ping{Nonce: ping.nonce, Pad: max(pongPad, size-relayIPLen-protocol.RelayOverhead-relayPingLen)}
 		e.sendControl(p, &r, 0, m.Append)
 	}
-	if limit := s.limit(); limit != r.relayLimit {
-		if limit < r.relayLimit {
+	if limit := s.limit(); limit != r.RelayLimit {
+		if limit < r.RelayLimit {
 			e.host.Log.Info("the relayed path loses large packets, frames are cut for it", "peer", p.about.Name, "datagram", limit)
 		}
 		e.reroute(now, p)
@@ -84,19 +85,11 @@ func (e *Edge) pollRelaySize(now time.Time, p *peer) {
 // sizeGroup finds the largest GROUP packet that reaches everybody: a flood is
 // sealed once for all.
 func (e *Edge) sizeGroup() {
-	least := maxDatagramRelayed - protocol.RelayOverhead
+	least := dataplane.MaxDatagramRelayed - protocol.RelayOverhead
 	for _, p := range e.peers.byStatic {
-		if r := p.view.route.Load(); r.session != nil {
-			least = min(least, r.leastPacket())
+		if r := p.view.Route(); r.Session != nil {
+			least = min(least, r.LeastPacket())
 		}
 	}
-	e.groupPacket.Store(int64(least))
-}
-
-// groupLimit returns the bytes of the largest GROUP packet that reaches everybody.
-func (d *dataPlane) groupLimit() int {
-	if n := d.groupPacket.Load(); n > 0 {
-		return int(n)
-	}
-	return maxDatagramRelayed - protocol.RelayOverhead
+	e.plane.SetGroupPacket(least)
 }

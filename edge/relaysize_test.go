@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
 
@@ -35,25 +36,25 @@ func TestRelayLimit(t *testing.T) {
 	e := newEdge(t, nil)
 	p := e.introduced(2)
 	p.sessions.promote(e.session(p, noon, 10, true))
-	if r := p.view.route.Load(); r.relayLimit != 0 || r.leastPacket() != maxDatagramRelayed-protocol.RelayOverhead {
+	if r := p.view.Route(); r.RelayLimit != 0 || r.LeastPacket() != dataplane.MaxDatagramRelayed-protocol.RelayOverhead {
 		t.Errorf("without a relay: %+v", r)
 	}
-	e.links[0].session = &hopEntry{}
+	e.links[0].session = &dataplane.HopSession{}
 	e.setHandle(noon, p, e.links[0], 77)
-	if r := p.view.route.Load(); r.relay == nil || r.relayLimit != maxDatagramRelayed {
+	if r := p.view.Route(); r.Supernode == nil || r.RelayLimit != dataplane.MaxDatagramRelayed {
 		t.Errorf("at first: %+v", r)
 	}
 	p.relaySize.mtu.Refused()
 	e.pollRelaySize(noon, p)
-	if r := p.view.route.Load(); r.relayLimit != 1280-48 || r.maxPacket() != 1280-48-protocol.RelayOverhead {
+	if r := p.view.Route(); r.RelayLimit != 1280-48 || r.MaxPacket() != 1280-48-protocol.RelayOverhead {
 		t.Errorf("after a fall: %+v", r)
 	}
-	if n := e.groupLimit(); n != 1280-48-protocol.RelayOverhead {
+	if n := e.plane.GroupPacket(); n != 1280-48-protocol.RelayOverhead {
 		t.Errorf("floods of %d bytes", n)
 	}
 	e.setHandle(noon, p, e.links[0], 0)
 	e.setHandle(noon, p, e.links[0], 78)
-	if r := p.view.route.Load(); r.relayLimit != maxDatagramRelayed {
+	if r := p.view.Route(); r.RelayLimit != dataplane.MaxDatagramRelayed {
 		t.Errorf("a new relay: %+v", r)
 	}
 }
@@ -62,7 +63,7 @@ func TestRelayLimit(t *testing.T) {
 // rules floods, in use or not.
 func TestGroupLimitOfAll(t *testing.T) {
 	e := newEdge(t, nil)
-	usual := maxDatagramRelayed - protocol.RelayOverhead
+	usual := dataplane.MaxDatagramRelayed - protocol.RelayOverhead
 	var peers []*peer
 	for n := range byte(3) {
 		p := e.introduced(2 + n)
@@ -71,19 +72,19 @@ func TestGroupLimitOfAll(t *testing.T) {
 		peers = append(peers, p)
 	}
 	narrow := func(p *peer, limit int) {
-		r := *p.view.route.Load()
-		r.direct, r.limit = netip.MustParseAddrPort("198.51.100.9:4000"), limit
-		p.view.route.Store(&r)
+		r := p.view.Route()
+		r.Direct, r.Limit = netip.MustParseAddrPort("198.51.100.9:4000"), limit
+		p.view.SetRoute(r)
 		e.sizeGroup()
 	}
 	for _, c := range []struct{ peer, limit, want int }{{0, 1472, usual}, {1, 1252, 1252}, {2, 1300, 1252}, {1, 1472, 1300}} {
 		narrow(peers[c.peer], c.limit)
-		if n := e.groupLimit(); n != c.want {
+		if n := e.plane.GroupPacket(); n != c.want {
 			t.Errorf("%+v: %d", c, n)
 		}
 	}
 	e.closePeer(noon, peers[2])
-	if n := e.groupLimit(); n != usual {
+	if n := e.plane.GroupPacket(); n != usual {
 		t.Errorf("the narrow peer has gone: %d", n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
 )
 
 // Lifetimes of pair sessions (PROTOCOL.md, section 6).
@@ -19,7 +20,7 @@ const (
 // sealed under, the one before it, still opened, and one that we answered as
 // responder and that its initiator has not confirmed yet.
 type sessions struct {
-	current, previous, next *pairEntry
+	current, previous, next *dataplane.Session
 	since                   time.Time // when next was made
 	renewAt                 time.Time // when current is next considered for renewal; zero: at its next use
 	stop                    bool      // current is for receiving only
@@ -28,11 +29,11 @@ type sessions struct {
 func (s *sessions) none() bool { return s.current == nil && s.previous == nil && s.next == nil }
 
 // promote makes a session the current one and keeps the old for receiving.
-func (s *sessions) promote(e *pairEntry) {
+func (s *sessions) promote(e *dataplane.Session) {
 	if s.current != nil && s.current != e {
 		s.previous = s.current
 	}
-	s.current, s.stop, s.renewAt = e, false, renewal(e.session)
+	s.current, s.stop, s.renewAt = e, false, renewal(e.Crypto())
 	if s.next == e {
 		s.next = nil
 	}
@@ -42,23 +43,30 @@ func (s *sessions) promote(e *pairEntry) {
 func (s *sessions) retire() { s.stop = true }
 
 // each calls f for every session there is.
-func (s *sessions) each(f func(*pairEntry)) {
-	for _, e := range []*pairEntry{s.current, s.previous, s.next} {
+func (s *sessions) each(f func(*dataplane.Session)) {
+	for _, e := range []*dataplane.Session{s.current, s.previous, s.next} {
 		if e != nil {
 			f(e)
 		}
 	}
 }
 
+// has reports whether a session is one of them.
+func (s *sessions) has(e *dataplane.Session) bool {
+	return e != nil && (e == s.current || e == s.previous || e == s.next)
+}
+
 // move gives every session to another view of the same peer. One that is not
 // adopted yet is told of anew at its next packet.
-func (s *sessions) move(v *peerView) {
-	for _, e := range []**pairEntry{&s.current, &s.previous, &s.next} {
+func (s *sessions) move(v *dataplane.Peer) {
+	for _, e := range []**dataplane.Session{&s.current, &s.previous, &s.next} {
 		if *e == nil {
 			continue
 		}
-		moved := &pairEntry{session: (*e).session, peer: v, partial: (*e).partial}
-		moved.confirmed.Store(*e != s.next && (*e).confirmed.Load())
+		moved := dataplane.NewSession((*e).Crypto(), v, (*e).Partial())
+		if *e != s.next && (*e).Confirmed() {
+			moved.Confirm()
+		}
 		*e = moved
 	}
 }
@@ -68,11 +76,11 @@ func (s *sessions) sealing() *crypto.Session {
 	if s.current == nil || s.stop {
 		return nil
 	}
-	return s.current.session
+	return s.current.Crypto()
 }
 
 // expiry returns when a session is no longer opened.
-func expiry(e *pairEntry) time.Time { return e.session.Created().Add(rejectAfter) }
+func expiry(e *dataplane.Session) time.Time { return e.Crypto().Created().Add(rejectAfter) }
 
 // deadline returns when a session wants renewal or has to go.
 func (s *sessions) deadline() time.Time {
@@ -86,7 +94,7 @@ func (s *sessions) deadline() time.Time {
 	if s.current != nil {
 		d = earliest(earliest(d, expiry(s.current)), s.renewAt)
 		if !s.stop {
-			d = earliest(d, s.current.session.Created().Add(sealFor))
+			d = earliest(d, s.current.Crypto().Created().Add(sealFor))
 		}
 	}
 	return d
@@ -119,12 +127,12 @@ func (e *Edge) tickSessions(now time.Time, p *peer) {
 		e.lostSession(now, p)
 		return
 	}
-	if !s.stop && !now.Before(s.current.session.Created().Add(sealFor)) {
+	if !s.stop && !now.Before(s.current.Crypto().Created().Add(sealFor)) {
 		s.retire()
 		e.reroute(now, p)
 	}
-	worn := s.current.session.NeedsRekey()
-	if !worn && now.Before(renewal(s.current.session)) {
+	worn := s.current.Crypto().NeedsRekey()
+	if !worn && now.Before(renewal(s.current.Crypto())) {
 		return
 	}
 	s.renewAt = time.Time{} // the next use asks again

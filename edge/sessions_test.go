@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"hedgerow/edge/dataplane"
 )
 
 // TestPromote follows sessions through the three places that a peer has for
@@ -15,8 +17,8 @@ func TestPromote(t *testing.T) {
 	s := &p.sessions
 	for i, step := range []struct {
 		do                      func()
-		current, previous, next *pairEntry
-		sealing                 *pairEntry
+		current, previous, next *dataplane.Session
+		sealing                 *dataplane.Session
 	}{
 		{func() {}, nil, nil, nil, nil},
 		{func() { s.next = one }, nil, nil, one, nil},
@@ -32,12 +34,12 @@ func TestPromote(t *testing.T) {
 		if s.current != step.current || s.previous != step.previous || s.next != step.next {
 			t.Errorf("step %d: %+v", i, *s)
 		}
-		if got := s.sealing(); (got == nil) != (step.sealing == nil) || got != nil && got != step.sealing.session {
+		if got := s.sealing(); (got == nil) != (step.sealing == nil) || got != nil && got != step.sealing.Crypto() {
 			t.Errorf("step %d: seals under another session", i)
 		}
-		var all []*pairEntry
-		s.each(func(e *pairEntry) { all = append(all, e) })
-		if want := slices.DeleteFunc([]*pairEntry{step.current, step.previous, step.next}, func(e *pairEntry) bool { return e == nil }); !slices.Equal(all, want) {
+		var all []*dataplane.Session
+		s.each(func(e *dataplane.Session) { all = append(all, e) })
+		if want := slices.DeleteFunc([]*dataplane.Session{step.current, step.previous, step.next}, func(e *dataplane.Session) bool { return e == nil }); !slices.Equal(all, want) {
 			t.Errorf("step %d: each sees %d sessions", i, len(all))
 		}
 		if s.none() != (len(all) == 0) {
@@ -115,14 +117,14 @@ func TestSessionsExpire(t *testing.T) {
 			e.startPath(noon, p)
 			e.reroute(noon, p)
 			if c.used != 0 {
-				p.view.count.used.Store(int64(c.used))
+				p.view.SetUsed(int64(c.used))
 			}
 			e.tickSessions(noon.Add(c.at), p)
 			if got := [3]bool{s.current != nil, s.previous != nil, s.next != nil}; got != [3]bool{c.current, c.previous, c.next} {
 				t.Errorf("current, previous, next: %v", got)
 			}
-			if sealing := s.sealing() != nil; sealing != c.sealing || (p.view.route.Load().session != nil) != sealing {
-				t.Errorf("sealing %v, route %+v", sealing, p.view.route.Load())
+			if sealing := s.sealing() != nil; sealing != c.sealing || (p.view.Route().Session != nil) != sealing {
+				t.Errorf("sealing %v, route %+v", sealing, p.view.Route())
 			}
 			if p.handshake.active != c.renewing {
 				t.Errorf("renewing %v", p.handshake.active)
@@ -132,8 +134,8 @@ func TestSessionsExpire(t *testing.T) {
 			}
 			e.publish(noon)
 			want := 0
-			s.each(func(*pairEntry) { want++ })
-			if got := len(e.table.Load().sessions); got != want {
+			s.each(func(*dataplane.Session) { want++ })
+			if got := e.draft.SessionCount(); got != want {
 				t.Errorf("%d sessions in the table, want %d", got, want)
 			}
 		})
@@ -151,7 +153,7 @@ func TestWornSession(t *testing.T) {
 	if p.handshake.active {
 		t.Fatal("renewed for no reason")
 	}
-	if _, err := p.sessions.current.session.Reserve(1 << 28); err != nil {
+	if _, err := p.sessions.current.Crypto().Reserve(1 << 28); err != nil {
 		t.Fatal(err)
 	}
 	e.tickSessions(noon.Add(time.Second), p)
@@ -167,15 +169,15 @@ func TestConfirm(t *testing.T) {
 	p := e.introduced(2)
 	p.sessions.promote(e.session(p, noon, 1, true))
 	p.sessions.next, p.sessions.since = e.session(p, noon, 2, false), noon
-	next := p.sessions.next.session
-	stranger := e.session(p, noon, 3, false).session
-	e.handleEvent(noon, event{kind: eventConfirmed, peer: p.view, session: stranger})
-	e.handleEvent(noon, event{kind: eventConfirmed, peer: &peerView{}, session: next})
+	next := p.sessions.next.Crypto()
+	stranger := e.session(p, noon, 3, false).Crypto()
+	e.handleEvent(noon, dataplane.Confirmed{Peer: p.view, Session: stranger})
+	e.handleEvent(noon, dataplane.Confirmed{Peer: new(dataplane.Peer), Session: next})
 	if p.sessions.next == nil {
 		t.Fatal("adopted without a packet of it")
 	}
-	e.handleEvent(noon, event{kind: eventConfirmed, peer: p.view, session: next})
-	if p.sessions.next != nil || p.sessions.current.session != next || p.view.route.Load().session != next {
+	e.handleEvent(noon, dataplane.Confirmed{Peer: p.view, Session: next})
+	if p.sessions.next != nil || p.sessions.current.Crypto() != next || p.view.Route().Session != next {
 		t.Errorf("%+v", p.sessions)
 	}
 }

@@ -164,7 +164,7 @@ func (e *Edge) rememberPeers() {
 			continue
 		}
 		stored := storedPeer{Statement: base64.RawURLEncoding.EncodeToString(p.id.raw), Name: p.about.Name}
-		if a := p.view.route.Load().direct; a.IsValid() && !isSide(a) {
+		if a := p.view.Route().Direct; a.IsValid() && !isSide(a) {
 			stored.Addr = a.String()
 		}
 		list = append(list, stored)

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
 
@@ -68,12 +69,12 @@ func TestRecall(t *testing.T) {
 	e := newEdge(t, inDir(dir))
 	p := e.introduced(2)
 	p.sessions.promote(e.session(p, noon, 1, true))
-	p.view.route.Store(&route{direct: netip.MustParseAddrPort("198.51.100.7:40000")})
+	p.view.SetRoute(dataplane.Route{Direct: netip.MustParseAddrPort("198.51.100.7:40000")})
 	e.tickState(noon.Add(storeEvery))
 
 	again := newEdge(t, inDir(dir))
-	q := again.peers.byStatic[p.view.static]
-	if q == nil || !q.recalled || !q.id.bound || q.view.mac != p.view.mac || !q.handshake.active {
+	q := again.peers.byStatic[p.view.Static()]
+	if q == nil || !q.recalled || !q.id.bound || q.view.MAC() != p.view.MAC() || !q.handshake.active {
 		t.Fatalf("%+v", q)
 	}
 	sent := again.conn.take()
@@ -90,7 +91,7 @@ func TestRecall(t *testing.T) {
 func TestRecallRefuses(t *testing.T) {
 	e := newEdge(t, nil)
 	_, raw := e.sign(testIdentity(2), protocol.MAC(testIdentity(2).MAC(e.cid)), 1)
-	_, own := e.sign(e.cfg.Identity, e.self, 1)
+	_, own := e.sign(e.cfg.Identity, e.plane.Self(), 1)
 	forged := bytes.Clone(raw)
 	forged[len(forged)-1] ^= 1
 	id := testIdentity(3)
@@ -103,7 +104,7 @@ func TestRecallRefuses(t *testing.T) {
 	e.state.saved.Peers = append(e.state.saved.Peers, storedPeer{Statement: base64.RawURLEncoding.EncodeToString(raw), Addr: "127.0.0.1:4000"})
 	e.conn.take()
 	e.recallPeers(noon)
-	e.send.flush()
+	e.send.Flush()
 	if len(e.peers.byStatic) != 1 || len(e.conn.take()) != 0 {
 		t.Errorf("%d peers", len(e.peers.byStatic))
 	}
@@ -240,13 +241,13 @@ func TestPinsBound(t *testing.T) {
 	s, _ := loadState("")
 	p := pins{state: s, cid: c.ID()}
 	for n := range maxPins + 5 {
-		p.keep(hostKey(n).mac, [32]byte{1}, c)
+		p.keep(manyHosts(n), [32]byte{1}, c)
 	}
 	if len(s.saved.Pins) != maxPins {
 		t.Errorf("%d pins", len(s.saved.Pins))
 	}
 	id := testIdentity(1)
-	if p.allow(hostKey(maxPins).mac, [32]byte{1}, c) || !p.allow(hostKey(0).mac, [32]byte{1}, c) || p.allow(hostKey(0).mac, [32]byte{2}, c) {
+	if p.allow(manyHosts(maxPins), [32]byte{1}, c) || !p.allow(manyHosts(0), [32]byte{1}, c) || p.allow(manyHosts(0), [32]byte{2}, c) {
 		t.Error("a full table forgets, or takes more")
 	}
 	if !p.allow(protocol.MAC(id.MAC(p.cid)), [32]byte(id.ID), c) {

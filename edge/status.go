@@ -53,7 +53,7 @@ func (e *Edge) Peers(ctx context.Context) ([]control.Peer, error) {
 // KeyStatus returns the state of the key schedule.
 func (e *Edge) KeyStatus(ctx context.Context) (control.Keys, error) {
 	return ask(ctx, e, func(now time.Time) control.Keys {
-		return KeyStatus(e.keys.community, e.keys.schedule, e.wall(now))
+		return KeyStatus(e.keys.community, e.keys.schedule, e.plane.Wall(now))
 	})
 }
 
@@ -82,17 +82,15 @@ func (e *Edge) Reload(ctx context.Context) error {
 func (e *Edge) status(now time.Time) control.Status {
 	s := control.Status{
 		Community: e.cfg.Community.Name, Version: e.host.Version, ID: e.cfg.Identity.ShortID(),
-		UptimeS: now.Sub(e.started).Seconds(), KeyIndex: e.sendingIndex(), Drops: e.transforms.addTo(e.drops.nonzero()), Notes: []string{},
+		UptimeS: now.Sub(e.plane.Started()).Seconds(), KeyIndex: e.sendingIndex(), Drops: e.drops.Counts(), Notes: []string{},
 	}
-	s.Device, s.MAC, s.MTU = e.host.Interface, e.self.String(), e.cfg.MTU
+	s.Device, s.MAC, s.MTU = e.host.Interface, e.plane.Self().String(), e.cfg.MTU
 	s.Prefixes = []string{}
 	for _, p := range byAddress(e.prefixes) {
 		s.Prefixes = append(s.Prefixes, p.String())
 	}
-	s.Traffic = control.Traffic{
-		InFrames: e.total.rxFrames.Load(), InBytes: e.total.rxBytes.Load(),
-		OutFrames: e.total.txFrames.Load(), OutBytes: e.total.txBytes.Load(),
-	}
+	t := e.plane.Totals()
+	s.Traffic = control.Traffic{InFrames: t.RxFrames, InBytes: t.RxBytes, OutFrames: t.TxFrames, OutBytes: t.TxBytes}
 	if m := e.addresses.mapping; m != address.MappingUnknown {
 		s.Mapping = m.String()
 	}
@@ -156,17 +154,17 @@ func milliseconds(d time.Duration) *float64 {
 
 // way returns how frames to a peer travel now.
 func (e *Edge) way(now time.Time, p *peer) control.Way {
-	r := p.view.route.Load()
+	r := p.view.Route()
 	var w control.Way
 	var rtt time.Duration
 	switch {
-	case r.direct.IsValid():
-		w = e.wayDirect(p, r.direct)
+	case r.Direct.IsValid():
+		w = e.wayDirect(p, r.Direct)
 		if p.path != nil {
 			rtt = p.path.Route().RTT
 		}
-	case r.session != nil && r.relay != nil:
-		w, rtt = e.wayRelayed(now, p, e.links[r.relay.id]), p.relayPing.rtt
+	case r.Session != nil && r.Supernode != nil:
+		w, rtt = e.wayRelayed(now, p, e.links[r.Supernode.ID()]), p.relayPing.rtt
 	default:
 		w = control.Way{Path: control.PathNone, Reason: e.unreached(p)}
 	}
@@ -193,9 +191,10 @@ func (e *Edge) wayRelayed(now time.Time, p *peer, l *link) control.Way {
 // peerStatus returns what is known of a peer.
 func (e *Edge) peerStatus(now time.Time, p *peer) control.Peer {
 	s := control.Peer{
-		Name: p.about.Name, MAC: p.view.mac.String(), IPs: []string{}, Way: e.way(now, p),
-		RxBytes: p.view.count.rxBytes.Load(), TxBytes: p.view.count.txBytes.Load(), Hosts: e.fdb.hosts(p.view),
+		Name: p.about.Name, MAC: p.view.MAC().String(), IPs: []string{}, Way: e.way(now, p),
+		Hosts: e.plane.Hosts(p.view),
 	}
+	s.RxBytes, s.TxBytes = p.view.Bytes()
 	if p.id.raw != nil {
 		s.ID = crypto.ShortID(p.id.statement.ID[:])
 	}
@@ -206,9 +205,9 @@ func (e *Edge) peerStatus(now time.Time, p *peer) control.Peer {
 		seconds := now.Sub(heard).Seconds()
 		s.LastSeenS = &seconds
 	}
-	r, since := p.view.route.Load(), p.since
-	if r.relay != nil {
-		s.Handle = r.handle
+	r, since := p.view.Route(), p.since
+	if r.Supernode != nil {
+		s.Handle = r.Handle
 	}
 	switch s.Path {
 	case control.PathDirect:
@@ -217,11 +216,11 @@ func (e *Edge) peerStatus(now time.Time, p *peer) control.Peer {
 		}
 	case control.PathRelay:
 		s.MTU, s.Loss = p.relaySize.mtu.Size(), lossOf(p.relayLoss)
-		since = later(since, e.links[r.relay.id].turned)
+		since = later(since, e.links[r.Supernode.ID()].turned)
 	default:
 		return s
 	}
-	s.Payload = r.payload()
+	s.Payload = r.Payload()
 	if !since.IsZero() {
 		seconds := now.Sub(since).Seconds()
 		s.SinceS = &seconds

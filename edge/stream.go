@@ -65,7 +65,7 @@ func (e *Edge) streamAt(l *link) time.Time {
 	var at time.Time
 	switch since := l.silent(); {
 	case e.cfg.StreamOnly, l.registered() && l.ping.missed >= streamMissed:
-		at = e.started
+		at = e.plane.Started()
 	case !since.IsZero():
 		at = since.Add(streamAfter)
 	default:

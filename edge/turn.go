@@ -119,7 +119,7 @@ func (e *Edge) tickTURN(now time.Time) {
 		} else if p.without.IsZero() {
 			p.without = now
 		}
-		if p.path != nil && p.sessions.sealing() != nil && (e.direct(p) && isSide(p.view.route.Load().direct) ||
+		if p.path != nil && p.sessions.sealing() != nil && (e.direct(p) && isSide(p.view.Route().Direct) ||
 			!p.without.IsZero() && now.Sub(p.without) >= turnAfter) {
 			needy = append(needy, p)
 		}
@@ -135,7 +135,7 @@ func (e *Edge) tickTURN(now time.Time) {
 }
 
 // direct reports whether frames to a peer go by something else than a supernode.
-func (e *Edge) direct(p *peer) bool { return p.view.route.Load().direct.IsValid() || p.avoids() }
+func (e *Edge) direct(p *peer) bool { return p.view.Route().Direct.IsValid() || p.avoids() }
 
 // allocate asks a server for a relayed address in the background.
 func (e *Edge) allocate(now time.Time, t *turnLink) {

@@ -4,8 +4,9 @@ import (
 	"slices"
 	"time"
 
+	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
-	"hedgerow/tap"
 )
 
 // Bounds of what waits for somebody to be known better (PROTOCOL.md,
@@ -26,26 +27,26 @@ type unvouched struct {
 }
 
 type waitingFrame struct {
-	event event
+	event dataplane.Unvouched
 	since time.Time
 }
 
 // staged holds frames for peers that cannot be sent to yet.
 type staged struct {
 	frames []stagedFrame // oldest first
-	count  map[*peerView]int
+	count  map[*dataplane.Peer]int
 }
 
 type stagedFrame struct {
-	peer  *peerView
+	peer  *dataplane.Peer
 	frame []byte
 	since time.Time
 }
 
 // add keeps a frame; over a bound the oldest goes.
-func (s *staged) add(now time.Time, p *peerView, frame []byte, d *drops) {
+func (s *staged) add(now time.Time, p *dataplane.Peer, frame []byte, d *dataplane.Drops) {
 	if s.count == nil {
-		s.count = make(map[*peerView]int)
+		s.count = make(map[*dataplane.Peer]int)
 	}
 	if s.count[p] >= stagedPerPeer {
 		s.removeFirst(func(f stagedFrame) bool { return f.peer == p }, d)
@@ -57,25 +58,25 @@ func (s *staged) add(now time.Time, p *peerView, frame []byte, d *drops) {
 	s.count[p]++
 }
 
-func (s *staged) removeFirst(match func(stagedFrame) bool, d *drops) {
+func (s *staged) removeFirst(match func(stagedFrame) bool, d *dataplane.Drops) {
 	for i, f := range s.frames {
 		if match(f) {
 			s.frames = append(s.frames[:i], s.frames[i+1:]...)
 			s.uncount(f.peer)
-			d.drop(dropStageFull)
+			d.Drop(dataplane.DropStageFull)
 			return
 		}
 	}
 }
 
-func (s *staged) uncount(p *peerView) {
+func (s *staged) uncount(p *dataplane.Peer) {
 	if s.count[p]--; s.count[p] <= 0 {
 		delete(s.count, p)
 	}
 }
 
 // take removes and returns the frames for a peer, oldest first.
-func (s *staged) take(p *peerView) [][]byte {
+func (s *staged) take(p *dataplane.Peer) [][]byte {
 	if s.count[p] == 0 {
 		return nil
 	}
@@ -95,7 +96,7 @@ func (s *staged) take(p *peerView) [][]byte {
 }
 
 // move gives the frames for a peer to another view of it.
-func (s *staged) move(from, to *peerView) {
+func (s *staged) move(from, to *dataplane.Peer) {
 	if s.count[from] == 0 {
 		return
 	}
@@ -109,14 +110,14 @@ func (s *staged) move(from, to *peerView) {
 }
 
 // discard drops the frames for a peer that cannot be reached.
-func (s *staged) discard(p *peerView, d *drops) {
+func (s *staged) discard(p *dataplane.Peer, d *dataplane.Drops) {
 	for range s.take(p) {
-		d.drop(dropStageFull)
+		d.Drop(dataplane.DropStageFull)
 	}
 }
 
 // expire drops frames that waited too long.
-func (s *staged) expire(now time.Time, d *drops) {
+func (s *staged) expire(now time.Time, d *dataplane.Drops) {
 	for len(s.frames) > 0 && now.Sub(s.frames[0].since) >= stagedWait {
 		s.removeFirst(func(stagedFrame) bool { return true }, d)
 	}
@@ -135,33 +136,23 @@ func (e *Edge) releaseStaged(now time.Time, p *peer) {
 	if len(frames) == 0 {
 		return
 	}
-	t := e.table.Load()
-	for _, f := range frames {
-		b := make([]byte, headroom+len(f)+tailroom)
-		copy(b[headroom:], f)
-		frame := protocol.Frame(f)
-		elide := frame.Dst() == p.view.mac && frame.Src() == e.self
-		e.late.sealTo(t, e.since(now), p.view, &tap.Frame{Buf: b, Off: headroom, Len: len(f)}, elide)
-	}
-	e.late.flush()
-	e.late.cuts.settle(&e.total)
-	e.late.tally = tally{} // they were counted when they came
+	e.send.SendStaged(now, p.view, frames)
 }
 
 // senderOf returns the peer whose packet an event carries, as far as the way
 // it came by tells, or nil.
-func (e *Edge) senderOf(ev event) *peer {
-	if ev.link != nil {
-		return e.peers.byHandle[ev.link.id][ev.handle]
+func (e *Edge) senderOf(from dataplane.Origin) *peer {
+	if from.Supernode != nil {
+		return e.peers.byHandle[from.Supernode.ID()][from.Handle]
 	}
 	for _, p := range e.peers.byStatic {
-		if p.view.route.Load().direct == ev.from {
+		if p.view.Route().Direct == from.Addr {
 			return p
 		}
 	}
 	// The peer's path to us may be direct while ours to it is not.
 	for _, p := range e.peers.byStatic {
-		if p.path != nil && p.path.Knows(ev.from) {
+		if p.path != nil && p.path.Knows(from.Addr) {
 			return p
 		}
 	}
@@ -172,8 +163,8 @@ func (e *Edge) senderOf(ev event) *peer {
 // vouch for its salt. One inside the time rule counts as its statement's
 // owner if the frame carries just that address; any other waits while its
 // sender is asked.
-func (e *Edge) handleUnvouched(now time.Time, ev event) {
-	p := e.senderOf(ev)
+func (e *Edge) handleUnvouched(now time.Time, ev dataplane.Unvouched) {
+	p := e.senderOf(ev.Origin)
 	known := p != nil && p.id.raw != nil
 	if known && e.believable(p, ev) {
 		e.deliverUnvouched(now, p, ev)
@@ -181,13 +172,13 @@ func (e *Edge) handleUnvouched(now time.Time, ev event) {
 	}
 	u := &e.unvouched
 	if len(u.waiting) >= unvouchedMax {
-		e.drops.drop(dropStageFull)
+		e.drops.Drop(dataplane.DropStageFull)
 		u.waiting = append(u.waiting[:0], u.waiting[1:]...)
 	}
 	u.waiting = append(u.waiting, waitingFrame{event: ev, since: now})
 	switch {
-	case !known && ev.link != nil:
-		e.query(now, e.links[ev.link.id], protocol.Query{Handle: ev.handle})
+	case !known && ev.Origin.Supernode != nil:
+		e.query(now, e.links[ev.Origin.Supernode.ID()], protocol.Query{Handle: ev.Origin.Handle})
 	case known:
 		// It vouches at the start of a session. If there is one, its message got
 		// lost.
@@ -198,56 +189,36 @@ func (e *Edge) handleUnvouched(now time.Time, ev event) {
 // deliverUnvouched delivers the frame of an unvouched GROUP packet if its
 // source is just the address in its sender's statement. Nothing is learned
 // from it.
-func (e *Edge) deliverUnvouched(now time.Time, p *peer, ev event) {
-	inner := ev.raw
+func (e *Edge) deliverUnvouched(now time.Time, p *peer, ev dataplane.Unvouched) {
+	inner := ev.Inner
 	if len(inner) > 0 && protocol.Kind(inner[0]>>6) == protocol.KindFragment {
 		in, err := protocol.ParseInner(inner)
 		if err != nil {
-			e.drops.drop(dropInner)
+			e.drops.Drop(dataplane.DropInner)
 			return
 		}
-		whole, done := e.unvouched.fragments.Add(now, ev.run, ev.ctr, in.Body)
+		whole, done := e.unvouched.fragments.Add(now, ev.Run, ev.CTR, in.Body)
 		if !done {
 			return
 		}
 		inner = whole
 	}
-	if len(inner) == 0 || protocol.Kind(inner[0]>>6) != protocol.KindFrame {
-		e.drops.drop(dropInner)
+	if !p.id.bound {
+		e.drops.Drop(dataplane.DropGroupUnvouched)
 		return
 	}
-	b := make([]byte, headroom+len(inner))
-	copy(b[headroom:], inner)
-	off, n, in, err := protocol.DecodeFrame(b, headroom, len(b), e.self, p.view.mac)
-	if err != nil || protocol.Frame(b[off:off+n]).Valid() != nil {
-		e.drops.drop(dropInner)
-		return
-	}
-	frame := protocol.Frame(b[off : off+n])
-	if frame.Src() != p.view.mac || !p.id.bound {
-		e.drops.drop(dropGroupUnvouched)
-		return
-	}
-	p.view.count.rxBytes.Add(uint64(n))
-	e.total.rxFrames.Add(1)
-	e.total.rxBytes.Add(uint64(n))
-	if !frame.Dst().IsGroup() {
-		p.view.touch(e.since(now), e.mailbox)
-	}
-	if _, err := e.cfg.Queues[0].Frames.WriteBatch([]tap.Frame{{Buf: b, Off: off, Len: n, Offload: leftUndone(in)}}); err != nil {
-		e.drops.drop(dropDeviceWrite)
-	}
+	e.plane.Deliver(now, e.cfg.Queues[0].Frames, p.view, inner)
 }
 
 // believable reports whether an opened GROUP packet of a peer may be delivered:
 // its very salt was vouched for meanwhile, or nobody could have vouched yet and
 // the community lets strangers' packets count. With a session a salt that is not
 // vouched for is a replay, or somebody else's.
-func (e *Edge) believable(p *peer, ev event) bool {
-	if e.groupRx.Vouched(p.view.static, ev.ki, ev.xf, ev.salt) {
+func (e *Edge) believable(p *peer, ev dataplane.Unvouched) bool {
+	if e.plane.Groups().Vouched(p.view.Static(), ev.KI, ev.XF, ev.Salt) {
 		return true
 	}
-	return p.id.raw != nil && !ev.stale && p.sessions.current == nil && !e.table.Load().list
+	return p.id.raw != nil && !ev.Stale && p.sessions.current == nil && e.keys.community.Members != crypto.MembersList
 }
 
 // releaseUnvouched looks again at what waited for a peer: it vouched for a
@@ -255,10 +226,10 @@ func (e *Edge) believable(p *peer, ev event) bool {
 func (e *Edge) releaseUnvouched(now time.Time, p *peer) {
 	u := &e.unvouched
 	kept := u.waiting[:0]
-	var due []event
+	var due []dataplane.Unvouched
 	for _, w := range u.waiting {
-		vouched := e.groupRx.Vouched(p.view.static, w.event.ki, w.event.xf, w.event.salt)
-		if vouched || e.senderOf(w.event) == p && e.believable(p, w.event) {
+		vouched := e.plane.Groups().Vouched(p.view.Static(), w.event.KI, w.event.XF, w.event.Salt)
+		if vouched || e.senderOf(w.event.Origin) == p && e.believable(p, w.event) {
 			due = append(due, w.event)
 		} else {
 			kept = append(kept, w)
@@ -273,13 +244,13 @@ func (e *Edge) releaseUnvouched(now time.Time, p *peer) {
 
 // withheld reports whether frames of a peer wait for it to vouch for their salt.
 func (e *Edge) withheld(p *peer) bool {
-	return slices.ContainsFunc(e.unvouched.waiting, func(w waitingFrame) bool { return e.senderOf(w.event) == p })
+	return slices.ContainsFunc(e.unvouched.waiting, func(w waitingFrame) bool { return e.senderOf(w.event.Origin) == p })
 }
 
-func (u *unvouched) expire(now time.Time, d *drops) {
+func (u *unvouched) expire(now time.Time, d *dataplane.Drops) {
 	n := 0
 	for n < len(u.waiting) && now.Sub(u.waiting[n].since) >= unvouchedWait {
-		d.drop(dropGroupUnvouched)
+		d.Drop(dataplane.DropGroupUnvouched)
 		n++
 	}
 	u.waiting = append(u.waiting[:0], u.waiting[n:]...)

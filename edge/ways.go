@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 
+	"hedgerow/edge/dataplane"
 	"hedgerow/transport"
 )
 
@@ -27,7 +28,7 @@ type Ways struct {
 }
 
 // sendAlone sends one datagram by a socket; what the network refuses is lost.
-func sendAlone(conn Conn, to netip.AddrPort, pkt []byte) {
+func sendAlone(conn dataplane.Conn, to netip.AddrPort, pkt []byte) {
 	_, _ = conn.WriteBatch([]transport.Datagram{{Buf: pkt, N: len(pkt), Addr: to}})
 }
 

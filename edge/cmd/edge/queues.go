@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"hedgerow/edge"
+	"hedgerow/edge/dataplane"
 	"hedgerow/internal/cli"
 	"hedgerow/tap"
 	"hedgerow/transport"
@@ -96,7 +97,7 @@ func (m *member) openQueues() error {
 	sides := transport.NewSides()
 	m.ways = edge.Ways{Sides: sides, Open: openSocket, Dial: m.options.Stream.dial, Relay: newRelay(m.log)}
 	for i, socket := range m.sockets {
-		q := edge.Queue{Frames: frames[i]}
+		q := dataplane.Queue{Frames: frames[i]}
 		var first *transport.MuxReader
 		if i == 0 { // it also takes what comes by the other ways
 			var err error

@@ -15,6 +15,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/edge"
 	"hedgerow/edge/control"
+	"hedgerow/edge/dataplane"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/localapi"
 	"hedgerow/tap"
@@ -68,7 +69,7 @@ type member struct {
 	id      *crypto.Identity
 	device  *device
 	sockets []*transport.UDP
-	queues  []edge.Queue
+	queues  []dataplane.Queue
 	ways    edge.Ways
 	control net.Listener
 	report  *reporter
@@ -120,7 +121,7 @@ func (m *member) openDevice() error {
 	}
 	d, err := openDevice(m.cmd.openTAP, tap.Config{
 		Name: m.options.Device, MAC: mac, MTU: m.options.MTU, Backend: m.options.Queues.Backend, Queues: len(m.sockets),
-		SuperFrame: edge.SuperFrame(m.options.MTU), Without: m.options.Queues.Without.device, OneFrame: m.options.Queues.Without.batch, Log: m.log,
+		SuperFrame: dataplane.SuperFrame(m.options.MTU), Without: m.options.Queues.Without.device, OneFrame: m.options.Queues.Without.batch, Log: m.log,
 	})
 	if err != nil {
 		return err

@@ -1,0 +1,109 @@
+package dataplane
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+)
+
+// DropReason says why a frame or datagram went no further. Each has one
+// counter; nothing is logged per frame.
+type DropReason uint8
+
+// Why a frame or datagram went no further.
+const (
+	DropFrameInvalid   DropReason = iota // not an Ethernet frame
+	DropNoPath                           // nowhere to send it: no supernode and no session
+	DropSessionWorn                      // the session's counter is used up
+	DropTooBig                           // more than the largest run of fragments
+	DropSend                             // the socket refused it
+	DropStageFull                        // staged frames were over their bound, or waited too long
+	DropShort                            // a datagram too short for any packet
+	DropHeader                           // unknown version, type or flag
+	DropTransform                        // unknown transform
+	DropUnknownSession                   // an index of no session
+	DropOpen                             // did not authenticate
+	DropReplay                           // seen before, or older than the window
+	DropGroupTag                         // a GROUP packet of another community
+	DropGroupBudget                      // unknown salts over their budget
+	DropGroupUnvouched                   // an unvouched sender did not match its statement
+	DropInner                            // authenticated, but malformed inside
+	DropFragment                         // a fragment of a lost or bad run
+	DropOwnSource                        // carries our own hardware address as source
+	DropSpoofedSource                    // carries the hardware address of another edge
+	DropPinned                           // the hardware address is pinned to another identity
+	DropUnbound                          // from a peer whose statement is not known yet
+	DropQueueFull                        // the control loop is behind
+	DropNotExpected                      // an answer that nobody waits for
+	DropHandshake                        // an INIT or RESP that failed a check
+	DropRateLimit                        // more than a source may send
+	DropControl                          // a control message that does not parse or does not belong
+	DropDeviceWrite                      // the device refused it
+	DropLong                             // a datagram longer than any packet
+	DropReasons                          // how many there are
+)
+
+var dropNames = [DropReasons]string{
+	"frame-invalid", "no-path", "session-worn", "too-big", "send", "stage-full",
+	"short", "header", "transform", "unknown-session", "open", "replay",
+	"group-tag", "group-budget", "group-unvouched", "inner", "fragment",
+	"own-source", "spoofed-source", "pinned", "unbound", "queue-full",
+	"not-expected", "handshake", "rate-limit", "control", "device-write", "long",
+}
+
+// String returns the name of the reason's counter in status and metrics.
+func (r DropReason) String() string { return dropNames[r] }
+
+// Drops counts what was dropped, by reason. It may be used from any goroutine.
+type Drops struct {
+	reasons    [DropReasons]atomic.Uint64
+	transforms [256]atomic.Uint64 // packets under transforms that we do not have, by identifier
+}
+
+// Drop counts one thing that was dropped.
+func (d *Drops) Drop(r DropReason) { d.reasons[r].Add(1) }
+
+// DropOpen counts a packet that a session or the GROUP receiver refused with err.
+func (d *Drops) DropOpen(err error) {
+	if errors.Is(err, crypto.ErrReplay) {
+		d.Drop(DropReplay)
+		return
+	}
+	d.Drop(DropOpen)
+}
+
+// dropTransform counts a packet under a transform that we do not have, also by
+// its identifier: it tells an operator which extension the others run.
+func (d *Drops) dropTransform(xf protocol.Transform) {
+	d.Drop(DropTransform)
+	d.transforms[xf].Add(1)
+}
+
+// Count returns how often something was dropped for a reason.
+func (d *Drops) Count(r DropReason) uint64 { return d.reasons[r].Load() }
+
+// Counts returns the counters that have counted, by name, and those of unknown
+// transforms as "transform-0x5f".
+func (d *Drops) Counts() map[string]uint64 {
+	m := d.nonzero()
+	for xf := range d.transforms {
+		if n := d.transforms[xf].Load(); n != 0 {
+			m[fmt.Sprintf("%v-0x%02x", DropTransform, xf)] = n
+		}
+	}
+	return m
+}
+
+// nonzero returns the counters that have counted, by name.
+func (d *Drops) nonzero() map[string]uint64 {
+	m := make(map[string]uint64)
+	for r := range d.reasons {
+		if n := d.reasons[r].Load(); n != 0 {
+			m[DropReason(r).String()] = n
+		}
+	}
+	return m
+}

@@ -1,0 +1,147 @@
+package dataplane
+
+import (
+	"net/netip"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+)
+
+// Origin says where a packet came from.
+type Origin struct {
+	// Addr is the underlay address that the datagram came from. It is not valid
+	// for what came inside a RELAY packet.
+	Addr netip.AddrPort
+	// Supernode sent the packet or relayed it; nil: neither.
+	Supernode *Supernode
+	// Handle is by what Supernode knows the sender of a packet that it relayed.
+	Handle uint32
+}
+
+// Event is one thing that the control loop has to know of. Each kind is a type of
+// its own, below. The bytes that an event carries are a copy, owned by whoever
+// receives it.
+type Event interface{ event() }
+
+// PairMessages are the control messages of a peer's packet. A queue posts them
+// when the packet has authenticated; the control loop acts on each of them, and
+// takes the packet as Confirmed, too.
+type PairMessages struct {
+	Peer     *Peer
+	Session  *crypto.Session // that the packet was opened under
+	Origin   Origin
+	Messages []byte // TLVs
+	InPieces bool   // the packet came in pieces, so an answer of its length has to go so
+}
+
+// Confirmed is the first packet of a session that was opened. A queue posts it
+// once for each session; the control loop adopts the session if it answered the
+// handshake and waits for this.
+type Confirmed struct {
+	Peer    *Peer
+	Session *crypto.Session
+	Origin  Origin
+}
+
+// Roamed is a packet of a peer that authenticated and came from an address which
+// is not that of the peer's direct path. A queue posts it 20 times a second at
+// most for each peer; the control loop takes the address for a candidate, no more,
+// until it has answered a ping.
+type Roamed struct {
+	Peer *Peer
+	Addr netip.AddrPort
+}
+
+// Needed is a unicast frame to a peer or from one. A queue posts it every two
+// seconds while there are any; the control loop looks after the peer's session and
+// paths.
+type Needed struct{ Peer *Peer }
+
+// MACWanted is a frame for a hardware address that nobody is known to have. A
+// queue posts it ten times a second at most; the control loop asks the supernodes.
+type MACWanted struct{ MAC protocol.MAC }
+
+// Staged is a frame that cannot be sent to its peer yet, whole and with its
+// checksums. A queue posts it; the control loop keeps it until there is a session
+// and a path (Sender.SendStaged).
+type Staged struct {
+	Peer  *Peer
+	Frame []byte
+}
+
+// Unvouched is an opened GROUP packet for whose salt nobody has vouched. A queue
+// posts it; the control loop finds out whose it is and whether it counts
+// (Plane.Deliver).
+type Unvouched struct {
+	Origin Origin
+	Inner  []byte
+	XF, KI uint8                  // with Salt, what has to be vouched for
+	Salt   [protocol.SaltLen]byte // of the packet
+	Stale  bool                   // the salt fails the time rule
+	CTR    uint64                 // the packet's counter
+	Run    uint64                 // names the salt among the runs of fragments
+}
+
+// HopPacket is a DATA packet of a supernode, unmasked and still sealed. A queue
+// posts it; the control loop opens it and acts on the messages in it.
+type HopPacket struct {
+	Origin Origin
+	Packet []byte
+}
+
+// HandshakeAnswer is a RESP, COOKIE, NOTICE, RESET or WELCOME, unmasked, by
+// anybody. A queue posts it; the control loop hands it to the handshake that waits
+// for it.
+type HandshakeAnswer struct {
+	Origin Origin
+	Packet []byte
+}
+
+// InitReceived is an INIT, unmasked, by anybody. A queue posts it; the control
+// loop checks it, cheapest check first, and answers.
+type InitReceived struct {
+	Origin Origin
+	Packet []byte
+}
+
+// STUNReceived is a STUN message by anybody. A queue posts it; the control loop
+// takes it for the answer of a server that it asked, or drops it.
+type STUNReceived struct {
+	Addr   netip.AddrPort
+	Packet []byte
+}
+
+// Forwardable is a packet for an edge that is reached through another one. The
+// sender behind the side address that stands for that edge posts it; the control
+// loop sends it to the edge between.
+type Forwardable struct {
+	Side   netip.AddrPort
+	Packet []byte
+}
+
+// EpochLearned is the key index of an epoch that a packet authenticated under and
+// that is not the one we send under. A queue posts it once for each index; the
+// control loop moves to that epoch if it is a newer one.
+type EpochLearned struct{ KI uint8 }
+
+// SendRefused is a datagram that the socket refused. A queue posts it; the control
+// loop doubts the direct paths to that address, or their size.
+type SendRefused struct {
+	Addr   netip.AddrPort
+	TooBig bool // our own network does not take datagrams of that size
+}
+
+func (PairMessages) event()    {}
+func (Confirmed) event()       {}
+func (Roamed) event()          {}
+func (Needed) event()          {}
+func (MACWanted) event()       {}
+func (Staged) event()          {}
+func (Unvouched) event()       {}
+func (HopPacket) event()       {}
+func (HandshakeAnswer) event() {}
+func (InitReceived) event()    {}
+func (STUNReceived) event()    {}
+func (Forwardable) event()     {}
+func (EpochLearned) event()    {}
+func (SendRefused) event()     {}

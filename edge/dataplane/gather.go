@@ -1,0 +1,129 @@
+package dataplane
+
+import (
+	"net/netip"
+
+	"hedgerow/transport"
+)
+
+// Bounds of one train: datagrams of one size to one destination that the kernel
+// takes and cuts as one message (UDP_SEGMENT, udp(7)).
+const (
+	trainDatagrams = 64
+	trainBytes     = 65507 // the largest IPv4 UDP payload
+)
+
+// How much gathers before it is sent, and in how much room. A queue's lane has
+// room for what makes it full and for the largest super-frame behind that,
+// sealed; the control loop sends little at once.
+const (
+	gatherLanes = 4
+	gatherFull  = 40 << 10
+	queueLane   = 128 << 10
+	controlLane = 16 << 10
+)
+
+// gather collects sealed packets in the order in which they were sealed, those
+// of one size to one destination behind one another, so that they leave as one
+// train. Packets for different destinations grow in different lanes, so that a
+// burst that alternates between peers makes long trains, too; the order of the
+// packets to one destination is kept always.
+type gather struct {
+	conn    Conn
+	refused func(error, []transport.Datagram) // told what the network refused
+	batch   []transport.Datagram              // by their first packet
+	lanes   [gatherLanes]lane
+	turn    int // the lane that the next new destination gets
+	bytes   int // since the last flush
+}
+
+// lane is the room in which the trains to one destination grow.
+type lane struct {
+	buf  []byte
+	used int
+	addr netip.AddrPort
+	open int // the place in batch of the train that may grow; -1: none
+}
+
+// newGather returns one with lanes of that many bytes each.
+func newGather(conn Conn, lane int, refused func(error, []transport.Datagram)) *gather {
+	g := &gather{conn: conn, refused: refused, batch: make([]transport.Datagram, 0, batchDatagrams)}
+	for i := range g.lanes {
+		g.lanes[i].buf, g.lanes[i].open = make([]byte, lane), -1
+	}
+	return g
+}
+
+// slot returns room for one packet of n bytes to an address. It is the caller's
+// to fill until the next slot or flush, and is sent by that flush. A TTL other
+// than 0 is that datagram's own.
+func (g *gather) slot(to netip.AddrPort, n int, ttl uint8) []byte {
+	l := g.lane(to)
+	if l.used+n > len(l.buf) || len(g.batch) == cap(g.batch) {
+		g.flush()
+	}
+	g.bytes += n
+	at := l.used
+	l.used += n
+	if ttl == 0 && g.grow(l, n) {
+		return l.buf[at : at+n : at+n]
+	}
+	l.open = len(g.batch)
+	g.batch = append(g.batch, transport.Datagram{Buf: l.buf[at : at+n], N: n, Addr: to, TTL: ttl})
+	if ttl != 0 {
+		l.open = -1
+	}
+	return l.buf[at : at+n : at+n]
+}
+
+// grow adds n bytes to the lane's train if they may be its next datagram.
+func (g *gather) grow(l *lane, n int) bool {
+	if l.open < 0 {
+		return false
+	}
+	d := &g.batch[l.open]
+	seg := d.Seg
+	if seg == 0 {
+		seg = d.N // of one datagram so far
+	}
+	if n > seg || d.N+n > trainBytes || d.N >= seg*trainDatagrams || seg == 0 {
+		return false
+	}
+	d.Seg = seg
+	d.N += n
+	d.Buf = d.Buf[:d.N]
+	if n < seg {
+		l.open = -1 // a shorter one is the last
+	}
+	return true
+}
+
+// lane returns the lane of an address, or gives it one.
+func (g *gather) lane(to netip.AddrPort) *lane {
+	for i := range g.lanes {
+		if g.lanes[i].addr == to {
+			return &g.lanes[i]
+		}
+	}
+	l := &g.lanes[g.turn]
+	g.turn = (g.turn + 1) % gatherLanes
+	l.addr, l.open = to, -1
+	return l
+}
+
+// full reports whether enough has gathered to be sent before more is added.
+func (g *gather) full() bool { return g.bytes >= gatherFull }
+
+// flush sends what has gathered. A datagram that the network refuses is
+// reported; its path is found dead by its missing pongs.
+func (g *gather) flush() {
+	if len(g.batch) > 0 {
+		if _, err := g.conn.WriteBatch(g.batch); err != nil {
+			g.refused(err, g.batch)
+		}
+	}
+	g.batch, g.bytes = g.batch[:0], 0
+	for i := range g.lanes {
+		g.lanes[i].used, g.lanes[i].open = 0, -1
+	}
+}

@@ -1,0 +1,480 @@
+package dataplane
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/nat/stun"
+	"hedgerow/protocol"
+	"hedgerow/tap"
+	"hedgerow/tap/offload"
+	"hedgerow/transport"
+)
+
+// receiveLen is the room for one read in bytes: a coalesced run of datagrams
+// is at most as long as the largest UDP payload.
+const receiveLen = 1 << 16
+
+// inbound carries frames from the wire to the device. It belongs to one
+// goroutine.
+type inbound struct {
+	*Plane
+	*arena
+	conn      Conn
+	scratch   *crypto.Scratch
+	datagrams []transport.Datagram
+	now       int64
+	wallNow   time.Time
+	table     *Table
+	tally     tally
+	joined    uint64 // frames of this batch that came in pieces
+	last      lastHeard
+	piece     [protocol.MaxDatagram]byte
+
+	// canReceive asks the table; made once, since a closure for each packet
+	// would be an allocation for each.
+	canReceive func(ki uint8) (crypto.Epoch, bool)
+}
+
+// lastHeard is what the datagrams of one batch mostly have in common, so that
+// it is looked up and noted once and not for each.
+type lastHeard struct {
+	addr   netip.AddrPort // of the datagram
+	source *Source        // nil: it is no supernode's
+	known  bool           // addr and source are set
+	rx     uint32
+	entry  *Session // of rx; nil: not looked up
+	origin Origin   // where the last packet of entry came from
+	used   *Peer    // the peer that a unicast frame last came from
+}
+
+func newInbound(d *Plane, device FrameQueue, conn Conn, f tap.Features) *inbound {
+	in := &inbound{
+		Plane: d, arena: newArena(d, device, f), conn: conn, scratch: crypto.NewScratch(),
+		datagrams: make([]transport.Datagram, batchBuffers),
+	}
+	in.canReceive = func(ki uint8) (crypto.Epoch, bool) { return in.table.canReceive(ki) }
+	for i := range in.datagrams {
+		in.datagrams[i].Buf = make([]byte, receiveLen)
+	}
+	return in
+}
+
+// readUDP takes a batch of datagrams from the socket, handles each, and flushes
+// the frames that came out. It returns how many buffers the socket had.
+func (in *inbound) readUDP() (n int, err error) {
+	n, err = in.conn.ReadBatch(in.datagrams)
+	if n == 0 {
+		return 0, err
+	}
+	now := time.Now()
+	in.begin(now)
+	for i := range in.datagrams[:n] {
+		d := &in.datagrams[i]
+		seg := d.Seg
+		if seg <= 0 {
+			seg = d.N
+		}
+		for off := 0; off < d.N; off += seg {
+			end := min(off+seg, d.N)
+			in.handleDatagram(d.Buf[off:end:end], d.Addr)
+		}
+		if in.full() {
+			in.flush()
+		}
+	}
+	in.endBatch()
+	return n, nil
+}
+
+// begin starts a batch: the clock and the table are read once for all of it.
+func (in *inbound) begin(now time.Time) {
+	in.now, in.wallNow, in.table = in.Since(now), in.Wall(now), in.Plane.table.Load()
+	in.last = lastHeard{}
+}
+
+// endBatch ends a batch: it hands the frames to the device and counts them.
+func (in *inbound) endBatch() {
+	in.flush()
+	in.tally.addTo(&in.total.rxFrames, &in.total.rxBytes, rxOf)
+	if in.joined > 0 {
+		in.total.joined.Add(in.joined)
+		in.joined = 0
+	}
+}
+
+// handleDatagram tells what a datagram is, by the order of PROTOCOL.md:
+// a TURN server's, STUN, a supernode's, an edge's. There is no second try.
+func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
+	src := in.sourceOf(from)
+	if src != nil && src.TURN != nil {
+		src.TURN.Handle(from, b)
+		return
+	}
+	if stun.IsMessage(b) {
+		in.mailbox.post(STUNReceived{Addr: from, Packet: clone(b)})
+		return
+	}
+	if len(b) > protocol.MaxDatagram {
+		in.drops.Drop(DropLong)
+		return
+	}
+	mask := in.mask
+	if src != nil {
+		mask = src.Mask
+		if src.AwaitsWelcome && len(b) == protocol.WelcomeLen {
+			mask = in.helloMask
+		}
+	}
+	if !mask.Show(in.scratch, b) {
+		in.drops.Drop(DropShort)
+		return
+	}
+	h, err := protocol.ParseHeader(b)
+	if err != nil {
+		in.drops.Drop(DropHeader)
+		return
+	}
+	if src != nil {
+		in.handleHop(src, h, b, from)
+		return
+	}
+	in.handlePacket(h, b, Origin{Addr: from})
+}
+
+// sourceOf returns the supernode that has an address, or nil.
+func (in *inbound) sourceOf(from netip.AddrPort) *Source {
+	if l := &in.last; !l.known || l.addr != from {
+		l.addr, l.source, l.known = from, in.table.sources[from], true
+	}
+	return in.last.source
+}
+
+// handleHop handles a packet that a supernode sent.
+func (in *inbound) handleHop(src *Source, h protocol.Header, b []byte, from netip.AddrPort) {
+	switch h.Type {
+	case protocol.TypeRelay:
+		e := in.table.hops[h.RX]
+		if e == nil || e.supernode != src.Supernode {
+			in.drops.Drop(DropUnknownSession)
+			return
+		}
+		pkt, err := e.session.OpenRelay(in.scratch, b)
+		if err != nil {
+			in.drops.DropOpen(err)
+			return
+		}
+		if !in.mask.Show(in.scratch, pkt) {
+			in.drops.Drop(DropShort)
+			return
+		}
+		inner, err := protocol.ParseHeader(pkt)
+		if err != nil {
+			in.drops.Drop(DropHeader)
+			return
+		}
+		handle, _ := protocol.SplitRelayCTR(h.CTR)
+		in.handlePacket(inner, pkt, Origin{Supernode: src.Supernode, Handle: handle})
+	case protocol.TypeData:
+		in.mailbox.post(HopPacket{Origin: Origin{Addr: from, Supernode: src.Supernode}, Packet: clone(b)})
+	case protocol.TypeResp, protocol.TypeCookie, protocol.TypeReset, protocol.TypeWelcome:
+		in.mailbox.post(HandshakeAnswer{Origin: Origin{Addr: from, Supernode: src.Supernode}, Packet: clone(b)})
+	default:
+		in.drops.Drop(DropHeader)
+	}
+}
+
+// handlePacket handles a packet of another edge.
+func (in *inbound) handlePacket(h protocol.Header, b []byte, from Origin) {
+	switch h.Type {
+	case protocol.TypeData:
+		if h.XF != protocol.XFDataGCM && h.XF != protocol.XFDataChaCha && h.XF != protocol.XFNull {
+			in.drops.dropTransform(h.XF)
+			return
+		}
+		in.handleData(h, b, from)
+	case protocol.TypeGroup:
+		if h.XF != protocol.XFGroupGCM && h.XF != protocol.XFGroupChaCha && h.XF != protocol.XFNull {
+			in.drops.dropTransform(h.XF)
+			return
+		}
+		in.handleGroup(h, b, from)
+	case protocol.TypeInit:
+		in.mailbox.post(InitReceived{Origin: from, Packet: clone(b)})
+	case protocol.TypeResp, protocol.TypeCookie, protocol.TypeNotice:
+		in.mailbox.post(HandshakeAnswer{Origin: from, Packet: clone(b)})
+	default:
+		in.drops.Drop(DropHeader)
+	}
+}
+
+func clone(b []byte) []byte { return append([]byte(nil), b...) }
+
+// handleData opens a packet of a pair session, into the arena: there its payload
+// lands right behind that of the packet before, where it belongs if both are of
+// one flow. Nothing changes before it has authenticated and passed the window.
+func (in *inbound) handleData(h protocol.Header, b []byte, from Origin) {
+	l := &in.last
+	if l.entry == nil || l.rx != h.RX {
+		l.entry, l.rx, l.origin = in.table.sessions.Get(h.RX), h.RX, Origin{}
+	}
+	e := l.entry
+	if e == nil {
+		in.drops.Drop(DropUnknownSession)
+		return
+	}
+	at := in.place(len(b))
+	inner, err := e.session.OpenTo(in.scratch, in.buf[at:at], b)
+	if err != nil {
+		in.restore()
+		in.drops.DropOpen(err)
+		return
+	}
+	p := e.peer
+	if l.origin != from {
+		l.origin = from
+		in.hear(e, h, from)
+	}
+	in.handleInner(p, e.session, in.buf, at, at+len(inner), h.CTR, uint64(h.RX), from)
+	in.restore()
+}
+
+// hear notes what an authenticated packet says about its sender. The packets of
+// one batch that come from one place say the same.
+func (in *inbound) hear(e *Session, h protocol.Header, from Origin) {
+	p := e.peer
+	p.count.heard.Store(in.now)
+	if !e.confirmed.Load() && e.confirmed.CompareAndSwap(false, true) {
+		in.mailbox.post(Confirmed{Peer: p, Session: e.session, Origin: from})
+	}
+	in.noteOrigin(p, from)
+	in.noteEpoch(h.KI)
+}
+
+// noteEpoch tells the control loop when packets authenticate under another
+// epoch than the one we send under.
+func (in *inbound) noteEpoch(ki uint8) {
+	if g := in.table.group; g == nil || g.KI() != ki {
+		in.mailbox.noteEpoch(ki)
+	}
+}
+
+// roamEvery limits how often one peer's new address is reported.
+const roamEvery = int64(50 * time.Millisecond)
+
+// noteOrigin tells the control loop when a peer's packet came from an address
+// that is not its direct path: a candidate, no more, until it answers a ping.
+func (in *inbound) noteOrigin(p *Peer, from Origin) {
+	if from.Supernode != nil {
+		return
+	}
+	if r := p.route.Load(); r.Direct == from.Addr && !r.Dual {
+		return
+	}
+	if last := p.count.roamed.Load(); in.now-last < roamEvery && last != 0 {
+		return
+	}
+	p.count.roamed.Store(in.now)
+	in.mailbox.post(Roamed{Peer: p, Addr: from.Addr})
+}
+
+// handleInner handles the opened inner b[start:end] of a peer.
+func (in *inbound) handleInner(p *Peer, session *crypto.Session, b []byte, start, end int, ctr, run uint64, from Origin) {
+	if start == end {
+		in.drops.Drop(DropInner)
+		return
+	}
+	switch protocol.Kind(b[start] >> 6) {
+	case protocol.KindControl:
+		in.handleControl(p, session, b[start:end], from, false)
+	case protocol.KindFragment:
+		inner, err := protocol.ParseInner(b[start:end])
+		if err != nil {
+			in.drops.Drop(DropInner)
+			return
+		}
+		in.handleFragment(p, session, inner.Body, ctr, run, from)
+	case protocol.KindElided:
+		if session == nil { // it is never used in GROUP: each receiver would rebuild another frame
+			in.drops.Drop(DropInner)
+			return
+		}
+		in.openFrame(p, b, start, end)
+	default:
+		in.openFrame(p, b, start, end)
+	}
+}
+
+// maxWhole is the longest inner that is taken in pieces: a frame of the largest
+// MTU with tags.
+const maxWhole = MaxMTU + 64
+
+// handleControl hands the messages of a peer's packet, or of the pieces that a
+// long ping came in, to the control loop.
+func (in *inbound) handleControl(p *Peer, session *crypto.Session, b []byte, from Origin, joined bool) {
+	inner, err := protocol.ParseInner(b)
+	if err != nil {
+		in.drops.Drop(DropInner)
+		return
+	}
+	if session != nil && len(inner.Body) > 0 {
+		in.mailbox.post(PairMessages{Peer: p, Session: session, Origin: from, Messages: clone(inner.Body), InPieces: joined})
+	}
+}
+
+// handleFragment keeps a piece, and handles the inner that it completes.
+func (in *inbound) handleFragment(p *Peer, session *crypto.Session, body []byte, ctr, run uint64, from Origin) {
+	at, n, ok := in.reassemble(p, session, body, ctr, run)
+	if !ok {
+		return
+	}
+	if protocol.Kind(in.buf[at]>>6) == protocol.KindControl {
+		in.handleControl(p, session, in.buf[at:at+n], from, true)
+		return
+	}
+	in.openFrame(p, in.buf, at, at+n)
+}
+
+// reassemble keeps a piece, and brings the inner that it completes to the arena.
+func (in *inbound) reassemble(p *Peer, session *crypto.Session, body []byte, ctr, run uint64) (at, n int, ok bool) {
+	p.fragments.mu.Lock()
+	defer p.fragments.mu.Unlock()
+	whole, done := p.fragments.Add(time.Unix(0, in.now), run, ctr, body)
+	if !done {
+		return 0, 0, false
+	}
+	kind := protocol.KindControl // the last that a run may be of
+	if session == nil {
+		kind = protocol.KindFrame
+	}
+	if len(whole) > maxWhole || len(whole) == 0 || protocol.Kind(whole[0]>>6) > kind {
+		in.drops.Drop(DropFragment)
+		return 0, 0, false
+	}
+	if len(whole) <= len(in.piece) { // it may be part of what restore overwrites
+		whole = in.piece[:copy(in.piece[:], whole)]
+	}
+	in.restore()
+	in.joined++
+	return in.bring(whole), len(whole), true
+}
+
+// openFrame rebuilds the frame in the inner b[start:end], which lies in the
+// arena, and delivers it.
+func (in *inbound) openFrame(p *Peer, b []byte, start, end int) {
+	off, n, inner, err := protocol.DecodeFrame(b, start, end, in.self, p.mac)
+	if err != nil {
+		in.drops.Drop(DropInner)
+		return
+	}
+	in.deliverFrame(p, b, off, n, checksumOffload(inner))
+}
+
+// checksumOffload returns what the sender of an inner left to the receiver's kernel.
+func checksumOffload(in protocol.Inner) offload.Header {
+	if !in.Partial {
+		return offload.Header{}
+	}
+	return offload.Header{Flags: offload.FlagNeedsCsum, CsumStart: uint16(in.CsumStart), CsumOffset: uint16(in.CsumOffset)}
+}
+
+// deliverFrame filters the frame b[off:off+n] of a peer, learns where its
+// source is, and hands it to the device at the next flush, joined with those
+// before it where they are of one flow.
+func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header) {
+	frame := protocol.Frame(b[off : off+n])
+	if frame.Valid() != nil {
+		in.drops.Drop(DropFrameInvalid)
+		return
+	}
+	src := frame.Src()
+	if src != p.mac || in.tally.peer != p {
+		if !in.admit(p, frame, src) {
+			return
+		}
+	}
+	if in.tally.peer != p {
+		in.tally.addTo(&in.total.rxFrames, &in.total.rxBytes, rxOf)
+	}
+	if in.last.used != p && !frame.Dst().IsGroup() {
+		in.last.used = p
+		p.touch(in.now, in.mailbox)
+	}
+	if offload.IsSYN(frame) {
+		in.clamp(p.route.Load(), frame, h, src == p.mac && frame.Dst() == in.self)
+	}
+	in.tally.add(p, n, 1)
+	in.append(off, n, h)
+}
+
+// admit reports whether a peer may send a frame with this source address, and
+// learns it when it is that of a host behind the peer.
+func (in *inbound) admit(p *Peer, frame protocol.Frame, src protocol.MAC) bool {
+	bound := in.table.macs.Get(p.mac) == p
+	switch owner := in.table.macs.Get(src); {
+	case src == in.self:
+		in.drops.Drop(DropOwnSource)
+		return false
+	case src.IsGroup():
+		in.drops.Drop(DropFrameInvalid)
+		return false
+	case !bound:
+		in.drops.Drop(DropUnbound)
+		return false
+	case owner != nil && owner != p:
+		in.drops.Drop(DropSpoofedSource)
+		return false
+	case owner == nil:
+		in.fdb.learn(in.now, fdbKey{vlan: vlanOf(frame), mac: src}, p)
+	}
+	return true
+}
+
+// handleGroup opens a GROUP packet. One of a sender that vouched for its salt
+// in a pair session is that sender's; any other goes to the control loop.
+func (in *inbound) handleGroup(h protocol.Header, b []byte, from Origin) {
+	if h.RX != in.tag {
+		in.drops.Drop(DropGroupTag)
+		return
+	}
+	inner, static, vouched, err := in.groupRx.Open(in.scratch, in.wallNow, b, in.canReceive)
+	stale := errors.Is(err, crypto.ErrStaleSalt)
+	if err != nil && !stale {
+		if errors.Is(err, crypto.ErrBudget) {
+			in.drops.Drop(DropGroupBudget)
+			return
+		}
+		in.drops.DropOpen(err)
+		return
+	}
+	in.noteEpoch(h.KI)
+	p := in.table.statics.Get(static)
+	if !vouched || stale || p == nil {
+		in.postUnvouched(h, b, inner, from, stale)
+		return
+	}
+	p.count.heard.Store(in.now)
+	at := in.bring(inner)
+	in.handleInner(p, nil, in.buf, at, at+len(inner), h.CTR, saltRun(b), from)
+}
+
+// saltRun folds the salt of a GROUP packet into the identity of a run of
+// fragments; its last 12 bytes are random.
+func saltRun(b []byte) uint64 {
+	var v uint64
+	for _, c := range b[protocol.HeaderLen+8 : protocol.HeaderLen+16] {
+		v = v<<8 | uint64(c)
+	}
+	return v
+}
+
+// postUnvouched hands an opened GROUP packet of an unvouched sender to the
+// control loop, with everything that names its run of fragments.
+func (in *inbound) postUnvouched(h protocol.Header, b, inner []byte, from Origin, stale bool) {
+	in.mailbox.post(Unvouched{
+		Origin: from, Inner: clone(inner), XF: uint8(h.XF), KI: h.KI, Salt: [protocol.SaltLen]byte(b[protocol.HeaderLen:]),
+		Stale: stale, CTR: h.CTR, Run: saltRun(b),
+	})
+}

@@ -1,0 +1,75 @@
+package dataplane
+
+import (
+	"errors"
+	"sync/atomic"
+	"syscall"
+
+	"hedgerow/transport"
+)
+
+// Bounds of what waits for the control loop.
+const (
+	mailboxKnown     = 1024
+	mailboxStrangers = 256
+)
+
+// mailbox is how the data goroutines reach the control loop. Both channels
+// are bounded; what does not fit is dropped and counted, as UDP would. What
+// strangers can send has a channel of its own, so that they cannot crowd out
+// what authenticated peers say.
+type mailbox struct {
+	known     chan Event
+	strangers chan Event
+	drops     *Drops
+	learned   atomic.Int32 // the key index last reported, so each is told once
+}
+
+func newMailbox(d *Drops) *mailbox {
+	m := &mailbox{known: make(chan Event, mailboxKnown), strangers: make(chan Event, mailboxStrangers), drops: d}
+	m.learned.Store(-1)
+	return m
+}
+
+// post hands over an event without blocking. It reports whether there was room.
+func (m *mailbox) post(ev Event) bool {
+	c := m.known
+	switch ev.(type) {
+	case InitReceived, HandshakeAnswer, STUNReceived:
+		c = m.strangers
+	}
+	select {
+	case c <- ev:
+		return true
+	default:
+		m.drops.Drop(DropQueueFull)
+		return false
+	}
+}
+
+// noteSendError reports the addresses that the socket refused.
+func (m *mailbox) noteSendError(err error, batch []transport.Datagram) {
+	var w *transport.WriteError
+	if !errors.As(err, &w) {
+		return
+	}
+	m.noteRefused(*w, batch)
+	for _, other := range w.Others {
+		m.noteRefused(other, batch)
+	}
+}
+
+// noteRefused reports one refusal. A TTL that the system cannot set says
+// nothing about the path.
+func (m *mailbox) noteRefused(w transport.WriteError, batch []transport.Datagram) {
+	if w.Index < len(batch) && !errors.Is(w.Err, errors.ErrUnsupported) {
+		m.post(SendRefused{Addr: batch[w.Index].Addr, TooBig: errors.Is(w.Err, syscall.EMSGSIZE)})
+	}
+}
+
+// noteEpoch reports once that packets arrive under another epoch.
+func (m *mailbox) noteEpoch(ki uint8) {
+	if m.learned.Swap(int32(ki)) != int32(ki) && !m.post(EpochLearned{ki}) {
+		m.learned.CompareAndSwap(int32(ki), -1) // the next packet tells it
+	}
+}

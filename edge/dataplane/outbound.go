@@ -1,0 +1,342 @@
+package dataplane
+
+import (
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+	"hedgerow/tap"
+	"hedgerow/tap/offload"
+)
+
+// Bounds of one burst from the device, so that what comes in meanwhile is not
+// kept waiting: 16 of the longest super-frames, or as many small frames as make
+// one train.
+const (
+	burstBytes  = 1 << 20
+	burstFrames = trainDatagrams
+)
+
+// fewPeers is to how many peers a flood has paths looked for while no supernode
+// carries it to all. Of more each edge would greet all others at once, and the
+// supernode would be busy with that when it comes back.
+const fewPeers = 32
+
+// outbound carries frames from the device to the wire. It belongs to one
+// goroutine.
+type outbound struct {
+	*sender
+	device FrameQueue
+	// frame is read, cut and sealed before the next one is: one buffer, which
+	// stays in the cache, serves for all.
+	frame  [1]tap.Frame
+	cutter offload.Cutter
+	tally  tally
+	cuts   cuts
+	last   struct { // whom the last frame of this burst went to
+		dst  protocol.MAC
+		peer *Peer
+	}
+	asked int64 // when the control loop was last asked for an unknown host
+}
+
+// newOutbound returns one that reads from a device, or, without one, sends what
+// it is handed.
+func newOutbound(d *Plane, device FrameQueue, conn Conn) *outbound {
+	if device == nil {
+		return &outbound{sender: newSender(d, conn, controlLane)}
+	}
+	o := &outbound{sender: newSender(d, conn, queueLane), device: device}
+	o.frame[0].Buf = make([]byte, bufferLen)
+	return o
+}
+
+// readTAP takes frames from the device until it has no more, or a burst is full,
+// sends each, and flushes what they became. It returns how many there were.
+func (o *outbound) readTAP() (n int, err error) {
+	f := &o.frame[0]
+	var now int64
+	var t *Table
+	for read := 0; n < burstFrames && read < burstBytes; n++ {
+		f.Off = headroom
+		got, err := o.device.ReadBatch(o.frame[:])
+		if got == 0 {
+			o.endBurst()
+			return n, err
+		}
+		if n == 0 {
+			now, t = o.Since(time.Now()), o.table.Load()
+		}
+		read += f.Len
+		o.sendFrame(t, now, f)
+		if o.full() {
+			o.flush()
+		}
+	}
+	o.endBurst()
+	return n, nil
+}
+
+// endBurst ends a burst: it sends what is left and counts what there was.
+func (o *outbound) endBurst() {
+	o.flush()
+	o.last.peer = nil // the next burst has a table of its own
+	o.tally.addTo(&o.total.txFrames, &o.total.txBytes, txOf)
+	o.cuts.addTo(&o.total)
+}
+
+// sendFrame sends a frame or super-frame towards whoever has its destination
+// address.
+func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
+	frame := protocol.Frame(f.Bytes())
+	if frame.Valid() != nil {
+		o.drops.Drop(DropFrameInvalid)
+		return
+	}
+	dst, src := frame.Dst(), frame.Src()
+	key := fdbKey{vlan: vlanOf(frame)}
+	if src != o.self {
+		key.mac = src
+		o.fdb.local(key)
+	}
+	if dst.IsGroup() {
+		o.flood(t, f)
+		return
+	}
+	p := o.last.peer // a burst mostly goes to one
+	if p == nil || o.last.dst != dst {
+		p = t.macs.Get(dst)
+		o.last.dst, o.last.peer = dst, p
+	}
+	if p == nil {
+		key.mac = dst
+		p = o.fdb.lookup(now, key)
+	}
+	if p == nil {
+		if o.asked == 0 || now-o.asked > int64(100*time.Millisecond) {
+			o.asked = now
+			o.mailbox.post(MACWanted{MAC: dst})
+		}
+		o.flood(t, f)
+		return
+	}
+	elide := dst == p.mac && src == o.self
+	o.sealTo(t, now, p, f, elide)
+}
+
+// vlanOf returns the VLAN identifier of a frame, 0 when it has no tag.
+func vlanOf(f protocol.Frame) uint16 {
+	tci, ok := f.VLAN()
+	if !ok {
+		return 0
+	}
+	return tci & 0x0fff
+}
+
+// sealTo seals a frame for one peer and sends it by the peer's route. Until
+// there is a session it goes as a GROUP packet to the peer's handle, so the
+// first frame is not kept waiting for a handshake.
+func (o *outbound) sealTo(t *Table, now int64, p *Peer, f *tap.Frame, elide bool) {
+	r := p.route.Load()
+	if f.Offload.GSOType == offload.GSONone && offload.IsSYN(f.Bytes()) {
+		o.clamp(r, f.Bytes(), f.Offload, elide)
+	}
+	if o.tally.peer != p {
+		o.tally.addTo(&o.total.txFrames, &o.total.txBytes, txOf)
+		p.touch(now, o.mailbox)
+	}
+	switch {
+	case o.noRelay && !r.Direct.IsValid():
+		o.stage(p, f)
+	case r.Session != nil:
+		o.sealUnicast(p, r, f, elide)
+	case t.list || t.group == nil || r.Supernode == nil || r.Supernode.hop.Load() == nil:
+		o.stage(p, f)
+	default:
+		o.sealBroadcast(t, p, r, f)
+	}
+}
+
+// sealUnicast seals a frame inside a session. A super-frame is cut to what the
+// path takes whole; any other frame that is too long goes in pieces.
+func (o *outbound) sealUnicast(p *Peer, r *Route, f *tap.Frame, elide bool) {
+	limit := r.MaxInner()
+	partial := r.Partial && partialOnWire(f)
+	frame := protocol.Frame(f.Bytes())
+	if err := o.cutter.Start(f.Buf, f.Off, f.Len, f.Offload, limit-protocol.InnerOverhead(frame, elide, partial)); err != nil {
+		o.drops.Drop(DropFrameInvalid)
+		return
+	}
+	o.tally.add(p, f.Len, o.cutter.Count())
+	var numbers counters
+	for left := o.cutter.Count(); left > 0; left-- {
+		off, n, h, _ := o.cutter.Next()
+		inner := o.encode(f.Buf, off, n, h, elide, partial)
+		if len(inner) > limit {
+			if count := o.sealPieces(r, inner, limit); count > 0 {
+				o.cuts.add(count)
+			}
+			continue
+		}
+		ctr, ok := numbers.next(r.Session, left)
+		if !ok {
+			o.drops.Drop(DropSessionWorn)
+			return
+		}
+		o.sealPair(r.Session, r, 0, ctr, inner)
+	}
+}
+
+// counters are those of a session that were reserved for the segments of one
+// super-frame, at once: they are an atomic addition for each reservation.
+type counters struct {
+	at   uint64
+	left int
+}
+
+// next returns the next one. If there is none it reserves n, as many as may be
+// wanted: none is to be left over.
+func (c *counters) next(s *crypto.Session, n int) (ctr uint64, ok bool) {
+	if c.left == 0 {
+		first, err := s.Reserve(uint32(n))
+		if err != nil {
+			return 0, false
+		}
+		c.at, c.left = first, n
+	}
+	c.left--
+	c.at++
+	return c.at - 1, true
+}
+
+// encode makes the inner of a frame in place. Its checksum travels unfinished if
+// partial says so, and is completed otherwise.
+func (o *outbound) encode(buf []byte, off, n int, h offload.Header, elide, partial bool) []byte {
+	end := off + n
+	if partial {
+		return buf[protocol.EncodePartialFrame(buf, off, n, elide, uint8(h.CsumStart), uint8(h.CsumOffset)):end]
+	}
+	if offload.Complete(buf[off:end], h) != nil {
+		o.drops.Drop(DropFrameInvalid) // and the receiver's host drops it
+	}
+	return buf[protocol.EncodeFrame(buf, off, n, elide):end]
+}
+
+// partialOnWire reports whether a frame's checksum is unfinished, and of a kind
+// that may be left so on the wire (PROTOCOL.md, section 3).
+func partialOnWire(f *tap.Frame) bool {
+	h := &f.Offload
+	if h.Flags&offload.FlagNeedsCsum == 0 || h.CsumStart > 255 {
+		return false
+	}
+	start, offset, ok := protocol.Frame(f.Bytes()).ChecksumField()
+	return ok && start == int(h.CsumStart) && offset == int(h.CsumOffset)
+}
+
+// flood sends a frame to every other edge.
+func (o *outbound) flood(t *Table, f *tap.Frame) {
+	if t.group == nil {
+		o.drops.Drop(DropNoPath)
+		return
+	}
+	o.sealBroadcast(t, nil, nil, f)
+}
+
+// sealBroadcast seals a frame as GROUP packets: to one peer along its route, or
+// to everybody when both are nil. Every edge can open the same sealed bytes, so a
+// flood is sealed once however many it reaches.
+func (o *outbound) sealBroadcast(t *Table, p *Peer, to *Route, f *tap.Frame) {
+	limit := o.GroupPacket() - protocol.HeaderLen - protocol.SaltLen - protocol.TagLen
+	if err := o.cutter.Start(f.Buf, f.Off, f.Len, f.Offload, limit-1); err != nil {
+		o.drops.Drop(DropFrameInvalid)
+		return
+	}
+	o.tally.add(p, f.Len, o.cutter.Count())
+	for {
+		off, n, h, more := o.cutter.Next()
+		if !more {
+			return
+		}
+		inner := o.encode(f.Buf, off, n, h, false, false)
+		count := 1
+		if len(inner) > limit {
+			count = protocol.PieceCount(len(inner), limit)
+		}
+		ctr, err := t.group.Reserve(uint32(count))
+		switch {
+		case count == 0:
+			o.drops.Drop(DropTooBig)
+		case err != nil:
+			o.drops.Drop(DropSessionWorn)
+			return
+		case count == 1:
+			piece := append(o.work[:headroom], inner...)
+			o.spread(t, to, o.sealGroup(t.group, ctr, piece, headroom, len(piece)))
+		default:
+			o.cuts.add(count)
+			for i := range count {
+				piece := protocol.AppendPiece(o.work[:headroom], inner, i, count)
+				o.spread(t, to, o.sealGroup(t.group, ctr+uint64(i), piece, headroom, len(piece)))
+			}
+		}
+	}
+}
+
+// spread sends a sealed GROUP packet along one route, or to everybody: to the
+// peers that have a direct path from here, and through the supernodes to the
+// rest.
+func (o *outbound) spread(t *Table, to *Route, pkt []byte) {
+	if to != nil {
+		o.transmit(to, pkt)
+		return
+	}
+	sent := false
+	// Floods have to have a path to everybody, too.
+	seek := o.noRelay || len(t.supernodes) == 0 && t.macs.Len() <= fewPeers
+	var now int64
+	if seek {
+		now = o.Since(time.Now())
+	}
+	for _, p := range t.macs.All() {
+		if r := p.route.Load(); r.Direct.IsValid() {
+			o.put(r.Direct, pkt)
+			sent = true
+		} else if seek {
+			p.touch(now, o.mailbox)
+		}
+	}
+	for _, l := range t.supernodes {
+		h := l.hop.Load()
+		if h == nil || o.noRelay {
+			continue
+		}
+		var flags protocol.Flags
+		if h.DirectSet {
+			flags = protocol.FlagExceptDirect
+		}
+		sent = o.relay(l, protocol.HandleAll, flags, pkt) || sent
+	}
+	if !sent {
+		o.drops.Drop(DropNoPath)
+	}
+}
+
+// stage hands the control loop the segments of a frame that cannot be sent yet,
+// whole and with their checksums.
+func (o *outbound) stage(p *Peer, f *tap.Frame) {
+	if err := o.cutter.Start(f.Buf, f.Off, f.Len, f.Offload, 0); err != nil {
+		o.drops.Drop(DropFrameInvalid)
+		return
+	}
+	o.tally.add(p, f.Len, o.cutter.Count())
+	for {
+		off, n, h, more := o.cutter.Next()
+		if !more {
+			return
+		}
+		frame := clone(f.Buf[off : off+n])
+		if offload.Complete(frame, h) == nil {
+			o.mailbox.post(Staged{Peer: p, Frame: frame})
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package dataplane
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"hedgerow/protocol"
+)
+
+// Peer is another edge as the queues see it. Its keys and its hardware address
+// never change: a peer with another address gets another Peer.
+type Peer struct {
+	static [32]byte
+	mac    protocol.MAC
+	route  atomic.Pointer[Route]
+	count  traffic
+	gone   atomic.Bool // the peer has another one, or is forgotten
+
+	fragments fragments
+}
+
+// fragments are the pieces of a peer's frames that are in the making. Pieces of
+// one frame come to several queues when the peer sends by several paths.
+type fragments struct {
+	mu sync.Mutex
+	protocol.Reassembler
+}
+
+// traffic counts a peer's frames and remembers when it was last heard. Times
+// are nanoseconds since the edge started.
+type traffic struct {
+	rxBytes, txBytes atomic.Uint64
+	heard            atomic.Int64 // the last authenticated packet
+	used             atomic.Int64 // the last unicast frame either way
+	asked            atomic.Int64 // when the control loop was last told of a need
+	roamed           atomic.Int64 // when the control loop was last told of a new address
+}
+
+// NewPeer returns a peer with an X25519 static key and a hardware address, to
+// which there is no route. The address is zero while the peer's statement is not
+// known.
+func NewPeer(static [32]byte, mac protocol.MAC) *Peer {
+	p := &Peer{static: static, mac: mac}
+	p.route.Store(&Route{})
+	return p
+}
+
+// Static returns the peer's X25519 static key.
+func (p *Peer) Static() [32]byte { return p.static }
+
+// MAC returns the peer's hardware address.
+func (p *Peer) MAC() protocol.MAC { return p.mac }
+
+// Route returns how frames travel to the peer now.
+func (p *Peer) Route() Route { return *p.route.Load() }
+
+// SetRoute changes how frames travel to the peer, from the next one on.
+func (p *Peer) SetRoute(r Route) { p.route.Store(&r) }
+
+// Retired reports whether Plane.Retire was called for the peer.
+func (p *Peer) Retired() bool { return p.gone.Load() }
+
+// Bytes returns the bytes of the frames that came from the peer and went to it.
+func (p *Peer) Bytes() (rx, tx uint64) { return p.count.rxBytes.Load(), p.count.txBytes.Load() }
+
+// Heard returns when the last packet of the peer authenticated, in nanoseconds of
+// Plane.Since; 0: never.
+func (p *Peer) Heard() int64 { return p.count.heard.Load() }
+
+// SetHeard notes that a packet of the peer has authenticated.
+func (p *Peer) SetHeard(ns int64) { p.count.heard.Store(ns) }
+
+// Used returns when the last unicast frame went to the peer or came from it, in
+// nanoseconds of Plane.Since; 0: never.
+func (p *Peer) Used() int64 { return p.count.used.Load() }
+
+// SetUsed notes that the path to the peer is in use.
+func (p *Peer) SetUsed(ns int64) { p.count.used.Store(ns) }
+
+// needEvery is how often the control loop hears that a peer is in use.
+const needEvery = int64(2e9)
+
+// touch notes that a unicast frame goes to or came from the peer, and tells
+// the control loop now and then.
+func (p *Peer) touch(now int64, m *mailbox) {
+	p.count.used.Store(now)
+	if asked := p.count.asked.Load(); asked != 0 && now-asked < needEvery {
+		return
+	}
+	p.count.asked.Store(now)
+	m.post(Needed{p})
+}

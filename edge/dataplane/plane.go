@@ -1,0 +1,162 @@
+package dataplane
+
+import (
+	"sync/atomic"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+)
+
+// Config is what a Plane is made of. Nothing of it changes while the edge runs.
+type Config struct {
+	Self        protocol.MAC      // the hardware address of our device
+	Community   *crypto.Community // whose GROUP packets are received at first
+	ClockOffset time.Duration     // added to the wall clock
+	NoRelay     bool              // frames wait rather than pass a supernode
+	Started     time.Time         // the zero of the data path's clock: when the edge began
+}
+
+// Plane is what the queues and the control loop share. New sets its fields, and
+// nobody sets them again; the atomics among them and what the others point to are
+// safe for concurrent use.
+type Plane struct {
+	self    protocol.MAC
+	mask    *crypto.Mask // between edges
+	tag     uint32       // of the community, in GROUP headers
+	offset  time.Duration
+	noRelay bool
+	started time.Time
+
+	table     atomic.Pointer[Table]
+	groupRx   *crypto.GroupReceiver
+	fdb       *fdb
+	drops     Drops
+	total     totals
+	helloMask *crypto.Mask // of HELLO and WELCOME
+	mailbox   *mailbox
+
+	groupPacket atomic.Int64 // bytes of the largest GROUP packet that reaches everybody; 0: the usual size
+}
+
+// New makes a data plane that knows nobody yet. It starts nothing.
+func New(c Config) *Plane {
+	d := &Plane{
+		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(), offset: c.ClockOffset,
+		noRelay: c.NoRelay, started: c.Started, fdb: newFDB(), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
+	}
+	d.groupRx = crypto.NewGroupReceiver(c.Community, d.Wall(c.Started))
+	d.mailbox = newMailbox(&d.drops)
+	d.table.Store(&Table{epochs: &[256]*crypto.Epoch{}})
+	return d
+}
+
+// Self returns the hardware address of our device.
+func (d *Plane) Self() protocol.MAC { return d.self }
+
+// Tag returns the community's tag, which GROUP headers carry (PROTOCOL.md,
+// section 3).
+func (d *Plane) Tag() uint32 { return d.tag }
+
+// Mask returns the header mask of packets between edges.
+func (d *Plane) Mask() *crypto.Mask { return d.mask }
+
+// HelloMask returns the header mask of HELLO and WELCOME.
+func (d *Plane) HelloMask() *crypto.Mask { return d.helloMask }
+
+// Started returns when the edge began, the zero of the data path's clock.
+func (d *Plane) Started() time.Time { return d.started }
+
+// Since returns nanoseconds since the edge started, the data path's clock.
+func (d *Plane) Since(now time.Time) int64 { return int64(now.Sub(d.started)) }
+
+// Wall returns the wall clock that belongs to now.
+func (d *Plane) Wall(now time.Time) time.Time { return now.Add(d.offset) }
+
+// Groups returns the receiver of GROUP packets. The control loop vouches for
+// salts there; the queues open packets.
+func (d *Plane) Groups() *crypto.GroupReceiver { return d.groupRx }
+
+// Drops returns the counters of what went no further.
+func (d *Plane) Drops() *Drops { return &d.drops }
+
+// Known returns the events that authenticated peers, supernodes and our own host
+// have caused. The channel is bounded.
+func (d *Plane) Known() <-chan Event { return d.mailbox.known }
+
+// Strangers returns the events that anybody can cause. They have a bounded channel
+// of their own, so that they cannot crowd out the others.
+func (d *Plane) Strangers() <-chan Event { return d.mailbox.strangers }
+
+// Post hands the control loop an event without blocking, from any goroutine. It
+// reports whether there was room; if not, that is counted.
+func (d *Plane) Post(ev Event) bool { return d.mailbox.post(ev) }
+
+// ReportEpochs lets the next packet under another epoch than the one we send
+// under be told again: the community has changed.
+func (d *Plane) ReportEpochs() { d.mailbox.learned.Store(-1) }
+
+// Hosts returns how many hosts are known to be behind a peer.
+func (d *Plane) Hosts(p *Peer) int { return d.fdb.hosts(p) }
+
+// HostCount returns how many hosts the forwarding database holds, and how many it
+// can.
+func (d *Plane) HostCount() (count, most int) { return d.fdb.size(), fdbMax }
+
+// Retire ends a Peer for good: its peer has another one, or is forgotten. The
+// hosts behind it are unknown from now on.
+func (d *Plane) Retire(p *Peer) { d.fdb.flush(p) }
+
+// SweepEvery is how often Sweep is worth calling.
+const SweepEvery = fdbSweep
+
+// Sweep forgets the hosts and the salts that are past their age.
+func (d *Plane) Sweep(now time.Time) {
+	d.fdb.sweep(d.Since(now))
+	d.groupRx.Sweep(d.Wall(now))
+}
+
+// SetGroupPacket sets the bytes of the largest GROUP packet that reaches
+// everybody: a flood is sealed once for all.
+func (d *Plane) SetGroupPacket(n int) { d.groupPacket.Store(int64(n)) }
+
+// GroupPacket returns the bytes of the largest GROUP packet that reaches
+// everybody.
+func (d *Plane) GroupPacket() int {
+	if n := d.groupPacket.Load(); n > 0 {
+		return int(n)
+	}
+	return MaxDatagramRelayed - protocol.RelayOverhead
+}
+
+// totals counts the frames between the device and all peers, and what was done
+// to those that are too long for a path.
+type totals struct {
+	rxFrames, rxBytes, txFrames, txBytes atomic.Uint64
+
+	cut     atomic.Uint64 // frames that left in pieces
+	pieces  atomic.Uint64 // that they became
+	joined  atomic.Uint64 // frames that came in pieces
+	clamped atomic.Uint64 // SYNs whose MSS was lowered
+}
+
+// Totals are the frames between the device and all peers since the start, and
+// what was done to those that are too long for a path.
+type Totals struct {
+	RxFrames, RxBytes uint64 // delivered to the device
+	TxFrames, TxBytes uint64 // taken from the device
+
+	Cut     uint64 // frames that left in pieces
+	Pieces  uint64 // what they became
+	Joined  uint64 // frames that came in pieces
+	Clamped uint64 // SYNs whose MSS was lowered
+}
+
+// Totals returns the counters of frames. They may be read at any time.
+func (d *Plane) Totals() Totals {
+	t := &d.total
+	return Totals{
+		RxFrames: t.rxFrames.Load(), RxBytes: t.rxBytes.Load(), TxFrames: t.txFrames.Load(), TxBytes: t.txBytes.Load(),
+		Cut: t.cut.Load(), Pieces: t.pieces.Load(), Joined: t.joined.Load(), Clamped: t.clamped.Load(),
+	}
+}

@@ -1,0 +1,169 @@
+package dataplane
+
+import (
+	"net/netip"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+	"hedgerow/transport"
+)
+
+// sender numbers, seals and sends packets. Each goroutine that sends has its
+// own; packets gather in it until flush.
+type sender struct {
+	*Plane
+	*gather
+	scratch *crypto.Scratch
+	work    []byte // where packets are built that are not a frame's
+}
+
+func newSender(d *Plane, conn Conn, lane int) *sender {
+	s := &sender{Plane: d, scratch: crypto.NewScratch(), work: make([]byte, headroom+protocol.MaxDatagram+tailroom)}
+	s.gather = newGather(conn, lane, func(err error, batch []transport.Datagram) {
+		d.drops.Drop(DropSend)
+		d.mailbox.noteSendError(err, batch)
+	})
+	return s
+}
+
+// put sends a datagram that is sealed and masked already; it is copied.
+func (s *sender) put(to netip.AddrPort, pkt []byte) {
+	copy(s.slot(to, len(pkt), 0), pkt)
+}
+
+// sealPair seals an inner as one DATA packet, under a counter that was reserved,
+// and sends it by the paths of a route. It is sealed straight into the room that
+// it is sent from. inner is only read.
+func (s *sender) sealPair(session *crypto.Session, r *Route, ttl uint8, ctr uint64, inner []byte) {
+	h := dataHeader(session, ctr)
+	n := protocol.HeaderLen + len(inner) + protocol.TagLen
+	if !r.Direct.IsValid() {
+		slot, hop := s.relaySlot(r.Supernode, r.Handle, 0, n)
+		if slot == nil {
+			s.drops.Drop(DropNoPath)
+			return
+		}
+		s.sealInto(session, slot[protocol.RelayOverhead:], h, inner)
+		s.wrap(hop, slot)
+		return
+	}
+	pkt := s.slot(r.Direct, n, ttl)
+	s.sealInto(session, pkt, h, inner)
+	if r.Dual {
+		s.relay(r.Supernode, r.Handle, 0, pkt)
+	}
+}
+
+// sealOne is sealPair under a counter that it reserves. It returns how many packets
+// were sent: none when the session is worn.
+func (s *sender) sealOne(session *crypto.Session, r *Route, ttl uint8, inner []byte) int {
+	ctr, err := session.Reserve(1)
+	if err != nil {
+		s.drops.Drop(DropSessionWorn)
+		return 0
+	}
+	s.sealPair(session, r, ttl, ctr, inner)
+	return 1
+}
+
+// sealPieces sends an inner that is too long for the path in pieces of one size,
+// and returns how many: none if that cannot be done.
+func (s *sender) sealPieces(r *Route, inner []byte, limit int) int {
+	count := protocol.PieceCount(len(inner), limit)
+	if count == 0 {
+		s.drops.Drop(DropTooBig)
+		return 0
+	}
+	ctr, err := r.Session.Reserve(uint32(count))
+	if err != nil {
+		s.drops.Drop(DropSessionWorn)
+		return 0
+	}
+	for i := range count {
+		piece := protocol.AppendPiece(s.work[:headroom], inner, i, count)
+		s.sealPair(r.Session, r, 0, ctr+uint64(i), piece[headroom:])
+	}
+	return count
+}
+
+// dataHeader returns the header of a DATA packet.
+func dataHeader(session *crypto.Session, ctr uint64) protocol.Header {
+	return protocol.Header{
+		Type: protocol.TypeData, XF: protocol.Transform(session.XF()), KI: session.KI(),
+		RX: session.RemoteIndex(), CTR: ctr,
+	}
+}
+
+// sealInto fills pkt with a header and the sealed inner, masked.
+func (s *sender) sealInto(session *crypto.Session, pkt []byte, h protocol.Header, inner []byte) {
+	h.Put(pkt)
+	session.SealTo(s.scratch, pkt[:protocol.HeaderLen], inner)
+	s.mask.Hide(s.scratch, pkt)
+}
+
+// transmit sends a sealed packet by the paths of a route. It is copied.
+func (s *sender) transmit(r *Route, pkt []byte) {
+	direct := r.Direct.IsValid()
+	if direct {
+		s.put(r.Direct, pkt)
+	}
+	if (!direct || r.Dual) && !s.relay(r.Supernode, r.Handle, 0, pkt) && !direct {
+		s.drops.Drop(DropNoPath)
+	}
+}
+
+// relay sends a copy of a sealed packet through a supernode. It reports whether
+// it is on its way.
+func (s *sender) relay(l *Supernode, handle uint32, flags protocol.Flags, pkt []byte) bool {
+	slot, hop := s.relaySlot(l, handle, flags, len(pkt))
+	if slot == nil {
+		return false
+	}
+	copy(slot[protocol.RelayOverhead:], pkt)
+	s.wrap(hop, slot)
+	return true
+}
+
+// relaySlot returns room for a packet of n bytes inside a RELAY packet, whose
+// header it writes; wrap has to follow. It is nil when the supernode cannot be
+// reached.
+func (s *sender) relaySlot(l *Supernode, handle uint32, flags protocol.Flags, n int) ([]byte, *HopRoute) {
+	if l == nil {
+		return nil, nil
+	}
+	h := l.hop.Load()
+	if h == nil {
+		return nil, nil
+	}
+	ctr, err := h.Session.ReserveRelay()
+	if err != nil {
+		s.drops.Drop(DropSessionWorn)
+		return nil, nil
+	}
+	slot := s.slot(h.Addr, protocol.RelayOverhead+n, 0)
+	protocol.Header{
+		Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone, Flags: flags,
+		RX: h.Session.RemoteIndex(), CTR: protocol.RelayCTR(handle, ctr),
+	}.Put(slot)
+	return slot, h
+}
+
+// wrap tags and masks the RELAY packet in a slot, once the packet in it is
+// sealed.
+func (s *sender) wrap(h *HopRoute, slot []byte) {
+	h.Session.SealRelay(s.scratch, slot)
+	h.Mask.Hide(s.scratch, slot)
+}
+
+// sealGroup seals the inner buf[start:end] in place as one GROUP packet, under a
+// counter that was reserved. The room in front of the inner and behind it is
+// used.
+func (s *sender) sealGroup(g *crypto.GroupSender, ctr uint64, buf []byte, start, end int) []byte {
+	start -= protocol.HeaderLen + protocol.SaltLen
+	protocol.Header{
+		Type: protocol.TypeGroup, XF: protocol.Transform(g.XF()), KI: g.KI(), RX: s.tag, CTR: ctr,
+	}.Put(buf[start:])
+	pkt := g.Seal(s.scratch, buf[start:end])
+	s.mask.Hide(s.scratch, pkt)
+	return pkt
+}

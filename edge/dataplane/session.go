@@ -1,0 +1,50 @@
+package dataplane
+
+import (
+	"sync/atomic"
+
+	"hedgerow/crypto"
+)
+
+// Session is one pair session as the queues see it.
+type Session struct {
+	session   *crypto.Session
+	peer      *Peer
+	partial   bool        // the other end takes partial checksums
+	confirmed atomic.Bool // the first packet was opened and told to the control loop
+}
+
+// NewSession returns a session with a peer, whose first packet is told of as
+// Confirmed. partial says that the other end takes partial checksums.
+func NewSession(s *crypto.Session, p *Peer, partial bool) *Session {
+	return &Session{session: s, peer: p, partial: partial}
+}
+
+// Crypto returns the keys and counters of the session.
+func (s *Session) Crypto() *crypto.Session { return s.session }
+
+// Peer returns whom the session is with.
+func (s *Session) Peer() *Peer { return s.peer }
+
+// Partial reports whether the other end takes partial checksums.
+func (s *Session) Partial() bool { return s.partial }
+
+// Confirm says that the first packet of the session need not be told of.
+func (s *Session) Confirm() { s.confirmed.Store(true) }
+
+// Confirmed reports whether the first packet was told of, or need not be.
+func (s *Session) Confirmed() bool { return s.confirmed.Load() }
+
+// HopSession is one session with a supernode as the queues see it.
+type HopSession struct {
+	session   *crypto.HopSession
+	supernode *Supernode
+}
+
+// NewHopSession returns a session with a supernode.
+func NewHopSession(s *crypto.HopSession, n *Supernode) *HopSession {
+	return &HopSession{session: s, supernode: n}
+}
+
+// Crypto returns the keys and counters of the session.
+func (s *HopSession) Crypto() *crypto.HopSession { return s.session }

@@ -1,0 +1,34 @@
+package dataplane
+
+import (
+	"net/netip"
+
+	"hedgerow/crypto"
+	"hedgerow/edge/dataplane/pmap"
+	"hedgerow/protocol"
+)
+
+// Table is the state that the queues read. It never changes; a Draft becomes the
+// next one. Maps whose size is that of the community are persistent. The others
+// have a few entries for each configured server, and a change copies them.
+type Table struct {
+	sessions   pmap.Map[uint32, *Session]    // by our session index
+	hops       map[uint32]*HopSession        // by our hop session index
+	sources    map[netip.AddrPort]*Source    // supernodes and TURN servers, by underlay address
+	macs       pmap.Map[protocol.MAC, *Peer] // bound hardware addresses: everybody whom a flood is for
+	statics    pmap.Map[[32]byte, *Peer]     // by X25519 static key
+	supernodes []*Supernode                  // those that have us registered, best first
+	group      *crypto.GroupSender           // nil: no epoch to send under
+	epochs     *[256]*crypto.Epoch           // those received now, by key index
+	list       bool                          // members = list
+}
+
+// canReceive returns the epoch of a key index if packets under it are opened
+// now. The control loop publishes a new table at every change of that.
+func (t *Table) canReceive(ki uint8) (crypto.Epoch, bool) {
+	e := t.epochs[ki]
+	if e == nil {
+		return crypto.Epoch{}, false
+	}
+	return *e, true
+}
