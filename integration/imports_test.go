@@ -74,6 +74,17 @@ var rules = []rule{
 		folder: "edge/underlay", ours: []string{"protocol", "nat/address", "internal/bucket", "internal/timer"},
 		tests: []string{"nat/stun", "transport"}, never: []string{"encoding/binary", "golang.org/x/sys/..."},
 	},
+	// The frame path sees nothing of the control half, and no NAT but by the
+	// recogniser of STUN.
+	{
+		folder: "edge/dataplane",
+		ours:   []string{"protocol", "crypto", "tap", "tap/offload", "transport", "nat/stun", "edge/dataplane/pmap"},
+		never: []string{
+			"encoding/binary", "net/http", "log/...", "os/...", "context", "golang.org/x/sys/...", "github.com/vishvananda/...",
+			"crypto/aes", "crypto/cipher", "golang.org/x/crypto/...", "github.com/flynn/...",
+		},
+	},
+	{folder: "edge/dataplane/pmap"},
 	// What the network lets through, asked by sockets of its own.
 	{folder: "edge/netcheck", ours: []string{"nat/address", "nat/stun", "nat/portmap"}, tests: []string{"transport"}},
 	// The commands open what must be opened.
@@ -299,6 +310,14 @@ func TestImportRules(t *testing.T) {
 		{"edge/underlay", "hedgerow/crypto", false, false},
 		{"edge/underlay", "hedgerow/transport", false, false},
 		{"edge/underlay", "hedgerow/nat/stun", true, true},
+		{"edge", "hedgerow/edge/dataplane", false, true},
+		{"edge/dataplane", "hedgerow/edge", false, false},
+		{"edge/dataplane", "hedgerow/edge/control", false, false},
+		{"edge/dataplane", "hedgerow/nat/path", false, false},
+		{"edge/dataplane", "hedgerow/nat/stun", false, true},
+		{"edge/dataplane", "hedgerow/edge/dataplane/pmap", false, true},
+		{"edge/dataplane", "log/slog", false, false},
+		{"edge/dataplane/pmap", "hedgerow/protocol", false, false},
 		{"edge/cmd/edge", "hedgerow/edge", false, true},
 		{"edge/cmd/edge", "hedgerow/supernode", false, false},
 		{"edge/cmd/edge", "golang.org/x/sys/unix", false, true},
