@@ -129,6 +129,13 @@ func Initiate(cfg HandshakeConfig, remote [32]byte, hdr [16]byte, payload [48]by
 // MAC1 returns the mac1 of the INIT, which a NOTICE is bound to.
 func (i *Initiation) MAC1() [16]byte { return i.mac1 }
 
+// CheckMAC1 reports whether a RESP (128 bytes, unmasked) has the right length and
+// was made by somebody who knows the responder's static key. Finish checks it as
+// well, but does not say that this was the fault.
+func (i *Initiation) CheckMAC1(resp []byte) bool {
+	return len(resp) == respLen && mac1Valid(i.mac1Key, resp)
+}
+
 // begin appends the first message to out and leaves the Noise state behind it,
 // as often as it is called: the ephemeral key stays the same.
 func (i *Initiation) begin(out []byte) ([]byte, error) {

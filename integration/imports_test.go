@@ -39,6 +39,12 @@ var rules = []rule{
 	{folder: "protocol", never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/..."}},
 	// Headers reach it as bytes; no sockets, no logging.
 	{folder: "crypto", never: []string{"net", "net/http", "log/..."}},
+	// What is sent when and what is believed: no sockets, files or logging. Time is
+	// an argument.
+	{
+		folder: "handshake", ours: []string{"protocol", "crypto", "internal/bucket", "internal/deadline"},
+		never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/...", "github.com/..."},
+	},
 	// Both name the process that holds what they want, keys masked.
 	{folder: "tap", ours: []string{"internal/process", "tap/offload"}, tests: []string{"integration/lab"}},
 	{folder: "tap/taptest", ours: []string{"tap", "tap/offload"}},
@@ -60,7 +66,7 @@ var rules = []rule{
 	{folder: "transport/stream", tests: []string{"transport"}},
 	{
 		folder: "edge",
-		ours:   []string{"protocol", "crypto", "tap", "tap/offload", "nat/address", "nat/path", "nat/pmtu", "transport", "internal/...", "edge/..."},
+		ours:   []string{"protocol", "crypto", "handshake", "tap", "tap/offload", "nat/address", "nat/path", "nat/pmtu", "transport", "internal/...", "edge/..."},
 		tests:  []string{"nat/stun"}, // they play the STUN server
 		// Byte layouts, cipher names, ioctl numbers.
 		never: []string{
@@ -93,14 +99,14 @@ var rules = []rule{
 	}},
 	{
 		folder: "supernode",
-		ours:   []string{"protocol", "crypto", "transport", "transport/stream", "nat/stun", "nat/turn", "internal/...", "supernode/..."},
+		ours:   []string{"protocol", "crypto", "handshake", "transport", "transport/stream", "nat/stun", "nat/turn", "internal/...", "supernode/..."},
 	},
 	// What both commands share knows neither of them.
 	{folder: "internal", ours: []string{"protocol", "crypto", "internal/..."}},
 	{folder: "internal/process"},
 	{folder: "internal/deadline"},
 	{folder: "integration", ours: []string{
-		"protocol", "crypto", "tap/...", "nat/...", "transport/...", "edge/...", "supernode/...", "internal/...", "integration/...",
+		"protocol", "crypto", "handshake", "tap/...", "nat/...", "transport/...", "edge/...", "supernode/...", "internal/...", "integration/...",
 	}},
 }
 
@@ -273,6 +279,16 @@ func TestImportRules(t *testing.T) {
 		{"crypto", "hedgerow/protocol", false, false},
 		{"crypto", "hedgerow/protocol", true, false},
 		{"crypto", "hedgerow/crypto", true, true},
+		{"handshake", "hedgerow/protocol", false, true},
+		{"handshake", "hedgerow/crypto", false, true},
+		{"handshake", "net/netip", false, true},
+		{"handshake", "net", false, false},
+		{"handshake", "log/slog", false, false},
+		{"handshake", "os", false, false},
+		{"handshake", "github.com/flynn/noise", false, false},
+		{"handshake", "hedgerow/transport", false, false},
+		{"handshake", "hedgerow/edge", false, false},
+		{"crypto", "hedgerow/handshake", false, false},
 		{"tap", "github.com/songgao/water", false, true},
 		{"tap", "github.com/songgao/water/waterutil", false, false},
 		{"tap", "C", false, false},
@@ -295,6 +311,7 @@ func TestImportRules(t *testing.T) {
 		{"nat/nattest", "hedgerow/transport", false, true},
 		{"nat/nattest", "hedgerow/nat/path", false, false},
 		{"edge", "hedgerow/protocol", false, true},
+		{"edge", "hedgerow/handshake", false, true},
 		{"edge", "hedgerow/edge/control", false, true},
 		{"edge", "hedgerow/internal/localapi", false, true},
 		{"edge", "hedgerow/supernode", false, false},
@@ -321,6 +338,7 @@ func TestImportRules(t *testing.T) {
 		{"edge/cmd/edge", "hedgerow/edge", false, true},
 		{"edge/cmd/edge", "hedgerow/supernode", false, false},
 		{"edge/cmd/edge", "golang.org/x/sys/unix", false, true},
+		{"supernode", "hedgerow/handshake", false, true},
 		{"supernode", "hedgerow/nat/stun", false, true},
 		{"supernode", "hedgerow/nat/path", false, false},
 		{"supernode", "hedgerow/tap", false, false},
