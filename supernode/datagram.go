@@ -48,7 +48,7 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 	case h.Type == protocol.TypeData:
 		s.handleData(now, out, pkt, from, h)
 	case h.Type == protocol.TypeInit:
-		s.answerInit(now, out, pkt, from, h)
+		s.answerInit(now, out, pkt, from)
 	default:
 		s.drops.drop(dropUnexpected)
 	}

@@ -1,6 +1,11 @@
 package supernode
 
-import "sync/atomic"
+import (
+	"errors"
+	"sync/atomic"
+
+	"hedgerow/handshake"
+)
 
 // dropReason says why a datagram or a message went no further. Each has one
 // counter; nothing is logged per datagram.
@@ -17,7 +22,6 @@ const (
 	dropCookie                           // an INIT under load without a cookie: one was sent
 	dropInitRate                         // more INITs than a source may send
 	dropGuests                           // the table of sessions without registration is full
-	dropHandshake                        // an INIT that failed the Noise read or its payload
 	dropStamp                            // an INIT that must answer a challenge: one was sent
 	dropUnknownSession                   // an index of no session
 	dropExpiredSession                   // a session past its life
@@ -41,7 +45,7 @@ const (
 
 var dropNames = [dropReasons]string{
 	"short", "long", "header", "transform", "length", "unexpected",
-	"mac1", "cookie", "init-rate", "guests", "handshake", "stamp",
+	"mac1", "cookie", "init-rate", "guests", "stamp",
 	"unknown-session", "expired-session", "open", "inner",
 	"control", "control-rate", "unproved", "unregistered",
 	"relay-tag", "relay-target", "relay-budget", "session-worn",
@@ -65,3 +69,35 @@ func (d *drops) nonzero() map[string]uint64 {
 	}
 	return m
 }
+
+// initReasons are the failures of a handshake that have a counter here. All
+// others are counted by handshake.Reason.
+var initReasons = [...]struct {
+	err    handshake.Error
+	reason dropReason
+}{
+	{handshake.ErrLength, dropLength},
+	{handshake.ErrHeader, dropHeader},
+	{handshake.ErrTransform, dropTransform},
+	{handshake.ErrKeyIndex, dropTransform},
+	{handshake.ErrMAC1, dropMAC1},
+	{handshake.ErrCookieDemanded, dropCookie},
+	{handshake.ErrSourceRate, dropInitRate},
+	{handshake.ErrFull, dropGuests},
+	{handshake.ErrStale, dropStamp},
+}
+
+// countInit counts why an INIT made no session and returns the counter's name.
+func (c *counted) countInit(err error) string {
+	for _, known := range initReasons {
+		if errors.Is(err, known.err) {
+			c.drops.drop(known.reason)
+			return known.reason.String()
+		}
+	}
+	c.failures.Count(err)
+	return handshake.Reason(err)
+}
+
+// reasons returns the counters of everything that went no further, by name.
+func (c *counted) reasons() map[string]uint64 { return c.failures.AddTo(c.drops.nonzero()) }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/handshake"
 	"hedgerow/nat/turn"
 )
 
@@ -25,7 +26,6 @@ type Server struct {
 	cfg      Config
 	identity *crypto.Identity
 	mask     *crypto.Mask
-	guard    *crypto.Guard
 	store    *store
 	started  time.Time
 	wake     chan struct{} // the timers have new work
@@ -34,6 +34,7 @@ type Server struct {
 	mu        sync.Mutex // guards all that follows; never held across I/O
 	registry  *registry
 	hops      *hopTable
+	responder *handshake.Responder
 	strangers strangers
 	resets    resets
 	pushes    pushes
@@ -42,9 +43,10 @@ type Server struct {
 
 // counted is what a Server counts; everything in it is atomic.
 type counted struct {
-	drops drops
-	loop  loopCounters
-	turn  atomic.Pointer[turn.Server] // that counts; nil: not running
+	drops    drops
+	failures handshake.Counts
+	loop     loopCounters
+	turn     atomic.Pointer[turn.Server] // that counts; nil: not running
 }
 
 // New validates cfg, opens the state directory and loads the registrations in
@@ -70,7 +72,6 @@ func New(cfg Config) (*Server, error) {
 		cfg:       cfg,
 		identity:  id,
 		mask:      crypto.NewMask(crypto.SupernodeMaskKey(id.Static, nil)),
-		guard:     crypto.NewGuard(id.Static, cfg.Rand),
 		store:     st,
 		started:   cfg.Now(),
 		wake:      make(chan struct{}, 1),
@@ -81,6 +82,7 @@ func New(cfg Config) (*Server, error) {
 		boot = uint64(s.random32()) // another one than the last with 255 chances in 256
 	}
 	s.hops = newHopTable(uint8(boot))
+	s.responder = s.newResponder()
 	if err := s.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("load the registrations: %w", err), st.close())
 	}

@@ -59,7 +59,7 @@ func (s *Server) Status() Status {
 		Listen:  s.cfg.Conn.LocalAddr(),
 		Key:     KeyText(s.Key()),
 		UptimeS: now.Sub(s.started).Round(time.Millisecond).Seconds(),
-		Drops:   s.drops.nonzero(),
+		Drops:   s.reasons(),
 	}
 	if s.cfg.Streams != nil {
 		streams := s.cfg.Streams.Status()

@@ -35,7 +35,6 @@ type strangers struct {
 	stunSources        *bucket.Sources
 	newcomers          *bucket.Sources
 	helloMask          *crypto.Mask
-	inits              rateMeter
 }
 
 func newStrangers() strangers {
@@ -44,28 +43,6 @@ func newStrangers() strangers {
 		newcomers:   bucket.NewSources(sourceTable),
 		helloMask:   crypto.NewMask(crypto.HelloMaskKey()),
 	}
-}
-
-// rateMeter counts events in whole seconds.
-type rateMeter struct {
-	second     int64
-	count, was int
-}
-
-// add counts one event and returns the greater of this second's count and the
-// last second's, so that a steady flood reads as one from its second second on
-// and not only late in each.
-func (m *rateMeter) add(now time.Time) int {
-	if t := now.Unix(); t != m.second {
-		if t == m.second+1 {
-			m.was = m.count
-		} else {
-			m.was = 0
-		}
-		m.second, m.count = t, 0
-	}
-	m.count++
-	return max(m.count, m.was)
 }
 
 // answerHello tells an edge that knows no key of ours which one it is: 96 bytes
