@@ -32,7 +32,7 @@ func (s *Server) readAlternate() error {
 		for i := range in[:n] {
 			d := &in[i]
 			if d.Seg > 0 && d.N > d.Seg { // a train: nobody asks so often in good faith
-				s.drops.drop(dropSTUN)
+				s.refuse(dropSTUNTrain, out, d.Addr, nil)
 				continue
 			}
 			s.answerBinding(now, out, d.Payload(), d.Addr, s.cfg.Conn)
@@ -44,28 +44,11 @@ func (s *Server) readAlternate() error {
 
 // answerBinding answers a STUN Binding request (RFC 8489) with the address that
 // it came from, and names the port of our other socket, if there is one, from
-// which it also answers when it is asked to (RFC 5780, section 6). Indications,
-// responses and everything malformed are dropped, and what comes over a stream,
-// whose address is of no use.
+// which it also answers when it is asked to (RFC 5780, section 6).
 func (s *Server) answerBinding(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, other Conn) {
-	const bindingRequest = 1
-	if len(pkt) < 2 || pkt[0] != 0 || pkt[1] != bindingRequest || stun.Guard(pkt) != nil || !shown(from).IsValid() {
-		s.drops.drop(dropSTUN)
-		return
-	}
-	// An answer that is not longer than its request makes nobody a weapon, so
-	// that an edge may ask from many sockets at once how its NAT gives out ports.
-	rate := float32(stunSourceRate)
-	if len(pkt) >= stun.RequestLen {
-		rate = stunPaddedRate
-	}
-	if !s.strangers.stunSources.Take(now, from.Addr(), rate, rate) || !s.strangers.stun.Take(now, 1, stunRate, stunRate) {
-		s.drops.drop(dropSTUN)
-		return
-	}
-	request, err := stun.ParseRequest(pkt)
-	if err != nil || request.ChangePort && other == nil {
-		s.drops.drop(dropSTUN)
+	request, reason := s.checkBinding(now, pkt, from, other)
+	if reason != answered {
+		s.refuse(reason, out, from, nil)
 		return
 	}
 	var named netip.AddrPort
@@ -75,10 +58,43 @@ func (s *Server) answerBinding(now time.Time, out *outbox, pkt []byte, from neti
 	answer, err := stun.AppendResponse(out.buffer(), pkt, from, named)
 	switch {
 	case err != nil:
-		s.drops.drop(dropSTUN)
+		s.refuse(dropSTUN, out, from, nil)
 	case request.ChangePort:
 		out.sendElsewhere(answer, from)
 	default:
 		out.sendPlain(answer, from)
 	}
+}
+
+// checkBinding says why a STUN message gets no answer, and answered if it gets one.
+// Indications, responses and everything malformed are dropped, and what comes over
+// a stream, whose address is of no use.
+func (s *Server) checkBinding(now time.Time, pkt []byte, from netip.AddrPort, other Conn) (stun.Request, dropReason) {
+	const bindingRequest = 1
+	switch {
+	case len(pkt) < 2 || pkt[0] != 0 || pkt[1] != bindingRequest || stun.Guard(pkt) != nil:
+		return stun.Request{}, dropSTUN
+	case !shown(from).IsValid():
+		return stun.Request{}, dropSTUNStream
+	}
+	// An answer that is not longer than its request cannot amplify, so an edge may
+	// ask from many sockets at once how its NAT gives out ports.
+	rate := float32(stunSourceRate)
+	if len(pkt) >= stun.RequestLen {
+		rate = stunPaddedRate
+	}
+	switch {
+	case !s.strangers.stunSources.Take(now, from.Addr(), rate, rate):
+		return stun.Request{}, dropSTUNRate
+	case !s.strangers.stun.Take(now, 1, stunRate, stunRate):
+		return stun.Request{}, dropSTUNTotal
+	}
+	request, err := stun.ParseRequest(pkt)
+	switch {
+	case err != nil:
+		return request, dropSTUN
+	case request.ChangePort && other == nil:
+		return request, dropSTUNPort
+	}
+	return request, answered
 }

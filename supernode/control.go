@@ -1,9 +1,11 @@
 package supernode
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
+	"hedgerow/crypto"
 	"hedgerow/protocol"
 )
 
@@ -40,7 +42,7 @@ type message interface {
 // handleData opens a control packet and handles its messages in order.
 func (s *Server) handleData(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, h protocol.Header) {
 	if h.Flags != 0 {
-		s.drops.drop(dropHeader)
+		s.refuse(dropHeader, out, from, nil)
 		return
 	}
 	edge := s.session(now, out, len(pkt), from, h.RX)
@@ -48,8 +50,12 @@ func (s *Server) handleData(now time.Time, out *outbox, pkt []byte, from netip.A
 		return
 	}
 	inner, err := edge.session.Open(out.sc, pkt)
-	if err != nil {
-		s.drops.drop(dropOpen)
+	switch {
+	case errors.Is(err, crypto.ErrReplay):
+		s.refuse(dropReplay, out, from, edge)
+		return
+	case err != nil:
+		s.refuse(dropOpen, out, from, edge)
 		return
 	}
 	if !edge.confirmed {
@@ -59,7 +65,7 @@ func (s *Server) handleData(now time.Time, out *outbox, pkt []byte, from netip.A
 	s.heard(now, out, edge, from, len(pkt))
 	in, err := protocol.ParseInner(inner)
 	if err != nil || in.Kind != protocol.KindControl {
-		s.drops.drop(dropInner)
+		s.refuse(dropInner, out, from, edge)
 		return
 	}
 	s.handleControl(&exchange{now: now, out: out, hop: edge, from: from}, in.Body)
@@ -69,7 +75,7 @@ func (s *Server) handleData(now time.Time, out *outbox, pkt []byte, from netip.A
 // with a fault anywhere is dropped whole.
 func (s *Server) handleControl(x *exchange, body []byte) {
 	if protocol.CheckControl(body) != nil {
-		s.drops.drop(dropControl)
+		s.refuseMessage(x, dropControl)
 		return
 	}
 	for rest := body; len(rest) > 0; {
@@ -104,7 +110,7 @@ func (s *Server) handleMessage(x *exchange, typ protocol.MsgType, value []byte) 
 	switch typ {
 	case protocol.MsgQuery, protocol.MsgPunch, protocol.MsgUnregister, protocol.MsgDirect:
 		if !member {
-			s.drops.drop(dropUnregistered)
+			s.refuseMessage(x, dropUnregistered)
 			return
 		}
 	}
@@ -127,7 +133,7 @@ func (s *Server) handleMessage(x *exchange, typ protocol.MsgType, value []byte) 
 func (s *Server) handlePing(x *exchange, value []byte) {
 	ping, err := protocol.ParsePing(value)
 	if err != nil {
-		s.drops.drop(dropControl)
+		s.refuseMessage(x, dropPing)
 		return
 	}
 	highest, received := x.hop.session.Received()
@@ -141,16 +147,16 @@ func (s *Server) handlePing(x *exchange, value []byte) {
 // handleWhoami is handlePing without the counters. A SEEN must name an address:
 // over a stream it is the unspecified one.
 func (s *Server) handleWhoami(x *exchange, value []byte) {
-	who, err := protocol.ParseWhoami(value)
+	asked, err := protocol.ParseWhoami(value)
 	if err != nil {
-		s.drops.drop(dropControl)
+		s.refuseMessage(x, dropWhoami)
 		return
 	}
 	seen := shown(x.from)
 	if !seen.IsValid() {
 		seen = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	}
-	s.add(x, &protocol.Seen{Nonce: who.Nonce, Addr: seen})
+	s.add(x, &protocol.Seen{Nonce: asked.Nonce, Addr: seen})
 }
 
 // startControl begins a control packet in buf: room for the header, and the
@@ -182,15 +188,15 @@ func (s *Server) sendControl(out *outbox, h *hop, pkt []byte, to netip.AddrPort)
 	size := len(pkt) + protocol.TagLen
 	switch {
 	case !h.maySend(to, size):
-		s.drops.drop(dropUnproved)
+		s.refuse(dropUnproved, out, to, h)
 		return false
 	case size > protocol.MaxDatagram:
-		s.drops.drop(dropControl)
+		s.refuse(dropControlLong, out, to, h)
 		return false
 	}
 	ctr, err := h.session.Reserve(1)
 	if err != nil {
-		s.drops.drop(dropSessionWorn)
+		s.refuse(dropSessionWorn, out, to, h)
 		return false
 	}
 	protocol.Header{

@@ -18,13 +18,13 @@ const shortest = protocol.HeaderLen + protocol.TagLen
 func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
 	switch {
 	case len(pkt) > protocol.MaxDatagram:
-		s.drops.drop(dropLong)
+		s.refuse(dropLong, out, from, nil)
 		return
 	case stun.IsMessage(pkt):
 		s.answerBinding(now, out, pkt, from, s.cfg.Alternate)
 		return
 	case len(pkt) < shortest:
-		s.drops.drop(dropShort)
+		s.refuse(dropShort, out, from, nil)
 		return
 	}
 	hello := len(pkt) == protocol.HelloLen
@@ -42,15 +42,15 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 	case hello && (err != nil || h.XF != protocol.XFHop):
 		s.answerHello(now, out, out.spare[:], from)
 	case err != nil:
-		s.drops.drop(dropHeader)
+		s.refuse(dropHeader, out, from, nil)
 	case h.XF != protocol.XFHop || h.KI != protocol.KINone:
-		s.drops.drop(dropTransform)
+		s.refuse(dropTransform, out, from, nil)
 	case h.Type == protocol.TypeData:
 		s.handleData(now, out, pkt, from, h)
 	case h.Type == protocol.TypeInit:
 		s.answerInit(now, out, pkt, from)
 	default:
-		s.drops.drop(dropUnexpected)
+		s.refuse(dropUnexpected, out, from, nil)
 	}
 }
 
@@ -59,11 +59,11 @@ func (s *Server) session(now time.Time, out *outbox, size int, from netip.AddrPo
 	h := s.hops.byIdx[index]
 	switch {
 	case h == nil:
-		s.drops.drop(dropUnknownSession)
+		s.refuse(dropUnknownSession, out, from, nil)
 		s.answerUnknown(now, out, size, from, index)
 		return nil
 	case h.dead(now):
-		s.drops.drop(dropExpiredSession)
+		s.refuse(dropExpiredSession, out, from, h)
 		return nil
 	}
 	return h

@@ -8,10 +8,13 @@ import (
 )
 
 // dropReason says why a datagram or a message went no further. Each has one
-// counter; nothing is logged per datagram.
+// counter. Of what is dropped from the packets that are relayed nothing is logged;
+// everything else says at debug level who and why (refuse.go).
 type dropReason uint8
 
 const (
+	// Datagrams, before it is known whose they are.
+
 	dropShort          dropReason = iota // too short for any packet
 	dropLong                             // over protocol.MaxDatagram
 	dropHeader                           // unknown version, type or flag: most junk ends here
@@ -25,31 +28,101 @@ const (
 	dropStamp                            // an INIT that must answer a challenge: one was sent
 	dropUnknownSession                   // an index of no session
 	dropExpiredSession                   // a session past its life
-	dropOpen                             // did not authenticate, or was seen before
-	dropInner                            // authenticated, but malformed inside
-	dropControl                          // a control message that does not parse or does not belong
-	dropControlRate                      // more messages than an edge may send
-	dropUnproved                         // an answer that an unproved address has not paid for
-	dropUnregistered                     // an edge without registration asked for a member's service
-	dropRelayTag                         // a relayed packet whose hop tag is wrong or was seen before
-	dropRelayTarget                      // a handle of nobody here, of another community, or its own
-	dropRelayBudget                      // over the budget of the edge or of its community
-	dropSessionWorn                      // the counter of a session is used up
-	dropHello                            // a HELLO over its rate, or with hello off
-	dropSTUN                             // a STUN message that is malformed or over its rate
-	dropPushes                           // the queue of notices about restarted edges is full
-	dropStored                           // a stored registration that does not parse
-	dropSend                             // the socket refused it
-	dropReasons                          // how many there are
+	dropResetRate                        // an index of another boot, and too many were told with a RESET
+	dropHello                            // a HELLO over its rate
+	dropHelloOff                         // a HELLO, and edges must know the key beforehand
+	dropSTUN                             // a STUN message that is malformed
+	dropSTUNRate                         // STUN over the rate of one source
+	dropSTUNTotal                        // STUN over the rate of all sources
+	dropSTUNStream                       // STUN over a stream, whose address is of no use
+	dropSTUNTrain                        // STUN requests behind one another: nobody asks so in good faith
+	dropSTUNPort                         // an answer from the other port was asked for, and there is none
+
+	// Control packets of an edge with a session.
+
+	dropOpen           // did not authenticate
+	dropReplay         // was seen before, or is too old to tell
+	dropInner          // authenticated, but malformed inside
+	dropControl        // messages that do not parse, so that the whole body is dropped
+	dropControlLong    // an answer over protocol.MaxDatagram
+	dropControlRate    // more messages than an edge may send
+	dropUnproved       // an answer that an unproved address has not paid for
+	dropSessionWorn    // the counter of a session is used up
+	dropUnregistered   // an edge without registration asked for a member's service
+	dropPing           // a malformed PING
+	dropPong           // a malformed PONG
+	dropPongUnexpected // a PONG that nobody waits for, from there or any more
+	dropWhoami         // a malformed WHOAMI
+	dropDirect         // a malformed DIRECT
+	dropQuery          // a malformed QUERY
+	dropQueryUnknown   // a QUERY about nobody who is here: it is not answered
+	dropListRate       // more QUERYs for a list than an edge may send
+	dropPunch          // a malformed PUNCH
+	dropPunchRate      // more PUNCHes than an edge may send
+	dropPunchTarget    // a PUNCH with nobody here, of another community, or itself
+	dropPunchStream    // a PUNCH with one of the two seen over a stream only
+	dropPushes         // the queue of notices about restarted edges is full
+
+	// Registrations that are refused, or not kept.
+
+	dropRegister           // a malformed REGISTER
+	dropRegisterRetired    // a REGISTER over a session that a newer one replaced
+	dropRegisterMAC        // for a hardware address that no host has
+	dropRegisterCommunity  // the community is not that of the name and key it names
+	dropRegisterMembership // the proof of membership does not hold
+	dropRegisterStatement  // the statement is not signed by its identity
+	dropRegisterMismatch   // the statement is about another key, community or MAC
+	dropRegisterOther      // the session is another edge's, or of another community
+	dropRegisterOld        // the statement is older than the one that is known
+	dropMACTaken           // somebody else has the hardware address
+	dropIPTaken            // somebody else has the address, and no other is wanted
+	dropPool               // there is no address to lease
+	dropCommunities        // the table of communities is full
+	dropEdges              // the table of registrations is full
+	dropNewcomerRate       // more edges that were never seen than may come from one place
+	dropStored             // a stored registration that does not parse
+	dropStoredFull         // a stored registration that there is no room for any more
+	dropStoreWrite         // registrations that could not be written to disk, for now
+	dropTURNIdentity       // a TURN permission for nobody who is registered here
+	dropTURNPeer           // a TURN permission for an address of no edge of the community
+
+	// Relayed packets, and what is sent.
+
+	dropRelayTag    // a relayed packet whose hop tag is wrong or was seen before
+	dropRelayTarget // a handle of nobody here, of another community, or its own
+	dropRelayBudget // over the budget of the edge or of its community
+	dropSend        // the socket refused it
+	dropReasons     // how many there are
+
+	// answered is no reason: what was asked for is done.
+	answered = dropReasons
 )
 
 var dropNames = [dropReasons]string{
-	"short", "long", "header", "transform", "length", "unexpected",
-	"mac1", "cookie", "init-rate", "guests", "stamp",
-	"unknown-session", "expired-session", "open", "inner",
-	"control", "control-rate", "unproved", "unregistered",
-	"relay-tag", "relay-target", "relay-budget", "session-worn",
-	"hello", "stun", "pushes", "stored", "send",
+	dropShort: "short", dropLong: "long", dropHeader: "header", dropTransform: "transform", dropLength: "length",
+	dropUnexpected: "unexpected", dropMAC1: "mac1", dropCookie: "cookie", dropInitRate: "init-rate",
+	dropGuests: "guests", dropStamp: "stamp", dropUnknownSession: "unknown-session",
+	dropExpiredSession: "expired-session", dropResetRate: "reset-rate", dropHello: "hello", dropHelloOff: "hello-off",
+	dropSTUN: "stun", dropSTUNRate: "stun-rate", dropSTUNTotal: "stun-total", dropSTUNStream: "stun-stream",
+	dropSTUNTrain: "stun-train", dropSTUNPort: "stun-port",
+
+	dropOpen: "open", dropReplay: "replay", dropInner: "inner", dropControl: "control", dropControlLong: "control-long",
+	dropControlRate: "control-rate", dropUnproved: "unproved", dropSessionWorn: "session-worn",
+	dropUnregistered: "unregistered", dropPing: "ping-malformed", dropPong: "pong-malformed", dropPongUnexpected: "pong-unexpected",
+	dropWhoami: "whoami-malformed", dropDirect: "direct-malformed", dropQuery: "query-malformed", dropQueryUnknown: "query-unknown",
+	dropListRate: "list-rate", dropPunch: "punch-malformed", dropPunchRate: "punch-rate", dropPunchTarget: "punch-target",
+	dropPunchStream: "punch-stream", dropPushes: "pushes",
+
+	dropRegister: "register-malformed", dropRegisterRetired: "register-retired", dropRegisterMAC: "register-mac",
+	dropRegisterCommunity: "register-community", dropRegisterMembership: "register-membership",
+	dropRegisterStatement: "register-statement", dropRegisterMismatch: "register-mismatch",
+	dropRegisterOther: "register-other", dropRegisterOld: "register-old", dropMACTaken: "register-mac-taken",
+	dropIPTaken: "register-ip-taken", dropPool: "register-pool", dropCommunities: "register-communities",
+	dropEdges: "register-edges", dropNewcomerRate: "register-newcomers", dropStored: "stored",
+	dropStoredFull: "stored-full", dropStoreWrite: "store-write", dropTURNIdentity: "turn-identity",
+	dropTURNPeer: "turn-peer",
+
+	dropRelayTag: "relay-tag", dropRelayTarget: "relay-target", dropRelayBudget: "relay-budget", dropSend: "send",
 }
 
 func (r dropReason) String() string { return dropNames[r] }

@@ -80,13 +80,13 @@ func (s *Server) sendProbe(now time.Time, out *outbox, h *hop) {
 func (s *Server) handlePong(x *exchange, value []byte) {
 	pong, err := protocol.ParsePong(value)
 	if err != nil {
-		s.drops.drop(dropControl)
+		s.refuseMessage(x, dropPong)
 		return
 	}
 	h := x.hop
 	p := h.probe
 	if p.sent.IsZero() || pong.Nonce != p.nonce || x.from != p.addr || x.now.Sub(p.sent) > probeTime {
-		s.drops.drop(dropControl)
+		s.refuseMessage(x, dropPongUnexpected)
 		return
 	}
 	h.rtt = x.now.Sub(p.sent)
@@ -98,6 +98,6 @@ func (s *Server) handlePong(x *exchange, value []byte) {
 	if r := h.reg; r != nil && r.hop == h {
 		r.addr = h.addr
 		s.save(r)
-		s.cfg.Log.Debug("edge moved", "mac", r.mac, "address", h.addr)
+		s.cfg.Log.Debug("edge moved", "mac", r.mac.String(), "address", h.addr)
 	}
 }

@@ -22,20 +22,21 @@ const (
 func (s *Server) handlePunch(x *exchange, value []byte) {
 	m, err := protocol.ParsePunch(value)
 	if err != nil {
-		s.drops.drop(dropControl)
+		s.refuseMessage(x, dropPunch)
 		return
 	}
 	r := x.hop.reg
 	if !r.budget.punches.Take(x.now, 1, punchRate, punchBurst) {
-		s.drops.drop(dropControlRate)
+		s.refuseMessage(x, dropPunchRate)
 		return
 	}
 	peer := s.registry.member(r.community, m.Handle)
 	if peer == nil || peer == r || peer.place < 0 {
-		s.drops.drop(dropRelayTarget)
+		s.refuseMessage(x, dropPunchTarget)
 		return
 	}
 	if !shown(r.hop.addr).IsValid() || !shown(peer.hop.addr).IsValid() {
+		s.refuseMessage(x, dropPunchStream)
 		return
 	}
 	near, far := punchDelays(r.hop.rtt, peer.hop.rtt)
@@ -64,7 +65,7 @@ func punchDelays(a, b time.Duration) (waitA, waitB time.Duration) {
 func (s *Server) handleDirect(x *exchange, value []byte) {
 	m, err := protocol.ParseDirect(value)
 	if err != nil {
-		s.drops.drop(dropControl)
+		s.refuseMessage(x, dropDirect)
 		return
 	}
 	x.hop.direct = append(x.hop.direct[:0], m.Handles...)

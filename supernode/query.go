@@ -11,11 +11,11 @@ const listLen = 64
 func (s *Server) handleQuery(x *exchange, value []byte) {
 	q, err := protocol.ParseQuery(value)
 	if err != nil {
-		s.drops.drop(dropControl)
+		s.refuseMessage(x, dropQuery)
 		return
 	}
 	if !x.hop.control.Take(x.now, queryCost, controlRate, controlBurst) {
-		s.drops.drop(dropControlRate)
+		s.refuseMessage(x, dropControlRate)
 		return
 	}
 	r := x.hop.reg
@@ -29,13 +29,14 @@ func (s *Server) handleQuery(x *exchange, value []byte) {
 			s.addPeer(x, peer)
 		}
 	default:
-		s.drops.drop(dropControlRate)
+		s.refuseMessage(x, dropListRate)
 	}
 }
 
 // addPeer answers with what is known of a member that is here.
 func (s *Server) addPeer(x *exchange, peer *registration) {
 	if peer == nil || peer.place < 0 || peer == x.hop.reg {
+		s.refuseMessage(x, dropQueryUnknown)
 		return
 	}
 	info := peer.peerInfo()
@@ -97,7 +98,7 @@ func (s *Server) announce(r *registration) {
 		return
 	}
 	if s.pushes.waiting+n > pushLimit {
-		s.drops.drop(dropPushes)
+		s.refuseEdge(dropPushes, r, "members", n)
 		return
 	}
 	p := push{about: r.handle, to: make([]uint32, 0, n)}

@@ -94,7 +94,7 @@ func TestQueryForTheLatest(t *testing.T) {
 	for range 10 {
 		asker.ask(&protocol.Query{})
 	}
-	if r.dropped(dropControlRate) != 10-listBurst+1 {
+	if r.dropped(dropListRate) != 10-listBurst+1 || r.dropped(dropControlRate) != 0 {
 		t.Errorf("drops %v", r.s.drops.nonzero())
 	}
 }

@@ -1,6 +1,7 @@
 package supernode
 
 import (
+	"crypto/ed25519"
 	"net/netip"
 	"time"
 
@@ -19,28 +20,53 @@ const (
 // a refresh, so a lost answer costs nothing but a second one.
 func (s *Server) handleRegister(x *exchange, value []byte) {
 	m, err := protocol.ParseRegister(value)
-	if err != nil || !x.hop.retired.IsZero() {
-		s.drops.drop(dropControl)
+	switch {
+	case err != nil:
+		s.refuseMessage(x, dropRegister)
+		return
+	case !x.hop.retired.IsZero():
+		s.refuseMessage(x, dropRegisterRetired)
+		return
+	case !x.hop.control.Take(x.now, registerCost, controlRate, controlBurst):
+		s.refuseRegister(x, &m, &refusal{reason: dropControlRate, nak: protocol.Nak{Code: protocol.CodeRate, Retry: retryRate}})
 		return
 	}
-	if !x.hop.control.Take(x.now, registerCost, controlRate, controlBurst) {
-		s.drops.drop(dropControlRate)
-		s.add(x, &protocol.Nak{Code: protocol.CodeRate, Retry: retryRate})
-		return
-	}
-	st, ok := proved(x.hop, &m)
-	if !ok {
-		s.add(x, &protocol.Nak{Code: protocol.CodeProof, Retry: retryTaken})
+	st, refused := verifyClaims(x.hop, &m)
+	if refused != nil {
+		s.refuseRegister(x, &m, refused)
 		return
 	}
 	a := applicant{hop: x.hop, request: &m, statement: st}
-	r, holder, nak := s.admit(x.now, a)
-	if nak != nil {
-		s.add(x, nak)
+	r, holder, refused := s.grant(x.now, a)
+	if refused != nil {
+		s.refuseRegister(x, &m, refused)
 		return
 	}
-	s.settle(x, r, a)
+	s.enter(x, r, a)
 	s.acknowledge(x, r, holder)
+}
+
+// refusal is why a REGISTER is refused: what we count, and what the edge is told.
+type refusal struct {
+	reason dropReason
+	nak    protocol.Nak
+}
+
+// refuseRegister refuses a REGISTER. What the debug line says of the edge is what
+// it claims to be.
+func (s *Server) refuseRegister(x *exchange, m *protocol.Register, why *refusal) {
+	s.drops.drop(why.reason)
+	s.explain(why.reason.String(), func() []any {
+		claims := []any{"mac", m.MAC.String(), "community", communityText(m.CID), "wants", m.Prefix, "code", why.nak.Code}
+		if len(m.Statement) >= ed25519.PublicKeySize {
+			claims = append(claims, "id", crypto.ShortID(ed25519.PublicKey(m.Statement[:ed25519.PublicKeySize])))
+		}
+		if !why.nak.Holder.IsZero() {
+			claims = append(claims, "holder", why.nak.Holder.String())
+		}
+		return append(sender(x.out, x.from), claims...)
+	})
+	s.add(x, &why.nak)
 }
 
 // applicant is an edge that has proved what it asks for.
@@ -50,63 +76,64 @@ type applicant struct {
 	statement crypto.Statement
 }
 
-// proved checks every claim of a REGISTER: the community is the one of that
+// verifyClaims checks every claim of a REGISTER: the community is the one of that
 // name and key, a member with that key signed this very session, and the
 // identity vouches for the session's static key and for the MAC.
-func proved(h *hop, m *protocol.Register) (crypto.Statement, bool) {
-	if m.MAC.IsGroup() || m.MAC.IsZero() || crypto.CommunityID(m.NH, m.RPK) != m.CID {
-		return crypto.Statement{}, false
+func verifyClaims(h *hop, m *protocol.Register) (crypto.Statement, *refusal) {
+	refuse := func(reason dropReason) (crypto.Statement, *refusal) {
+		return crypto.Statement{}, &refusal{reason: reason, nak: protocol.Nak{Code: protocol.CodeProof, Retry: retryTaken}}
 	}
-	if !crypto.VerifyMembership(m.RPK[:], h.hash, m.CID, m.MAC, h.static, m.SigC) {
-		return crypto.Statement{}, false
+	switch {
+	case m.MAC.IsGroup() || m.MAC.IsZero():
+		return refuse(dropRegisterMAC)
+	case crypto.CommunityID(m.NH, m.RPK) != m.CID:
+		return refuse(dropRegisterCommunity)
+	case !crypto.VerifyMembership(m.RPK[:], h.hash, m.CID, m.MAC, h.static, m.SigC):
+		return refuse(dropRegisterMembership)
 	}
 	st, err := crypto.VerifyStatement(m.Statement)
-	if err != nil || st.Static != h.static || st.CID != m.CID || st.MAC != m.MAC {
-		return crypto.Statement{}, false
+	switch {
+	case err != nil:
+		return refuse(dropRegisterStatement)
+	case st.Static != h.static || st.CID != m.CID || st.MAC != m.MAC:
+		return refuse(dropRegisterMismatch)
 	}
 	// A session belongs to one edge of one community for as long as it lives.
 	if r := h.reg; r != nil && (r.community.id != m.CID || r.owner != st.ID) {
-		return crypto.Statement{}, false
+		return refuse(dropRegisterOther)
 	}
-	return st, true
+	return st, nil
 }
 
-// admit decides whether an applicant gets its MAC and an address, and enters
-// both. holder is who has the address that it would rather have had. A refusal
-// changes nothing.
-func (s *Server) admit(now time.Time, a applicant) (r, holder *registration, nak *protocol.Nak) {
+// grant decides whether an applicant gets its MAC and an address, and enters
+// both. holder is the edge that has the address which the applicant would rather
+// have had. A refusal changes nothing, but that an edge without a right to the MAC
+// may have lost it.
+func (s *Server) grant(now time.Time, a applicant) (r, holder *registration, refused *refusal) {
 	m, owner := a.request, a.statement.ID
-	took := false // the MAC from somebody who had no right to it
-	if c := s.registry.communities[m.CID]; c != nil {
-		if other := c.byMAC[m.MAC]; other != nil && other.owner != owner {
-			if !other.ended(now) && !yields(other, a) {
-				return nil, nil, &protocol.Nak{Code: protocol.CodeMACTaken, Retry: retryTaken, Holder: other.mac, Prefix: other.lease}
-			}
-			took = !other.ended(now)
-			s.forget(other)
-		}
+	displaced, refused := s.freeMAC(now, a)
+	if refused != nil {
+		return nil, nil, refused
 	}
 	c := s.registry.community(m.CID, m.NH)
 	if c == nil {
-		return nil, nil, &protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}
+		return nil, nil, &refusal{dropCommunities, protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}}
 	}
 	defer s.registry.prune(c) // if it stays empty
 	r = c.byOwner[owner]
 	known := r != nil
 	switch {
 	case known && a.statement.Seq < r.seq:
-		return nil, nil, &protocol.Nak{Code: protocol.CodeOldStatement}
+		return nil, nil, &refusal{dropRegisterOld, protocol.Nak{Code: protocol.CodeOldStatement}}
 	case !known && len(s.registry.byHandle) >= s.registry.limits.Edges:
-		return nil, nil, &protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}
+		return nil, nil, &refusal{dropEdges, protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}}
 	case !known && !s.strangers.newcomers.Take(now, a.hop.source, newcomerRate, newcomerBurst):
-		s.drops.drop(dropControlRate)
-		return nil, nil, &protocol.Nak{Code: protocol.CodeRate, Retry: retryTaken}
+		return nil, nil, &refusal{dropNewcomerRate, protocol.Nak{Code: protocol.CodeRate, Retry: retryTaken}}
 	case !known:
 		r = &registration{community: c, mac: m.MAC, owner: owner, handle: s.registry.freeHandle(s.random32), place: -1}
 	}
-	holder, nak = s.assignLease(now, r, m)
-	if nak != nil {
-		return nil, nil, nak
+	if holder, refused = s.assignLease(now, r, m); refused != nil {
+		return nil, nil, refused
 	}
 	if !known {
 		s.registry.add(r)
@@ -114,20 +141,41 @@ func (s *Server) admit(now time.Time, a applicant) (r, holder *registration, nak
 		s.store.put(r.key(), nil)
 		s.registry.move(r, m.MAC)
 	}
-	r.unknown = r.unknown || took
+	r.unknown = r.unknown || displaced
 	return r, holder, nil
+}
+
+// freeMAC makes room for an applicant at its hardware address. displaced says that
+// somebody who is registered with it, and had no right to it, had to give it up.
+func (s *Server) freeMAC(now time.Time, a applicant) (displaced bool, refused *refusal) {
+	c := s.registry.communities[a.request.CID]
+	if c == nil {
+		return false, nil
+	}
+	other := c.byMAC[a.request.MAC]
+	if other == nil || other.owner == a.statement.ID {
+		return false, nil
+	}
+	lasts := !other.ended(now)
+	if lasts && !yields(other, a) {
+		return false, &refusal{dropMACTaken, protocol.Nak{
+			Code: protocol.CodeMACTaken, Retry: retryTaken, Holder: other.mac, Prefix: other.lease,
+		}}
+	}
+	s.forget(other)
+	return lasts, nil
 }
 
 // yields reports whether the holder of a hardware address gives it up before its
 // lease ends: to the identity that the address follows from (PROTOCOL.md,
-// section 2), unless it follows from the holder's as well.
+// section 1), unless it follows from the holder's as well.
 func yields(holder *registration, a applicant) bool {
 	cid, mac := a.request.CID, [6]byte(a.request.MAC)
 	return crypto.MACFor(a.statement.ID[:], cid) == mac && crypto.MACFor(holder.owner[:], cid) != mac
 }
 
 // assignLease gives r the address that m asks for, or another one, or none.
-func (s *Server) assignLease(now time.Time, r *registration, m *protocol.Register) (holder *registration, nak *protocol.Nak) {
+func (s *Server) assignLease(now time.Time, r *registration, m *protocol.Register) (holder *registration, refused *refusal) {
 	if m.Features&protocol.FeatureNoAddress != 0 {
 		s.registry.setLease(r, netip.Prefix{})
 		return nil, nil
@@ -138,14 +186,14 @@ func (s *Server) assignLease(now time.Time, r *registration, m *protocol.Registe
 	case ok:
 		return holder, nil
 	case holder != nil && static:
-		return nil, &protocol.Nak{Code: protocol.CodeIPTaken, Retry: retryTaken, Holder: holder.mac, Prefix: m.Prefix}
+		return nil, &refusal{dropIPTaken, protocol.Nak{Code: protocol.CodeIPTaken, Retry: retryTaken, Holder: holder.mac, Prefix: m.Prefix}}
 	}
-	return nil, &protocol.Nak{Code: protocol.CodePool, Retry: retryFull, Prefix: m.Prefix}
+	return nil, &refusal{dropPool, protocol.Nak{Code: protocol.CodePool, Retry: retryFull, Prefix: m.Prefix}}
 }
 
-// settle writes what an admitted edge said of itself and makes its session the
-// one that packets for it go to.
-func (s *Server) settle(x *exchange, r *registration, a applicant) {
+// enter writes what an admitted edge said of itself into its registration and makes
+// its session the one that packets for it go to.
+func (s *Server) enter(x *exchange, r *registration, a applicant) {
 	newer := r.statement != nil && a.statement.Seq > r.seq
 	r.statement = a.request.Statement
 	r.seq = a.statement.Seq
@@ -160,7 +208,7 @@ func (s *Server) settle(x *exchange, r *registration, a applicant) {
 		s.hops.adopt(a.hop, r)
 		r.hop = a.hop
 		s.measure(x.now, x.out, a.hop)
-		s.cfg.Log.Debug("edge registered", "community", communityText(r.community.id), "mac", r.mac,
+		s.cfg.Log.Debug("edge registered", "community", communityText(r.community.id), "mac", r.mac.String(),
 			"id", crypto.ShortID(r.owner[:]), "address", r.addr, "lease", r.lease)
 	}
 	s.registry.setOnline(r)
@@ -183,13 +231,15 @@ func (s *Server) acknowledge(x *exchange, r, holder *registration) {
 	}
 	if holder != nil {
 		ack.Code, ack.Holder = protocol.CodeIPTaken, holder.mac
+		s.cfg.Log.Debug("edge got another address than it asked for", "community", communityText(r.community.id),
+			"mac", r.mac.String(), "lease", r.lease, "holder", holder.mac.String())
 	}
 	s.add(x, &ack)
 }
 
 // handleUnregister ends the session of an edge that leaves; its lease stays.
 func (s *Server) handleUnregister(x *exchange) {
-	s.cfg.Log.Debug("edge left", "mac", x.hop.reg.mac)
+	s.cfg.Log.Debug("edge left", "mac", x.hop.reg.mac.String())
 	s.end(x.hop)
 }
 
@@ -224,7 +274,7 @@ func (s *Server) load() error {
 	return s.store.each(func(key recordKey, b []byte) {
 		st, err := parseRecord(key, b)
 		if err != nil {
-			s.drops.drop(dropStored)
+			s.refuseStored(dropStored, key)
 			s.store.put(key, nil)
 			return
 		}
@@ -234,6 +284,7 @@ func (s *Server) load() error {
 		}
 		c := s.registry.community(st.statement.CID, st.nameHash)
 		if c == nil || len(s.registry.byHandle) >= s.cfg.Limits.Edges {
+			s.refuseStored(dropStoredFull, key)
 			return
 		}
 		if c.byOwner[st.statement.ID] != nil {
@@ -251,6 +302,14 @@ func (s *Server) load() error {
 		if st.index != 0 && r.addr.IsValid() {
 			s.resets.list = append(s.resets.list, resetTarget{index: st.index, addr: r.addr})
 		}
+	})
+}
+
+// refuseStored counts and explains why a stored registration was not entered.
+func (s *Server) refuseStored(reason dropReason, key recordKey) {
+	s.drops.drop(reason)
+	s.explain(reason.String(), func() []any {
+		return []any{"mac", protocol.MAC(key[16:]).String(), "community", communityText([16]byte(key[:16]))}
 	})
 }
 

@@ -63,7 +63,9 @@ func (s *Server) answerUnknown(now time.Time, out *outbox, size int, from netip.
 	if size <= protocol.ResetLen || uint8(index>>24) == s.hops.boot {
 		return
 	}
-	if s.strangers.reset.Take(now, 1, resetRate, resetRate) {
-		s.sendReset(out, resetTarget{index: index, addr: from})
+	if !s.strangers.reset.Take(now, 1, resetRate, resetRate) {
+		s.refuse(dropResetRate, out, from, nil)
+		return
 	}
+	s.sendReset(out, resetTarget{index: index, addr: from})
 }

@@ -41,10 +41,12 @@ type Server struct {
 	timers    timers
 }
 
-// counted is what a Server counts; everything in it is atomic.
+// counted is what a Server counts, and may say of it. All of it may be used by any
+// goroutine.
 type counted struct {
 	drops    drops
 	failures handshake.Counts
+	lines    refusalLines
 	loop     loopCounters
 	turn     atomic.Pointer[turn.Server] // that counts; nil: not running
 }

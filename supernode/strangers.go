@@ -52,11 +52,15 @@ func (s *Server) answerHello(now time.Time, out *outbox, pkt []byte, from netip.
 	mask.Show(out.sc, pkt)
 	nonce, err := protocol.ParseHello(pkt)
 	if err != nil {
-		s.drops.drop(dropHeader)
+		s.refuse(dropHeader, out, from, nil)
 		return
 	}
-	if s.cfg.HelloOff || !s.strangers.hello.Take(now, 1, helloRate, helloRate) {
-		s.drops.drop(dropHello)
+	switch {
+	case s.cfg.HelloOff:
+		s.refuse(dropHelloOff, out, from, nil)
+		return
+	case !s.strangers.hello.Take(now, 1, helloRate, helloRate):
+		s.refuse(dropHello, out, from, nil)
 		return
 	}
 	var random [32]byte

@@ -119,7 +119,7 @@ func (s *Server) sweep(now time.Time) {
 		if r := h.reg; r != nil && r.hop == h && r.place >= 0 && now.Sub(h.heard) > offlineTime {
 			s.registry.setOffline(r)
 			s.save(r)
-			s.cfg.Log.Debug("edge is silent", "mac", r.mac, "address", r.addr)
+			s.cfg.Log.Debug("edge is silent", "mac", r.mac.String(), "address", r.addr)
 		}
 	}
 }

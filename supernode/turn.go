@@ -91,12 +91,14 @@ func (s *Server) offerTURN(now time.Time, r *registration) protocol.TURNServer {
 func (s *Server) turnAllowed(identity string, peer netip.Addr) bool {
 	handle, err := strconv.ParseUint(identity, 16, 32)
 	if err != nil {
+		s.refusePermission(dropTURNIdentity, identity, peer)
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.registry.byHandle[uint32(handle)]
 	if r == nil || r.ended(s.cfg.Now()) {
+		s.refusePermission(dropTURNIdentity, identity, peer)
 		return false
 	}
 	for _, other := range r.community.online {
@@ -104,7 +106,15 @@ func (s *Server) turnAllowed(identity string, peer netip.Addr) bool {
 			return true
 		}
 	}
+	s.refusePermission(dropTURNPeer, identity, peer)
 	return false
+}
+
+// refusePermission counts why the TURN server may not reach an address for the
+// edge that an identity names, and says it at debug level.
+func (s *Server) refusePermission(reason dropReason, identity string, peer netip.Addr) {
+	s.drops.drop(reason)
+	s.explain(reason.String(), func() []any { return []any{"handle", identity, "peer", peer} })
 }
 
 // serveTURN serves TURN until ctx ends. Edges that use none lose nothing if it
