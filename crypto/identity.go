@@ -121,7 +121,7 @@ func readIdentity(path string) (*Identity, error) {
 	}
 	if len(b) != 32 || [32]byte(b) == [32]byte{} {
 		return nil, fmt.Errorf("%s is no identity: it must hold 32 bytes that are not all zero, it holds %d. "+
-			"Restore it from a backup, or delete it to become a new edge", path, len(b))
+			"Restore it from a backup, or move it away to start with a new identity, which nobody knows yet", path, len(b))
 	}
 	return NewIdentity([32]byte(b)), nil
 }

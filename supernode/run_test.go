@@ -282,7 +282,7 @@ func TestWritesSurviveASuddenEnd(t *testing.T) {
 		if err := os.WriteFile(copied, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		after, _, err := openStore(filepath.Dir(copied), slog.New(slog.DiscardHandler))
+		after, _, err := openStore(storeConfig{dir: filepath.Dir(copied), log: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -66,29 +66,36 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("load the identity: %w", err)
 		}
 	}
-	st, boot, err := openStore(cfg.StateDir, cfg.Log)
-	if err != nil {
-		return nil, err
-	}
 	s := &Server{
 		cfg:       cfg,
 		identity:  id,
 		mask:      crypto.NewMask(crypto.SupernodeMaskKey(id.Static, nil)),
-		store:     st,
 		started:   cfg.Now(),
 		wake:      make(chan struct{}, 1),
 		registry:  newRegistry(cfg.Limits, cfg.Pool),
 		strangers: newStrangers(),
 	}
-	if cfg.StateDir == "" {
-		boot = uint64(s.random32()) // another one than the last with 255 chances in 256
+	boot, err := s.openStore()
+	if err != nil {
+		return nil, err
 	}
 	s.hops = newHopTable(uint8(boot))
 	s.responder = s.newResponder()
 	if err := s.load(); err != nil {
-		return nil, errors.Join(fmt.Errorf("load the registrations: %w", err), st.close())
+		return nil, errors.Join(fmt.Errorf("load the registrations: %w", err), s.store.close())
 	}
 	return s, nil
+}
+
+// openStore opens the store in the state directory and returns the boot count.
+// Where none is kept, or it was lost, it is another than the last with 255 chances
+// in 256.
+func (s *Server) openStore() (boot uint64, err error) {
+	s.store, boot, err = openStore(storeConfig{
+		dir: s.cfg.StateDir, log: s.cfg.Log, now: s.cfg.Now, failures: &s.drops[dropStoreWrite],
+		boot: func() uint64 { return uint64(s.random32()) },
+	})
+	return boot, err
 }
 
 // Key returns the X25519 static public key that edges pin.

@@ -34,6 +34,9 @@ type Status struct {
 	Guests   int `json:"guests"`
 	// Communities are those with a registration, the largest first.
 	Communities []CommunityStatus `json:"communities"`
+	// SetAside is the file that the stored registrations were moved to at the start,
+	// because they were damaged; empty: they were not.
+	SetAside string `json:"set_aside,omitempty"`
 	// Drops counts dropped datagrams and messages by reason.
 	Drops map[string]uint64 `json:"drops"`
 }
@@ -55,11 +58,12 @@ type CommunityStatus struct {
 func (s *Server) Status() Status {
 	now := s.cfg.Now()
 	st := Status{
-		Version: s.cfg.Version,
-		Listen:  s.cfg.Conn.LocalAddr(),
-		Key:     KeyText(s.Key()),
-		UptimeS: now.Sub(s.started).Round(time.Millisecond).Seconds(),
-		Drops:   s.reasons(),
+		Version:  s.cfg.Version,
+		Listen:   s.cfg.Conn.LocalAddr(),
+		Key:      KeyText(s.Key()),
+		UptimeS:  now.Sub(s.started).Round(time.Millisecond).Seconds(),
+		Drops:    s.reasons(),
+		SetAside: s.store.setAside,
 	}
 	if s.cfg.Streams != nil {
 		streams := s.cfg.Streams.Status()

@@ -1,16 +1,14 @@
 package supernode
 
 import (
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
-	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 const (
@@ -24,12 +22,6 @@ const (
 	storeLock = 2 * time.Second
 )
 
-var (
-	bucketRegistrations = []byte("registrations")
-	bucketMeta          = []byte("meta")
-	keyBoot             = []byte("boot")
-)
-
 // errStoreInUse says that another process has the state directory open.
 var errStoreInUse = errors.New("the state directory is in use by another supernode")
 
@@ -37,50 +29,54 @@ var errStoreInUse = errors.New("the state directory is in use by another superno
 // state of a registration, and one goroutine writes what was noted. The notes
 // are bounded by the registry, one for each registration.
 type store struct {
-	db   *bbolt.DB
-	log  *slog.Logger
-	wake chan struct{}
+	db       *bbolt.DB // nil: nothing is kept
+	log      *slog.Logger
+	wake     chan struct{}
+	setAside string         // where the damaged database of the start is now; empty: it was not
+	failures *atomic.Uint64 // writes that failed
 
-	failing bool // the last write failed; the writer's own
+	// The writer's own:
+	failing bool // the last write failed
+	broken  bool // the library panicked: nothing more is written, and it is not closed
 
 	mu    sync.Mutex
 	dirty map[recordKey][]byte // nil: delete
 }
 
+// storeConfig is where a store keeps registrations and what it needs for that.
+type storeConfig struct {
+	dir      string // empty: nowhere
+	log      *slog.Logger
+	now      func() time.Time // names what is set aside
+	boot     func() uint64    // the boot count when there is none to go on from
+	failures *atomic.Uint64   // counts writes that failed
+}
+
 // openStore opens the database in dir and counts one more boot. With an empty
-// dir nothing is kept and boot is 0.
-func openStore(dir string, log *slog.Logger) (s *store, boot uint64, err error) {
-	s = &store{log: log, wake: make(chan struct{}, 1), dirty: make(map[recordKey][]byte)}
-	if dir == "" {
-		return s, 0, nil
+// dir nothing is kept. A damaged database is set aside: what it held is lost, but
+// edges register again by themselves, so it is no reason not to start. The boot
+// count goes on from a random one then, since no index of a past boot may look
+// like one of this.
+func openStore(cfg storeConfig) (s *store, boot uint64, err error) {
+	s = &store{log: cfg.log, failures: cfg.failures, wake: make(chan struct{}, 1), dirty: make(map[recordKey][]byte)}
+	if cfg.dir == "" {
+		return s, cfg.boot(), nil
 	}
-	path := filepath.Join(dir, storeFile)
-	s.db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: storeLock})
-	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, 0, fmt.Errorf("open %s: %w", path, errStoreInUse)
+	path := filepath.Join(cfg.dir, storeFile)
+	s.db, boot, err = openDatabase(path, func() uint64 { return 0 })
+	var damage *damagedError
+	if !errors.As(err, &damage) {
+		return s, boot, err
 	}
-	if err != nil {
-		return nil, 0, fmt.Errorf("open %s: %w", path, err)
+	if s.setAside, err = setAside(path, cfg.now()); err != nil {
+		s.log.Warn("the stored registrations are damaged, and none are kept: move the file away and start again",
+			"file", path, "damage", damage.cause, "err", err)
+		return s, cfg.boot(), nil
 	}
-	err = s.db.Update(func(tx *bbolt.Tx) error {
-		if _, err := tx.CreateBucketIfNotExists(bucketRegistrations); err != nil {
-			return err
-		}
-		meta, err := tx.CreateBucketIfNotExists(bucketMeta)
-		if err != nil {
-			return err
-		}
-		if b := meta.Get(keyBoot); len(b) == 8 {
-			boot = binary.BigEndian.Uint64(b)
-		}
-		boot++
-		return meta.Put(keyBoot, binary.BigEndian.AppendUint64(nil, boot))
-	})
-	if err != nil {
-		_ = s.db.Close()
-		return nil, 0, fmt.Errorf("count the boot in %s: %w", path, err)
-	}
-	return s, boot, nil
+	s.log.Warn("the stored registrations are damaged: the file was set aside, and edges that come back may get other addresses",
+		"file", s.setAside, "damage", damage.cause)
+	s.db, boot, err = openDatabase(path, cfg.boot)
+	return s, boot, err
 }
 
 // each calls f for every stored registration. The record is borrowed until f
@@ -133,7 +129,9 @@ func (s *store) run(done <-chan struct{}) {
 		select {
 		case <-done:
 			s.write()
-			_ = s.db.Close()
+			if !s.broken {
+				_ = s.db.Close()
+			}
 			return
 		case <-s.wake:
 		}
@@ -152,10 +150,35 @@ func (s *store) write() {
 	notes := s.dirty
 	s.dirty = make(map[recordKey][]byte)
 	s.mu.Unlock()
-	if len(notes) == 0 {
+	if len(notes) == 0 || s.broken {
 		return
 	}
-	err := s.db.Update(func(tx *bbolt.Tx) error {
+	err := guarded(func() error { return s.update(notes) })
+	if err == nil {
+		s.failing = false
+		return
+	}
+	s.failures.Add(1)
+	var damage *damagedError
+	if errors.As(err, &damage) {
+		s.broken = true
+	}
+	if !s.failing {
+		s.log.Warn("registrations cannot be written: leases may change at the next start", "err", err)
+	}
+	s.failing = true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, record := range notes {
+		if _, newer := s.dirty[key]; !newer {
+			s.dirty[key] = record
+		}
+	}
+}
+
+// update writes notes in one transaction.
+func (s *store) update(notes map[recordKey][]byte) error {
+	return s.db.Update(func(tx *bbolt.Tx) error {
 		b := tx.Bucket(bucketRegistrations)
 		for key, record := range notes {
 			var err error
@@ -170,19 +193,4 @@ func (s *store) write() {
 		}
 		return nil
 	})
-	if err == nil {
-		s.failing = false
-		return
-	}
-	if !s.failing {
-		s.log.Warn("registrations cannot be written: leases may change at the next start", "error", err)
-	}
-	s.failing = true
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for key, record := range notes {
-		if _, newer := s.dirty[key]; !newer {
-			s.dirty[key] = record
-		}
-	}
 }
