@@ -271,7 +271,7 @@ func FuzzDatagram(f *testing.F) {
 			// The body of an opened control packet.
 			r.s.handleControl(&exchange{now: r.now, out: r.out, hop: r.s.hops.byIdx[friend.session.RemoteIndex()], from: friend.addr}, pkt)
 			r.s.flush(r.out)
-			r.conn.take()
+			r.conn.drain()
 			if len(pkt) >= shortest && len(pkt) < protocol.MaxDatagram {
 				h := protocol.Header{Type: protocol.Type(pkt[0] & 31), XF: protocol.XFHop, KI: protocol.KINone, RX: e.session.RemoteIndex(), CTR: 99}
 				pkt = bytes.Clone(pkt)
@@ -283,7 +283,7 @@ func FuzzDatagram(f *testing.F) {
 		r.s.handleTrain(r.now, r.out, &d)
 		r.s.flush(r.out)
 		out := 0
-		for _, p := range r.conn.take() {
+		for _, p := range r.conn.drain() {
 			if p.to == from {
 				out += len(p.pkt)
 			}

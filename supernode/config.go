@@ -15,7 +15,7 @@ import (
 
 // Conn is the underlay socket. See package transport for its promises.
 type Conn interface {
-	// ReadBatch reads what has arrived, if only 0 datagrams: it never blocks.
+	// ReadBatch reads the datagrams that have arrived, perhaps none. It never blocks.
 	ReadBatch(datagrams []transport.Datagram) (int, error)
 	// WriteBatch sends datagrams; it keeps none of their buffers.
 	WriteBatch(datagrams []transport.Datagram) (int, error)
@@ -35,7 +35,7 @@ type Config struct {
 	// Alternate is a second socket of the same host, where only STUN is spoken:
 	// it lets edges find out how their NATs map. Nil: none. Run closes it.
 	Alternate Conn
-	// Streams are side ways of Conn, which is a transport.MuxReader then: edges
+	// Streams have side addresses of Conn, which is a transport.MuxReader then: edges
 	// come by them where UDP is blocked. Nil: none. Run serves them.
 	Streams Streams
 	// TURN is the TURN server beside the supernode. Nil: none.
@@ -51,7 +51,7 @@ type Config struct {
 	HelloOff bool             // true: an edge must know the supernode's key beforehand
 }
 
-// Limits bounds what edges and strangers may cause. A zero field means the
+// Limits bounds what edges and other senders may cause. A zero field means the
 // default that its comment names.
 type Limits struct {
 	Communities int // communities with a registration; default 65 536
@@ -68,7 +68,7 @@ type Limits struct {
 	CommunityFloods float64 // the same for one community; default 20 000
 }
 
-// The ceilings of PROTOCOL.md, section 10.
+// The ceilings of the tables.
 const (
 	defaultCommunities = 65536
 	defaultEdges       = 131072

@@ -31,7 +31,7 @@ type exchange struct {
 	out   *outbox
 	hop   *hop
 	from  netip.AddrPort // the answer goes back to where the packet came from
-	reply []byte         // unsealed; nil: nothing to say yet
+	reply []byte         // unsealed; nil: there is no answer yet
 }
 
 // message is any control message that we send.
@@ -127,9 +127,9 @@ func (s *Server) handleMessage(x *exchange, typ protocol.MsgType, value []byte) 
 }
 
 // handlePing answers with the address that the PING came from. The answer is as
-// long as the PING, so that an edge measures the path both ways. One that had
-// no room for its answer is answered still, but only where the edge is known to
-// be.
+// long as the PING, so that an edge measures the path in both directions. A PING
+// without room for its answer is answered still, but only at the address that the
+// edge has proved.
 func (s *Server) handlePing(x *exchange, value []byte) {
 	ping, err := protocol.ParsePing(value)
 	if err != nil {
@@ -137,7 +137,7 @@ func (s *Server) handlePing(x *exchange, value []byte) {
 		return
 	}
 	highest, received := x.hop.session.Received()
-	seen := shown(x.from)
+	seen := underlayAddr(x.from)
 	s.add(x, &protocol.Pong{
 		Nonce: ping.Nonce, Seen: seen, Highest: highest, Received: received,
 		Pad: max(0, protocol.PongRoom(ping, seen)),
@@ -152,7 +152,7 @@ func (s *Server) handleWhoami(x *exchange, value []byte) {
 		s.refuseMessage(x, dropWhoami)
 		return
 	}
-	seen := shown(x.from)
+	seen := underlayAddr(x.from)
 	if !seen.IsValid() {
 		seen = netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	}
@@ -181,9 +181,9 @@ func (s *Server) add(x *exchange, m message) {
 	x.reply = m.Append(startControl(x.out.buffer()))
 }
 
-// sendControl seals the packet that startControl began and sends it. It says
-// whether it did: not over a worn session, and not to an address that has not
-// paid for it.
+// sendControl seals the packet that startControl began and sends it. It reports
+// whether it did: it sends nothing over a worn session, and no more to an address
+// that has not proved itself than came from there.
 func (s *Server) sendControl(out *outbox, h *hop, pkt []byte, to netip.AddrPort) bool {
 	size := len(pkt) + protocol.TagLen
 	switch {

@@ -8,14 +8,14 @@ import (
 	"hedgerow/transport"
 )
 
-// Counters are what the packet loop has done since the start. They tell how
-// well it batches, which decides how fast it is.
+// Counters count what the packet loop has done since the start: how well it batches
+// decides how fast it is.
 type Counters struct {
-	// Socket is what the socket has counted; nil for one that counts nothing.
+	// Socket are the counters of the socket; nil for one that counts nothing.
 	Socket *transport.Counters `json:"socket,omitempty"`
-	// Sides is what the side ways beside the socket have done; nil without any.
+	// Sides are the counters of the side addresses beside the socket; nil without any.
 	Sides *transport.SideCounters `json:"sides,omitempty"`
-	// TURN is what the TURN server has done; nil when there is none.
+	// TURN are the counters of the TURN server; nil when there is none.
 	TURN *turn.ServerStats `json:"turn,omitempty"`
 	// Sleeps is how often the loop had nothing to read and waited.
 	Sleeps uint64 `json:"sleeps"`

@@ -12,9 +12,9 @@ import (
 // that its mask is made from.
 const shortest = protocol.HeaderLen + protocol.TagLen
 
-// handleDatagram tells what a datagram is and hands it on, in the order of
-// PROTOCOL.md, section 3: STUN, our own mask key, then HELLO. pkt is changed in
-// place. The caller holds s.mu.
+// handleDatagram finds out which packet a datagram is and calls its handler, in the
+// order of PROTOCOL.md, section 5: STUN, our own mask key, then the HELLO mask key.
+// It changes pkt in place. The caller holds s.mu.
 func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
 	switch {
 	case len(pkt) > protocol.MaxDatagram:
@@ -27,9 +27,9 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 		s.refuse(dropShort, out, from, nil)
 		return
 	}
-	hello := len(pkt) == protocol.HelloLen
-	if hello {
-		copy(out.spare[:], pkt) // unmasking destroys what is masked with another key
+	maybeHello := len(pkt) == protocol.HelloLen
+	if maybeHello {
+		copy(out.spare[:], pkt) // unmasking destroys a packet that is masked with another key
 	}
 	s.mask.Show(out.sc, pkt)
 	h, err := protocol.ParseHeader(pkt)
@@ -37,9 +37,9 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 		s.relay(now, out, pkt, from, h)
 		return
 	}
-	out.run = relayRun{} // any other packet may change what it holds
+	out.run = relayRun{} // any other packet may change the tables that it was looked up in
 	switch {
-	case hello && (err != nil || h.XF != protocol.XFHop):
+	case maybeHello && (err != nil || h.XF != protocol.XFHop):
 		s.answerHello(now, out, out.spare[:], from)
 	case err != nil:
 		s.refuse(dropHeader, out, from, nil)
@@ -69,12 +69,12 @@ func (s *Server) session(now time.Time, out *outbox, size int, from netip.AddrPo
 	return h
 }
 
-// heard notes that an authentic packet of size bytes came from an edge. Only
-// now may anything about it change.
+// heard notes that an authentic packet of size bytes came from an edge. Nothing that
+// we know of the edge changes before.
 func (s *Server) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) {
 	h.heard = now
 	if !h.retired.IsZero() {
-		return // a newer session knows better where the edge is
+		return // the newer session knows the edge's address
 	}
 	if r := h.reg; r != nil && r.place < 0 {
 		s.registry.setOnline(r)
@@ -82,6 +82,6 @@ func (s *Server) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort, 
 	}
 	if from != h.addr {
 		out.admit(from)
-		s.heardElsewhere(now, out, h, from, size)
+		s.heardFromNewAddr(now, out, h, from, size)
 	}
 }

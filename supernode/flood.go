@@ -15,15 +15,15 @@ type target struct {
 	addr    netip.AddrPort
 }
 
-// flood is one packet on its way to a whole community.
+// flood is one packet that is being sent to a whole community.
 type flood struct {
 	packet  []byte // in the buffer that it was read into
 	handle  uint32 // of its sender
 	targets []target
 }
 
-// prepareFlood lists the receivers of a flood. It is sent once the mutex is
-// free: a large community takes a while.
+// prepareFlood lists the receivers of a flood. sendFlood sends it once the mutex is
+// free, since sealing for a large community lasts.
 func (s *Server) prepareFlood(now time.Time, out *outbox, edge *hop, packet []byte, flags protocol.Flags) {
 	src := edge.reg
 	c := src.community
@@ -44,7 +44,7 @@ func (s *Server) prepareFlood(now time.Time, out *outbox, edge *hop, packet []by
 			continue
 		}
 		if flags&protocol.FlagExceptDirect != 0 {
-			if _, direct := slices.BinarySearch(edge.direct, r.handle); direct {
+			if _, found := slices.BinarySearch(edge.directSet, r.handle); found {
 				continue
 			}
 		}
@@ -53,8 +53,8 @@ func (s *Server) prepareFlood(now time.Time, out *outbox, edge *hop, packet []by
 }
 
 // sendFlood queues the flood that was prepared: a copy for each receiver, since
-// sealing and masking change the first 32 bytes. The caller does not hold s.mu,
-// and who gets it meanwhile may change what the run was looked up in.
+// sealing and masking change the first 32 bytes. The caller does not hold s.mu, so
+// the timers may change the tables that the run was looked up in.
 func (s *Server) sendFlood(out *outbox) {
 	f := &out.flood
 	for _, to := range f.targets {
@@ -68,4 +68,17 @@ func (s *Server) sendFlood(out *outbox) {
 	}
 	f.targets = f.targets[:0]
 	out.run = relayRun{}
+}
+
+// handleDirect replaces an edge's DIRECT set: the members that we leave out of those
+// of its floods that carry FlagExceptDirect, since the edge sends these to them
+// itself.
+func (s *Server) handleDirect(x *exchange, value []byte) {
+	m, err := protocol.ParseDirect(value)
+	if err != nil {
+		s.refuseMessage(x, dropDirect)
+		return
+	}
+	x.hop.directSet = append(x.hop.directSet[:0], m.Handles...)
+	slices.Sort(x.hop.directSet)
 }

@@ -14,30 +14,30 @@ const (
 	guestTime     = 60 * time.Second   // of silence, for a confirmed session without registration
 	offlineTime   = 120 * time.Second  // of silence: six missed keepalives
 	hopTime       = 1350 * time.Second // of life: edges make a new session after 900 s
-	retiredTime   = 5 * time.Second    // for packets on the way when a newer session took over
+	retiredTime   = 5 * time.Second    // for packets in flight when a newer session replaced it
 )
 
 // hop is one session with an edge. It begins as a guest: unconfirmed until its
-// first valid packet, then confirmed until a registration takes it.
+// first valid packet, then confirmed, until the edge registers over it.
 type hop struct {
 	session   *crypto.HopSession
 	static    [32]byte       // the edge's Noise static key
 	hash      [32]byte       // handshake hash, bound by the proof of membership
 	addr      netip.AddrPort // where packets go: an address that has proved itself
-	source    netip.Addr     // that newcomers at addr are counted by
+	source    netip.Addr     // by which new registrations from addr are counted
 	created   time.Time
 	heard     time.Time // last authentic packet
-	retired   time.Time // when a newer session took over; zero: it has not
+	retired   time.Time // when a newer session replaced it; zero: none has
 	confirmed bool
 	rtt       time.Duration // last measured; zero: unknown
 	probe     probe
 	control   bucket.Bucket
 	lists     bucket.Bucket
 	reg       *registration // nil: a guest
-	direct    []uint32      // handles it reaches directly, sorted
+	directSet []uint32      // handles of the members that get its floods without us, sorted
 }
 
-// dead says whether no packet of the session may be taken any more.
+// dead reports whether packets of the session are refused from now on.
 func (h *hop) dead(now time.Time) bool {
 	switch {
 	case !h.retired.IsZero():
@@ -76,7 +76,7 @@ func (t *hopTable) add(h *hop) {
 	t.guests++
 }
 
-// remove takes a session out of the table; the caller has parted it from its
+// remove removes a session from the table. The caller removes it from its
 // registration.
 func (t *hopTable) remove(h *hop) {
 	if t.byIdx[h.session.LocalIndex()] != h {
@@ -88,7 +88,7 @@ func (t *hopTable) remove(h *hop) {
 	}
 }
 
-// adopt ends a session's time as a guest.
+// adopt makes a guest the session of a registration.
 func (t *hopTable) adopt(h *hop, r *registration) {
 	if h.reg == nil {
 		t.guests--

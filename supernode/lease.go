@@ -11,8 +11,8 @@ import (
 // their owner after its last registration.
 const leaseTime = 24 * time.Hour
 
-// hostBits bounds how much of a network the choice looks at, so that probing
-// a full /8 or a /64 ends.
+// hostBits bounds the part of a network in which chooseAddress looks, so that it ends
+// in a full /8 or /64.
 const hostBits = 20
 
 // defaultPools is where the pools of communities come from: every community
@@ -48,18 +48,17 @@ func leasable(p netip.Prefix) bool {
 	return host != 0 && host != 1<<(32-p.Bits())-1
 }
 
-// chooseAddress returns the first address of network that taken does not
-// refuse. It starts at a number that only the owner's identity decides and
-// goes on one by one, so that a supernode without memory chooses the same
-// again for whoever comes first.
-func chooseAddress(network netip.Prefix, owner [32]byte, taken func(netip.Addr) bool) (netip.Prefix, bool) {
+// chooseAddress returns the first address of network that is not in use. It starts
+// at a number that follows from the owner's identity alone and goes on one by one,
+// so that a supernode without a store leases most edges the same address again.
+func chooseAddress(network netip.Prefix, owner [32]byte, inUse func(netip.Addr) bool) (netip.Prefix, bool) {
 	network = network.Masked()
 	size := uint64(1) << min(network.Addr().BitLen()-network.Bits(), hostBits)
 	sum := sha256.Sum256(append([]byte("hedgerow/1 lease"), owner[:]...))
 	preferred := binary.BigEndian.Uint64(sum[:8])
 	for i := range size {
 		p := netip.PrefixFrom(hostAddress(network, (preferred+i)%size), network.Bits())
-		if leasable(p) && p.Addr() != network.Addr() && !taken(p.Addr()) {
+		if leasable(p) && p.Addr() != network.Addr() && !inUse(p.Addr()) {
 			return p, true
 		}
 	}

@@ -50,18 +50,18 @@ func TestLeasable(t *testing.T) {
 
 func TestChooseAddress(t *testing.T) {
 	for _, network := range []string{"10.64.16.0/20", "192.0.2.0/24", "192.0.2.64/30", "10.0.0.0/8", "fd00::/64"} {
-		taken := map[netip.Addr]bool{}
+		inUse := map[netip.Addr]bool{}
 		first := map[int]netip.Prefix{}
 		n := 1000
 		if bits := prefix(network).Addr().BitLen() - prefix(network).Bits(); bits < 12 {
 			n = 1<<bits - 2
 		}
 		for i := range n {
-			p, ok := chooseAddress(prefix(network), [32]byte{byte(i), byte(i >> 8)}, func(a netip.Addr) bool { return taken[a] })
-			if !ok || !leasable(p) || p.Masked() != prefix(network) || taken[p.Addr()] {
+			p, ok := chooseAddress(prefix(network), [32]byte{byte(i), byte(i >> 8)}, func(a netip.Addr) bool { return inUse[a] })
+			if !ok || !leasable(p) || p.Masked() != prefix(network) || inUse[p.Addr()] {
 				t.Fatalf("%s: number %d got %v, %v", network, i, p, ok)
 			}
-			taken[p.Addr()], first[i] = true, p
+			inUse[p.Addr()], first[i] = true, p
 		}
 		none := func(netip.Addr) bool { return false }
 		a, _ := chooseAddress(prefix(network), [32]byte{}, none)
@@ -69,7 +69,7 @@ func TestChooseAddress(t *testing.T) {
 			t.Errorf("%s: the choice for one identity was %v, is %v", network, first[0], a)
 		}
 		if n < 1000 {
-			if p, ok := chooseAddress(prefix(network), [32]byte{0xff, 0xff}, func(a netip.Addr) bool { return taken[a] }); ok {
+			if p, ok := chooseAddress(prefix(network), [32]byte{0xff, 0xff}, func(a netip.Addr) bool { return inUse[a] }); ok {
 				t.Errorf("%s is full, still it gave %v", network, p)
 			}
 		}
@@ -85,7 +85,7 @@ func TestThousandIdentitiesKeepTheirLeases(t *testing.T) {
 	for i := range n {
 		name := fmt.Sprint("edge ", i)
 		ack := r.edge(c, name, i).join().ack
-		if owner, taken := owners[ack.Lease.Addr()]; taken || !leasable(ack.Lease) || ack.Lease.Masked() != poolOf(netip.Prefix{}, c.ID()) {
+		if owner, inUse := owners[ack.Lease.Addr()]; inUse || !leasable(ack.Lease) || ack.Lease.Masked() != poolOf(netip.Prefix{}, c.ID()) {
 			t.Fatalf("%s got %v, which is %s's", name, ack.Lease, owner)
 		}
 		owners[ack.Lease.Addr()], leases[name] = name, ack
@@ -97,7 +97,7 @@ func TestThousandIdentitiesKeepTheirLeases(t *testing.T) {
 	// In another order, and newcomers first.
 	for i := range 100 {
 		ack := r.edge(c, fmt.Sprint("newcomer ", i), 2000+i).join().ack
-		if owner, taken := owners[ack.Lease.Addr()]; taken {
+		if owner, inUse := owners[ack.Lease.Addr()]; inUse {
 			t.Fatalf("newcomer got %v, which is %s's", ack.Lease, owner)
 		}
 		owners[ack.Lease.Addr()] = "newcomer"

@@ -20,13 +20,13 @@ const (
 	trainBytes     = 65507
 )
 
-// outbox gathers what one goroutine sends, so that nothing is sent while the
-// registry's mutex is held. Packets lie either in its own buffers or in the
+// outbox gathers the datagrams that one goroutine sends, so that none is sent while
+// the registry's mutex is held. Packets lie either in its own buffers or in the
 // buffer that they were read into; both are free again after a flush.
 //
 // A relayed packet stays where it was read and keeps its length. So packets of
 // a train that follow each other to the same destination are a train again, and
-// leave as one entry of the batch without having been moved.
+// leave as one entry of the batch without being copied.
 type outbox struct {
 	sc      *crypto.Scratch
 	mask    *crypto.Mask
@@ -35,17 +35,17 @@ type outbox struct {
 	used    int // buffers handed out since the last flush
 
 	train  []byte     // the buffer that is being handled
-	source netip.Addr // that strangers at its sender's address are counted by
+	source netip.Addr // by which its sender is counted until it has proved its address
 	at     int        // where in it the datagram that is being handled begins
 	tail   int        // where in it the last entry of batch ends; shut: it may not grow
 
-	admitted []netip.AddrPort // streams that have shown to be edges'
+	admitted []netip.AddrPort // side addresses of streams over which an edge came
 
 	run   relayRun
 	flood flood
-	// elsewhere is what leaves by the other socket.
-	elsewhere []transport.Datagram
-	spare     [protocol.HelloLen]byte // a datagram before it was unmasked
+	// otherSocket are the datagrams that leave by the other socket.
+	otherSocket []transport.Datagram
+	spare       [protocol.HelloLen]byte // a datagram before it was unmasked
 }
 
 // shut is a tail that nothing lies behind.
@@ -65,8 +65,8 @@ func (o *outbox) buffer() []byte {
 	return o.buffers[o.used-1][:0]
 }
 
-// startTrain says that the datagrams in buf are handled from now on. source is
-// what strangers are counted by if their sender is one.
+// startTrain says that the datagrams in buf are handled from now on. source is the
+// address by which their sender is counted until it has proved its own.
 func (o *outbox) startTrain(buf []byte, source netip.Addr) {
 	o.train, o.source, o.at, o.tail = buf, source, 0, shut
 	o.run = relayRun{}
@@ -84,10 +84,10 @@ func (o *outbox) sendPlain(pkt []byte, to netip.AddrPort) {
 	o.tail = shut
 }
 
-// sendElsewhere queues a datagram for the other socket than the one that is
+// sendByOtherSocket queues a datagram for the other socket than the one that is
 // flushed to.
-func (o *outbox) sendElsewhere(pkt []byte, to netip.AddrPort) {
-	o.elsewhere = append(o.elsewhere, transport.Datagram{Buf: pkt, N: len(pkt), Addr: to})
+func (o *outbox) sendByOtherSocket(pkt []byte, to netip.AddrPort) {
+	o.otherSocket = append(o.otherSocket, transport.Datagram{Buf: pkt, N: len(pkt), Addr: to})
 }
 
 // forward masks the sealed packet of size bytes that begins at o.at and queues
@@ -120,12 +120,12 @@ func (o *outbox) full() bool { return len(o.batch) >= outboxFull }
 // not hold s.mu.
 func (s *Server) flush(out *outbox) { s.flushBy(s.cfg.Conn, s.cfg.Alternate, out) }
 
-// flushBy is flush by one of the sockets, and of what is to leave elsewhere by
-// the other one.
+// flushBy is flush by one of the two sockets. What sendByOtherSocket queued leaves
+// by the other one.
 func (s *Server) flushBy(conn, other Conn, out *outbox) {
-	if len(out.elsewhere) > 0 {
-		_, _ = other.WriteBatch(out.elsewhere)
-		out.elsewhere = out.elsewhere[:0]
+	if len(out.otherSocket) > 0 {
+		_, _ = other.WriteBatch(out.otherSocket)
+		out.otherSocket = out.otherSocket[:0]
 	}
 	if len(out.batch) > 0 {
 		if _, err := conn.WriteBatch(out.batch); err != nil && !errors.Is(err, net.ErrClosed) {

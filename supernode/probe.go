@@ -15,10 +15,10 @@ const (
 	longestRTT = time.Second
 )
 
-// probe is the PING that a session waits for the PONG of. It goes to the
-// address in use, to measure, or to another one that an authentic packet came
-// from: the session moves there only after its PONG, and until then sends it at
-// most as many bytes as came from it.
+// probe is a PING for whose PONG a session waits. It goes to the address in use, to
+// measure the round trip, or to another one that an authentic packet came from: the
+// session moves there only after the PONG, and sends at most as many bytes there
+// until then as came from it.
 type probe struct {
 	addr    netip.AddrPort
 	nonce   [8]byte
@@ -31,9 +31,9 @@ func (h *hop) maySend(to netip.AddrPort, size int) bool {
 	return to == h.addr || to == h.probe.addr && h.probe.out+size <= h.probe.in
 }
 
-// heardElsewhere notes an authentic packet from another address than the one in
+// heardFromNewAddr notes an authentic packet from another address than the one in
 // use, and asks that address to prove itself.
-func (s *Server) heardElsewhere(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) {
+func (s *Server) heardFromNewAddr(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) {
 	p := &h.probe
 	if p.addr != from {
 		s.newProbe(h, from)
@@ -47,7 +47,7 @@ func (s *Server) heardElsewhere(now time.Time, out *outbox, h *hop, from netip.A
 // measure asks the edge at its address in use for a PONG.
 func (s *Server) measure(now time.Time, out *outbox, h *hop) {
 	if h.probe.addr != h.addr && now.Sub(h.probe.sent) < probeTime {
-		return // it is about to move
+		return // the session is about to move
 	}
 	s.newProbe(h, h.addr)
 	s.sendProbe(now, out, h)
@@ -65,8 +65,8 @@ func (s *Server) sendProbe(now time.Time, out *outbox, h *hop) {
 	ping := protocol.Ping{Nonce: p.nonce}
 	body := ping.Append(startControl(out.buffer()))
 	if room := -protocol.PongRoom(ping, p.addr); h.maySend(p.addr, len(body)+room+protocol.TagLen) {
-		// Space for the PONG. A keepalive has not paid for it, and then the
-		// answer is longer: the edge knows who asks.
+		// Room for the PONG. After a keepalive, which was too short to pay for it,
+		// the PONG is longer than the PING: the edge knows us.
 		ping.Pad = room
 		body = ping.Append(startControl(body[:0]))
 	}
@@ -75,8 +75,7 @@ func (s *Server) sendProbe(now time.Time, out *outbox, h *hop) {
 	}
 }
 
-// handlePong takes the answer to a probe: the address it came from has proved
-// itself.
+// handlePong ends a probe: the address that the PONG came from has proved itself.
 func (s *Server) handlePong(x *exchange, value []byte) {
 	pong, err := protocol.ParsePong(value)
 	if err != nil {

@@ -5,9 +5,9 @@ import "hedgerow/protocol"
 // listLen is how many members a QUERY for no one in particular gets.
 const listLen = 64
 
-// handleQuery tells a member of another one, or of those heard last. An
-// unknown or absent one is not answered for: the edge's frame goes out as GROUP
-// meanwhile, and it asks again.
+// handleQuery answers a member with the PEER_INFO of another one, or of those that
+// were heard last. It does not answer for a member that is unknown or has no session:
+// the edge's frame goes out as GROUP meanwhile, and it asks again.
 func (s *Server) handleQuery(x *exchange, value []byte) {
 	q, err := protocol.ParseQuery(value)
 	if err != nil {
@@ -33,7 +33,7 @@ func (s *Server) handleQuery(x *exchange, value []byte) {
 	}
 }
 
-// addPeer answers with what is known of a member that is here.
+// addPeer answers with the PEER_INFO of a member that has a session.
 func (s *Server) addPeer(x *exchange, peer *registration) {
 	if peer == nil || peer.place < 0 || peer == x.hop.reg {
 		s.refuseMessage(x, dropQueryUnknown)
@@ -51,7 +51,7 @@ func (g *registry) member(c *community, handle uint32) *registration {
 	return nil
 }
 
-// latest returns up to n members that are here, without the one who asks, in
+// latest returns up to n members with a session, without the one that asks, in
 // the order in which they were last heard, the latest first.
 func (c *community) latest(asker *registration, n int) []*registration {
 	list := make([]*registration, 0, n+1)
@@ -72,60 +72,4 @@ func (c *community) latest(asker *registration, n int) []*registration {
 		list = list[:min(len(list), n)]
 	}
 	return list
-}
-
-// pushLimit bounds the notices that wait, over all communities.
-const pushLimit = 1 << 18
-
-// pushes are the notices that an edge has restarted (its statement is newer):
-// its peers hold sessions that it no longer knows, and make new ones at once
-// when they are told.
-type pushes struct {
-	list    []push
-	waiting int
-}
-
-type push struct {
-	about uint32   // handle
-	to    []uint32 // handles of those still to be told
-}
-
-// announce tells the other members of a community of a restarted one, at the
-// pace of the timers.
-func (s *Server) announce(r *registration) {
-	n := len(r.community.online) - 1
-	if n <= 0 {
-		return
-	}
-	if s.pushes.waiting+n > pushLimit {
-		s.refuseEdge(dropPushes, r, "members", n)
-		return
-	}
-	p := push{about: r.handle, to: make([]uint32, 0, n)}
-	for _, o := range r.community.online {
-		if o != r {
-			p.to = append(p.to, o.handle)
-		}
-	}
-	s.pushes.list = append(s.pushes.list, p)
-	s.pushes.waiting += n
-	s.wakeTimers()
-}
-
-// sendPush sends one notice. Those who have left meanwhile are passed over.
-func (s *Server) sendPush(out *outbox) {
-	p := &s.pushes.list[0]
-	to := s.registry.byHandle[p.to[0]]
-	about := s.registry.byHandle[p.about]
-	p.to = p.to[1:]
-	s.pushes.waiting--
-	if len(p.to) == 0 {
-		s.pushes.list[0] = push{}
-		s.pushes.list = s.pushes.list[1:]
-	}
-	if to == nil || about == nil || to.community != about.community || to.place < 0 || about.place < 0 {
-		return
-	}
-	info := about.peerInfo()
-	s.sendControl(out, to.hop, info.Append(startControl(out.buffer())), to.hop.addr)
 }

@@ -9,7 +9,7 @@ import (
 	"hedgerow/protocol"
 )
 
-// What a refused edge is told to wait, in seconds.
+// How long a refused edge is told to wait, in seconds.
 const (
 	retryRate  = 1
 	retryTaken = 30
@@ -17,7 +17,7 @@ const (
 )
 
 // handleRegister checks and enters a registration. The same REGISTER again is
-// a refresh, so a lost answer costs nothing but a second one.
+// a refresh, so an edge that lost the answer just asks again.
 func (s *Server) handleRegister(x *exchange, value []byte) {
 	m, err := protocol.ParseRegister(value)
 	switch {
@@ -141,7 +141,7 @@ func (s *Server) grant(now time.Time, a applicant) (r, holder *registration, ref
 		s.store.put(r.key(), nil)
 		s.registry.move(r, m.MAC)
 	}
-	r.unknown = r.unknown || displaced
+	r.announceOwner = r.announceOwner || displaced
 	return r, holder, nil
 }
 
@@ -213,16 +213,16 @@ func (s *Server) enter(x *exchange, r *registration, a applicant) {
 	}
 	s.registry.setOnline(r)
 	s.save(r)
-	if newer || r.unknown {
-		r.unknown = false
+	if newer || r.announceOwner {
+		r.announceOwner = false
 		s.announce(r)
 	}
 }
 
-// acknowledge tells an edge what it got.
+// acknowledge answers an edge with its handle, its lease and the rest of the ACK.
 func (s *Server) acknowledge(x *exchange, r, holder *registration) {
 	ack := protocol.Ack{
-		Handle: r.handle, Seen: shown(x.from), Lease: r.lease,
+		Handle: r.handle, Seen: underlayAddr(x.from), Lease: r.lease,
 		LeaseSeconds: uint32(leaseTime / time.Second),
 		ResetToken:   crypto.ResetToken(s.identity.Seed, x.hop.session.LocalIndex()),
 		OtherKey:     s.registry.otherKey(r.community),
@@ -243,8 +243,8 @@ func (s *Server) handleUnregister(x *exchange) {
 	s.end(x.hop)
 }
 
-// end takes a session away and with it, if it was the registration's current
-// one, the edge's presence.
+// end ends a session. If it was the current one of a registration, the edge is
+// offline from now on.
 func (s *Server) end(h *hop) {
 	s.hops.remove(h)
 	if r := h.reg; r != nil && r.hop == h {
@@ -254,7 +254,7 @@ func (s *Server) end(h *hop) {
 	}
 }
 
-// forget takes a registration without session out for good.
+// forget removes a registration, with the session that it may have, also from disk.
 func (s *Server) forget(r *registration) {
 	if r.hop != nil {
 		s.hops.remove(r.hop)
@@ -267,8 +267,8 @@ func (s *Server) forget(r *registration) {
 // save notes the state of a registration for the disk.
 func (s *Server) save(r *registration) { s.store.put(r.key(), r.record()) }
 
-// load enters what is stored and still lasts, and lists the sessions that must
-// be told of the restart. What is damaged is counted and left out.
+// load enters the stored registrations whose lease lasts, and lists the sessions
+// that get a RESET because of the restart. Damaged records are counted and left out.
 func (s *Server) load() error {
 	now := s.cfg.Now()
 	return s.store.each(func(key recordKey, b []byte) {
@@ -313,8 +313,8 @@ func (s *Server) refuseStored(reason dropReason, key recordKey) {
 	})
 }
 
-// registration returns what was stored as a registration without session or
-// lease. A clock that was set back does not make its lease longer.
+// registration returns a stored registration, without session or lease. A clock
+// that was set back does not make its lease longer.
 func (st *stored) registration(c *community, now time.Time) *registration {
 	r := &registration{
 		community: c, mac: st.statement.MAC, owner: st.statement.ID, handle: st.handle,

@@ -12,13 +12,13 @@ import (
 )
 
 // registration is one edge in one community. It outlives the edge's sessions:
-// while its lease lasts nobody else gets its hardware address or its IP
+// while its lease lasts no other edge gets its hardware address or its IP
 // address.
 type registration struct {
 	community  *community
 	mac        protocol.MAC
 	owner      [32]byte // Ed25519 identity
-	handle     uint32   // what other edges address it with by relay
+	handle     uint32   // by which other edges address RELAY packets to it
 	statement  []byte
 	seq        uint64
 	lease      netip.Prefix // zero: the edge wants none
@@ -26,13 +26,15 @@ type registration struct {
 	candidates []netip.AddrPort
 	features   uint32
 	addr       netip.AddrPort // the last proved one, kept for RESET
-	hop        *hop           // nil: not here now
+	hop        *hop           // nil: it has no session now
 	place      int            // in community.online; -1: not in it
 	budget     relayBudget
-	unknown    bool // members take another edge for the owner of the MAC: tell them
+	// announceOwner says that other members believe another edge to own the MAC, so
+	// that they have to be sent a PEER_INFO.
+	announceOwner bool
 }
 
-// relayBudget bounds what one edge may have relayed and arranged.
+// relayBudget bounds the packets and punches of one edge.
 type relayBudget struct {
 	bytes, floods, punches bucket.Bucket
 }
@@ -45,11 +47,11 @@ func (r *registration) index() uint32 {
 	return r.hop.session.LocalIndex()
 }
 
-// peerInfo returns what other members are told of r.
+// peerInfo returns the message by which other members are told of r.
 func (r *registration) peerInfo() protocol.PeerInfo {
 	return protocol.PeerInfo{
 		CID: r.community.id, MAC: r.mac, Handle: r.handle, Prefix: r.lease,
-		Seen: shown(r.hop.addr), Candidates: r.candidates, Features: r.features, Statement: r.statement,
+		Seen: underlayAddr(r.hop.addr), Candidates: r.candidates, Features: r.features, Statement: r.statement,
 	}
 }
 
@@ -89,7 +91,7 @@ func (r *registration) record() []byte {
 		bits = byte(r.lease.Bits())
 	}
 	b = append(append(b, lease[:]...), bits)
-	at := shown(r.addr) // after a restart that of a stream would be another's
+	at := underlayAddr(r.addr) // a stream's side address would name another stream after a restart
 	addr := at.Addr().As16()
 	b = append(b, addr[:]...)
 	b = binary.BigEndian.AppendUint16(b, at.Port())

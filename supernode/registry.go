@@ -31,7 +31,7 @@ type registry struct {
 	communities map[[16]byte]*community
 	byName      map[[32]byte][]*community // communities whose names have the same hash
 	byHandle    map[uint32]*registration
-	online      int
+	online      int // registrations with a live session, over all communities
 }
 
 func newRegistry(limits Limits, pool netip.Prefix) *registry {
@@ -64,7 +64,7 @@ func (g *registry) community(id [16]byte, nameHash [32]byte) *community {
 	return c
 }
 
-// prune forgets a community that nobody is registered in.
+// prune removes a community without registrations.
 func (g *registry) prune(c *community) {
 	if len(c.byMAC) > 0 || g.communities[c.id] != c {
 		return
@@ -93,7 +93,7 @@ func (g *registry) add(r *registration) {
 	g.byHandle[r.handle] = r
 }
 
-// remove takes a registration out; it has no session any more.
+// remove removes a registration, which has no session any more.
 func (g *registry) remove(r *registration) {
 	c := r.community
 	g.setOffline(r)
@@ -154,8 +154,8 @@ func (g *registry) setOffline(r *registration) {
 	g.online--
 }
 
-// otherKey counts the edges that are here under the same name with another
-// key.
+// otherKey counts the edges that have a session and are registered under the same
+// community name with another key.
 func (g *registry) otherKey(c *community) (n uint32) {
 	for _, o := range g.byName[c.nameHash] {
 		if o != c {
@@ -165,8 +165,8 @@ func (g *registry) otherKey(c *community) (n uint32) {
 	return n
 }
 
-// holder returns who holds an address in c, or nil when it is free for owner:
-// held by nobody, by owner itself, or by a lease that has ended.
+// holder returns the registration that holds an address in c, or nil when owner may
+// have it: no registration, owner's own, or one whose lease has ended.
 func (c *community) holder(now time.Time, a netip.Addr, owner [32]byte) *registration {
 	r := c.byAddr[a]
 	if r == nil || r.owner == owner || r.ended(now) {
@@ -175,48 +175,48 @@ func (c *community) holder(now time.Time, a netip.Addr, owner [32]byte) *registr
 	return r
 }
 
-// ended says whether the lease of r is over, so that MAC and address may go
-// to somebody else.
+// ended reports whether the lease of r is over, so that another edge may get its MAC
+// and its address.
 func (r *registration) ended(now time.Time) bool {
 	return r.place < 0 && !now.Before(r.expires)
 }
 
-// leaseFor decides the address of r, which asked for wanted (the zero prefix:
-// any), and enters it. holder is who has the wanted address when another one
-// was given or none was; ok is false when r gets none.
+// leaseFor chooses the address of r, which asked for wanted (the zero prefix:
+// any), and enters it. holder is the registration that has the wanted address when r
+// got another one or none; ok is false when r got none.
 func (g *registry) leaseFor(now time.Time, r *registration, wanted netip.Prefix, static bool) (holder *registration, ok bool) {
 	c := r.community
 	if wanted.IsValid() {
 		holder = c.holder(now, wanted.Addr(), r.owner)
 		if holder == nil && leasable(wanted) {
-			g.takeLease(r, wanted)
+			g.grantLease(r, wanted)
 			return nil, true
 		}
 		if static {
 			return holder, false
 		}
 	}
-	taken := func(a netip.Addr) bool { return c.holder(now, a, r.owner) != nil }
+	inUse := func(a netip.Addr) bool { return c.holder(now, a, r.owner) != nil }
 	for _, network := range []netip.Prefix{wanted, c.pool} {
 		if !network.IsValid() {
 			continue
 		}
-		// What r holds already stays, whatever the choice would be today.
+		// r keeps the address that it has, whatever would be chosen for it today.
 		if kept := netip.PrefixFrom(r.lease.Addr(), network.Bits()); r.lease.IsValid() && network.Masked() == kept.Masked() && leasable(kept) {
-			g.takeLease(r, kept)
+			g.grantLease(r, kept)
 			return holder, true
 		}
-		if p, found := chooseAddress(network, r.owner, taken); found {
-			g.takeLease(r, p)
+		if p, found := chooseAddress(network, r.owner, inUse); found {
+			g.grantLease(r, p)
 			return holder, true
 		}
 	}
 	return holder, false
 }
 
-// takeLease enters an address that is free for r. A registration whose lease
+// grantLease enters an address that is free for r. A registration whose lease
 // has ended loses it here.
-func (g *registry) takeLease(r *registration, p netip.Prefix) {
+func (g *registry) grantLease(r *registration, p netip.Prefix) {
 	if old := r.community.byAddr[p.Addr()]; old != nil && old != r {
 		g.setLease(old, netip.Prefix{})
 	}

@@ -8,21 +8,21 @@ import (
 	"hedgerow/protocol"
 )
 
-// Traffic counts what was relayed.
+// Traffic counts relayed packets.
 type Traffic struct {
-	// Packets and Bytes are the unicast packets taken for relaying and their
-	// size without our header.
+	// Packets and Bytes are the unicast packets that were accepted for relaying and
+	// their size without our header.
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
-	// Floods are the packets taken for the whole community; each went out as
-	// many times as there were members to send it to.
+	// Floods are the packets that were accepted for a whole community; each was sent
+	// as many times as there were members to send it to.
 	Floods uint64 `json:"floods"`
 }
 
 // relayRun is what the relayed packets of a train have in common: most come over the
 // session of the one before and go to the same member, and then nothing needs
-// to be looked up. Only other packets, and those who hold the mutex in between,
-// change what it was looked up in: each of them ends the run.
+// to be looked up. Only packets of other types, and the timers while the mutex is
+// free, change the tables that it was looked up in: each of them ends the run.
 type relayRun struct {
 	index  uint32 // of the session in the header
 	edge   *hop   // nil: no run
@@ -32,7 +32,7 @@ type relayRun struct {
 
 // relay passes a packet on to another member of the sender's community. It
 // checks the hop tag, the replay window, the handle and the budgets, and
-// re-heads the packet where it lies; what is inside is none of its business.
+// re-heads the packet where it lies; it does not look into it.
 func (s *Server) relay(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, h protocol.Header) {
 	edge := out.run.edge
 	if edge == nil || out.run.index != h.RX {
@@ -71,8 +71,8 @@ func (s *Server) relay(now time.Time, out *outbox, pkt []byte, from netip.AddrPo
 	s.forward(out, pkt, edge.reg.handle, out.run.dst.hop)
 }
 
-// findTarget makes a member that is here, and that is not the sender, the
-// destination of the run. It reports false when the handle is of none.
+// findTarget makes the member with a handle the destination of the run. It reports
+// false when there is none with a session, or when it is the sender itself.
 func (s *Server) findTarget(now time.Time, r *relayRun, handle uint32) bool {
 	if r.dst != nil && r.handle == handle {
 		return true
@@ -88,7 +88,7 @@ func (s *Server) findTarget(now time.Time, r *relayRun, handle uint32) bool {
 	return true
 }
 
-// charge takes a unicast packet of size bytes from the budgets, which were
+// charge subtracts a unicast packet of size bytes from the budgets, which were
 // restored when its destination was looked up, and counts it.
 func (s *Server) charge(src *registration, size int) bool {
 	c, cost := src.community, float64(size)

@@ -8,8 +8,8 @@ import (
 	"hedgerow/protocol"
 )
 
-// resetAgain is when every RESET of the start is sent once more: one may be
-// lost, and the next sign of our restart would be the edge's own timeout.
+// resetAgain is after which time every RESET of the start is sent once more: one may
+// be lost, and an edge would notice our restart only by its own timeout.
 const resetAgain = 300 * time.Millisecond
 
 // resets are the RESETs of the start: one for every session that was live when
@@ -26,7 +26,7 @@ type resetTarget struct {
 	addr  netip.AddrPort
 }
 
-// due says when the next RESET may go out; ok is false when none is left.
+// due returns when the next RESET may be sent; ok is false when none is left.
 func (q *resets) due() (at time.Time, ok bool) {
 	if len(q.list) == 0 {
 		return time.Time{}, false
@@ -50,15 +50,15 @@ func (q *resets) pop() resetTarget {
 }
 
 // sendReset tells the edge with this index that its session is gone. The token
-// proves that we are the supernode that gave the index away.
+// proves that we are the supernode that gave it the index.
 func (s *Server) sendReset(out *outbox, t resetTarget) {
 	token := crypto.ResetToken(s.identity.Seed, t.index)
 	out.send(protocol.AppendReset(out.buffer(), t.index, token), t.addr)
 }
 
 // answerUnknown answers a packet for an index of another boot with RESET, which
-// is never longer. An index of this boot gets no answer: whoever sends it has
-// it from nowhere, and the token of a living session must not be given away.
+// is never longer. An index of this boot gets no answer: we have given it to nobody
+// or its session has ended, and the token of a live session must not be given away.
 func (s *Server) answerUnknown(now time.Time, out *outbox, size int, from netip.AddrPort, index uint32) {
 	if size <= protocol.ResetLen || uint8(index>>24) == s.hops.boot {
 		return

@@ -78,8 +78,8 @@ func (c *recorder) Close() error {
 	return nil
 }
 
-// take returns what was sent since the last call.
-func (c *recorder) take() []sent {
+// drain returns what was sent since the last call.
+func (c *recorder) drain() []sent {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := c.sent
@@ -135,7 +135,7 @@ func (r *rig) deliver(from netip.AddrPort, pkt []byte) []sent {
 	r.in.N, r.in.Addr, r.in.Seg = copy(r.in.Buf, pkt), from, 0
 	r.s.handleTrain(r.now, r.out, &r.in)
 	r.s.flush(r.out)
-	return r.conn.take()
+	return r.conn.drain()
 }
 
 // deliverTrain hands in packets as the kernel joins them, all of one length but
@@ -146,7 +146,7 @@ func (r *rig) deliverTrain(from netip.AddrPort, pkts ...[]byte) ([]entry, []sent
 	r.s.handleTrain(r.now, r.out, &r.in)
 	r.s.flush(r.out)
 	entries := r.conn.entries
-	return entries, r.conn.take()
+	return entries, r.conn.drain()
 }
 
 // pass lets time pass in steps, running what is due.
@@ -156,7 +156,7 @@ func (r *rig) pass(d, step time.Duration) []sent {
 		r.s.runDue(r.now, r.out)
 		r.s.flush(r.out)
 	}
-	return r.conn.take()
+	return r.conn.drain()
 }
 
 func (r *rig) dropped(reason dropReason) uint64 { return r.s.drops[reason].Load() }

@@ -52,8 +52,8 @@ type counted struct {
 }
 
 // New validates cfg, opens the state directory and loads the registrations in
-// it. Nothing is sent or read before Run, which must follow: it is what lets go
-// of the state directory and of the socket.
+// it. It sends and reads nothing. Run must follow: it gives back the state directory
+// and the socket.
 func New(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err

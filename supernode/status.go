@@ -10,8 +10,8 @@ import (
 	"hedgerow/transport/stream"
 )
 
-// Status is what a supernode knows of itself. Communities appear by their id:
-// the supernode does not know their names.
+// Status is the state of a supernode. Communities appear by their id: the supernode
+// does not know their names.
 type Status struct {
 	// Version is the program's.
 	Version string `json:"version"`
@@ -23,10 +23,10 @@ type Status struct {
 	Key string `json:"key"`
 	// UptimeS is the time since the start in seconds.
 	UptimeS float64 `json:"uptime_s"`
-	// Edges is the number of edges that are here.
+	// Edges is the number of registered edges with a live session.
 	Edges int `json:"edges"`
-	// Leases is the number of registrations whose lease lasts, those of edges
-	// that are away included.
+	// Leases is the number of registrations whose lease lasts, with those of edges
+	// that have no session now.
 	Leases int `json:"leases"`
 	// Sessions and Guests are the sessions in all and those without a
 	// registration.
@@ -50,7 +50,7 @@ type CommunityStatus struct {
 	Leases int `json:"leases"`
 	// Pool is where its addresses are leased from.
 	Pool netip.Prefix `json:"pool"`
-	// Relayed counts what was relayed since the community's first edge came.
+	// Relayed counts the packets relayed since the community's first edge registered.
 	Relayed Traffic `json:"relayed"`
 }
 

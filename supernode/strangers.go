@@ -26,15 +26,15 @@ const (
 	newcomerBurst = 256
 )
 
-// sourceTable is how many buckets all sources share (PROTOCOL.md, section 10).
+// sourceTable is how many buckets all sources share.
 const sourceTable = 65536
 
-// strangers is what answers to those without a session are limited by.
+// strangers limits the answers to senders without a session.
 type strangers struct {
 	hello, reset, stun bucket.Bucket
 	stunSources        *bucket.Sources
 	newcomers          *bucket.Sources
-	helloMask          *crypto.Mask
+	helloMask          *crypto.Mask // of HELLO and WELCOME; everybody has its key
 }
 
 func newStrangers() strangers {
@@ -45,8 +45,8 @@ func newStrangers() strangers {
 	}
 }
 
-// answerHello tells an edge that knows no key of ours which one it is: 96 bytes
-// for 96 bytes.
+// answerHello answers an edge that does not know our key with a WELCOME that holds
+// it: 96 bytes for 96 bytes.
 func (s *Server) answerHello(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
 	mask := s.strangers.helloMask
 	mask.Show(out.sc, pkt)

@@ -8,21 +8,21 @@ import (
 	"hedgerow/transport/stream"
 )
 
-// Streams are the TCP side of a supernode: what edges come by that cannot use UDP.
-// *stream.Server is one. Each stream is a side way of Config.Conn, so that its
-// packets are datagrams with a side address (transport.IsSide) to all the rest of
-// the package. Such an address means something here and now only: no edge is told
-// one, and none is stored.
+// Streams are the TCP side of a supernode, for edges that cannot use UDP.
+// *stream.Server is one. Each stream has a side address of Config.Conn, so that its
+// packets are datagrams with that address (transport.IsSide) to all the rest of
+// the package. It names the stream in this process only: no edge is told it, and it
+// is not stored.
 //
 // A session over a stream and one over UDP are two. An edge that changes from one
-// to the other registers in the new session, and the old one is still read for
-// what is on its way (retiredTime). A session may also move between them, as
+// to the other registers over the new session, and the old one is still opened for
+// packets in flight (retiredTime). A session may also move between them, as
 // between two addresses: by PING and PONG (probe.go).
 type Streams interface {
-	// Serve takes streams until ctx ends, and has ended them all when it returns.
+	// Serve accepts streams until ctx ends, and has ended them all when it returns.
 	Serve(ctx context.Context) error
-	// Admit lets the stream with a side address stay: it is an edge's. Without
-	// that it ends after 5 s.
+	// Admit keeps the stream with a side address open: it is an edge's. A stream that
+	// is not admitted ends after 5 s.
 	Admit(side netip.AddrPort)
 	// Source returns the address that a stream came from, the zero Addr for none.
 	Source(side netip.AddrPort) netip.Addr
@@ -30,17 +30,17 @@ type Streams interface {
 	Status() stream.Status
 }
 
-// serveStreams serves the streams. A listener that fails takes nothing from the
-// edges that come by UDP.
+// serveStreams serves the streams. Edges that come by UDP lose nothing when a
+// listener fails.
 func (s *Server) serveStreams(ctx context.Context) {
 	if err := s.cfg.Streams.Serve(ctx); err != nil {
 		s.cfg.Log.Error("edges that cannot use UDP can no longer come", "error", err)
 	}
 }
 
-// sourceOf returns the address that strangers at an address are counted by: their
-// own, and for a stream where its connection came from. The caller does not hold
-// s.mu.
+// sourceOf returns the address by which a sender is counted until it has proved its
+// own: the datagram's, and for a stream the address of its connection. The caller
+// does not hold s.mu.
 func (s *Server) sourceOf(from netip.AddrPort) netip.Addr {
 	if transport.IsSide(from.Addr()) && s.cfg.Streams != nil {
 		if source := s.cfg.Streams.Source(from); source.IsValid() {
@@ -50,10 +50,10 @@ func (s *Server) sourceOf(from netip.AddrPort) netip.Addr {
 	return from.Addr()
 }
 
-// initSource returns the address that INITs are counted by. It is the source, but
-// for streams that come by a reverse proxy, which share one: each of those is
-// counted by its number, put where an IPv6 address has its network. Their number
-// is bounded, and a proxy that lets strangers through has limits of its own.
+// initSource returns the address by which INITs are counted: the source, except for
+// streams that come by a reverse proxy, which share one. Each of those is counted
+// by its number, put where an IPv6 address has its network. Their number is bounded,
+// and a proxy that is open to everybody has limits of its own.
 func initSource(from netip.AddrPort, source netip.Addr) netip.Addr {
 	if !transport.IsSide(from.Addr()) || !source.IsPrivate() && !source.IsLoopback() && !source.IsLinkLocalUnicast() {
 		return source
@@ -64,8 +64,9 @@ func initSource(from netip.AddrPort, source netip.Addr) netip.Addr {
 	return netip.AddrFrom16(own)
 }
 
-// shown returns an address as edges are told it: that of a stream as none.
-func shown(a netip.AddrPort) netip.AddrPort {
+// underlayAddr returns an address as edges are told it: a UDP address as it is, and
+// none for a stream.
+func underlayAddr(a netip.AddrPort) netip.AddrPort {
 	if transport.IsSide(a.Addr()) {
 		return netip.AddrPort{}
 	}
@@ -73,15 +74,15 @@ func shown(a netip.AddrPort) netip.AddrPort {
 }
 
 // admit notes that an authentic packet, or one that was answered, came from an
-// address: if a stream has it, that is an edge's. It is told at the next flush,
-// when no mutex is held.
+// address: if a stream has it, the stream is an edge's. The next flush, when no mutex
+// is held, admits it.
 func (o *outbox) admit(from netip.AddrPort) {
 	if transport.IsSide(from.Addr()) {
 		o.admitted = append(o.admitted, from)
 	}
 }
 
-// admitStreams tells the streams which of them belong to edges.
+// admitStreams admits the streams that admit noted.
 func (s *Server) admitStreams(out *outbox) {
 	for _, side := range out.admitted {
 		s.cfg.Streams.Admit(side)

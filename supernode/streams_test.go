@@ -34,8 +34,8 @@ func (s *noStreams) from(source string, side netip.AddrPort) {
 	s.sources[side] = netip.MustParseAddr(source)
 }
 
-// take returns the streams that were admitted since the last call.
-func (s *noStreams) take() (admitted []netip.AddrPort) {
+// drain returns the streams that were admitted since the last call.
+func (s *noStreams) drain() (admitted []netip.AddrPort) {
 	admitted, s.admitted = s.admitted, nil
 	return admitted
 }
@@ -56,16 +56,16 @@ func TestOnlyEdgesAreAdmitted(t *testing.T) {
 	_, init := e.initiate(nil)
 	r.deliver(side(1), slices.Clone(init))
 	r.deliver(side(1), init)
-	if got := streams.take(); len(got) != 0 {
+	if got := streams.drain(); len(got) != 0 {
 		t.Errorf("admitted before a proof: %v", got)
 	}
 	e.connect()
 	r.deliver(side(1), e.seal())
-	if got := streams.take(); !slices.Equal(got, []netip.AddrPort{side(1)}) {
+	if got := streams.drain(); !slices.Equal(got, []netip.AddrPort{side(1)}) {
 		t.Errorf("a confirmed session admits %v", got)
 	}
 	r.deliver(side(1), e.seal())
-	if got := streams.take(); len(got) != 0 {
+	if got := streams.drain(); len(got) != 0 {
 		t.Errorf("told again: %v", got)
 	}
 
@@ -74,11 +74,11 @@ func TestOnlyEdgesAreAdmitted(t *testing.T) {
 	if got := r.deliver(side(2), hello); len(got) != 1 || got[0].to != side(2) {
 		t.Errorf("HELLO by a stream: %d answers", len(got))
 	}
-	if got := streams.take(); !slices.Equal(got, []netip.AddrPort{side(2)}) {
+	if got := streams.drain(); !slices.Equal(got, []netip.AddrPort{side(2)}) {
 		t.Errorf("HELLO admits %v", got)
 	}
 	r.edge(c, "udp", 3).join()
-	if got := streams.take(); len(got) != 0 {
+	if got := streams.drain(); len(got) != 0 {
 		t.Errorf("UDP admits %v", got)
 	}
 }
@@ -180,7 +180,7 @@ func TestSessionMovesBetweenUDPAndStreams(t *testing.T) {
 		if hop.addr != to || hop.reg.addr != to {
 			t.Errorf("%d: it is at %v, was at %v", i, hop.addr, was)
 		}
-		if admitted := streams.take(); slices.Contains(admitted, to) != transport.IsSide(to.Addr()) {
+		if admitted := streams.drain(); slices.Contains(admitted, to) != transport.IsSide(to.Addr()) {
 			t.Errorf("%d: admitted %v", i, admitted)
 		}
 		if _, got := e.unwrap(r.deliver(peer.addr, peer.wrap(e.ack.Handle, 0, make([]byte, 100)))); len(got) != 1 {

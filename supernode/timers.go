@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Paces of what the timers send and do.
+// How often the timers send and look.
 const (
 	pace         = 10 * time.Millisecond
 	packetsAPace = 50               // 5000 a second
@@ -88,8 +88,8 @@ func (s *Server) runDue(now time.Time, out *outbox) {
 	}
 }
 
-// sendPaced sends what nobody waits for within a millisecond: the RESETs of the
-// start before the notices of restarted edges.
+// sendPaced sends packets that may wait a few milliseconds: first the RESETs of the
+// start, then the pushes about restarted edges.
 func (s *Server) sendPaced(now time.Time, out *outbox) {
 	sent := 0
 	for ; sent < packetsAPace; sent++ {
@@ -106,9 +106,9 @@ func (s *Server) sendPaced(now time.Time, out *outbox) {
 	}
 }
 
-// sweep ends dead sessions and marks silent edges as gone. When guests take
-// most of their table, none may stay longer than a silent one, or a stranger
-// could keep all places by talking.
+// sweep ends dead sessions and takes silent edges offline. When guests fill most of
+// their table, none stays longer than a silent one would, since an attacker could
+// keep all places by sending now and then.
 func (s *Server) sweep(now time.Time) {
 	crowded := s.hops.guests > s.cfg.Limits.Guests*3/4
 	for _, h := range s.hops.byIdx {
@@ -124,7 +124,7 @@ func (s *Server) sweep(now time.Time) {
 	}
 }
 
-// expire forgets registrations whose lease has ended.
+// expire removes registrations whose lease has ended.
 func (s *Server) expire(now time.Time) {
 	for _, r := range s.registry.byHandle {
 		if r.ended(now) {

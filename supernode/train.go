@@ -19,7 +19,7 @@ const (
 )
 
 // readDatagrams is the packet loop: it reads a batch, handles each train in
-// turn and sends what came of all of them, which is one system call for most
+// turn and sends the answers to all of them, which is one system call for most
 // batches. It sleeps only when nothing is left to read.
 func (s *Server) readDatagrams() error {
 	in := make([]transport.Datagram, readBatch)
@@ -54,8 +54,8 @@ func (s *Server) readDatagrams() error {
 	}
 }
 
-// handleTrain handles the datagrams of one buffer, all of one source. What they
-// cause to be sent may lie in that buffer until the next flush.
+// handleTrain handles the datagrams of one buffer, all of one source. Packets that
+// it queues may lie in that buffer until the next flush.
 func (s *Server) handleTrain(now time.Time, out *outbox, d *transport.Datagram) {
 	if d.N == 0 {
 		return
@@ -71,7 +71,7 @@ func (s *Server) handleTrain(now time.Time, out *outbox, d *transport.Datagram) 
 		end := min(out.at+size, d.N)
 		s.handleDatagram(now, out, d.Buf[out.at:end:end], d.Addr)
 		if len(out.flood.targets) > 0 {
-			s.mu.Unlock() // a large community takes a while
+			s.mu.Unlock() // sealing for a large community lasts
 			s.sendFlood(out)
 			s.mu.Lock()
 		}

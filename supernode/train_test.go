@@ -94,7 +94,7 @@ func TestTrainsOfABatch(t *testing.T) {
 	if !slices.Equal(r.conn.entries, []entry{want, want, want}) {
 		t.Errorf("%+v", r.conn.entries)
 	}
-	if _, inner := b.unwrap(r.conn.take()); len(inner) != 15 {
+	if _, inner := b.unwrap(r.conn.drain()); len(inner) != 15 {
 		t.Errorf("%d packets", len(inner))
 	}
 	counters := r.s.Counters()

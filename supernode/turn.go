@@ -14,23 +14,24 @@ import (
 	"hedgerow/protocol"
 )
 
-// TURN says where a supernode is a TURN server, too (RFC 8656): a relay at which
-// edges reach each other over UDP by a path of their own when no direct one comes
-// about. Only edges that are registered here get credentials, by their ACK, and
-// they reach no other addresses than those of the edges of their community.
+// TURN says where a supernode is a TURN server, too (RFC 8656): edges that find no
+// path between themselves reach each other over its relayed transport addresses.
+// Only edges that are registered here get credentials, by their ACK, and they reach
+// no other addresses than those of the edges of their community.
 type TURN struct {
 	// Conn is a UDP socket for IPv4, apart from Config.Conn. Run closes it.
 	Conn net.PacketConn
 	// Address is the IPv4 address of this host that edges are told, for the
-	// server and for the relays. The port is that of Conn.
+	// server and for relayed transport addresses. The port is that of Conn.
 	Address netip.Addr
-	// Bind is the local IPv4 address of relays. Default: all.
+	// Bind is the local IPv4 address of relayed transport addresses. Default: all.
 	Bind netip.Addr
-	// Ports are the first and the last port of relays. Default: 49152 to 65535.
+	// Ports are the first and the last port of relayed transport addresses. Default:
+	// 49152 to 65535.
 	Ports [2]uint16
 	// Limits bound what edges may use. Default: those of turn.ServerLimits.
 	Limits turn.ServerLimits
-	// Listen opens the socket of a relay. Default: net.ListenUDP.
+	// Listen opens the socket of a relayed transport address. Default: net.ListenUDP.
 	Listen func(local netip.AddrPort) (net.PacketConn, error)
 }
 
@@ -63,8 +64,8 @@ func (t *TURN) validate() error {
 	return nil
 }
 
-// turnSecret is what credentials are made from. It follows from the identity, so
-// those that edges hold outlive a restart.
+// turnSecret is the secret that credentials are made from. It follows from the
+// identity, so credentials that edges hold outlive a restart.
 func turnSecret(seed [32]byte) []byte {
 	secret, err := hkdf.Key(sha256.New, seed[:], nil, "hedgerow/1 turn secret", 32)
 	if err != nil {
@@ -73,8 +74,9 @@ func turnSecret(seed [32]byte) []byte {
 	return secret
 }
 
-// offerTURN returns the TURN server with a credential for r, nothing if there is
-// none. The identity in it is the handle, which names one edge in one community.
+// offerTURN returns the TURN server with a credential for r, and the zero value if
+// there is no server. The identity in the credential is the handle, which names one
+// edge in one community.
 func (s *Server) offerTURN(now time.Time, r *registration) protocol.TURNServer {
 	if s.cfg.TURN == nil {
 		return protocol.TURNServer{}
@@ -84,10 +86,9 @@ func (s *Server) offerTURN(now time.Time, r *registration) protocol.TURNServer {
 	return protocol.TURNServer{Addr: s.cfg.TURN.at(), User: user, Password: password}
 }
 
-// turnAllowed says whether the edge that an identity names may reach an address:
-// that of an edge of its community, as we see it by UDP now. What edges say of
-// their own addresses counts for nothing, or the server would send to whoever
-// they name.
+// turnAllowed reports whether the edge that an identity names may reach an address:
+// one at which we see an edge of its community by UDP now. Addresses that edges claim
+// do not count, since the server would send to whichever host they name.
 func (s *Server) turnAllowed(identity string, peer netip.Addr) bool {
 	handle, err := strconv.ParseUint(identity, 16, 32)
 	if err != nil {
@@ -102,7 +103,7 @@ func (s *Server) turnAllowed(identity string, peer netip.Addr) bool {
 		return false
 	}
 	for _, other := range r.community.online {
-		if seen := shown(other.hop.addr); other != r && seen.IsValid() && seen.Addr().Unmap() == peer {
+		if seen := underlayAddr(other.hop.addr); other != r && seen.IsValid() && seen.Addr().Unmap() == peer {
 			return true
 		}
 	}
@@ -117,8 +118,7 @@ func (s *Server) refusePermission(reason dropReason, identity string, peer netip
 	s.explain(reason.String(), func() []any { return []any{"handle", identity, "peer", peer} })
 }
 
-// serveTURN serves TURN until ctx ends. Edges that use none lose nothing if it
-// fails.
+// serveTURN serves TURN until ctx ends. Only edges that use it lose by its failure.
 func (s *Server) serveTURN(ctx context.Context) {
 	t := s.cfg.TURN
 	server, err := turn.NewServer(turn.ServerConfig{

@@ -9,7 +9,7 @@ import (
 )
 
 // readAlternate answers STUN Binding requests at the alternate socket until it
-// is closed. A second port is what an edge needs to learn how its NATs map, even
+// is closed. With a second port an edge learns how its NATs map (RFC 4787), even
 // from one supernode.
 func (s *Server) readAlternate() error {
 	in := make([]transport.Datagram, readBatch)
@@ -60,7 +60,7 @@ func (s *Server) answerBinding(now time.Time, out *outbox, pkt []byte, from neti
 	case err != nil:
 		s.refuse(dropSTUN, out, from, nil)
 	case request.ChangePort:
-		out.sendElsewhere(answer, from)
+		out.sendByOtherSocket(answer, from)
 	default:
 		out.sendPlain(answer, from)
 	}
@@ -74,7 +74,7 @@ func (s *Server) checkBinding(now time.Time, pkt []byte, from netip.AddrPort, ot
 	switch {
 	case len(pkt) < 2 || pkt[0] != 0 || pkt[1] != bindingRequest || stun.Guard(pkt) != nil:
 		return stun.Request{}, dropSTUN
-	case !shown(from).IsValid():
+	case !underlayAddr(from).IsValid():
 		return stun.Request{}, dropSTUNStream
 	}
 	// An answer that is not longer than its request cannot amplify, so an edge may
