@@ -311,18 +311,31 @@ func TestRefusalLinesAreBounded(t *testing.T) {
 	var log logged
 	r := newRig(t, Config{Log: log.logger()})
 	r.pass(time.Minute, time.Minute)
-	repeat(refusalBurst+500, func() { r.deliver(address(1), []byte("junk")) })
-	if lines := log.refusals(t); len(lines) != refusalBurst {
-		t.Errorf("%d lines", len(lines))
-	}
-	r.now = r.now.Add(time.Second / refusalRate)
-	r.deliver(address(1), []byte("junk"))
-	r.deliver(address(1), []byte("junk"))
-	if lines := log.refusals(t); len(lines) != 1 || lines[0]["left_out"] != 500.0 {
+	repeat(500, func() { r.deliver(address(1), []byte("junk")) })
+	r.deliver(address(1), junk(2049)) // another reason has lines of its own
+	if lines := log.refusals(t); len(lines) != strangerLinesBurst+1 || lines[strangerLinesBurst]["reason"] != "long" {
 		t.Errorf("%v", lines)
 	}
-	if r.dropped(dropShort) != refusalBurst+502 {
+	r.now = r.now.Add(strangerLinesEvery)
+	r.deliver(address(1), []byte("junk"))
+	r.deliver(address(1), []byte("junk"))
+	if lines := log.refusals(t); len(lines) != 1 || lines[0]["left_out"] != 500.0-strangerLinesBurst {
+		t.Errorf("%v", lines)
+	}
+	if r.dropped(dropShort) != 502 {
 		t.Errorf("%d counted", r.dropped(dropShort))
+	}
+
+	// What takes a session has lines of its own, and many more.
+	e := r.edge(testCommunity("c", "k"), "e", 1).join()
+	repeat(memberLinesBurst+10, func() { e.ask(&protocol.Pong{}) })
+	if lines := log.refusals(t); len(lines) != memberLinesBurst {
+		t.Errorf("%d lines", len(lines))
+	}
+	r.now = r.now.Add(time.Second / memberLinesRate)
+	e.ask(&protocol.Pong{})
+	if lines := log.refusals(t); len(lines) != 1 || lines[0]["left_out"] != 10.0 {
+		t.Errorf("%v", lines)
 	}
 }
 

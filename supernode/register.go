@@ -56,7 +56,7 @@ type refusal struct {
 // it claims to be.
 func (s *Server) refuseRegister(x *exchange, m *protocol.Register, why *refusal) {
 	s.drops.drop(why.reason)
-	s.explain(why.reason.String(), func() []any {
+	s.explain(why.reason.String(), true, func() []any {
 		claims := []any{"mac", m.MAC.String(), "community", communityText(m.CID), "wants", m.Prefix, "code", why.nak.Code}
 		if len(m.Statement) >= ed25519.PublicKeySize {
 			claims = append(claims, "id", crypto.ShortID(ed25519.PublicKey(m.Statement[:ed25519.PublicKeySize])))
@@ -308,7 +308,7 @@ func (s *Server) load() error {
 // refuseStored counts and explains why a stored registration was not entered.
 func (s *Server) refuseStored(reason dropReason, key recordKey) {
 	s.drops.drop(reason)
-	s.explain(reason.String(), func() []any {
+	s.explain(reason.String(), true, func() []any {
 		return []any{"mac", protocol.MAC(key[16:]).String(), "community", communityText([16]byte(key[:16]))}
 	})
 }

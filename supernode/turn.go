@@ -115,7 +115,7 @@ func (s *Server) turnAllowed(identity string, peer netip.Addr) bool {
 // edge that an identity names, and says it at debug level.
 func (s *Server) refusePermission(reason dropReason, identity string, peer netip.Addr) {
 	s.drops.drop(reason)
-	s.explain(reason.String(), func() []any { return []any{"handle", identity, "peer", peer} })
+	s.explain(reason.String(), true, func() []any { return []any{"handle", identity, "peer", peer} })
 }
 
 // serveTURN serves TURN until ctx ends. Only edges that use it lose by its failure.
