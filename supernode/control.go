@@ -126,6 +126,11 @@ func (s *Server) handleMessage(x *exchange, typ protocol.MsgType, value []byte) 
 	}
 }
 
+// refuseMessage counts and explains why a control message went no further.
+func (s *Server) refuseMessage(x *exchange, reason dropReason) {
+	s.refused.about(reason, true, x.out.origin(x.from), x.hop)
+}
+
 // handlePing answers with the address that the PING came from. The answer is as
 // long as the PING, so that an edge measures the path in both directions. A PING
 // without room for its answer is answered still, but only at the address that the

@@ -64,7 +64,7 @@ func (s *Server) Counters() Counters {
 		Sleeps:         s.loop.sleeps.Load(),
 		ReceivedTrains: s.loop.received.read(),
 		SentTrains:     s.loop.sent.read(),
-		Drops:          s.reasons(),
+		Drops:          s.refused.reasons(),
 	}
 	if counting, ok := s.cfg.Conn.(interface{ Counters() transport.Counters }); ok {
 		socket := counting.Counters()

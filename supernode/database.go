@@ -14,6 +14,12 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
+// storeLock is how long the start waits for a predecessor to let go of the database.
+const storeLock = 2 * time.Second
+
+// errStoreInUse says that another process has the state directory open.
+var errStoreInUse = errors.New("the state directory is in use by another supernode")
+
 var (
 	bucketRegistrations = []byte("registrations")
 	bucketMeta          = []byte("meta")

@@ -54,6 +54,12 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 	}
 }
 
+// refuse counts and explains why a datagram went no further. edge is the session that
+// it names, nil if it names none: that proves nothing about its sender.
+func (s *Server) refuse(reason dropReason, out *outbox, from netip.AddrPort, edge *hop) {
+	s.refused.about(reason, false, out.origin(from), edge)
+}
+
 // session returns the session that a packet names, or nil after dropping it.
 func (s *Server) session(now time.Time, out *outbox, size int, from netip.AddrPort, index uint32) *hop {
 	h := s.hops.byIdx[index]

@@ -37,5 +37,5 @@
 // answers the standard makes longer; they are limited by rate.
 //
 // Whatever is refused has a counter of its own (drops.go), and all but relayed
-// packets a debug line that says which edge it was about (refuse.go).
+// packets a debug line that says which edge it was about (refusals.go).
 package supernode

@@ -1,15 +1,10 @@
 package supernode
 
-import (
-	"errors"
-	"sync/atomic"
-
-	"hedgerow/handshake"
-)
+import "sync/atomic"
 
 // dropReason says why a datagram or a message went no further. Each has one
 // counter. Of what is dropped from the packets that are relayed nothing is logged;
-// everything else says at debug level who and why (refuse.go).
+// everything else says at debug level who and why (refusals.go).
 type dropReason uint8
 
 const (
@@ -142,35 +137,3 @@ func (d *drops) nonzero() map[string]uint64 {
 	}
 	return m
 }
-
-// initReasons are the failures of a handshake that have a counter here. All
-// others are counted by handshake.Reason.
-var initReasons = [...]struct {
-	err    handshake.Error
-	reason dropReason
-}{
-	{handshake.ErrLength, dropLength},
-	{handshake.ErrHeader, dropHeader},
-	{handshake.ErrTransform, dropTransform},
-	{handshake.ErrKeyIndex, dropTransform},
-	{handshake.ErrMAC1, dropMAC1},
-	{handshake.ErrCookieDemanded, dropCookie},
-	{handshake.ErrSourceRate, dropInitRate},
-	{handshake.ErrFull, dropGuests},
-	{handshake.ErrStale, dropStamp},
-}
-
-// countInit counts why an INIT made no session and returns the counter's name.
-func (c *counted) countInit(err error) string {
-	for _, known := range initReasons {
-		if errors.Is(err, known.err) {
-			c.drops.drop(known.reason)
-			return known.reason.String()
-		}
-	}
-	c.failures.Count(err)
-	return handshake.Reason(err)
-}
-
-// reasons returns the counters of everything that went no further, by name.
-func (c *counted) reasons() map[string]uint64 { return c.failures.AddTo(c.drops.nonzero()) }

@@ -28,12 +28,12 @@ func (s *Server) prepareFlood(now time.Time, out *outbox, edge *hop, packet []by
 	src := edge.reg
 	c := src.community
 	if flags&^protocol.FlagExceptDirect != 0 {
-		s.drops.drop(dropRelayTarget)
+		s.refused.drop(dropRelayTarget)
 		return
 	}
 	if !src.budget.floods.Take(now, 1, s.cfg.Limits.EdgeFloods, s.cfg.Limits.EdgeFloods) ||
 		!c.floods.Take(now, 1, s.cfg.Limits.CommunityFloods, s.cfg.Limits.CommunityFloods) {
-		s.drops.drop(dropRelayBudget)
+		s.refused.drop(dropRelayBudget)
 		return
 	}
 	c.traffic.Floods++

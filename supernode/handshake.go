@@ -12,7 +12,7 @@ import (
 // newResponder returns the responder of the handshakes between edges and us: no
 // community, and no access key. What it counts and refuses is in package
 // handshake.
-func (s *Server) newResponder() *handshake.Responder {
+func newResponder(s *Server) *handshake.Responder {
 	return handshake.NewResponder(handshake.ResponderConfig{
 		Party: &handshake.Party{
 			Hop: true, Identity: s.identity, Rand: s.cfg.Rand,
@@ -32,7 +32,7 @@ func (s *Server) answerInit(now time.Time, out *outbox, pkt []byte, from netip.A
 		out.send(cookie, from)
 	}
 	if err != nil {
-		s.refuseInit(out, from, err)
+		s.refused.init(out.origin(from), err)
 		return
 	}
 	resp, result, err := s.responder.Answer(now, opening, nil)
@@ -40,12 +40,12 @@ func (s *Server) answerInit(now time.Time, out *outbox, pkt []byte, from netip.A
 		out.send(resp, from)
 	}
 	if err != nil {
-		s.refuseInit(out, from, err)
+		s.refused.init(out.origin(from), err)
 		return
 	}
 	session, err := crypto.NewHopSession(result.SessionConfig(now))
 	if err != nil {
-		s.refuseInit(out, from, err)
+		s.refused.init(out.origin(from), err)
 		return
 	}
 	s.hops.add(&hop{

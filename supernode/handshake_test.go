@@ -40,7 +40,7 @@ func TestInitChecks(t *testing.T) {
 	} {
 		before := r.dropped(test.reason)
 		if got := r.deliver(e.addr, test.pkt); len(got) != 0 || r.dropped(test.reason) != before+1 {
-			t.Errorf("%s: %d answers, drops %v", test.name, len(got), r.s.drops.nonzero())
+			t.Errorf("%s: %d answers, drops %v", test.name, len(got), r.s.refused.drops.nonzero())
 		}
 	}
 	if st := r.s.Status(); st.Sessions != 0 {
@@ -69,7 +69,7 @@ func TestStaleStampIsChallenged(t *testing.T) {
 		}
 	}
 	if st := r.s.Status(); st.Sessions != 4 || r.dropped(dropStamp) != 6 {
-		t.Errorf("%d sessions, drops %v", st.Sessions, r.s.drops.nonzero())
+		t.Errorf("%d sessions, drops %v", st.Sessions, r.s.refused.drops.nonzero())
 	}
 }
 
@@ -151,7 +151,7 @@ func TestInitRateOfOneSource(t *testing.T) {
 		answers += len(r.deliver(e.addr, pkt))
 	}
 	if answers >= 250 || r.dropped(dropInitRate) == 0 {
-		t.Errorf("%d answers, drops %v", answers, r.s.drops.nonzero())
+		t.Errorf("%d answers, drops %v", answers, r.s.refused.drops.nonzero())
 	}
 	// Another source is not concerned.
 	e.addr = address(2)

@@ -50,6 +50,17 @@ func (h *hop) dead(now time.Time) bool {
 	return now.Sub(h.created) > hopTime
 }
 
+// attributes returns what is known of the edge at the other end of a session.
+func (h *hop) attributes() []any {
+	switch {
+	case h == nil:
+		return nil
+	case h.reg == nil:
+		return []any{"session", h.session.LocalIndex()}
+	}
+	return h.reg.attributes()
+}
+
 // hopTable holds the sessions by the index that edges address them with.
 type hopTable struct {
 	boot   uint8 // top byte of every index

@@ -72,6 +72,9 @@ func (o *outbox) startTrain(buf []byte, source netip.Addr) {
 	o.run = relayRun{}
 }
 
+// origin returns where the datagram that is being handled came from.
+func (o *outbox) origin(from netip.AddrPort) origin { return origin{addr: from, source: o.source} }
+
 // send masks a sealed packet and queues it. pkt is the outbox's until flush.
 func (o *outbox) send(pkt []byte, to netip.AddrPort) {
 	o.mask.Hide(o.sc, pkt)
@@ -129,7 +132,7 @@ func (s *Server) flushBy(conn, other Conn, out *outbox) {
 	}
 	if len(out.batch) > 0 {
 		if _, err := conn.WriteBatch(out.batch); err != nil && !errors.Is(err, net.ErrClosed) {
-			s.drops.drop(dropSend)
+			s.refused.drop(dropSend)
 		}
 		for i := range out.batch {
 			s.loop.sent.count(datagrams(&out.batch[i]))

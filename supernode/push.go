@@ -24,7 +24,7 @@ func (s *Server) announce(r *registration) {
 		return
 	}
 	if s.pushes.waiting+n > pushLimit {
-		s.refuseEdge(dropPushes, r, "members", n)
+		s.refused.count(dropPushes, true, func() []any { return append(r.attributes(), "members", n) })
 		return
 	}
 	p := push{about: r.handle, to: make([]uint32, 0, n)}

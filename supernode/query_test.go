@@ -95,7 +95,7 @@ func TestQueryForTheLatest(t *testing.T) {
 		asker.ask(&protocol.Query{})
 	}
 	if r.dropped(dropListRate) != 10-listBurst+1 || r.dropped(dropControlRate) != 0 {
-		t.Errorf("drops %v", r.s.drops.nonzero())
+		t.Errorf("drops %v", r.s.refused.drops.nonzero())
 	}
 }
 

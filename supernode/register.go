@@ -27,19 +27,26 @@ func (s *Server) handleRegister(x *exchange, value []byte) {
 	case !x.hop.retired.IsZero():
 		s.refuseMessage(x, dropRegisterRetired)
 		return
-	case !x.hop.control.Take(x.now, registerCost, controlRate, controlBurst):
-		s.refuseRegister(x, &m, &refusal{reason: dropControlRate, nak: protocol.Nak{Code: protocol.CodeRate, Retry: retryRate}})
+	}
+	refuse := func(why *refusal) {
+		s.refused.count(why.reason, true, func() []any {
+			return append(x.out.origin(x.from).attributes(), why.attributes(&m)...)
+		})
+		s.add(x, &why.nak)
+	}
+	if !x.hop.control.Take(x.now, registerCost, controlRate, controlBurst) {
+		refuse(&refusal{dropControlRate, protocol.Nak{Code: protocol.CodeRate, Retry: retryRate}})
 		return
 	}
 	st, refused := verifyClaims(x.hop, &m)
 	if refused != nil {
-		s.refuseRegister(x, &m, refused)
+		refuse(refused)
 		return
 	}
 	a := applicant{hop: x.hop, request: &m, statement: st}
 	r, holder, refused := s.grant(x.now, a)
 	if refused != nil {
-		s.refuseRegister(x, &m, refused)
+		refuse(refused)
 		return
 	}
 	s.enter(x, r, a)
@@ -52,21 +59,16 @@ type refusal struct {
 	nak    protocol.Nak
 }
 
-// refuseRegister refuses a REGISTER. What the debug line says of the edge is what
-// it claims to be.
-func (s *Server) refuseRegister(x *exchange, m *protocol.Register, why *refusal) {
-	s.drops.drop(why.reason)
-	s.explain(why.reason.String(), true, func() []any {
-		claims := []any{"mac", m.MAC.String(), "community", communityText(m.CID), "wants", m.Prefix, "code", why.nak.Code}
-		if len(m.Statement) >= ed25519.PublicKeySize {
-			claims = append(claims, "id", crypto.ShortID(ed25519.PublicKey(m.Statement[:ed25519.PublicKeySize])))
-		}
-		if !why.nak.Holder.IsZero() {
-			claims = append(claims, "holder", why.nak.Holder.String())
-		}
-		return append(sender(x.out, x.from), claims...)
-	})
-	s.add(x, &why.nak)
+// attributes returns what a debug line says of the edge: what it claims to be.
+func (why *refusal) attributes(m *protocol.Register) []any {
+	claims := []any{"mac", m.MAC.String(), "community", communityText(m.CID), "wants", m.Prefix, "code", why.nak.Code}
+	if len(m.Statement) >= ed25519.PublicKeySize {
+		claims = append(claims, "id", crypto.ShortID(ed25519.PublicKey(m.Statement[:ed25519.PublicKeySize])))
+	}
+	if !why.nak.Holder.IsZero() {
+		claims = append(claims, "holder", why.nak.Holder.String())
+	}
+	return claims
 }
 
 // applicant is an edge that has proved what it asks for.
@@ -271,10 +273,15 @@ func (s *Server) save(r *registration) { s.store.put(r.key(), r.record()) }
 // that get a RESET because of the restart. Damaged records are counted and left out.
 func (s *Server) load() error {
 	now := s.cfg.Now()
+	refuse := func(reason dropReason, key recordKey) {
+		s.refused.count(reason, true, func() []any {
+			return []any{"mac", protocol.MAC(key[16:]).String(), "community", communityText([16]byte(key[:16]))}
+		})
+	}
 	return s.store.each(func(key recordKey, b []byte) {
 		st, err := parseRecord(key, b)
 		if err != nil {
-			s.refuseStored(dropStored, key)
+			refuse(dropStored, key)
 			s.store.put(key, nil)
 			return
 		}
@@ -284,7 +291,7 @@ func (s *Server) load() error {
 		}
 		c := s.registry.community(st.statement.CID, st.nameHash)
 		if c == nil || len(s.registry.byHandle) >= s.cfg.Limits.Edges {
-			s.refuseStored(dropStoredFull, key)
+			refuse(dropStoredFull, key)
 			return
 		}
 		if c.byOwner[st.statement.ID] != nil {
@@ -302,14 +309,6 @@ func (s *Server) load() error {
 		if st.index != 0 && r.addr.IsValid() {
 			s.resets.list = append(s.resets.list, resetTarget{index: st.index, addr: r.addr})
 		}
-	})
-}
-
-// refuseStored counts and explains why a stored registration was not entered.
-func (s *Server) refuseStored(reason dropReason, key recordKey) {
-	s.drops.drop(reason)
-	s.explain(reason.String(), true, func() []any {
-		return []any{"mac", protocol.MAC(key[16:]).String(), "community", communityText([16]byte(key[:16]))}
 	})
 }
 

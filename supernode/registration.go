@@ -55,8 +55,10 @@ func (r *registration) peerInfo() protocol.PeerInfo {
 	}
 }
 
-// recordKey is where a registration is kept: its community and MAC.
-type recordKey [16 + 6]byte
+// attributes returns what names a registration in a log.
+func (r *registration) attributes() []any {
+	return []any{"mac", r.mac.String(), "id", crypto.ShortID(r.owner[:]), "community", communityText(r.community.id)}
+}
 
 func (r *registration) key() (k recordKey) {
 	copy(k[:16], r.community.id[:])

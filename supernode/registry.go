@@ -1,6 +1,7 @@
 package supernode
 
 import (
+	"encoding/hex"
 	"net/netip"
 	"time"
 
@@ -22,6 +23,9 @@ type community struct {
 	floods   bucket.Bucket
 	traffic  Traffic
 }
+
+// communityText returns a community's id as it is shown.
+func communityText(id [16]byte) string { return hex.EncodeToString(id[:]) }
 
 // registry holds the registrations of all communities. It has no clock and no
 // socket; times come as arguments.

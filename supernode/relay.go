@@ -42,16 +42,16 @@ func (s *Server) relay(now time.Time, out *outbox, pkt []byte, from netip.AddrPo
 		out.run = relayRun{index: h.RX, edge: edge}
 	}
 	if edge.reg == nil {
-		s.drops.drop(dropUnregistered)
+		s.refused.drop(dropUnregistered)
 		return
 	}
 	if len(pkt) < protocol.RelayOverhead+shortest {
-		s.drops.drop(dropShort)
+		s.refused.drop(dropShort)
 		return
 	}
 	packet, err := edge.session.OpenRelay(out.sc, pkt)
 	if err != nil {
-		s.drops.drop(dropRelayTag)
+		s.refused.drop(dropRelayTag)
 		return
 	}
 	s.heard(now, out, edge, from, len(pkt))
@@ -61,11 +61,11 @@ func (s *Server) relay(now time.Time, out *outbox, pkt []byte, from netip.AddrPo
 		return
 	}
 	if h.Flags != 0 || !s.findTarget(now, &out.run, handle) {
-		s.drops.drop(dropRelayTarget)
+		s.refused.drop(dropRelayTarget)
 		return
 	}
 	if !s.charge(edge.reg, len(packet)) {
-		s.drops.drop(dropRelayBudget)
+		s.refused.drop(dropRelayBudget)
 		return
 	}
 	s.forward(out, pkt, edge.reg.handle, out.run.dst.hop)
@@ -114,7 +114,7 @@ func (s *Server) forward(out *outbox, pkt []byte, handle uint32, to *hop) {
 func (s *Server) rehead(out *outbox, pkt []byte, handle uint32, to *crypto.HopSession) bool {
 	counter, err := to.ReserveRelay()
 	if err != nil {
-		s.drops.drop(dropSessionWorn)
+		s.refused.drop(dropSessionWorn)
 		return false
 	}
 	protocol.Header{

@@ -65,7 +65,7 @@ func TestRelayUnicast(t *testing.T) {
 			t.Errorf("%s: sent %d", test.name, len(got))
 		}
 		if r.dropped(test.reason) != before+1 {
-			t.Errorf("%s: not counted as %v: %v", test.name, test.reason, r.s.drops.nonzero())
+			t.Errorf("%s: not counted as %v: %v", test.name, test.reason, r.s.refused.drops.nonzero())
 		}
 	}
 	// The last 16 bytes make the mask, so a change there breaks the header.
@@ -234,7 +234,7 @@ func TestRelayAllocatesNothing(t *testing.T) {
 		}
 	}
 	if n := r.s.Status().Communities[0].Relayed; n.Packets != 202 || n.Floods != 202 {
-		t.Errorf("%+v, drops %v", n, r.s.drops.nonzero())
+		t.Errorf("%+v, drops %v", n, r.s.refused.drops.nonzero())
 	}
 }
 

@@ -64,7 +64,7 @@ func (s *Server) answerUnknown(now time.Time, out *outbox, size int, from netip.
 		return
 	}
 	if !s.strangers.reset.Take(now, 1, resetRate, resetRate) {
-		s.refuse(dropResetRate, out, from, nil)
+		s.refused.about(dropResetRate, false, out.origin(from), nil)
 		return
 	}
 	s.sendReset(out, resetTarget{index: index, addr: from})

@@ -159,7 +159,7 @@ func (r *rig) pass(d, step time.Duration) []sent {
 	return r.conn.drain()
 }
 
-func (r *rig) dropped(reason dropReason) uint64 { return r.s.drops[reason].Load() }
+func (r *rig) dropped(reason dropReason) uint64 { return r.s.refused.drops[reason].Load() }
 
 // identity returns an identity that depends on name only.
 func identity(name string) *crypto.Identity {
@@ -280,7 +280,7 @@ func (e *fakeEdge) connect() {
 	i, pkt := e.initiate(nil)
 	got := e.r.deliver(e.addr, pkt)
 	if len(got) != 1 || !e.finish(i, got[0].pkt) {
-		e.r.t.Fatalf("no session: %d answers, drops %v", len(got), e.r.s.drops.nonzero())
+		e.r.t.Fatalf("no session: %d answers, drops %v", len(got), e.r.s.refused.drops.nonzero())
 	}
 }
 
@@ -385,7 +385,7 @@ func (e *fakeEdge) join() *fakeEdge {
 	e.r.t.Helper()
 	e.connect()
 	if ack, nak := e.register(e.request()); ack == nil {
-		e.r.t.Fatalf("not registered: %+v, drops %v", nak, e.r.s.drops.nonzero())
+		e.r.t.Fatalf("not registered: %+v, drops %v", nak, e.r.s.refused.drops.nonzero())
 	}
 	return e
 }

@@ -41,14 +41,11 @@ type Server struct {
 	timers    timers
 }
 
-// counted is what a Server counts, and may say of it. All of it may be used by any
-// goroutine.
+// counted is what a Server counts. All of it may be used by any goroutine.
 type counted struct {
-	drops    drops
-	failures handshake.Counts
-	lines    refusalLines
-	loop     loopCounters
-	turn     atomic.Pointer[turn.Server] // that counts; nil: not running
+	refused refusals
+	loop    loopCounters
+	turn    atomic.Pointer[turn.Server] // that counts; nil: not running
 }
 
 // New validates cfg, opens the state directory and loads the registrations in
@@ -72,30 +69,25 @@ func New(cfg Config) (*Server, error) {
 		mask:      crypto.NewMask(crypto.SupernodeMaskKey(id.Static, nil)),
 		started:   cfg.Now(),
 		wake:      make(chan struct{}, 1),
+		counted:   counted{refused: refusals{log: cfg.Log, now: cfg.Now}},
 		registry:  newRegistry(cfg.Limits, cfg.Pool),
 		strangers: newStrangers(),
 	}
-	boot, err := s.openStore()
+	var boot uint64
+	var err error
+	s.store, boot, err = openStore(storeConfig{
+		dir: cfg.StateDir, log: cfg.Log, now: cfg.Now, failures: &s.refused.drops[dropStoreWrite],
+		boot: func() uint64 { return uint64(s.random32()) }, // another than the last with 255 chances in 256
+	})
 	if err != nil {
 		return nil, err
 	}
 	s.hops = newHopTable(uint8(boot))
-	s.responder = s.newResponder()
+	s.responder = newResponder(s)
 	if err := s.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("load the registrations: %w", err), s.store.close())
 	}
 	return s, nil
-}
-
-// openStore opens the store in the state directory and returns the boot count.
-// Where none is kept, or it was lost, it is another than the last with 255 chances
-// in 256.
-func (s *Server) openStore() (boot uint64, err error) {
-	s.store, boot, err = openStore(storeConfig{
-		dir: s.cfg.StateDir, log: s.cfg.Log, now: s.cfg.Now, failures: &s.drops[dropStoreWrite],
-		boot: func() uint64 { return uint64(s.random32()) },
-	})
-	return boot, err
 }
 
 // Key returns the X25519 static public key that edges pin.

@@ -2,7 +2,6 @@ package supernode
 
 import (
 	"cmp"
-	"encoding/hex"
 	"net/netip"
 	"slices"
 	"time"
@@ -62,7 +61,7 @@ func (s *Server) Status() Status {
 		Listen:   s.cfg.Conn.LocalAddr(),
 		Key:      KeyText(s.Key()),
 		UptimeS:  now.Sub(s.started).Round(time.Millisecond).Seconds(),
-		Drops:    s.reasons(),
+		Drops:    s.refused.reasons(),
 		SetAside: s.store.setAside,
 	}
 	if s.cfg.Streams != nil {
@@ -84,5 +83,3 @@ func (s *Server) Status() Status {
 	})
 	return st
 }
-
-func communityText(id [16]byte) string { return hex.EncodeToString(id[:]) }

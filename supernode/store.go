@@ -17,13 +17,10 @@ const (
 	// storePause is the shortest time between two writes: what changes within
 	// it shares one. The first change after a quiet time is written at once.
 	storePause = 200 * time.Millisecond
-	// storeLock is how long the start waits for a predecessor to let go of
-	// the database.
-	storeLock = 2 * time.Second
 )
 
-// errStoreInUse says that another process has the state directory open.
-var errStoreInUse = errors.New("the state directory is in use by another supernode")
+// recordKey is where a registration is kept: its community and MAC.
+type recordKey [16 + 6]byte
 
 // store keeps registrations on disk. put never waits: it notes the newest
 // state of a registration, and one goroutine writes what was noted. The notes

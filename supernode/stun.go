@@ -32,7 +32,7 @@ func (s *Server) readAlternate() error {
 		for i := range in[:n] {
 			d := &in[i]
 			if d.Seg > 0 && d.N > d.Seg { // a train: nobody asks so often in good faith
-				s.refuse(dropSTUNTrain, out, d.Addr, nil)
+				s.refused.about(dropSTUNTrain, false, out.origin(d.Addr), nil)
 				continue
 			}
 			s.answerBinding(now, out, d.Payload(), d.Addr, s.cfg.Conn)
@@ -46,9 +46,9 @@ func (s *Server) readAlternate() error {
 // it came from, and names the port of our other socket, if there is one, from
 // which it also answers when it is asked to (RFC 5780, section 6).
 func (s *Server) answerBinding(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, other Conn) {
-	request, reason := s.checkBinding(now, pkt, from, other)
+	request, reason := s.strangers.checkBinding(now, pkt, from, other)
 	if reason != answered {
-		s.refuse(reason, out, from, nil)
+		s.refused.about(reason, false, out.origin(from), nil)
 		return
 	}
 	var named netip.AddrPort
@@ -58,7 +58,7 @@ func (s *Server) answerBinding(now time.Time, out *outbox, pkt []byte, from neti
 	answer, err := stun.AppendResponse(out.buffer(), pkt, from, named)
 	switch {
 	case err != nil:
-		s.refuse(dropSTUN, out, from, nil)
+		s.refused.about(dropSTUN, false, out.origin(from), nil)
 	case request.ChangePort:
 		out.sendByOtherSocket(answer, from)
 	default:
@@ -69,7 +69,7 @@ func (s *Server) answerBinding(now time.Time, out *outbox, pkt []byte, from neti
 // checkBinding says why a STUN message gets no answer, and answered if it gets one.
 // Indications, responses and everything malformed are dropped, and what comes over
 // a stream, whose address is of no use.
-func (s *Server) checkBinding(now time.Time, pkt []byte, from netip.AddrPort, other Conn) (stun.Request, dropReason) {
+func (g *strangers) checkBinding(now time.Time, pkt []byte, from netip.AddrPort, other Conn) (stun.Request, dropReason) {
 	const bindingRequest = 1
 	switch {
 	case len(pkt) < 2 || pkt[0] != 0 || pkt[1] != bindingRequest || stun.Guard(pkt) != nil:
@@ -84,9 +84,9 @@ func (s *Server) checkBinding(now time.Time, pkt []byte, from netip.AddrPort, ot
 		rate = stunPaddedRate
 	}
 	switch {
-	case !s.strangers.stunSources.Take(now, from.Addr(), rate, rate):
+	case !g.stunSources.Take(now, from.Addr(), rate, rate):
 		return stun.Request{}, dropSTUNRate
-	case !s.strangers.stun.Take(now, 1, stunRate, stunRate):
+	case !g.stun.Take(now, 1, stunRate, stunRate):
 		return stun.Request{}, dropSTUNTotal
 	}
 	request, err := stun.ParseRequest(pkt)

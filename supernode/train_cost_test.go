@@ -29,7 +29,7 @@ func TestRelayingATrainAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 	if sent := r.s.Counters().SentTrains; sent[6] != runs+2 {
-		t.Errorf("%v, drops %v", sent, r.s.drops.nonzero())
+		t.Errorf("%v, drops %v", sent, r.s.refused.drops.nonzero())
 	}
 }
 
@@ -72,7 +72,7 @@ func benchmarkRelay(b *testing.B, count, size int) {
 	}
 	b.StopTimer()
 	r.s.flush(r.out)
-	if drops := r.s.drops.nonzero(); len(drops) != 0 {
+	if drops := r.s.refused.drops.nonzero(); len(drops) != 0 {
 		b.Fatal(drops)
 	}
 }

@@ -191,7 +191,7 @@ func TestBadPacketInATrain(t *testing.T) {
 				t.Errorf("%s at %d: %v arrived", test.name, at, list)
 			}
 			if r.dropped(test.reason) != before+1 {
-				t.Errorf("%s at %d: %v", test.name, at, r.s.drops.nonzero())
+				t.Errorf("%s at %d: %v", test.name, at, r.s.refused.drops.nonzero())
 			}
 		}
 	}
@@ -210,7 +210,7 @@ func TestReplayedTrain(t *testing.T) {
 	}
 	before := r.s.Status().Communities[0].Relayed
 	if entries, _ := r.deliverTrain(a.addr, train...); len(entries) != 0 || r.dropped(dropRelayTag) != 64 {
-		t.Errorf("%+v, drops %v", entries, r.s.drops.nonzero())
+		t.Errorf("%+v, drops %v", entries, r.s.refused.drops.nonzero())
 	}
 	if after := r.s.Status().Communities[0].Relayed; after != before {
 		t.Errorf("counted %+v, was %+v", after, before)
@@ -231,7 +231,7 @@ func TestTrainOfAnotherBoot(t *testing.T) {
 	}
 	_, got := r.deliverTrain(e.addr, train...)
 	if len(got) != 20 || r.dropped(dropUnknownSession) != 20 {
-		t.Errorf("%d answers, drops %v", len(got), r.s.drops.nonzero())
+		t.Errorf("%d answers, drops %v", len(got), r.s.refused.drops.nonzero())
 	}
 	for _, p := range got {
 		if index, token := resetIndex(t, e, p); token != crypto.ResetToken(r.s.identity.Seed, index) {
@@ -252,7 +252,7 @@ func TestControlInsideATrain(t *testing.T) {
 	_, got := r.deliverTrain(a.addr, relayed(0), relayed(1), leave, relayed(2), relayed(3))
 	_, inner := b.unwrap(got)
 	if !slices.Equal(numbers(inner), []int{0, 1}) || r.dropped(dropUnknownSession) != 2 {
-		t.Errorf("%v arrived, drops %v", numbers(inner), r.s.drops.nonzero())
+		t.Errorf("%v arrived, drops %v", numbers(inner), r.s.refused.drops.nonzero())
 	}
 }
 
@@ -273,7 +273,7 @@ func TestRelayBudgetsOfATrain(t *testing.T) {
 			}
 			before := r.dropped(dropRelayBudget)
 			if _, got := r.deliverTrain(a.addr, train...); len(got) != 10 || r.dropped(dropRelayBudget) != before+20 {
-				t.Errorf("%s, round %d: %d went on, drops %v", name, round, len(got), r.s.drops.nonzero())
+				t.Errorf("%s, round %d: %d went on, drops %v", name, round, len(got), r.s.refused.drops.nonzero())
 			}
 			r.now = r.now.Add(time.Second) // the buckets are full again
 		}
