@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"time"
+
+	"hedgerow/internal/bucket"
 )
 
 type sGroupVector struct {
@@ -49,19 +51,19 @@ func TestGroupVectors(t *testing.T) {
 			}
 
 			for _, vouch := range []bool{false, true} {
-				r := NewGroupReceiver(c, now)
+				r := NewGroupReceiver(c)
 				if vouch {
 					r.Vouch(now, [32]byte{1}, v.KI, v.XF, salt)
 				}
 				sFlips(t, v.Packet, func(bad []byte) bool {
-					r.budget = bucket{} // never refused for want of a token
+					r.budget = bucket.Bucket{} // never refused for want of a token
 					_, _, _, err := r.Open(sc, now, bad, sCanReceive(c))
 					return err == nil || err == ErrStaleSalt
 				})
 				if len(r.entries) != r.count[vouched] {
 					t.Fatal("an entry for a packet that does not open")
 				}
-				r.budget = bucket{}
+				r.budget = bucket.Bucket{}
 				inner, from, known, err := r.Open(sc, now, bytes.Clone(v.Packet), sCanReceive(c))
 				if err != nil || known != vouch || (from == [32]byte{1}) != vouch {
 					t.Fatal(from, known, err)
@@ -148,7 +150,7 @@ func TestGroupNull(t *testing.T) {
 	if clear[offXF] != xfNull || !bytes.Equal(clear[32:37], []byte("frame")) || len(clear) != 32+5+16 {
 		t.Fatalf("%x", clear)
 	}
-	a, b := NewGroupReceiver(open, sNow), NewGroupReceiver(&secure, sNow)
+	a, b := NewGroupReceiver(open), NewGroupReceiver(&secure)
 	if _, _, _, err := a.Open(sc, sNow, bytes.Clone(sealed), sCanReceive(open)); err != ErrOpen {
 		t.Errorf("sealed in an insecure community: %v", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"hedgerow/internal/bucket"
 )
 
 // What only GROUP packets can fail with.
@@ -28,8 +30,8 @@ const (
 	groupRetired   = 8 * groupSenders // displaced salts: 12 min are six of each sender
 	staleLife      = 10 * time.Second
 
-	saltInterval = time.Second / 200 // new unvouched salts, all senders together
-	saltBurst    = 200
+	saltRate  = 200 // new unvouched salts a second, all senders together
+	saltBurst = 200
 )
 
 // standing says why a salt is in the table.
@@ -66,16 +68,15 @@ type GroupReceiver struct {
 	senders   map[[32]byte]*groupSender
 	retired   map[groupSalt]time.Time // displaced, and until when to refuse it
 	count     [3]int                  // entries by standing
-	budget    bucket
+	budget    bucket.Bucket
 }
 
 // NewGroupReceiver returns a receiver that knows no sender.
-func NewGroupReceiver(c *Community, now time.Time) *GroupReceiver {
+func NewGroupReceiver(c *Community) *GroupReceiver {
 	g := &GroupReceiver{
 		entries: make(map[groupSalt]*groupEntry),
 		senders: make(map[[32]byte]*groupSender),
 		retired: make(map[groupSalt]time.Time),
-		budget:  bucket{full: now.UnixNano()},
 	}
 	g.setCommunity(c)
 	return g
@@ -205,7 +206,7 @@ func (g *GroupReceiver) find(now time.Time, pkt []byte, epoch Epoch) (groupSalt,
 	if until, gone := g.retired[k]; gone && !now.After(until) {
 		return k, nil, ErrReplay
 	}
-	if !g.hasRoom(now, k) || !g.budget.take(now, saltInterval, saltBurst) {
+	if !g.hasRoom(now, k) || !g.budget.Take(now, 1, saltRate, saltBurst) {
 		return k, nil, ErrBudget
 	}
 	return k, groupAEAD(g.cid, epoch, k), nil

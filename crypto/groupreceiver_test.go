@@ -19,7 +19,7 @@ type sGroup struct {
 
 func newSGroup(t testing.TB) *sGroup {
 	c := &Community{Name: "lab", Secret: [32]byte{1}, Epochs: []Epoch{{Index: 0, Key: [32]byte{2}}, {Index: 1, Key: [32]byte{3}}}}
-	return &sGroup{t, c, NewGroupReceiver(c, sNow), NewScratch()}
+	return &sGroup{t, c, NewGroupReceiver(c), NewScratch()}
 }
 
 // salt returns salt number n, made at that time.
@@ -377,7 +377,7 @@ func FuzzGroupOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which byte, sealIt bool, pkt []byte) {
 		v, sc := vectors[int(which)%len(vectors)], NewScratch()
 		c, now := v.community(), time.Unix(v.Unix, 0)
-		r := NewGroupReceiver(c, now)
+		r := NewGroupReceiver(c)
 		// Past the gate: the fuzzer's header, salt and inner, sealed by a member.
 		if sealIt && len(pkt) >= 32 {
 			pkt = bytes.Clone(pkt)

@@ -3,13 +3,14 @@ package crypto
 import (
 	"crypto/cipher"
 	"crypto/rand"
-	"hash/maphash"
 	"io"
 	"net/netip"
 	"sync"
 	"time"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"hedgerow/internal/bucket"
 )
 
 // Limits of a Guard. An office behind one address may start a hundred edges at
@@ -19,11 +20,9 @@ const (
 	challengePeriod = 30 * time.Second
 	challengesMax   = 16384 // keys that used a challenge, per period
 
-	initInterval = time.Second / 50 // INITs per address prefix, after a burst
-	initBurst    = 100
-
-	bucketCount = 65536 // address prefixes share buckets when there are more
-	bucketPage  = 256
+	initRate    = 50 // INITs a second of one IPv4 address or IPv6 /64
+	initBurst   = 100
+	initSources = 65536 // they share buckets when there are more
 )
 
 // Guard is what stands in front of a responder: cheap tests that keep strangers
@@ -33,7 +32,6 @@ const (
 type Guard struct {
 	mac1Key   [32]byte
 	cookieKey cipher.AEAD
-	seed      maphash.Seed // which prefix has which bucket: nobody can aim at another's
 
 	mu         sync.Mutex
 	rand       io.Reader
@@ -41,7 +39,7 @@ type Guard struct {
 	challenges rotatingSecret
 	taken      [2]map[[32]byte]byte // challenges used per key; by generation mod 2
 	stamps     stampTable
-	buckets    [bucketCount / bucketPage]*[bucketPage]bucket // pages made at first use
+	sources    *bucket.Sources
 }
 
 // NewGuard returns the guard of the responder with that static public key. It
@@ -55,7 +53,7 @@ func NewGuard(static [32]byte, random io.Reader) *Guard {
 	g := &Guard{
 		mac1Key:    staticKey("mac1", static),
 		cookieKey:  newXChaCha(key[:]),
-		seed:       maphash.MakeSeed(),
+		sources:    bucket.NewSources(initSources),
 		rand:       random,
 		cookies:    rotatingSecret{period: cookiePeriod},
 		challenges: rotatingSecret{period: challengePeriod},
@@ -168,25 +166,13 @@ func (g *Guard) challenge(gen uint64, static [32]byte) [16]byte {
 	return g.challenges.hash(gen, static[:])
 }
 
-// Allow takes a token of the address's bucket: one per IPv4 address, one per
-// IPv6 /64, since an end site has at least that. It reports whether there was
-// one. Take it after mac1, or anybody could use up another's.
+// Allow takes a token of the address's bucket: one for each IPv4 address, one for
+// each IPv6 /64. It reports whether there was one. Ask only after CheckMAC1, or
+// anybody could use up the tokens of another address.
 func (g *Guard) Allow(now time.Time, a netip.Addr) bool {
-	a = a.Unmap()
-	bits := 64
-	if a.Is4() {
-		bits = 32
-	}
-	prefix, _ := a.WithZone("").Prefix(bits)
-	i := maphash.Comparable(g.seed, prefix) % bucketCount
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	page := g.buckets[i/bucketPage]
-	if page == nil {
-		page = new([bucketPage]bucket)
-		g.buckets[i/bucketPage] = page
-	}
-	return page[i%bucketPage].take(now, initInterval, initBurst)
+	return g.sources.Take(now, a, initRate, initBurst)
 }
 
 // FreshStamp reports whether an INIT's stamp is greater than the last one from

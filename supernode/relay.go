@@ -60,11 +60,11 @@ func (s *Server) relay(now time.Time, out *outbox, pkt []byte, from netip.AddrPo
 		s.prepareFlood(now, out, edge, packet, h.Flags)
 		return
 	}
-	if h.Flags != 0 || !s.findTarget(now, &out.run, handle) {
+	if h.Flags != 0 || !s.findTarget(&out.run, handle) {
 		s.refused.drop(dropRelayTarget)
 		return
 	}
-	if !s.charge(edge.reg, len(packet)) {
+	if !s.charge(now, edge.reg, len(packet)) {
 		s.refused.drop(dropRelayBudget)
 		return
 	}
@@ -73,7 +73,7 @@ func (s *Server) relay(now time.Time, out *outbox, pkt []byte, from netip.AddrPo
 
 // findTarget makes the member with a handle the destination of the run. It reports
 // false when there is none with a session, or when it is the sender itself.
-func (s *Server) findTarget(now time.Time, r *relayRun, handle uint32) bool {
+func (s *Server) findTarget(r *relayRun, handle uint32) bool {
 	if r.dst != nil && r.handle == handle {
 		return true
 	}
@@ -83,16 +83,15 @@ func (s *Server) findTarget(now time.Time, r *relayRun, handle uint32) bool {
 		return false
 	}
 	r.dst, r.handle = dst, handle
-	src.budget.bytes.Restore(now, s.cfg.Limits.EdgeBytes)
-	src.community.bytes.Restore(now, s.cfg.Limits.CommunityBytes)
 	return true
 }
 
-// charge subtracts a unicast packet of size bytes from the budgets, which were
-// restored when its destination was looked up, and counts it.
-func (s *Server) charge(src *registration, size int) bool {
-	c, cost := src.community, float64(size)
-	if !src.budget.bytes.Spend(cost, s.cfg.Limits.EdgeBytes) || !c.bytes.Spend(cost, s.cfg.Limits.CommunityBytes) {
+// charge subtracts a unicast packet of size bytes from the budgets of its sender
+// and of its community, and counts it.
+func (s *Server) charge(now time.Time, src *registration, size int) bool {
+	c, cost, limits := src.community, float64(size), &s.cfg.Limits
+	if !src.budget.bytes.Take(now, cost, limits.EdgeBytes, limits.EdgeBytes) ||
+		!c.bytes.Take(now, cost, limits.CommunityBytes, limits.CommunityBytes) {
 		return false
 	}
 	c.traffic.Packets++

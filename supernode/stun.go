@@ -79,7 +79,7 @@ func (g *strangers) checkBinding(now time.Time, pkt []byte, from netip.AddrPort,
 	}
 	// An answer that is not longer than its request cannot amplify, so an edge may
 	// ask from many sockets at once how its NAT gives out ports.
-	rate := float32(stunSourceRate)
+	rate := float64(stunSourceRate)
 	if len(pkt) >= stun.RequestLen {
 		rate = stunPaddedRate
 	}

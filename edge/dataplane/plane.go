@@ -45,7 +45,7 @@ func New(c Config) *Plane {
 		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(), offset: c.ClockOffset,
 		noRelay: c.NoRelay, started: c.Started, fdb: newFDB(), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
 	}
-	d.groupRx = crypto.NewGroupReceiver(c.Community, d.Wall(c.Started))
+	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)
 	d.table.Store(&Table{epochs: &[256]*crypto.Epoch{}})
 	return d

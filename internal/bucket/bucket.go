@@ -1,80 +1,87 @@
-// Package bucket has token buckets: what strangers and members may cause in a
-// time. They own no clock, cost little in a table, and are not safe for concurrent
-// use.
+// Package bucket has the token buckets that limit how much strangers and members
+// may cause in a time: one kind, in three sizes.
+//
+//   - Bucket is the bare bucket. Its caller names rate and burst in each call, so
+//     that a bucket in a table costs 8 bytes and a limit may be configured.
+//   - Limiter is a Bucket with a rate and a burst of its own.
+//   - Sources is a bounded table of Buckets, one for each source address.
+//
+// All of them use the generic cell rate algorithm (ITU-T I.371, Annex A, virtual
+// scheduling): a bucket stores the time at which it will be full again, and
+// nothing else. Time is an argument; the wall clock is used, to the nanosecond.
+// None of them is safe for concurrent use.
 package bucket
 
-import (
-	"hash/maphash"
-	"net/netip"
-	"time"
-)
+import "time"
 
-// Bucket is a token bucket. Its zero value is full. The caller names rate and burst
-// each time, so that a bucket in a table costs 32 bytes and no more.
+// maxRoom bounds what a bucket holds, in nanoseconds of its rate: about 73 years,
+// so that no sum below overflows.
+const maxRoom = 1 << 61
+
+// Bucket is a token bucket. Its zero value is full.
 type Bucket struct {
-	spent float64 // tokens taken and not yet restored
-	last  time.Time
+	full int64 // when it is full again: nanoseconds of the Unix clock
 }
 
-// Take takes cost tokens and reports whether they were there. rate is in tokens a
-// second.
+// Take takes cost tokens at the time now and reports whether the bucket had them;
+// if it had not, Take changes nothing. rate is in tokens a second, burst is how
+// many tokens the bucket holds. With a rate of 0 or less Take never succeeds. One
+// token lasts for 1/rate seconds, rounded down to nanoseconds, so that a rate of
+// more than 1e9*cost is no limit.
+//
+// Callers may name another rate or burst each time: what was taken is then owed
+// as time, not as tokens. A clock that is set back further than the bucket
+// reaches finds it full, so that no bucket stays empty until the clock is where
+// it was.
 func (b *Bucket) Take(now time.Time, cost, rate, burst float64) bool {
-	b.Restore(now, rate)
-	return b.Spend(cost, burst)
-}
-
-// Restore gives back what the time since the last call has earned. A clock that
-// went back gives nothing.
-func (b *Bucket) Restore(now time.Time, rate float64) {
-	if passed := now.Sub(b.last); passed > 0 {
-		b.spent = max(0, b.spent-passed.Seconds()*rate)
-		b.last = now
+	full, ok := b.after(now, cost, rate, burst)
+	if ok {
+		b.full = full
 	}
+	return ok
 }
 
-// Spend is Take for a bucket that was restored at this time already.
-func (b *Bucket) Spend(cost, burst float64) bool {
-	if b.spent+cost > burst {
-		return false
+// Has reports whether Take would succeed, and takes nothing: for callers that ask
+// several buckets before they take from any.
+func (b *Bucket) Has(now time.Time, cost, rate, burst float64) bool {
+	_, ok := b.after(now, cost, rate, burst)
+	return ok
+}
+
+// after returns when the bucket would be full again after Take, and whether Take
+// may succeed.
+func (b *Bucket) after(now time.Time, cost, rate, burst float64) (full int64, ok bool) {
+	if !(rate > 0) || cost > burst {
+		return 0, false
 	}
-	b.spent += cost
-	return true
-}
-
-// Sources is a fixed array of buckets, one for all source addresses that hash to
-// it: a flood from many addresses can make neighbours share, never grow it.
-type Sources struct {
-	seed    maphash.Seed
-	buckets []small
-}
-
-// small is a bucket of 16 bytes.
-type small struct {
-	spent float32
-	last  int64 // nanoseconds of the unix clock
-}
-
-// NewSources returns n full buckets.
-func NewSources(n int) *Sources {
-	return &Sources{seed: maphash.MakeSeed(), buckets: make([]small, n)}
-}
-
-// Take takes one token of the bucket of a, which is that of its /64 for IPv6: the
-// smallest network that one host may own.
-func (s *Sources) Take(now time.Time, a netip.Addr, rate, burst float32) bool {
-	key, n := a.As16(), 16
-	if a.Is6() && !a.Is4In6() {
-		n = 8
-	}
-	b := &s.buckets[maphash.Bytes(s.seed, key[:n])%uint64(len(s.buckets))]
 	at := now.UnixNano()
-	if passed := at - b.last; passed > 0 {
-		b.spent = max(0, b.spent-float32(passed)/1e9*rate)
-		b.last = at
+	perToken := float64(time.Second) / rate
+	room := nanoseconds(burst*perToken + 0.5) // rounded, so that burst tokens fit
+	if full = b.full; full < at || full > at+room {
+		full = at
 	}
-	if b.spent+1 > burst {
-		return false
-	}
-	b.spent++
-	return true
+	full += nanoseconds(cost * perToken)
+	return full, full <= at+room
 }
+
+// nanoseconds returns n rounded down, and at most maxRoom.
+func nanoseconds(n float64) int64 {
+	if n < maxRoom {
+		return int64(n)
+	}
+	return maxRoom
+}
+
+// Limiter is a Bucket with its rate and its burst. The zero value lets nothing
+// pass.
+type Limiter struct {
+	rate, burst float64
+	bucket      Bucket
+}
+
+// NewLimiter returns a full bucket of burst tokens, which come back at rate tokens
+// a second.
+func NewLimiter(rate, burst float64) Limiter { return Limiter{rate: rate, burst: burst} }
+
+// Take takes one token and reports whether there was one.
+func (l *Limiter) Take(now time.Time) bool { return l.bucket.Take(now, 1, l.rate, l.burst) }
