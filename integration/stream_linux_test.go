@@ -116,7 +116,7 @@ func TestStreamWhereUDPIsBlocked(t *testing.T) {
 		{outside, stream.DialConfig{Host: superAddr, Ports: []uint16{7654}}},
 		{outside, stream.DialConfig{Host: superAddr6}},
 	} {
-		way.cfg.Port, way.cfg.Direct = 7654, true
+		way.cfg.Port, way.cfg.NoProxy = 7654, true
 		if got, err := greet(w.ctx, way.from, way.cfg); err != nil || got != key {
 			t.Errorf("to %s: %q, %v; the key is %q", way.cfg.Host, got, err, key)
 		}
@@ -136,16 +136,16 @@ func TestStreamByNginx(t *testing.T) {
 	}
 	w, inside, key := streamTown(t, "127.0.0.1:8443")
 	w.nginx(program)
-	if got := w.greetUntil(inside, stream.DialConfig{Host: superAddr, Port: 443, Direct: true}); got != key {
+	if got := w.greetUntil(inside, stream.DialConfig{Host: superAddr, Port: 443, NoProxy: true}); got != key {
 		t.Errorf("%q, the key is %q", got, key)
 	}
 	// More streams than one source may have: all come from nginx.
 	for range 2 * stream.DefaultPerSource {
-		if _, err := greet(w.ctx, inside, stream.DialConfig{Host: superAddr, Port: 443, Direct: true}); err != nil {
+		if _, err := greet(w.ctx, inside, stream.DialConfig{Host: superAddr, Port: 443, NoProxy: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err = greet(w.ctx, inside, stream.DialConfig{Host: superAddr, Port: 443, Direct: true, Path: "/elsewhere"})
+	_, err = greet(w.ctx, inside, stream.DialConfig{Host: superAddr, Port: 443, NoProxy: true, Path: "/elsewhere"})
 	if err == nil || !strings.Contains(err.Error(), "HTTP 404") {
 		t.Errorf("another path: %v", err)
 	}

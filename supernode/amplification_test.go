@@ -255,7 +255,7 @@ func FuzzDatagram(f *testing.F) {
 	var e, friend *fakeEdge
 	runs := 0
 	f.Fuzz(func(t *testing.T, pkt []byte, headed bool) {
-		if len(pkt) > readBuffer {
+		if len(pkt) > transport.ReadBufferLen {
 			return
 		}
 		// Making sessions takes a thousand times as long as a datagram, so one

@@ -50,14 +50,6 @@ func (t *trainSizes) read() (r TrainSizes) {
 	return r
 }
 
-// datagrams returns how many datagrams an entry of a batch is.
-func datagrams(d *transport.Datagram) int {
-	if d.Seg <= 0 || d.Seg >= d.N {
-		return 1
-	}
-	return (d.N + d.Seg - 1) / d.Seg
-}
-
 // Counters returns the present values. It may be called from any goroutine.
 func (s *Server) Counters() Counters {
 	c := Counters{

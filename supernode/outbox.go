@@ -14,10 +14,6 @@ const (
 	// outboxFull is how many entries an outbox holds before its goroutine stops
 	// to send them.
 	outboxFull = 64
-	// trainDatagrams and trainBytes are what one message may hold: the limits of
-	// UDP_SEGMENT (udp(7)) and of a UDP payload over IPv4.
-	trainDatagrams = 64
-	trainBytes     = 65507
 )
 
 // outbox gathers the datagrams that one goroutine sends, so that none is sent while
@@ -105,7 +101,7 @@ func (o *outbox) forward(size int, to netip.AddrPort) {
 			seg = last.N
 		}
 		total := last.N + size
-		if last.Addr == to && size <= seg && total <= min(trainDatagrams*seg, trainBytes) {
+		if last.Addr == to && size <= seg && total <= min(transport.MaxTrainDatagrams*seg, transport.MaxTrainBytes) {
 			last.Buf, last.N, last.Seg = o.train[end-total:end:end], total, seg
 			if o.tail = end; size < seg {
 				o.tail = shut // only the last of a train may be shorter
@@ -135,7 +131,7 @@ func (s *Server) flushBy(conn, other Conn, out *outbox) {
 			s.refused.drop(dropSend)
 		}
 		for i := range out.batch {
-			s.loop.sent.count(datagrams(&out.batch[i]))
+			s.loop.sent.count(out.batch[i].Datagrams())
 		}
 	}
 	out.batch, out.used, out.tail = out.batch[:0], 0, shut

@@ -103,7 +103,7 @@ type rig struct {
 func newRig(t testing.TB, cfg Config) *rig {
 	t.Helper()
 	r := &rig{t: t, conn: newRecorder(), now: epoch}
-	r.in.Buf = make([]byte, readBuffer)
+	r.in.Buf = make([]byte, transport.ReadBufferLen)
 	cfg.Conn = r.conn
 	cfg.Now = func() time.Time { return r.now }
 	if cfg.Identity == nil && cfg.StateDir == "" {

@@ -121,7 +121,7 @@ func TestTrainOverTheLoopback(t *testing.T) {
 func receive(t *testing.T, conn *transport.UDP, to netip.AddrPort, n int) (got []sent) {
 	t.Helper()
 	defer time.AfterFunc(10*time.Second, func() { _ = conn.Close() }).Stop()
-	in := []transport.Datagram{{Buf: make([]byte, readBuffer)}}
+	in := []transport.Datagram{{Buf: make([]byte, transport.ReadBufferLen)}}
 	for len(got) < n {
 		read, err := conn.ReadBatch(in)
 		if read == 0 && err == nil {

@@ -71,7 +71,7 @@ func (o *open) dial() (*stream.Conn, *line) {
 	o.t.Helper()
 	got := make(chan []byte, 1024)
 	c, err := stream.Dial(o.t.Context(), stream.DialConfig{
-		Host: o.tcp.Addr().String(), Port: o.tcp.Port(), Ports: []uint16{o.tcp.Port()}, Direct: true,
+		Host: o.tcp.Addr().String(), Port: o.tcp.Port(), Ports: []uint16{o.tcp.Port()}, NoProxy: true,
 		Deliver: func(pkt []byte) {
 			select {
 			case got <- bytes.Clone(pkt):
@@ -181,7 +181,7 @@ func TestStreamAndUDPEdge(t *testing.T) {
 	if st.Edges != 3 || st.Streams == nil || st.Streams.Open != 2 {
 		t.Errorf("%+v, streams %+v", st, st.Streams)
 	}
-	if n := o.s.Counters().Sides; n == nil || n.Ways != 2 || n.Received == 0 || n.Sent == 0 {
+	if n := o.s.Counters().Sides; n == nil || n.Open != 2 || n.Received == 0 || n.Sent == 0 {
 		t.Errorf("%+v", n)
 	}
 	if err := o.stop(); err != nil {
@@ -200,7 +200,7 @@ func (o *open) deaf() *line {
 	l := &line{got: make(chan []byte, 16)}
 	heard := 0
 	c, err := stream.Dial(o.t.Context(), stream.DialConfig{
-		Host: o.tcp.Addr().String(), Port: o.tcp.Port(), Ports: []uint16{o.tcp.Port()}, Direct: true,
+		Host: o.tcp.Addr().String(), Port: o.tcp.Port(), Ports: []uint16{o.tcp.Port()}, NoProxy: true,
 		Deliver: func(pkt []byte) {
 			if heard++; heard > 4 { // RESP, ACK with PING and more
 				<-stuck

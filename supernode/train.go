@@ -11,8 +11,6 @@ import (
 const (
 	// readBatch is how many datagrams, or trains of them, are read at once.
 	readBatch = 8
-	// readBuffer holds the longest train that the kernel joins (UDP GRO).
-	readBuffer = 65536
 	// readFailures in a row end Run: the socket is beyond hope.
 	readFailures = 100
 	readPause    = 10 * time.Millisecond
@@ -24,7 +22,7 @@ const (
 func (s *Server) readDatagrams() error {
 	in := make([]transport.Datagram, readBatch)
 	for i := range in {
-		in[i].Buf = make([]byte, readBuffer)
+		in[i].Buf = make([]byte, transport.ReadBufferLen)
 	}
 	out := newOutbox(s.mask)
 	for failures := 0; ; {
@@ -64,7 +62,7 @@ func (s *Server) handleTrain(now time.Time, out *outbox, d *transport.Datagram) 
 	if size <= 0 {
 		size = d.N
 	}
-	s.loop.received.count(datagrams(d))
+	s.loop.received.count(d.Datagrams())
 	out.startTrain(d.Buf[:d.N], s.sourceOf(d.Addr))
 	s.mu.Lock()
 	for ; out.at < d.N; out.at += size {

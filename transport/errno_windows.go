@@ -19,5 +19,5 @@ func passing(err error) bool {
 	return false
 }
 
-// addressInUse recognises Windows' number for a taken port.
+// addressInUse recognises the Windows error number for a port that is in use.
 func addressInUse(err error) bool { return errors.Is(err, windows.WSAEADDRINUSE) }

@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	// roomFor is how long a write waits for room at a time, and maxWaits how
-	// often in one batch: no longer, as the caller's loop has other things to do
-	// and the queue that is full is seconds of a slow link by itself.
+	// roomFor is how long a write waits for room in the socket's buffer at a
+	// time, and maxWaits how often in one batch. Longer waits would stop the
+	// caller's loop, and a full buffer holds seconds of a slow path already.
 	roomFor  = 2 * time.Millisecond
 	maxWaits = 4
-	// maxDoubts is how many trains the kernel may refuse, without one that it
-	// took, before none is tried any more.
+	// maxDoubts is how many trains in a row the kernel may refuse before no
+	// further train is tried.
 	maxDoubts = 2
 )
 
-// flush sends the messages that stand there. The kernel stops at a message that
-// it refuses; that one is dealt with alone, and the rest goes on behind it.
+// flush sends the queued messages. The kernel stops at a message that it
+// refuses; flush handles that one alone and goes on with the next.
 func (u *UDP) flush() {
 	w := &u.out
 	for sent := 0; sent < w.n; {
@@ -38,7 +38,7 @@ func (u *UDP) flush() {
 	w.n = 0
 }
 
-// account counts what one system call has sent.
+// account counts the messages that one system call sent.
 func (u *UDP) account(pieces []piece) {
 	var datagrams, trains uint64
 	for i := range pieces {
@@ -57,8 +57,9 @@ func (u *UDP) account(pieces []piece) {
 	}
 }
 
-// room waits until the socket may take more, and reports whether it is worth
-// trying. A lack of memory (ENOBUFS) has nothing to wait for but time.
+// room waits until the socket may accept more, and reports whether another try
+// is worth it. After ENOBUFS there is no event to wait for: it waits for some
+// time.
 func (u *UDP) room(errno syscall.Errno) bool {
 	w := &u.out
 	if w.waits >= maxWaits {
@@ -72,7 +73,7 @@ func (u *UDP) room(errno syscall.Errno) bool {
 		fds = nil
 	}
 	limit := unix.NsecToTimespec(int64(roomFor))
-	_, _ = unix.Ppoll(fds, &limit, nil) // whatever it says, the next try tells more
+	_, _ = unix.Ppoll(fds, &limit, nil) // the next transmit shows whether there is room
 	return true
 }
 
@@ -86,22 +87,24 @@ func (u *UDP) failed(message int, errno syscall.Errno) {
 	case p.seg > 0 && (errno == unix.EINVAL || errno == unix.EIO):
 		u.apart(message, errno)
 	default:
-		// EMSGSIZE among them, which newer kernels say of a train at once: its
-		// datagrams are too long for the link, and the next train may be fine.
+		// EMSGSIZE is among them. Newer kernels return it for a train at once:
+		// its datagrams are longer than the interface's MTU, and the next train
+		// may be shorter.
 		w.refuse(p.entry, errno)
 	}
 }
 
-// drop gives datagrams of an entry up for want of room.
+// drop counts datagrams of an entry that are lost for want of room.
 func (u *UDP) drop(entry, datagrams int) {
 	u.out.lose(entry)
 	u.counters.dropped.Add(uint64(datagrams))
 }
 
-// apart sends the datagrams of a train one by one and learns why the train was
-// refused. EINVAL is either datagrams that are too long, which EMSGSIZE then
-// says of each, or a kernel that cannot do it, when all of them go: it is
-// believed the second time. EIO is a device or a tunnel that cannot do it.
+// apart sends the datagrams of a train one by one and learns why the kernel
+// refused the train. EINVAL means either that the datagrams are too long, and
+// then each fails with EMSGSIZE, or that the kernel cannot cut trains, and then
+// each is sent: the second such EINVAL counts. EIO means that a device or a
+// tunnel cannot cut trains.
 func (u *UDP) apart(message int, errno syscall.Errno) {
 	w := &u.out
 	p := &w.pieces[message]
@@ -144,8 +147,8 @@ func (u *UDP) sendOne(h *unix.Msghdr) syscall.Errno {
 	}
 }
 
-// doubt records that the kernel refused a train of datagrams which it took one
-// by one.
+// doubt records that the kernel refused a train but sent its datagrams one by
+// one.
 func (u *UDP) doubt(errno syscall.Errno) {
 	w := &u.out
 	u.counters.gsoRefused.Add(1)

@@ -1,138 +1,227 @@
 package transport
 
 import (
-	"encoding/binary"
 	"errors"
+	"fmt"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+
+	"hedgerow/internal/waiter"
 )
 
-// A side way is another way than a UDP socket for packets to travel: a stream, an
-// allocation on a TURN server. Its packets look like datagrams with an address,
-// so that whoever moves datagrams needs nothing else for them. That address is
-// one of 100::/64, which no packet on a wire has (RFC 6666), with the way's
-// number in the low 64 bits.
-const (
-	sidePrefix = 0x0100_0000_0000_0000
-	sidePort   = 1
-)
+// Batch is what Sides needs of a socket: the connections of this package have
+// it, and the simulated ones of tests.
+type Batch interface {
+	ReadBatch(ds []Datagram) (n int, err error)
+	WriteBatch(ds []Datagram) (n int, err error)
+	LocalAddr() netip.AddrPort
+	Close() error
+}
 
-// MaxSidePacket is the longest packet in bytes that Sides.Deliver takes.
-const MaxSidePacket = 2048
+// MuxWriter is a connection whose WriteBatch also accepts side addresses. It
+// reads from its socket only.
+type MuxWriter struct {
+	socket Batch
+	sides  *Sides
+}
 
-// ErrNoSide is why a packet for a side address was not sent: the way has ended,
-// or there was none.
-var ErrNoSide = errors.New("the side way of this address has ended")
+// Writer returns a connection that writes to the socket and to the side
+// transports. It owns the socket from now on.
+func (s *Sides) Writer(socket Batch) *MuxWriter { return &MuxWriter{socket: socket, sides: s} }
 
-// IsSide reports whether an address is that of a side way. It does not allocate.
-func IsSide(a netip.Addr) bool {
-	if a.Is4() { // most are
-		return false
+// ReadBatch reads from the socket, as the socket's does.
+func (m *MuxWriter) ReadBatch(ds []Datagram) (n int, err error) { return m.read(ds) }
+
+// read reads from the socket. A datagram with a side address as its source is
+// forged: it becomes an empty one from the zero address, which callers drop.
+func (m *MuxWriter) read(ds []Datagram) (n int, err error) {
+	n, err = m.socket.ReadBatch(ds)
+	for i := range ds[:n] {
+		if IsSide(ds[i].Addr.Addr()) {
+			ds[i].N, ds[i].Seg, ds[i].Addr = 0, 0, netip.AddrPort{}
+		}
 	}
-	b := a.As16()
-	return binary.BigEndian.Uint64(b[:8]) == sidePrefix
+	return n, err
 }
 
-// Sides are the side ways beside one process's sockets. Its methods may be called
-// from any goroutine.
-type Sides struct {
-	// used says that there is or was a way: until then nothing is looked at.
-	used  atomic.Bool
-	inbox inbox
-	sent  atomic.Uint64
-
-	mu   sync.RWMutex // guards what follows; not held while a way sends
-	last uint64       // number given away last; none is used again
-	ways map[uint64]func(pkt []byte)
-}
-
-// NewSides returns a set without ways. It starts nothing.
-func NewSides() *Sides {
-	return &Sides{inbox: inbox{ready: make(chan struct{}, 1)}, ways: make(map[uint64]func([]byte))}
-}
-
-// Add gives a way an address, which is never given to another one. A connection
-// of Writer or Reader calls send for each datagram to that address, on the
-// goroutine of the write: send must not block, and must copy what it keeps. How
-// many ways there are is the caller's to bound.
-func (s *Sides) Add(send func(pkt []byte)) netip.AddrPort {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.last++
-	s.ways[s.last] = send
-	s.used.Store(true)
-	var b [16]byte
-	binary.BigEndian.PutUint64(b[:8], sidePrefix)
-	binary.BigEndian.PutUint64(b[8:], s.last)
-	return netip.AddrPortFrom(netip.AddrFrom16(b), sidePort)
-}
-
-// Remove ends a way. What is written to its address from now on is refused with
-// ErrNoSide; a write that runs meanwhile may still call its send. What it
-// delivered stays to be read.
-func (s *Sides) Remove(a netip.AddrPort) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if IsSide(a.Addr()) {
-		delete(s.ways, sideNumber(a))
+// WriteBatch sends the entries of ds in their order: those with a side address
+// by their side transports, the others, in runs, by the socket. It returns how
+// many entries were sent whole, and reports refusals as the socket does;
+// ErrNoSide is the one for a side transport that has ended. A packet counts as
+// sent once the side transport has it, as a datagram does once the network has
+// it. A TTL has no meaning there and is ignored.
+func (m *MuxWriter) WriteBatch(ds []Datagram) (n int, err error) {
+	if !m.sides.used.Load() {
+		return m.socket.WriteBatch(ds)
 	}
-}
-
-// Deliver hands in a packet that came by a way; the connection of Reader returns
-// it as a datagram from that way's address. The packet is copied. While nobody
-// reads, 1024 packets wait; those that come then, or are longer than
-// MaxSidePacket, are dropped and counted. After the end of the reader every one
-// is.
-func (s *Sides) Deliver(from netip.AddrPort, pkt []byte) { s.inbox.put(from, pkt) }
-
-// SideCounters are what side ways have done.
-type SideCounters struct {
-	// Ways is how many there are now.
-	Ways int
-	// Received and Sent are the packets that came by all of them and that were
-	// given to them.
-	Received, Sent uint64
-	// Dropped are the packets that came and that nobody read in time.
-	Dropped uint64
-}
-
-// Counters returns the present values.
-func (s *Sides) Counters() SideCounters {
-	s.mu.RLock()
-	ways := len(s.ways)
-	s.mu.RUnlock()
-	return SideCounters{Ways: ways, Received: s.inbox.received.Load(), Sent: s.sent.Load(), Dropped: s.inbox.dropped.Load()}
-}
-
-// sideNumber returns the number of a way from its address.
-func sideNumber(a netip.AddrPort) uint64 {
-	b := a.Addr().As16()
-	return binary.BigEndian.Uint64(b[8:])
-}
-
-// way returns what sends to a side address, or nil.
-func (s *Sides) way(a netip.AddrPort) func([]byte) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.ways[sideNumber(a)]
-}
-
-// send gives an entry of a batch to its way, the datagrams of a train one by one.
-func (s *Sides) send(d *Datagram) error {
-	send := s.way(d.Addr)
-	if send == nil {
-		return ErrNoSide
+	start := 0 // of the run that is being looked at
+	var refused *WriteError
+	for i := range ds {
+		if !IsSide(ds[i].Addr.Addr()) {
+			continue
+		}
+		sent, more, err := m.writeRun(ds, start, i, refused)
+		n, refused = n+sent, more
+		if err != nil {
+			return n, err
+		}
+		start = i + 1
+		if err := m.sides.send(&ds[i]); err != nil {
+			refused = refused.add(i, err)
+		} else {
+			n++
+		}
 	}
-	payload, seg := d.Payload(), d.Seg
-	if seg <= 0 {
-		seg = len(payload)
+	if start == 0 {
+		return m.socket.WriteBatch(ds)
 	}
-	for len(payload) > 0 {
-		n := min(seg, len(payload))
-		send(payload[:n:n])
-		s.sent.Add(1)
-		payload = payload[n:]
+	sent, refused, err := m.writeRun(ds, start, len(ds), refused)
+	if err == nil && refused != nil { // a nil *WriteError in an error would not be nil
+		err = refused
 	}
-	return nil
+	return n + sent, err
+}
+
+// writeRun sends ds[from:to] by the socket and adds its refusals to those of the
+// batch.
+func (m *MuxWriter) writeRun(ds []Datagram, from, to int, refused *WriteError) (n int, all *WriteError, err error) {
+	if from == to {
+		return 0, refused, nil
+	}
+	n, err = m.socket.WriteBatch(ds[from:to])
+	if err == nil {
+		return n, refused, nil
+	}
+	var of *WriteError
+	if !errors.As(err, &of) {
+		return n, refused, err
+	}
+	refused = refused.add(from+of.Index, of.Err)
+	for _, other := range of.Others {
+		refused = refused.add(from+other.Index, other.Err)
+	}
+	return n, refused, nil
+}
+
+// LocalAddr returns the socket's.
+func (m *MuxWriter) LocalAddr() netip.AddrPort { return m.socket.LocalAddr() }
+
+// Counters returns the socket's counters, or zero if it has none.
+func (m *MuxWriter) Counters() Counters {
+	if counting, ok := m.socket.(interface{ Counters() Counters }); ok {
+		return counting.Counters()
+	}
+	return Counters{}
+}
+
+// SideCounters returns the counters of the side transports.
+func (m *MuxWriter) SideCounters() SideCounters { return m.sides.Counters() }
+
+// Close closes the socket. It does not end the side transports.
+func (m *MuxWriter) Close() error { return m.socket.Close() }
+
+// MuxReader is a MuxWriter whose ReadBatch also returns what side transports
+// deliver.
+type MuxReader struct {
+	MuxWriter
+
+	closing atomic.Bool
+	// life is held for reading by Wait, and for writing to close what Wait uses.
+	// waiting lets one caller into Wait at a time.
+	life    sync.RWMutex
+	waiting sync.Mutex
+	waiter  waits
+}
+
+// waits is a waiter.Files or a waiter.Channels.
+type waits interface {
+	Wait() error
+	Stop()
+	Close() error
+}
+
+// Reader returns a connection that reads from the socket and from the side
+// transports, and writes to both. It owns the socket from now on. The socket
+// must have Fd (on Linux) or Ready, as those of this package do. keepProcessor
+// is Options.KeepProcessor for the Wait of both; the socket itself should then
+// be without it.
+//
+// Sides have one reader: a second call panics. The error is the kernel's refusal
+// of the descriptor that wakes the reader.
+func (s *Sides) Reader(socket Batch, keepProcessor bool) (*MuxReader, error) {
+	m := &MuxReader{MuxWriter: MuxWriter{socket: socket, sides: s}}
+	event, w, err := wakeFor(socket, s.inbox.ready, keepProcessor)
+	if err != nil {
+		return nil, err
+	}
+	m.waiter = w
+	s.inbox.open(event)
+	return m, nil
+}
+
+// wakeByReady returns a waiter for a socket with a channel.
+func wakeByReady(socket Batch, sides <-chan struct{}) (waits, error) {
+	source, ok := socket.(interface{ Ready() <-chan struct{} })
+	if !ok {
+		return nil, fmt.Errorf("a %T has neither Fd nor Ready: %w", socket, errors.ErrUnsupported)
+	}
+	return waiter.NewChannels(source.Ready(), sides), nil
+}
+
+// ReadBatch reads from the side transports and then from the socket into ds, and
+// returns how many entries it filled: 0 when there is nothing to read. It never
+// blocks. The side transports get half of ds, so that neither source keeps the
+// other out; with room for one entry they come first. An error is the socket's,
+// and may come together with entries.
+func (m *MuxReader) ReadBatch(ds []Datagram) (n int, err error) {
+	if m.sides.inbox.waiting.Load() == 0 || len(ds) == 0 {
+		return m.read(ds)
+	}
+	if m.closing.Load() {
+		return 0, net.ErrClosed
+	}
+	n = m.sides.inbox.pop(ds[:max(1, len(ds)/2)])
+	if n == len(ds) {
+		return n, nil
+	}
+	more, err := m.read(ds[n:])
+	return n + more, err
+}
+
+// Wait blocks until ReadBatch may find something from either source, and returns
+// nil. It may return without cause. It returns net.ErrClosed after Close, also
+// when it was blocked then. A loop with more sources uses SideFd or SideReady
+// together with the socket's Fd or Ready.
+func (m *MuxReader) Wait() error {
+	m.life.RLock()
+	defer m.life.RUnlock()
+	if m.closing.Load() {
+		return net.ErrClosed
+	}
+	m.waiting.Lock()
+	defer m.waiting.Unlock()
+	if m.sides.inbox.waiting.Load() > 0 {
+		return nil
+	}
+	return m.waiter.Wait()
+}
+
+// SideReady returns a channel that holds a token when a side transport has
+// delivered something, for a waiter.Channels. Close closes it. Whoever receives
+// the token has to read until nothing is left.
+func (m *MuxReader) SideReady() <-chan struct{} { return m.sides.inbox.ready }
+
+// Close closes the socket and drops what side transports have delivered; it does
+// not end them. A blocked Wait returns net.ErrClosed at once. Further calls
+// return net.ErrClosed.
+func (m *MuxReader) Close() error {
+	if m.closing.Swap(true) {
+		return net.ErrClosed
+	}
+	m.waiter.Stop()
+	m.life.Lock()
+	defer m.life.Unlock()
+	return errors.Join(m.socket.Close(), m.sides.inbox.close(), m.waiter.Close())
 }

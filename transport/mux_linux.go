@@ -6,9 +6,9 @@ import (
 	"hedgerow/internal/waiter"
 )
 
-// wakeFor returns what a MuxReader over a socket waits with, and the signal that
-// wakes it for the side ways. A socket without descriptor is waited for by
-// channels, and then there is no signal.
+// wakeFor returns what the Wait of a MuxReader uses, and the signal that side
+// transports set to wake it. For a socket without descriptor it uses channels,
+// and no signal.
 func wakeFor(socket Batch, sides <-chan struct{}, keepProcessor bool) (signal, waits, error) {
 	source, ok := socket.(interface{ Fd() int })
 	if !ok {
@@ -29,10 +29,10 @@ func wakeFor(socket Batch, sides <-chan struct{}, keepProcessor bool) (signal, w
 	return event, w, nil
 }
 
-// SideFd returns a descriptor that is readable while side ways have delivered
-// something that was not read, for a waiter.Files along with the socket's own Fd.
-// It is the connection's: valid until Close, and not to be read, written or
-// closed by anybody else. Over a socket without descriptor it is -1.
+// SideFd returns a descriptor that is readable while packets of side transports
+// wait, for a waiter.Files along with the socket's own Fd. The connection owns
+// it: it is valid until Close, and the caller must not read, write or close it.
+// Over a socket without descriptor it is -1.
 func (m *MuxReader) SideFd() int {
 	b := &m.sides.inbox
 	b.mu.Lock()

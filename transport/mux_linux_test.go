@@ -104,7 +104,7 @@ func awaitWait(t *testing.T, done <-chan error) error {
 	}
 }
 
-// BenchmarkMux is BenchmarkUDPv4x32 through a reader with one way that is quiet.
+// BenchmarkMux is BenchmarkUDPv4x32 through a reader with one side transport that is quiet.
 func BenchmarkMux(b *testing.B) {
 	s := NewSides()
 	s.Add(func([]byte) {})

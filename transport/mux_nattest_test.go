@@ -32,15 +32,15 @@ func TestMuxOverSimulatedSocket(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		way := sides.Add(func([]byte) {})
+		side := sides.Add(func([]byte) {})
 		own := waiter.NewChannels(socket.Ready(), m.SideReady())
 		ds := []transport.Datagram{{Buf: make([]byte, 2048)}, {Buf: make([]byte, 2048)}}
 		for i, wait := range []func() error{m.Wait, own.Wait} {
-			for _, want := range []netip.AddrPort{way, far.LocalAddr()} {
+			for _, want := range []netip.AddrPort{side, far.LocalAddr()} {
 				start := time.Now()
 				time.AfterFunc(time.Minute, func() {
-					if want == way {
-						sides.Deliver(way, []byte("x"))
+					if want == side {
+						sides.Deliver(side, []byte("x"))
 						return
 					}
 					_, _ = far.WriteBatch([]transport.Datagram{{Buf: []byte("x"), N: 1, Addr: socket.LocalAddr()}})

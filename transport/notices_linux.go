@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// notices says once, for a socket or all sockets of a group, what the kernel
-// refuses.
+// notices logs each thing that the kernel refuses once, for a socket or for all
+// sockets of a group.
 type notices struct {
 	log              *slog.Logger
 	gsoOnce, groOnce sync.Once

@@ -6,13 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ListenUDP opens a socket on every address of this host, on a port of its own
-// choice when port is 0. It serves IPv4 and IPv6, or IPv4 alone on a host
-// without IPv6. On Linux the kernel neither fragments nor applies a path MTU of
-// its own (IP_MTU_DISCOVER and IPV6_MTU_DISCOVER are PROBE, ip(7)): finding the
-// path MTU is the caller's business. Elsewhere the system's default stays.
+// ListenUDP opens a socket on every address of this host, on a port of the
+// system's choice when port is 0. It serves IPv4 and IPv6, or IPv4 alone on a
+// host without IPv6. On Linux the kernel neither fragments nor applies a path
+// MTU of its own (IP_MTU_DISCOVER and IPV6_MTU_DISCOVER are PROBE, ip(7)): the
+// caller has to find the path MTU. Elsewhere the system's default stays.
 //
-// When the port is taken the error is an *InUseError.
+// When another socket has the port the error is an *InUseError.
 func ListenUDP(port uint16, opts Options) (*UDP, error) {
 	opts = opts.withDefaults()
 	u, err := listenAlone(unix.AF_INET6, port, opts)
@@ -43,8 +43,8 @@ func listenAlone(family int, port uint16, opts Options) (*UDP, error) {
 	return u, nil
 }
 
-// openSocket makes a socket of a family and sets what must be set before it is
-// bound. An AF_INET6 socket serves both families.
+// openSocket makes a socket of a family and sets the options that have to be set
+// before bind. An AF_INET6 socket serves both families.
 func openSocket(family int, opts Options) (int, error) {
 	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
 	if err != nil {
@@ -94,7 +94,7 @@ func setBuffers(fd int, opts Options) {
 	}
 }
 
-// bind takes the port on every address.
+// bind binds the socket to the port on every address.
 func bind(fd, family int, port uint16) error {
 	var to unix.Sockaddr = &unix.SockaddrInet6{Port: int(port)}
 	if family == unix.AF_INET {

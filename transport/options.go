@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// DefaultBuffer is the size of a socket's buffers in bytes when Options has
+// DefaultBuffer is the size of a socket's buffers in bytes when Options names
 // none: about 30 ms of 1 Gbit/s, for the bursts that arrive while the process
 // sleeps.
 const DefaultBuffer = 4 << 20
@@ -29,12 +29,12 @@ type Options struct {
 	// loop that lives as long as the process.
 	KeepProcessor bool
 	// NoGSO sends trains datagram by datagram, NoGRO receives no trains, and
-	// NoBatch moves one message with each system call. They force what happens
-	// anyway where the system cannot do better, for tests and to measure
-	// against; other systems than Linux never can.
+	// NoBatch moves one message with each system call. They are for tests and
+	// for comparisons: where the system cannot do better it happens anyway, and
+	// other systems than Linux never can.
 	NoGSO, NoGRO, NoBatch bool
 	// Log gets one warning about each thing that the kernel refuses and that
-	// makes the socket slower. Nil discards them.
+	// makes the socket slower. Nil discards the warnings.
 	Log *slog.Logger
 }
 
@@ -70,7 +70,7 @@ func listenError(port uint16, err error) error {
 	return fmt.Errorf("cannot open UDP port %d: %w", port, err)
 }
 
-// maxFaults is how many errors in a row one ReadBatch passes over.
+// maxFaults is how many errors in a row one ReadBatch ignores.
 const maxFaults = 64
 
 // breathe keeps a socket that answers nothing but errors from filling a core:
@@ -85,13 +85,4 @@ func breathe(faults int) {
 // dual-stack socket reports it mapped into IPv6.
 func unmapped(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
-}
-
-// segments returns how many datagrams n bytes are, in pieces of seg bytes each
-// but the last; seg 0 is a datagram alone.
-func segments(n, seg int) int {
-	if seg <= 0 || n <= seg {
-		return 1
-	}
-	return (n + seg - 1) / seg
 }

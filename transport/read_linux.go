@@ -13,7 +13,7 @@ import (
 // maxRead is the most messages that one system call reads.
 const maxRead = 64
 
-// reader is what recvmmsg needs, allocated once.
+// reader is the state of recvmmsg, allocated once.
 type reader struct {
 	mu       sync.Mutex
 	nameLen  uint32
@@ -40,17 +40,18 @@ func (r *reader) init(only4 bool) {
 	}
 }
 
-// ReadBatch reads what has arrived into ds, one datagram or train (Seg) into
-// each, with one system call, and returns how many: 0 when nothing waits. It
-// never blocks. Not more than 64 are read by a call.
+// ReadBatch reads datagrams that have arrived into ds, one datagram or train
+// (Seg) into each entry, with one system call, and returns how many entries it
+// filled: 0 when there is nothing to read, 64 at most. It never blocks.
 //
-// The kernel joins datagrams of one sender into trains of up to 64 KiB unless
-// Options.NoGRO says otherwise: what does not fit into Buf is lost, so that
-// every Buf should have 65535 bytes.
+// The kernel joins datagrams of one sender into trains of up to 64 KiB, unless
+// Options.NoGRO is set. It cuts off what does not fit into Buf, so every Buf
+// should have ReadBufferLen bytes.
 //
 // Errors that the network reports about datagrams sent earlier (a closed port,
-// an unreachable host) end nothing and are counted in ReadFaults. After Close it
-// returns net.ErrClosed; any other error is the socket's end.
+// an unreachable host) end nothing and are counted in ReadFaults. After Close
+// ReadBatch returns net.ErrClosed; after any other error the socket is of no
+// more use.
 func (u *UDP) ReadBatch(ds []Datagram) (n int, err error) {
 	if len(ds) == 0 {
 		return 0, nil
@@ -84,8 +85,8 @@ func (u *UDP) ReadBatch(ds []Datagram) (n int, err error) {
 	return 0, nil
 }
 
-// prepare points the messages at the caller's buffers, and says again how much
-// room there is for the rest, as the kernel wrote over it.
+// prepare points the messages at the caller's buffers, and resets the lengths
+// that the kernel overwrote.
 func (r *reader) prepare(ds []Datagram) {
 	for i := range ds {
 		h := &r.messages[i].Hdr

@@ -9,10 +9,11 @@ import (
 // ringLen is how many datagrams are read ahead.
 const ringLen = 256
 
-// ring is what was read ahead. Its buffers grow to what arrives and stay.
+// ring holds the datagrams that were read ahead. Its buffers grow to the length
+// of what arrives and stay.
 type ring struct {
-	// wake holds a token exactly while something waits and nobody was told, and
-	// is closed by close.
+	// wake holds a token exactly while a datagram waits and the reader was not
+	// woken for it. close closes it.
 	wake chan struct{}
 
 	mu     sync.Mutex
@@ -21,10 +22,10 @@ type ring struct {
 	first  int // slot to read next
 	count  int
 	closed bool
-	err    error // why no more will come
+	err    error // why there will be no more datagrams
 }
 
-// slot is one datagram that waits.
+// slot is one waiting datagram.
 type slot struct {
 	payload []byte
 	from    netip.AddrPort
@@ -35,7 +36,7 @@ func (r *ring) init() {
 	r.space.L = &r.mu
 }
 
-// put adds a datagram, once there is room. False says that nobody will read it.
+// put adds a datagram, once there is room. It returns false after close.
 func (r *ring) put(payload []byte, from netip.AddrPort) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -52,8 +53,8 @@ func (r *ring) put(payload []byte, from netip.AddrPort) bool {
 	return true
 }
 
-// take moves what waits into ds without blocking.
-func (r *ring) take(ds []Datagram) (int, error) {
+// pop moves waiting datagrams into ds without blocking.
+func (r *ring) pop(ds []Datagram) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -82,7 +83,7 @@ func (r *ring) take(ds []Datagram) (int, error) {
 	return n, nil
 }
 
-// wait blocks until take has something to say.
+// wait blocks until pop has a datagram or an error.
 func (r *ring) wait() error {
 	for {
 		r.mu.Lock()
@@ -98,7 +99,7 @@ func (r *ring) wait() error {
 	}
 }
 
-// fail says that no more will come, and why. What waits can still be read.
+// fail ends the ring with an error. Waiting datagrams can still be read.
 func (r *ring) fail(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -8,11 +8,11 @@ import (
 )
 
 // A signal is an eventfd (eventfd(2)): readable while it is set. The zero value
-// is none, and setting it does nothing. It has no lock of its own.
+// has no descriptor, and setting it does nothing. It has no lock of its own.
 type signal struct {
 	fd    int
 	open  bool
-	count [8]byte // as the kernel reads and writes it: here it costs no allocation
+	count [8]byte // the kernel's buffer; in the struct it costs no allocation
 }
 
 // newSignal returns a signal that is not set. The error is the kernel's refusal
@@ -43,7 +43,7 @@ func (s *signal) clear() {
 	_, _ = unix.Read(s.fd, s.count[:]) // EAGAIN: it was not set
 }
 
-// close gives the descriptor back.
+// close closes the descriptor.
 func (s *signal) close() error {
 	if !s.open {
 		return nil

@@ -2,7 +2,7 @@
 
 package transport
 
-// A signal wakes who waits for descriptors, which is done on Linux only.
+// A signal does nothing here: only Linux waits for descriptors.
 type signal struct{}
 
 func (signal) set()         {}

@@ -6,9 +6,9 @@ import (
 	"net/netip"
 )
 
-// Single is a UDP socket over IPv4 of its own random port that is read by a
-// goroutine of its own. It is for the hundreds of sockets that are opened for
-// seconds to get through a NAT; what moves much traffic is a UDP.
+// Single is a UDP socket over IPv4 with a random port and a goroutine that reads
+// it. It is for the hundreds of sockets that are opened for seconds to get
+// through a NAT; much traffic needs a UDP.
 type Single struct {
 	conn  *net.UDPConn
 	ended chan struct{} // closed when the reading goroutine has ended

@@ -2,6 +2,6 @@
 
 package transport
 
-// ttlMessage returns nil: these systems have no such control message, or name it
-// each in a way of its own.
+// ttlMessage returns nil: these systems have no such control message, or each
+// names it differently.
 func ttlMessage(uint8) []byte { return nil }

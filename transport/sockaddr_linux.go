@@ -55,17 +55,17 @@ func (s *sockaddr) addrPort(z *zones) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// networkOrder turns a port between the network's byte order and ours, either
-// way.
+// networkOrder converts a port between the network's byte order and the host's,
+// in both directions.
 func networkOrder(port uint16) uint16 {
 	var b [2]byte
 	binary.BigEndian.PutUint16(b[:], port)
 	return binary.NativeEndian.Uint16(b[:])
 }
 
-// zones are the interfaces that link-local addresses belong to, by name as
-// netip has them and by index as the kernel has them. Asking the kernel for each
-// datagram would be slow, so the answers are kept for a while.
+// zones maps the interfaces that link-local addresses belong to between names,
+// which netip uses, and indices, which the kernel uses. To ask the kernel for
+// each datagram would be slow, so the answers are kept for a while.
 type zones struct {
 	names   map[uint32]string
 	indices map[string]uint32
@@ -75,11 +75,11 @@ type zones struct {
 const (
 	// zonesFor is how long an answer holds: interfaces come and are renamed.
 	zonesFor = time.Minute
-	// maxZones bounds the memory that strange addresses can take.
+	// maxZones bounds the memory that addresses of strangers cost.
 	maxZones = 64
 )
 
-// fresh forgets what is too old or too much.
+// fresh empties the tables when they are too old or too large.
 func (z *zones) fresh() {
 	if z.names == nil || time.Since(z.since) > zonesFor || len(z.names)+len(z.indices) > maxZones {
 		z.names, z.indices, z.since = make(map[uint32]string), make(map[string]uint32), time.Now()
@@ -100,7 +100,8 @@ func (z *zones) name(index uint32) string {
 	return name
 }
 
-// index returns the interface's index, 0 when there is none of the name.
+// index returns the interface's index, or 0 if there is no interface of that
+// name.
 func (z *zones) index(name string) uint32 {
 	z.fresh()
 	if index, ok := z.indices[name]; ok {

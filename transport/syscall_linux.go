@@ -56,8 +56,8 @@ func passing(err error) bool {
 	return false
 }
 
-// congested recognises a want of room here, which passes and is no fault of the
-// path.
+// congested recognises a want of buffers on this host, which ends by itself and
+// says nothing about the path.
 func congested(errno syscall.Errno) bool {
 	switch errno {
 	case unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM, unix.EINTR:

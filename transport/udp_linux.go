@@ -39,7 +39,8 @@ type UDP struct {
 	readFaults atomic.Uint64
 }
 
-// newUDP takes a bound descriptor, which is the caller's to close on an error.
+// newUDP returns a UDP over a bound descriptor. After an error the caller still
+// owns the descriptor.
 func newUDP(fd int, only4 bool, opts Options, said *notices) (*UDP, error) {
 	local, err := unix.Getsockname(fd)
 	if err != nil {
@@ -72,7 +73,7 @@ func newUDP(fd int, only4 bool, opts Options, said *notices) (*UDP, error) {
 	return u, nil
 }
 
-// errForced stands for a kernel's refusal in comparisons and tests.
+// errForced stands for the kernel's refusal when an option forces it.
 var errForced = errors.New("refused by option")
 
 // allow sets an option of UDP, unless it is refused by force.
@@ -120,7 +121,7 @@ func (u *UDP) LocalAddr() netip.AddrPort { return u.local }
 // over.
 func (u *UDP) ReadFaults() uint64 { return u.readFaults.Load() }
 
-// Counters returns what the socket has done up to now.
+// Counters returns the socket's counters.
 func (u *UDP) Counters() Counters { return u.counters.load() }
 
 // Close closes the socket. A blocked Wait returns net.ErrClosed at once; a

@@ -7,11 +7,11 @@ package transport
 // ReadFaults, Counters and Close.
 type UDP struct{ polled }
 
-// ListenUDP opens a socket on every address of this host, on a port of its own
-// choice when port is 0. It serves IPv4 and IPv6, or IPv4 alone on a host
-// without IPv6. Path MTU discovery stays as the system has it.
+// ListenUDP opens a socket on every address of this host, on a port of the
+// system's choice when port is 0. It serves IPv4 and IPv6, or IPv4 alone on a
+// host without IPv6. Path MTU discovery stays as the system has it.
 //
-// When the port is taken the error is an *InUseError.
+// When another socket has the port the error is an *InUseError.
 func ListenUDP(port uint16, opts Options) (*UDP, error) {
 	u := new(UDP)
 	if err := u.open(port, opts); err != nil {

@@ -13,19 +13,14 @@ import (
 const (
 	// maxWrite is the most messages that one system call sends.
 	maxWrite = 64
-	// maxSegments is the most datagrams that every kernel with UDP_SEGMENT takes
-	// in one message (UDP_MAX_SEGMENTS, 64 before Linux 6.9).
-	maxSegments = 64
-	// maxPayload is the longest payload of a UDP message, over IPv4, in bytes.
-	maxPayload = 65507
 )
 
-// writer is what sendmmsg needs, allocated once, and the state of the batch that
-// is being sent.
+// writer is the state of sendmmsg, allocated once, and of the batch that is
+// being sent.
 type writer struct {
 	mu sync.Mutex
-	// gso says that the kernel takes trains, and doubts how many it refused since
-	// it took one, though their datagrams were not too long.
+	// gso says that the kernel accepts trains, and doubts how many it refused
+	// since the last that it accepted, though their datagrams were not too long.
 	gso    bool
 	doubts int
 
@@ -33,7 +28,7 @@ type writer struct {
 	vectors  [maxWrite]unix.Iovec
 	controls [maxWrite]control
 	pieces   [maxWrite]piece
-	n, limit int // messages that stand there, and that may
+	n, limit int // messages queued, and how many may be
 
 	destinations
 	result result
@@ -44,15 +39,15 @@ type writer struct {
 // destinations are the addresses of a batch as the kernel reads them.
 type destinations struct {
 	only4 bool
-	// names is a ring: the name of the last address stays when the messages are
-	// gone, and the messages that stand there have at most one each.
+	// names is a ring: the name of the last address stays when the messages were
+	// sent, and the queued messages have at most one each.
 	names [maxWrite + 1]sockaddr
 	name  int // in names: of last
 	last  netip.AddrPort
 	zones zones
 }
 
-// A piece is what one message carries: a datagram, or a train whose seg is not
+// A piece is the content of one message: a datagram, or a train whose seg is not
 // 0, of one entry of the batch.
 type piece struct {
 	payload  []byte
@@ -61,7 +56,7 @@ type piece struct {
 	ttlAlone int // bytes of the control messages without the segment size
 }
 
-// result is what becomes of a batch.
+// result is the outcome of a batch.
 type result struct {
 	refused *WriteError
 	// lost counts entries that were not sent whole. lastLost and lastRefused are
@@ -84,14 +79,15 @@ func (w *writer) init(only4, noBatch bool) {
 }
 
 // WriteBatch sends every entry of ds, many with one system call and a train
-// (Seg) as one message where the kernel takes it apart (UDP_SEGMENT), and
-// returns how many entries were sent whole. What the network refuses does not
-// stop the batch and is returned as a *WriteError behind it; of a train it means
+// (Seg) as one message where the kernel cuts it (UDP_SEGMENT), and returns how
+// many entries were sent whole. An entry that the network refuses does not stop
+// the batch; it is reported in a *WriteError at the end. For a train that means
 // that one or more of its datagrams were not sent.
 //
-// While the socket's buffer is full it waits, a few milliseconds a call. What
-// finds no room then is dropped and counted in Counters, not reported: it says
-// nothing about the path. After Close it returns net.ErrClosed.
+// While the socket's buffer is full it waits, a few milliseconds a call.
+// Datagrams that then find no room are dropped and counted in Counters, not
+// reported: they say nothing about the path. After Close it returns
+// net.ErrClosed.
 //
 // A datagram with a TTL on a system that cannot set one is refused with
 // errors.ErrUnsupported, as it would do harm with the usual TTL; Linux can, for
@@ -137,10 +133,10 @@ func (u *UDP) put(entry int, d *Datagram) {
 		switch {
 		case seg <= 0 || seg >= length:
 			seg = 0
-		case !w.gso || 2*seg > maxPayload:
+		case !w.gso || 2*seg > MaxTrainBytes:
 			length, seg = seg, 0
 		default:
-			length = min(length, seg*min(maxSegments, maxPayload/seg))
+			length = min(length, seg*min(MaxTrainDatagrams, MaxTrainBytes/seg))
 		}
 		w.message(entry, rest[:length], seg, ttl)
 		if w.n == w.limit {
@@ -152,8 +148,8 @@ func (u *UDP) put(entry int, d *Datagram) {
 	}
 }
 
-// address encodes a destination unless it is the one before. The errno says why
-// no socket like this can reach it.
+// address encodes a destination unless it is the previous one. The errno says
+// why this socket cannot reach it.
 func (w *writer) address(to netip.AddrPort) syscall.Errno {
 	if to == w.last && to.IsValid() {
 		return 0
@@ -170,7 +166,7 @@ func (w *writer) address(to netip.AddrPort) syscall.Errno {
 	return 0
 }
 
-// message adds a message to those that stand there.
+// message queues a message.
 func (w *writer) message(entry int, payload []byte, seg int, ttl uint8) {
 	h := &w.messages[w.n].Hdr
 	h.Name = (*byte)(unsafe.Pointer(&w.names[w.name]))

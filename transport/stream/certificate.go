@@ -14,17 +14,17 @@ import (
 	"time"
 )
 
-// The validity of a self-signed certificate: always, so that it is the same
-// whatever the clock says.
+// A self-signed certificate is always valid, so that it does not depend on the
+// clock.
 var (
 	validFrom  = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	validUntil = time.Date(2099, 12, 31, 0, 0, 0, 0, time.UTC)
 )
 
-// SelfSigned returns a certificate whose key follows from a seed, so that the same
-// supernode has the same one after every start. Its key is of P-256, which every
-// TLS implementation takes, unlike Ed25519. Its name says nothing: nobody is to
-// trust it (see the package comment).
+// SelfSigned returns a certificate whose key follows from a seed, so that a
+// supernode has the same one after every start. The key is of P-256, which every
+// TLS implementation accepts, unlike Ed25519. Its name means nothing: no edge
+// trusts it (see the package comment).
 func SelfSigned(seed [32]byte) (*tls.Certificate, error) {
 	key, err := keyFrom(seed)
 	if err != nil {

@@ -21,8 +21,8 @@ const (
 	httpsPort = 443
 )
 
-// DialConfig says how a supernode is reached. A zero field means the default that
-// its comment names.
+// DialConfig says how a supernode is reached. A zero field means the default
+// that its comment names.
 type DialConfig struct {
 	// Host and Port are the supernode's as the user typed them: a name or a
 	// literal address, and the UDP port. Both are required.
@@ -33,13 +33,13 @@ type DialConfig struct {
 	// Path is the WebSocket's; default: DefaultPath.
 	Path string
 
-	// Proxy is the HTTP proxy to go through, such as
-	// http://user:password@proxy.example:3128, or https:// for one that is spoken
-	// to by TLS; default: that of the environment (HTTPS_PROXY, NO_PROXY), as
-	// net/http.ProxyFromEnvironment has it.
+	// Proxy is the HTTP proxy to use, such as
+	// http://user:password@proxy.example:3128, or https:// for a proxy behind
+	// TLS; default: that of the environment (HTTPS_PROXY, NO_PROXY), as
+	// net/http.ProxyFromEnvironment reads it.
 	Proxy *url.URL
-	// Direct is true to go through no proxy, whatever the environment says.
-	Direct bool
+	// NoProxy is true to use no proxy, whatever the environment names.
+	NoProxy bool
 
 	// Deliver is called with each packet that arrives, one at a time; the packet
 	// is borrowed until it returns. Required.

@@ -54,9 +54,9 @@ func (c *Conn) Err() error {
 	}
 }
 
-// Close sends what waits, for half a second at most, ends the stream and returns
-// when its goroutines have ended. It may be called any number of times, but not
-// by the callback of received packets.
+// Close sends the queued packets, for half a second at most, ends the stream and
+// returns when its goroutines have ended. It may be called any number of times,
+// but not by the callback of received packets.
 func (c *Conn) Close() {
 	c.shut()
 	<-c.done
@@ -65,16 +65,16 @@ func (c *Conn) Close() {
 // flow is a stream's packets between its two ends, on either side.
 type flow struct {
 	ws       *websocket.Conn
-	patience *patience
+	liveness *liveness
 	queue    queue
 	start    time.Time
 	wrote    atomic.Int64 // nanoseconds after start of the last message's end
 	dropped  *atomic.Uint64
 }
 
-func newFlow(ws *websocket.Conn, p *patience, dropped *atomic.Uint64) *flow {
+func newFlow(ws *websocket.Conn, p *liveness, dropped *atomic.Uint64) *flow {
 	ws.SetReadLimit(maxMessage)
-	return &flow{ws: ws, patience: p, queue: queue{ready: make(chan struct{}, 1)}, start: time.Now(), dropped: dropped}
+	return &flow{ws: ws, liveness: p, queue: queue{ready: make(chan struct{}, 1)}, start: time.Now(), dropped: dropped}
 }
 
 func (f *flow) send(pkt []byte) {
@@ -83,9 +83,9 @@ func (f *flow) send(pkt []byte) {
 	}
 }
 
-// shut makes run send what waits, and end.
+// shut makes run send the queued packets, and end.
 func (f *flow) shut() {
-	_ = f.patience.wire.SetWriteDeadline(time.Now().Add(closeTime))
+	_ = f.liveness.wire.SetWriteDeadline(time.Now().Add(closeTime))
 	f.queue.close()
 }
 
@@ -105,9 +105,9 @@ func (f *flow) run(ctx context.Context, pings bool, deliver func(pkt []byte)) er
 	return context.Cause(ctx)
 }
 
-// read hands on what arrives, until there is no more.
+// read delivers the packets that arrive, until the connection ends.
 func (f *flow) read(ctx context.Context, deliver func(pkt []byte)) error {
-	buf := make([]byte, MaxPacket) // grows to what arrives
+	buf := make([]byte, MaxPacket) // grows to the longest message
 	for {
 		kind, r, err := f.ws.Reader(ctx)
 		if err != nil {
@@ -120,7 +120,7 @@ func (f *flow) read(ctx context.Context, deliver func(pkt []byte)) error {
 		if kind != websocket.MessageBinary {
 			return errFrame
 		}
-		f.patience.heard()
+		f.liveness.heard()
 		for message := buf[:n]; len(message) > 0; {
 			var pkt []byte
 			if pkt, message, err = nextPacket(message); err != nil {
@@ -159,7 +159,7 @@ var (
 // readError puts the end of reading into words.
 func (f *flow) readError(err error) error {
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded) && !f.patience.admitted.Load():
+	case errors.Is(err, os.ErrDeadlineExceeded) && !f.liveness.admitted.Load():
 		return errStranger
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errSilent
@@ -174,12 +174,12 @@ func (f *flow) write(ctx context.Context) error {
 	var message []byte
 	for {
 		more := true
-		if message, more = f.queue.take(message); message != nil {
+		if message, more = f.queue.pop(message); message != nil {
 			err := f.ws.Write(ctx, websocket.MessageBinary, message)
 			switch {
 			case errors.Is(err, os.ErrDeadlineExceeded):
 				// shut waits no longer, and neither must TLS, for its own goodbye.
-				_ = f.patience.wire.NetConn().Close()
+				_ = f.liveness.wire.NetConn().Close()
 				return net.ErrClosed
 			case err != nil:
 				return fmt.Errorf("the stream broke: %w", err)
@@ -198,8 +198,8 @@ func (f *flow) write(ctx context.Context) error {
 	}
 }
 
-// ping sends a ping whenever nothing was sent for pingTime. What it says of the
-// other end is no matter here: the deadline of reading judges that.
+// ping sends a ping whenever nothing was sent for pingTime. It does not wait for
+// the answer: the deadline of reading tells whether the other end is there.
 func (f *flow) ping(ctx context.Context) {
 	timer := time.NewTimer(pingTime)
 	defer timer.Stop()

@@ -10,10 +10,10 @@ import (
 // stagger is how long Dial waits for one port before it tries the next besides.
 const stagger = 250 * time.Millisecond
 
-// DialError says why no stream came about, port by port.
+// DialError says for each port why no stream could be opened.
 type DialError struct {
-	// Attempts are the errors of the ports in the order of DialConfig.Ports; of
-	// those that were not tried there is none.
+	// Attempts are the errors of the ports in the order of DialConfig.Ports;
+	// ports that were not tried have none.
 	Attempts []error
 }
 
@@ -30,11 +30,11 @@ func (e *DialError) Error() string {
 func (e *DialError) Unwrap() []error { return e.Attempts }
 
 // Dial opens a stream. It tries the ports one after another, 250 ms apart or as
-// soon as one has failed, and takes the first on which a WebSocket opens; the
-// other connections are closed. Failure is a *DialError, or one that says what is
-// wrong with cfg.
+// soon as one has failed, and uses the first on which a WebSocket opens; it
+// closes the other connections. The error is a *DialError, or names a fault of
+// cfg.
 //
-// The stream lives until ctx ends, Close is called, the other end leaves or
+// The stream lives until ctx ends, Close is called, the other end closes it or
 // nothing has come for 90 s. Its goroutines have ended when Done is closed.
 func Dial(ctx context.Context, cfg DialConfig) (*Conn, error) {
 	if err := cfg.validate(); err != nil {
@@ -45,11 +45,11 @@ func Dial(ctx context.Context, cfg DialConfig) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	won.patience.admit()
+	won.liveness.admit()
 	return newConn(ctx, won, cfg.Deliver), nil
 }
 
-// outcome is what became of an attempt.
+// outcome is the result of an attempt.
 type outcome struct {
 	index int // in DialConfig.Ports
 	flow  *flow
@@ -102,7 +102,7 @@ func (c *DialConfig) try(ctx context.Context, index int) outcome {
 	return outcome{index: index, flow: newFlow(ws, p, new(atomic.Uint64))}
 }
 
-// dismiss waits for n attempts that came too late and closes what they opened.
+// dismiss waits for n attempts that were not used and closes what they opened.
 func dismiss(outcomes <-chan outcome, n int) {
 	for range n {
 		if o := <-outcomes; o.err == nil {

@@ -33,9 +33,9 @@ func sourceOf(a net.Addr) netip.Addr {
 	return netip.Addr{}
 }
 
-// network returns what the connections of a source are counted by: its IPv4
-// address or its IPv6 /64, which is the least that one site has. counted is false
-// for those that have no ceiling of their own.
+// network returns the prefix that the connections of a source are counted under:
+// its IPv4 address or its IPv6 /64, which one site has at least. counted is
+// false for sources that have no ceiling of their own.
 func network(source netip.Addr) (p netip.Prefix, counted bool) {
 	if !source.IsValid() || source.IsLoopback() || source.IsPrivate() || source.IsLinkLocalUnicast() {
 		return netip.Prefix{}, false
@@ -48,7 +48,7 @@ func network(source netip.Addr) (p netip.Prefix, counted bool) {
 	return p, err == nil
 }
 
-// enter takes a place for a connection from a source, if there is one.
+// enter counts a connection from a source, unless a ceiling is reached.
 func (g *gate) enter(source netip.Addr) bool {
 	p, counted := network(source)
 	g.mu.Lock()
@@ -64,7 +64,7 @@ func (g *gate) enter(source netip.Addr) bool {
 	return true
 }
 
-// leave gives the place back.
+// leave no longer counts the connection.
 func (g *gate) leave(source netip.Addr) {
 	p, counted := network(source)
 	g.mu.Lock()
@@ -103,9 +103,9 @@ func (l *gatedListener) Accept() (net.Conn, error) {
 	}
 }
 
-// gatedConn is a connection that has its place until it is closed. Up to passed
-// none of its deadlines is later than limit: net/http gives each of its steps a
-// time of its own, and a slow stranger would have their sum.
+// gatedConn is a connection that is counted until it is closed. Until passed was
+// called, none of its deadlines is later than limit: net/http gives each of its
+// steps a time of its own, and a slow stranger would have their sum.
 type gatedConn struct {
 	net.Conn
 	leave  func()
@@ -121,7 +121,7 @@ func (c *gatedConn) SetReadDeadline(t time.Time) error {
 	return c.Conn.SetReadDeadline(t)
 }
 
-// Close closes the connection and gives its place back.
+// Close closes the connection, which is no longer counted.
 func (c *gatedConn) Close() error {
 	defer c.leave()
 	return c.Conn.Close()

@@ -46,7 +46,7 @@ func TestLoopback(t *testing.T) {
 	back := make(chan []byte, burst)
 	at := l.Addr().(*net.TCPAddr).AddrPort()
 	c, err := Dial(ctx, DialConfig{
-		Host: at.Addr().String(), Port: at.Port(), Ports: []uint16{at.Port()}, Direct: true,
+		Host: at.Addr().String(), Port: at.Port(), Ports: []uint16{at.Port()}, NoProxy: true,
 		Deliver: func(pkt []byte) { back <- bytes.Clone(pkt) },
 	})
 	if err != nil {

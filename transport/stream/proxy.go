@@ -12,7 +12,7 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// CheckProxy says what is wrong with a URL as DialConfig.Proxy.
+// CheckProxy returns the fault of a URL as DialConfig.Proxy, or nil.
 func CheckProxy(u *url.URL) error {
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
@@ -23,10 +23,10 @@ func CheckProxy(u *url.URL) error {
 	return nil
 }
 
-// proxyFor returns the proxy on the way to an address, or nil.
+// proxyFor returns the proxy for an address, or nil.
 func (c *DialConfig) proxyFor(address string) (*url.URL, error) {
 	switch {
-	case c.Direct:
+	case c.NoProxy:
 		return nil, nil
 	case c.Proxy != nil:
 		return c.Proxy, nil
@@ -102,8 +102,8 @@ func connect(conn net.Conn, proxy *url.URL, at, address string) (net.Conn, error
 	return nil, fmt.Errorf("the proxy %s does not let us through to %s: HTTP %s", at, address, statusText(response))
 }
 
-// statusText returns the status of a response as a person knows it. What the
-// other end wrote beside the number is not shown.
+// statusText returns the status of a response in standard words. The other end's
+// own words are not shown.
 func statusText(r *http.Response) string {
 	if text := http.StatusText(r.StatusCode); text != "" {
 		return fmt.Sprintf("%d %s", r.StatusCode, text)
@@ -120,5 +120,5 @@ type ahead struct {
 	r *bufio.Reader
 }
 
-// Read returns what was read already, and then what comes.
+// Read returns what was read ahead, and then reads the connection.
 func (c *ahead) Read(b []byte) (int, error) { return c.r.Read(b) }

@@ -81,7 +81,7 @@ func TestThroughProxy(t *testing.T) {
 				r := serving(t, ServerConfig{})
 				asked := r.net.proxy(t, tt.pair)
 				cfg := r.net.config(&mailbox{})
-				cfg.Direct = false
+				cfg.NoProxy = false
 				if !tt.environment {
 					cfg.Proxy = mustURL(t, tt.proxy)
 				}
@@ -114,7 +114,7 @@ func TestWhichProxy(t *testing.T) {
 	}{
 		"environment":  {address: "a.example:443", want: "http://environment:1"},
 		"option":       {cfg: DialConfig{Proxy: mustURL(t, "http://option")}, address: "a.example:443", want: "http://option"},
-		"direct":       {cfg: DialConfig{Direct: true}, address: "a.example:443"},
+		"direct":       {cfg: DialConfig{NoProxy: true}, address: "a.example:443"},
 		"excepted":     {noProxy: ".example", address: "a.example:443"},
 		"not excepted": {noProxy: ".example:444", address: "a.example:443", want: "http://environment:1"},
 		"loopback":     {address: "127.0.0.1:443"},
@@ -169,7 +169,7 @@ func TestProxyErrors(t *testing.T) {
 					n.listen(proxyAt).script(t, tt.script)
 				}
 				cfg := n.config(&mailbox{})
-				cfg.Direct = false
+				cfg.NoProxy = false
 				cfg.Proxy = mustURL(t, "http://"+proxyAt)
 				if tt.proxy != "" {
 					cfg.Proxy = mustURL(t, tt.proxy)

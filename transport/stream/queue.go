@@ -5,22 +5,22 @@ import "sync"
 // queueMessages bounds a queue: 16 messages of 16 KiB are 256 KiB.
 const queueMessages = 16
 
-// queue is what waits for the writer of a stream, packed into messages already. A
-// quiet stream needs two buffers as long as its messages have become; those of a
-// burst are let go with it.
+// queue holds the packets that wait for the writer of a stream, packed into
+// messages. A quiet stream needs two buffers as long as its messages have
+// become; the buffers of a burst are freed with it.
 type queue struct {
 	ready chan struct{} // holds a token when the writer should look
 
 	mu       sync.Mutex
 	messages [queueMessages][]byte
-	first    int // in messages: what goes out next
+	first    int // in messages: the next to be sent
 	count    int
 	spare    []byte // from the writer, to be filled again
 	closed   bool
 }
 
-// put adds a packet behind the others. False says that there was no room, or that
-// nobody will send it any more.
+// put adds a packet to the end. It returns false when there is no room, or when
+// the queue is closed.
 func (q *queue) put(pkt []byte) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -41,10 +41,10 @@ func (q *queue) put(pkt []byte) bool {
 	return true
 }
 
-// take returns the message that goes out next, which is the caller's, and takes
-// the one before back. It returns nil when nothing waits; more is false when
-// nothing will.
-func (q *queue) take(spare []byte) (message []byte, more bool) {
+// pop returns the message that is sent next, which is the caller's until it
+// passes it back as spare. It returns nil when no message waits; more is false
+// when there will be none.
+func (q *queue) pop(spare []byte) (message []byte, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if spare != nil {
@@ -60,7 +60,7 @@ func (q *queue) take(spare []byte) (message []byte, more bool) {
 	return message, true
 }
 
-// close refuses further packets. What waits can still be taken.
+// close refuses further packets. Waiting messages can still be popped.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -25,7 +25,7 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 	next := 0
 	for {
-		message, more := q.take(nil)
+		message, more := q.pop(nil)
 		if message == nil {
 			if !more {
 				t.Error("it is closed")
@@ -64,10 +64,10 @@ func TestQueueClose(t *testing.T) {
 	if q.put([]byte("b")) {
 		t.Error("a packet after the end")
 	}
-	if m, more := q.take(nil); string(m) != "\x00\x01a" || !more {
+	if m, more := q.pop(nil); string(m) != "\x00\x01a" || !more {
 		t.Errorf("%q, %v", m, more)
 	}
-	if m, more := q.take(nil); m != nil || more {
+	if m, more := q.pop(nil); m != nil || more {
 		t.Errorf("%q, %v", m, more)
 	}
 }
@@ -80,7 +80,7 @@ func TestQueueAllocatesNothing(t *testing.T) {
 		for range 5 {
 			q.put(pkt)
 		}
-		message, _ = q.take(message)
+		message, _ = q.pop(message)
 		if message == nil {
 			t.Fatal("nothing waits")
 		}

@@ -114,7 +114,7 @@ func serving(t *testing.T, cfg ServerConfig) *rig {
 
 // config returns how the server is dialled.
 func (n *simNet) config(m *mailbox) DialConfig {
-	return DialConfig{Host: host, Port: port, Ports: []uint16{port}, Dial: n.dial, Direct: true, Deliver: m.deliver}
+	return DialConfig{Host: host, Port: port, Ports: []uint16{port}, Dial: n.dial, NoProxy: true, Deliver: m.deliver}
 }
 
 // stream opens a stream that is closed at the end of the test.

@@ -23,42 +23,42 @@ const (
 	DefaultConnections = 4096
 	DefaultPerSource   = 8
 
-	// openTime is how long TLS and the head of the request may take together.
+	// openTime is how long TLS and the head of the request may last together.
 	openTime = 5 * time.Second
 	// maxRequest is how long the head of a request may be in bytes.
 	maxRequest = 16 << 10
 )
 
-// Sides are where a server's streams are ways beside a socket: transport.Sides.
+// Sides gives side addresses to a server's streams: *transport.Sides.
 type Sides interface {
-	// Add gives a way an address; send is called for each packet to it.
+	// Add returns a new side address; send is called for each packet to it.
 	Add(send func(pkt []byte)) netip.AddrPort
-	// Remove ends a way.
+	// Remove ends the use of a side address.
 	Remove(a netip.AddrPort)
-	// Deliver hands in a packet that came by a way; it is borrowed until the
-	// return.
+	// Deliver hands in a packet that a stream received. It borrows pkt until it
+	// returns.
 	Deliver(from netip.AddrPort, pkt []byte)
 }
 
-// ServerConfig is what a Server is made from. A zero field means the default that
-// its comment names.
+// ServerConfig is the configuration of a Server. A zero field means the default
+// that its comment names.
 type ServerConfig struct {
-	// Listeners are what edges connect to by TCP. Serve closes them. Required.
+	// Listeners accept the edges' TCP connections. Serve closes them. Required.
 	Listeners []net.Listener
-	// Certificate returns the certificate for a handshake: CertificateFiles has
-	// such a method. Required.
+	// Certificate returns the certificate for a handshake, as CertificateFiles
+	// does. Required.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Sides get every stream. Required.
 	Sides Sides
 	// Path is the WebSocket's; default: DefaultPath.
 	Path string
-	// Connections and PerSource are ceilings; default: DefaultConnections and
-	// DefaultPerSource. The one of a source does not count for loopback, private
-	// and link-local addresses (RFC 1918, RFC 4193): there stands a reverse proxy
-	// that all edges come by.
+	// Connections and PerSource are ceilings, in all and for one source;
+	// default: DefaultConnections and DefaultPerSource. PerSource does not count
+	// for loopback, private and link-local addresses (RFC 1918, RFC 4193): such
+	// a source may be a reverse proxy that all edges connect through.
 	Connections, PerSource int
-	// Log gets what happens to connections, on level Debug: strangers cause it.
-	// Nil discards it.
+	// Log gets one line for each event of a connection, on level Debug:
+	// strangers cause them. Nil discards it.
 	Log *slog.Logger
 }
 
@@ -77,7 +77,7 @@ type Server struct {
 
 // opened is a stream that is open.
 type opened struct {
-	patience *patience
+	liveness *liveness
 	source   netip.Addr // where its connection came from
 }
 
@@ -104,9 +104,9 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 	return &Server{cfg: cfg, gate: newGate(cfg.Connections, cfg.PerSource), streams: make(map[netip.AddrPort]opened)}, nil
 }
 
-// Serve takes connections on every listener until ctx ends, which gives nil, or a
-// listener fails. It has closed the listeners and every connection, and joined all
-// goroutines, when it returns. It can be called once.
+// Serve accepts connections on every listener until ctx ends, and then returns
+// nil, or until a listener fails. When it returns it has closed the listeners
+// and every connection, and joined all goroutines. It can be called once.
 func (s *Server) Serve(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -137,7 +137,7 @@ func (s *Server) Serve(ctx context.Context) error {
 func (s *Server) secured(l net.Listener) net.Listener {
 	return tls.NewListener(&gatedListener{Listener: l, gate: &s.gate}, &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"http/1.1"}, // a WebSocket over HTTP/2 is another thing
+		NextProtos:     []string{"http/1.1"}, // RFC 8441, WebSocket over HTTP/2, is not spoken
 		GetCertificate: s.cfg.Certificate,
 	})
 }
@@ -179,9 +179,10 @@ func (s *Server) handler(ctx context.Context, open *sync.WaitGroup) http.Handler
 		}
 		wire := r.Context().Value(wireKey{}).(*tls.Conn)
 		passed(wire)
-		p := &patience{wire: wire}
+		p := &liveness{wire: wire}
 		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
-			// Browsers have no business here, and others may say what they like.
+			// The origin that a browser names does not matter: browsers cannot
+			// speak the protocol inside.
 			InsecureSkipVerify: true,
 			OnPingReceived:     p.pinged, OnPongReceived: p.ponged,
 		})
@@ -194,10 +195,10 @@ func (s *Server) handler(ctx context.Context, open *sync.WaitGroup) http.Handler
 }
 
 // serve is the life of one stream.
-func (s *Server) serve(ctx context.Context, ws *websocket.Conn, p *patience) {
+func (s *Server) serve(ctx context.Context, ws *websocket.Conn, p *liveness) {
 	f := newFlow(ws, p, &s.dropped)
 	side := s.cfg.Sides.Add(f.send)
-	s.enter(side, opened{patience: p, source: sourceOf(p.wire.RemoteAddr())})
+	s.enter(side, opened{liveness: p, source: sourceOf(p.wire.RemoteAddr())})
 	p.strange()
 	err := f.run(ctx, false, func(pkt []byte) { s.cfg.Sides.Deliver(side, pkt) })
 	s.cfg.Sides.Remove(side)
@@ -220,7 +221,7 @@ func (s *Server) leave(side netip.AddrPort) {
 	delete(s.streams, side)
 }
 
-// find returns the stream with a side address, if there is one.
+// find returns the stream with a side address, if it is open.
 func (s *Server) find(side netip.AddrPort) (o opened, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -228,17 +229,17 @@ func (s *Server) find(side netip.AddrPort) (o opened, ok bool) {
 	return o, ok
 }
 
-// Admit lets the stream with a side address stay: a packet from it has shown that
-// it belongs to an edge. Without that, a stream ends 5 s after it was opened. An
-// address of none is passed over.
+// Admit keeps the stream with a side address open: a packet from it has shown
+// that it belongs to an edge. Without that, a stream ends 5 s after it was
+// opened. An address without a stream is ignored.
 func (s *Server) Admit(side netip.AddrPort) {
 	if o, ok := s.find(side); ok {
-		o.patience.admit()
+		o.liveness.admit()
 	}
 }
 
-// Source returns the address that the stream with a side address came from. It is
-// the zero Addr for none.
+// Source returns the address that the stream with a side address came from, or
+// the zero Addr without such a stream.
 func (s *Server) Source(side netip.AddrPort) netip.Addr {
 	o, _ := s.find(side)
 	return o.source

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// Status is what a server knows of itself.
+// Status is the state of a server.
 type Status struct {
 	// Listen are the TCP addresses that edges connect to.
 	Listen []netip.AddrPort `json:"listen"`

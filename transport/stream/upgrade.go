@@ -19,7 +19,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// attempt is one way to the supernode: by one of its ports.
+// attempt is one attempt to reach the supernode, by one of its ports.
 type attempt struct {
 	cfg  *DialConfig
 	port uint16
@@ -30,9 +30,9 @@ func (a attempt) address() string {
 	return net.JoinHostPort(a.cfg.Host, strconv.Itoa(int(a.port)))
 }
 
-// dial goes the way to its end, an open WebSocket, step by step: TCP, perhaps by
-// a proxy, TLS, and the upgrade. The error says in which step it failed.
-func (a attempt) dial(ctx context.Context) (*websocket.Conn, *patience, error) {
+// dial opens a WebSocket step by step: TCP, through a proxy if there is one,
+// TLS, and the upgrade. The error names the step that failed.
+func (a attempt) dial(ctx context.Context) (*websocket.Conn, *liveness, error) {
 	conn, err := a.connect(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -42,7 +42,7 @@ func (a attempt) dial(ctx context.Context) (*websocket.Conn, *patience, error) {
 		_ = conn.Close()
 		return nil, nil, fmt.Errorf("no TLS with %s: %w", a.address(), err)
 	}
-	p := &patience{wire: secured}
+	p := &liveness{wire: secured}
 	ws, err := a.upgrade(ctx, p)
 	if err != nil {
 		_ = secured.Close()
@@ -74,7 +74,7 @@ func (c *DialConfig) secure(ctx context.Context, conn net.Conn, host string, che
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"http/1.1"},
 		RootCAs:    c.RootCAs,
-		// The package comment says what is trusted instead.
+		// The package comment says why the certificate is not trusted.
 		InsecureSkipVerify: !check,
 	}
 	// A literal address is no name for SNI (RFC 6066, section 3), but for a check.
@@ -89,14 +89,15 @@ func (c *DialConfig) secure(ctx context.Context, conn net.Conn, host string, che
 }
 
 // upgrade makes the connection a WebSocket.
-func (a attempt) upgrade(ctx context.Context, p *patience) (*websocket.Conn, error) {
+func (a attempt) upgrade(ctx context.Context, p *liveness) (*websocket.Conn, error) {
 	free := interrupt(ctx, p.wire)
 	defer free()
 	u := url.URL{Scheme: "https", Host: a.address(), Path: a.cfg.Path}
 	ws, response, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
 		HTTPClient: &http.Client{
 			Transport: exchange{p.wire},
-			// Elsewhere is another server: ours is asked for itself.
+			// A redirection would lead to another server than the configured
+			// one.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		OnPingReceived: p.pinged, OnPongReceived: p.ponged,
@@ -117,8 +118,8 @@ func (a attempt) upgrade(ctx context.Context, p *patience) (*websocket.Conn, err
 	return nil, fmt.Errorf("%s does not answer as an HTTP server: %w", u.String(), reason(err))
 }
 
-// reason returns what is behind the words that the layers of a request put around
-// an error.
+// reason returns the cause inside an error of an HTTP request, without what the
+// layers around it added.
 func reason(err error) error {
 	if of, ok := errors.AsType[*url.Error](err); ok {
 		return of.Err
@@ -126,8 +127,8 @@ func reason(err error) error {
 	return cmp.Or(errors.Unwrap(err), err)
 }
 
-// exchange is the way of one HTTP request and its response over a connection that
-// is there.
+// exchange sends one HTTP request and reads its response over an open
+// connection.
 type exchange struct{ conn net.Conn }
 
 // RoundTrip sends the request and reads the head of the response. The body of one

@@ -27,7 +27,7 @@ type direction struct {
 	limits  [2]limit
 }
 
-// The two who have deadlines on a direction.
+// The two ends of a direction, each with a deadline.
 const (
 	reading = iota
 	writing

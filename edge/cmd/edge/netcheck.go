@@ -120,7 +120,7 @@ func (cmd *command) supernodesOf(c *ucli.Context) (names []string, device string
 // try opens a stream to a supernode at one port and closes it.
 func (s *streamChoice) try(ctx context.Context, to netcheck.Server, port uint16) error {
 	conn, err := stream.Dial(ctx, stream.DialConfig{
-		Host: to.Host, Port: to.Port, Ports: []uint16{port}, Proxy: s.Proxy, Direct: s.Direct, Deliver: func([]byte) {},
+		Host: to.Host, Port: to.Port, Ports: []uint16{port}, Proxy: s.Proxy, NoProxy: s.Direct, Deliver: func([]byte) {},
 	})
 	if err != nil {
 		return err

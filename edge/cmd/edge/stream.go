@@ -50,7 +50,7 @@ const streamTimeout = 4 * time.Second
 // dial connects to a supernode by TLS.
 func (s *streamChoice) dial(ctx context.Context, to edge.Supernode, deliver func(pkt []byte)) (edge.Stream, error) {
 	conn, err := stream.Dial(ctx, stream.DialConfig{
-		Host: to.Host, Port: to.Port, Proxy: s.Proxy, Direct: s.Direct, Deliver: deliver, Timeout: streamTimeout,
+		Host: to.Host, Port: to.Port, Proxy: s.Proxy, NoProxy: s.Direct, Deliver: deliver, Timeout: streamTimeout,
 	})
 	if err != nil { // a nil *Conn in an interface would not be nil
 		return nil, err

@@ -86,7 +86,7 @@ func TestStreamsByDefault(t *testing.T) {
 			t.Errorf("%q lacks %q", server.out.String(), want)
 		}
 		shown = append(shown, certificateAt(t, st.Listen.Port()))
-		c, err := stream.Dial(t.Context(), stream.DialConfig{Host: "127.0.0.1", Port: st.Listen.Port(), Direct: true, Deliver: func([]byte) {}})
+		c, err := stream.Dial(t.Context(), stream.DialConfig{Host: "127.0.0.1", Port: st.Listen.Port(), NoProxy: true, Deliver: func([]byte) {}})
 		if err != nil {
 			t.Fatal(err)
 		}

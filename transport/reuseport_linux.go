@@ -9,14 +9,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ListenUDPGroup opens n sockets on one port, between which the kernel spreads
-// the datagrams of different senders; those of one sender all arrive at one
-// socket. It opens one where n is less, on a host without IPv6 and on other
-// systems than Linux, and fewer than n where the system allows no more.
+// ListenUDPGroup opens n sockets on one port (SO_REUSEPORT). The kernel spreads
+// the datagrams of different senders between them; all datagrams of one sender
+// arrive at one socket. It opens one socket if n is less than 2, on a host
+// without IPv6 and on other systems than Linux, and fewer than n if the system
+// allows no more.
 //
-// The first must get the port for itself, so that a second start is noticed as
-// with ListenUDP, whose errors and options hold here too. No other process can
-// join the group.
+// The first socket must get the port for itself, so that a second start fails as
+// it does with ListenUDP, whose errors and options hold here too. No other
+// process can join the group.
 func ListenUDPGroup(port uint16, n int, opts Options) ([]*UDP, error) {
 	if n > 1 {
 		group, err := openGroup(port, n, opts.withDefaults())
@@ -34,7 +35,8 @@ func ListenUDPGroup(port uint16, n int, opts Options) ([]*UDP, error) {
 	return []*UDP{u}, nil
 }
 
-// errNoGroup says that one socket has to do.
+// errNoGroup says that this host cannot have a group, so that one socket is
+// opened.
 var errNoGroup = errors.New("no group of sockets is possible here")
 
 // openGroup opens a guard and then n sockets, or fewer. The error is errNoGroup,
@@ -58,7 +60,7 @@ func openGroup(port uint16, n int, opts Options) ([]*UDP, error) {
 		g.users.Add(1)
 		group = append(group, u)
 	}
-	// From here on the guard's port can be shared by nobody else.
+	// From here on nothing else can share the port with the guard.
 	if shut := setReusePort(g.fd, 0); err == nil {
 		err = shut
 	}
@@ -114,9 +116,10 @@ type guard struct {
 // noInterface is an index that no interface has: indices are handed out from 1.
 const noInterface = math.MaxInt32
 
-// newGuard takes the port exclusively, which fails with EADDRINUSE when anybody
-// has it, and returns it. The guard is then turned to an interface that does not
-// exist, so that nothing is ever delivered to it, and opened for the others.
+// newGuard binds the port exclusively, which fails with EADDRINUSE when another
+// socket has it, and returns it. It then binds the guard to an interface that
+// does not exist, so that the kernel never delivers a datagram to it, and lets
+// the others share the port.
 func newGuard(port uint16, opts Options) (*guard, uint16, error) {
 	fd, err := openSocket(unix.AF_INET6, opts)
 	if err != nil {
@@ -147,8 +150,8 @@ func newGuard(port uint16, opts Options) (*guard, uint16, error) {
 	return g, uint16(six.Port), nil
 }
 
-// release closes the guard when nobody needs it any more. A socket alone has
-// none: nil is allowed.
+// release closes the guard when the last socket of its group is closed. A nil
+// guard is allowed: a socket alone has none.
 func (g *guard) release() error {
 	if g == nil || g.users.Add(-1) > 0 {
 		return nil

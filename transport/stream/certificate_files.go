@@ -22,7 +22,7 @@ type CertificateFiles struct {
 	current atomic.Pointer[tls.Certificate]
 	looked  atomic.Int64 // unix nanoseconds of the last look at the files
 
-	reading sync.Mutex // held by the one who looks; guards what follows
+	reading sync.Mutex // held while the files are looked at; guards what follows
 	state   filesState
 	failing bool // the last try to read them failed
 }
@@ -37,9 +37,9 @@ type fileState struct {
 	size    int64
 }
 
-// LoadCertificate reads a certificate, with its intermediate ones behind it, and
-// its key. The error names the files and what is wrong with them. Later faults are
-// warnings in log, once for each, and the certificate stays as it is.
+// LoadCertificate reads a certificate, followed by its intermediate ones, and
+// its key. The error names the files and the fault. Later faults are warnings in
+// log, one for each, and the certificate stays as it is.
 func LoadCertificate(certificate, key string, log *slog.Logger) (*CertificateFiles, error) {
 	f := &CertificateFiles{certificate: certificate, key: key, log: log}
 	f.looked.Store(time.Now().UnixNano())
@@ -55,8 +55,8 @@ func LoadCertificate(certificate, key string, log *slog.Logger) (*CertificateFil
 	return f, nil
 }
 
-// Certificate returns the certificate for a handshake. It looks at the files when
-// nobody has for 10 s; those who come meanwhile get the one before.
+// Certificate returns the certificate for a handshake. It looks at the files
+// when it last did so 10 s ago; concurrent callers get the present certificate.
 func (f *CertificateFiles) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	looked, now := f.looked.Load(), time.Now().UnixNano()
 	if now-looked >= int64(reloadTime) && f.looked.CompareAndSwap(looked, now) {

@@ -38,7 +38,7 @@ func (u *polled) open(port uint16, opts Options) error {
 	if err != nil {
 		return listenError(port, err)
 	}
-	conn := packet.(*net.UDPConn) // what "udp" networks are documented to return
+	conn := packet.(*net.UDPConn) // "udp" networks are documented to return this type
 	// The wish for buffers fails on odd systems, which is no reason not to run.
 	_ = conn.SetReadBuffer(opts.RecvBuffer)
 	_ = conn.SetWriteBuffer(opts.SendBuffer)
@@ -49,11 +49,11 @@ func (u *polled) open(port uint16, opts Options) error {
 	return nil
 }
 
-// readAhead moves what arrives into the ring until the socket is closed or at
-// its end. While the ring is full, the system's buffer holds the rest.
+// readAhead reads datagrams into the ring until the socket is closed or fails.
+// While the ring is full, the system's buffer holds the rest.
 func (u *polled) readAhead() {
 	defer close(u.ended)
-	buf := make([]byte, 1<<16)
+	buf := make([]byte, ReadBufferLen)
 	for faults := 0; ; {
 		n, from, err := u.conn.ReadFromUDPAddrPort(buf)
 		switch {
@@ -75,15 +75,16 @@ func (u *polled) readAhead() {
 	}
 }
 
-// ReadBatch reads what has arrived into ds and returns how many datagrams that
-// were: 0 when nothing waits. It never blocks. Errors that the network reports
-// about datagrams sent earlier end nothing and are counted in ReadFaults. After
-// Close it returns net.ErrClosed; any other error is the socket's end.
+// ReadBatch reads the datagrams that have arrived into ds and returns how many
+// there were: 0 when there is nothing to read. It never blocks. Errors that the
+// network reports about datagrams sent earlier end nothing and are counted in
+// ReadFaults. After Close it returns net.ErrClosed; after any other error the
+// socket is of no more use.
 func (u *polled) ReadBatch(ds []Datagram) (n int, err error) {
 	if len(ds) == 0 {
 		return 0, nil
 	}
-	n, err = u.ring.take(ds)
+	n, err = u.ring.pop(ds)
 	if n > 0 {
 		u.counters.reads.Add(1)
 		u.counters.messages.Add(uint64(n))
@@ -97,14 +98,15 @@ func (u *polled) ReadBatch(ds []Datagram) (n int, err error) {
 func (u *polled) Wait() error { return u.ring.wait() }
 
 // Ready returns a channel that holds a token when there is something to read,
-// for a waiter.Channels. It is closed by Close. Whoever takes the token reads
+// for a waiter.Channels. Close closes it. Whoever receives the token has to read
 // until nothing is left.
 func (u *polled) Ready() <-chan struct{} { return u.ring.wake }
 
 // WriteBatch sends every datagram, those of a train (Seg) one by one, and
-// returns how many entries of ds were sent whole. What the network refuses does
-// not stop the batch and is returned as a *WriteError behind it. It blocks while
-// the socket's buffer is full. After Close it returns net.ErrClosed.
+// returns how many entries of ds were sent whole. A datagram that the network
+// refuses does not stop the batch; it is reported in a *WriteError at the end.
+// WriteBatch blocks while the socket's buffer is full. After Close it returns
+// net.ErrClosed.
 //
 // A datagram over IPv4 with a TTL is refused with errors.ErrUnsupported, as it
 // would do harm with the usual TTL.
@@ -176,7 +178,7 @@ func (u *polled) LocalAddr() netip.AddrPort {
 // over.
 func (u *polled) ReadFaults() uint64 { return u.readFaults.Load() }
 
-// Counters returns what the socket has done up to now.
+// Counters returns the socket's counters.
 func (u *polled) Counters() Counters { return u.counters.load() }
 
 // Close closes the socket. A Wait that is blocked returns net.ErrClosed at once.

@@ -12,9 +12,9 @@ import (
 )
 
 // Holder finds the process that has a UDP port open, on any address, in the
-// network namespace of the calling thread. Its command line comes shortened to
-// 60 bytes, without keys and control characters. It sees other users' processes
-// as root only; ok is false when it found none.
+// network namespace of the calling thread. command is its command line,
+// shortened to 60 bytes, without keys and control characters. Only root sees the
+// processes of other users; ok is false when Holder found none.
 func Holder(port uint16) (pid int, command string, ok bool) {
 	sockets := make(map[string]bool)
 	for _, table := range []string{"udp", "udp6"} {

@@ -33,7 +33,7 @@ func newMemory() *memory {
 
 func (m *memory) arrive(payload string, from netip.AddrPort) { m.ring.put([]byte(payload), from) }
 
-func (m *memory) ReadBatch(ds []Datagram) (int, error) { return m.ring.take(ds) }
+func (m *memory) ReadBatch(ds []Datagram) (int, error) { return m.ring.pop(ds) }
 func (m *memory) Ready() <-chan struct{}               { return m.ring.wake }
 func (m *memory) LocalAddr() netip.AddrPort            { return outside }
 
@@ -62,13 +62,13 @@ func (m *memory) WriteBatch(ds []Datagram) (n int, err error) {
 	return n, nil
 }
 
-// way is a side way that notes what it is to send.
-type way struct {
+// sideTransport notes what it is to send.
+type sideTransport struct {
 	mu   sync.Mutex
 	sent []string
 }
 
-func (w *way) send(pkt []byte) {
+func (w *sideTransport) send(pkt []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sent = append(w.sent, string(pkt))
@@ -91,7 +91,7 @@ func TestSideAddress(t *testing.T) {
 	if c := s.Add(func([]byte) {}); a == b || c == b || c == a {
 		t.Errorf("%v, %v and %v", a, b, c)
 	}
-	if got := s.Counters(); got.Ways != 2 {
+	if got := s.Counters(); got.Open != 2 {
 		t.Errorf("%+v", got)
 	}
 	for text, want := range map[string]bool{
@@ -102,14 +102,17 @@ func TestSideAddress(t *testing.T) {
 			t.Errorf("%s: %v", text, got)
 		}
 	}
+	if p := SidePrefix(); p.String() != "100::/64" || !IsSide(p.Addr()) {
+		t.Errorf("the prefix is %v", p)
+	}
 	if IsSide(netip.Addr{}) {
 		t.Error("no address is taken for a side one")
 	}
-	s.Remove(outside) // no way of ours
+	s.Remove(outside) // no side address
 	s.Remove(netip.AddrPort{})
 }
 
-func TestWriteBeforeAnyWay(t *testing.T) {
+func TestWriteBeforeAnySide(t *testing.T) {
 	socket := newMemory()
 	m := NewSides().Writer(socket)
 	n, err := m.WriteBatch([]Datagram{datagram(outside, "a"), datagram(outside, "b")})
@@ -119,26 +122,26 @@ func TestWriteBeforeAnyWay(t *testing.T) {
 }
 
 // TestWriteRuns sends batches of several shapes: a letter in capitals is for a
-// way, and a digit for one that has ended.
+// side transport, and a digit for one that has ended.
 func TestWriteRuns(t *testing.T) {
 	for _, tt := range []struct {
 		batch   string
 		runs    []string
-		way     []string
+		side    []string
 		n       int
 		refused []int
 	}{
 		{batch: "ab", runs: []string{"a b"}, n: 2},
-		{batch: "AB", way: []string{"A", "B"}, n: 2},
-		{batch: "abCdeF", runs: []string{"a b", "d e"}, way: []string{"C", "F"}, n: 6},
-		{batch: "Abc", runs: []string{"b c"}, way: []string{"A"}, n: 3},
-		{batch: "axBx", runs: []string{"a x", "x"}, way: []string{"B"}, n: 2, refused: []int{1, 3}},
+		{batch: "AB", side: []string{"A", "B"}, n: 2},
+		{batch: "abCdeF", runs: []string{"a b", "d e"}, side: []string{"C", "F"}, n: 6},
+		{batch: "Abc", runs: []string{"b c"}, side: []string{"A"}, n: 3},
+		{batch: "axBx", runs: []string{"a x", "x"}, side: []string{"B"}, n: 2, refused: []int{1, 3}},
 		{batch: "x1x", runs: []string{"x", "x"}, refused: []int{0, 1, 2}},
 		{batch: "1", refused: []int{0}},
 		{batch: "xx", runs: []string{"x x"}, refused: []int{0, 1}},
 	} {
 		t.Run(tt.batch, func(t *testing.T) {
-			s, socket, w := NewSides(), newMemory(), &way{}
+			s, socket, w := NewSides(), newMemory(), &sideTransport{}
 			socket.refuse = map[string]error{"x": syscall.ENETUNREACH}
 			live, gone := s.Add(w.send), s.Add(w.send)
 			s.Remove(gone)
@@ -162,8 +165,8 @@ func TestWriteRuns(t *testing.T) {
 					refused = append(refused, other.Index)
 				}
 			}
-			if n != tt.n || !slices.Equal(socket.written, tt.runs) || !slices.Equal(w.sent, tt.way) || !slices.Equal(refused, tt.refused) {
-				t.Errorf("%d sent, runs %q, way %q, refused %v (%v)", n, socket.written, w.sent, refused, err)
+			if n != tt.n || !slices.Equal(socket.written, tt.runs) || !slices.Equal(w.sent, tt.side) || !slices.Equal(refused, tt.refused) {
+				t.Errorf("%d sent, runs %q, side %q, refused %v (%v)", n, socket.written, w.sent, refused, err)
 			}
 			if tt.batch[0] == '1' && !errors.Is(err, ErrNoSide) {
 				t.Error(err)
@@ -173,7 +176,7 @@ func TestWriteRuns(t *testing.T) {
 }
 
 func TestWriteTrain(t *testing.T) {
-	s, w := NewSides(), &way{}
+	s, w := NewSides(), &sideTransport{}
 	to := s.Add(w.send)
 	train := datagram(to, "aaabbbc")
 	train.Seg = 3
@@ -184,7 +187,7 @@ func TestWriteTrain(t *testing.T) {
 }
 
 func TestWriteClosed(t *testing.T) {
-	s, w := NewSides(), &way{}
+	s, w := NewSides(), &sideTransport{}
 	to := s.Add(w.send)
 	u := listen(t, Options{})
 	m := s.Writer(u)
@@ -232,7 +235,7 @@ func TestReadShares(t *testing.T) {
 	}
 }
 
-// TestReadForged has a datagram of the network claim to be a way's.
+// TestReadForged has a datagram of the network claim to be of a side transport.
 func TestReadForged(t *testing.T) {
 	s, socket := NewSides(), newMemory()
 	from := s.Add(func([]byte) {})
@@ -396,8 +399,8 @@ func TestMuxAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestConcurrentWays has ways come and go while others send and deliver.
-func TestConcurrentWays(t *testing.T) {
+// TestConcurrentSides has side transports come and go while others send and deliver.
+func TestConcurrentSides(t *testing.T) {
 	s := NewSides()
 	m := muxReader(t, s, listen(t, Options{}))
 	stop := make(chan struct{})
@@ -410,7 +413,7 @@ func TestConcurrentWays(t *testing.T) {
 					return
 				default:
 				}
-				w := &way{}
+				w := &sideTransport{}
 				a := s.Add(w.send)
 				s.Deliver(a, []byte("hello"))
 				if n, err := m.WriteBatch([]Datagram{datagram(a, "back")}); n != 1 || err != nil {

@@ -40,9 +40,9 @@ func (c *control) bytes() *[unsafe.Sizeof(control{})]byte {
 	return (*[unsafe.Sizeof(control{})]byte)(unsafe.Pointer(c))
 }
 
-// segmentSize returns what the kernel says in the control messages of a received
-// message about the size of its datagrams (UDP_GRO, an int), 0 for nothing. It
-// takes any bytes.
+// segmentSize returns the size of the datagrams of a received message, from its
+// control messages (UDP_GRO, an int), or 0 if the kernel names none. It accepts
+// any bytes.
 func segmentSize(b []byte) int {
 	for len(b) >= unix.SizeofCmsghdr {
 		var h unix.Cmsghdr // copied: b may begin at any address

@@ -7,14 +7,14 @@ import (
 	"sync/atomic"
 )
 
-// inboxLen is how many packets of side ways wait for the reader.
+// inboxLen is how many packets of side transports wait for the reader.
 const inboxLen = 1024
 
-// inbox is what side ways have delivered. Its buffers grow to what arrives and
-// stay.
+// inbox holds the packets that side transports have delivered. Its buffers grow
+// to the length of what arrives and stay.
 type inbox struct {
-	// ready holds a token, and event is set, exactly while something waits and
-	// nobody was told. ready is closed by close.
+	// ready holds a token, and event is set, exactly while a packet waits and
+	// the reader was not woken for it. close closes ready.
 	ready chan struct{}
 	// waiting is count, for a look without the lock.
 	waiting           atomic.Int32
@@ -47,8 +47,8 @@ func (b *inbox) put(from netip.AddrPort, pkt []byte) {
 	}
 }
 
-// take moves what waits into ds without blocking.
-func (b *inbox) take(ds []Datagram) int {
+// pop moves waiting packets into ds without blocking.
+func (b *inbox) pop(ds []Datagram) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := min(len(ds), b.count)
@@ -84,8 +84,8 @@ func (b *inbox) tell() {
 	}
 }
 
-// open gives the inbox its reader, and the event that wakes it if it waits for
-// descriptors. There is one reader in its life.
+// open gives the inbox its reader, and the event that wakes a reader that waits
+// for descriptors. An inbox has one reader in its life.
 func (b *inbox) open(event signal) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -98,7 +98,8 @@ func (b *inbox) open(event signal) {
 	}
 }
 
-// close ends the inbox; what waits is gone. Further calls return net.ErrClosed.
+// close ends the inbox and drops the waiting packets. Further calls return
+// net.ErrClosed.
 func (b *inbox) close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -2,7 +2,7 @@ package transport
 
 import "fmt"
 
-// InUseError says that another socket has the UDP port (E16).
+// InUseError says that another socket has the UDP port (error E16).
 type InUseError struct {
 	// Port is the wanted port.
 	Port uint16
