@@ -14,8 +14,8 @@ const (
 	MaxAboutPrefixes = 8
 )
 
-// About is what an edge says about itself to a peer. It is for display only:
-// nothing may be decided by it.
+// About is an edge's description of itself for a peer. It is for display only:
+// no decision may depend on it.
 type About struct {
 	// Name is the edge's own name for itself, printable UTF-8, maybe empty.
 	Name string
@@ -45,7 +45,7 @@ func (m *About) Append(dst []byte) []byte {
 // it ends up on a terminal.
 func ParseAbout(value []byte) (About, error) {
 	r := reader{b: value}
-	name := r.take(int(r.u8()))
+	name := r.next(int(r.u8()))
 	if len(name) > MaxAboutName || !printable(string(name)) {
 		r.fail(ErrValue)
 	}

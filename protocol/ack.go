@@ -13,9 +13,10 @@ type SupernodeRef struct {
 	Key [32]byte
 }
 
-// Ack is the supernode's answer to a Register that it took.
+// Ack is the supernode's answer to a Register that it accepted.
 type Ack struct {
-	// Handle is what other edges relay to; neither 0 nor HandleAll.
+	// Handle is the destination that other edges relay to; neither 0 nor
+	// HandleAll.
 	Handle uint32
 	// Seen is the address that the registration came from. Optional.
 	Seen netip.AddrPort
@@ -28,8 +29,8 @@ type Ack struct {
 	// OtherKey is how many edges are registered under the same name hash with
 	// another rendezvous key.
 	OtherKey uint32
-	// Members is how many edges are registered in the community here,
-	// including this one.
+	// Members is the number of edges that are registered in the community at
+	// this supernode, including this one.
 	Members uint32
 	// Code is 0, or CodeIPTaken when the lease is not the wanted address since
 	// another edge has it.
@@ -86,7 +87,7 @@ func (m *Ack) Append(dst []byte) []byte {
 // and token have to be there.
 func ParseAck(value []byte) (Ack, error) {
 	var m Ack
-	set, err := eachMember(value, m.take)
+	set, err := eachMember(value, m.read)
 	switch {
 	case err != nil:
 		return Ack{}, err
@@ -98,7 +99,7 @@ func ParseAck(value []byte) (Ack, error) {
 	return m, nil
 }
 
-func (m *Ack) take(member uint8, r *reader) bool {
+func (m *Ack) read(member uint8, r *reader) bool {
 	switch member {
 	case memberMAC:
 		r.copyTo(m.Holder[:])

@@ -3,8 +3,8 @@ package protocol
 import "encoding/binary"
 
 // Announce tells the members on the same LAN of an edge. It travels in a GROUP
-// packet by link-scope multicast; the address is the datagram's source with
-// the port named here.
+// packet by link-scope multicast (RFC 4291); the edge's address is the
+// datagram's source with the port named here.
 type Announce struct {
 	// Statement is the identity's signed statement, StatementLen bytes.
 	Statement []byte

@@ -9,8 +9,8 @@ import (
 // ports, and its ends, from all ports.
 const MaxPortSamples = 16
 
-// Call asks a peer to punch holes together. It travels by the relay, and its
-// receiver limits how many it takes.
+// Call asks a peer to punch holes at the same time. It travels through the
+// relay, and its receiver limits how many it answers.
 type Call struct {
 	// Gen is the generation of the candidates.
 	Gen uint32

@@ -8,11 +8,11 @@ import (
 // MaxCandidates is how many candidates one list may have.
 const MaxCandidates = 16
 
-// Candidate is an address at which an edge may perhaps be reached.
+// Candidate is an address at which an edge may be reachable (RFC 8445).
 type Candidate struct {
-	// Kind says where the sender knows the address from: 1 host, 2 reflexive,
-	// 3 peer-reflexive, 4 mapped, 5 static, 6 TURN, 7 LAN. A receiver takes
-	// other kinds as it takes host.
+	// Kind says where the sender knows the address from: 1 host, 2 reflexive, 3
+	// peer-reflexive, 4 mapped, 5 static, 6 TURN, 7 LAN. A receiver treats other
+	// kinds as host.
 	Kind uint8
 	// Addr is the address and port.
 	Addr netip.AddrPort
@@ -23,7 +23,7 @@ type Candidate struct {
 type Candidates struct {
 	// Gen is the generation; it rises when the sender's network changes.
 	Gen uint32
-	// List has at most MaxCandidates entries; what is more is not sent.
+	// List has at most MaxCandidates entries; Append leaves further ones out.
 	List []Candidate
 }
 
@@ -50,7 +50,7 @@ func appendCandidates(dst []byte, list []Candidate) []byte {
 	return dst
 }
 
-// candidates takes the rest of the value as a list of candidates.
+// candidates reads the rest of the value as a list of candidates.
 func (r *reader) candidates() []Candidate {
 	var list []Candidate
 	for len(r.b) > 0 {

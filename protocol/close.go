@@ -10,7 +10,7 @@ type Close struct {
 const (
 	// CloseDone is an edge that shuts down.
 	CloseDone = 0
-	// CloseIdle is a session that nobody used.
+	// CloseIdle says that the session was not used.
 	CloseIdle = 1
 	// CloseRevoked is a peer that is no longer on the list of members.
 	CloseRevoked = 2

@@ -2,16 +2,17 @@ package protocol
 
 import "encoding/binary"
 
-// MaxDirect is how many handles a Direct may name: what fits a datagram beside
-// its headers.
+// MaxDirect is how many handles a Direct may name: as many as fit into a
+// datagram beside its headers.
 const MaxDirect = 400
 
 // Direct tells the supernode which peers its sender has a direct path to, so
 // that it leaves them out of a flood with FlagExceptDirect. It replaces the
 // list before.
 type Direct struct {
-	// Handles are the peers, at most MaxDirect; what is more is not sent and
-	// gets floods by both ways, of which the window drops one.
+	// Handles are the peers, at most MaxDirect. Append leaves further ones out:
+	// those peers get each flood over their path and through the relay, and
+	// their replay window drops one copy.
 	Handles []uint32
 }
 

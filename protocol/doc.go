@@ -4,13 +4,13 @@
 // cryptography.
 //
 // Integers are big-endian; sizes are in bytes; a|b is b behind a. A parser
-// takes exactly the bytes of its value and drops what has bytes missing or left
+// accepts exactly the bytes of its value: it fails when bytes are missing or left
 // over, except where padding is named.
 //
 // # Packets
 //
-// One datagram is one packet (or STUN, which is told apart before). Each has a
-// header of 16 bytes:
+// One datagram is one packet (or a STUN message, which is recognised before).
+// Each packet has a header of 16 bytes:
 //
 //	0        1     2     3     4            8               16
 //	+--------+-----+-----+-----+------------+----------------+

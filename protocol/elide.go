@@ -17,8 +17,8 @@ func EncodeFrame(buf []byte, off, n int, elide bool) (start int) {
 
 // EncodePartialFrame is EncodeFrame for a frame whose transport checksum is
 // still partial. csumStart and csumOffset are as in Inner; off has to be at
-// least 3. A frame whose csumStart would be over 255 has to be completed and
-// encoded by EncodeFrame.
+// least 3. For a frame whose csumStart would be over 255 the caller has to
+// complete the checksum and use EncodeFrame.
 func EncodePartialFrame(buf []byte, off, n int, elide bool, csumStart, csumOffset uint8) (start int) {
 	return encodeFrame(buf, off, n, elide, true, csumStart, csumOffset)
 }
@@ -127,8 +127,8 @@ func DecodeFrame(buf []byte, start, end int, dst, src MAC) (off, n int, in Inner
 	return off, n, in, nil
 }
 
-// putEthernet writes the header that the inner's form stands for; b has
-// exactly its size.
+// putEthernet writes the header that the inner's form stands for; b has exactly
+// that header's size.
 func putEthernet(b []byte, dst, src MAC, in Inner) {
 	copy(b, dst[:])
 	copy(b[MACLen:], src[:])

@@ -1,8 +1,8 @@
 package protocol
 
-// MaxForward is the longest packet in bytes that an edge hands on to another one:
-// handshakes and control messages are shorter, and every path takes a datagram
-// that carries it.
+// MaxForward is the longest packet in bytes that an edge forwards to another
+// one: handshakes and control messages are shorter, and every path carries a
+// datagram with one inside.
 const MaxForward = 1024
 
 // Forward asks an edge to hand a packet on to another one with which it has a
@@ -26,10 +26,10 @@ func ParseForward(value []byte) (Forward, error) {
 	return Forward{To: edge, Packet: packet}, err
 }
 
-// Forwarded is what a Forward becomes on its way on.
+// Forwarded is a Forward as the forwarding edge sends it on.
 type Forwarded struct {
-	// From is the static key of the edge that sent the Forward, as the one in
-	// between knows it.
+	// From is the static key of the edge that sent the Forward, as the
+	// forwarding edge knows it.
 	From [32]byte
 	// Packet is that of the Forward.
 	Packet []byte

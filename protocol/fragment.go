@@ -8,8 +8,8 @@ const (
 	// MaxInner is the size in bytes of the largest inner that is cut into
 	// pieces or joined from them.
 	MaxInner = 1 << 16
-	// FragmentOverhead is what each piece carries in front: the inner's first
-	// byte and the fragment byte.
+	// FragmentOverhead is the number of bytes in front of each piece: the
+	// inner's first byte and the fragment byte.
 	FragmentOverhead = 2
 
 	lastPiece = 0x80

@@ -54,7 +54,7 @@ func (f Frame) VLAN() (tci uint16, ok bool) {
 	return binary.BigEndian.Uint16(f[EthernetLen:]), true
 }
 
-// Payload returns what follows the Ethernet header and its tags.
+// Payload returns the bytes after the Ethernet header and its tags.
 func (f Frame) Payload() []byte { return f[f.headerLen():] }
 
 // headerLen returns the size of the Ethernet header with its tags. It is more

@@ -13,7 +13,7 @@ const (
 // it.
 const RespChallenge = 1
 
-// InitPayload is what the initiator says in an INIT.
+// InitPayload is the payload of an INIT.
 type InitPayload struct {
 	// Stamp rises with every INIT of a static key: its wall clock in
 	// nanoseconds, or one more than the last.
@@ -28,7 +28,7 @@ type InitPayload struct {
 	MAC MAC
 	// MTU is that of its TAP device in bytes.
 	MTU uint16
-	// Challenge is one that it was given, or zeros.
+	// Challenge is the one that the responder gave, or zeros.
 	Challenge [16]byte
 }
 
@@ -62,7 +62,7 @@ func ParseInitPayload(b []byte) (InitPayload, error) {
 	return p, nil
 }
 
-// RespPayload is what the responder says in a RESP.
+// RespPayload is the payload of a RESP.
 type RespPayload struct {
 	// Features are the Feature bits.
 	Features uint32
@@ -74,7 +74,7 @@ type RespPayload struct {
 	MTU uint16
 	// MAC is its hardware address, zeros for a supernode.
 	MAC MAC
-	// Challenge is what the initiator is to echo if Flags has RespChallenge.
+	// Challenge is what the initiator has to echo if Flags has RespChallenge.
 	Challenge [16]byte
 }
 

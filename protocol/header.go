@@ -18,8 +18,8 @@ const (
 	// SaltLen is the size of the salt between header and inner of a GROUP
 	// packet.
 	SaltLen = 16
-	// RelayOverhead is what a RELAY packet adds in front of the packet that
-	// it carries: a header and a hop tag.
+	// RelayOverhead is how many bytes a RELAY packet is longer than the packet
+	// that it carries: a header and a hop tag.
 	RelayOverhead = HeaderLen + TagLen
 	// MaxDatagram is the size of the largest datagram that is sent or
 	// accepted.
@@ -74,8 +74,8 @@ const (
 // an edge and a supernode.
 const KINone = 255
 
-// HandleAll is the handle that stands for the whole community in a RELAY
-// packet. No edge is ever given it, nor the handle 0.
+// HandleAll is the handle that stands for the whole community in a RELAY packet.
+// Supernodes give it to no edge, nor the handle 0.
 const HandleAll = 0xFFFFFFFF
 
 // Header is the 16 bytes in front of every packet, unmasked.
@@ -117,9 +117,9 @@ func (h Header) append(dst []byte) []byte {
 	return append(dst, b[:]...)
 }
 
-// ParseHeader reads the unmasked header at the start of b, whatever follows.
-// It fails with ErrShort, ErrVersion, ErrType or ErrFlags; a size that does
-// not fit the type is for the parser of that type to find.
+// ParseHeader reads the unmasked header at the start of b, whatever follows. It
+// fails with ErrShort, ErrVersion, ErrType or ErrFlags; the parser of the type
+// checks whether the size fits it.
 func ParseHeader(b []byte) (Header, error) {
 	if len(b) < HeaderLen {
 		return Header{}, ErrShort

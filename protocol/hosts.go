@@ -20,9 +20,9 @@ type Hosts struct {
 	// ignored.
 	Seq uint32
 	// Complete says that the list replaces all that the sender named before;
-	// otherwise it adds to it.
+	// otherwise the list adds to it.
 	Complete bool
-	// List has at most MaxHosts entries; what is more is not sent.
+	// List has at most MaxHosts entries; Append leaves further ones out.
 	List []Host
 }
 

@@ -55,7 +55,7 @@ var (
 	ErrChecksum = errors.New("protocol: partial checksum is not at the field")
 )
 
-// Inner is what is sealed in a DATA or GROUP packet.
+// Inner is the plaintext of a DATA or GROUP packet.
 type Inner struct {
 	Kind Kind
 	// Form is the left-out header of an elided frame, else 0.
@@ -129,9 +129,9 @@ func AppendControl(dst []byte) []byte {
 	return append(dst, byte(KindControl)<<kindShift)
 }
 
-// AppendPadding makes an inner n bytes longer, n from 2 to 65 535, and says so
-// in its first byte. The inner has to be all of the slice, not empty and not
-// padded yet.
+// AppendPadding makes an inner n bytes longer, n from 2 to 65 535, and marks it
+// as padded in its first byte. The slice has to be one whole inner, not empty
+// and not padded yet.
 func AppendPadding(inner []byte, n int) []byte {
 	if n < 2 || n > 0xffff || inner[0]&bitPadding != 0 {
 		panic("protocol: padding out of range, or a second time")

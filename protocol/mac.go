@@ -18,7 +18,7 @@ var ErrMAC = errors.New("protocol: not a hardware address like 02:00:5e:10:00:01
 // its first byte has the lowest bit set.
 func (m MAC) IsGroup() bool { return m[0]&1 != 0 }
 
-// IsZero reports whether the address is all zeros, which stands for none.
+// IsZero reports whether the address is all zeros, which stands for no address.
 func (m MAC) IsZero() bool { return m == MAC{} }
 
 const hexDigits = "0123456789abcdef"

@@ -64,10 +64,10 @@ func (s memberSet) has(members ...uint8) bool {
 	return true
 }
 
-// eachMember calls take for every member of a value. take reads the member
-// whole, or returns false for one that the message does not have, which is
-// skipped.
-func eachMember(value []byte, take func(member uint8, r *reader) bool) (memberSet, error) {
+// eachMember calls read for every member of a value. read reads the member
+// whole, or returns false for a member that the message does not have, which is
+// then skipped.
+func eachMember(value []byte, read func(member uint8, r *reader) bool) (memberSet, error) {
 	var set memberSet
 	for len(value) > 0 {
 		typ, v, rest, err := NextTLV(value)
@@ -76,7 +76,7 @@ func eachMember(value []byte, take func(member uint8, r *reader) bool) (memberSe
 		}
 		value = rest
 		r := reader{b: v}
-		if !take(typ, &r) {
+		if !read(typ, &r) {
 			continue
 		}
 		if err := r.done(); err != nil {
@@ -118,18 +118,18 @@ func appendMemberPrefix(dst []byte, member uint8, p netip.Prefix) []byte {
 	return endTLV(appendPrefix(dst, p), at)
 }
 
-// statement takes a signed statement and copies it.
+// statement reads a signed statement and copies it.
 func (r *reader) statement() []byte {
-	b := r.take(StatementLen)
+	b := r.next(StatementLen)
 	if b == nil {
 		return nil
 	}
 	return append([]byte(nil), b...)
 }
 
-// text takes the rest of the value as UTF-8 text of 1 to limit bytes.
+// text reads the rest of the value as UTF-8 text of 1 to limit bytes.
 func (r *reader) text(limit int) string {
-	b := r.take(len(r.b))
+	b := r.next(len(r.b))
 	if len(b) == 0 || len(b) > limit || !utf8.Valid(b) {
 		r.fail(ErrValue)
 		return ""

@@ -21,8 +21,8 @@ const (
 	CodeOldStatement = 6
 	// CodeRate says that the edge asks too often.
 	CodeRate = 7
-	// CodePool says that the address pool has none left, or that the wanted
-	// address is not in it.
+	// CodePool says that the address pool is used up, or that the wanted address
+	// is not in it.
 	CodePool = 8
 )
 
@@ -57,7 +57,7 @@ type Nak struct {
 	Code uint8
 	// Retry is how many seconds to wait before the next try. Optional.
 	Retry uint16
-	// Holder is the hardware address of the edge that holds what was wanted.
+	// Holder is the hardware address of the edge that holds the wanted address.
 	// Optional.
 	Holder MAC
 	// Prefix is the address that was refused. Optional.
@@ -85,7 +85,7 @@ func (m *Nak) Append(dst []byte) []byte {
 // has to be there.
 func ParseNak(value []byte) (Nak, error) {
 	var m Nak
-	set, err := eachMember(value, m.take)
+	set, err := eachMember(value, m.read)
 	switch {
 	case err != nil:
 		return Nak{}, err
@@ -97,7 +97,7 @@ func ParseNak(value []byte) (Nak, error) {
 	return m, nil
 }
 
-func (m *Nak) take(member uint8, r *reader) bool {
+func (m *Nak) read(member uint8, r *reader) bool {
 	switch member {
 	case memberMAC:
 		r.copyTo(m.Holder[:])

@@ -6,13 +6,14 @@ const MaxNoticeIndices = 8
 // noticeBody is the size of a NOTICE in bytes without its mac.
 const noticeBody = NoticeLen - TagLen
 
-// Notice answers an INIT under a key index that the responder does not have,
-// with those that it would take. It is a hint: the initiator tries one that
-// it holds as valid itself.
+// Notice answers an INIT under a key index that the responder does not have, and
+// names the key indices that it would accept. It is a hint: the initiator tries
+// one that it holds as valid itself.
 type Notice struct {
 	// Index is the session index of the INIT.
 	Index uint32
-	// Indices are 1 to MaxNoticeIndices key indices; what is more is not sent.
+	// Indices are 1 to MaxNoticeIndices key indices; AppendNotice leaves further
+	// ones out.
 	Indices []uint8
 }
 
@@ -24,8 +25,8 @@ func (n *Notice) Append(dst []byte) []byte {
 	return appendZeros(dst, noticeBody-HeaderLen-1-len(list))
 }
 
-// ParseNotice reads an unmasked NOTICE, with or without its mac, which is not
-// checked here. It fails as ParseHello does, and with ErrValue.
+// ParseNotice reads an unmasked NOTICE, with or without its mac, which it does
+// not check. It fails as ParseHello does, and with ErrValue.
 func ParseNotice(b []byte) (Notice, error) {
 	if len(b) == NoticeLen {
 		b = b[:noticeBody]

@@ -18,13 +18,13 @@ const (
 	TypeData Type = 4
 	// TypeGroup is a sealed inner that every member can open.
 	TypeGroup Type = 5
-	// TypeRelay is a whole packet between an edge and a supernode, on its way
-	// to or from another edge.
+	// TypeRelay carries a whole packet between an edge and a supernode, from or
+	// to another edge.
 	TypeRelay Type = 6
 	// TypeReset tells an edge that the supernode has lost its session, 32
 	// bytes.
 	TypeReset Type = 7
-	// TypeNotice tells an initiator which key indices would be taken, 48
+	// TypeNotice tells an initiator which key indices the responder accepts, 48
 	// bytes.
 	TypeNotice Type = 8
 	// TypeHello asks a supernode for its public key, 96 bytes.
@@ -47,9 +47,9 @@ func (t Type) String() string {
 	return fmt.Sprintf("TYPE-%d", uint8(t))
 }
 
-// Transform is the XF byte of the header: how the rest of the packet is
-// sealed. Numbers 0x40 to 0x5f are left to registered extensions; a receiver
-// drops what it does not know and counts it by number.
+// Transform is the XF byte of the header: how the rest of the packet is sealed.
+// Numbers 0x40 to 0x5f are left to registered extensions; a receiver drops
+// packets of unknown transforms and counts them by number.
 type Transform uint8
 
 // The transforms of version 1.

@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// Ping asks for a Pong over the path that it came by. Its authenticated answer
-// is what makes a path usable.
+// Ping asks for a Pong over the same path. The authenticated answer makes the
+// path usable.
 type Ping struct {
 	// Nonce is echoed by the Pong; random, used once.
 	Nonce [8]byte
@@ -19,7 +19,21 @@ type Ping struct {
 	Pad int
 }
 
-const pingLen = 8 + 4 + 1
+const pingLen = 8 + 4 + 1 // nonce, generation, path
+
+// Lengths in bytes that senders of a PING have to know.
+const (
+	// PingLen is the length of a PING without padding, with its type and length.
+	PingLen = tlvLen + pingLen
+	// PingDatagramLen is the length of a DATA packet that holds a PING without
+	// padding and nothing else: header, first byte of the inner, PING, tag.
+	PingDatagramLen = HeaderLen + 1 + PingLen + TagLen
+	// MinPingPad is the least padding of a PING. With it even a PONG that names an
+	// IPv6 address is not longer than its PING, so it cannot amplify.
+	MinPingPad = pongLen + 1 + 16 + 2 - pingLen
+)
+
+const pongLen = 8 + 8 + 4 // nonce, highest, received; seen comes on top
 
 // MaxPad is the most padding in bytes of a message: with it a ping is as long as
 // any frame, which goes in pieces.
@@ -45,8 +59,8 @@ func ParsePing(value []byte) (Ping, error) {
 	return m, r.done()
 }
 
-// pad takes the rest of the value as padding, at most that many bytes, and
-// returns its length. What the bytes are does not matter.
+// pad reads the rest of the value as padding, at most that many bytes, and
+// returns its length. The values of the bytes do not matter.
 func (r *reader) pad(most int) int {
 	n := len(r.b)
 	if n > most {
@@ -76,7 +90,7 @@ type Pong struct {
 // is not longer than the Ping: a negative number if the Ping was too short for
 // any answer.
 func PongRoom(p Ping, seen netip.AddrPort) int {
-	fixed := 8 + 1 + 8 + 4
+	fixed := pongLen + 1
 	if seen.IsValid() {
 		fixed += seen.Addr().Unmap().BitLen()/8 + 2
 	}

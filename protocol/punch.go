@@ -7,9 +7,9 @@ import (
 )
 
 // Punch arranges hole punching through the supernode. From an edge it has the
-// handle alone: arrange a punch with that peer. The supernode then sends each
-// of the two the other's handle, the address it sees it at, and a delay such
-// that both start at the same moment.
+// handle alone: arrange a punch with that peer. The supernode then sends each of
+// the two the other's handle, the address that it sees the other at, and a delay
+// such that both start at the same moment.
 type Punch struct {
 	// Handle is the peer.
 	Handle uint32

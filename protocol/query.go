@@ -25,7 +25,7 @@ func (m *Query) Append(dst []byte) []byte {
 // with ErrValue if both are asked for.
 func ParseQuery(value []byte) (Query, error) {
 	var m Query
-	set, err := eachMember(value, m.take)
+	set, err := eachMember(value, m.read)
 	if err == nil && set.has(memberMAC, memberHandle) {
 		err = ErrValue
 	}
@@ -35,7 +35,7 @@ func ParseQuery(value []byte) (Query, error) {
 	return m, nil
 }
 
-func (m *Query) take(member uint8, r *reader) bool {
+func (m *Query) read(member uint8, r *reader) bool {
 	switch member {
 	case memberMAC:
 		r.copyTo(m.MAC[:])
@@ -47,13 +47,13 @@ func (m *Query) take(member uint8, r *reader) bool {
 	return true
 }
 
-// PeerInfo is what the supernode knows about a member: in answer to a Query,
-// and unasked when it registers or its statement is new. Only the statement is
-// proof of anything.
+// PeerInfo is a supernode's knowledge about a member: in answer to a Query, and
+// unasked when the member registers or has a new statement. Only the statement
+// is proof of anything.
 type PeerInfo struct {
 	// CID is the community.
 	CID [16]byte
-	// MAC is the member's hardware address, Handle what to relay to.
+	// MAC is the member's hardware address, Handle the destination to relay to.
 	MAC    MAC
 	Handle uint32
 	// Prefix is its lease. Optional.
@@ -94,7 +94,7 @@ func (m *PeerInfo) Append(dst []byte) []byte {
 // there.
 func ParsePeerInfo(value []byte) (PeerInfo, error) {
 	var m PeerInfo
-	set, err := eachMember(value, m.take)
+	set, err := eachMember(value, m.read)
 	switch {
 	case err != nil:
 		return PeerInfo{}, err
@@ -106,7 +106,7 @@ func ParsePeerInfo(value []byte) (PeerInfo, error) {
 	return m, nil
 }
 
-func (m *PeerInfo) take(member uint8, r *reader) bool {
+func (m *PeerInfo) read(member uint8, r *reader) bool {
 	switch member {
 	case memberCID:
 		r.copyTo(m.CID[:])

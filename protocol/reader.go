@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// reader takes fields off a value. Its error is sticky: fields after the
-// first that failed are zero.
+// reader reads the fields of a value in their order. Its error is sticky: fields
+// after the first that failed are zero.
 type reader struct {
 	b   []byte
 	err error
@@ -19,8 +19,8 @@ func (r *reader) fail(err error) {
 	r.b = nil
 }
 
-// take returns the next n bytes, nil if they are not there.
-func (r *reader) take(n int) []byte {
+// next returns the next n bytes, or nil if there are fewer.
+func (r *reader) next(n int) []byte {
 	if len(r.b) < n {
 		r.fail(ErrShort)
 		return nil
@@ -31,7 +31,7 @@ func (r *reader) take(n int) []byte {
 }
 
 func (r *reader) u8() uint8 {
-	b := r.take(1)
+	b := r.next(1)
 	if b == nil {
 		return 0
 	}
@@ -39,7 +39,7 @@ func (r *reader) u8() uint8 {
 }
 
 func (r *reader) u16() uint16 {
-	b := r.take(2)
+	b := r.next(2)
 	if b == nil {
 		return 0
 	}
@@ -47,7 +47,7 @@ func (r *reader) u16() uint16 {
 }
 
 func (r *reader) u32() uint32 {
-	b := r.take(4)
+	b := r.next(4)
 	if b == nil {
 		return 0
 	}
@@ -55,7 +55,7 @@ func (r *reader) u32() uint32 {
 }
 
 func (r *reader) u64() uint64 {
-	b := r.take(8)
+	b := r.next(8)
 	if b == nil {
 		return 0
 	}
@@ -63,7 +63,7 @@ func (r *reader) u64() uint64 {
 }
 
 // copyTo fills dst with the next len(dst) bytes.
-func (r *reader) copyTo(dst []byte) { copy(dst, r.take(len(dst))) }
+func (r *reader) copyTo(dst []byte) { copy(dst, r.next(len(dst))) }
 
 // done returns the error, ErrLength if bytes are left over.
 func (r *reader) done() error {
@@ -80,15 +80,15 @@ const (
 	familyIPv6 = 6
 )
 
-// ip takes the bytes of an address of a family.
+// ip reads an address of a family.
 func (r *reader) ip(family uint8) netip.Addr {
 	switch family {
 	case familyIPv4:
-		if b := r.take(4); b != nil {
+		if b := r.next(4); b != nil {
 			return netip.AddrFrom4([4]byte(b))
 		}
 	case familyIPv6:
-		if b := r.take(16); b != nil {
+		if b := r.next(16); b != nil {
 			a := netip.AddrFrom16([16]byte(b))
 			if a.Is4In6() { // an address has one form on the wire
 				r.fail(ErrValue)
@@ -102,7 +102,7 @@ func (r *reader) ip(family uint8) netip.Addr {
 	return netip.Addr{}
 }
 
-// addr takes an address and port.
+// addr reads an address and port.
 func (r *reader) addr() netip.AddrPort {
 	ip := r.ip(r.u8())
 	port := r.u16()
@@ -112,7 +112,8 @@ func (r *reader) addr() netip.AddrPort {
 	return netip.AddrPortFrom(ip, port)
 }
 
-// addrOrNone is addr that takes family 0, without address and port, as none.
+// addrOrNone is addr that reads family 0, without address and port, as no
+// address.
 func (r *reader) addrOrNone() netip.AddrPort {
 	if len(r.b) > 0 && r.b[0] == familyNone {
 		r.b = r.b[1:]
@@ -121,7 +122,7 @@ func (r *reader) addrOrNone() netip.AddrPort {
 	return r.addr()
 }
 
-// prefix takes an address with a prefix length. The host bits stay.
+// prefix reads an address with a prefix length. The host bits stay.
 func (r *reader) prefix() netip.Prefix {
 	ip := r.ip(r.u8())
 	bits := int(r.u8())

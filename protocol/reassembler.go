@@ -16,23 +16,23 @@ const (
 	ReassemblyTimeout = 2 * time.Second
 )
 
-// Reassembler joins the pieces of one peer's fragmented inners. What is not
-// complete after ReassemblyTimeout is dropped; at a bound the oldest goes
-// first. The zero value is ready for use and holds no memory. It is not safe
-// for concurrent use.
+// Reassembler joins the pieces of one peer's fragmented inners. It drops an
+// inner that is not complete after ReassemblyTimeout, and the oldest one when a
+// bound is reached. The zero value is ready for use and holds no memory. It is
+// not safe for concurrent use.
 type Reassembler struct {
-	// active are the inners in the making, oldest first. The storage of those
-	// that ended waits in free, and what was used last is taken again first.
+	// active are the incomplete inners, oldest first. free is the storage of
+	// those that ended; the storage that was used last is used again first.
 	active, free []*assembly
 	held         int // bytes of storage in active and free
 }
 
-// Add takes the body of an inner of kind KindFragment that was opened under
-// the counter ctr. source is the caller's name for the session or salt; with
-// ctr less the piece's index it names the inner that the piece is part of.
-// When the piece completes it, Add returns the inner, of any kind but
-// KindFragment. It is valid until the next call, or as long as body if one
-// piece was all. A piece that does not fit the others is dropped.
+// Add adds the body of an inner of kind KindFragment that was opened under the
+// counter ctr. source is the caller's name for the session or salt; with ctr
+// less the piece's index it identifies the inner that the piece is part of. When
+// the piece completes it, Add returns the inner, of any kind but KindFragment.
+// It is valid until the next call, or as long as body if one piece was all. A
+// piece that does not fit the others is dropped.
 func (r *Reassembler) Add(now time.Time, source uint64, ctr uint64, body []byte) (inner []byte, done bool) {
 	r.dropOld(now)
 	if len(body) < 2 {
@@ -68,9 +68,9 @@ func (r *Reassembler) Add(now time.Time, source uint64, ctr uint64, body []byte)
 	return nil, false
 }
 
-// Expire drops what is not complete after ReassemblyTimeout, and all memory
-// once nothing is in the making. It is for a peer that fell silent: Add drops
-// what is old by itself.
+// Expire drops the inners that are not complete after ReassemblyTimeout, and
+// frees all memory once there is none. It is for a peer that fell silent: Add
+// drops old inners itself.
 func (r *Reassembler) Expire(now time.Time) {
 	r.dropOld(now)
 	if len(r.active) == 0 {
@@ -85,7 +85,7 @@ func (r *Reassembler) dropOld(now time.Time) {
 }
 
 // find returns the place in active of the inner whose piece 0 has the counter
-// first, and starts it if it is not there.
+// first, and adds it if it is not there.
 func (r *Reassembler) find(now time.Time, source, first uint64) int {
 	for i := len(r.active) - 1; i >= 0; i-- {
 		if a := r.active[i]; a.source == source && a.first == first {
@@ -113,8 +113,8 @@ func (r *Reassembler) release(i int) {
 	r.free = append(r.free, a)
 }
 
-// trim keeps the storage within ReassemblyBytes: what waits in free goes
-// first, then the oldest inner, but never keep.
+// trim keeps the storage within ReassemblyBytes: it frees the unused storage
+// first, then drops the oldest inner, but never keep.
 func (r *Reassembler) trim(keep *assembly) {
 	for r.held > ReassemblyBytes {
 		switch {
@@ -131,26 +131,26 @@ func (r *Reassembler) trim(keep *assembly) {
 	}
 }
 
-// assembly is one inner in the making. All pieces but the last have the same
-// size, so a piece's place follows from its index as soon as one that is not
-// the last has come; the last waits in tail until all are here.
+// assembly is one incomplete inner. All pieces but the last have the same size,
+// so a piece's place follows from its index as soon as one that is not the last
+// has come; the last waits in tail until all others are there.
 type assembly struct {
 	source, first uint64 // identity: the caller's source, the counter of piece 0
 	born          time.Time
-	have          [MaxPieces / 64]uint64 // the pieces that are here, a bit each
-	got           int                    // how many are here
+	have          [MaxPieces / 64]uint64 // which pieces have come, a bit each
+	got           int                    // how many have come
 	count         int                    // pieces in all, 0 while the last is missing
 	size          int                    // bytes of a piece that is not the last, 0 while unknown
-	highest       int                    // highest index here of a piece that is not the last
+	highest       int                    // highest index so far of a piece that is not the last
 	buf, tail     []byte
 }
 
-// storage returns the bytes that the buffers take.
+// storage returns the bytes that the buffers use.
 func (a *assembly) storage() int { return cap(a.buf) + cap(a.tail) }
 
-// fits reports whether a piece of n bytes can be part of the inner, given
-// those that are here: the first to come always does. The index of a last
-// piece is not 0.
+// fits reports whether a piece of n bytes can be part of the inner, given those
+// that have come: the first piece always can. The index of a last piece is not
+// 0.
 func (a *assembly) fits(index int, last bool, n int) bool {
 	if a.have[index/64]&(1<<(index%64)) != 0 {
 		return false

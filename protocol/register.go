@@ -5,22 +5,22 @@ import "net/netip"
 // Features that an edge or supernode announces, bits of a u32. Unknown bits
 // are ignored.
 const (
-	// FeatureChaCha says that the sender would rather open ChaCha20-Poly1305.
+	// FeatureChaCha says that the sender prefers to open ChaCha20-Poly1305.
 	FeatureChaCha = 1
-	// FeaturePartial says that the sender takes frames with a partial
+	// FeaturePartial says that the sender accepts frames with a partial
 	// checksum.
 	FeaturePartial = 2
-	// FeatureStatic says that the wanted prefix must be had as it is, else the
-	// registration is to be refused.
+	// FeatureStatic says that the supernode has to refuse the registration if
+	// the wanted prefix is not free.
 	FeatureStatic = 4
-	// FeatureNoAddress says that no lease is wanted: the edge gets its
-	// addresses from elsewhere.
+	// FeatureNoAddress says that the edge wants no lease: it has its addresses
+	// from elsewhere.
 	FeatureNoAddress = 8
 )
 
 // Register is an edge's request to be a member of its community at the
-// supernode, with the proofs that it is one. Members marked optional are left
-// out when zero.
+// supernode, with the proofs that it is one. Append leaves members marked
+// optional out when they are zero.
 type Register struct {
 	// CID is the community id, RPK the rendezvous public key and NH the name
 	// hash that it is made of.
@@ -84,7 +84,7 @@ func (m *Register) Append(dst []byte) []byte {
 // ErrDuplicate or ErrTooMany.
 func ParseRegister(value []byte) (Register, error) {
 	var m Register
-	set, err := eachMember(value, m.take)
+	set, err := eachMember(value, m.read)
 	if err == nil && !set.has(memberCID, memberRPK, memberNH, memberMAC, memberSigC, memberStatement) {
 		err = ErrMissing
 	}
@@ -94,7 +94,7 @@ func ParseRegister(value []byte) (Register, error) {
 	return m, nil
 }
 
-func (m *Register) take(member uint8, r *reader) bool {
+func (m *Register) read(member uint8, r *reader) bool {
 	switch member {
 	case memberCID:
 		r.copyTo(m.CID[:])
@@ -126,9 +126,9 @@ func (m *Register) take(member uint8, r *reader) bool {
 	return true
 }
 
-// token takes the rest of the value as a token and copies it.
+// token reads the rest of the value as a token and copies it.
 func (r *reader) token() []byte {
-	b := r.take(len(r.b))
+	b := r.next(len(r.b))
 	if len(b) == 0 || len(b) > MaxToken {
 		r.fail(ErrValue)
 		return nil
@@ -143,11 +143,11 @@ func appendMemberUser(dst []byte, user, password string) []byte {
 	return endTLV(append(dst, password...), at)
 }
 
-// userAndPassword takes the user name's length, the name, and the rest of the
+// userAndPassword reads the user name's length, the name, and the rest of the
 // value as the password.
 func (r *reader) userAndPassword() (user, password string) {
-	user = string(r.take(int(r.u8())))
-	password = string(r.take(len(r.b)))
+	user = string(r.next(int(r.u8())))
+	password = string(r.next(len(r.b)))
 	if len(user) > MaxUser || len(password) > MaxPassword {
 		r.fail(ErrValue)
 	}
@@ -162,7 +162,7 @@ func appendCandidateMembers(dst []byte, list []netip.AddrPort) []byte {
 	return dst
 }
 
-// candidateMember takes an address and adds it to the list.
+// candidateMember reads an address and adds it to the list.
 func (r *reader) candidateMember(list []netip.AddrPort) []netip.AddrPort {
 	if len(list) == MaxCandidates {
 		r.fail(ErrTooMany)

@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// MsgType is the type of a control message. Types from 0x80 on are critical:
-// who does not know one drops the whole body.
+// MsgType is the type of a control message. Types from 0x80 on are critical: a
+// receiver that does not know one drops the whole body.
 type MsgType uint8
 
 // The messages between two edges, in a pair session.
@@ -85,11 +85,11 @@ const tlvLen = 3
 // critical is the bit of the types that must not be skipped.
 const critical = 0x80
 
-// NextTLV takes the first message off a control body, or the first member off
-// a message's value. It fails with ErrShort if b ends within it, and with
-// ErrCritical if the type is 0x80 or above: version 1 has none, so it is
-// unknown and the whole body is to be dropped. Callers skip unknown types
-// below by a switch. value and rest alias b.
+// NextTLV splits the first message off a control body, or the first member off a
+// message's value. It fails with ErrShort if b ends within it, and with
+// ErrCritical if the type is 0x80 or above: version 1 has none, so the type is
+// unknown and the caller has to drop the whole body. Callers skip unknown types
+// below 0x80 by a switch. value and rest alias b.
 func NextTLV(b []byte) (typ uint8, value, rest []byte, err error) {
 	if len(b) < tlvLen {
 		return 0, nil, nil, ErrShort

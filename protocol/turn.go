@@ -9,7 +9,7 @@ const MaxTURNUser, MaxTURNPassword = 64, 64
 // TURNServer is a relay of RFC 8656, over UDP, that an edge may use where no
 // direct path comes about.
 type TURNServer struct {
-	// Addr is the server's address; not valid: there is none.
+	// Addr is the server's address, not valid if there is no server.
 	Addr netip.AddrPort
 	// User and Password are a credential for this edge, 1 to 64 bytes of UTF-8
 	// each. It ends by time; a newer one comes with each ACK.
@@ -27,11 +27,11 @@ func appendTURN(dst []byte, s TURNServer) []byte {
 	return endTLV(append(append(dst, s.User...), s.Password...), at)
 }
 
-// turnServer takes the address, the user name's length, the name, and the rest
+// turnServer reads the address, the user name's length, the name, and the rest
 // of the value as the password.
 func (r *reader) turnServer() TURNServer {
 	s := TURNServer{Addr: r.addr()}
-	name := reader{b: r.take(int(r.u8()))}
+	name := reader{b: r.next(int(r.u8()))}
 	s.User = name.text(MaxTURNUser)
 	s.Password = r.text(MaxTURNPassword)
 	if name.err != nil {

@@ -2,7 +2,7 @@ package protocol
 
 import "encoding/binary"
 
-// Unregister takes the edge off the supernode's table. Its lease is kept for
+// Unregister removes the edge from the supernode's table. Its lease is kept for
 // it.
 type Unregister struct{}
 
