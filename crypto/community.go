@@ -25,9 +25,8 @@ import (
 // its header (PROTOCOL.md, section 3).
 type Transform = uint8
 
-// The words for an epoch's transform, as they stand in a community file.
-// Receivers accept both transforms in every epoch; the word says what a member
-// sends.
+// The words for an epoch's transform in a community file. Receivers accept both
+// transforms in every epoch; the word names the transform that members send.
 const (
 	TransformAuto   = "auto"              // AES-256-GCM where the CPU is fast at it, else ChaCha20-Poly1305
 	TransformAES    = "aes-256-gcm"       // always AES-256-GCM
@@ -89,7 +88,7 @@ func (m Members) String() string {
 type Community struct {
 	Name      string            // 1 to MaxName bytes of printable UTF-8, case-sensitive
 	Secret    [32]byte          // for rendezvous, proof of membership and the header mask; seals no content
-	Authority ed25519.PublicKey // signs lists of members; nil: there is none
+	Authority ed25519.PublicKey // signs lists of members; nil without an authority
 	Members   Members
 	Epochs    []Epoch       // in any order; no index and no From twice
 	Fail      bool          // at the end of the schedule stop, instead of keeping the last key
@@ -112,7 +111,8 @@ func (c *Community) skew() time.Duration {
 	return min(c.Skew, MaxSkew)
 }
 
-// NameHash returns what a supernode knows of the community's name.
+// NameHash returns the only thing that a supernode knows of the community's
+// name: its hash.
 func (c *Community) NameHash() [32]byte { return digest("name", []byte(c.Name)) }
 
 // Rendezvous returns the Ed25519 key that every member holds and proves its
@@ -155,9 +155,8 @@ func (c *Community) PairPSK(e Epoch) [32]byte {
 	return derive32(e.Key[:], cid[:], "pair psk", []byte{e.Index})
 }
 
-// GroupKey returns the key that one sender's GROUP packets are sealed with:
-// salt is the sender's, xf the transform. No two salts share a key, which is
-// what makes counter nonces safe.
+// GroupKey returns the key of one sender's GROUP packets: salt is the sender's,
+// xf the transform. No two salts share a key, which makes counter nonces safe.
 func (c *Community) GroupKey(e Epoch, xf Transform, salt [16]byte) [32]byte {
 	cid := c.ID()
 	return derive32(e.Key[:], salt[:], "group key", []byte{xf, e.Index}, cid[:])
@@ -192,10 +191,10 @@ func InsecureCommunity(name string) (*Community, error) {
 }
 
 // GenerateCommunity makes a community with a random secret and n epochs of
-// length every, one directly after the other, indices 0 to n-1. The first
-// starts at start (cut to whole seconds); the last has an end too, so that
-// somebody makes new keys in time. Zero for every is allowed with n = 1 only
-// and gives one key without an end. Randomness is read from rand.
+// length every, one directly after the other, indices 0 to n-1. The first starts
+// at start (cut to whole seconds); the last has an end too, so that its owner
+// makes new keys in time. Zero for every is allowed with n = 1 only and gives
+// one key without an end. Randomness is read from rand.
 func GenerateCommunity(name string, n int, every time.Duration, start time.Time, rand io.Reader) (*Community, error) {
 	switch {
 	case n < 1 || n > MaxIndex+1:
@@ -227,7 +226,7 @@ func GenerateCommunity(name string, n int, every time.Duration, start time.Time,
 	return c, nil
 }
 
-// checkName reports what is wrong with a community's name.
+// checkName reports a fault of a community's name.
 func checkName(name string) error {
 	switch {
 	case name == "":
@@ -248,7 +247,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// check reports the first thing that makes c unfit to be used or written.
+// check reports the first fault that makes c unfit to be used or written.
 func (c *Community) check() error {
 	if err := checkName(c.Name); err != nil {
 		return err
@@ -278,7 +277,7 @@ func (c *Community) check() error {
 	return nil
 }
 
-// check reports what is wrong with one epoch of c by itself.
+// check reports a fault of one epoch of c by itself.
 func (e Epoch) check(c *Community) error {
 	switch {
 	case e.Index > MaxIndex:

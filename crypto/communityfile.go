@@ -99,13 +99,13 @@ func (c *Community) AppendText(dst []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// fileParser holds what the lines so far have said.
+// fileParser holds the settings of the lines read so far.
 type fileParser struct {
 	c    *Community
 	seen map[string]int // word to the line it was last on
 }
 
-// line takes one line that is neither empty nor a comment.
+// line reads one line that is neither empty nor a comment.
 func (p *fileParser) line(number int, text string) error {
 	word := text
 	if i := strings.IndexAny(text, " \t="); i >= 0 {
@@ -177,7 +177,7 @@ func (p *fileParser) set(word, value string) (err error) {
 	return err
 }
 
-// parseEpoch reads what stands behind the word epoch.
+// parseEpoch reads the part of the line after the word epoch.
 func parseEpoch(rest string) (e Epoch, err error) {
 	f := strings.Fields(rest)
 	if len(f) != 5 {
@@ -259,13 +259,13 @@ func headerError(header string) error {
 	return fmt.Errorf("this is no community file: its first line must be %q; a passphrase goes with --key-file", fileHeader)
 }
 
-// lineError puts the place in front of what is wrong there.
+// lineError puts the line's number in front of an error.
 func lineError(number int, err error) error {
 	return fmt.Errorf("community file, line %d: %w", number, err)
 }
 
-// quoteShort quotes what somebody typed. Of anything as long as a key it shows
-// the beginning only: it may be a key that stands in the wrong place.
+// quoteShort quotes the user's input. If it is as long as a key it shows the
+// beginning only: it may be a key in the wrong place.
 func quoteShort(s string) string {
 	const most, beginning = 36, 8
 	if len(s) > most {
@@ -284,8 +284,7 @@ func isSetting(word string) bool {
 	return false
 }
 
-// nearestWord returns the valid word that takes the fewest typing errors to
-// turn into word.
+// nearestWord returns the valid word with the smallest edit distance to word.
 func nearestWord(word string) string {
 	word = strings.ToLower(word)
 	if len(word) > 64 {
@@ -300,8 +299,8 @@ func nearestWord(word string) string {
 	return best
 }
 
-// editDistance counts the single letters to insert, take away or exchange to
-// turn a into b (Levenshtein).
+// editDistance counts the single letters to insert, remove or replace to turn a
+// into b (Levenshtein).
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -25,7 +25,7 @@ func derive(n int, secret, salt []byte, label string, parts ...[]byte) []byte {
 	}
 	key, err := hkdf.Key(sha256.New, secret, salt, info.String(), n)
 	if err != nil {
-		// Only a length over 255 blocks gets here: the caller's bug.
+		// Only a length over 255 blocks comes to this: the caller's bug.
 		panic("crypto: derive: " + err.Error())
 	}
 	return key
@@ -36,8 +36,8 @@ func derive32(secret, salt []byte, label string, parts ...[]byte) [32]byte {
 	return [32]byte(derive(32, secret, salt, label, parts...))
 }
 
-// digest returns SHA-256 of the label prefix, the label and the parts. It
-// names public things; what must stay secret goes through derive.
+// digest returns SHA-256 of the label prefix, the label and the parts. It is for
+// public values; secrets go through derive.
 func digest(label string, parts ...[]byte) [32]byte {
 	h := sha256.New()
 	h.Write([]byte(labelPrefix))

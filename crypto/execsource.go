@@ -12,11 +12,11 @@ import (
 	"unicode"
 )
 
-// Bounds on a key helper. What it writes to its standard error is only read to
-// be shown, so the beginning is enough.
+// Bounds on a key helper. Its standard error is only shown, so the beginning is
+// enough.
 const (
 	execTimeout = 30 * time.Second
-	execGrace   = 2 * time.Second // for what the helper started and left behind
+	execGrace   = 2 * time.Second // for processes that the helper started and left behind
 	execEvery   = 5 * time.Minute
 	execStderr  = 4096
 )
@@ -35,7 +35,7 @@ var errTooMuch = errors.New("too much output")
 type ExecSource struct {
 	Argv          []string      // the program and its arguments
 	Every         time.Duration // how often to ask again; zero means 5 minutes
-	CommunityName string        // the community that is wanted; empty: whatever comes
+	CommunityName string        // the wanted community; empty: any
 }
 
 // Load runs the helper once. The error of a helper that fails holds what it
@@ -59,8 +59,8 @@ func (s ExecSource) Load(ctx context.Context) (*Community, error) {
 	return c, nil
 }
 
-// Changed waits for Every: there is no way to see from outside that a helper
-// would say something new.
+// Changed waits for Every: only another run shows whether a helper has a new
+// answer.
 func (s ExecSource) Changed(ctx context.Context) error {
 	every := s.Every
 	if every <= 0 {
@@ -107,8 +107,8 @@ func (s ExecSource) run(ctx context.Context) ([]byte, error) {
 	return nil, fmt.Errorf("the key helper %s failed: %w; run it by hand to see why", s.Argv[0], err)
 }
 
-// boundedBuffer keeps up to limit bytes. What comes after is thrown away (cut)
-// or an error that also calls full.
+// boundedBuffer keeps up to limit bytes. Further bytes are discarded (cut), or
+// are an error that also calls full.
 type boundedBuffer struct {
 	b     bytes.Buffer
 	limit int
@@ -132,8 +132,8 @@ func (w *boundedBuffer) Write(p []byte) (int, error) {
 	return 0, errTooMuch
 }
 
-// printable makes one line of what a program wrote, with nothing in it that a
-// terminal would obey.
+// printable makes one line of a program's output, without control sequences for
+// a terminal.
 func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// The life of a GROUP salt (PROTOCOL.md, section 4). A salt starts with the
-// unix time of its creation in seconds; a receiver that does not know its
-// sender takes it only near that time.
+// The life of a GROUP salt (PROTOCOL.md, section 4). A salt starts with the unix
+// time of its creation in seconds; a receiver that does not know its sender
+// accepts it only near that time.
 const (
 	saltLife       = 120 * time.Second
 	saltSkew       = 10 * time.Minute
@@ -33,11 +33,11 @@ type GroupSender struct {
 	sent    numbers
 }
 
-// NewGroupSender draws a new salt and returns its sender. e is the epoch to
-// send under, xf the transform: 0x01 (ChaCha20-Poly1305) or 0x02 (AES-256-GCM);
-// in an insecure community it is 0x00 whatever is asked for. random is read for
-// 12 bytes; nil means crypto/rand. The error is that of random, or names a
-// transform that GROUP cannot have.
+// NewGroupSender draws a new salt and returns its sender. e is the epoch to send
+// under, xf the transform: 0x01 (ChaCha20-Poly1305) or 0x02 (AES-256-GCM); an
+// insecure community always uses 0x00. random is read for 12 bytes; nil means
+// crypto/rand. The error is that of random, or names a transform that GROUP
+// cannot have.
 func NewGroupSender(c *Community, e Epoch, xf uint8, now time.Time, random io.Reader) (*GroupSender, error) {
 	if random == nil {
 		random = rand.Reader
@@ -65,7 +65,7 @@ func (g *GroupSender) KI() uint8 { return g.ki }
 // XF returns the transform that goes into the header.
 func (g *GroupSender) XF() uint8 { return g.xf }
 
-// Reserve takes n consecutive counters and returns the first. The error is
+// Reserve reserves n consecutive counters and returns the first. The error is
 // ErrExhausted: far beyond the point where Worn asks for a new sender.
 func (g *GroupSender) Reserve(n uint32) (first uint64, err error) {
 	return g.sent.reserve(n, refuseGCM)
@@ -98,12 +98,13 @@ type groupSalt struct {
 	ki, xf uint8
 }
 
-// time returns when the salt says that it was made.
+// time returns the time of creation that the salt names.
 func (k *groupSalt) time() time.Time {
 	return time.Unix(int64(binary.BigEndian.Uint32(k.salt[:])), 0)
 }
 
-// acceptable reports whether the salt may be used by a sender that nobody knows.
+// acceptable reports whether a sender that no session vouched for may use the
+// salt.
 func (k *groupSalt) acceptable(now time.Time) bool {
 	return now.Sub(k.time()).Abs() <= saltAcceptance
 }
@@ -122,7 +123,7 @@ func groupAEAD(cid [16]byte, e Epoch, k groupSalt) cipher.AEAD {
 }
 
 // parseGroup returns the salt of a GROUP packet of the community with that tag;
-// null says that the community is insecure, and clear packets the only ones.
+// null says that the community is insecure and accepts packets in clear only.
 func parseGroup(pkt []byte, tag [4]byte, null bool) (k groupSalt, ok bool) {
 	if len(pkt) < groupMin || pkt[0] != firstByte(typeGroup) || !bytes.Equal(pkt[offRX:offCTR], tag[:]) {
 		return k, false

@@ -10,11 +10,12 @@ import (
 	"hedgerow/internal/bucket"
 )
 
-// What only GROUP packets can fail with.
+// Errors that only GROUP packets have.
 var (
-	// ErrStaleSalt is a packet that opens, under a salt that nobody vouched for
-	// and that is too old or too far in the future. Its inner may be kept for a
-	// moment, and delivered only once that very salt is vouched for.
+	// ErrStaleSalt is the error of a packet that opens, under a salt that no
+	// session vouched for and that is too old or too far in the future. The
+	// caller may keep its inner for a moment, and may deliver it only once a
+	// session vouches for that very salt.
 	ErrStaleSalt = errors.New("crypto: salt is not vouched for and outside its time")
 	// ErrBudget is a packet of an unknown salt for which there was no token or
 	// no room. It was not opened.
@@ -25,7 +26,7 @@ var (
 // remembered without its window, in some fifty bytes, until its time is over.
 const (
 	groupSenders   = 4096             // senders that vouched, at two salts each
-	groupUnvouched = 4096             // salts that nobody vouched for
+	groupUnvouched = 4096             // salts that no session vouched for
 	groupStale     = 64               // salts outside their time, kept for staleLife
 	groupRetired   = 8 * groupSenders // displaced salts: 12 min are six of each sender
 	staleLife      = 10 * time.Second
@@ -43,17 +44,17 @@ const (
 	stale                     // it opened a packet, outside its time
 )
 
-// groupEntry is what is known about one salt.
+// groupEntry is the state of one salt.
 type groupEntry struct {
 	aead     cipher.AEAD // nil: not derived yet, or the null transform
 	ready    bool        // aead is derived
 	standing standing
-	from     [32]byte // who vouched
+	from     [32]byte // the sender whose session vouched
 	window   Window
 	used     time.Time // last vouched for, or last opened
 }
 
-// groupSender is one sender's newest two salts, the newer first.
+// groupSender holds one sender's newest two salts, the newer first.
 type groupSender struct{ salts [2]groupSalt }
 
 // GroupReceiver opens the GROUP packets of a community, with a replay window
@@ -82,7 +83,7 @@ func NewGroupReceiver(c *Community) *GroupReceiver {
 	return g
 }
 
-// setCommunity keeps what is needed of c for every packet.
+// setCommunity stores what find needs of c for every packet.
 func (g *GroupReceiver) setCommunity(c *Community) {
 	g.community, g.cid = c, c.ID()
 	binary.BigEndian.PutUint32(g.tag[:], c.Tag())
@@ -129,9 +130,9 @@ func (g *GroupReceiver) Vouch(now time.Time, from [32]byte, ki, xf uint8, salt [
 	e.standing, e.from, e.used = vouched, from, now
 }
 
-// retire takes a displaced salt out of the table. Its window goes with it, so
-// it must not come back as an unvouched one while its time lasts. When too many
-// are remembered already it stays as it is, unvouched, window and all.
+// retire removes a displaced salt from the table. Its window goes with it, so
+// the salt must not come back as an unvouched one while its time lasts. When too
+// many are remembered already it stays as it is, unvouched, with its window.
 func (g *GroupReceiver) retire(now time.Time, k groupSalt) {
 	e := g.entries[k]
 	if e == nil {
@@ -155,14 +156,14 @@ func (g *GroupReceiver) remove(k groupSalt, e *groupEntry) {
 	delete(g.entries, k)
 }
 
-// Open opens a GROUP packet (unmasked) in place and returns its inner, a part
-// of pkt. vouched says whether its salt was vouched for, and from by whom;
-// otherwise from is zero and the packet proves only that some member sent it.
-// canReceive says whether an epoch may be received under now, and returns it;
-// it is called once, with no lock held.
+// Open opens a GROUP packet (unmasked) in place and returns its inner, a part of
+// pkt. isVouched says whether a session vouched for its salt, and from is that
+// session's peer; otherwise from is zero and the packet proves only that some
+// member sent it. canReceive says whether an epoch may be received under now,
+// and returns it; it is called once, with no lock held.
 //
-// The errors are ErrOpen, ErrReplay, ErrBudget and ErrStaleSalt; with the last,
-// and only with it, inner is valid too. A failed open destroys pkt.
+// The errors are ErrOpen, ErrReplay, ErrBudget and ErrStaleSalt; only with the
+// last is inner valid too. A failed open destroys pkt.
 func (g *GroupReceiver) Open(sc *Scratch, now time.Time, pkt []byte, canReceive func(ki uint8) (Epoch, bool)) (inner []byte, from [32]byte, isVouched bool, err error) {
 	if len(pkt) < groupMin {
 		return nil, from, false, ErrOpen
@@ -308,23 +309,22 @@ func (g *GroupReceiver) Count() (senders, salts, retired int) {
 	return len(g.senders), len(g.entries), len(g.retired)
 }
 
-// Bounds returns what Count never exceeds.
+// Bounds returns the upper bounds of Count.
 func (g *GroupReceiver) Bounds() (senders, salts, retired int) {
 	return groupSenders, 2*groupSenders + groupUnvouched + groupStale, groupRetired
 }
 
 // bury remembers a salt of a sender whose clock is ahead of ours: its time is
-// still to come, and it must not be taken for a new one then. Such a memory
-// lasts long, so half of the table is all that it may use.
+// still to come, and it must not count as a new one then. Such an entry lasts
+// long, so buried salts may fill only half of the table.
 func (g *GroupReceiver) bury(now time.Time, k groupSalt) {
 	if k.time().After(now) && len(g.retired) < groupRetired/2 {
 		g.retired[k] = k.time().Add(saltAcceptance)
 	}
 }
 
-// Replace takes over a community that was loaded again. Salts under an epoch
-// that is gone, or has another key, are forgotten; the others keep their
-// windows.
+// Replace replaces the community after a reload. It forgets salts under an epoch
+// that is no longer there, or has another key; the others keep their windows.
 func (g *GroupReceiver) Replace(c *Community) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

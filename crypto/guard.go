@@ -25,10 +25,10 @@ const (
 	initSources = 65536 // they share buckets when there are more
 )
 
-// Guard is what stands in front of a responder: cheap tests that keep strangers
-// from making it work (mac1, mac2, a token bucket), and tests that keep old
-// INITs from being taken for new ones (stamps, challenges). All its tables are
-// bounded. It is safe for concurrent use.
+// Guard stands in front of a responder: cheap tests that keep strangers from
+// making it work (mac1, mac2, a token bucket), and tests that reject replayed
+// INITs (stamps, challenges). All its tables are bounded. It is safe for
+// concurrent use.
 type Guard struct {
 	mac1Key   [32]byte
 	cookieKey cipher.AEAD
@@ -37,7 +37,7 @@ type Guard struct {
 	rand       io.Reader
 	cookies    rotatingSecret
 	challenges rotatingSecret
-	taken      [2]map[[32]byte]byte // challenges used per key; by generation mod 2
+	used       [2]map[[32]byte]byte // challenges used per key; by generation mod 2
 	stamps     stampTable
 	sources    *bucket.Sources
 }
@@ -66,8 +66,8 @@ func NewGuard(static [32]byte, random io.Reader) *Guard {
 	return g
 }
 
-// CheckMAC1 reports whether an INIT has the right length and was made by
-// somebody who knows our static key.
+// CheckMAC1 reports whether an INIT has the right length and its sender knows
+// our static key.
 func (g *Guard) CheckMAC1(init []byte) bool {
 	return len(init) == initLen && mac1Valid(g.mac1Key, init)
 }
@@ -93,7 +93,7 @@ func (g *Guard) CheckMAC2(now time.Time, init, src []byte) bool {
 
 // AppendCookie appends the COOKIE (72 bytes, not masked) that answers init from
 // src to dst; hdr is its complete header. It appends nothing when init has not
-// the length of an INIT, so that an answer is never longer than what it answers.
+// the length of an INIT, so that a COOKIE is never longer than its INIT.
 func (g *Guard) AppendCookie(dst []byte, now time.Time, hdr [16]byte, init, src []byte) []byte {
 	if len(init) != initLen {
 		return dst
@@ -110,8 +110,8 @@ func (g *Guard) AppendCookie(dst []byte, now time.Time, hdr [16]byte, init, src 
 	return g.cookieKey.Seal(dst, nonce[:], cookie[:], init[initLen-32:initLen-16])
 }
 
-// Challenge returns what an initiator with that static key has to echo in its
-// next INIT when its stamp is not fresh. Nothing is stored for it.
+// Challenge returns the value that an initiator with that static key has to echo
+// in its next INIT when its stamp is not fresh. The guard stores nothing for it.
 func (g *Guard) Challenge(now time.Time, static [32]byte) [16]byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -120,10 +120,11 @@ func (g *Guard) Challenge(now time.Time, static [32]byte) [16]byte {
 }
 
 // TakeChallenge reports whether c is a challenge that was given to this key in
-// the last 30 to 60 seconds and has not been used. Each works once; the next
-// one for the same key is another, so a wrong clock costs a round trip each
-// time and never locks anybody out. When too many keys used theirs in one
-// period, the rest has to ask again in the next.
+// the last 30 to 60 seconds and has not been used, and marks it as used. The
+// next challenge for the same key is another, so an initiator with a wrong clock
+// pays a round trip each time but is never locked out. When more keys than the
+// table holds used theirs in one period, further keys have to ask again in the
+// next.
 func (g *Guard) TakeChallenge(now time.Time, static [32]byte, c [16]byte) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -132,15 +133,15 @@ func (g *Guard) TakeChallenge(now time.Time, static [32]byte, c [16]byte) bool {
 		if !equal(g.challenge(gen, static), c[:]) {
 			continue
 		}
-		taken := g.taken[gen%2]
-		if n, ok := taken[static]; n == 255 || !ok && len(taken) >= challengesMax {
+		used := g.used[gen%2]
+		if n, ok := used[static]; n == 255 || !ok && len(used) >= challengesMax {
 			return false
 		}
-		if taken == nil {
-			taken = make(map[[32]byte]byte)
-			g.taken[gen%2] = taken
+		if used == nil {
+			used = make(map[[32]byte]byte)
+			g.used[gen%2] = used
 		}
-		taken[static]++
+		used[static]++
 		return true
 	}
 	return false
@@ -151,16 +152,16 @@ func (g *Guard) TakeChallenge(now time.Time, static [32]byte, c [16]byte) bool {
 func (g *Guard) turnChallenges(now time.Time) {
 	switch g.challenges.turn(now) {
 	case 1:
-		g.taken[g.challenges.gen%2] = nil
+		g.used[g.challenges.gen%2] = nil
 	case 2:
-		g.taken = [2]map[[32]byte]byte{}
+		g.used = [2]map[[32]byte]byte{}
 	}
 }
 
 // challenge returns the challenge of a generation for a key: a hash of the key,
 // and of how many it has used already.
 func (g *Guard) challenge(gen uint64, static [32]byte) [16]byte {
-	if n := g.taken[gen%2][static]; n > 0 {
+	if n := g.used[gen%2][static]; n > 0 {
 		return g.challenges.hash(gen, static[:], []byte{n})
 	}
 	return g.challenges.hash(gen, static[:])

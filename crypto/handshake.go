@@ -10,8 +10,9 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// ErrHandshake is the one error of a handshake packet that does not fit: a
-// wrong length, header, mac1, key or point. What was wrong is nobody's business.
+// ErrHandshake is the one error of a handshake packet with a fault: a wrong
+// length, header, mac1, key or point. It does not tell which, so that a stranger
+// learns nothing.
 var ErrHandshake = errors.New("crypto: handshake packet does not open")
 
 // errHeader is a header that the caller made wrong.
@@ -24,9 +25,9 @@ const (
 	respMessage = 80
 )
 
-// HandshakeConfig says who shakes hands, and under which key. Handshakes are
-// Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s (the Noise specification, revision 34;
-// PROTOCOL.md, section 6).
+// HandshakeConfig names the local identity of a handshake and its keys.
+// Handshakes are Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s (the Noise specification,
+// revision 34; PROTOCOL.md, section 6).
 type HandshakeConfig struct {
 	Hop   bool      // edge with supernode; otherwise edge with edge
 	Local *Identity // ours: the initiator's for Initiate, the responder's for ReadInit
@@ -35,9 +36,9 @@ type HandshakeConfig struct {
 	Rand  io.Reader // ephemeral keys and the noise in mac2; nil means crypto/rand
 }
 
-// SplitKeys is what a handshake ends with: a key for each direction, from the
-// holder's point of view, and the Noise handshake hash, which is the same at
-// both ends and binds what is signed to this one handshake.
+// SplitKeys are the result of a handshake (Noise, section 5.2, Split): a key for
+// each direction, from the holder's point of view, and the handshake hash, which
+// is the same at both ends and binds signatures to this one handshake.
 type SplitKeys struct {
 	Send, Recv [32]byte
 	Hash       [32]byte
@@ -152,9 +153,9 @@ func (i *Initiation) begin(out []byte) ([]byte, error) {
 }
 
 // Finish reads a RESP (128 bytes, unmasked) and returns the responder's payload
-// and the keys. It may be called again: after an error, because anybody can
-// send a wrong RESP first, and after a RESP that only carried a challenge,
-// whose keys the caller discards. Any fault is ErrHandshake.
+// and the keys. It may be called again: after an error, because anybody can send
+// a wrong RESP first, and after a RESP that only carried a challenge, whose keys
+// the caller discards. Any fault is ErrHandshake.
 func (i *Initiation) Finish(resp []byte) (payload [32]byte, keys SplitKeys, err error) {
 	if len(resp) != respLen || !i.answers(resp, typeResp) || !mac1Valid(i.mac1Key, resp) {
 		return payload, keys, ErrHandshake
@@ -164,8 +165,8 @@ func (i *Initiation) Finish(resp []byte) (payload [32]byte, keys SplitKeys, err 
 			return payload, keys, ErrHandshake
 		}
 	}
-	// A message that fails to open is rolled back by the Noise state; one that
-	// opens uses the state up, and a point of low order leaves it half-way.
+	// The Noise state rolls back after a message that fails to open. A message
+	// that opens uses the state up, and a point of low order leaves it unusable.
 	text, out, in, err := i.noise.ReadMessage(payload[:0], resp[headerLen:headerLen+respMessage])
 	if err != nil {
 		if i.keys.failed {
@@ -257,7 +258,7 @@ func (r *Reply) Write(hdr [16]byte, payload [32]byte) (resp []byte, keys SplitKe
 	return resp, split(r.noise, out, in), nil
 }
 
-// split takes the keys out of a finished handshake.
+// split returns the keys of a finished handshake.
 func split(state *noise.HandshakeState, out, in *noise.CipherState) SplitKeys {
 	return SplitKeys{Send: out.UnsafeKey(), Recv: in.UnsafeKey(), Hash: [32]byte(state.ChannelBinding())}
 }

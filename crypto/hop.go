@@ -13,8 +13,9 @@ const (
 	refuseRelay = 1<<32 - 1
 )
 
-// relayOverhead is what RELAY puts around a packet: hdr16 and hoptag16. Any
-// packet inside has at least a header and 16 pseudo-random bytes.
+// relayOverhead is how many bytes a RELAY is longer than the packet inside:
+// hdr16 and hoptag16. The packet inside has at least a header and 16
+// pseudo-random bytes.
 const (
 	relayOverhead = headerLen + tagLen
 	relayedMin    = headerLen + tagLen
@@ -23,7 +24,7 @@ const (
 
 // HopSession is the session between an edge and a supernode. It seals hop
 // control (DATA with XF 0x20), and tags RELAY packets: the supernode must know
-// who sent them, but never opens what they carry. Hop control and RELAY have
+// their sender, but never opens the packet inside. Hop control and RELAY have
 // keys, counters and windows of their own. It is safe for concurrent use; each
 // goroutine brings its own Scratch.
 type HopSession struct {
@@ -37,9 +38,9 @@ type HopSession struct {
 	ctl, relay       replayGuard
 }
 
-// NewHopSession returns the hop session of a finished handshake. The error
-// names a transform other than 0x20, or a key index other than 255. Null is
-// ignored: what is said to a supernode is always sealed.
+// NewHopSession returns the hop session of a finished handshake. The error names
+// a transform other than 0x20, or a key index other than 255. Null is ignored:
+// packets to a supernode are always sealed.
 func NewHopSession(cfg SessionConfig) (*HopSession, error) {
 	if cfg.XF != xfHop || cfg.KI != kiNone {
 		return nil, fmt.Errorf("crypto: transform %#02x with key index %d is not one of a hop session", cfg.XF, cfg.KI)
@@ -56,17 +57,17 @@ func NewHopSession(cfg SessionConfig) (*HopSession, error) {
 	return s, nil
 }
 
-// Reserve takes n consecutive counters of hop control and returns the first.
+// Reserve reserves n consecutive counters of hop control and returns the first.
 // The error is ErrExhausted.
 func (s *HopSession) Reserve(n uint32) (first uint64, err error) {
 	return s.sentCtl.reserve(n, refuseChaCha)
 }
 
-// ReserveRelay takes the next counter of RELAY: the low half of CTR, one
+// ReserveRelay reserves the next counter of RELAY: the low half of CTR, one
 // counter over all handles. The error is ErrExhausted.
 func (s *HopSession) ReserveRelay() (uint32, error) { return s.ReserveRelays(1) }
 
-// ReserveRelays takes n consecutive counters of RELAY and returns the first.
+// ReserveRelays reserves n consecutive counters of RELAY and returns the first.
 // The error is ErrExhausted.
 func (s *HopSession) ReserveRelays(n uint32) (first uint32, err error) {
 	f, err := s.sentRelay.reserve(n, refuseRelay)
@@ -142,8 +143,8 @@ func (s *HopSession) OpenRelay(sc *Scratch, pkt []byte) (packet []byte, err erro
 	return pkt[relayOverhead:], nil
 }
 
-// relayAD returns what the hop tag of pkt covers. It is valid until the next
-// call.
+// relayAD returns the associated data of pkt's hop tag. It is valid until the
+// next call.
 func (sc *Scratch) relayAD(pkt []byte) []byte {
 	copy(sc.ad[:], pkt[:headerLen])
 	binary.BigEndian.PutUint16(sc.ad[headerLen:], uint16(len(pkt)-relayOverhead))
@@ -151,13 +152,13 @@ func (sc *Scratch) relayAD(pkt []byte) []byte {
 	return sc.ad[:]
 }
 
-// isHop reports whether the header is one of a hop session and of that type.
+// isHop reports whether the header is of a hop session and of that type.
 func isHop(pkt []byte, packetType byte) bool {
 	return pkt[0] == firstByte(packetType) && pkt[offXF] == xfHop && pkt[offKI] == kiNone
 }
 
 // Received returns the highest counter of hop control that was opened and how
-// many such packets were, modulo 2^32: what a PONG reports.
+// many such packets were, modulo 2^32: the values for a PONG.
 func (s *HopSession) Received() (highest uint64, count uint32) { return s.ctl.received() }
 
 // Confirmed reports whether a packet of the other end has opened, so that it

@@ -14,10 +14,10 @@ import (
 	"golang.org/x/crypto/curve25519"
 )
 
-// Identity is what makes one edge, or one supernode, itself: two key pairs
-// that follow from a seed of 32 bytes. It is immutable.
+// Identity is the identity of one edge, or of one supernode: two key pairs that
+// follow from a seed of 32 bytes. It is immutable.
 type Identity struct {
-	Seed   [32]byte          // keep it secret; what the identity file holds
+	Seed   [32]byte          // keep it secret; the content of the identity file
 	ID     ed25519.PublicKey // the identity, as others see it
 	Static [32]byte          // X25519 public key, the static key of handshakes
 

@@ -61,9 +61,9 @@ func readPrivate(path string, limit int64) ([]byte, fs.FileInfo, error) {
 	return b, state, nil
 }
 
-// openPrivate opens a file and makes the checks of CheckKeyFile on what it
-// opened, so that nobody can exchange the file between check and use. The state
-// is returned with a refusal as well, when there is one.
+// openPrivate opens a file and makes the checks of CheckKeyFile on the open
+// file, so that nobody can exchange the file between check and use. It returns
+// the state of a refused file too, if it has one.
 func openPrivate(path string, limit int64) (*os.File, fs.FileInfo, error) {
 	// Opening a pipe would wait for a writer, so look at the kind first.
 	state, err := os.Stat(path)

@@ -4,9 +4,9 @@ package crypto
 
 import "io/fs"
 
-// checkOwner trusts the access lists of systems without Unix modes: Go shows
-// none of them.
+// checkOwner trusts the access lists of systems without Unix modes: Go does not
+// show them.
 func checkOwner(string, fs.FileInfo) error { return nil }
 
-// inode is unknown here; time and size have to tell two files apart.
+// inode is unknown here; time and size have to distinguish two files.
 func inode(fs.FileInfo) uint64 { return 0 }

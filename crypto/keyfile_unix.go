@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// checkOwner demands mode 0600 or 0400 and an owner who is this user or root.
+// checkOwner demands mode 0600 or 0400 and that the owner is this user or root.
 func checkOwner(path string, state fs.FileInfo) error {
 	owner, ok := state.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -30,7 +30,7 @@ func checkOwner(path string, state fs.FileInfo) error {
 	return nil
 }
 
-// inode returns what tells a file from another one put in its place.
+// inode returns the number that distinguishes a file from one put in its place.
 func inode(state fs.FileInfo) uint64 {
 	if s, ok := state.Sys().(*syscall.Stat_t); ok {
 		return uint64(s.Ino)

@@ -32,7 +32,7 @@ type FileSource struct {
 	seen fileState // at the last Load, or when Changed last reported
 }
 
-// fileState is what tells two states of a file apart.
+// fileState distinguishes two states of a file.
 type fileState struct {
 	modified int64 // nanoseconds of Unix time
 	size     int64
@@ -87,7 +87,7 @@ func (s *FileSource) Changed(ctx context.Context) error {
 	}
 }
 
-// remember stores a state and reports whether it is another one.
+// remember stores a state and reports whether it differs from the previous one.
 func (s *FileSource) remember(now fileState) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

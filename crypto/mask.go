@@ -32,8 +32,8 @@ func NewMask(key [16]byte) *Mask {
 
 // Hide masks a finished packet in place: bytes 0 to 15, the salt of GROUP, and
 // the bodies of handshakes, whose curve points are recognisable. It is the last
-// step before sending, after the seal and the hop tag. A packet under 32 bytes
-// is left alone.
+// step before sending, after the seal and the hop tag. It does not change a
+// packet under 32 bytes.
 func (m *Mask) Hide(sc *Scratch, pkt []byte) {
 	if m == nil || len(pkt) < maskMin {
 		return
@@ -42,9 +42,9 @@ func (m *Mask) Hide(sc *Scratch, pkt []byte) {
 	m.xorBlock(sc, pkt, 0, 0)
 }
 
-// Show undoes Hide in place. It is safe on any bytes; what was not masked under
-// this key becomes other noise. It returns false, and does nothing, when pkt is
-// shorter than 32 bytes and so is no packet.
+// Show undoes Hide in place. It is safe on any bytes; a packet that was not
+// masked under this key becomes other noise. It returns false, and does nothing,
+// when pkt is shorter than 32 bytes and so is no packet.
 func (m *Mask) Show(sc *Scratch, pkt []byte) bool {
 	if len(pkt) < maskMin {
 		return false
@@ -98,6 +98,6 @@ func SupernodeMaskKey(supernodePub [32]byte, obfs []byte) [16]byte {
 	return [16]byte(derive(16, supernodePub[:], obfs, "mask supernode"))
 }
 
-// HelloMaskKey returns the key that masks HELLO and WELCOME. Everybody knows
-// it: those packets ask for and carry a public key.
+// HelloMaskKey returns the key that masks HELLO and WELCOME. It is public: HELLO
+// asks for a public key and WELCOME carries it.
 func HelloMaskKey() [16]byte { return [16]byte(derive(16, nil, nil, "mask hello")) }

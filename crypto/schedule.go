@@ -13,14 +13,14 @@ import (
 const sessionGrace = 180 * time.Second
 
 // Schedule decides under which epoch a member sends and which it accepts
-// (PROTOCOL.md, section 5). The clocks of members differ by up to the
-// community's skew and a roll loses nothing all the same: an epoch is accepted
-// from skew before it starts until skew after its end, and the first member
-// whose clock reaches the start pulls the others over, because each follows the
-// newest index that it sees authenticated (Learn).
+// (PROTOCOL.md, section 5). A roll loses no packet although the clocks of
+// members differ by up to the community's skew: an epoch is accepted from skew
+// before it starts until skew after its end, and the first member whose clock
+// reaches the start moves the others, because each follows the newest index that
+// it sees authenticated (Learn).
 //
-// All methods may be called by several goroutines; those that ask read one
-// snapshot and take no lock.
+// All methods may be called by several goroutines; those that only read use one
+// snapshot and no lock.
 type Schedule struct {
 	build time.Time
 	write sync.Mutex // serialises Learn and Replace
@@ -35,7 +35,7 @@ type scheduleState struct {
 
 // NewSchedule returns the schedule of c, with nothing learned from peers. build
 // is when the program was built; a clock before it, or before c.Modified, is
-// wrong. A zero time says nothing about clocks.
+// wrong. A zero time is ignored.
 func NewSchedule(c *Community, build time.Time) *Schedule {
 	s := &Schedule{build: build}
 	s.state.Store(&scheduleState{plan: newPlan(c, build), learned: -1})
@@ -43,9 +43,9 @@ func NewSchedule(c *Community, build time.Time) *Schedule {
 }
 
 // Transmit returns the epoch to send under. It is the newest that has started
-// and has not ended, or a newer one that Learn moved to. false means that
-// nothing may be sent: the schedule is over, or has a gap, and says fail; or
-// its first epoch is still further away than the skew.
+// and has not ended, or a newer one that Learn moved to. It returns false when
+// nothing may be sent: the schedule is over, or has a gap, and says fail; or its
+// first epoch starts later than the skew allows.
 func (s *Schedule) Transmit(now time.Time) (Epoch, bool) {
 	st := s.state.Load()
 	i := st.transmit(now)
@@ -66,9 +66,9 @@ func (s *Schedule) CanReceive(now time.Time, ki uint8) (Epoch, bool) {
 	return p.spans[i].Epoch, true
 }
 
-// Learn says that a packet under ki was authenticated. When ki is newer than
-// what this member sends under, acceptable and not at its end, sending moves to
-// it at once and Learn reports true.
+// Learn tells the schedule that a packet under ki was authenticated. When ki is
+// newer than the epoch that this member sends under, acceptable and not at its
+// end, sending moves to it at once and Learn reports true.
 func (s *Schedule) Learn(now time.Time, ki uint8) (moved bool) {
 	if !s.state.Load().leads(now, ki) {
 		return false // by far the commonest case: no lock, no allocation
@@ -145,9 +145,9 @@ func (s *Schedule) Ends() (time.Time, bool) {
 }
 
 // SessionEnd returns when a session that was made under ki ends: skew and 180 s
-// after its epoch. Zero means never by the schedule. For an index that the
-// schedule does not hold, as after a reload that took it away, it is the start
-// of 1970, so long past: such a session ends at once.
+// after its epoch. Zero means never by the schedule. For an index that is not in
+// the schedule, as after a reload that removed it, it is the start of 1970: such
+// a session ends at once.
 func (s *Schedule) SessionEnd(ki uint8) time.Time {
 	p := s.state.Load().plan
 	i := p.position(ki)
@@ -168,8 +168,8 @@ func (s *Schedule) ClockWrong(now time.Time) bool {
 	return now.Before(s.state.Load().plan.floor)
 }
 
-// Replace exchanges the community after a reload. What was learned stays, if
-// the new schedule has the same key under the same index.
+// Replace replaces the community after a reload. Learned epochs stay if the new
+// schedule has the same key under the same index.
 func (s *Schedule) Replace(c *Community) {
 	s.write.Lock()
 	defer s.write.Unlock()
@@ -186,8 +186,8 @@ func (s *Schedule) Replace(c *Community) {
 // transmit returns the position of the epoch to send under, or -1.
 func (st *scheduleState) transmit(now time.Time) int {
 	i := st.plan.choose(now)
-	// What was learned counts while it would be learned again: a clock that was
-	// set, or the end of the epoch, may have closed it since.
+	// A learned epoch counts while Learn would accept it now: the clock may have
+	// been set since, or the epoch may have ended.
 	if l := st.learned; l > i && st.plan.receives(now, l) && !st.plan.ended(now, l) {
 		return l
 	}
@@ -279,7 +279,7 @@ func (p *plan) ended(now time.Time, i int) bool {
 	return !end.IsZero() && !p.earliest(now).Before(end)
 }
 
-// earliest returns the earliest time that it can be when the clock says now.
+// earliest returns the earliest possible time when the clock shows now.
 func (p *plan) earliest(now time.Time) time.Time {
 	if now.Before(p.floor) {
 		return p.floor
@@ -287,8 +287,8 @@ func (p *plan) earliest(now time.Time) time.Time {
 	return now
 }
 
-// choose returns the position of the epoch that the clock alone says to send
-// under, or -1.
+// choose returns the position of the epoch to send under by the clock alone, or
+// -1.
 func (p *plan) choose(now time.Time) int {
 	at := p.earliest(now)
 	for i := len(p.spans) - 1; i >= 0; i-- {

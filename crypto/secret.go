@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// rotatingSecret is a secret that is replaced every period. Only the current
-// and the previous one are ever in force, and none comes back: generations are
-// counted, not computed from a clock, so that a clock that is set back does not
-// bring an old one to life.
+// rotatingSecret is a secret that is replaced every period. Only the current and
+// the previous one are valid, and none comes back: generations are counted, not
+// computed from a clock, so that a clock that is set back does not make an old
+// one valid again.
 type rotatingSecret struct {
 	master [32]byte
 	period time.Duration

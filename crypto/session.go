@@ -13,8 +13,8 @@ import (
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
-// What opening and numbering packets can fail with. ErrOpen is opaque on
-// purpose: whoever made the packet learns nothing from it.
+// Errors of opening and numbering packets. ErrOpen is opaque on purpose, so that
+// the sender of a forged packet learns nothing from it.
 var (
 	ErrOpen      = errors.New("crypto: packet does not open")
 	ErrReplay    = errors.New("crypto: packet was seen before, or is too old to tell")
@@ -35,7 +35,7 @@ const (
 	hopWindow    = 64      // hop control
 )
 
-// SessionConfig is what a finished handshake gives a session.
+// SessionConfig holds the results of a handshake that a session needs.
 type SessionConfig struct {
 	Keys      SplitKeys // from Initiation.Finish or Reply.Write
 	XF        uint8     // transform of sent packets: 0x10 or 0x11 for a pair, 0x20 for a hop
@@ -45,7 +45,7 @@ type SessionConfig struct {
 	Static    [32]byte  // the other end's static key
 	Created   time.Time // when the handshake ended
 	Initiator bool      // whether our INIT made the session
-	Null      bool      // insecure community: frames in clear, XF 0x00, and only such are taken
+	Null      bool      // insecure community: frames in clear, XF 0x00, and no others are accepted
 }
 
 // ends is the part of a session that never changes.
@@ -76,7 +76,7 @@ func (e *ends) Initiator() bool { return e.cfg.Initiator }
 // numbers hands out the counters of one key, each once.
 type numbers struct{ next atomic.Uint64 }
 
-// reserve takes n consecutive counters below limit and returns the first.
+// reserve reserves n consecutive counters below limit and returns the first.
 func (c *numbers) reserve(n uint32, limit uint64) (uint64, error) {
 	for {
 		first := c.next.Load()
@@ -128,8 +128,8 @@ func NewSession(cfg SessionConfig) (*Session, error) {
 	return s, nil
 }
 
-// Reserve takes n consecutive counters and returns the first. A counter that is
-// not used afterwards is skipped, never taken again. The error is ErrExhausted.
+// Reserve reserves n consecutive counters and returns the first. A counter that
+// is not used afterwards is skipped, never reused. The error is ErrExhausted.
 func (s *Session) Reserve(n uint32) (first uint64, err error) { return s.sent.reserve(n, s.refuse) }
 
 // NeedsRekey reports whether the key has sealed so much, or failed to open so
@@ -158,8 +158,8 @@ func (s *Session) SealTo(sc *Scratch, hdr, inner []byte) []byte {
 }
 
 // Open opens a DATA packet in place and returns its inner, a part of pkt. It
-// takes either transform, whatever this end sends. A failed open destroys pkt.
-// The errors are ErrOpen and ErrReplay.
+// accepts either transform, whichever this end sends. A failed open destroys
+// pkt. The errors are ErrOpen and ErrReplay.
 func (s *Session) Open(sc *Scratch, pkt []byte) (inner []byte, err error) {
 	if len(pkt) < headerLen {
 		return nil, ErrOpen
@@ -210,7 +210,7 @@ func (s *Session) unseal(sc *Scratch, dst, pkt []byte) ([]byte, error) {
 }
 
 // Received returns the highest counter that was opened and how many packets
-// were, modulo 2^32: what a PONG reports.
+// were, modulo 2^32: the values for a PONG.
 func (s *Session) Received() (highest uint64, count uint32) { return s.replay.received() }
 
 // Confirmed reports whether a packet of the other end has opened, so that it

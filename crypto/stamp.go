@@ -3,9 +3,9 @@ package crypto
 // stampsMax bounds each half of the stamp table.
 const stampsMax = 65536
 
-// stampTable holds the highest stamp of each key, of the keys seen last. It has
-// two halves: when the recent one is full it becomes the old one, and what was
-// old is forgotten.
+// stampTable holds the highest stamp of each of the most recent keys. It has two
+// halves: when the recent half is full it becomes the old one, and the previous
+// old half is forgotten.
 type stampTable struct {
 	recent, old map[[32]byte]uint64
 	forgot      bool // keys have been forgotten

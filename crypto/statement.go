@@ -9,16 +9,16 @@ import (
 // StatementLen is the length of a signed statement in bytes.
 const StatementLen = statementBody + ed25519.SignatureSize
 
-// statementBody is the length of what is signed, without label and signature:
+// statementBody is the length of the signed part, without label and signature:
 // id 32, static 32, community 16, MAC 6, seq 8, expiry 8.
 const statementBody = 32 + 32 + 16 + 6 + 8 + 8
 
-// ErrStatement says that bytes are no statement, or that its signature is not
-// the one of the identity named in it.
+// ErrStatement says that bytes are no statement, or that its signature is not by
+// the identity named in it.
 var ErrStatement = errors.New("crypto: statement is not authentic")
 
-// Statement is what an edge says about itself, signed by its identity, so that
-// a supernode that passes it on cannot invent or alter a peer.
+// Statement describes an edge, signed by its identity, so that a supernode that
+// passes it on cannot invent or alter a peer.
 type Statement struct {
 	ID     [32]byte // Ed25519 identity, the signer
 	Static [32]byte // X25519 static key of its handshakes
@@ -29,7 +29,7 @@ type Statement struct {
 }
 
 // SignStatement returns the StatementLen bytes of s, signed. ID and Static are
-// always those of id, whatever s holds there.
+// always those of id, whatever s has there.
 func (id *Identity) SignStatement(s Statement) []byte {
 	s.ID, s.Static = [32]byte(id.ID), id.Static
 	b := make([]byte, 0, StatementLen)
@@ -63,7 +63,7 @@ func VerifyStatement(b []byte) (Statement, error) {
 	return s, nil
 }
 
-// signed returns the bytes under the signature. The community stands first,
+// signed returns the bytes under the signature. The community comes first,
 // unlike on the wire (PROTOCOL.md, section 8).
 func (s Statement) signed() []byte {
 	b := append([]byte(labelPrefix), "statement"...)
@@ -83,8 +83,9 @@ func SignMembership(rsk ed25519.PrivateKey, hash [32]byte, cid [16]byte, mac [6]
 	return [64]byte(ed25519.Sign(rsk, membershipSigned(hash, cid, mac, xpk)))
 }
 
-// VerifyMembership reports whether sig is what SignMembership gives for the
-// private half of rpk and the same values. A key of the wrong length is false.
+// VerifyMembership reports whether sig is the result of SignMembership for the
+// private half of rpk and the same values. It returns false for a key of the
+// wrong length.
 func VerifyMembership(rpk []byte, hash [32]byte, cid [16]byte, mac [6]byte, xpk [32]byte, sig [64]byte) bool {
 	if len(rpk) != ed25519.PublicKeySize {
 		return false

@@ -2,14 +2,14 @@ package crypto
 
 import "sync"
 
-// Window remembers which counters below the highest one have been seen, so
-// that no packet is taken twice (RFC 6479: a ring of words with one spare, so
-// that the window moves by clearing words and never by shifting bits). The ring
-// is made at the first Commit, because most sessions of a supernode never
-// relay. Not safe for concurrent use.
+// Window remembers which counters below the highest one have been seen, so that
+// no packet is accepted twice (RFC 6479: a ring of words with one spare, so that
+// the window moves by clearing words and never by shifting bits). The ring is
+// made at the first Commit, because most sessions of a supernode never relay.
+// Not safe for concurrent use.
 type Window struct {
 	last  uint64   // highest counter committed
-	size  uint64   // counters below last that are still told apart
+	size  uint64   // how many counters below last it distinguishes
 	head  int      // the word of the ring that holds last
 	ring  []uint64 // size/64 + 1 words, nil until the first Commit
 	empty bool     // nothing is committed yet

@@ -2,9 +2,9 @@ package crypto
 
 import "encoding/binary"
 
-// The part of the wire format (PROTOCOL.md, section 3) that sealing needs to
-// know. Package protocol owns the format; this package gets headers as bytes
-// and imports nothing of ours, so these few numbers stand here again.
+// The part of the wire format (PROTOCOL.md, section 3) that sealing needs.
+// Package protocol owns the format; this package gets headers as bytes and does
+// not import protocol, so these few numbers are repeated here.
 const (
 	headerLen = 16
 	tagLen    = 16

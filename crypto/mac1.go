@@ -6,8 +6,9 @@ import (
 	"golang.org/x/crypto/blake2s"
 )
 
-// staticKey returns BLAKE2s(label, static): a key that only those know who know
-// a static public key. It keeps strangers from making somebody work.
+// staticKey returns BLAKE2s(label, static): a key that only holders of a static
+// public key have. A MAC under it keeps strangers from making the responder
+// work.
 func staticKey(label string, static [32]byte) [32]byte {
 	return blake2s.Sum256(append([]byte(labelPrefix+label), static[:]...))
 }
@@ -29,8 +30,8 @@ func keyedHash(key []byte, parts ...[]byte) (sum [16]byte) {
 // equal compares two tags in constant time.
 func equal(a [16]byte, b []byte) bool { return subtle.ConstantTimeCompare(a[:], b) == 1 }
 
-// mac1Valid reports whether the mac1 of a handshake packet, INIT or RESP, was
-// made by somebody who knows the responder's static key.
+// mac1Valid reports whether the sender of a handshake packet, INIT or RESP, knew
+// the responder's static key.
 func mac1Valid(key [32]byte, pkt []byte) bool {
 	at := len(pkt) - 32
 	return equal(keyedHash(key[:], pkt[:at]), pkt[at:at+16])
