@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addresses are those that we added to an interface, at most one of each family,
-// for taking them off again.
+// addresses are those that the device added to its interface, at most one of
+// each family, so that it can remove them again.
 type addresses struct {
 	// mu keeps changes of the interface from crossing one another and Close;
 	// each is a few short requests to the kernel. No frame waits for it.
@@ -21,21 +21,20 @@ type addresses struct {
 	added []netip.Prefix
 }
 
-// SetAddress gives the interface an address with its prefix length, in place of
-// the one of the same family that an earlier call gave it: an edge has one IPv4
-// address, leased or its own, and one IPv6 address. Addresses that others put on
-// the interface stay, and one that is there already stays when the device is
-// closed.
+// SetAddress adds an address with its prefix length to the interface and removes
+// the one of the same family that an earlier call added: an edge has one IPv4
+// address, leased or its own, and one IPv6 address. Addresses that others added
+// stay, and an address that was there before stays when the device is closed.
 //
 // An IPv6 address is set without duplicate address detection (RFC 4862, section
 // 5.4), which would keep it from use for a second and more: the addresses of an
-// overlay are derived from keys or given out by one authority.
+// overlay are derived from keys or leased by one authority.
 func (d *Device) SetAddress(prefix netip.Prefix) error {
 	prefix, err := plainPrefix(prefix)
 	if err != nil {
 		return err
 	}
-	l := d.link
+	l := d.netif
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if d.isClosed() {
@@ -63,22 +62,23 @@ func (d *Device) SetAddress(prefix netip.Prefix) error {
 	return nil
 }
 
-// RemoveAddress takes an address off the interface, whoever set it. It is no
-// error when the interface did not have it.
+// RemoveAddress removes an address from the interface, whoever added it. It is
+// no error when the interface does not have it.
 func (d *Device) RemoveAddress(prefix netip.Prefix) error {
 	prefix, err := plainPrefix(prefix)
 	if err != nil {
 		return err
 	}
-	d.link.mu.Lock()
-	defer d.link.mu.Unlock()
+	d.netif.mu.Lock()
+	defer d.netif.mu.Unlock()
 	if d.isClosed() {
 		return ErrClosed
 	}
-	return d.link.remove(prefix)
+	return d.netif.remove(prefix)
 }
 
-// plainPrefix unmaps an IPv4 address and refuses what no interface can have.
+// plainPrefix unmaps an IPv4 address and refuses prefixes that no interface can
+// have.
 func plainPrefix(p netip.Prefix) (netip.Prefix, error) {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
@@ -91,7 +91,7 @@ func plainPrefix(p netip.Prefix) (netip.Prefix, error) {
 }
 
 // addedOf returns the address of a family that we added.
-func (l *link) addedOf(is4 bool) (netip.Prefix, bool) {
+func (l *netif) addedOf(is4 bool) (netip.Prefix, bool) {
 	for _, p := range l.added {
 		if p.Addr().Is4() == is4 {
 			return p, true
@@ -101,7 +101,7 @@ func (l *link) addedOf(is4 bool) (netip.Prefix, bool) {
 }
 
 // add sets an address and remembers it as ours, unless it was there.
-func (l *link) add(prefix netip.Prefix) error {
+func (l *netif) add(prefix netip.Prefix) error {
 	addr := netlinkAddr(prefix)
 	if prefix.Addr().Is6() {
 		addr.Flags = unix.IFA_F_NODAD
@@ -114,7 +114,7 @@ func (l *link) add(prefix netip.Prefix) error {
 	case errors.Is(err, unix.EEXIST):
 		present, listErr := l.has(prefix)
 		if listErr == nil && !present {
-			// IPv6 knows an address once, whatever its prefix length.
+			// The kernel has an IPv6 address once, whatever its prefix length.
 			return fmt.Errorf("%s has the address %s with another prefix length: remove it first", l.name, prefix.Addr())
 		}
 		return nil
@@ -124,8 +124,8 @@ func (l *link) add(prefix netip.Prefix) error {
 	return fmt.Errorf("cannot give %s the address %s: %w", l.name, prefix, err)
 }
 
-// remove takes an address off and forgets it.
-func (l *link) remove(prefix netip.Prefix) error {
+// remove removes an address and forgets it.
+func (l *netif) remove(prefix netip.Prefix) error {
 	err := l.handle.AddrDel(l.found, netlinkAddr(prefix))
 	if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 		return fmt.Errorf("cannot remove the address %s from %s: %w", prefix, l.name, err)
@@ -134,8 +134,9 @@ func (l *link) remove(prefix netip.Prefix) error {
 	return nil
 }
 
-// removeAdded takes off what we added; it is best effort, at the end.
-func (l *link) removeAdded() {
+// removeAdded removes the addresses that the device added; it is best effort, at
+// the end.
+func (l *netif) removeAdded() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, prefix := range slices.Clone(l.added) {
@@ -144,7 +145,7 @@ func (l *link) removeAdded() {
 }
 
 // has asks the kernel whether the interface has an address.
-func (l *link) has(prefix netip.Prefix) (bool, error) {
+func (l *netif) has(prefix netip.Prefix) (bool, error) {
 	family := netlink.FAMILY_V4
 	if prefix.Addr().Is6() {
 		family = netlink.FAMILY_V6
@@ -163,7 +164,7 @@ func (l *link) has(prefix netip.Prefix) (bool, error) {
 	return false, nil
 }
 
-// netlinkAddr turns a prefix into what netlink takes.
+// netlinkAddr converts a prefix to netlink's type.
 func netlinkAddr(p netip.Prefix) *netlink.Addr {
 	return &netlink.Addr{IPNet: &net.IPNet{
 		IP:   p.Addr().AsSlice(),

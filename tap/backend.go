@@ -13,8 +13,7 @@ const (
 	// otherwise.
 	BackendAuto Backend = iota
 	// BackendNative is Linux's own interface, with vnet headers (super-frames,
-	// checksums left to whoever needs them) and several queues. It exists on
-	// Linux only.
+	// checksum offload) and several queues. It exists on Linux only.
 	BackendNative
 	// BackendWater is songgao/water: one queue, plain frames.
 	BackendWater
@@ -23,7 +22,7 @@ const (
 // backendNames are the words of the --tap-backend option, by value.
 var backendNames = [...]string{"auto", "native", "water"}
 
-// String returns the name that ParseBackend takes: auto, native or water.
+// String returns the name that ParseBackend accepts: auto, native or water.
 func (b Backend) String() string {
 	if int(b) < len(backendNames) {
 		return backendNames[b]
@@ -48,15 +47,16 @@ type Features uint8
 
 const (
 	// FeatureVnet is a vnet header at every frame (Frame.Offload). A device with
-	// it takes frames whose checksum is still to be computed.
+	// it accepts frames whose checksum is still to be computed.
 	FeatureVnet Features = 1 << iota
-	// FeatureCsum says that the device also gives such frames.
+	// FeatureCsum says that the device also delivers such frames.
 	FeatureCsum
-	// FeatureTSO says that the device gives and takes super-frames of TCP, over
-	// IPv4 and IPv6, also those with the congestion mark (RFC 3168) on them.
+	// FeatureTSO says that the device delivers and accepts super-frames of TCP,
+	// over IPv4 and IPv6, also those with the congestion mark (RFC 3168) on
+	// them.
 	FeatureTSO
-	// FeatureUSO says that the device gives and takes super-frames of UDP, over
-	// IPv4 and IPv6 (Linux 6.2).
+	// FeatureUSO says that the device delivers and accepts super-frames of UDP,
+	// over IPv4 and IPv6 (Linux 6.2).
 	FeatureUSO
 )
 
@@ -84,7 +84,7 @@ func (f Features) String() string {
 	return strings.Join(names, ",")
 }
 
-// closed takes out what lacks the feature that it builds on.
+// closed removes the features that lack one they build on.
 func (f Features) closed() Features {
 	if !f.Has(FeatureVnet) {
 		return 0

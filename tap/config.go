@@ -7,9 +7,9 @@ import (
 )
 
 // Bounds and default of an interface's MTU in bytes, Ethernet header not
-// counted. MinMTU is IPv4's (RFC 791) and Linux's for Ethernet; below 1280
-// (RFC 8200) the kernel takes IPv6 off the interface. MaxMTU is what a 64 KiB
-// frame leaves behind its 14 bytes of header.
+// counted. MinMTU is IPv4's (RFC 791) and Linux's for Ethernet; below 1280 (RFC
+// 8200) the kernel disables IPv6 on the interface. MaxMTU is 64 KiB less the 14
+// bytes of the Ethernet header.
 const (
 	MinMTU     = 68
 	MaxMTU     = 65521
@@ -28,7 +28,7 @@ type Config struct {
 	// Name is the interface's name, 1 to 15 bytes, for example "edge0". On
 	// Windows it is the adapter's name in the Control Panel and may be longer.
 	Name string
-	// MAC is the hardware address to give it; zero leaves the one it has.
+	// MAC is the hardware address to set; zero leaves the present one.
 	MAC [6]byte
 	// MTU in bytes, 68 to 65521; zero means 1370.
 	MTU int
@@ -40,22 +40,23 @@ type Config struct {
 	// Queues is how many queues to open, 1 to 256; zero means 1. There may be
 	// fewer: see Device.Queues.
 	Queues int
-	// Without is what not to use although the kernel has it, as if it refused, and
-	// with it what builds on it. It is for tests and comparisons.
+	// Without are features not to use although the kernel has them, as if it
+	// refused; features that build on them are not used either. It is for tests
+	// and comparisons.
 	Without Features
-	// Log is told once, at Warn, what the kernel refuses and makes the device
-	// slower; nil discards.
+	// Log gets one warning about each thing that the kernel refuses and that
+	// makes the device slower; nil discards the warnings.
 	Log *slog.Logger
 	// SuperFrame is the longest super-frame, in bytes of its IP packet, that the
 	// kernel is to make; zero leaves it at 65 536. It is set on an interface that
 	// Open made only.
 	SuperFrame int
 	// OneFrame makes ReadBatch read one frame a call, to measure what batches
-	// give.
+	// gain.
 	OneFrame bool
 }
 
-// withDefaults returns the configuration with what was left out filled in.
+// withDefaults returns the configuration with the documented defaults.
 func (c Config) withDefaults() Config {
 	if c.MTU == 0 {
 		c.MTU = DefaultMTU
@@ -69,8 +70,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validate refuses what the system would refuse late or, worse, cut or expand
-// in silence: a long name loses its end, and "%d" becomes a number.
+// validate refuses names that the system would refuse late or change silently:
+// it cuts a long name, and replaces "%d" by a number.
 func (c Config) validate() error {
 	if fault := nameFault(c.Name); fault != "" {
 		return &OpenError{Sentence: fmt.Sprintf("%q cannot be the name of an interface: %s. Choose another -d name.", c.Name, fault)}
@@ -90,8 +91,8 @@ func (c Config) validate() error {
 	return nil
 }
 
-// nameFault says what is wrong with an interface's name, or nothing. The rules
-// are those of Linux (dev_valid_name), and "%" besides.
+// nameFault returns the fault of an interface's name, or "". The rules are those
+// of Linux (dev_valid_name), and "%" besides.
 func nameFault(name string) string {
 	switch {
 	case name == "":

@@ -3,12 +3,12 @@ package tap
 import "sync/atomic"
 
 // Counters is what one queue has done since it was opened. In is from the device
-// to its owner (ReadBatch), Out the other way (WriteBatch).
+// to its owner (ReadBatch), Out is from the owner to the device (WriteBatch).
 type Counters struct {
 	Reads     uint64 // calls of the system to read, with those that found nothing
 	Writes    uint64 // calls of the system to write, with those that were refused
 	FramesIn  uint64 // frames and super-frames that were read
-	FramesOut uint64 // frames and super-frames that the kernel took
+	FramesOut uint64 // frames and super-frames that the kernel accepted
 	SuperIn   uint64 // super-frames among FramesIn
 	SuperOut  uint64 // super-frames among FramesOut
 }

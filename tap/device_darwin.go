@@ -63,7 +63,7 @@ func explainDarwin(name string, errno syscall.Errno, err error) *OpenError {
 	return e
 }
 
-// setUp gives the interface its MAC before it sets it up, and its MTU.
+// setUp sets the interface's MAC, sets it up, and sets its MTU.
 func (d *Device) setUp() error {
 	name := d.cfg.Name
 	var steps [][]string
@@ -98,7 +98,7 @@ func addressCommand(name string, p netip.Prefix, add bool) []string {
 	return []string{"ifconfig", name, family, p.Addr().String(), "-alias"}
 }
 
-// SetUp sets the link up or down.
+// SetUp sets the interface up or down.
 func (d *Device) SetUp(up bool) error {
 	state := "down"
 	if up {

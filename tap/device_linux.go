@@ -19,7 +19,7 @@ const (
 type Device struct {
 	cfg      Config
 	existing bool
-	link     *link
+	netif    *netif
 	features Features
 	queues   []*Queue
 	file     *os.File // water's, which owns the descriptor of the only queue; nil natively
@@ -29,13 +29,12 @@ type Device struct {
 	closeErr  error
 }
 
-// Open opens the TAP device cfg.Name, makes it when it does not exist, gives it
-// MAC and MTU and sets it up. The MAC is set before the link goes up, so that
-// the IPv6 link-local address is made of the right one. A device that exists
-// already, made by an administrator for a user without privileges, is taken as
-// it is where it has the wanted properties, which needs no capability; it keeps
-// its persist flag, and whether it can have several queues, and stays after
-// Close.
+// Open opens the TAP device cfg.Name, or makes it, gives it MAC and MTU and sets
+// it up. The MAC is set before the interface is up, so that the IPv6 link-local
+// address is made of the right one. Open changes nothing of an existing device,
+// made by an administrator for a user without privileges, that has the wanted
+// properties, and then needs no capability; such a device keeps its persist flag
+// and its kind, with one queue or several, and stays after Close.
 //
 // The device lives in the network namespace of the calling thread, and stays
 // bound to it whichever thread uses it later. A failure is an *OpenError and
@@ -44,7 +43,7 @@ func Open(cfg Config) (*Device, error) {
 	return opener{node: nodePath, kernel: linuxKernel}.open(cfg)
 }
 
-// opener is Open with what a test replaces.
+// opener is Open with the parts that a test replaces.
 type opener struct {
 	node   string // path of the TUN/TAP device node
 	kernel kernel
@@ -55,43 +54,43 @@ func (o opener) open(cfg Config) (*Device, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	link, err := findLink(cfg.Name)
+	netif, err := findInterface(cfg.Name)
 	if err != nil {
 		return nil, err
 	}
-	d, err := o.attach(cfg, link)
+	d, err := o.attach(cfg, netif)
 	if err != nil {
-		link.close()
+		netif.close()
 		return nil, err
 	}
-	d.cfg.MAC, err = link.setUp(cfg.MAC, cfg.MTU)
+	d.cfg.MAC, err = netif.setUp(cfg.MAC, cfg.MTU)
 	if err != nil {
 		if !d.existing {
-			link.delete() // also when cfg.Persist has made it permanent by now
+			netif.delete() // also when cfg.Persist has made it permanent by now
 		}
 		d.Close()
 		return nil, err
 	}
 	if !d.existing {
-		link.lengthenQueue()
+		netif.lengthenQueue()
 		if cfg.SuperFrame > 0 {
-			link.limitSuper(cfg.SuperFrame)
+			netif.limitSuper(cfg.SuperFrame)
 		}
 	}
 	return d, nil
 }
 
-// attach opens the device through the backend that cfg names and binds link to
-// it. What it returns has an owner in d: Close gives everything back but link,
-// which is the caller's when attach fails.
-func (o opener) attach(cfg Config, link *link) (*Device, error) {
-	multi, err := link.checkKind()
+// attach opens the device through the backend that cfg names and binds netif to
+// it. The device owns what it returns: Close closes everything, but netif is the
+// caller's when attach fails.
+func (o opener) attach(cfg Config, netif *netif) (*Device, error) {
+	multi, err := netif.checkKind()
 	if err != nil {
 		return nil, err
 	}
-	existing := link.exists()
+	existing := netif.exists()
 	w := wish{cfg: cfg, existing: existing, multi: multi || !existing && cfg.Queues > 1}
-	d := &Device{cfg: cfg, existing: existing, link: link, closed: make(chan struct{})}
+	d := &Device{cfg: cfg, existing: existing, netif: netif, closed: make(chan struct{})}
 	var notes []string
 	switch cfg.Backend {
 	case BackendWater:
@@ -108,11 +107,11 @@ func (o opener) attach(cfg Config, link *link) (*Device, error) {
 		}
 	}
 	if err != nil {
-		return nil, link.explain(err)
+		return nil, netif.explain(err)
 	}
-	if err := link.find(); err != nil {
+	if err := netif.find(); err != nil {
 		d.release()
-		return nil, link.refused("open "+cfg.Name, err)
+		return nil, netif.refused("open "+cfg.Name, err)
 	}
 	if len(notes) > 0 {
 		cfg.Log.Warn("the TAP device is slower than it could be: the kernel refuses a part of it",
@@ -121,7 +120,8 @@ func (o opener) attach(cfg Config, link *link) (*Device, error) {
 	return d, nil
 }
 
-// wish is what an open asks of the kernel.
+// wish is the features and the number of queues that an open asks the kernel
+// for.
 type wish struct {
 	cfg      Config
 	existing bool
@@ -141,8 +141,7 @@ func (d *Device) MTU() int { return d.cfg.MTU }
 // Close leaves it.
 func (d *Device) Existing() bool { return d.existing }
 
-// Features returns what the device really does beyond plain frames; 0 with
-// BackendWater.
+// Features returns the features that the kernel granted; 0 with BackendWater.
 func (d *Device) Features() Features { return d.features }
 
 // Queues returns the queues, at least one, and fewer than Config.Queues where
@@ -151,10 +150,9 @@ func (d *Device) Features() Features { return d.features }
 // its other direction were last written to.
 func (d *Device) Queues() []*Queue { return slices.Clone(d.queues) }
 
-// Dropped returns how many frames were given up by WriteBatch, on all queues,
-// because the link was down, the kernel had no memory, or the frame was
-// malformed, and by ReadBatch because the kernel could not say what to do with
-// them.
+// Dropped returns how many frames were lost on all queues: in WriteBatch because
+// the interface was down, the kernel had no memory, or the frame was malformed,
+// and in ReadBatch because the kernel could not describe them.
 func (d *Device) Dropped() (sum uint64) {
 	for _, q := range d.queues {
 		sum += q.dropped.Load()
@@ -163,33 +161,33 @@ func (d *Device) Dropped() (sum uint64) {
 }
 
 // Close waits for the batches that run, makes further ones fail with ErrClosed
-// and lets go of the interface, which disappears when Open made it and
+// and detaches from the interface, which disappears when Open made it and
 // Config.Persist is not set. From an interface that stays because it was there
-// before, the addresses that SetAddress added are taken off again. Further calls
-// return what the first did.
+// before, it removes the addresses that SetAddress added. Further calls return
+// the result of the first.
 //
-// Close does not wake anybody who waits for a queue's descriptor: whoever does
-// must have stopped, since the number may belong to another file at once.
+// Close does not wake a caller that waits for a queue's descriptor: the waiting
+// must have ended before, since the number may belong to another file at once.
 func (d *Device) Close() error {
 	d.closeOnce.Do(func() {
 		close(d.closed)
 		if d.existing {
-			d.link.removeAdded()
+			d.netif.removeAdded()
 		}
 		d.closeErr = d.release()
-		d.link.close()
+		d.netif.close()
 	})
 	return d.closeErr
 }
 
-// release gives the descriptors back, each once no batch uses it.
+// release closes the descriptors, each once no batch uses it.
 func (d *Device) release() (err error) {
 	fds := make([]int, 0, len(d.queues))
 	for _, q := range d.queues {
 		fds = append(fds, q.retire())
 	}
 	if d.features != 0 && (d.existing || d.cfg.Persist) {
-		// The next program that opens the device may know nothing of vnet headers.
+		// The next program that opens the device may not use vnet headers.
 		_ = linuxKernel.offload(fds[0], 0)
 	}
 	if d.file != nil {

@@ -17,8 +17,8 @@ const (
 // packages which use them build.
 type Device struct{}
 
-// Open fails: the backend, songgao/water, does not know the TAP devices of this
-// system, although it has them. A supernode runs here; an edge does not.
+// Open fails: the backend, songgao/water, does not support the TAP devices of
+// this system, although it has them. A supernode runs here; an edge does not.
 func Open(cfg Config) (*Device, error) {
 	if err := cfg.withDefaults().validate(); err != nil {
 		return nil, err

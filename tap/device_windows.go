@@ -10,7 +10,7 @@ import (
 )
 
 // Names of adapters on Windows are free text of the Control Panel (NDIS: 256
-// characters); netsh takes them in quotes, so only those are forbidden.
+// characters); netsh reads them in quotes, so only quotes are forbidden.
 const (
 	maxName         = 255
 	forbiddenInName = `"`
@@ -31,9 +31,8 @@ func openWater(cfg Config) (*water.Interface, error) {
 	return ifce, nil
 }
 
-// setUp sets the MTU. The MAC cannot be changed while the adapter runs, so a
-// wish for another one is refused rather than passed over: peers would not find
-// us.
+// setUp sets the MTU. The MAC cannot be changed while the adapter runs, so setUp
+// fails if another one is wanted: peers would not find this edge.
 func (d *Device) setUp() error {
 	mac, err := d.currentMAC()
 	if err != nil {
@@ -67,8 +66,8 @@ func addressCommand(name string, p netip.Prefix, add bool) []string {
 	return []string{"netsh", "interface", "ipv6", "delete", "address", "interface=" + name, "address=" + a, "store=active"}
 }
 
-// SetUp cannot set the link down on Windows; setting it up does nothing, since
-// Open has done it.
+// SetUp cannot set the interface down on Windows; setting it up does nothing,
+// since Open has done it.
 func (d *Device) SetUp(up bool) error {
 	if up {
 		return nil

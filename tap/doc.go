@@ -1,27 +1,27 @@
 // Package tap opens one Ethernet device of the operating system (a TAP device),
-// sets it up, and moves frames between it and the caller in batches. It knows
-// nothing of peers or datagrams.
+// sets it up, and moves frames between it and the caller in batches. It does not
+// know peers or datagrams.
 //
 // A Device has one or more queues. Each is for one goroutine that runs to
-// completion: its ReadBatch and WriteBatch never block, and waiting is done by
-// the caller, on the queue's descriptor (Linux) or channel (elsewhere) together
-// with whatever else it waits for.
+// completion: its ReadBatch and WriteBatch never block; the caller waits on the
+// queue's descriptor (Linux) or channel (elsewhere), together with its other
+// sources.
 //
-// What works where:
+// Support by system:
 //
-//   - Linux: everything, and every release is tested on it in network
-//     namespaces. The native backend reads and writes super-frames of up to 64
-//     KiB with vnet headers (package offload) over several queues; what the
-//     kernel refuses of that is left out, step by step, and logged. The water
-//     backend, songgao/water, moves plain frames over one queue.
+//   - Linux: complete; every release is tested on it in network namespaces. The
+//     native backend reads and writes super-frames of up to 64 KiB with vnet
+//     headers (package offload) over several queues; it does without the parts
+//     that the kernel refuses, step by step, and logs them. The water backend,
+//     songgao/water, moves plain frames over one queue.
 //   - Windows: through water and the TAP-Windows driver (tap0901, which OpenVPN
 //     installs). The adapter's MAC is the driver's and cannot be changed here. It
-//     builds; nobody has yet tested it for this project.
+//     builds; this project has not tested it yet.
 //   - macOS: through water and the tuntaposx kernel extension, devices named tap0
 //     to tap15 only. macOS itself has no TAP device, and recent releases no
 //     longer load that extension. It builds, untested.
 //   - FreeBSD, OpenBSD, NetBSD and the rest: Open fails and says so, since water
-//     does not know their TAP devices.
+//     does not support their TAP devices.
 //
 // Water has traps, which this package closes: it leaves descriptors open across
 // exec and after failed opens, cuts long names, clears the persist flag of a

@@ -9,7 +9,7 @@ import (
 )
 
 // explain puts a refused open into the sentence of the catalogue.
-func (l *link) explain(err error) error {
+func (l *netif) explain(err error) error {
 	var f *openFault
 	if !errors.As(err, &f) {
 		return err
@@ -38,7 +38,8 @@ func explainNode(f *openFault) (code, sentence string) {
 	return "", fmt.Sprintf("cannot open %s: %s.", f.node, f.errno.Error())
 }
 
-// nodeMode says who may open the node, for the sentence, when it can be asked.
+// nodeMode returns the node's mode and owner for the sentence, or "" if they
+// cannot be read.
 func nodeMode(node string) string {
 	var st unix.Stat_t
 	if unix.Stat(node, &st) != nil {
@@ -52,7 +53,7 @@ func nodeMode(node string) string {
 }
 
 // explainAttach explains why the interface was refused.
-func (l *link) explainAttach(f *openFault) (code, sentence string) {
+func (l *netif) explainAttach(f *openFault) (code, sentence string) {
 	switch f.errno {
 	case unix.EPERM:
 		return "E02", l.forbidden()
@@ -67,7 +68,7 @@ func (l *link) explainAttach(f *openFault) (code, sentence string) {
 }
 
 // forbidden is the sentence of E02.
-func (l *link) forbidden() string {
+func (l *netif) forbidden() string {
 	verb := "create"
 	if l.exists() {
 		verb = "use"
@@ -77,7 +78,7 @@ func (l *link) forbidden() string {
 
 // busy is the sentence of E04. The holder stays unnamed when /proc does not show
 // other users' processes.
-func (l *link) busy() string {
+func (l *netif) busy() string {
 	by := "another process"
 	if pid, command, ok := deviceHolder(l.name); ok {
 		by = fmt.Sprintf("pid %d (%s)", pid, command)
@@ -90,12 +91,12 @@ func (l *link) busy() string {
 }
 
 // wrongKind is the sentence of E05.
-func (l *link) wrongKind(kind string) string {
+func (l *netif) wrongKind(kind string) string {
 	return fmt.Sprintf("%s exists but is not a TAP (%s). Choose another -d name.", l.name, kind)
 }
 
 // refused explains a change of the interface that the kernel did not allow.
-func (l *link) refused(what string, err error) *OpenError {
+func (l *netif) refused(what string, err error) *OpenError {
 	errno := errnoOf(err)
 	switch errno {
 	case unix.EPERM, unix.EACCES:

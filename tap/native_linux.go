@@ -9,8 +9,8 @@ import (
 	"hedgerow/tap/offload"
 )
 
-// kernel is what the native backend asks of the tun driver, by ioctl; a test
-// puts a kernel in its place that refuses.
+// kernel is the calls of the tun driver that the native backend makes, by ioctl;
+// a test replaces them by a kernel that refuses.
 type kernel struct {
 	attach     func(fd int, name string, flags uint16) syscall.Errno // TUNSETIFF
 	headerSize func(fd, size int) syscall.Errno                      // TUNSETVNETHDRSZ
@@ -28,9 +28,9 @@ var linuxKernel = kernel{
 	},
 }
 
-// openNative opens the queues of the device and gives them to d. The notes say
-// what the kernel refused on the way. A failure leaves nothing open, and no
-// interface that was not there.
+// openNative opens the queues of the device and gives them to d. The notes name
+// what the kernel refused. A failure leaves nothing open, and no interface that
+// was not there.
 func (o opener) openNative(d *Device, w wish) (notes []string, err error) {
 	wanted := (allFeatures &^ w.cfg.Without).closed()
 	first, flags, notes, err := o.firstQueue(w, wanted.Has(FeatureVnet))
@@ -79,14 +79,14 @@ func (o opener) openNative(d *Device, w wish) (notes []string, err error) {
 	return notes, nil
 }
 
-// firstQueue opens a queue with all that the kernel allows: it asks for less as
-// long as it refuses, first without vnet headers and then without several
-// queues.
+// firstQueue opens a queue with as many features as the kernel allows: it asks
+// for less as long as the kernel refuses, first without vnet headers and then
+// without several queues.
 //
-// With IFF_NAPI what is written to a queue goes up the host's stack in the order
-// in which it was written. Without it (Linux before 4.15), frames wait at the
-// processor that wrote them, and a thread that moves to another processor may
-// overtake its own.
+// With IFF_NAPI, frames that are written to a queue go up the host's stack in
+// the order in which they were written. Without it (Linux before 4.15), frames
+// wait at the processor that wrote them, and a thread that moves to another
+// processor may overtake its own.
 func (o opener) firstQueue(w wish, vnet bool) (fd int, flags uint16, notes []string, err error) {
 	flags = unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_NAPI
 	if vnet {
@@ -150,8 +150,9 @@ func waterMayDo(err error) bool {
 	return true
 }
 
-// setFeatures turns on what is wanted, or as much of it as the kernel takes: the
-// newest goes first. It also turns off what another program left on.
+// setFeatures turns on the wanted features, or as many of them as the kernel
+// accepts: it drops the newest first. It also turns off what another program
+// left on.
 func (o opener) setFeatures(fd int, wanted Features) (on Features, notes []string) {
 	for _, last := range []Features{FeatureUSO, FeatureTSO, FeatureCsum} {
 		if !wanted.Has(last) {
@@ -164,7 +165,7 @@ func (o opener) setFeatures(fd int, wanted Features) (on Features, notes []strin
 		wanted &^= last
 		notes = append(notes, fmt.Sprintf("%s (%v)", last, errno))
 	}
-	_ = o.kernel.offload(fd, 0) // nothing is what a kernel without the call gives
+	_ = o.kernel.offload(fd, 0) // a kernel without the call has no features on
 	return wanted, notes
 }
 

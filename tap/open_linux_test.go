@@ -110,7 +110,7 @@ func testNotATAP(t *testing.T, backend Backend) {
 	}
 	// What checkKind does not know, the kernel refuses with the same code.
 	fault := probe(nodePath, "br0", true, false)
-	l := &link{name: "br0"}
+	l := &netif{name: "br0"}
 	wantOpenError(t, l.explain(fault), "E05", "br0 exists but is not a TAP (its kind is another). Choose another -d name.", unix.EINVAL)
 }
 

@@ -6,11 +6,11 @@ import (
 )
 
 // Overlap looks for a local network that shares addresses with prefix, since
-// traffic for the overlay would then go the wrong way. It returns the first
-// interface that has one and its network, masked. Interfaces that are down have
-// no routes and are passed over, as are the interface named except (the device
-// itself) and link-local networks, which every interface shares. It reports
-// nothing when the system does not tell its interfaces.
+// traffic for the overlay would then leave by the wrong interface. It returns
+// the first interface that has one and its network, masked. It ignores
+// interfaces that are down, which have no routes, the interface named except
+// (the device itself), and link-local networks, which every interface shares. It
+// reports nothing when the system does not list its interfaces.
 //
 // On Linux the interfaces are those of the calling thread's network namespace.
 func Overlap(prefix netip.Prefix, except string) (ifname string, other netip.Prefix, ok bool) {

@@ -43,8 +43,8 @@ type Queue struct {
 
 // Open opens the TAP device cfg.Name and sets it up. The device must exist: its
 // driver makes it, and it stays after Close, so Existing is always true and
-// Config.Persist has no effect. The backend is water, whichever Config.Backend
-// says, but for BackendNative, which fails. A failure is an *OpenError.
+// Config.Persist has no effect. The backend is always water; with BackendNative
+// Open fails. A failure is an *OpenError.
 func Open(cfg Config) (*Device, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -94,13 +94,13 @@ func (d *Device) Dropped() uint64 { return d.queue.dropped.Load() }
 // wait for it.
 func (q *Queue) Ready() <-chan struct{} { return q.pump.ready }
 
-// Counters returns what the queue has done so far. Reads counts the calls of
-// ReadBatch: a goroutine of the queue's own reads ahead of them.
+// Counters returns the queue's counters. Reads counts the calls of ReadBatch: a
+// goroutine of the queue's own reads ahead of them.
 func (q *Queue) Counters() Counters { return q.snapshot() }
 
-// ReadBatch reads up to len(fs) frames that are waiting; it never blocks, and
-// returns 0 and nil when none waits. It returns ErrClosed once the device is
-// closed; another error comes behind the frames that were read before it.
+// ReadBatch reads up to len(fs) waiting frames; it never blocks, and returns 0
+// and nil when none waits. It returns ErrClosed once the device is closed;
+// another error comes after the frames that were read before it.
 func (q *Queue) ReadBatch(fs []Frame) (n int, err error) {
 	if q.device.isClosed() {
 		return 0, ErrClosed
@@ -108,7 +108,7 @@ func (q *Queue) ReadBatch(fs []Frame) (n int, err error) {
 	if q.device.cfg.OneFrame && len(fs) > 1 {
 		fs = fs[:1]
 	}
-	n, err = q.pump.take(fs)
+	n, err = q.pump.pop(fs)
 	q.reads.Add(1)
 	add(&q.framesIn, n)
 	if err != nil {
@@ -117,9 +117,9 @@ func (q *Queue) ReadBatch(fs []Frame) (n int, err error) {
 	return n, nil
 }
 
-// WriteBatch writes every frame and returns how many the driver took. One that
-// it refuses is dropped and counted in Dropped, as is a super-frame. It returns
-// ErrClosed once the device is closed.
+// WriteBatch writes every frame and returns how many the driver accepted. A
+// frame that it refuses is dropped and counted in Dropped, as is a super-frame.
+// It returns ErrClosed once the device is closed.
 func (q *Queue) WriteBatch(fs []Frame) (n int, err error) {
 	calls := 0
 	for i := range fs {
@@ -143,8 +143,8 @@ func (q *Queue) WriteBatch(fs []Frame) (n int, err error) {
 	return n, err
 }
 
-// SetAddress gives the interface an address in place of the one of the same
-// family that an earlier call gave it.
+// SetAddress adds an address to the interface and removes the one of the same
+// family that an earlier call added.
 func (d *Device) SetAddress(prefix netip.Prefix) error {
 	if !prefix.IsValid() {
 		return errors.New("no address given")
@@ -171,7 +171,7 @@ func (d *Device) SetAddress(prefix netip.Prefix) error {
 	return nil
 }
 
-// RemoveAddress takes an address off the interface.
+// RemoveAddress removes an address from the interface.
 func (d *Device) RemoveAddress(prefix netip.Prefix) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -186,8 +186,8 @@ func (d *Device) remove(prefix netip.Prefix) error {
 	return nil
 }
 
-// Close takes off the addresses that were added and lets go of the interface. It
-// leaves a token in Ready.
+// Close removes the addresses that were added and closes the device. It leaves a
+// token in Ready.
 func (d *Device) Close() error {
 	d.closeOnce.Do(func() {
 		close(d.closed)
@@ -224,7 +224,7 @@ func (d *Device) currentMAC() (mac [6]byte, err error) {
 	return mac, nil
 }
 
-// run runs one of the system's commands and returns what it complained of.
+// run runs one of the system's commands and returns its complaint as an error.
 func run(argv []string) error {
 	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
 	if err == nil {
@@ -236,7 +236,7 @@ func run(argv []string) error {
 	return fmt.Errorf("%s: %w", argv[0], err)
 }
 
-// errnoOf digs the errno out of a wrapped error; 0 when there is none.
+// errnoOf returns the errno in a wrapped error; 0 when there is none.
 func errnoOf(err error) syscall.Errno {
 	var errno syscall.Errno
 	errors.As(err, &errno)

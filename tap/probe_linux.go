@@ -27,11 +27,10 @@ type openFault struct {
 func (f *openFault) Error() string { return fmt.Sprintf("%s: %v", f.node, f.errno) }
 
 // probe asks the kernel whether water's open would succeed, on a descriptor that
-// is closed again whatever the answer: water leaks one on every failure. What
-// can still fail behind it is a race with another program, once per call of
-// Open.
+// it closes whatever the answer: water leaks one on every failure. Water's open
+// can then still fail in a race with another program, once per call of Open.
 //
-// An interface that exists is attached and let go. For one that does not,
+// An interface that exists is attached and detached. For one that does not,
 // TUNSETIFF is called with neither IFF_TUN nor IFF_TAP: tun_set_iff checks
 // CAP_NET_ADMIN first and the kind of device next, so EINVAL means "allowed",
 // and no interface flashes up.
@@ -74,7 +73,7 @@ func attached(fd int) bool {
 	return unix.IoctlIfreq(fd, unix.TUNGETIFF, ifr) == nil
 }
 
-// errnoIn is errnoOf for what may have succeeded: 0 for no error.
+// errnoIn is errnoOf for an error that may be nil: 0.
 func errnoIn(err error) syscall.Errno {
 	if err == nil {
 		return 0
@@ -82,7 +81,7 @@ func errnoIn(err error) syscall.Errno {
 	return errnoOf(err)
 }
 
-// errnoOf digs the errno out of a wrapped error; EIO stands for none.
+// errnoOf returns the errno in a wrapped error, or EIO if there is none.
 func errnoOf(err error) syscall.Errno {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {

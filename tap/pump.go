@@ -12,9 +12,10 @@ import (
 // that is under a millisecond, and the driver keeps a queue of its own behind it.
 const pumpFrames = 256
 
-// pump makes a device that can only be read by blocking one that is read without:
-// a goroutine reads into a bounded ring of buffers, and batches are taken out of
-// the ring. When the ring is full the goroutine waits, and the driver drops.
+// pump turns a device that can only be read by blocking into one that is read
+// without: a goroutine reads into a bounded ring of buffers, and batches come
+// from the ring. When the ring is full the goroutine waits, and the driver
+// drops.
 type pump struct {
 	source io.Reader
 	size   int           // bytes of the longest frame
@@ -59,7 +60,7 @@ func (p *pump) run() {
 		}
 		n, err := p.source.Read(buf[:p.size])
 		if err == nil && n == 0 {
-			err = errEmptyFrame // no driver gives one, and a loop of them would spin
+			err = errEmptyFrame // no driver delivers one, and a loop of them would spin
 		}
 		if err != nil {
 			fault := err // not err itself, which would be allocated for every frame
@@ -83,10 +84,10 @@ func (p *pump) signal() {
 	}
 }
 
-// take copies waiting frames out, and returns how many. The error is that of the
-// source, once there is nothing left of what came before it.
-func (p *pump) take(fs []Frame) (n int, err error) {
-	// Asked first: what was read before the fault is in the ring by now.
+// pop copies waiting frames out of the ring, and returns how many. It returns
+// the error of the source after the frames that came before it.
+func (p *pump) pop(fs []Frame) (n int, err error) {
+	// Read first: the frames before the fault are in the ring by now.
 	fault := p.fault.Load()
 	for n < len(fs) {
 		select {

@@ -24,7 +24,7 @@ func (f feed) Read(p []byte) (int, error) {
 func taken(t *testing.T, p *pump, room int) (got []string) {
 	t.Helper()
 	fs := newBuffers(room)
-	n, err := p.take(fs)
+	n, err := p.pop(fs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestPump(t *testing.T) {
 		}
 		<-p.ready
 		for range 2 {
-			if n, err := p.take(newBuffers(1)); n != 0 || err != errFed {
+			if n, err := p.pop(newBuffers(1)); n != 0 || err != errFed {
 				t.Errorf("%d, %v", n, err)
 			}
 		}
@@ -111,7 +111,7 @@ func TestPumpAllocations(t *testing.T) {
 	once := func() {
 		source <- frame
 		<-p.ready
-		if n, err := p.take(fs); n != 1 || err != nil {
+		if n, err := p.pop(fs); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
 	}

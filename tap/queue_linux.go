@@ -13,20 +13,20 @@ import (
 )
 
 // writePatience is how long one WriteBatch waits altogether for room in the
-// kernel. A TAP refuses a frame for lack of room only when memory is short, so
-// what cannot be written then is as lost as on a full link.
+// kernel. A TAP refuses a frame for lack of room only when memory is short, so a
+// frame that cannot be written then is as lost as on a full line.
 const writePatience = 5 * time.Millisecond
 
-// Queue is one queue of a device: a descriptor that frames are read from and
-// written to. Its methods are safe for concurrent use; frames keep their order
-// as long as one goroutine reads and one writes.
+// Queue is one queue of a device: a descriptor from which frames are read and to
+// which they are written. Its methods are safe for concurrent use; frames keep
+// their order as long as one goroutine reads and one writes.
 type Queue struct {
 	device   *Device
 	vnet     int // bytes of vnet header in front of a frame: offload.HeaderLen or 0
 	oneFrame bool
 
-	// mu is held for reading during a batch, so that Close waits for it and does
-	// not give the descriptor's number to another file under its hands.
+	// mu is held for reading during a batch, so that Close waits for the batch
+	// and its descriptor's number is not reused by another file meanwhile.
 	mu sync.RWMutex
 	fd int // -1 once closed
 
@@ -47,19 +47,20 @@ func newQueue(d *Device, fd int) *Queue {
 }
 
 // Fd returns the descriptor to wait for with poll(2): it is readable when
-// ReadBatch has something to return, be it ErrDeleted. While the link is down it
-// is not. It must not be read, written or closed, and is -1 after Close.
+// ReadBatch has something to return, be it ErrDeleted. While the interface is
+// down it is not. The caller must not read, write or close it. It is -1 after
+// Close.
 func (q *Queue) Fd() int {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
 	return q.fd
 }
 
-// Counters returns what the queue has done so far.
+// Counters returns the queue's counters.
 func (q *Queue) Counters() Counters { return q.snapshot() }
 
-// retire makes later batches fail and returns the descriptor, which none uses
-// any more.
+// retire makes later batches fail and returns the descriptor, which no batch
+// uses any more.
 func (q *Queue) retire() (fd int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -67,11 +68,11 @@ func (q *Queue) retire() (fd int) {
 	return fd
 }
 
-// ReadBatch reads up to len(fs) frames that the kernel sends out of the
-// interface and that are waiting; it never blocks. It returns 0 and nil when
-// none waits, as while the link is down. It returns ErrClosed once the device is
-// closed and ErrDeleted once the interface is gone; an error behind frames comes
-// with the next call.
+// ReadBatch reads up to len(fs) waiting frames that the kernel sends out of the
+// interface; it never blocks. It returns 0 and nil when none waits, as while the
+// interface is down. It returns ErrClosed once the device is closed and
+// ErrDeleted once the interface was deleted; an error after frames comes with
+// the next call.
 func (q *Queue) ReadBatch(fs []Frame) (n int, err error) {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
@@ -117,18 +118,19 @@ func (q *Queue) ReadBatch(fs []Frame) (n int, err error) {
 	return 0, q.readFault(errno)
 }
 
-// headerOf reads what the kernel left undone. That it has verified a checksum
-// (VIRTIO_NET_HDR_F_DATA_VALID) is taken out: the frame is as complete as one
-// that came without.
+// headerOf reads the offload of a frame from its vnet header. It clears the flag
+// that the kernel has verified the checksum (VIRTIO_NET_HDR_F_DATA_VALID): such
+// a frame is as complete as one without.
 func headerOf(b []byte) offload.Header {
 	h := offload.Parse(b)
 	h.Flags &= offload.FlagNeedsCsum
 	return h
 }
 
-// readFault turns what the kernel said into the errors of this package. EINVAL
-// is one frame that it could not describe, which is lost; EIO is an interface
-// that is being deleted (Linux before 3.8) and is so the next time.
+// readFault converts an errno of a read to the errors of this package. EINVAL is
+// one frame that the kernel could not describe, which is lost; EIO is an
+// interface that is being deleted (Linux before 3.8) and comes again with the
+// next read.
 func (q *Queue) readFault(errno syscall.Errno) error {
 	if q.isAttached() {
 		switch errno {
@@ -142,13 +144,13 @@ func (q *Queue) readFault(errno syscall.Errno) error {
 	return q.fault(errno)
 }
 
-// WriteBatch hands the kernel every frame, as if it had arrived on the
-// interface, and returns how many it took. A frame that the kernel refuses
-// because the link is down, memory is short or the frame is malformed is dropped
-// and counted in Dropped; that is no error. So is a super-frame for a device
-// without vnet headers. It never blocks, but for a few milliseconds when the
-// kernel is out of memory. It returns ErrClosed once the device is closed and
-// ErrDeleted once the interface is gone.
+// WriteBatch gives the kernel every frame, as if it had arrived on the
+// interface, and returns how many it accepted. A frame that the kernel refuses
+// because the interface is down, memory is short or the frame is malformed is
+// dropped and counted in Dropped; that is no error. So is a super-frame for a
+// device without vnet headers. It never blocks, but for a few milliseconds when
+// the kernel is out of memory. It returns ErrClosed once the device is closed
+// and ErrDeleted once the interface was deleted.
 func (q *Queue) WriteBatch(fs []Frame) (n int, err error) {
 	q.mu.RLock()
 	defer q.mu.RUnlock()
@@ -190,9 +192,9 @@ func (q *Queue) WriteBatch(fs []Frame) (n int, err error) {
 	return n, nil
 }
 
-// refusesFrame reports whether the kernel refused one frame only, and the next
-// may fare better: the link is down; no memory; shorter than a header or
-// otherwise not to its taste.
+// refusesFrame reports whether the kernel refused one frame only and may accept
+// the next: the interface is down; no memory; a frame shorter than a header or
+// otherwise malformed.
 func refusesFrame(errno syscall.Errno) bool {
 	switch errno {
 	case unix.EIO, unix.EAGAIN, unix.ENOBUFS, unix.ENOMEM, unix.EINVAL, unix.EMSGSIZE:
@@ -225,8 +227,8 @@ func (w *writer) put(p []byte) syscall.Errno {
 				w.patience = 0
 				return errno
 			}
-			// Not less than a little: room for somebody, but none for us, must
-			// not become a loop.
+			// Count at least a little: poll may find room that the write then
+			// does not, which must not become a loop.
 			w.patience -= max(time.Since(start), time.Millisecond)
 		default:
 			return errno
@@ -234,8 +236,8 @@ func (w *writer) put(p []byte) syscall.Errno {
 	}
 }
 
-// fault turns what the kernel said into the errors of this package. On a deleted
-// interface reads and writes fail with EBADFD.
+// fault converts an errno to the errors of this package. On a deleted interface
+// reads and writes fail with EBADFD.
 func (q *Queue) fault(errno syscall.Errno) error {
 	name := q.device.cfg.Name
 	if errno == unix.EBADFD || !q.isAttached() {
@@ -254,7 +256,7 @@ func rawRead(fd int, p []byte) (int, syscall.Errno) {
 	return int(n), errno
 }
 
-// rawWrite is write(2) in the same way.
+// rawWrite is write(2), as rawRead is read(2).
 func rawWrite(fd int, p []byte) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
 	return int(n), errno
@@ -264,5 +266,5 @@ func rawWrite(fd int, p []byte) (int, syscall.Errno) {
 func awaitRoom(fd int, d time.Duration) bool {
 	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 	n, err := unix.Poll(fds[:], int((d+time.Millisecond-1)/time.Millisecond))
-	return err == unix.EINTR || n > 0 // one who was interrupted tries again
+	return err == unix.EINTR || n > 0 // after an interrupt the caller tries again
 }

@@ -22,7 +22,7 @@ func (o opener) openWater(d *Device, w wish) error {
 	}
 	if w.existing {
 		// A program before us may have left super-frames on, which would come
-		// without the header that says how to read them.
+		// without the header that describes them.
 		_ = o.kernel.offload(fd, 0)
 	}
 	d.file = file

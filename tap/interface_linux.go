@@ -11,23 +11,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// link is the interface as netlink sees it. Its socket is opened by the thread
+// netif is the interface as netlink sees it. Its socket is opened by the thread
 // that called Open and so stays in that thread's network namespace, whichever
 // thread uses it later.
-type link struct {
+type netif struct {
 	handle *netlink.Handle
 	name   string
 	found  netlink.Link // nil when it did not exist
 	addresses
 }
 
-// findLink looks for an interface, which need not exist.
-func findLink(name string) (*link, error) {
+// findInterface looks for an interface, which need not exist.
+func findInterface(name string) (*netif, error) {
 	handle, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, &OpenError{Errno: errnoOf(err), Sentence: fmt.Sprintf("cannot ask the kernel about interfaces (netlink): %s.", reason(err))}
 	}
-	l := &link{handle: handle, name: name}
+	l := &netif{handle: handle, name: name}
 	if err := l.find(); err != nil {
 		var missing netlink.LinkNotFoundError
 		if !errors.As(err, &missing) {
@@ -39,7 +39,7 @@ func findLink(name string) (*link, error) {
 }
 
 // find reads the interface's state anew.
-func (l *link) find() error {
+func (l *netif) find() error {
 	found, err := l.handle.LinkByName(l.name)
 	if err != nil {
 		return err
@@ -48,21 +48,21 @@ func (l *link) find() error {
 	return nil
 }
 
-func (l *link) exists() bool { return l.found != nil }
+func (l *netif) exists() bool { return l.found != nil }
 
-// close waits for a change under way: a closed handle would send its requests
-// from the calling thread's namespace instead.
-func (l *link) close() {
+// close waits for a running change: a closed handle would send its requests from
+// the calling thread's namespace instead.
+func (l *netif) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.handle.Close()
 }
 
-// checkKind refuses an interface that is no TAP, and says whether it was made
-// for several queues, which whoever opens it has to ask for. One whose queues
-// are open belongs to somebody: the kernel would give us a further queue and
-// with it a part of the frames.
-func (l *link) checkKind() (multi bool, err error) {
+// checkKind refuses an interface that is no TAP, and reports whether it was made
+// for several queues, which its opener has to ask for. It also refuses one whose
+// queues are open in another program: the kernel would give us a further queue
+// and with it a part of that program's frames.
+func (l *netif) checkKind() (multi bool, err error) {
 	if !l.exists() {
 		return false, nil
 	}
@@ -94,11 +94,11 @@ func kindName(kind string) string {
 	return "a " + kind
 }
 
-// setUp gives the interface MAC (zero: as it is) and MTU and sets it up, in this
-// order, since the IPv6 link-local address is made of the MAC when the link goes
-// up. What is right already is not touched: that needs no privilege. It returns
-// the MAC that the interface then has.
-func (l *link) setUp(mac [6]byte, mtu int) ([6]byte, error) {
+// setUp sets the interface's MAC (zero: unchanged) and MTU and sets it up, in
+// this order, since the IPv6 link-local address is made of the MAC when the
+// interface comes up. It does not set a value that is right already: that needs
+// no privilege. It returns the MAC that the interface then has.
+func (l *netif) setUp(mac [6]byte, mtu int) ([6]byte, error) {
 	attrs := l.found.Attrs()
 	if mac == ([6]byte{}) {
 		copy(mac[:], attrs.HardwareAddr)
@@ -121,16 +121,16 @@ func (l *link) setUp(mac [6]byte, mtu int) ([6]byte, error) {
 }
 
 // queueLen is how many frames the kernel keeps, per queue, for an edge that is
-// not scheduled; what comes then is lost, since a TAP has no queue in front of
+// not scheduled; later frames are lost, since a TAP has no queue in front of
 // this one. At 300 000 small frames a second it lasts for 13 ms: a few time
-// slices of a processor that others want too. Twice as many would let a sender
-// of super-frames of UDP, whom a TAP does not slow down, hold 512 MiB of the
-// kernel's memory, and would delay a slow machine's full frames twice as long.
+// slices of a busy processor. Twice as many would let a sender of super-frames
+// of UDP, which a TAP does not slow down, hold 512 MiB of the kernel's memory,
+// and would delay a slow machine's full frames twice as long.
 const queueLen = 4096
 
-// lengthenQueue gives an interface that we made its queue; it is best effort,
-// since a shorter one works too.
-func (l *link) lengthenQueue() {
+// lengthenQueue sets the queue length of an interface that Open made; it is best
+// effort, since a shorter one works too.
+func (l *netif) lengthenQueue() {
 	if l.found.Attrs().TxQLen < queueLen {
 		_ = l.handle.LinkSetTxQLen(l.found, queueLen)
 	}
@@ -138,16 +138,16 @@ func (l *link) lengthenQueue() {
 
 // limitSuper sets how long a super-frame the kernel makes; it is best effort,
 // since longer ones work too. Linux before 6.3 has one limit for both families.
-func (l *link) limitSuper(n int) {
+func (l *netif) limitSuper(n int) {
 	_ = l.handle.LinkSetGSOMaxSize(l.found, n)
 	_ = l.handle.LinkSetGSOIPv4MaxSize(l.found, n)
 }
 
 // delete removes the interface; it is best effort, in the wake of another error.
-func (l *link) delete() { _ = l.handle.LinkDel(l.found) }
+func (l *netif) delete() { _ = l.handle.LinkDel(l.found) }
 
-// freeName proposes the name to use instead: the next number that is not taken.
-func (l *link) freeName() (string, bool) {
+// freeName proposes the name to use instead: the next number that is free.
+func (l *netif) freeName() (string, bool) {
 	stem := strings.TrimRight(l.name, "0123456789")
 	first := 0
 	if digits := l.name[len(stem):]; digits != "" {
@@ -171,10 +171,10 @@ func (l *link) freeName() (string, bool) {
 	return "", false
 }
 
-// SetUp sets the link up or down. While it is down, ReadBatch finds nothing,
-// waiting for a queue's descriptor waits on, and WriteBatch drops.
+// SetUp sets the interface up or down. While it is down, ReadBatch finds
+// nothing, waiting for a queue's descriptor goes on, and WriteBatch drops.
 func (d *Device) SetUp(up bool) error {
-	l := d.link
+	l := d.netif
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if d.isClosed() {

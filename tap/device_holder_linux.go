@@ -76,7 +76,8 @@ func holdsDevice(pid int, name string) bool {
 		return false
 	}
 	for _, fd := range fds {
-		// The link spares reading the state of every file and socket.
+		// The path of the open file tells without reading the state of every
+		// file and socket.
 		target, err := os.Readlink(filepath.Join(base, "fd", fd.Name()))
 		if err != nil || !strings.HasSuffix(target, "tun") {
 			continue
@@ -88,7 +89,7 @@ func holdsDevice(pid int, name string) bool {
 	return false
 }
 
-// interfaceOf returns what follows "iff:" in a file of fdinfo.
+// interfaceOf returns the value of "iff:" in a file of fdinfo.
 func interfaceOf(path string) string {
 	file, err := os.Open(path)
 	if err != nil {

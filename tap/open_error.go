@@ -7,16 +7,15 @@ import (
 	"syscall"
 )
 
-// OpenError is why a device could not be opened or set up, as a sentence for
-// the person who typed the command: what happened, the likely cause, what to
-// do.
+// OpenError says why a device could not be opened or set up, as a sentence for
+// the user: what happened, the likely cause, what to do.
 type OpenError struct {
 	// Code is the number of the sentence in the catalogue of errors, "E01" to
 	// "E05", or empty for a failure that the catalogue does not list.
 	Code string
-	// Sentence says it in words and ends with a full stop.
+	// Sentence is the message; it ends with a full stop.
 	Sentence string
-	// Errno is what the system answered; 0 when it was not asked.
+	// Errno is the system's answer; 0 when it was not asked.
 	Errno syscall.Errno
 }
 
@@ -37,13 +36,13 @@ func (e *OpenError) Unwrap() error {
 	return e.Errno
 }
 
-// ErrClosed is what ReadBatch and WriteBatch return once Close was called. It
-// matches both net.ErrClosed and fs.ErrClosed (os.ErrClosed), so that a loop
-// over devices and sockets needs one test.
+// ErrClosed is the error of ReadBatch and WriteBatch after Close. It matches
+// both net.ErrClosed and fs.ErrClosed (os.ErrClosed), so that a loop over
+// devices and sockets needs one test.
 var ErrClosed error = closedError{}
 
-// ErrDeleted is what ReadBatch and WriteBatch return once somebody deleted the
-// interface under the open device. It does not come back: open a new one.
+// ErrDeleted is the error of ReadBatch and WriteBatch once the interface was
+// deleted under the open device. It does not come back: open a new one.
 var ErrDeleted = errors.New("the TAP interface was deleted")
 
 type closedError struct{}
