@@ -22,18 +22,19 @@ const (
 
 var (
 	// DefaultGroup4 is an address of the Local Network Control Block (RFC 5771,
-	// section 4) that IANA has assigned to nobody. Switches flood that block
-	// whatever they know of members (RFC 4541, section 2.1.2).
+	// section 4) that IANA has not assigned. Switches flood that block whatever
+	// they know of members (RFC 4541, section 2.1.2).
 	DefaultGroup4 = netip.MustParseAddr("224.0.0.165")
 	// DefaultGroup6 is of link-local scope and marked as not assigned by IANA
 	// (RFC 4291, section 2.7).
 	DefaultGroup6 = netip.MustParseAddr("ff12::6867")
 )
 
-// hopLimit is what packets are sent with, and come with.
+// hopLimit is the hop limit of the packets; one with another has passed a
+// router.
 const hopLimit = 1
 
-// Config says where to announce.
+// Config says where a Conn announces.
 type Config struct {
 	// Port is the UDP port of both groups; 0 means DefaultPort. Sockets of
 	// other processes may have it too, if they let others.
@@ -42,15 +43,15 @@ type Config struct {
 	// means DefaultGroup4 and DefaultGroup6.
 	Group4, Group6 netip.Addr
 	// Exclude reports whether the interface of this name is left out, such as
-	// our own TAP device and other tunnels. It is asked at every Announce. Nil
+	// our own TAP device and other tunnels. It is called at every Announce. Nil
 	// excludes none.
 	Exclude func(ifname string) bool
-	// Log is told which interfaces are announced on when that changes. Nil
-	// means slog.Default().
+	// Log gets a line when the set of interfaces changes. Nil means
+	// slog.Default().
 	Log *slog.Logger
 }
 
-// complete puts the defaults in and reports what cannot be.
+// complete fills in the defaults and reports impossible settings.
 func (cfg *Config) complete() error {
 	if cfg.Port == 0 {
 		cfg.Port = DefaultPort
@@ -84,7 +85,7 @@ type Conn struct {
 	joined []membership
 }
 
-// membership is what an Announce has joined and the next one leaves.
+// membership is the groups that an Announce has joined and the next one leaves.
 type membership struct {
 	family *family
 	on     net.Interface
@@ -117,25 +118,25 @@ func Open(cfg Config) (*Conn, error) {
 }
 
 // Announce sends pkt, of at most MaxPacket bytes, once on every eligible
-// interface by every family, and returns how many packets that were. It joins
-// the groups there anew before. That there is no eligible interface is no error;
-// that there are, and none took a packet, is.
+// interface over each family, and returns how many packets it sent. It first
+// joins the groups there anew. It is no error that no interface is eligible; it
+// is one that there are some and that none sent a packet.
 //
-// Eligible is what is up and a broadcast link, no loopback, no point-to-point
-// link and not excluded. Of more than 16, those with an address that is not
-// IPv6 link-local come first, and the rest is left out: Linux lets a socket
-// join 20 groups.
+// An interface is eligible if it is up, supports broadcast, is neither loopback
+// nor point-to-point, and is not excluded. Of more than 16, those with an
+// address that is not IPv6 link-local come first, and the rest is left out:
+// Linux lets a socket join 20 groups.
 func (c *Conn) Announce(pkt []byte) (n int, err error) {
 	if len(pkt) == 0 || len(pkt) > MaxPacket {
 		return 0, fmt.Errorf("LAN discovery: a packet of %d bytes: it has 1 to %d", len(pkt), MaxPacket)
 	}
-	links, err := eligible(c.cfg.Exclude)
+	ifaces, err := eligible(c.cfg.Exclude)
 	if err != nil {
 		return 0, fmt.Errorf("LAN discovery: cannot list the interfaces: %w", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	errs := c.rejoin(links)
+	errs := c.rejoin(ifaces)
 	for _, m := range c.joined {
 		if err := m.family.send(&m.on, pkt); err != nil {
 			errs = append(errs, fmt.Errorf("%s: send: %w", m.on.Name, err))
@@ -149,14 +150,14 @@ func (c *Conn) Announce(pkt []byte) (n int, err error) {
 	return n, nil
 }
 
-// rejoin leaves what was joined and joins the groups on the links. The errors
-// are those of interfaces that have no address of a family, too.
-func (c *Conn) rejoin(links []link) (errs []error) {
+// rejoin leaves the groups and joins them again on the given interfaces. The
+// errors include those of interfaces without an address of a family.
+func (c *Conn) rejoin(ifaces []iface) (errs []error) {
 	for _, m := range c.joined {
-		_ = m.family.leave(&m.on) // fails when the interface is gone
+		_ = m.family.leave(&m.on) // fails when the interface was removed
 	}
 	c.joined = c.joined[:0]
-	for _, l := range links {
+	for _, l := range ifaces {
 		for _, f := range c.families {
 			if !l.has(f.is4()) {
 				continue
@@ -168,8 +169,8 @@ func (c *Conn) rejoin(links []link) (errs []error) {
 			c.joined = append(c.joined, membership{f, l.Interface})
 		}
 	}
-	v := newView(links)
-	if before := c.view.Swap(v); !before.sameLinks(v) {
+	v := newView(ifaces)
+	if before := c.view.Swap(v); !before.sameInterfaces(v) {
 		c.cfg.Log.Info("LAN discovery", "interfaces", v.list())
 	}
 	return errs
@@ -183,15 +184,15 @@ const (
 )
 
 // Serve calls heard with the packets that others announce until ctx ends or
-// Close is called, and then returns nil. A family whose socket fails is given up
-// with a warning; Serve returns the errors when no family is left. It is called
-// once. heard is called from one goroutine at a time and may use pkt
+// Close is called, and then returns nil. It stops using a family whose socket
+// fails, with a warning, and returns the errors when no family is left. It is
+// called once. heard is called from one goroutine at a time and may use pkt
 // until it returns. The address is the sender's own, with the interface's name
-// as its zone when it is IPv6 link-local; its port is the one that it announces
-// from and not its data port.
+// as its zone when it is IPv6 link-local; its port is the port of announcements
+// and not the sender's data port.
 //
-// Nothing is heard before the first Announce. What this Conn sends itself is
-// left out; another one of this host is heard.
+// Nothing is heard before the first Announce. Serve ignores the packets of this
+// Conn, but not those of another Conn on this host.
 func (c *Conn) Serve(ctx context.Context, heard func(from netip.AddrPort, pkt []byte)) error {
 	stop := context.AfterFunc(ctx, func() {
 		for _, f := range c.families {
@@ -248,15 +249,15 @@ func (c *Conn) receive(ctx context.Context, f *family, heard func(netip.AddrPort
 	}
 }
 
-// accept reports whether an arrival is a packet of somebody else on a link that
-// was joined, and returns its source as Serve describes it.
+// accept reports whether an arrival is a packet of another member on a joined
+// interface, and returns its source as Serve describes it.
 func (c *Conn) accept(f *family, a arrival) (from netip.AddrPort, ok bool) {
 	v := c.view.Load()
 	ip := a.from.Addr().Unmap().WithZone("")
 	if a.n == 0 || a.n > MaxPacket || a.from.Port() == f.port() && v.own[ip] {
 		return from, false
 	}
-	name, joined := v.names[a.link]
+	name, joined := v.names[a.ifindex]
 	if tellsArrival && (!joined || a.to != f.group.Addr() || a.hops != hopLimit) {
 		return from, false
 	}

@@ -12,15 +12,15 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// tellsArrival reports whether the system says by which interface, to which
+// tellsArrival reports whether the system tells by which interface, to which
 // address and with which hop limit a datagram came. golang.org/x/net cannot ask
 // Windows for it.
 const tellsArrival = runtime.GOOS != "windows"
 
-// A family is the group of one address family with its sockets. Packets are
-// heard on the port of the group, which all members share, and sent from one
-// that nobody else has, so that a member can tell its own from those of another
-// one of its host.
+// A family is the group of one address family with its sockets. It receives on
+// the port of the group, which all members share, and sends from a port of its
+// own, so that a member can distinguish its own packets from those of another
+// member on its host.
 type family struct {
 	in, out     *net.UDPConn
 	group       netip.AddrPort
@@ -28,8 +28,7 @@ type family struct {
 	read        func(buf []byte) (arrival, error)
 }
 
-// multicaster is what the types of golang.org/x/net/ipv4 and ipv6 have in
-// common.
+// multicaster is the common part of the types of golang.org/x/net/ipv4 and ipv6.
 type multicaster interface {
 	JoinGroup(on *net.Interface, group net.Addr) error
 	LeaveGroup(on *net.Interface, group net.Addr) error
@@ -38,11 +37,11 @@ type multicaster interface {
 
 // An arrival is a datagram in the reader's buffer.
 type arrival struct {
-	n    int // bytes
-	from netip.AddrPort
-	to   netip.Addr
-	link int // index of the interface
-	hops int
+	n       int // bytes
+	from    netip.AddrPort
+	to      netip.Addr
+	ifindex int // index of the interface
+	hops    int
 }
 
 func openFamily4(group netip.AddrPort) (*family, error) {
@@ -108,12 +107,12 @@ func openFamily(network string, wildcard netip.Addr, group netip.AddrPort) (*fam
 		_ = in.Close()
 		return nil, err
 	}
-	// What "udp" networks are documented to return.
+	// "udp" networks are documented to return this type.
 	return &family{in: in.(*net.UDPConn), out: out.(*net.UDPConn), group: group}, nil
 }
 
-func newArrival(n int, from net.Addr, to net.IP, link, hops int) arrival {
-	a := arrival{n: n, link: link, hops: hops}
+func newArrival(n int, from net.Addr, to net.IP, ifindex, hops int) arrival {
+	a := arrival{n: n, ifindex: ifindex, hops: hops}
 	if from, ok := from.(*net.UDPAddr); ok {
 		a.from = from.AddrPort()
 	}
@@ -134,7 +133,7 @@ func (f *family) leave(on *net.Interface) error { return f.hear.LeaveGroup(on, f
 func (f *family) address() *net.UDPAddr { return &net.UDPAddr{IP: f.group.Addr().AsSlice()} }
 
 func (f *family) send(on *net.Interface, pkt []byte) error {
-	// It takes the place of a zone in the address.
+	// The socket option replaces a zone in the address.
 	if err := f.speak.SetMulticastInterface(on); err != nil {
 		return err
 	}

@@ -67,15 +67,15 @@ func join(t *testing.T, n *lab.Namespace) *member {
 	return m
 }
 
-// settle waits until the links of a machine that are up have a link-local
+// awaitLinkLocal waits until the ifaces of a machine that are up have a link-local
 // address that can be sent from, which the kernel gives them in its own time.
-func settle(t *testing.T, n *lab.Namespace) {
+func awaitLinkLocal(t *testing.T, n *lab.Namespace) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		waiting := ""
 		err := n.Do(func() error {
-			links, err := netlink.LinkList()
-			for _, l := range links {
+			ifaces, err := netlink.LinkList()
+			for _, l := range ifaces {
 				if l.Attrs().Name != "lo" && l.Attrs().OperState == netlink.OperUp && !sends6(l) {
 					waiting = l.Attrs().Name
 				}
@@ -102,7 +102,7 @@ func sends6(l netlink.Link) bool {
 
 func (m *member) announce(t *testing.T, text string) (n int) {
 	t.Helper()
-	settle(t, m.Namespace)
+	awaitLinkLocal(t, m.Namespace)
 	if err := m.Do(func() (err error) { n, err = m.Announce([]byte(text)); return err }); err != nil {
 		t.Fatal(err)
 	}

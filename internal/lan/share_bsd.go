@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// share lets others have the port as well: each then gets a copy of what comes
-// by multicast. Some of these systems want the one option, some the other.
+// share lets other sockets have the port as well: each then gets a copy of every
+// multicast datagram. Some of these systems want the one option, some the other.
 func share(_, _ string, raw syscall.RawConn) error {
 	var err error
 	fault := raw.Control(func(fd uintptr) {

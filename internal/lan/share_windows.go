@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// share lets others have the port as well: each then gets a copy of what comes
-// by multicast.
+// share lets other sockets have the port as well: each then gets a copy of every
+// multicast datagram.
 func share(_, _ string, raw syscall.RawConn) error {
 	var err error
 	fault := raw.Control(func(fd uintptr) {

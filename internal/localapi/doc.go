@@ -8,8 +8,8 @@ package localapi
 
 import "errors"
 
-// ErrNotRunning says that nothing listens on the socket: it does not exist, or
-// the process that made it is gone.
+// ErrNotRunning says that no process listens on the socket: it does not exist,
+// or the process that made it has ended.
 var ErrNotRunning = errors.New("not running")
 
 // ErrInUse says that another living process listens on the socket.

@@ -40,7 +40,7 @@ func Get(ctx context.Context, socketPath, urlPath string, v any) error {
 	return nil
 }
 
-// Post asks the server on the Unix socket to do what urlPath stands for. Its
+// Post asks the server on the Unix socket to do the action at urlPath. Its
 // errors are those of Get.
 func Post(ctx context.Context, socketPath, urlPath string) error {
 	_, err := call(ctx, socketPath, http.MethodPost, urlPath, nil)

@@ -7,10 +7,10 @@ import (
 	"strconv"
 )
 
-// ShareWith gives the socket at path to a group, whose members may then
-// connect without being the superuser. It returns user.UnknownGroupError when
-// there is no such group, and an error that satisfies
-// errors.Is(err, fs.ErrPermission) when the process may not give files away.
+// ShareWith gives the socket at path to a group, whose members may then connect
+// without being the superuser. It returns user.UnknownGroupError when there is
+// no such group, and an error that satisfies errors.Is(err, fs.ErrPermission)
+// when the process may not change the group of a file.
 func ShareWith(path, group string) error {
 	g, err := user.LookupGroup(group)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 )
 
 // HandleProfiles adds the profiles of this process (net/http/pprof) under
-// /debug/pprof/. They belong on a local socket only: they tell command lines and
-// memory, and taking one costs time.
+// /debug/pprof/. They belong on a local socket only: they show command lines and
+// memory, and making one costs time.
 func HandleProfiles(mux *http.ServeMux) {
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// socketMode lets the owner and the group in and nobody else.
+	// socketMode admits the owner and the group only.
 	socketMode = 0o660
 	// maxPath is the room that the kernel has for the path of a Unix socket
 	// (sun_path), without the final zero byte: 108 on Linux, 104 elsewhere.
@@ -26,9 +26,9 @@ const (
 	headerTimeout = 5 * time.Second
 	// idleTimeout closes a connection that a client keeps open.
 	idleTimeout = 30 * time.Second
-	// headerBytes bounds the memory that a request's header may take.
+	// headerBytes bounds the memory of a request's header.
 	headerBytes = 16 << 10
-	// drainTimeout bounds how long answers under way may take at the end.
+	// drainTimeout bounds how long Close waits for running answers.
 	drainTimeout = time.Second
 )
 
@@ -105,7 +105,7 @@ func Listen(path string) (net.Listener, error) {
 	return &listener{UnixListener: l, path: path}, nil
 }
 
-// publish gives the socket its mode and its name.
+// publish sets the socket's mode and gives it its name.
 func publish(birth, path string) error {
 	if err := os.Chmod(birth, socketMode); err != nil {
 		return err
@@ -144,8 +144,8 @@ type listener struct {
 
 // Close stops listening and removes the socket's file.
 func (l *listener) Close() error {
-	// The file goes first: between the two a caller sees a socket that is
-	// gone rather than one that refuses.
+	// The file is removed first: in between a caller finds no socket rather than
+	// one that refuses.
 	if err := os.Remove(l.path); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return l.UnixListener.Close()

@@ -10,20 +10,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// groups are the multicast groups of rtnetlink(7) that say what may change a
+// groups are the multicast groups of rtnetlink(7) whose events may change a
 // State.
 const groups = unix.RTMGRP_LINK |
 	unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR |
 	unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE
 
-// messageRoom is the room for one datagram of the kernel's, in bytes. What is
-// longer, the message of a link with many virtual functions, is not read but
-// taken as one that matters.
+// messageRoom is the room for one datagram of the kernel's, in bytes. A longer
+// one, as of an interface with many virtual functions, is not parsed and counts
+// as one that matters.
 const messageRoom = 8 << 10
 
-// A listener turns the kernel's messages into tokens. A token that nobody has
-// taken yet stands for all that follow, so however many messages there are,
-// they take no memory here.
+// A listener turns the kernel's messages into tokens. A token that was not
+// received yet stands for all later messages, so that they need no memory here.
 type listener struct {
 	file   *os.File
 	raw    syscall.RawConn
@@ -66,7 +65,8 @@ func (l *listener) close() {
 	}
 }
 
-// receive puts a token for what matters until the socket is closed.
+// receive sends a token for each message that matters until the socket is
+// closed.
 func (l *listener) receive() {
 	defer close(l.events)
 	buf := make([]byte, messageRoom)
@@ -84,8 +84,8 @@ func (l *listener) receive() {
 		case errors.Is(fault, unix.EINTR):
 			continue
 		case errors.Is(fault, unix.ENOBUFS):
-			// The kernel had more to say than the socket has room for. What it
-			// was is seen at the next look.
+			// The kernel had more messages than the socket has room for. The
+			// next read of the state shows what they were about.
 		case fault != nil:
 			return
 		case n <= len(buf) && !matters(buf[:n]):
@@ -107,9 +107,9 @@ const (
 )
 
 // matters reports whether a datagram of the kernel's may be about a change of
-// the State. Only routes are told apart: a router that speaks BGP has thousands
-// that change each minute, none of them a default route, which has a prefix
-// length of 0.
+// the State. It filters routes only: a router that speaks BGP has thousands that
+// change each minute, none of them a default route, which has a prefix length of
+// 0.
 func matters(b []byte) bool {
 	for len(b) >= headerLen {
 		length := int(binary.NativeEndian.Uint32(b))

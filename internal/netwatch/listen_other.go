@@ -9,5 +9,5 @@ type listener struct{ events chan struct{} }
 
 func (l *listener) close() {}
 
-// listen says that nothing tells of changes.
+// listen fails: this system sends no events.
 func listen() (*listener, error) { return nil, errors.ErrUnsupported }

@@ -18,10 +18,10 @@ const unusable = unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED
 // under it.
 const maxReads = 4
 
-// read asks the kernel for links, addresses and default routes.
+// read asks the kernel for interfaces, addresses and default routes.
 func read() (r *reading, err error) {
 	for range maxReads {
-		r = &reading{links: make(map[int]string)}
+		r = &reading{interfaces: make(map[int]string)}
 		err = errors.Join(r.readLinks(), r.readAddresses(), r.readRoutes())
 		if !errors.Is(err, netlink.ErrDumpInterrupted) {
 			break
@@ -35,7 +35,7 @@ func (r *reading) readLinks() error {
 	for _, l := range links {
 		a := l.Attrs()
 		if a.RawFlags&unix.IFF_UP != 0 && a.RawFlags&unix.IFF_RUNNING != 0 {
-			r.links[a.Index] = a.Name
+			r.interfaces[a.Index] = a.Name
 		}
 	}
 	return err
@@ -76,8 +76,8 @@ func (r *reading) addRoute(ipv6 bool, route *netlink.Route) {
 	if route.Type != unix.RTN_UNICAST {
 		return // a prohibition
 	}
-	add := func(link int, gateway net.IP, via netlink.Destination) {
-		c := candidate{Route: Route{Interface: link}, ipv6: ipv6, metric: route.Priority}
+	add := func(ifindex int, gateway net.IP, via netlink.Destination) {
+		c := candidate{Route: Route{Interface: ifindex}, ipv6: ipv6, metric: route.Priority}
 		if v, ok := via.(*netlink.Via); ok {
 			gateway = v.Addr // an IPv4 route by an IPv6 router (RFC 8950)
 		}

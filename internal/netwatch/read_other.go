@@ -14,12 +14,12 @@ func read() (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reading{links: make(map[int]string)}
+	r := &reading{interfaces: make(map[int]string)}
 	for _, i := range interfaces {
 		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagRunning == 0 {
 			continue
 		}
-		r.links[i.Index] = i.Name
+		r.interfaces[i.Index] = i.Name
 		addresses, err := i.Addrs()
 		if err != nil {
 			continue // the interface went away meanwhile

@@ -2,5 +2,5 @@
 
 package netwatch
 
-// defaultRoutes knows of none, so that only addresses are compared.
+// defaultRoutes returns none, so that only addresses are compared.
 func defaultRoutes() ([]candidate, error) { return nil, nil }

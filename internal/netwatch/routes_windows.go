@@ -7,9 +7,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// defaultRoutes reads the default routes from the routing table. Windows adds
-// the metric of the interface to that of the route, which is the same for all
-// that its automatic metrics give: only the latter is compared here.
+// defaultRoutes reads the default routes from the routing table. Windows ranks a
+// route by the sum of its own metric and that of its interface. Only the route's
+// own metric is compared here; it is the same for all routes with automatic
+// metrics.
 func defaultRoutes() (list []candidate, err error) {
 	var table *windows.MibIpForwardTable2
 	if err := windows.GetIpForwardTable2(windows.AF_UNSPEC, &table); err != nil {

@@ -12,19 +12,19 @@ type Route struct {
 	// Interface is the index of the interface that it leaves by.
 	Interface int
 	// Gateway is the next router's address, with the interface's name as its
-	// zone when it is link-local. It is the zero Addr when the interface has no
-	// router, as a point-to-point link has none.
+	// zone when it is link-local. It is the zero Addr for an interface without a
+	// router, such as a point-to-point interface.
 	Gateway netip.Addr
 }
 
-// A State is what a host's network is compared by. Only interfaces count that
-// are up, have a carrier, and are not excluded.
+// A State is the part of a host's network that is compared. It contains only
+// interfaces that are up, have a carrier, and are not excluded.
 type State struct {
 	// Routes are the preferred default route of IPv4 and then that of IPv6, of
 	// those that there are.
 	Routes []Route
 	// Addresses are the global unicast addresses that can be sent from, private
-	// and unique local ones among them, in ascending order, none twice.
+	// and unique local ones among them, in ascending order, without duplicates.
 	Addresses []netip.Addr
 }
 
@@ -59,17 +59,18 @@ func without(a, b []netip.Addr) (rest []netip.Addr) {
 	return rest
 }
 
-// A reading is what a system says of its network, of which a State is made.
+// A reading is the system's description of its network, from which a State is
+// made.
 type reading struct {
-	links     map[int]string // the names of those that are up and have a carrier
-	addresses []placed
-	routes    []candidate
+	interfaces map[int]string // the names of those that are up and have a carrier
+	addresses  []placed
+	routes     []candidate
 }
 
 // placed is an address of an interface.
 type placed struct {
-	link int
-	addr netip.Addr
+	ifindex int
+	addr    netip.Addr
 }
 
 // candidate is a default route. That of the lowest metric is preferred.
@@ -79,15 +80,15 @@ type candidate struct {
 	metric int
 }
 
-// state leaves out what does not count and puts the rest in order.
+// state leaves out what is not compared and sorts the rest.
 func (r *reading) state(exclude func(ifname string) bool) State {
-	links := maps.Clone(r.links)
+	interfaces := maps.Clone(r.interfaces)
 	if exclude != nil {
-		maps.DeleteFunc(links, func(_ int, name string) bool { return exclude(name) })
+		maps.DeleteFunc(interfaces, func(_ int, name string) bool { return exclude(name) })
 	}
 	var s State
 	for _, a := range r.addresses {
-		if _, counts := links[a.link]; counts && a.addr.IsGlobalUnicast() {
+		if _, counts := interfaces[a.ifindex]; counts && a.addr.IsGlobalUnicast() {
 			s.Addresses = append(s.Addresses, a.addr)
 		}
 	}
@@ -95,18 +96,19 @@ func (r *reading) state(exclude func(ifname string) bool) State {
 	s.Addresses = slices.Compact(s.Addresses)
 
 	for _, ipv6 := range []bool{false, true} {
-		if c := r.preferred(ipv6, links); c != nil {
+		if c := r.preferred(ipv6, interfaces); c != nil {
 			s.Routes = append(s.Routes, c.Route)
 		}
 	}
 	return s
 }
 
-// preferred returns the default route of a family by one of the links, or nil.
-func (r *reading) preferred(ipv6 bool, links map[int]string) (best *candidate) {
+// preferred returns the default route of a family by one of the interfaces, or
+// nil.
+func (r *reading) preferred(ipv6 bool, interfaces map[int]string) (best *candidate) {
 	for i := range r.routes {
 		c := &r.routes[i]
-		name, counts := links[c.Interface]
+		name, counts := interfaces[c.Interface]
 		if !counts || c.ipv6 != ipv6 || best != nil && !c.before(best) {
 			continue
 		}

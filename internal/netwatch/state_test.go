@@ -17,7 +17,7 @@ func addrs(list ...string) (as []netip.Addr) {
 func TestStateOfReading(t *testing.T) {
 	gw, gw6 := netip.MustParseAddr("192.168.1.1"), netip.MustParseAddr("fe80::1")
 	r := &reading{
-		links: map[int]string{1: "lo", 2: "eth0", 3: "wlan0", 4: "edge0"}, // 5 is down
+		interfaces: map[int]string{1: "lo", 2: "eth0", 3: "wlan0", 4: "edge0"}, // 5 is down
 		addresses: []placed{
 			{3, netip.MustParseAddr("192.168.2.20")},
 			{2, netip.MustParseAddr("2001:db8::20")},

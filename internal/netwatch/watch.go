@@ -18,12 +18,11 @@ const (
 	pollEvery = 5 * time.Second
 )
 
-// Config says what to watch.
+// Config says what Watch ignores, and how.
 type Config struct {
-	// Exclude reports whether the interface of this name does not count, such
-	// as our own TAP device: neither its addresses nor default routes by it
-	// are seen. It is asked about every interface at every look, from Watch's
-	// goroutine. Nil excludes none.
+	// Exclude reports whether the interface of this name is ignored, such as our
+	// own TAP device, with its addresses and default routes. It is called for
+	// every interface at every read, from Watch's goroutine. Nil excludes none.
 	Exclude func(ifname string) bool
 	// Log gets a warning when the network can no longer be read, one for all
 	// that follow each other. Nil means slog.Default().
@@ -40,11 +39,11 @@ func Read(cfg Config) (State, error) {
 }
 
 // Watch calls changed with every change of the host's network until ctx ends,
-// and then returns nil. A change is reported 250 ms after the last event, or
-// 1 s after the first when they do not stop; by polling it takes 5 s. changed
-// is called from Watch's goroutine, so that the network is not looked at before
-// it returns; what happens meanwhile is one change afterwards. The error is
-// that the network cannot be read to begin with.
+// and then returns nil. It reports a change 250 ms after the last event, or 1 s
+// after the first when they do not stop; by polling it takes 5 s. It calls
+// changed from its own goroutine and does not read the network before changed
+// returns; the changes meanwhile are reported as one. The error says that the
+// network cannot be read to begin with.
 //
 // A Linux process watches the network namespace of the thread that calls Watch,
 // which must be locked to it if the process is in several (see netns(7)).
@@ -65,10 +64,10 @@ func Watch(ctx context.Context, cfg Config, changed func(Change)) error {
 	return w.run(ctx)
 }
 
-// watcher is the part that knows no system.
+// watcher is the part that does not depend on the system.
 type watcher struct {
 	read    func() (State, error)
-	events  <-chan struct{} // tokens; nil or closed: there are none, poll
+	events  <-chan struct{} // tokens; nil or closed: the system sends no events, poll
 	changed func(Change)
 	log     *slog.Logger
 
@@ -93,7 +92,7 @@ func (w *watcher) run(ctx context.Context) (err error) {
 			return nil
 		case _, ok := <-w.events:
 			if !ok {
-				w.events = nil // and what it wanted to say last is unknown
+				w.events = nil // its last events may be lost
 			}
 			now := time.Now()
 			if first.IsZero() {
@@ -110,7 +109,7 @@ func (w *watcher) run(ctx context.Context) (err error) {
 	}
 }
 
-// look reads the state and reports what has changed.
+// look reads the state and reports a change.
 func (w *watcher) look() {
 	now, err := w.read()
 	if err != nil {

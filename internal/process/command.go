@@ -18,9 +18,9 @@ func Command(pid int) string {
 	return printableCommand(strings.Split(string(raw), "\x00"))
 }
 
-// printableCommand joins the arguments of a foreign process so that a terminal
-// and a log can take them: it may have chosen them to do harm, and the argument
-// of -k is a secret even though the process list shows it too.
+// printableCommand joins the arguments of a foreign process so that they are
+// safe for a terminal and a log: it may have chosen them to do harm, and the
+// argument of -k is a secret even though the process list shows it too.
 func printableCommand(args []string) string {
 	const limit = 60
 	var out []string
@@ -40,7 +40,7 @@ func printableCommand(args []string) string {
 		case strings.HasPrefix(arg, "--key="):
 			arg = "--key=***"
 		case strings.HasPrefix(arg, "-k"):
-			arg = "-k***" // the key right behind the letter, as getopt takes it
+			arg = "-k***" // the key right behind the letter, as getopt allows
 		}
 		out = append(out, arg)
 	}

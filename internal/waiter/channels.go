@@ -20,8 +20,8 @@ type Channels struct {
 	sleeps  atomic.Uint64
 }
 
-// NewChannels returns a waiter for one channel to three, which is what a loop
-// has; it panics for another number. A closed channel is always ready.
+// NewChannels returns a waiter for one to three channels, as many as a loop has;
+// it panics for another number. A closed channel is always ready.
 func NewChannels(ready ...<-chan struct{}) *Channels {
 	if len(ready) < 1 || len(ready) > maxChannels {
 		panic("waiter: NewChannels takes one channel to three")
@@ -31,9 +31,9 @@ func NewChannels(ready ...<-chan struct{}) *Channels {
 	return c
 }
 
-// Wait blocks until one of the channels has a token and takes it: nil. After
-// Stop it returns net.ErrClosed, whatever the channels have. It does not
-// allocate.
+// Wait blocks until one of the channels has a token, receives it and returns
+// nil. After Stop it returns net.ErrClosed, whatever the channels have. It does
+// not allocate.
 func (c *Channels) Wait() error {
 	select {
 	case <-c.stop:
@@ -61,7 +61,7 @@ func (c *Channels) Stop() { c.once.Do(func() { close(c.stop) }) }
 // already is counted too.
 func (c *Channels) Sleeps() uint64 { return c.sleeps.Load() }
 
-// Close stops the waiter; there is nothing to give back. It returns nil.
+// Close stops the waiter, which owns nothing else. It returns nil.
 func (c *Channels) Close() error {
 	c.Stop()
 	return nil

@@ -1,11 +1,11 @@
-// Package waiter lets one loop sleep until any of its sources has something:
-// the loop drains all of them without blocking, and only then waits.
+// Package waiter lets one loop sleep until any of its sources has something: the
+// loop drains all of them without blocking, and only then waits.
 //
-// Files waits for descriptors by ppoll(2) and is what the commands use on Linux.
-// Its Wait is a blocking system call of the calling thread: no second thread and
-// no poller in between, and with KeepProcessor no hand-over by Go's scheduler. Channels waits for tokens in
-// channels, works on every system, and is durably blocked in a testing/synctest
-// bubble.
+// Files waits for descriptors by ppoll(2); the commands use it on Linux. Its
+// Wait is a blocking system call of the calling thread: no second thread and no
+// poller in between, and with KeepProcessor no hand-over by Go's scheduler.
+// Channels waits for tokens in channels, works on every system, and is durably
+// blocked in a testing/synctest bubble.
 //
 // Both have the same methods: Wait, Stop, Sleeps and Close.
 package waiter

@@ -50,9 +50,9 @@ func NewFiles(fds ...int) (*Files, error) {
 }
 
 // Wait blocks until one of the descriptors is readable, or has an error that a
-// read will return: nil. After Stop it returns net.ErrClosed, at once. An error
-// that wraps net.ErrClosed says that a descriptor was closed too early; any other
-// is one of ppoll(2) (ENOMEM). It does not allocate.
+// read will return, and returns nil. After Stop it returns net.ErrClosed, at
+// once. An error that wraps net.ErrClosed says that a descriptor was closed too
+// early; any other is one of ppoll(2) (ENOMEM). It does not allocate.
 func (f *Files) Wait() error {
 	interrupted := false
 	for {
@@ -86,14 +86,15 @@ func (f *Files) Wait() error {
 // conversation, so short that an idle process does not notice.
 const KeepFor = 20 * time.Millisecond
 
-// KeepProcessor lets Wait sleep for up to d while it keeps the processor (P) that
-// Go gave to its goroutine, and only then as other blocking calls do. To be woken
-// in that time costs what the kernel takes for it and no more: Go neither gives
-// the processor away and takes it back nor wakes its monitor thread, which looks
-// at processors in system calls every 20 microseconds. The collector and the
-// scheduler interrupt the sleep by their signal. So that other goroutines have as
-// many processors as before, GOMAXPROCS is raised by one. It is to be called
-// once, before the first Wait, for a waiter that lives as long as the process.
+// KeepProcessor lets Wait sleep for up to d while it keeps the processor (P)
+// that Go gave to its goroutine, and only then as other blocking calls do. A
+// wake-up within d costs only the kernel's time: Go neither hands the processor
+// over and gets it back nor wakes its monitor thread, which looks at processors
+// in system calls every 20 microseconds. The collector and the scheduler
+// interrupt the sleep by their signal. So that other goroutines have as many
+// processors as before, KeepProcessor raises GOMAXPROCS by one. It is to be
+// called once, before the first Wait, for a waiter that lives as long as the
+// process.
 func (f *Files) KeepProcessor(d time.Duration) {
 	f.keep = d
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
@@ -133,7 +134,7 @@ func (f *Files) Stop() {
 // signal came, and the sleep went on, is not.
 func (f *Files) Sleeps() uint64 { return f.sleeps.Load() }
 
-// Close gives the eventfd back; the descriptors stay the caller's. It is for the
+// Close closes the eventfd; the descriptors stay the caller's. It is for the
 // time after Stop and after the last Wait has returned. Further calls return
 // net.ErrClosed.
 func (f *Files) Close() error {

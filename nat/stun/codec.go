@@ -49,8 +49,8 @@ func (r Request) Append(dst []byte) []byte {
 func AppendRequest(dst []byte, txid [12]byte) []byte { return Request{ID: txid}.Append(dst) }
 
 // ParseRequest reads a Binding request. Errors are ErrMessage, ErrAddress,
-// ErrType and ErrAttribute; the last also for what asks to be answered from
-// another address, which nobody here can.
+// ErrType and ErrAttribute; the last also for a request to be answered from
+// another address, which no responder here has.
 func ParseRequest(b []byte) (Request, error) {
 	m, err := decode(b)
 	if err != nil {
@@ -106,7 +106,8 @@ func ParseResponse(b []byte) (Response, error) {
 	return r, nil
 }
 
-// addrPort returns what the library decoded, the zero AddrPort without a port.
+// addrPort converts a decoded address; it returns the zero AddrPort without a
+// port.
 func addrPort(ip []byte, port int) netip.AddrPort {
 	a, ok := netip.AddrFromSlice(ip)
 	if !ok || port == 0 {
@@ -117,11 +118,11 @@ func addrPort(ip []byte, port int) netip.AddrPort {
 
 // AppendResponse appends the answer to the Binding request req, which came from
 // the address from. It has 32 bytes, with IPv6 44, and 8 more for a fingerprint
-// where the request carried one. It names the server's other address, if that is
-// valid, when the answer is not longer than the request with it. Requests of
+// if the request has one. It names the server's other address, if that is valid,
+// when the answer is then still not longer than the request. Requests of
 // AppendRequest are never shorter than their answer; a bare request of 20 bytes
-// is, so a responder limits its rate per source. What ParseRequest refuses gets
-// no answer: dst comes back as it was, with that error.
+// is, so a responder limits its rate per source. For a request that ParseRequest
+// refuses it appends nothing and returns that error.
 func AppendResponse(dst, req []byte, from, other netip.AddrPort) ([]byte, error) {
 	r, err := ParseRequest(req)
 	if err != nil {
@@ -178,8 +179,8 @@ func lastAttribute(m *pion.Message) pion.AttrType {
 	return m.Attributes[len(m.Attributes)-1].Type
 }
 
-// understood lists what may stand in a Binding message although it must be
-// understood. Credentials are understood in the sense that we need none: our
+// understood lists the attributes of a Binding message that must be understood
+// and that we accept. Credentials are among them because we need none: our
 // requests carry none, so a server has no reason to protect its answer.
 func understood(t pion.AttrType) bool {
 	switch t {

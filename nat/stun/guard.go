@@ -5,7 +5,7 @@ import (
 	"errors"
 )
 
-// What Guard and the parsers return.
+// Errors of Guard and the parsers.
 var (
 	// ErrMessage means that the bytes are not a well-formed STUN message.
 	ErrMessage = errors.New("stun: not a well-formed message")
@@ -43,8 +43,8 @@ func IsMessage(b []byte) bool {
 
 // Guard returns nil when b may be given to the library's decoder. It returns
 // ErrMessage when b is not STUN or its attributes do not fill it exactly, and
-// ErrAddress when an address attribute is not exactly as long as its family
-// says. It reads b only and allocates nothing.
+// ErrAddress when an address attribute has not exactly the length of its family.
+// It reads b only and allocates nothing.
 func Guard(b []byte) error {
 	if !IsMessage(b) {
 		return ErrMessage

@@ -12,12 +12,12 @@ var (
 )
 
 // Complete computes the whole checksum of a frame with FlagNeedsCsum and writes
-// it where h says; the field must hold the partial one. A frame without that
-// flag is left alone. A UDP checksum that comes out as 0, which would mean that
-// there is none, is written as 0xffff (RFC 768).
+// it where h says; the field must hold the partial one. It does not change a
+// frame without that flag. A UDP checksum of 0, which would mean that there is
+// none, is written as 0xffff (RFC 768).
 //
-// A super-frame, and a checksum field outside of the frame, is an error, and the
-// frame is untouched.
+// A super-frame, or a checksum field outside of the frame, is an error, and the
+// frame stays unchanged.
 func Complete(frame []byte, h Header) error {
 	if h.Flags&FlagNeedsCsum == 0 {
 		return nil
@@ -38,8 +38,8 @@ func Complete(frame []byte, h Header) error {
 }
 
 // Verify reports whether frame carries TCP or UDP with a complete and right
-// checksum. It is false for everything else as well: other protocols, fragments,
-// what is truncated, and UDP without a checksum.
+// checksum. It returns false for other protocols, fragments, truncated frames,
+// and UDP without a checksum.
 func Verify(frame []byte) bool {
 	l, err := parse(frame)
 	if err != nil {
@@ -58,11 +58,11 @@ func (l *layout) verify(frame []byte, pseudo uint32) bool {
 	return fold(pseudo+uint32(len(segment))+uint32(sum(segment))) == 0xffff
 }
 
-// pseudo is the sum of the pseudo-header's addresses and protocol; the length is
-// left to the caller. It is not the right one for a frame with a routing header,
-// or an IPv4 source route, that has a part of its way to go: its checksum is made
-// with the last address of the way (RFC 8200, section 8.1). Such a frame fails
-// verification here and passes whole.
+// pseudo is the sum of the pseudo-header's addresses and protocol; the caller
+// adds the length. It is wrong for a frame with a routing header, or an IPv4
+// source route, that still has routers to visit: the checksum of such a frame
+// covers the last address of the route (RFC 8200, section 8.1). Such a frame
+// fails verification here and passes whole.
 func (l *layout) pseudo(frame []byte) uint32 {
 	addresses := frame[l.ip+12 : l.ip+20]
 	if l.v6 {
@@ -147,7 +147,8 @@ func fold(s uint32) uint16 {
 	return uint16(s>>16 + s)
 }
 
-// negative is what takes v away from a ones' complement sum when it is added.
+// negative returns the number that subtracts v when it is added to a ones'
+// complement sum.
 func negative(v uint16) uint32 {
 	return uint32(^v)
 }

@@ -18,11 +18,11 @@ var (
 // serves any number of frames one after the other, allocates nothing, and is
 // used by one goroutine at a time.
 //
-// From Start until the last Next the buffer belongs to the Cutter, but for the
-// segment that Next returned last: that one is the caller's, to read, seal or
-// overwrite in place, until the next call of Next, which may write headers over
-// it. The Cutter never writes outside of the super-frame and never touches
-// payload. It keeps the buffer referenced until the next Start.
+// From Start until the last Next the buffer belongs to the Cutter, except the
+// segment that Next returned last: the caller may read, seal or overwrite that
+// one in place until the next call of Next, which may write headers over it. The
+// Cutter never writes outside of the super-frame and never changes payload. It
+// keeps the buffer referenced until the next Start.
 type Cutter struct {
 	buf   []byte
 	lay   layout
@@ -39,23 +39,23 @@ type Cutter struct {
 	seq    uint32 // of the segment that comes
 	ending byte   // FIN and PSH, kept for the last
 
-	// head is the headers of the segment that comes. The first segment's own may
-	// be overwritten as soon as the caller has it, so they are kept here.
+	// head is the headers of the next segment. The caller may overwrite the
+	// first segment's own headers, so they are kept here.
 	head [maxHeaders]byte
 }
 
 // Start begins to cut the super-frame in buf[off:off+n], with h as the kernel
-// handed it over. maxFrame is the size in bytes that a segment may have as an
-// Ethernet frame, all headers included; 0 is no limit. TCP is cut into pieces
-// smaller than the kernel asked for where maxFrame demands it: TCP does not mind.
-// UDP is always cut at h.GSOSize, whatever maxFrame says, because the limits of
-// datagrams are the application's.
+// set it. maxFrame is the size in bytes that a segment may have as an Ethernet
+// frame, all headers included; 0 is no limit. TCP is cut into pieces smaller
+// than the kernel asked for where maxFrame demands it, which TCP allows. UDP is
+// always cut at h.GSOSize, whatever maxFrame is, because the application chose
+// the size of its datagrams.
 //
-// With GSONone the frame is the one segment, untouched and not looked at, and
-// keeps its header; maxFrame has no meaning.
+// With GSONone the frame is the one segment; Start does not parse or change it,
+// it keeps its header, and maxFrame has no meaning.
 //
-// A super-frame that is not what h says is an error and gives no segments.
-// h.HdrLen is a hint and not used: what counts is the frame.
+// A super-frame that h does not describe correctly is an error and gives no
+// segments. h.HdrLen is a hint and not used.
 func (c *Cutter) Start(buf []byte, off, n int, h Header, maxFrame int) error {
 	c.buf, c.count, c.left = nil, 0, 0
 	if off < 0 || n < 0 || off > len(buf) || n > len(buf)-off {
@@ -142,8 +142,9 @@ func (c *Cutter) Count() int { return c.count }
 // the buffer given to Start, with its own vnet header h, whose checksum is
 // partial. ok is false when there are no more.
 //
-// The segment's payload stays where it is. Its headers are written in front of
-// it, over the end of the segment before, with which the caller must be done.
+// The segment's payload stays where it is. Next writes its headers in front of
+// it, over the end of the previous segment, which the caller must not need any
+// more.
 func (c *Cutter) Next() (off, n int, h Header, ok bool) {
 	if c.left == 0 {
 		return 0, 0, Header{}, false
@@ -166,9 +167,9 @@ func (c *Cutter) Next() (off, n int, h Header, ok bool) {
 	return off, n, c.out, true
 }
 
-// advance makes head the headers of the next segment. That is done right after
-// the copy of head and not before the next one, so that these small writes have
-// settled when the copy reads them in large words.
+// advance makes head the headers of the next segment. Next calls it right after
+// it has copied head, not before the next copy, so that these small writes have
+// left the store buffer when the copy reads them in large words.
 func (c *Cutter) advance() {
 	l := &c.lay
 	if !l.v6 {
@@ -183,7 +184,7 @@ func (c *Cutter) advance() {
 	}
 }
 
-// setLast gives the last segment the payload that is left, and FIN and PSH.
+// setLast gives the last segment the rest of the payload, and FIN and PSH.
 func (c *Cutter) setLast() {
 	if size := c.end - c.next; size != c.size {
 		c.setSize(size)

@@ -2,10 +2,10 @@ package offload
 
 import "encoding/binary"
 
-// flow is what a frame must be to follow in a super-frame: the headers of the
-// first frame, to be compared word by word, and what changes from one frame to
-// the next. As all that decides where headers lie is compared, a frame that
-// follows has the layout of the first and need not be parsed.
+// flow describes the frames that may follow in a super-frame: the headers of the
+// first frame, to be compared word by word, and the fields that change from one
+// frame to the next. As every field that decides where headers are is compared,
+// a frame that follows has the layout of the first and need not be parsed.
 type flow struct {
 	lay      layout
 	size     int    // payload bytes of the first frame
@@ -26,8 +26,8 @@ type flow struct {
 // bit that must be the same in a frame that follows.
 type masked struct{ want, mask uint64 }
 
-// learn takes the first frame, which has payload and nothing behind it. It
-// reports false if the frame's checksums are not such that it may be joined.
+// learn stores the first frame, which has payload and nothing behind it. It
+// returns false if its checksums do not allow that it is joined.
 func (f *flow) learn(frame []byte, l layout, h Header) bool {
 	if !l.v6 && sum(frame[l.ip:l.transport]) != 0xffff {
 		return false
@@ -125,8 +125,8 @@ func (f *flow) next(frame []byte, h Header) bool {
 	return true
 }
 
-// nextIP checks what may differ between two IP headers of a flow; ip is the
-// datagram.
+// nextIP checks the fields that may differ between two IP headers of a flow; ip
+// is the datagram.
 func (f *flow) nextIP(ip []byte) bool {
 	if f.lay.v6 {
 		return int(binary.BigEndian.Uint16(ip[ipv6Payload:])) == len(ip)-ipv6Len

@@ -7,8 +7,8 @@ import "encoding/binary"
 const HeaderLen = 10
 
 // FlagNeedsCsum in Header.Flags says that the checksum field holds only the sum
-// of the pseudo-header: whoever needs the whole one sums from CsumStart to the
-// frame's end and puts it at CsumOffset behind CsumStart.
+// of the pseudo-header: the complete checksum is the sum from CsumStart to the
+// frame's end, and goes to CsumOffset behind CsumStart.
 const FlagNeedsCsum = 1
 
 // The values of Header.GSOType (virtio 1.2, section 5.1.6; linux/virtio_net.h).
@@ -21,9 +21,8 @@ const (
 	GSOECN   = 0x80 // in addition: the first TCP segment has CWR set
 )
 
-// Header is what the kernel left undone on a frame: struct virtio_net_hdr
-// (virtio 1.2, section 5.1.6). The zero value is a plain frame, complete with
-// its checksums.
+// Header is the offload that a frame still needs: struct virtio_net_hdr (virtio
+// 1.2, section 5.1.6). The zero value is a plain frame with complete checksums.
 type Header struct {
 	Flags      uint8  // FlagNeedsCsum
 	GSOType    uint8  // GSONone, or the kind of super-frame

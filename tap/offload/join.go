@@ -13,29 +13,29 @@ const MaxSuperFrame = 65535
 // of include/linux/udp.h before Linux 6.9, checked by virtio_net_hdr_to_skb.
 const maxDatagrams = 64
 
-// Joiner joins frames of one flow, which come one after the other, into a
-// super-frame: the inverse of Cutter. It looks at the frames that it is given
-// and keeps what it needs of their headers, so no frame is referenced after the
-// call; where the payloads are put together is the caller's affair. Used by one
-// goroutine at a time, it allocates nothing. The zero value joins nothing.
+// Joiner joins consecutive frames of one flow into a super-frame: the inverse of
+// Cutter. It reads the frames that it is given and keeps the fields that it
+// needs of their headers, so it references no frame after the call; the caller
+// puts the payloads together. Used by one goroutine at a time, it allocates
+// nothing. The zero value joins nothing.
 //
-// For every frame: if Open, try Join; if that says no, or not Open, Finish what
-// was built, hand it to the device, and Begin with the frame. Finish at the end
-// of a batch, too.
+// For every frame: if Open, try Join; if Join fails, or not Open, call Finish,
+// write the super-frame to the device, and Begin with the frame. Call Finish at
+// the end of a batch, too.
 type Joiner struct {
-	TCP bool // the device takes TCP super-frames
-	UDP bool // the device takes UDP super-frames (GSOUDPL4)
+	TCP bool // the device accepts TCP super-frames
+	UDP bool // the device accepts UDP super-frames (GSOUDPL4)
 
 	open   bool
 	count  int    // frames in the super-frame
 	length int    // its bytes
 	ending byte   // FIN and PSH of the last frame
 	first  Header // as Begin got it
-	flow   flow   // what a frame must be to follow; valid if open or count > 1
+	flow   flow   // describes the frames that may follow; valid if open or count > 1
 }
 
 // Begin makes frame, a complete Ethernet frame, the first of a new super-frame;
-// h is its vnet header. What was open before is forgotten. Any frame may be
+// h is its vnet header. The Joiner forgets the one before. Any frame may be
 // given: if it can have no successor, Open is false and Finish returns h.
 func (j *Joiner) Begin(frame []byte, h Header) {
 	j.open, j.count, j.length, j.ending, j.first = false, 1, len(frame), 0, h
@@ -47,7 +47,8 @@ func (j *Joiner) Begin(frame []byte, h Header) {
 		return
 	}
 	if l.protocol == protoTCP {
-		// What ends a super-frame cannot begin one. CWR can: GSOECN stands for it.
+		// A frame with a flag that ends a super-frame cannot begin one. CWR can:
+		// GSOECN stands for it.
 		if !j.TCP || frame[l.transport+tcpFlags]&^(tcpECE|tcpCWR) != tcpACK {
 			return
 		}
@@ -57,10 +58,10 @@ func (j *Joiner) Begin(frame []byte, h Header) {
 	j.open = j.flow.learn(frame, l, h)
 }
 
-// Open reports whether another frame may be joined to what was begun.
+// Open reports whether another frame may join the super-frame.
 func (j *Joiner) Open() bool { return j.open }
 
-// Count is the number of frames since Begin, that one included.
+// Count is the number of frames in the super-frame.
 func (j *Joiner) Count() int { return j.count }
 
 // Len is the size in bytes of the super-frame so far: where the next payload
@@ -77,8 +78,8 @@ func (j *Joiner) HeaderLen() int {
 }
 
 // Join reports whether frame, with vnet header h, may follow in the super-frame,
-// and if so counts it in. Then the last payload bytes of frame are what the
-// caller puts behind the super-frame, at its byte Len as it was before the call.
+// and if so counts it in. The caller then appends the last payload bytes of
+// frame to the super-frame, at the offset that Len had before the call.
 //
 // It may follow if the super-frame, cut again, would give this very frame:
 //   - same Ethernet header, tags, addresses, ports, IP options and extension
@@ -112,7 +113,7 @@ func (j *Joiner) Join(frame []byte, h Header) (payload int, ok bool) {
 
 // Finish completes the headers of the super-frame that the caller has put
 // together in frame, Len bytes, and returns its vnet header. If nothing was
-// joined, frame is untouched and the header is the one given to Begin. The
+// joined, frame stays unchanged and the header is the one given to Begin. The
 // Joiner is empty afterwards.
 //
 // It panics if frame does not have Len bytes and something was joined.
@@ -128,13 +129,13 @@ func (j *Joiner) Finish(frame []byte) Header {
 	return h
 }
 
-// Reset forgets what was begun.
+// Reset empties the Joiner.
 func (j *Joiner) Reset() {
 	j.open, j.count, j.length, j.ending, j.first = false, 0, 0, 0, Header{}
 }
 
-// finish writes the headers of a super-frame, of which all but the lengths and
-// what ends it are those of its first frame.
+// finish writes the headers of a super-frame: those of its first frame, except
+// the lengths and the flags of its last.
 func (f *flow) finish(frame []byte, ending byte) Header {
 	l := &f.lay
 	segment := len(frame) - l.transport

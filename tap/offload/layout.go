@@ -54,8 +54,8 @@ const (
 )
 
 // maxHeaders bounds the headers in front of the payload. Ethernet with two tags,
-// IPv4 and TCP, both with all their options, have 142; what is longer than this
-// passes whole.
+// IPv4 and TCP, both with all their options, have 142; a frame with longer
+// headers passes whole.
 const maxHeaders = 256
 
 var (
@@ -73,15 +73,15 @@ var (
 type layout struct {
 	ip        int // the IP header
 	transport int // the TCP or UDP header
-	payload   int // what TCP or UDP carries; at most maxHeaders
-	end       int // the end of the IP datagram: what follows in the frame is padding
+	payload   int // offset of the payload of TCP or UDP; at most maxHeaders
+	end       int // the end of the IP datagram; the rest of the frame is padding
 	v6        bool
 	protocol  uint8 // protoTCP or protoUDP
 }
 
-// parse finds the layout of an Ethernet frame with any number of tags. It is an
-// error if the frame is not a whole TCP or UDP datagram: such a frame can be
-// neither cut nor joined.
+// parse finds the layout of an Ethernet frame with any number of tags. It fails
+// unless the frame is a whole TCP or UDP datagram: others can be neither cut nor
+// joined.
 func parse(frame []byte) (layout, error) {
 	l := layout{ip: etherLen}
 	for {
@@ -120,9 +120,9 @@ func (l layout) ipv4(frame []byte) (layout, error) {
 	return l.finish(frame)
 }
 
-// ipv6 goes on behind the EtherType of IPv6 and walks the extension headers that
-// every segment of a super-frame repeats. A jumbogram has payload length 0 and
-// so ends before its headers do.
+// ipv6 continues after the EtherType of IPv6 and walks the extension headers
+// that every segment of a super-frame repeats. It refuses a jumbogram, whose
+// payload length is 0.
 func (l layout) ipv6(frame []byte) (layout, error) {
 	if len(frame) < l.ip+ipv6Len {
 		return l, errTruncated
@@ -196,10 +196,9 @@ func (l *layout) partialHere(h Header) bool {
 		int(h.CsumStart) == l.transport && int(h.CsumOffset) == l.checksumOffset()
 }
 
-// partialBase is the partial checksum of frame without the length in it. What
-// the length is added to again is the partial checksum of a segment of that
-// length, which needs no look at the addresses and is right even behind a
-// routing header.
+// partialBase is the partial checksum of frame without the length in it. The
+// partial checksum of a segment is this plus the segment's length, which needs
+// no look at the addresses and is right even with a routing header.
 func (l *layout) partialBase(frame []byte) uint32 {
 	field := binary.BigEndian.Uint16(frame[l.transport+l.checksumOffset():])
 	return uint32(field) + negative(uint16(l.end-l.transport))

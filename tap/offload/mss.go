@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// What is looked at in a SYN, beside the layout.
+// Fields of a SYN, beside the layout.
 const (
 	tcpSYN = 1 << 1 // of the flags byte
 
@@ -15,13 +15,13 @@ const (
 	optionMSS     = 2
 	optionMSSLen  = 4
 
-	// leastMSS is what a host takes that announces none (RFC 9293, section
-	// 3.7.1): nobody is asked for less.
+	// leastMSS is the MSS of a host that announces none (RFC 9293, section
+	// 3.7.1): LowerMSS announces no less.
 	leastMSS = 536
 )
 
-// IsSYN reports whether a frame is a TCP SYN or SYN-ACK, by a few bytes of it:
-// cheap enough for every frame. Of malformed frames it may say so as well.
+// IsSYN reports whether a frame is a TCP SYN or SYN-ACK, by a few of its bytes:
+// cheap enough for every frame. It may also be true for a malformed frame.
 func IsSYN(frame []byte) bool {
 	for len(frame) >= etherLen+ipv4Len+tcpLen {
 		h := (*[etherLen + ipv4Len]byte)(frame)
@@ -34,12 +34,12 @@ func IsSYN(frame []byte) bool {
 			flags = etherLen + int(h[etherLen]&15)*4 + tcpFlags
 		case typeIPv6:
 			if next := h[etherLen+6]; next != protoTCP {
-				// What lies behind extension headers is too rare to be looked for here.
+				// Further extension headers are too rare to be followed here.
 				return next == extHop || next == extRouting || next == extDest
 			}
 			flags = etherLen + ipv6Len + tcpFlags
 		case typeTag, typeSTag:
-			frame = frame[tagLen:] // what follows a tag lies as if it followed the addresses
+			frame = frame[tagLen:] // the bytes after a tag are where they would be after the addresses
 			continue
 		default:
 			return false
@@ -49,11 +49,11 @@ func IsSYN(frame []byte) bool {
 	return false
 }
 
-// LowerMSS lowers the maximum segment size that a TCP SYN or SYN-ACK announces to
-// what makes full segments fit IP packets of the given bytes, and reports whether
-// it did: routers do this where no ICMP would tell the hosts. It is never raised,
-// never lowered below 536, and not added where there is none. Everything else is
-// left alone. h is the frame's: a partial checksum does not cover the option, a
+// LowerMSS lowers the maximum segment size that a TCP SYN or SYN-ACK announces
+// so that full segments fit into IP packets of the given bytes, and reports
+// whether it did: routers do this where no ICMP would tell the hosts. It never
+// raises the value, never lowers it below 536, and adds no option. It changes no
+// other frame. h is the frame's: a partial checksum does not cover the option, a
 // complete one is updated (RFC 1624), so that a wrong one stays wrong.
 func LowerMSS(frame []byte, h Header, packet int) bool {
 	l, err := parse(frame)

@@ -19,16 +19,15 @@ const DefaultQueue = 512
 
 // Options of a device. The zero value is ready to use.
 type Options struct {
-	// Queue is how many frames wait in each direction, 0 for DefaultQueue. What
-	// comes when the queue is full is dropped and counted, as a kernel does.
+	// Queue is how many frames wait in each direction, 0 for DefaultQueue. As in
+	// a kernel, frames that find the queue full are dropped and counted.
 	Queue int
 	// Deliver, when set, is called by WriteBatch with every frame, which is
 	// borrowed until it returns; the Delivered channel then stays empty.
 	Deliver func(frame []byte)
-	// Vnet makes it a device with vnet headers: it gives the super-frames of
-	// InjectSuper, and takes frames with work left on them as they are. Without
-	// it the device computes checksums that are left to it, and drops
-	// super-frames.
+	// Vnet makes it a device with vnet headers: it delivers the super-frames of
+	// InjectSuper, and accepts frames that need offload as they are. Without it
+	// the device computes checksums that are left to it, and drops super-frames.
 	Vnet bool
 	// DeliverSuper, when set, is called in place of Deliver with every frame that
 	// has work left on it: a super-frame, or one without its checksum. Without
@@ -36,7 +35,7 @@ type Options struct {
 	DeliverSuper func(frame []byte, h offload.Header)
 }
 
-// injected is a frame on its way to ReadBatch.
+// injected is a frame that waits for ReadBatch.
 type injected struct {
 	frame []byte
 	left  offload.Header
@@ -88,9 +87,9 @@ func (d *Device) Inject(frame []byte) bool {
 	return d.inject(frame, offload.Header{})
 }
 
-// InjectSuper is Inject for a frame with work left on it: a super-frame, or one
+// InjectSuper is Inject for a frame that needs offload: a super-frame, or one
 // without its checksum. It panics without Options.Vnet: a kernel would never
-// give such a frame to such a device.
+// deliver such a frame to such a device.
 func (d *Device) InjectSuper(frame []byte, h offload.Header) bool {
 	if !d.options.Vnet {
 		panic("taptest: InjectSuper needs Options.Vnet")
@@ -144,7 +143,7 @@ func (d *Device) ReadBatch(fs []tap.Frame) (n int, err error) {
 	for n < len(fs) {
 		select {
 		case in := <-d.inbound:
-			d.take(&fs[n], in)
+			d.copyOut(&fs[n], in)
 			n++
 		default:
 			return n, nil
@@ -153,9 +152,9 @@ func (d *Device) ReadBatch(fs []tap.Frame) (n int, err error) {
 	return n, nil
 }
 
-// take copies a frame to the reader and keeps its buffer for the next one. With
-// vnet headers it spoils the room that a kernel would put one into.
-func (d *Device) take(f *tap.Frame, in injected) {
+// copyOut copies a frame to the reader and keeps its buffer for the next one.
+// With vnet headers it spoils the room that a kernel would put one into.
+func (d *Device) copyOut(f *tap.Frame, in injected) {
 	f.Len = copy(f.Buf[f.Off:], in.frame)
 	f.Offload = in.left
 	if d.options.Vnet {
@@ -168,9 +167,9 @@ func (d *Device) take(f *tap.Frame, in injected) {
 }
 
 // WriteBatch delivers every frame to Options.Deliver, Options.DeliverSuper or
-// the Delivered channel and never blocks on the latter: what does not fit is
-// dropped and counted. It returns how many were delivered; after Close it
-// returns tap.ErrClosed.
+// the Delivered channel. It never blocks on the channel: a frame that does not
+// fit is dropped and counted. It returns how many frames were delivered; after
+// Close it returns tap.ErrClosed.
 func (d *Device) WriteBatch(fs []tap.Frame) (n int, err error) {
 	for i := range fs {
 		if d.isClosed() {
@@ -185,7 +184,8 @@ func (d *Device) WriteBatch(fs []tap.Frame) (n int, err error) {
 	return n, nil
 }
 
-// prepare makes of a frame what this kind of device takes.
+// prepare completes a frame as this kind of device would, and reports whether
+// the device accepts it.
 func (d *Device) prepare(f *tap.Frame) bool {
 	switch {
 	case d.options.Vnet:
@@ -202,7 +202,7 @@ func (d *Device) prepare(f *tap.Frame) bool {
 	return true
 }
 
-// hand gives a frame to whom it is for.
+// hand gives a frame to its receiver.
 func (d *Device) hand(f *tap.Frame) bool {
 	switch o := &d.options; {
 	case o.DeliverSuper != nil && f.Offload != (offload.Header{}):
@@ -259,7 +259,7 @@ func (d *Device) Addresses() []netip.Prefix {
 }
 
 // Dropped returns how many frames found a full queue in either direction, or
-// were nothing that the device takes.
+// were not accepted by the device.
 func (d *Device) Dropped() uint64 { return d.dropped.Load() }
 
 // Close makes ReadBatch return tap.ErrClosed, and leaves a token in Ready.

@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// maxLinks bounds the interfaces announced on.
-const maxLinks = 16
+// maxInterfaces bounds the interfaces announced on.
+const maxInterfaces = 16
 
-// A link is an interface to announce on, with its addresses.
-type link struct {
+// An iface is an interface to announce on, with its addresses.
+type iface struct {
 	net.Interface
 	addresses []netip.Addr
 }
 
 // eligible returns the interfaces that Announce uses.
-func eligible(exclude func(ifname string) bool) ([]link, error) {
+func eligible(exclude func(ifname string) bool) ([]iface, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return nil, err
 	}
-	var links []link
+	var ifaces []iface
 	for _, i := range interfaces {
 		if !broadcasts(i.Flags) || exclude != nil && exclude(i.Name) {
 			continue
@@ -32,17 +32,17 @@ func eligible(exclude func(ifname string) bool) ([]link, error) {
 		if err != nil {
 			continue // the interface went away meanwhile
 		}
-		l := link{Interface: i}
+		l := iface{Interface: i}
 		for _, a := range addresses {
 			if p, err := netip.ParsePrefix(a.String()); err == nil {
 				l.addresses = append(l.addresses, p.Addr().Unmap())
 			}
 		}
 		if len(l.addresses) > 0 {
-			links = append(links, l)
+			ifaces = append(ifaces, l)
 		}
 	}
-	return choose(links), nil
+	return choose(ifaces), nil
 }
 
 // broadcasts reports whether an interface is up and of the kind on which others
@@ -52,10 +52,10 @@ func broadcasts(flags net.Flags) bool {
 	return flags&need == need && flags&(net.FlagLoopback|net.FlagPointToPoint) == 0
 }
 
-// choose puts the links in order and cuts them down to maxLinks. A host with
+// choose sorts the interfaces and cuts them down to maxInterfaces. A host with
 // containers has an interface for each, with a link-local address at most.
-func choose(links []link) []link {
-	rank := func(l link) int {
+func choose(ifaces []iface) []iface {
+	rank := func(l iface) int {
 		for _, a := range l.addresses {
 			if a.Is4() || !a.IsLinkLocalUnicast() {
 				return 0
@@ -63,26 +63,26 @@ func choose(links []link) []link {
 		}
 		return 1
 	}
-	slices.SortStableFunc(links, func(a, b link) int {
+	slices.SortStableFunc(ifaces, func(a, b iface) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Index, b.Index))
 	})
-	return links[:min(len(links), maxLinks)]
+	return ifaces[:min(len(ifaces), maxInterfaces)]
 }
 
-// has reports whether the link has an address of a family to send from.
-func (l *link) has(ipv4 bool) bool {
+// has reports whether the interface has an address of a family to send from.
+func (l *iface) has(ipv4 bool) bool {
 	return slices.ContainsFunc(l.addresses, func(a netip.Addr) bool { return a.Is4() == ipv4 })
 }
 
-// A view is what receiving must know of the interfaces.
+// A view is the knowledge of the interfaces that receiving needs.
 type view struct {
 	names map[int]string // of the joined interfaces, by their indices
 	own   map[netip.Addr]bool
 }
 
-func newView(links []link) *view {
+func newView(ifaces []iface) *view {
 	v := &view{names: make(map[int]string), own: make(map[netip.Addr]bool)}
-	for _, l := range links {
+	for _, l := range ifaces {
 		v.names[l.Index] = l.Name
 		for _, a := range l.addresses {
 			v.own[a] = true
@@ -91,8 +91,8 @@ func newView(links []link) *view {
 	return v
 }
 
-// sameLinks reports whether both are of the same interfaces.
-func (v *view) sameLinks(w *view) bool { return v.list() == w.list() }
+// sameInterfaces reports whether both are of the same interfaces.
+func (v *view) sameInterfaces(w *view) bool { return v.list() == w.list() }
 
 // list returns the names for display.
 func (v *view) list() string {

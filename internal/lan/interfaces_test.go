@@ -28,21 +28,21 @@ func TestBroadcasts(t *testing.T) {
 	}
 }
 
-// Of many links those with an address of their own come first.
+// Of many ifaces those with an address of their own come first.
 func TestChoose(t *testing.T) {
-	var links []link
+	var ifaces []iface
 	for i := range 40 {
 		a := "fe80::1"
 		if i >= 30 {
 			a = fmt.Sprintf("192.168.%d.1", i)
 		}
-		links = append(links, link{net.Interface{Index: 100 - i, Name: fmt.Sprint("eth", i)}, []netip.Addr{netip.MustParseAddr(a)}})
+		ifaces = append(ifaces, iface{net.Interface{Index: 100 - i, Name: fmt.Sprint("eth", i)}, []netip.Addr{netip.MustParseAddr(a)}})
 	}
-	links = choose(links)
-	if len(links) != maxLinks || links[0].Name != "eth39" || links[9].Name != "eth30" || links[10].Name != "eth29" {
-		t.Errorf("chosen: %s, first %s", newView(links).list(), links[0].Name)
+	ifaces = choose(ifaces)
+	if len(ifaces) != maxInterfaces || ifaces[0].Name != "eth39" || ifaces[9].Name != "eth30" || ifaces[10].Name != "eth29" {
+		t.Errorf("chosen: %s, first %s", newView(ifaces).list(), ifaces[0].Name)
 	}
-	if links[0].has(false) || !links[0].has(true) || links[10].has(true) {
+	if ifaces[0].has(false) || !ifaces[0].has(true) || ifaces[10].has(true) {
 		t.Error("families")
 	}
 }
@@ -72,9 +72,9 @@ func TestAccept(t *testing.T) {
 	}
 	defer c.Close()
 	own := netip.MustParseAddr("192.168.1.10")
-	c.view.Store(newView([]link{{net.Interface{Index: 7, Name: "eth0"}, []netip.Addr{own}}}))
+	c.view.Store(newView([]iface{{net.Interface{Index: 7, Name: "eth0"}, []netip.Addr{own}}}))
 	four, six := c.families[0], c.families[len(c.families)-1]
-	good := arrival{n: 100, from: netip.MustParseAddrPort("192.168.1.11:40000"), to: DefaultGroup4, link: 7, hops: 1}
+	good := arrival{n: 100, from: netip.MustParseAddrPort("192.168.1.11:40000"), to: DefaultGroup4, ifindex: 7, hops: 1}
 	if from, ok := c.accept(four, good); !ok || from != good.from {
 		t.Errorf("a good one: %v, %v", from, ok)
 	}
@@ -83,7 +83,7 @@ func TestAccept(t *testing.T) {
 		"too long":          func(a *arrival) { a.n = MaxPacket + 1 },
 		"unicast":           func(a *arrival) { a.to = own },
 		"another group":     func(a *arrival) { a.to = netip.MustParseAddr("224.0.0.251") },
-		"another interface": func(a *arrival) { a.link = 8 },
+		"another interface": func(a *arrival) { a.ifindex = 8 },
 		"a hop limit of 64": func(a *arrival) { a.hops = 64 },
 		"our own":           func(a *arrival) { a.from = netip.AddrPortFrom(own, four.port()) },
 	} {
@@ -101,7 +101,7 @@ func TestAccept(t *testing.T) {
 	if six.is4() {
 		t.Skip("this host has no IPv6")
 	}
-	good6 := arrival{n: 100, from: netip.MustParseAddrPort("[fe80::11%9]:40000"), to: DefaultGroup6, link: 7, hops: 1}
+	good6 := arrival{n: 100, from: netip.MustParseAddrPort("[fe80::11%9]:40000"), to: DefaultGroup6, ifindex: 7, hops: 1}
 	if from, ok := c.accept(six, good6); !ok || from != netip.MustParseAddrPort("[fe80::11%eth0]:40000") {
 		t.Errorf("link-local: %v, %v", from, ok)
 	}
