@@ -27,10 +27,10 @@ type question struct {
 	answers chan<- answer
 }
 
-// answer is what became of a request.
+// answer is the outcome of a request.
 type answer struct {
-	to    netip.AddrPort // who was asked
-	from  netip.AddrPort // who answered
+	to    netip.AddrPort // the server that was asked
+	from  netip.AddrPort // the address that answered
 	seen  netip.AddrPort // our address there; not valid when a request of ours came back to us
 	other uint16         // the server's other port, 0 if it names none
 	rtt   time.Duration
@@ -59,13 +59,13 @@ func (a *asker) read() {
 		if err != nil {
 			return
 		}
-		a.take(time.Now(), buf[:n], from)
+		a.accept(time.Now(), buf[:n], from)
 	}
 }
 
-// take hands an answer to whoever asked. What answers no question, or comes from
-// another host than was asked, is nobody's.
-func (a *asker) take(now time.Time, pkt []byte, from netip.AddrPort) {
+// accept gives an answer to the goroutine that waits for it. It drops one that
+// answers no request, or that comes from another host than was asked.
+func (a *asker) accept(now time.Time, pkt []byte, from netip.AddrPort) {
 	got := answer{from: from}
 	var id [12]byte
 	if r, err := stun.ParseResponse(pkt); err == nil {
@@ -85,7 +85,7 @@ func (a *asker) take(now time.Time, pkt []byte, from netip.AddrPort) {
 	got.to, got.rtt = q.to, now.Sub(q.sent)
 	select {
 	case q.answers <- got:
-	default: // nobody waits any more
+	default: // the asker has stopped waiting
 	}
 }
 
@@ -101,13 +101,13 @@ func (a *asker) transaction(q question) (id [12]byte, err error) {
 	return id, nil
 }
 
-// form is what a request asks for beside the address.
+// form is the attributes of a request that ask for more than the address.
 type form struct {
 	changePort bool // an answer from the other port
 	size       int  // bytes of the UDP payload; 0: as short as it may be
 }
 
-// send sends a request. The answer, if there is one, goes to answers, which must
+// send sends a request. Its answer, if one comes, goes to answers, which must
 // have room.
 func (a *asker) send(to netip.AddrPort, f form, answers chan<- answer) error {
 	id, err := a.transaction(question{to: to, answers: answers})
@@ -128,7 +128,7 @@ var tries = [...]time.Duration{250 * time.Millisecond, 250 * time.Millisecond, 5
 func (a *asker) ask(ctx context.Context, to netip.AddrPort, f form) (answer, bool) {
 	answers := make(chan answer, len(tries))
 	for _, wait := range tries {
-		_ = a.send(to, f, answers) // what is refused now may be sent the next time
+		_ = a.send(to, f, answers) // after a failure the next copy may be sent
 		if got, ok := await(ctx, answers, wait); ok || ctx.Err() != nil {
 			return got, ok
 		}

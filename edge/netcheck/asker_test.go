@@ -39,16 +39,16 @@ func TestStrangers(t *testing.T) {
 		var other [12]byte
 		unasked, _ := stun.AppendResponse(nil, stun.AppendRequest(nil, other), to, netip.AddrPort{})
 		now := time.Now()
-		a.take(now, genuine, netip.AddrPortFrom(otherAddr, superPort))
-		a.take(now, unasked, to)
-		a.take(now, request, to)
-		a.take(now, genuine[:len(genuine)-1], to)
-		a.take(now, nil, to)
+		a.accept(now, genuine, netip.AddrPortFrom(otherAddr, superPort))
+		a.accept(now, unasked, to)
+		a.accept(now, request, to)
+		a.accept(now, genuine[:len(genuine)-1], to)
+		a.accept(now, nil, to)
 		if len(answers) != 0 {
 			t.Fatalf("%+v was taken", <-answers)
 		}
-		a.take(now, genuine, to)
-		a.take(now, genuine, to)
+		a.accept(now, genuine, to)
+		a.accept(now, genuine, to)
 		if len(answers) != 1 {
 			t.Errorf("%d answers", len(answers))
 		}

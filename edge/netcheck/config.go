@@ -8,15 +8,16 @@ import (
 	"hedgerow/nat/portmap"
 )
 
-// Config says whom to ask and by what. At least one server is needed for the
-// report to say anything.
+// Config names the servers to ask and the means. Without a server the report is
+// empty.
 type Config struct {
 	// Supernodes are asked over UDP at the port, and at the next one that they
 	// name, and by Dial.
 	Supernodes []Server
 	// STUN are servers that are asked over UDP only.
 	STUN []Server
-	// Host is what the machine lends. System returns that of this one.
+	// Host is the machine's sockets and addresses. System returns those of this
+	// one.
 	Host Host
 	// Dial opens a stream to a supernode at a TCP port, closes it, and returns
 	// why it could not. Nil: streams are not tried.
@@ -33,21 +34,21 @@ type Server struct {
 	Port uint16 // of UDP
 }
 
-// Host is what the probes need of a machine.
+// Host is the part of a machine that the probes need.
 type Host struct {
 	// Open opens a UDP socket on a port of the system's choice. The network is
 	// "udp4" or "udp6".
 	Open func(network string) (Conn, error)
-	// OpenWhole opens one whose datagrams are never cut into fragments, neither
-	// here nor on the way, whatever the system thinks that the path carries. Nil:
-	// the sizes of paths are not measured.
+	// OpenWhole opens a socket whose datagrams are never fragmented, neither
+	// here nor on the path, whatever path MTU the system assumes. Nil: the path
+	// MTUs are not measured.
 	OpenWhole func(network string) (Conn, error)
 	// Lookup returns the addresses of a host.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	// Source returns the address from which the system sends to another one, and
 	// the name of the interface that has it. It sends nothing.
 	Source func(to netip.AddrPort) (from netip.Addr, ifname string, err error)
-	// Rand gives transaction identifiers.
+	// Rand is the source of transaction identifiers.
 	Rand io.Reader
 }
 
@@ -55,7 +56,7 @@ type Host struct {
 type Conn interface {
 	// ReadFrom waits for a datagram. Its only error is that the socket is closed.
 	ReadFrom(b []byte) (n int, from netip.AddrPort, err error)
-	// WriteTo sends a datagram. What the system refuses is an error.
+	// WriteTo sends a datagram. A refusal of the system is an error.
 	WriteTo(b []byte, to netip.AddrPort) error
 	// Port returns the local port.
 	Port() uint16

@@ -11,7 +11,7 @@ import (
 	"hedgerow/nat/stun"
 )
 
-// findings are what classify found out.
+// findings are the results of classify.
 type findings struct {
 	filtering string
 	ports     string
@@ -26,8 +26,8 @@ func (f *findings) document(mapping address.MappingBehavior, present bool) *NAT 
 	if mapping != address.MappingUnknown {
 		n.Mapping = mapping.String()
 	}
-	// Where others see another port than the server did, a packet to that one may
-	// not have been let in for that.
+	// Where others see another port than the server did, the NAT may have
+	// dropped a packet to that port for this reason.
 	if present && f.returned != nil && (*f.returned || !changes(mapping)) {
 		n.Hairpin = f.returned
 	}
@@ -43,8 +43,8 @@ func changes(mapping address.MappingBehavior) bool {
 // without has answered.
 const preferWait = 300 * time.Millisecond
 
-// classify finds out with one server how the NATs on the way behave. The ports of
-// new sockets come first, while nothing else takes any.
+// classify measures with one server how the NATs on the path behave. The ports
+// of new sockets come first, while nothing else allocates any.
 func (p *probe) classify(ctx context.Context) {
 	server, ok := p.choose(ctx)
 	if !ok {
@@ -57,8 +57,8 @@ func (p *probe) classify(ctx context.Context) {
 	parts.Wait()
 }
 
-// choose returns the first answer over IPv4 that names another port, or, if there
-// is none, the first.
+// choose returns the first answer over IPv4 that names another port, or, if
+// there is none, the first.
 func (p *probe) choose(ctx context.Context) (best answer, ok bool) {
 	var patience <-chan time.Time
 	for {
@@ -120,8 +120,8 @@ func (p *probe) samplePorts(ctx context.Context, server netip.AddrPort) {
 // fewestPorts that show a pattern.
 const fewestPorts = 3
 
-// portWords says how ports follow from each other, in the words of address.Pattern
-// where they are not the sockets' own.
+// portWords describes how ports follow from each other, in the words of
+// address.Pattern where they are not the sockets' own.
 func portWords(sample []uint16, kept bool) string {
 	switch {
 	case len(sample) < fewestPorts:
@@ -149,7 +149,7 @@ func (p *probe) filtering(ctx context.Context, server answer) string {
 	defer a.close()
 	if got, ok := a.ask(ctx, server.to, form{changePort: true}); ok {
 		if got.from.Port() == server.to.Port() {
-			return "" // it does not do what it was asked for
+			return "" // it does not answer as it was asked to
 		}
 		return FilteringOpen
 	}
@@ -160,7 +160,8 @@ func (p *probe) filtering(ctx context.Context, server answer) string {
 	return ""
 }
 
-// How a packet is sent to our own public address, and how long it may take.
+// How a packet to our own public address is sent, and how long its return may
+// take.
 const (
 	hairpinTries = 3
 	hairpinEvery = 100 * time.Millisecond

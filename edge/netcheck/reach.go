@@ -68,7 +68,7 @@ func (p *probe) echo(ctx context.Context, to netip.AddrPort) Echo {
 	defer over.Stop()
 	ask := func() {
 		e.Sent++
-		_ = f.asker.send(to, form{}, answers) // what the system refuses is lost
+		_ = f.asker.send(to, form{}, answers) // after a failure the request is lost
 	}
 	ask()
 	for waiting := true; waiting && len(rtts) < echoes; {

@@ -2,24 +2,25 @@ package netcheck
 
 import "slices"
 
-// Report is what Run has found, as "edge netcheck --json" prints it. Fields are
+// Report is the result of Run, as "edge netcheck --json" prints it. Fields are
 // only ever added. What was not measured is absent.
 type Report struct {
 	// IPv4 and IPv6 are the addresses of this host, one family each.
 	IPv4 Underlay `json:"ipv4"`
 	IPv6 Underlay `json:"ipv6"`
-	// NAT is what stands between this host and the servers over IPv4; nil when
-	// none answered.
+	// NAT describes the NATs between this host and the servers over IPv4; nil
+	// when none answered.
 	NAT *NAT `json:"nat,omitempty"`
-	// PortMapping is what the router does for us when it is asked; nil when it
-	// was not.
+	// PortMapping is the router's answer to requests for a port mapping; nil
+	// when it was not asked.
 	PortMapping *PortMapping `json:"port_mapping,omitempty"`
 	// Servers are the supernodes and then the STUN servers, in the order of the
 	// configuration.
 	Servers []Reach `json:"servers"`
-	// Verdict says in one sentence what to expect of direct links.
+	// Verdict is one sentence about the direct paths to expect.
 	Verdict string `json:"verdict"`
-	// Advice lists what would help, the best first; none where nothing is needed.
+	// Advice lists what would help, the best first; empty where nothing is
+	// needed.
 	Advice []string `json:"advice"`
 }
 
@@ -29,11 +30,11 @@ type Underlay struct {
 	// without a route.
 	Address   string `json:"address,omitempty"`
 	Interface string `json:"interface,omitempty"`
-	// Public are the addresses that servers see, none twice.
+	// Public are the addresses that servers see, without duplicates.
 	Public []string `json:"public,omitempty"`
 }
 
-// NAT is how the NATs on the way, taken together, behave. Without any, a
+// NAT is the behaviour of all NATs on the path together. Without a NAT, a
 // firewall has a filtering behaviour, too.
 type NAT struct {
 	// Present is whether servers see another address or port than our own.
@@ -62,21 +63,21 @@ const (
 	PortsRandom     = "random ports"
 )
 
-// What Mapping and Filtering say where the servers cannot tell more.
+// The values of Mapping and Filtering where the servers cannot tell more.
 const (
-	// MappingOneServer is what the two ports of one server show.
+	// MappingOneServer is what the two ports of one server can show.
 	MappingOneServer = "endpoint-independent or address-dependent"
-	// FilteringOpen is what the two ports of one address show.
+	// FilteringOpen is what the two ports of one address can show.
 	FilteringOpen = "endpoint-independent or address-dependent"
-	// FilteringClosed lets in only what answers.
+	// FilteringClosed admits only answers.
 	FilteringClosed = "address-and-port-dependent"
 )
 
-// PortMapping is what the router answered.
+// PortMapping is the router's answer.
 type PortMapping struct {
 	// Router is the default gateway, or empty without one.
 	Router string `json:"router,omitempty"`
-	// Problem says why nobody was asked, or is empty.
+	// Problem is the reason why no router was asked, or empty.
 	Problem string `json:"problem,omitempty"`
 	// Protocols are those that were tried, the better one first.
 	Protocols []MappingProtocol `json:"protocols,omitempty"`
@@ -90,7 +91,7 @@ type MappingProtocol struct {
 	Speaks bool `json:"speaks"`
 	// External is the address and port that it mapped for a moment, or empty.
 	External string `json:"external,omitempty"`
-	// Problem says why it did not, or is empty.
+	// Problem is the reason why the router made no mapping, or empty.
 	Problem string `json:"problem,omitempty"`
 }
 
@@ -98,7 +99,7 @@ type MappingProtocol struct {
 type Reach struct {
 	// Name is the server as typed.
 	Name string `json:"name"`
-	// Problem says why it has no address, or is empty.
+	// Problem is the reason why the server has no address, or empty.
 	Problem string `json:"problem,omitempty"`
 	// UDP has one entry for each of its addresses that was asked, one of each
 	// family that this host has.
@@ -125,13 +126,13 @@ type Echo struct {
 type Stream struct {
 	// Port is where it was tried.
 	Port uint16 `json:"port"`
-	// OpenMS is how long it took to open in milliseconds, nil when it did not;
-	// Problem then says why.
+	// OpenMS is how long the stream needed to open in milliseconds, nil when it
+	// did not open; Problem is then the reason.
 	OpenMS  *float64 `json:"open_ms,omitempty"`
 	Problem string   `json:"problem,omitempty"`
 }
 
-// Reachable reports whether any server answered, in any way.
+// Reachable reports whether any server answered, over UDP or TLS.
 func (r *Report) Reachable() bool { return r.udp() || r.tls() }
 
 // udp reports whether some server answers over UDP.

@@ -10,18 +10,18 @@ import (
 	"hedgerow/nat/address"
 )
 
-// How long the parts may take. Most are over after one second.
+// How long the parts may last. Most are over after one second.
 const (
 	wholeRun   = 4800 * time.Millisecond
 	lookupTime = 2 * time.Second
 	dialTime   = 4 * time.Second
-	// mapTime leaves the router a second to take mappings back, and is longer
-	// than portmap waits for a router that is silent.
+	// mapTime leaves the router a second to delete mappings, and is longer than
+	// portmap waits for a silent router.
 	mapTime = 3 * time.Second
 )
 
-// Run measures and returns what it has found. It takes five seconds at most, less
-// if ctx ends before, and has joined everything that it started.
+// Run measures and returns its results. It needs five seconds at most, less if
+// ctx ends before, and has joined every goroutine that it started.
 func Run(ctx context.Context, cfg Config) Report {
 	ctx, cancel := context.WithTimeout(ctx, wholeRun)
 	defer cancel()
@@ -32,7 +32,8 @@ func Run(ctx context.Context, cfg Config) Report {
 	servers := slices.Concat(cfg.Supernodes, cfg.STUN)
 	p.report.Servers = make([]Reach, len(servers))
 
-	// What reaches servers over UDP tells the rest when it has got no answer.
+	// Once the probes of servers over UDP have ended, first is closed, so that
+	// the others do not wait for an answer that will not come.
 	var asking, rest sync.WaitGroup
 	for i, s := range servers {
 		asking.Go(func() { p.reach(ctx, s, &p.report.Servers[i]) })
@@ -51,7 +52,7 @@ func Run(ctx context.Context, cfg Config) Report {
 	return p.report
 }
 
-// probe is one run. Goroutines write to parts of the report of their own.
+// probe is one run. Each goroutine writes to its own part of the report.
 type probe struct {
 	cfg      Config
 	families [2]family   // IPv4 and IPv6
@@ -65,7 +66,7 @@ type probe struct {
 
 // family is how one family of addresses is used.
 type family struct {
-	asker  *asker // whose mappings are compared; nil without a route
+	asker  *asker // the asker whose mappings are compared; nil without a route
 	whole  *asker // for sizes; nil: not measured
 	source netip.Addr
 	ifname string
@@ -132,7 +133,7 @@ func (p *probe) observe(got answer) {
 	}
 }
 
-// conclude fills in what follows from everything.
+// conclude fills in the fields that follow from the others.
 func (p *probe) conclude() {
 	r := &p.report
 	for i, u := range []*Underlay{&r.IPv4, &r.IPv6} {

@@ -37,8 +37,8 @@ func (p *probe) size(ctx context.Context, to netip.AddrPort) int {
 	return max(best, a.passes(ctx, to, best+fineStep, best+coarseStep-fineStep, fineStep))
 }
 
-// passes sends requests of sizes from least to most, and returns the longest that
-// was answered, 0 for none.
+// passes sends requests of sizes from least to most, and returns the longest
+// that was answered, 0 for none.
 func (a *asker) passes(ctx context.Context, to netip.AddrPort, least, most, step int) (best int) {
 	headers := 20 + 8 // IPv4 and UDP
 	if to.Addr().Is6() {
@@ -50,7 +50,7 @@ func (a *asker) passes(ctx context.Context, to netip.AddrPort, least, most, step
 	}
 	for round := range sizeRounds {
 		for i, one := range answers {
-			// What the first link does not take is refused here and now.
+			// A size over the interface's MTU is refused at once.
 			_ = a.send(to, form{size: least + i*step - headers}, one)
 		}
 		wait := sizeEvery
@@ -80,10 +80,10 @@ const (
 )
 
 // pad makes a request of package stun size bytes long, which is a multiple of
-// four. A message may have an attribute several times, of which readers look at
-// the first (section 14), so what fills it are further SOFTWARE attributes. They
-// take the place of the fingerprint, which would have to be computed anew and
-// which a request need not have.
+// four. A message may have an attribute several times, of which readers use the
+// first (section 14), so further SOFTWARE attributes fill it. They replace the
+// fingerprint, which would have to be computed anew and which a request need not
+// have.
 func pad(request []byte, size int) []byte {
 	pkt := request[:len(request)-fingerprintLen]
 	for left := size - len(pkt); left >= attributeHeader; left = size - len(pkt) {

@@ -10,7 +10,8 @@ import (
 	"syscall"
 )
 
-// System returns what this machine lends. Interfaces are named by the system.
+// System returns the sockets and addresses of this machine. The system names the
+// interfaces.
 func System() Host {
 	return Host{
 		Open:      func(network string) (Conn, error) { return listen(network, nil) },
@@ -35,8 +36,8 @@ func listen(network string, control func(network, address string, c syscall.RawC
 	return udpConn{conn.(*net.UDPConn)}, nil
 }
 
-// ReadFrom waits for a datagram. Errors other than the end are about what was
-// sent before, and are passed over.
+// ReadFrom waits for a datagram. It ignores errors about datagrams that were
+// sent before.
 func (c udpConn) ReadFrom(b []byte) (n int, from netip.AddrPort, err error) {
 	for {
 		n, from, err = c.ReadFromUDPAddrPort(b)

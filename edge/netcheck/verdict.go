@@ -6,7 +6,7 @@ import (
 	"hedgerow/nat/address"
 )
 
-// What would help, in the order of how much.
+// Advice, the most effective first.
 const (
 	helpUDP     = "let UDP out in the firewall"
 	helpServer  = "check the server's address, its firewall, and that it runs"
@@ -16,8 +16,8 @@ const (
 	helpSTUN    = "a second server (-l or --stun): with one it cannot be seen whether each gets a port of its own"
 )
 
-// judge says what the rest of a report means for direct links (docs/NAT.md has
-// the matrix of NATs).
+// judge derives from the rest of a report what to expect of direct paths
+// (docs/NAT.md has the matrix of NATs).
 func judge(r *Report, mapping address.MappingBehavior) {
 	r.Advice = []string{}
 	help := func(list ...string) { r.Advice = append(r.Advice, list...) }
@@ -56,7 +56,7 @@ func judge(r *Report, mapping address.MappingBehavior) {
 	}
 }
 
-// pastNAT lists what would help against a NAT that is hard to get through.
+// pastNAT lists what would help against a NAT that is hard to traverse.
 func (r *Report) pastNAT() []string {
 	list := []string{helpMapping}
 	if len(r.IPv6.Public) == 0 {

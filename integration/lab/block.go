@@ -105,8 +105,8 @@ func (f *Forwarding) setCut(a, b netip.Addr, cut bool) error {
 	return nil
 }
 
-// change puts keys into a set or takes them out, unless they are as they should
-// be: the kernel takes it amiss.
+// change adds keys to a set or removes them, unless they are as they should be,
+// which the kernel would refuse.
 func (f *Forwarding) change(set func(*ruleset) *nftables.Set, in bool, keys ...[]byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

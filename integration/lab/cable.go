@@ -11,9 +11,9 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// Beside the internet a lab may have islands: machines that hang on nothing but
-// cables to each other. Between two of them there is no router, no rule and no
-// connection table, so what is measured there is the product and the kernel's
+// Beside the internet a lab may have islands: machines with cables to each other
+// and no other link. Between two of them there is no router, no rule and no
+// connection table, so a measurement there is of the product and the kernel's
 // plain path.
 
 // Island adds a host without any link.
@@ -55,10 +55,10 @@ func (l *Lab) Cable(a, b *Host, atA, atB string) error {
 }
 
 // KeepOrder makes the links that the host gets from now on keep the order of
-// each flow, as a network card does. A veth hands a packet to the processor on
-// which it was sent; when the sender moves to another one, what it sends there
-// may overtake what waits here. With receive packet steering, a processor is
-// chosen by the flow instead, from those given. It needs Linux 6.3.
+// each flow, as a network card does. A veth delivers a packet on the processor
+// on which it was sent; when the sender moves to another one, its packets there
+// may overtake those that wait here. With receive packet steering, the kernel
+// chooses a processor by the flow instead, from those given. It needs Linux 6.3.
 func (h *Host) KeepOrder(cpus ...int) error {
 	if err := h.Sysctl("net/core/rps_default_mask", cpuMask(cpus)); err != nil {
 		return fmt.Errorf("%s: keep the order of flows: %w", h.Name(), err)
@@ -80,9 +80,9 @@ func cpuMask(cpus []int) string {
 	return strings.Join(text, ",")
 }
 
-// VXLANLink is the name of the link that VXLAN makes, and vxlanMTU is its MTU
-// in bytes: what the outer IPv4, UDP and VXLAN headers and the inner Ethernet
-// header leave of a link's.
+// VXLANLink is the name of the link that VXLAN makes, and vxlanMTU is its MTU in
+// bytes: a link's MTU less the outer IPv4, UDP and VXLAN headers and the inner
+// Ethernet header.
 const (
 	VXLANLink = "vxlan0"
 	vxlanMTU  = linkMTU - 20 - 8 - 8 - 14
@@ -95,7 +95,7 @@ const (
 )
 
 // VXLAN makes the kernel's own layer-2 overlay between two hosts that a cable
-// joins, and gives its ends these addresses. It encrypts nothing.
+// joins, and gives its ends these addresses. It does not encrypt.
 func (l *Lab) VXLAN(a, b *Host, atA, atB string) error {
 	for _, e := range []struct {
 		here, there *Host

@@ -15,13 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Capture records the frames that pass a link, into memory, until it is
-// stopped or the lab is closed.
+// A Capture records the frames that pass a link, in memory, until Stop or until
+// the lab is closed.
 type Capture struct {
 	space  *Namespace
 	file   *os.File // packet socket
 	raw    syscall.RawConn
-	single bool // the link is the lab's: no frame may be longer than its MTU
+	single bool // the lab made the link: no frame may be longer than its MTU
 
 	done chan struct{} // closed when the reader has ended
 	once sync.Once     // Stop
@@ -34,8 +34,8 @@ type Capture struct {
 }
 
 const (
-	// captureBuffer is the socket's buffer: what may arrive while the reader
-	// waits for a processor, in bytes.
+	// captureBuffer is the size in bytes of the socket's buffer, for frames that
+	// arrive while the reader waits for a processor.
 	captureBuffer = 64 << 20
 	// captureLimit bounds the record, in bytes of frames.
 	captureLimit = 512 << 20
@@ -73,8 +73,8 @@ func (n *Namespace) capture(link string, incoming bool) (*Capture, error) {
 	return c, nil
 }
 
-// owns reports whether a link of the namespace, or all of them, are made by the
-// lab and so carry single datagrams.
+// owns reports whether the lab made a link of the namespace, or all of them, so
+// that they carry single datagrams.
 func (l *Lab) owns(n *Namespace, link string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -102,8 +102,8 @@ func (c *Capture) open(link string, incoming bool) error {
 		options = append(options, option{unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1})
 	}
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, captureBuffer) != nil {
-		// The root of a user namespace gets what the system's limit allows; Stop
-		// says if it was too little.
+		// The root of a user namespace gets the system's limit only; Stop
+		// reports it if that was too little.
 		options = append(options, option{unix.SOL_SOCKET, unix.SO_RCVBUF, captureBuffer})
 	}
 	address := &unix.SockaddrLinklayer{Protocol: bigEndian16(unix.ETH_P_ALL)}
@@ -135,7 +135,8 @@ func bigEndian16(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
 }
 
-// read records until Stop ends its deadline, and then what was waiting.
+// read records until Stop ends its deadline, and then the frames that wait in
+// the socket.
 func (c *Capture) read() {
 	defer close(c.done)
 	frame, control := make([]byte, captureFrame), make([]byte, 256)
@@ -153,7 +154,7 @@ func (c *Capture) read() {
 	})
 }
 
-// receive records one frame. False means that there is none.
+// receive records one frame. It returns false when there is none.
 func (c *Capture) receive(fd int, frame, control []byte) bool {
 	size, controlSize, flags, _, err := unix.Recvmsg(fd, frame, control, unix.MSG_DONTWAIT)
 	if errors.Is(err, unix.EINTR) {
@@ -165,7 +166,7 @@ func (c *Capture) receive(fd int, frame, control []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if errors.Is(err, unix.ENETDOWN) {
-		return true // said once when the link goes down; it may come up again
+		return true // the error of a link that goes down comes once; the link may come up again
 	}
 	if err != nil {
 		c.blame(err)
@@ -196,20 +197,22 @@ func (c *Capture) blame(err error) {
 	}
 }
 
-// Packets returns what has been recorded up to now.
+// Packets returns the frames recorded so far.
 func (c *Capture) Packets() []Packet {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.packets[:len(c.packets):len(c.packets)]
 }
 
-// Stop ends the recording; what had passed the link before is in Packets when
-// it returns. The error says that the record is not whole, or that a link of
-// the lab carried something longer than a datagram. It may be called again.
+// Stop ends the recording; every frame that passed the link before is in Packets
+// when it returns. The error says that the record is not complete, or that a
+// link of the lab carried something longer than a datagram. It may be called
+// again.
 func (c *Capture) Stop() error {
 	c.once.Do(func() {
 		c.raw.Control(func(fd uintptr) {
-			// A filter that takes nothing: what waits in the socket is the rest.
+			// This filter accepts no frame: the rest is what waits in the
+			// socket.
 			nothing := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K}
 			unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing})
 		})

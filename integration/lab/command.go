@@ -61,8 +61,8 @@ func (c *Cmd) Start() error {
 	})
 }
 
-// Wait waits for the command to end and returns what exec.Cmd's Wait returns,
-// every time it is called. What is left of its process group is killed.
+// Wait waits for the command to end and returns the result of exec.Cmd's Wait,
+// at every call. The rest of its process group is killed.
 func (c *Cmd) Wait() error {
 	if c.Process == nil {
 		return c.Cmd.Wait()
@@ -144,8 +144,8 @@ func (c *Cmd) killGroup() error {
 	return err
 }
 
-// killInside kills every other process that is in one of the namespaces: the
-// commands, and whatever they started and let go of.
+// killInside kills every other process in the namespaces: the commands, and the
+// processes that they left behind.
 func killInside(spaces []*Namespace) error {
 	var ours []uint64
 	for _, n := range spaces {

@@ -34,8 +34,8 @@ func (f *Forwarding) SetLoss(percent float64, which Traffic) error {
 	return f.single(lossChain, percent > 0, concat(which.match(), chance(percent), count("lost"), drop()))
 }
 
-// SetPathLoss is SetLoss for the UDP between two addresses of one family, both
-// ways, in its place.
+// SetPathLoss is SetLoss for the UDP between two addresses of one family, in
+// both directions, and replaces it there.
 func (f *Forwarding) SetPathLoss(a, b netip.Addr, percent float64) error {
 	if !(percent >= 0 && percent <= 100) || a.Is4() != b.Is4() {
 		return fmt.Errorf("%s: loss of %v percent between %v and %v", f.space.name, percent, a, b)
@@ -58,8 +58,8 @@ func chance(percent float64) []expr.Any {
 	}
 }
 
-// SetPolicer drops what exceeds a rate of datagrams per second, after a burst
-// of so many, over all flows and both directions together. A rate of 0 ends it.
+// SetPolicer drops the datagrams that exceed a rate per second, after a burst of
+// so many, over all flows and both directions together. A rate of 0 ends it.
 // Like SetLoss it turns the offloads of the whole lab off.
 func (f *Forwarding) SetPolicer(rate, burst int, which Traffic) error {
 	if rate < 0 || burst < 0 {
@@ -70,9 +70,9 @@ func (f *Forwarding) SetPolicer(rate, burst int, which Traffic) error {
 	}, count("policed"), drop()))
 }
 
-// SetSizeHole drops silently what is longer than this many bytes, IP header
+// SetSizeHole silently drops packets longer than this many bytes, IP header
 // included: a black hole for path MTU discovery. 0 ends it. Each fragment counts
-// for itself. What is sent to the router itself is dropped too. Like SetLoss it
+// for itself. Packets to the router itself are dropped too. Like SetLoss it
 // turns the offloads of the whole lab off.
 func (f *Forwarding) SetSizeHole(bytes int, which Traffic) error {
 	if bytes < 0 {
@@ -101,10 +101,10 @@ func (f *Forwarding) BlockUDP() error {
 // UnblockUDP ends BlockUDP, and does nothing without it.
 func (f *Forwarding) UnblockUDP() error { return f.set(udpChain) }
 
-// SetHops makes the router as far across as so many routers in a row, from 1
-// (itself, the start) to 255: what has a TTL that would end on one of the others
-// vanishes, without a message. The internet of the lab is one hop, where a
-// datagram that is to die on its way in the field may well arrive.
+// SetHops makes the router as long as so many routers in a row, from 1 (itself,
+// the start) to 255: a packet whose TTL would end on one of the others is
+// dropped, without a message. The internet of the lab is one hop, where a
+// datagram that should die on the path in the field may well arrive.
 func (f *Forwarding) SetHops(hops int) error {
 	if hops < 1 || hops > 255 {
 		return fmt.Errorf("%s: %d hops", f.space.name, hops)
@@ -112,7 +112,7 @@ func (f *Forwarding) SetHops(hops int) error {
 	if hops == 1 {
 		return f.set(hopsChain)
 	}
-	// The router has taken one off already.
+	// The router has subtracted one already.
 	expired := func(family byte, offset uint32) []expr.Any {
 		return concat(nfproto(family), []expr.Any{
 			network(offset, 1), &expr.Cmp{Op: expr.CmpOpLt, Register: 1, Data: []byte{byte(hops)}},

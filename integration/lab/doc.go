@@ -30,19 +30,19 @@
 // Ethernet segment; two homes may use the same prefix. The home of a Carrier is
 // made of the routers of its subscribers. How a router translates is its Kind.
 //
-// # What happens to it
+// # Faults and measurements
 //
-// Internet and Router lose, thin out, block and count what they forward
-// (Forwarding), and Capture records a link. A Router reboots, gets another
-// address or a line of a rate, and isolates its hosts; a Host is unplugged and plugged in elsewhere
-// while its programs run.
+// Internet and Router lose, limit, block and count the datagrams that they
+// forward (Forwarding), and Capture records a link. A Router reboots, gets
+// another address or a line of a rate, and isolates its hosts; a Host is
+// unplugged and plugged in elsewhere while its programs run.
 //
-// A veth carries segmented super-packets unless told otherwise: what looks at
-// single datagrams (SetLoss, SetPolicer, SetSizeHole, Capture) turns the
+// A veth carries segmented super-packets unless the lab turns that off. Whatever
+// looks at single datagrams (SetLoss, SetPolicer, SetSizeHole, Capture) turns the
 // offloads of the whole lab off and checks it, since it would see one packet
-// where there are many. Throughput is measured in a lab that does none of it.
-// There is no delay: packets arrive at once. The internet is one hop, unless
-// SetHops makes it longer.
+// where there are many. Measure throughput in a lab without any of these. There
+// is no delay: packets arrive at once. The internet is one hop, unless SetHops
+// makes it longer.
 //
 // The lab needs root (or root inside a user namespace of its own), nf_tables,
 // nf_conntrack, veth and bridge in the kernel, and no program at all.

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closeInput is the table ip fw: what no host of the home asked for is dropped
-// before it can take a tuple in the connection table.
+// closeInput is the table ip fw: it drops packets that no host of the home asked
+// for before they can get a tuple in the connection table.
 func closeInput(n *Namespace) error {
 	r, err := n.rules(nftables.TableFamilyIPv4, fwTable)
 	if err != nil {
@@ -25,7 +25,7 @@ func closeInput(n *Namespace) error {
 	return r.Flush()
 }
 
-// closedInput is an input chain for what the home begins itself.
+// closedInput is an input chain that accepts only flows that the home began.
 func (r *ruleset) closedInput() *nftables.Chain {
 	in := r.base("input", nftables.ChainTypeFilter, nftables.ChainHookInput,
 		*nftables.ChainPriorityFilter, nftables.ChainPolicyDrop)
@@ -38,8 +38,8 @@ func (r *ruleset) closedInput() *nftables.Chain {
 // icmpEchoRequest is the ICMP type of a ping (RFC 792).
 const icmpEchoRequest = 8
 
-// closeHome6 is the table ip6 fw6: a stateful firewall that lets out what the
-// home begins and in what answers it. ICMPv6 reaches the router itself, which
+// closeHome6 is the table ip6 fw6: a stateful firewall that accepts flows that
+// the home begins, and their answers. ICMPv6 reaches the router itself, which
 // could not resolve a neighbour otherwise.
 func closeHome6(n *Namespace) error {
 	r, err := n.rules(nftables.TableFamilyIPv6, fw6Table)
@@ -59,7 +59,7 @@ func closeHome6(n *Namespace) error {
 // webPorts are the TCP ports that a home where UDP is blocked may use.
 var webPorts = []uint16{80, 443}
 
-// closeDoor is the table inet door: of what the home sends, it lets out TCP to
+// closeDoor is the table inet door: of the home's packets it accepts only TCP to
 // the ports of the web.
 //
 //	forward: policy drop ; ct state established,related accept

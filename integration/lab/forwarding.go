@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Forwarding is what may be done to the datagrams that a router forwards, in
-// either direction and family: count, lose, thin out and block them. Frames
-// between two hosts of one home are not forwarded.
+// Forwarding counts, loses, limits and blocks the datagrams that a router
+// forwards, in either direction and family. Frames between two hosts of one home
+// are not forwarded.
 type Forwarding struct {
 	space *Namespace
 
@@ -21,7 +21,7 @@ type Forwarding struct {
 	blocked map[string]struct{} // keys of the sets of blocked and cut
 }
 
-// Traffic says which of the forwarded datagrams a condition is for.
+// Traffic selects the forwarded datagrams of a condition.
 type Traffic uint8
 
 const (
@@ -42,7 +42,7 @@ func (t Traffic) match() []expr.Any {
 // A Count is a number of IP packets and of their bytes, IP headers included.
 type Count struct{ Packets, Bytes uint64 }
 
-// Counters is what a router has forwarded, and what it has not.
+// Counters are the datagrams that a router has forwarded and dropped.
 type Counters struct {
 	Forwarded Count // everything that came to be forwarded, lost and blocked included
 	Lost      Count // dropped by SetLoss

@@ -77,9 +77,8 @@ func (r *Router) Host(name string) (*Host, error) {
 	return h, nil
 }
 
-// Plug connects a host to the home that has been unplugged from where it was.
-// What runs on it sees a link appear, and addresses on it, which are those that
-// the next new host would have got.
+// Plug connects an unplugged host to the home. Its programs see a link appear,
+// with addresses: those that the next new host would have got.
 func (r *Router) Plug(h *Host) error {
 	addrs, err := r.plug(end{h.Namespace, HostLink})
 	if err != nil {

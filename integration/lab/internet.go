@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// The Internet is the router that joins all public addresses. What it forwards
-// can be counted, lost and blocked.
+// The Internet is the router that joins all public addresses. The datagrams that
+// it forwards can be counted, lost and blocked.
 type Internet struct {
 	*Namespace
 	*Forwarding
@@ -128,9 +128,9 @@ func (l *Lab) subscribe(inside end, addrs []netip.Addr) error {
 	return nil
 }
 
-// Unplug takes the host's link away, and with it its addresses and routes, as
-// when a cable is pulled or a Wi-Fi network left. What runs on the host goes on.
-// Plug puts it somewhere else.
+// Unplug removes the host's link, and with it its addresses and routes, as when
+// a cable is pulled or a Wi-Fi network left. The host's programs go on. Plug
+// connects it somewhere else.
 func (h *Host) Unplug() error {
 	link := end{h.Namespace, HostLink}
 	if err := h.lab.disconnect(link); err != nil {

@@ -24,7 +24,7 @@ type Lab struct {
 	closed bool
 }
 
-// errClosed is what everything answers after Close.
+// errClosed is the error of every method after Close.
 var errClosed = errors.New("lab: closed")
 
 // New makes a lab that holds nothing but its internet. The name appears in
@@ -74,10 +74,9 @@ func (l *Lab) Name() string { return l.name }
 func (l *Lab) Internet() *Internet { return l.internet }
 
 // Close kills every process in the lab's namespaces, stops all captures, and
-// gives the namespaces back to the kernel, which removes what is in them when
-// the sockets that were opened there by Do, ListenUDP and the like are closed,
-// which is the caller's part. It may be called twice; nothing else may be going
-// on in the lab.
+// releases the namespaces to the kernel, which removes them when the caller has
+// closed the sockets that Do, ListenUDP and the like opened there. It may be
+// called twice; nothing else may be going on in the lab.
 func (l *Lab) Close() error {
 	l.mu.Lock()
 	spaces := slices.Clone(l.spaces)
@@ -116,7 +115,7 @@ func (l *Lab) namespace(name string) (*Namespace, error) {
 	return n, nil
 }
 
-// freshName reports, before anything is made, a name that cannot be given.
+// freshName refuses, before anything is made, a name that cannot be given.
 func (l *Lab) freshName(name string) error {
 	if len(name) == 0 || len(name) > 15 || strings.ContainsAny(name, "/:. \t\n") {
 		return fmt.Errorf("the name %q cannot be that of a link (1 to 15 bytes)", name)

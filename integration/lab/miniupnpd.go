@@ -36,7 +36,7 @@ func (r *Router) Miniupnpd(ctx context.Context, program, dir string) (*Cmd, erro
 	return r.Command(ctx, program, "-d", "-f", conf, "-P", filepath.Join(dir, "pid")), nil
 }
 
-// miniupnpdChains makes what miniupnpd puts its rules in.
+// miniupnpdChains makes the chains that miniupnpd puts its rules in.
 func (r *Router) miniupnpdChains() error {
 	c, err := r.Namespace.rules(nftables.TableFamilyINet, "filter")
 	if err != nil {

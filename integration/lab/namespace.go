@@ -27,7 +27,7 @@ type Namespace struct {
 	handle netns.NsHandle
 	links  *netlink.Handle // route and netfilter sockets inside the namespace
 
-	work chan func()   // what the resident thread is to run
+	work chan func()   // functions that the resident thread has to run
 	quit chan struct{} // closed by close
 	done chan struct{} // closed when the resident thread has ended
 
@@ -93,8 +93,8 @@ func (n *Namespace) reside(ready chan<- error) {
 	}
 }
 
-// prepare opens the netlink sockets, sets what every machine of the lab has in
-// common, and brings the loopback up.
+// prepare opens the netlink sockets, applies the settings that every machine of
+// the lab has, and brings the loopback up.
 func (n *Namespace) prepare() error {
 	links, err := netlink.NewHandleAt(n.handle, unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER)
 	if err != nil {
@@ -110,7 +110,8 @@ func (n *Namespace) prepare() error {
 		{"net/ipv6/conf/default/dad_transmits", "0"},
 		{"net/ipv6/conf/default/accept_ra", "0"},
 		{"net/ipv6/conf/default/router_solicitations", "0"},
-		// A router that sends a datagram back into the home says nothing of it.
+		// A router that sends a datagram back into the home does not send a
+		// redirect.
 		{"net/ipv4/conf/all/send_redirects", "0"},
 		{"net/ipv4/conf/default/send_redirects", "0"},
 		// Where br_netfilter is present, bridged frames would pass the rules of

@@ -48,20 +48,20 @@ func (k Kind) translate(n *Namespace, wan netip.Addr) error {
 	return closeHome6(n)
 }
 
-// translateTo makes the table ip nat, anew if there is one:
+// translateTo makes the table ip nat, or replaces it:
 //
 //	postrouting: oifname "wan" meta l4proto udp snat ip to WAN:port
 //	             oifname "wan" masquerade [random,fully-random]
 //
-// of which the first is for kinds that choose the port (it is not masquerade
-// because the library cannot give that one), and for kinds that remember their
-// mappings what cone adds.
+// The first rule is for kinds that choose the port (it is not masquerade because
+// the library cannot set that one); cone adds the rules of kinds that remember
+// their mappings.
 func (k Kind) translateTo(n *Namespace, wan netip.Addr) error {
 	r, err := n.rules(nftables.TableFamilyIPv4, natTable)
 	if err != nil {
 		return err
 	}
-	// Adding what is there is no error, so that there is one to delete.
+	// Adding an existing table is no error, so that there is one to delete.
 	r.AddTable(r.table)
 	r.DelTable(r.table)
 	r.AddTable(r.table)
@@ -83,7 +83,7 @@ func (k Kind) translateTo(n *Namespace, wan netip.Addr) error {
 	return r.Flush()
 }
 
-// choosesPort reports whether the rules say which port a mapping gets, and not
+// choosesPort reports whether the rules choose the port of a mapping, and not
 // the kernel.
 func (k Kind) choosesPort() bool { return k.ports != preserved && k.ports != byChance }
 
@@ -114,7 +114,7 @@ func (k Kind) source(wan netip.Addr) []expr.Any {
 	return concat(ports, []expr.Any{&expr.Immediate{Register: unix.NFT_REG32_04, Data: wan.AsSlice()}, snat})
 }
 
-// hash puts a port into register 1 that follows from what the mapping depends
+// hash computes a port in register 1 from the fields that the mapping depends
 // on: "jhash ip saddr . udp sport [. ip daddr] mod 16384 seed 1 offset 40000".
 func (k Kind) hash() []expr.Any {
 	// The registers of 4 bytes from REG32_00 on are register 1 and what follows.
@@ -130,5 +130,5 @@ func (k Kind) hash() []expr.Any {
 	}}, portOrder())
 }
 
-// hton32 is a number as it stands in a register after hostOrder.
+// hton32 is a number as a register holds it after hostOrder.
 func hton32(v uint32) []byte { return binaryutil.BigEndian.PutUint32(v) }

@@ -20,8 +20,8 @@ import (
 // at single datagrams turns this off.
 
 // DisableOffloads makes every link of the lab, and those to come, carry single
-// datagrams: segmentation and receive offloads, of UDP too, are turned off at
-// all ends, and read back. There is no way to turn them on again. SetLoss and
+// datagrams: it turns segmentation and receive offloads off, of UDP too, at all
+// ends, and checks that they are. They cannot be turned on again. SetLoss and
 // Capture call it.
 func (l *Lab) DisableOffloads() error {
 	// Locked throughout: a second caller must not go on before it is true.
@@ -142,10 +142,10 @@ func readFeatures(link string) (*features, error) {
 }
 
 // disable asks for the named features to be off. The kernel may refuse without
-// an error; whoever needs certainty reads again.
+// an error; a caller that needs certainty reads again.
 func (f *features) disable(names []string) error {
-	// struct ethtool_sfeatures: cmd, blocks, and per 32 features two masks:
-	// those to change, and what to.
+	// struct ethtool_sfeatures: cmd, blocks, and for each 32 features two masks:
+	// the features to change, and their new values.
 	native := binary.NativeEndian
 	blocks := (len(f.names) + 31) / 32
 	request := make([]byte, 8+blocks*8)

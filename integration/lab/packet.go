@@ -17,7 +17,7 @@ type Packet struct {
 	Frame []byte    // from the destination address on, without the check sequence
 }
 
-// Where tpacket_auxdata (linux/if_packet.h) has what is needed of it.
+// Offsets of the fields that are used of tpacket_auxdata (linux/if_packet.h).
 const (
 	auxStatus = 0
 	auxTCI    = 16
@@ -26,7 +26,7 @@ const (
 )
 
 // newPacket copies a frame out of the reader's buffer, with the time and the
-// VLAN tag, which the kernel hands over beside it.
+// VLAN tag, which the kernel delivers beside it.
 func newPacket(frame, control []byte) Packet {
 	p := Packet{Time: time.Now()}
 	messages, _ := unix.ParseSocketControlMessage(control)
@@ -102,7 +102,7 @@ const (
 	pcapEthernet = 1
 )
 
-// WritePcap writes what has been recorded up to now as a pcap file.
+// WritePcap writes the frames recorded so far as a pcap file.
 func (c *Capture) WritePcap(w io.Writer) error {
 	little := binary.LittleEndian
 	file := little.AppendUint32(nil, pcapMagic)

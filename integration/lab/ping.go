@@ -74,7 +74,7 @@ func (n *Namespace) ping(ctx context.Context, to netip.Addr) (time.Duration, err
 	return time.Since(start), nil
 }
 
-// A pinger is what differs between the families.
+// A pinger is the part of a ping that differs between the families.
 type pinger struct {
 	network, listen string
 	protocol        int

@@ -11,12 +11,12 @@ import (
 	"github.com/vishvananda/netns"
 )
 
-// Available says whether this process may build a lab: nil, or why not. It
-// makes a namespace and leaves it again.
+// Available says whether this process may build a lab: nil, or the reason why
+// not. It makes a namespace and leaves it again.
 func Available() error {
 	result := make(chan error, 1)
 	go func() {
-		// Not unlocked when the way back is barred: the thread then ends here.
+		// The thread stays locked if it cannot return: it then ends here.
 		runtime.LockOSThread()
 		err := enterAndLeave()
 		if err == nil || !errors.Is(err, errStuck) {

@@ -14,13 +14,12 @@ import (
 
 // A Router is a home router: a WAN link to the internet or to a carrier's
 // router, and a bridge with the home's hosts. IPv6 is routed, not translated;
-// every kind but OpenInput lets in only what belongs to a flow that began
-// inside.
+// every kind but OpenInput admits only packets of a flow that began inside.
 type Router struct {
 	*Namespace
 	*Forwarding
 	kind    Kind
-	carrier *Router        // whose home the WAN link is in; nil: the internet
+	carrier *Router        // the router whose home the WAN link is in; nil: the internet
 	lan     []netip.Prefix // the router's own address within each
 
 	mu       sync.Mutex
@@ -36,10 +35,10 @@ var DefaultLAN = netip.MustParsePrefix("192.168.1.0/24")
 // subscribers: 100.64.0.0/24, of the range for that (RFC 6598).
 var CarrierLAN = netip.MustParsePrefix("100.64.0.0/24")
 
-// Router adds a home router. wan is its public IPv4 address. Of more, an
-// address is a further one of the WAN link, and a prefix is a network of the
-// home: an IPv4 one takes the place of DefaultLAN, an IPv6 one (of 64 bits) is
-// routed to the router. The router is the first address of each network.
+// Router adds a home router. wan is its public IPv4 address. In more, an address
+// is a further one of the WAN link, and a prefix is a network of the home: an
+// IPv4 one replaces DefaultLAN, an IPv6 one (of 64 bits) is routed to the
+// router. The router is the first address of each network.
 func (l *Lab) Router(name, wan string, kind Kind, more ...string) (*Router, error) {
 	r, err := l.newRouter(name, kind, nil, append([]string{wan}, more...))
 	if err != nil {
@@ -55,8 +54,8 @@ func (l *Lab) Carrier(name, wan string, kind Kind) (*Router, error) {
 }
 
 // Router adds a home router behind this one, a subscriber of a carrier: its WAN
-// link is in this one's home and has the next address there. Of more, an IPv4
-// prefix takes the place of DefaultLAN; there is no IPv6.
+// link is in this one's home and has the next address there. In more, an IPv4
+// prefix replaces DefaultLAN; there is no IPv6.
 func (r *Router) Router(name string, kind Kind, more ...string) (*Router, error) {
 	inner, err := r.lab.newRouter(name, kind, r, more)
 	if err != nil {
@@ -132,8 +131,8 @@ func isIPv6(p netip.Prefix) bool { return p.Addr().Is6() }
 // Kind returns the kind given to Lab.Router.
 func (r *Router) Kind() Kind { return r.kind }
 
-// Reboot forgets every mapping, as a router that loses power does: the
-// connection table is flushed, and what the kind remembers besides.
+// Reboot forgets every mapping, as a router that loses power does: it flushes
+// the connection table, and the mappings that the kind keeps besides.
 func (r *Router) Reboot() error {
 	if err := r.forget(); err != nil {
 		return fmt.Errorf("router %s: reboot: %w", r.name, err)

@@ -80,8 +80,8 @@ func hostOrder() *expr.Byteorder {
 	return &expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 4, Size: 4}
 }
 
-// portOrder turns the number in register 1, which is below 65536, into a port:
-// two bytes in big-endian order. It takes the first two bytes of the register,
+// portOrder converts the number in register 1, which is below 65536, to a port:
+// two bytes in big-endian order. It uses the first two bytes of the register,
 // where a little-endian machine has them.
 func portOrder() []expr.Any {
 	return []expr.Any{&expr.Byteorder{SourceRegister: 1, DestRegister: 1, Op: expr.ByteorderHton, Len: 2, Size: 2}}
@@ -104,7 +104,7 @@ func (n *Namespace) rules(family nftables.TableFamily, table string) (*ruleset, 
 	return &ruleset{Conn: conn, table: &nftables.Table{Family: family, Name: table}}, nil
 }
 
-// base adds a chain at a hook. The policy is for what no rule decides.
+// base adds a chain at a hook. The policy applies where no rule decides.
 func (r *ruleset) base(name string, kind nftables.ChainType, hook *nftables.ChainHook,
 	priority nftables.ChainPriority, policy nftables.ChainPolicy) *nftables.Chain {
 	return r.AddChain(&nftables.Chain{

@@ -63,7 +63,7 @@ func (r *Router) renumber(to netip.Addr) error {
 		}
 		prefix = func(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, p.Bits()) }
 	}
-	// The new one first: with its last address a link loses its routes.
+	// Add the new one first: with its last address a link loses its routes.
 	if err := inside.address(prefix(to)); err != nil {
 		return err
 	}
@@ -92,8 +92,8 @@ const (
 	lineBurst = 64 << 10
 )
 
-// SetRate lets the line to the internet carry so many bytes per second each way,
-// Ethernet headers included, behind queues that drop what is too much for them. 0
+// SetRate limits the line to the internet to so many bytes per second in each
+// direction, Ethernet headers included, behind queues that drop the excess. 0
 // ends it. A carrier's subscriber has no line of its own.
 func (r *Router) SetRate(rate uint64) error {
 	if r.carrier != nil {
@@ -107,7 +107,7 @@ func (r *Router) SetRate(rate uint64) error {
 	return nil
 }
 
-// limit sets the rate of what leaves by the end.
+// limit sets the rate of packets that leave by the end.
 func (e end) limit(rate uint64) error {
 	link, err := e.link()
 	if err != nil {

@@ -20,8 +20,8 @@ const (
 	exitPermission = 3
 )
 
-// Built returns the commands in a folder, with absolute paths. The error says
-// which one is not there.
+// Built returns the commands in a folder, with absolute paths. The error names
+// the one that is missing.
 func Built(dir string) (Programs, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -36,9 +36,9 @@ func Built(dir string) (Programs, error) {
 	return p, nil
 }
 
-// Main runs what a program does, named as its make target is. Where no network
-// namespaces can be made, or when f fails, it says why and ends the process with
-// the code of the commands. The context ends when the process is told to.
+// Main runs a program, named as its make target. Where no network namespaces can
+// be made, or when f fails, it prints the reason and ends the process with the
+// code of the commands. The context ends when the process gets a signal to end.
 func Main(program string, f func(context.Context) error) {
 	if os.Geteuid() != 0 {
 		fmt.Fprintf(os.Stderr, "%s: it makes network namespaces, which needs root: run sudo make %s\n", program, program)
@@ -56,7 +56,7 @@ func Main(program string, f func(context.Context) error) {
 	}
 }
 
-// Usage says what is wrong with a program's command line, and ends the process.
+// Usage prints the fault of a program's command line, and ends the process.
 func Usage(program string, err error) {
 	fmt.Fprintf(os.Stderr, "%s: %v\n", program, err)
 	os.Exit(exitUsage)

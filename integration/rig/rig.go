@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package rig runs the real commands in the namespaces of package lab: it
-// starts supernodes and edges, waits for what they say, asks them over their
+// Package rig runs the real commands in the namespaces of package lab: it starts
+// supernodes and edges, waits for lines of their logs, asks them over their
 // control sockets, and ends them. Tests, the demonstration and the benchmarks
 // share it.
 package rig
@@ -61,7 +61,7 @@ type Program struct {
 	log    *log
 }
 
-// log keeps what a program says and wakes whoever waits for a line.
+// log keeps a program's output and wakes goroutines that wait for a line.
 type log struct {
 	mu    sync.Mutex
 	text  strings.Builder
@@ -131,14 +131,14 @@ func (l *log) read(r io.ReadCloser) {
 	}
 }
 
-// Log returns what the program said since its start.
+// Log returns the program's output since its start.
 func (p *Program) Log() string {
 	p.log.mu.Lock()
 	defer p.log.mu.Unlock()
 	return p.log.text.String()
 }
 
-// Await waits until the program said something that contains text.
+// Await waits until the program has printed text.
 func (p *Program) Await(ctx context.Context, text string) error {
 	for {
 		p.log.mu.Lock()
@@ -206,7 +206,7 @@ func (r *Rig) Keys(ctx context.Context, p *Program) (control.Keys, error) {
 	return k, r.ask(ctx, p, "keys", &k)
 }
 
-// Counters asks an edge what its data path has done.
+// Counters asks an edge for the counters of its data path.
 func (r *Rig) Counters(ctx context.Context, p *Program) (control.Counters, error) {
 	var c control.Counters
 	return c, r.ask(ctx, p, "counters", &c)
@@ -231,7 +231,7 @@ func query(ctx context.Context, v any, argv ...string) error {
 	return json.Unmarshal(out, v)
 }
 
-// poll is how often a state that nobody announces is looked at.
+// poll is how often a state without an event is looked at.
 const poll = 50 * time.Millisecond
 
 // AwaitPath waits until an edge reaches the peer with a name by a path.

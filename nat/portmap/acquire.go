@@ -9,23 +9,23 @@ import (
 
 const (
 	// findTime bounds the search for a protocol: by UDP it ends earlier, the
-	// pages of UPnP may take this long.
+	// pages of UPnP may need this long.
 	findTime = 10 * time.Second
 	// betterWait is how long a better protocol is waited for once another has
 	// answered. The same router answers at once or not at all.
 	betterWait = 250 * time.Millisecond
 )
 
-// A finding is what a protocol has come to.
+// A finding is the result of the search for one protocol.
 type finding struct {
 	speaker int // its place in the order of preference
 	service service
 	err     error
 }
 
-// find asks the router by every protocol at once and sends what each has come
-// to, in the order in which they do. The channel has room for all; done waits
-// for those that still ask, after the end of ctx.
+// find asks the router by every protocol at once and sends the results in the
+// order in which they come. The channel has room for all; done waits, after the
+// end of ctx, for searches that still run.
 func (m *Mapper) find(ctx context.Context, r router) (findings <-chan finding, done func()) {
 	out := make(chan finding, len(m.speakers))
 	var asking sync.WaitGroup
@@ -40,11 +40,11 @@ func (m *Mapper) find(ctx context.Context, r router) (findings <-chan finding, d
 	return out, asking.Wait
 }
 
-// acquire gets a mapping from the router by the best protocol that gives one.
-// The error is a sentence for people.
+// acquire gets a mapping from the router by the best protocol that grants one.
+// The error is a sentence for the user.
 func (m *Mapper) acquire(ctx context.Context) (*lease, error) {
 	select {
-	case <-m.wake: // what it is for is done now
+	case <-m.wake: // acquire does now what this asked for
 	default:
 	}
 	r, err := m.router()
@@ -73,7 +73,7 @@ func (m *Mapper) acquire(ctx context.Context) (*lease, error) {
 		}
 		select {
 		case f := <-findings:
-			c.take(f)
+			c.add(f)
 			worst = tellsMore(worst, f.err)
 		case <-c.patience:
 			c.late = true
@@ -83,7 +83,7 @@ func (m *Mapper) acquire(ctx context.Context) (*lease, error) {
 	}
 }
 
-// standing is where a protocol stands in a contest.
+// standing is the state of a protocol in a contest.
 type standing uint8
 
 const (
@@ -105,8 +105,8 @@ func newContest(protocols int) *contest {
 	return &contest{found: make([]finding, protocols), standings: make([]standing, protocols)}
 }
 
-// take notes what a protocol has come to.
-func (c *contest) take(f finding) {
+// add records the result of a protocol.
+func (c *contest) add(f finding) {
 	if f.err != nil {
 		c.standings[f.speaker] = out
 		return

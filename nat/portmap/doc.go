@@ -1,18 +1,18 @@
-// Package portmap asks the home router to let in what others send to our UDP
-// data port (the candidates named "mapped" in NAT.md, section 1.1). A router
-// that does is the best NAT there is: everybody reaches us without punching.
+// Package portmap asks the home router to map our UDP data port to a public one
+// (the candidates named "mapped" in NAT.md, section 1.1). Through such a mapping
+// every peer can reach us without hole punching.
 //
-// Three protocols do that, and a router speaks some of them: PCP (RFC 6887), its
-// forerunner NAT-PMP (RFC 6886), and UPnP (the Internet Gateway Device). They
-// are asked at the same time whether they are there, which leaves nothing
-// behind, and the best of those that answer then maps: two mappings of one port
-// are one to many routers, so that to take one away takes away both. Whoever
-// refuses is followed by the next.
+// There are three protocols for that, and a router speaks some of them: PCP (RFC
+// 6887), its predecessor NAT-PMP (RFC 6886), and UPnP (the Internet Gateway
+// Device). The mapper first asks by all three whether they are there, which
+// leaves nothing behind, and then makes a mapping by the best that answered: to
+// many routers two mappings of one port are one, so that deleting one deletes
+// both. If one refuses, the mapper tries the next.
 //
-// Only the default gateway is talked to, but for the search of UPnP, which many
-// routers hear by multicast only. What comes from anybody else is not looked at,
-// and a UPnP description that leads elsewhere is not followed.
+// The mapper talks to the default gateway only, except for the search of UPnP,
+// which many routers hear by multicast only. It ignores answers of other hosts,
+// and does not follow a UPnP description that leads to another host.
 //
-// It is about IPv4. There is nothing to map in IPv6, where a router's firewall
-// is opened by what we send.
+// It is about IPv4. IPv6 has nothing to map, and our own packets open a router's
+// firewall there.
 package portmap

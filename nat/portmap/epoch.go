@@ -2,16 +2,16 @@ package portmap
 
 import "time"
 
-// An epoch watches a router's clock, which counts from when its tables of
-// mappings began. One that went back, or is far from where ours says that it
-// must be, tells that the router has lost the mappings (RFC 6887, section 8.5).
+// An epoch watches a router's clock, which counts from the start of its table of
+// mappings. A clock that went back, or is far from the expected time, shows that
+// the router has lost the mappings (RFC 6887, section 8.5).
 type epoch struct {
 	router time.Duration // as last heard
 	heard  time.Time     // when
 }
 
-// consistent takes a router's time and reports whether its tables are still
-// those of before. The first one always is.
+// consistent records a router's time and reports whether its table is still the
+// same. The first time always is.
 func (e *epoch) consistent(now time.Time, router time.Duration) bool {
 	before := *e
 	*e = epoch{router, now}

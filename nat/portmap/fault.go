@@ -14,14 +14,14 @@ type fault struct {
 	addr netip.Addr // the router's own address, for behind
 }
 
-// faultKind is in the order of how much it says: of the faults of several
-// protocols the last is the one to tell people.
+// faultKind is in the order of how much it tells: of the faults of several
+// protocols the last in this order is reported.
 type faultKind uint8
 
 const (
 	silent  faultKind = iota // nothing answers
-	garbled                  // something answers what the protocol does not know
-	refused                  // the router says no
+	garbled                  // something answers with what the protocol does not define
+	refused                  // the router refuses
 	behind                   // the router maps at an address that is not public
 )
 
@@ -35,7 +35,7 @@ func behindNAT(a netip.Addr) *fault { return &fault{kind: behind, addr: a} }
 
 func (f *fault) Error() string { return f.sentence("router") }
 
-// problem is what Mapping.Problem says when a router gave no mapping.
+// problem returns the text of Mapping.Problem when a router granted no mapping.
 func problem(err error, gateway netip.Addr) string {
 	if f, ok := errors.AsType[*fault](err); ok {
 		return f.sentence("router at " + gateway.String())
@@ -55,8 +55,8 @@ func (f *fault) sentence(router string) string {
 	return "no router answers"
 }
 
-// tellsMore returns the one of two errors that says more. An error that is no
-// fault is of this host, and says least.
+// tellsMore returns the one of two errors that tells more. An error that is no
+// fault is of this host, and tells least.
 func tellsMore(a, b error) error {
 	rank := func(err error) int {
 		if f, ok := errors.AsType[*fault](err); ok {

@@ -16,8 +16,8 @@ type lease struct {
 	check    time.Time // when to ask whether it is still there
 }
 
-// newLease maps a port at a service. What is granted at an address that is not
-// public is given back: nobody reaches us there.
+// newLease maps a port at a service. It deletes a mapping at an address that is
+// not public again: no peer reaches us there.
 func newLease(ctx context.Context, r router, p Protocol, s service, port uint16) (*lease, error) {
 	l := &lease{router: r, protocol: p, service: s}
 	err := l.ask(ctx, port)
@@ -25,7 +25,7 @@ func newLease(ctx context.Context, r router, p Protocol, s service, port uint16)
 		return l, nil
 	}
 	if ctx.Err() != nil {
-		l.release(ctx) // it may have been granted, and nobody will renew it
+		l.release(ctx) // the router may have granted it, and nothing will renew it
 	}
 	return nil, err
 }
@@ -51,8 +51,8 @@ func (l *lease) ask(ctx context.Context, port uint16) error {
 	return nil
 }
 
-// extend renews the lease. A router that is silent is asked again when half of
-// what remains is over, and the error is nil until nothing does.
+// extend renews the lease. If the router is silent, it is asked again when half
+// of the remaining time is over; the error is nil until no time remains.
 func (l *lease) extend(ctx context.Context, port uint16) error {
 	err := l.ask(ctx, port)
 	if err == nil || !isSilent(err) {

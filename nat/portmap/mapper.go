@@ -14,15 +14,15 @@ import (
 
 // The times of a mapping (NAT.md, section 1.1).
 const (
-	// lifetime is what a router is asked for. RFC 6886, section 3.3, and RFC
-	// 6887, section 15, recommend two hours and a day at most.
+	// lifetime is the requested lifetime of a mapping. RFC 6886, section 3.3,
+	// and RFC 6887, section 15, recommend two hours and a day at most.
 	lifetime = 2 * time.Hour
 	// checkEvery is how often the router is asked whether it still has the
-	// mapping: what a router forgets that is switched off and on would
-	// otherwise be missing until half of the lifetime is over.
+	// mapping: a router that is switched off and on forgets it, and the mapping
+	// would otherwise be missing until half of the lifetime is over.
 	checkEvery = 2 * time.Minute
-	// minRenew is the least time between two renewals, whatever the router
-	// grants.
+	// minRenew is the least time between two renewals, whatever lifetime the
+	// router grants.
 	minRenew = 10 * time.Second
 	// releaseTime bounds how long a router is asked to delete a mapping.
 	releaseTime = time.Second
@@ -34,7 +34,7 @@ const (
 // last one repeats.
 var pauses = [...]time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute}
 
-// Config says what to map.
+// Config says which port to map, and by which router.
 type Config struct {
 	// Port is our UDP port. Probe does not need it.
 	Port uint16
@@ -42,15 +42,15 @@ type Config struct {
 	// ours from which. It is asked before every attempt and at every Wake. Nil
 	// means SystemGateway(nil).
 	Gateway func() (gateway, local netip.Addr, err error)
-	// Secret is what the nonces of PCP are made of, by which a router knows us
-	// again. With another one than before, a router refuses until the mapping
-	// of a process that was killed has ended, up to two hours later. Zero means
-	// a random one.
+	// Secret is the input of PCP's nonces, by which a router recognises the
+	// owner of a mapping. With another secret than before, a router refuses
+	// until the mapping of a process that was killed has expired, up to two
+	// hours later. Zero means a random one.
 	Secret [32]byte
 	// Off are the protocols that are not used.
 	Off []Protocol
-	// Log is told what is mapped and why nothing is, each once. Nil means
-	// slog.Default().
+	// Log gets a line for each new mapping and for each new reason why there is
+	// none. Nil means slog.Default().
 	Log *slog.Logger
 }
 
@@ -63,8 +63,8 @@ type Mapper struct {
 	wake     chan struct{}
 }
 
-// New returns a mapper that has not begun; Run does. The error says what is
-// wrong with the configuration.
+// New returns a mapper that has not begun; Run does. The error names the fault
+// of the configuration.
 func New(cfg Config) (*Mapper, error) {
 	if cfg.Port == 0 {
 		return nil, errors.New("port mapping: no port to map")
@@ -102,20 +102,19 @@ func newMapper(cfg Config) (*Mapper, error) {
 	return m, nil
 }
 
-// Wake makes Run look at once whether the mapping is still right, and try again
+// Wake makes Run check at once whether the mapping is still right, and try again
 // where there is none: the host's network has changed. It does not block.
 func (m *Mapper) Wake() {
 	select {
 	case m.wake <- struct{}{}:
-	default: // one that is not yet done is for this, too
+	default: // the pending one is enough
 	}
 }
 
-// Run keeps the port mapped until ctx ends, and deletes the mapping then, which
-// takes a second at most. It calls report when there is a mapping, at every
-// renewal, and when there is none for another reason than before. report is
-// called from Run's goroutine. All that Run starts has ended when it returns. It
-// is called once.
+// Run keeps the port mapped until ctx ends, and then deletes the mapping, within
+// a second. It calls report when there is a mapping, at every renewal, and when
+// there is none for another reason than before. It calls report from its own
+// goroutine. All that Run starts has ended when it returns. It is called once.
 func (m *Mapper) Run(ctx context.Context, report func(Mapping)) {
 	tell := m.reporter(report)
 	for failures := 0; ctx.Err() == nil; {
@@ -138,7 +137,7 @@ func (m *Mapper) Run(ctx context.Context, report func(Mapping)) {
 	}
 }
 
-// reporter passes on what has changed, and writes it to the log.
+// reporter reports changes, and logs them.
 func (m *Mapper) reporter(report func(Mapping)) func(Mapping) {
 	var last Mapping
 	return func(now Mapping) {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// A Protocol is a way to ask a router; the text is its name for display.
+// A Protocol is a protocol of port mapping; the text is its name for display.
 type Protocol string
 
 // The protocols, the better one first.
@@ -15,8 +15,8 @@ const (
 	UPnP   Protocol = "UPnP"    // UPnP Forum, WANIPConnection 1 and 2, WANPPPConnection 1
 )
 
-// A Mapping says under which address others reach our port by the router's
-// doing, or why they do not.
+// A Mapping is the public address and port that the router maps to ours, or the
+// reason why there is none.
 type Mapping struct {
 	// External is the public address and port. It is not valid when there is
 	// no mapping; Problem then says why.
@@ -30,9 +30,9 @@ type Mapping struct {
 	Problem string
 }
 
-// notPublic are the ranges that nobody on the internet reaches: a router whose
-// own address is from one of them is behind another NAT. RFC 6890 has them all;
-// those for documentation are left out, which are public in tests.
+// notPublic are the ranges that are not reachable from the internet: a router
+// with such an address is behind another NAT. RFC 6890 has them all; those for
+// documentation are left out, which are public in tests.
 var notPublic = [...]netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("10.0.0.0/8"),
@@ -42,7 +42,7 @@ var notPublic = [...]netip.Prefix{
 	netip.MustParsePrefix("172.16.0.0/12"),
 	netip.MustParsePrefix("192.0.0.0/24"), // DS-Lite, RFC 6333
 	netip.MustParsePrefix("192.168.0.0/16"),
-	netip.MustParsePrefix("224.0.0.0/3"), // multicast, and what is reserved above it
+	netip.MustParsePrefix("224.0.0.0/3"), // multicast, and the reserved range above it
 }
 
 // public reports whether an IPv4 address can be reached from the internet.

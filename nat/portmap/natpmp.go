@@ -45,7 +45,7 @@ func (s *pmpService) request(ctx context.Context, w want) (grant, error) {
 	if err != nil {
 		return grant{}, err
 	}
-	s.epoch.consistent(time.Now(), a.epoch) // what it says is of before this mapping
+	s.epoch.consistent(time.Now(), a.epoch) // its epoch is of before this mapping
 	return newGrant(netip.AddrPortFrom(s.public, a.external), a.lifetime)
 }
 
@@ -78,8 +78,8 @@ func (s *pmpService) address(ctx context.Context) (consistent bool, err error) {
 	return s.epoch.consistent(time.Now(), a.epoch), nil
 }
 
-// ask returns the answer to a request, which is ours if match says so. That the
-// server speaks PCP only is always an answer.
+// ask returns the answer to a request, which is ours if match says so. The
+// refusal of a server that speaks PCP only is always an answer.
 func (s *pmpService) ask(ctx context.Context, request []byte, match func(*pmpAnswer) bool) (answer pmpAnswer, err error) {
 	conn, err := s.dial(s.router)
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// github.com/jackpal/go-nat-pmp is not used: its calls know no context, wait
-// for up to 128 s, and open a socket and resend on their own for each, whatever
-// the port. What is left to have from it is these forty lines.
+// github.com/jackpal/go-nat-pmp is not used: its calls have no context, wait for
+// up to 128 s, and open a socket and resend on their own for each, whatever the
+// port. The rest of it would be these forty lines.
 
 // The numbers of RFC 6886, section 3. The port is that of PCP.
 const (
@@ -51,14 +51,15 @@ type pmpAnswer struct {
 	result   uint16
 	epoch    time.Duration // since the router's tables began
 	address  netip.Addr    // of pmpAddress
-	internal uint16        // of pmpMapUDP, as what follows
+	internal uint16        // of pmpMapUDP, as the following fields
 	external uint16
 	lifetime uint32 // in seconds
 }
 
-// parsePMP reads a response. False means that it is none. An error may be as
-// short as the header, or come from a server that speaks PCP only, which says
-// so in its own way (RFC 6887, section 9).
+// parsePMP reads a response. It returns false for bytes that are none. A
+// response with an error may be as short as the header, or come from a server
+// that speaks PCP only, which has a form of its own for that (RFC 6887, section
+// 9).
 func parsePMP(b []byte) (a pmpAnswer, ok bool) {
 	if len(b) < 4 || b[1]&pmpResponse == 0 {
 		return a, false
@@ -86,7 +87,7 @@ func parsePMP(b []byte) (a pmpAnswer, ok bool) {
 	return a, true
 }
 
-// fault returns what the result code means, or nil for success.
+// fault returns the meaning of the result code, or nil for success.
 func (a *pmpAnswer) fault() error {
 	switch {
 	case a.result == 0:

@@ -16,10 +16,10 @@ type pcp struct {
 	secret [32]byte // that nonces are made of
 }
 
-// nonce returns what proves that a mapping is ours when it is renewed or
-// deleted, so that it must not be guessed (RFC 6887, section 11.2). It is
-// another one for each router and port, and always the same for these: a router
-// that still has the mapping of a process that was killed would refuse another.
+// nonce returns the proof that a mapping is ours when it is renewed or deleted,
+// so that it must not be guessed (RFC 6887, section 11.2). It differs for each
+// router and port, and is always the same for one: a router that still has the
+// mapping of a process that was killed would refuse another.
 func (p pcp) nonce(r router, port uint16) (n [pcpNonceLen]byte) {
 	mac := hmac.New(sha256.New, p.secret[:])
 	mac.Write(r.gateway.AsSlice())
@@ -31,8 +31,8 @@ func (p pcp) nonce(r router, port uint16) (n [pcpNonceLen]byte) {
 
 func (p pcp) protocol() Protocol { return PCP }
 
-// find asks how the server is (RFC 6887, section 14.1). One that does not know
-// this question but says so in version 2 is a PCP server, too.
+// find asks for the server's state (RFC 6887, section 14.1). A server that does
+// not support this question but says so in version 2 is a PCP server, too.
 func (p pcp) find(ctx context.Context, r router) (service, error) {
 	s := &pcpService{pcp: p, router: r}
 	if _, err := s.announce(ctx); err != nil {
@@ -61,7 +61,7 @@ func (s *pcpService) request(ctx context.Context, w want) (grant, error) {
 	if err != nil {
 		return grant{}, err
 	}
-	s.epoch.consistent(time.Now(), a.epoch) // what it says is of before this mapping
+	s.epoch.consistent(time.Now(), a.epoch) // its epoch is of before this mapping
 	s.mapping = a.mapping
 	return newGrant(a.mapping.external, a.mapping.lifetime)
 }
@@ -109,8 +109,8 @@ func (s *pcpService) exchangeMap(ctx context.Context, m pcpMapping) (pcpAnswer, 
 	return a, err
 }
 
-// ask returns the answer to a request, which is ours if match says so. That the
-// server does not speak version 2 is always an answer.
+// ask returns the answer to a request, which is ours if match says so. The
+// refusal of a server that does not speak version 2 is always an answer.
 func (s *pcpService) ask(ctx context.Context, request []byte, match func(*pcpAnswer) bool) (answer pcpAnswer, err error) {
 	conn, err := s.dial(s.router)
 	if err != nil {

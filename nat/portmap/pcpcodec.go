@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The numbers of RFC 6887: the server's port (section 19.1), the version and the
-// lengths in bytes of what has a fixed one (sections 7 and 11.1).
+// The numbers of RFC 6887: the server's port (section 19.1), the version, and
+// the lengths in bytes of the fixed parts (sections 7 and 11.1).
 const (
 	pcpPort      = 5351
 	pcpVersion   = 2
@@ -44,8 +44,8 @@ var pcpResults = [...]string{
 	13: "too many peers",
 }
 
-// pcpMapping is the MAP opcode (RFC 6887, section 11.1): what is asked for, and
-// in a response what is given.
+// pcpMapping is the MAP opcode (RFC 6887, section 11.1): the requested values,
+// and in a response the granted ones.
 type pcpMapping struct {
 	nonce    [pcpNonceLen]byte
 	internal uint16         // port
@@ -90,13 +90,13 @@ type pcpAnswer struct {
 	opcode  byte
 	result  byte
 	epoch   time.Duration // since the server's tables began
-	mapping pcpMapping    // of MAP; the lifetime is that of the error if there is one
+	mapping pcpMapping    // of MAP; with an error the lifetime is the error's
 }
 
-// parsePCP reads a response. False means that it is none (RFC 6887, section
-// 8.3). A server that does not know version 2 answers in one of its own, of
-// which only the first four bytes are known (section 9): result is then
-// "unsupported version".
+// parsePCP reads a response. It returns false for bytes that are none (RFC 6887,
+// section 8.3). A server that does not support version 2 answers in its own
+// version, of which only the first four bytes are defined (section 9): result is
+// then "unsupported version".
 func parsePCP(b []byte) (a pcpAnswer, ok bool) {
 	if len(b) < 4 || b[1]&pcpResponse == 0 {
 		return a, false
@@ -124,7 +124,7 @@ func parsePCP(b []byte) (a pcpAnswer, ok bool) {
 	return a, true
 }
 
-// fault returns what the result code means, or nil for success.
+// fault returns the meaning of the result code, or nil for success.
 func (a *pcpAnswer) fault() error {
 	switch {
 	case a.result == 0:

@@ -7,12 +7,12 @@ import (
 	"net/netip"
 )
 
-// A Report is what Probe has found.
+// A Report is the result of Probe.
 type Report struct {
-	// Gateway is the router that was asked, and Local the address of ours from
-	// which. Both are not valid when there is none, as Problem says.
+	// Gateway is the router that was asked, and Local our address towards it.
+	// Both are not valid when there is no router, as Problem says.
 	Gateway, Local netip.Addr
-	// Problem says why nobody was asked; it is empty when the router was.
+	// Problem is the reason why no router was asked; it is empty when one was.
 	Problem string
 	// Answers has one entry for each protocol that is not off, the better one
 	// first.
@@ -25,18 +25,18 @@ type Answer struct {
 	Protocol Protocol
 	// Speaks is whether the router answered by it.
 	Speaks bool
-	// External is what it mapped a port to, for a moment. It is not valid when
-	// the router did not, as Problem says.
+	// External is the public address and port that the router mapped for a
+	// moment. It is not valid when the router refused, as Problem says.
 	External netip.AddrPort
 	// Problem is as in Mapping.
 	Problem string
 }
 
-// Probe asks the router by every protocol, maps a port by each that answers, and
-// deletes the mapping, for a person who wants to know what the router can do. It
-// takes a port of its own, which nobody else uses, so that a mapping that an
-// edge of this host holds is not touched; cfg.Port does not matter. It takes up
-// to 10 s for each protocol; when ctx ends, the rest is reported as not answered.
+// Probe asks the router by every protocol, makes a mapping by each that answers,
+// and deletes it again, for a user who wants to know the router's abilities. It
+// maps a port of its own, which nothing else uses, so that it does not touch a
+// mapping of an edge on this host; cfg.Port does not matter. It needs up to 10 s
+// for each protocol; when ctx ends, the rest is reported as not answered.
 func Probe(ctx context.Context, cfg Config) Report {
 	m, err := newMapper(cfg)
 	if err != nil {

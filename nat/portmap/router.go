@@ -12,7 +12,7 @@ import (
 	"hedgerow/internal/netwatch"
 )
 
-// A router is who is asked, and the address of ours from which.
+// A router is the address of the router to ask, and our address towards it.
 type router struct {
 	gateway, local netip.Addr
 }
@@ -20,9 +20,9 @@ type router struct {
 // errNoRouter is a host without an IPv4 router.
 var errNoRouter = errors.New("there is no default route of IPv4")
 
-// SystemGateway returns a function for Config.Gateway that looks at the host's
-// main routing table. Routes by an interface for which exclude reports true are
-// left out, such as one by our own TAP device; exclude may be nil.
+// SystemGateway returns a function for Config.Gateway that reads the host's main
+// routing table. It leaves out routes by an interface for which exclude reports
+// true, such as our own TAP device; exclude may be nil.
 func SystemGateway(exclude func(ifname string) bool) func() (gateway, local netip.Addr, err error) {
 	return func() (gateway, local netip.Addr, err error) {
 		s, err := netwatch.Read(netwatch.Config{Exclude: exclude})
@@ -50,8 +50,8 @@ func localTowards(to netip.Addr) (netip.Addr, error) {
 	return conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr(), nil
 }
 
-// connect opens a socket that sends to the router's UDP port only and gets only
-// what comes from there.
+// connect opens a socket that sends to the router's UDP port only and receives
+// only from there.
 func (r router) connect(port uint16) (net.Conn, error) {
 	conn, err := net.DialUDP("udp4",
 		net.UDPAddrFromAddrPort(netip.AddrPortFrom(r.local, 0)),
@@ -72,9 +72,9 @@ var waits = [...]time.Duration{250 * time.Millisecond, 500 * time.Millisecond, 2
 const maxAnswer = 1100
 
 // exchange sends a request, and again each time that the wait for an answer is
-// over, until take accepts one. It returns errSilent when none comes. What take
-// returns false for is something else than the answer.
-func exchange(ctx context.Context, conn net.Conn, request []byte, take func(answer []byte) bool) error {
+// over, until accept returns true for an answer. It returns errSilent when none
+// comes. accept returns false for anything but the answer.
+func exchange(ctx context.Context, conn net.Conn, request []byte, accept func(answer []byte) bool) error {
 	// A read that runs ends with ctx.
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -87,12 +87,12 @@ func exchange(ctx context.Context, conn net.Conn, request []byte, take func(answ
 		if ctx.Err() != nil { // it may have ended before the deadline was set
 			return ctx.Err()
 		}
-		// What cannot be sent now may be the next time, and the error may be
-		// that of an earlier one.
+		// A request that cannot be sent now may succeed the next time, and the
+		// error may be that of an earlier one.
 		_, _ = conn.Write(request)
 		for {
 			n, err := conn.Read(buf)
-			if err == nil && take(buf[:n]) {
+			if err == nil && accept(buf[:n]) {
 				return nil
 			}
 			if err == nil {
@@ -102,8 +102,9 @@ func exchange(ctx context.Context, conn net.Conn, request []byte, take func(answ
 				return ctx.Err()
 			}
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				// Nothing listens at that port, says the router, or there is no
-				// way to it. It may be starting: the next request is for then.
+				// The router says that nothing listens at that port, or that
+				// there is no route. It may be starting: the next request is for
+				// then.
 				if err := pause(ctx, time.Until(deadline)); err != nil {
 					return err
 				}

@@ -24,17 +24,17 @@ const (
 
 var ssdpGroup = netip.MustParseAddr("239.255.255.250")
 
-// searched are the devices that are asked for. One of version 2 ought to answer
-// to the first, too, and not all do.
+// searched are the device types of the search. A device of version 2 ought to
+// answer to the first, too, and not all do.
 var searched = [...]string{
 	"urn:schemas-upnp-org:device:InternetGatewayDevice:1",
 	"urn:schemas-upnp-org:device:InternetGatewayDevice:2",
 }
 
-// search returns where the router describes itself, at each place once, until
-// ctx ends or nobody has answered in time. found returns false to end it. The
-// library's search is not used: it takes answers from anybody, waits for whole
-// seconds whether or not there was one, and writes to the standard log.
+// search returns the addresses of the router's descriptions, each once, until
+// ctx ends or no answer has come in time. found returns false to end it. The
+// library's search is not used: it accepts answers from any host, always waits
+// for whole seconds, and writes to the standard log.
 func (u upnp) search(ctx context.Context, r router, found func(*url.URL) bool) error {
 	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(r.local, 0)))
 	if err != nil {
@@ -74,8 +74,8 @@ func (u upnp) search(ctx context.Context, r router, found func(*url.URL) bool) e
 	return errSilent
 }
 
-// targets returns whom to ask: the router, and the group on the link that it is
-// on, since routers of the older architecture hear nothing else.
+// targets returns the addresses to ask: the router, and the group on the link
+// that it is on, since routers of the older architecture hear nothing else.
 func (u upnp) targets(r router, conn *net.UDPConn) []netip.AddrPort {
 	to := []netip.AddrPort{netip.AddrPortFrom(r.gateway, u.port)}
 	if !u.multicast {
@@ -105,7 +105,7 @@ func linkOf(a netip.Addr) (net.Interface, bool) {
 }
 
 // ask sends one round of questions (UPnP Device Architecture 1.1, section
-// 1.3.2). What is not sent is sent with the next round.
+// 1.3.2). A question that fails is sent again with the next round.
 func ask(conn *net.UDPConn, to []netip.AddrPort) {
 	for _, device := range searched {
 		for _, a := range to {
@@ -115,9 +115,9 @@ func ask(conn *net.UDPConn, to []netip.AddrPort) {
 	}
 }
 
-// parseSearchAnswer returns the LOCATION of an answer. False means that it has
-// none, or that it is not at the router: whoever can send an answer could have
-// us ask any host for any page.
+// parseSearchAnswer returns the LOCATION of an answer. It returns false if there
+// is none, or if it is not at the router: otherwise any host that can send an
+// answer could have us ask any host for any page.
 func parseSearchAnswer(b []byte, gateway netip.Addr) (*url.URL, bool) {
 	answer, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(b)), nil)
 	if err != nil {

@@ -26,8 +26,8 @@ type upnp struct {
 func (u upnp) protocol() Protocol { return UPnP }
 
 // find searches for the router and reads its description (UPnP Device
-// Architecture 1.1, section 2). Of the library only the form of a description
-// and SOAP are used, with a client of ours: its own follows every URL.
+// Architecture 1.1, section 2). From the library come only the description's
+// types and SOAP, with a client of ours: its own follows every URL.
 func (u upnp) find(ctx context.Context, r router) (service, error) {
 	web := newWeb(r)
 	var s *upnpService
@@ -47,8 +47,8 @@ func (u upnp) find(ctx context.Context, r router) (service, error) {
 	return nil, garbledBy("UPnP")
 }
 
-// services are what may map ports, the better one first: WANIPConnection 2
-// chooses another port where ours is taken.
+// services are the services that may map ports, the better one first:
+// WANIPConnection 2 chooses another port where ours is in use.
 var services = [...]string{
 	"urn:schemas-upnp-org:service:WANIPConnection:2",
 	"urn:schemas-upnp-org:service:WANIPConnection:1",
@@ -135,12 +135,12 @@ const (
 	upnpPermanentOnly = 725
 )
 
-// forEver is how long a router that knows only permanent mappings is taken to
-// keep one: it is looked after as often as others. Such a mapping outlives a
-// process that is killed.
+// forEver is the assumed lifetime at a router that has only permanent mappings:
+// such a mapping is checked as often as others. It outlives a process that is
+// killed.
 const forEver = 2 * time.Hour
 
-// maxPorts is how many external ports are tried when they are taken.
+// maxPorts is how many external ports are tried when they are in use.
 const maxPorts = 4
 
 func (s *upnpService) request(ctx context.Context, w want) (grant, error) {
@@ -264,8 +264,8 @@ func upnpError(err error) int {
 	return 0
 }
 
-// explain turns an error of the library into a fault. What the router wrote is
-// not repeated: it is not for terminals.
+// explain turns an error of the library into a fault. It does not repeat the
+// router's own words, which are not safe for terminals.
 func explain(err error) error {
 	if err == nil {
 		return nil

@@ -11,20 +11,20 @@ import (
 	"time"
 )
 
-// Bounds of what a router's web server may take. Small ones are slow: seconds
-// for a page are usual.
+// Bounds of a router's web server. Small ones are slow: seconds for a page are
+// usual.
 const (
 	pageTimeout = 4 * time.Second
 	maxPage     = 128 << 10 // bytes of a body
 	maxHeader   = 16 << 10  // bytes
 )
 
-// errElsewhere is a way away from the router.
+// errElsewhere is a URL that leads to another host than the router.
 var errElsewhere = errors.New("the router's UPnP leads to another host")
 
-// newWeb returns an HTTP client that speaks to the router and to nobody else,
-// whatever URL it is given: proxies are not used and redirections not followed,
-// and bodies end after maxPage bytes.
+// newWeb returns an HTTP client that speaks only to the router, whatever URL it
+// is given: it uses no proxy and follows no redirection, and bodies end after
+// maxPage bytes.
 func newWeb(r router) http.Client {
 	dialer := net.Dialer{LocalAddr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(r.local, 0))}
 	return http.Client{

@@ -12,8 +12,8 @@ import (
 const (
 	lifetime = 600 * time.Second // of an allocation, asked for (RFC 8656, section 7.2)
 
-	// maxNonces is how many nonces one request takes from the server before it
-	// counts as refused: one is normal, and the second may have been on the way.
+	// maxNonces is how many nonces of the server one request uses before it
+	// counts as refused: one is normal, and the second may have been under way.
 	maxNonces = 3
 )
 
@@ -74,9 +74,8 @@ func (c *Client) allocate(ctx context.Context) (answer, error) {
 	return c.do(ctx, request{method: methodAllocate})
 }
 
-// do asks the server with the credential that it has made known so far, and
-// again when it wants another one (RFC 8489, section 9.2.5). What the server
-// refuses is a *ServerError.
+// do asks the server with the known credential, and again when the server wants
+// another one (RFC 8489, section 9.2.5). A refusal is a *ServerError.
 func (c *Client) do(ctx context.Context, r request) (answer, error) {
 	var last *ServerError
 	for range maxNonces {
@@ -103,7 +102,7 @@ func (c *Client) do(ctx context.Context, r request) (answer, error) {
 	return answer{}, last
 }
 
-// renew takes the realm and the nonce of a refusal.
+// renew stores the realm and the nonce of a refusal.
 func (c *Client) renew(a answer) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,12 +112,13 @@ func (c *Client) renew(a answer) {
 	c.credential.nonce = a.nonce
 }
 
-// Permit makes the server let through what the peers send to the relayed
-// address, from any port, and lets Write send to them. Permissions are renewed
-// until Close; of more than 256, the one that was used least recently gives way.
-// A peer that is permitted already costs nothing. Permit waits for the server;
-// errors say which peers are not permitted, the others are: a *ServerError,
-// ErrFamily, ErrNoAllocation, ErrClosed, that of ctx, or silence, which ends it.
+// Permit asks the server to relay the peers' datagrams to the relayed address,
+// from any port, and lets Write send to them. Permissions are renewed until
+// Close; of more than 256, the one that was used least recently ends. A peer
+// that is permitted already costs nothing. Permit waits for the server. Its
+// errors name the peers that are not permitted; the others are: a *ServerError,
+// ErrFamily, ErrNoAllocation, ErrClosed, that of ctx, or a silent server, which
+// ends the call.
 func (c *Client) Permit(ctx context.Context, peers ...netip.Addr) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -153,7 +153,7 @@ func (c *Client) permit(ctx context.Context, peer netip.Addr) error {
 }
 
 // askPermission asks for one address, since a server refuses all of a request
-// when it refuses one (RFC 8656, section 10.2), and notes what it says.
+// when it refuses one (RFC 8656, section 10.2), and stores the answer.
 func (c *Client) askPermission(ctx context.Context, peer netip.Addr) error {
 	now := time.Now()
 	_, err := c.do(ctx, request{method: methodCreatePermission, peer: netip.AddrPortFrom(peer, 0)})

@@ -13,24 +13,24 @@ var (
 	errFull  = errors.New("the server has as many allocations as it may")
 )
 
-// allocations is the table of relays: by the client's address, which is what one
-// belongs to, and how many each identity has.
+// allocations is the table of relay sockets: by the client's address, which owns
+// one, and the number of each identity.
 type allocations struct {
 	limits  ServerLimits
 	readers sync.WaitGroup // of relays
 
 	mu         sync.Mutex
-	byClient   map[netip.AddrPort]*relay
+	byClient   map[netip.AddrPort]*relaySocket
 	open       int
 	byIdentity map[string]int
 }
 
 func newAllocations(limits ServerLimits) *allocations {
-	return &allocations{limits: limits, byClient: make(map[netip.AddrPort]*relay), byIdentity: make(map[string]int)}
+	return &allocations{limits: limits, byClient: make(map[netip.AddrPort]*relaySocket), byIdentity: make(map[string]int)}
 }
 
 // of returns the relay of a client, or nil.
-func (t *allocations) of(client netip.AddrPort) *relay {
+func (t *allocations) of(client netip.AddrPort) *relaySocket {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.byClient[client]
@@ -42,8 +42,8 @@ func (t *allocations) count() int {
 	return t.open
 }
 
-// room says why an identity gets no relay now, or nil. Only the goroutine that
-// asks adds any, so what it says holds until then.
+// room returns why an identity gets no allocation now, or nil. Only the calling
+// goroutine adds allocations, so the answer holds until it does.
 func (t *allocations) room(identity string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -56,7 +56,7 @@ func (t *allocations) room(identity string) error {
 	return nil
 }
 
-func (t *allocations) add(r *relay) {
+func (t *allocations) add(r *relaySocket) {
 	t.readers.Add(1)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -65,8 +65,8 @@ func (t *allocations) add(r *relay) {
 	t.open++
 }
 
-// remove takes a closed relay out. Its client may have another one already.
-func (t *allocations) remove(r *relay) {
+// remove removes a closed allocation. Its client may have another one already.
+func (t *allocations) remove(r *relaySocket) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.byClient[r.client] == r {
@@ -78,5 +78,5 @@ func (t *allocations) remove(r *relay) {
 	t.open--
 }
 
-// wait returns when the readers of all relays have been told of their end.
+// wait returns when the readers of all relay sockets have got their end.
 func (t *allocations) wait() { t.readers.Wait() }

@@ -2,9 +2,9 @@ package turn
 
 import "encoding/binary"
 
-// Channel numbers of RFC 8656, section 12. The server takes the first 256 only,
-// so that the channels of an allocation are bounded; the client, which reuses
-// numbers, needs no more.
+// Channel numbers of RFC 8656, section 12. The server accepts only the first
+// 256, so that the channels of an allocation are bounded; the client, which
+// reuses numbers, needs no more.
 const (
 	firstChannel = 0x4000
 	lastChannel  = firstChannel + maxChannels - 1
@@ -37,6 +37,5 @@ func parseChannelData(pkt []byte) (number uint16, data []byte, ok bool) {
 	return number, data[:n], true
 }
 
-// isChannel says whether a number is one that the client uses and the server
-// takes.
+// isChannel says whether the client uses a number and the server accepts it.
 func isChannel(number uint16) bool { return number >= firstChannel && number <= lastChannel }

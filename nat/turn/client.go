@@ -13,10 +13,10 @@ import (
 )
 
 // MaxPayload is the size in bytes of the longest datagram that Client.Write
-// takes. How much of it arrives depends on the path, as without a relay.
+// accepts. The path may carry less, as without a relay.
 const MaxPayload = maxDatagram - sendOverhead
 
-// ClientConfig is what a Client is made from.
+// ClientConfig is the configuration of a Client.
 type ClientConfig struct {
 	// Server is the address of the TURN server, over UDP. Required.
 	Server netip.AddrPort
@@ -26,11 +26,11 @@ type ClientConfig struct {
 	// Send sends a datagram to the server by the edge's data socket. It must
 	// neither block nor call Handle, and it must not keep pkt. Required.
 	Send func(to netip.AddrPort, pkt []byte)
-	// Receive takes a datagram that a permitted peer sent to the relayed
-	// address. It is called from within Handle; pkt is borrowed until it
-	// returns. Required.
+	// Receive is called with a datagram that a permitted peer sent to the
+	// relayed address, from within Handle; it borrows pkt until it returns.
+	// Required.
 	Receive func(peer netip.AddrPort, pkt []byte)
-	// Log is told when an allocation begins and ends. Default: discarded.
+	// Log gets a line when an allocation begins and ends. Default: discarded.
 	Log *slog.Logger
 }
 
@@ -50,12 +50,12 @@ func (c *ClientConfig) validate() error {
 
 // Client holds one allocation on a TURN server (RFC 8656) over UDP: an address
 // there at which permitted peers reach this edge. It owns no socket: it sends
-// through ClientConfig.Send and is fed by Handle, so that the server's answers
-// come to the data socket and pass the NATs that it has open. Its methods may be
-// called from several goroutines.
+// through ClientConfig.Send and receives through Handle, so that the server's
+// answers come to the data socket and pass the NATs that it has open. Its
+// methods may be called from several goroutines.
 //
-// An allocation that is lost stays lost: Done tells, and a new Client is the
-// way to another one.
+// A lost allocation stays lost: Done is closed, and a new Client has to make
+// another one.
 type Client struct {
 	cfg          ClientConfig
 	transactions *transactions
@@ -67,14 +67,14 @@ type Client struct {
 	mu         sync.Mutex // guards all that follows; never held across I/O
 	credential credential
 	relayed    netip.AddrPort // not valid before Allocate has succeeded
-	asking     bool           // Allocate is under way
+	asking     bool           // a call of Allocate runs
 	closed     bool
 	err        error // why the allocation was lost
 	peers      peers
 }
 
 // NewClient returns a client without an allocation. It starts nothing and sends
-// nothing. Errors say everything that is wrong with cfg.
+// nothing. The error names every fault of cfg.
 func NewClient(cfg ClientConfig) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -96,10 +96,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}, nil
 }
 
-// Handle takes a datagram that came to the data socket from the server's
-// address; from any other it does nothing. It calls ClientConfig.Receive for
-// what a peer sent. Malformed datagrams, and those of peers without permission,
-// are dropped.
+// Handle handles a datagram that came to the data socket from the server's
+// address; it ignores those from any other. It calls ClientConfig.Receive with a
+// peer's data. Malformed datagrams, and data of peers without permission, are
+// dropped.
 func (c *Client) Handle(from netip.AddrPort, pkt []byte) {
 	if unmap(from) != c.cfg.Server {
 		return
@@ -124,9 +124,9 @@ func (c *Client) Handle(from netip.AddrPort, pkt []byte) {
 	}
 }
 
-// handleData takes a Data indication. Who else than the server could have made
-// it is unknown, so it counts for permitted addresses only (RFC 8656, section
-// 11.4), as ChannelData does for bound ones.
+// handleData handles a Data indication. Indications are not authenticated, so it
+// counts for permitted addresses only (RFC 8656, section 11.4), as ChannelData
+// does for bound ones.
 func (c *Client) handleData(pkt []byte) {
 	peer, data, ok := parseData(pkt)
 	if !ok {
@@ -155,7 +155,7 @@ func (c *Client) Write(peer netip.AddrPort, pkt []byte) error {
 		c.mu.Unlock()
 		return err
 	}
-	number, wanted, ok := c.peers.way(time.Now(), peer)
+	number, wanted, ok := c.peers.framing(time.Now(), peer)
 	c.mu.Unlock()
 	if !ok {
 		return ErrNoPermission
@@ -195,8 +195,8 @@ func (c *Client) state() error {
 	return nil
 }
 
-// Done is closed when the allocation is lost, and by Close. A server that says
-// that it does not know us is noticed within 25 s, and one that is silent, as
+// Done is closed when the allocation is lost, and by Close. The client notices a
+// server that no longer has the allocation within 25 s, and a silent one, as
 // ours is after a restart, within 50 s.
 func (c *Client) Done() <-chan struct{} { return c.life.Done() }
 
@@ -208,7 +208,7 @@ func (c *Client) Err() error {
 	return c.err
 }
 
-// lose ends the client's use; err says why.
+// lose ends the allocation for the reason err.
 func (c *Client) lose(err error) {
 	c.mu.Lock()
 	first := !c.closed && c.err == nil
@@ -225,8 +225,9 @@ func (c *Client) lose(err error) {
 // closeWait is how long Close waits for the server to confirm.
 const closeWait = time.Second
 
-// Close gives the allocation back to the server, for which it waits at most 1 s,
-// and returns when nothing of the client runs any more. It may be called twice.
+// Close releases the allocation at the server, for which it waits at most 1 s,
+// and returns when no goroutine of the client runs any more. It may be called
+// twice.
 func (c *Client) Close() {
 	c.mu.Lock()
 	held := c.relayed.IsValid() && c.err == nil
@@ -237,7 +238,7 @@ func (c *Client) Close() {
 	c.keeper.Wait()
 	if first && held {
 		ctx, cancel := context.WithTimeout(context.Background(), closeWait)
-		_, _ = c.do(ctx, request{method: methodRefresh}) // it ends by itself otherwise
+		_, _ = c.do(ctx, request{method: methodRefresh}) // otherwise it expires
 		cancel()
 	}
 	c.transactions.close()

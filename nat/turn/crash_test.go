@@ -167,7 +167,7 @@ func FuzzHandle(f *testing.F) {
 	}
 	f.Cleanup(c.Close)
 	c.peers.permit(time.Now(), peerAt.Addr())
-	c.peers.way(time.Now(), peerAt)
+	c.peers.framing(time.Now(), peerAt)
 	f.Fuzz(func(_ *testing.T, b []byte, kind uint16) {
 		c.Handle(serverAt, b)
 		if len(b) < 1<<16 {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// MaxUser is the size in bytes of the longest user name that a Server takes.
+// MaxUser is the size in bytes of the longest user name that a Server accepts.
 const MaxUser = 64
 
 // Credentials returns the user name and password by which identity may use a

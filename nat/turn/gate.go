@@ -11,8 +11,9 @@ import (
 	"hedgerow/nat/stun"
 )
 
-// What the gate lets through, in datagrams a second. Requests of strangers make
-// pion send answers that are longer, to whoever they say they came from.
+// Limits of the gate, in datagrams a second. pion's answers to requests of
+// strangers are longer than the requests, and go to any address that a stranger
+// claims.
 const (
 	strangerRate, strangerBurst = 5, 20   // of one IPv4 address or IPv6 /64
 	strangersRate               = 1000    // of all
@@ -25,14 +26,14 @@ const (
 	stunHeaderLen, attributeLen = 20, 4 // bytes (RFC 8489, sections 5 and 14)
 )
 
-// gate is a server's socket as pion sees it. What would crash pion, what it
-// would answer without need, and what it would have to search its tables for
-// does not pass.
+// gate is the server's socket for pion. It drops datagrams that would crash
+// pion, that pion would answer without need, and that pion would have to search
+// its tables for.
 type gate struct {
 	net.PacketConn
 	allocations *allocations
 	counters    *serverCounters
-	ended       chan struct{} // closed when pion has been told of the end
+	ended       chan struct{} // closed when pion has got the end
 	once        sync.Once
 
 	strangers bucket.Bucket   // used by the one goroutine that reads
@@ -80,25 +81,25 @@ func (g *gate) admits(now time.Time, pkt []byte, from netip.AddrPort) bool {
 	case owner != nil:
 		return owner.ask(now)
 	case method(t) != methodAllocate:
-		return false // pion would be silent, too
+		return false // pion would not answer it either
 	}
 	return g.sources.Take(now, from.Addr(), strangerRate, strangerBurst) &&
 		g.strangers.Take(now, 1, strangersRate, strangersRate)
 }
 
 // ask counts a request of the allocation's client.
-func (r *relay) ask(now time.Time) bool {
+func (r *relaySocket) ask(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.requests.Take(now, 1, requestRate, requestBurst)
 }
 
-// requestAllowed says whether a request has nothing in it that pion should not
-// see: pairs of ports, which cost it up to 128 sockets; channel numbers of which
-// it would search a list of thousands for each datagram; and a lifetime below
-// the default of 600 s, which RFC 8656 (section 7.2) has the server raise and
-// pion does not. An allocation of pion's that ends by time while a permission is
-// being made can crash it, so it should seldom end by time.
+// requestAllowed says whether a request is free of what pion should not see:
+// pairs of ports, which cost it up to 128 sockets; channel numbers of which it
+// would search a list of thousands for each datagram; and a lifetime below the
+// default of 600 s, which the server has to raise (RFC 8656, section 7.2) and
+// pion does not. An allocation that expires while pion makes a permission for it
+// can crash pion, so it should seldom expire.
 func requestAllowed(m method, pkt []byte) bool {
 	switch m {
 	case methodAllocate, methodRefresh, methodCreatePermission, methodChannelBind:

@@ -8,8 +8,8 @@ import (
 
 const (
 	// keepEvery is how often the allocation is refreshed: far more often than it
-	// ends, since that also keeps the NATs on the way to the server open and
-	// shows whether the server still knows us.
+	// expires, since that also keeps the NATs on the path to the server open and
+	// shows whether the server still has the allocation.
 	keepEvery = 25 * time.Second
 	// refusedWait is how long a channel that was refused is not asked for again.
 	refusedWait = time.Minute
@@ -64,8 +64,8 @@ func (c *Client) refresh() (granted time.Duration, err error) {
 	return 0, err
 }
 
-// renewPermissions renews those that are due. What fails for a moment is due
-// again at the next refresh; what the server refuses is taken out.
+// renewPermissions renews those that are due. After a passing failure one is due
+// again at the next refresh; one that the server refuses is removed.
 func (c *Client) renewPermissions() {
 	c.mu.Lock()
 	due := c.peers.duePermissions(time.Now())

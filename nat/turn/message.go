@@ -33,8 +33,8 @@ func (m method) String() string {
 	return "0x" + strconv.FormatUint(uint64(m), 16)
 }
 
-// The types of messages that are told apart before they are decoded: a method
-// with the bits of its class (RFC 8489, section 5).
+// Message types that the package distinguishes before it decodes: a method with
+// the bits of its class (RFC 8489, section 5).
 const (
 	typeSend = 0x0016 // indication
 	typeData = 0x0017 // indication
@@ -65,8 +65,8 @@ const (
 	sendOverhead = 20 + 12 + 4 + 3
 )
 
-// request is what a client asks. The fields that its method has no attribute
-// for are ignored.
+// request is a client's request. Fields without an attribute in its method are
+// ignored.
 type request struct {
 	method   method
 	lifetime time.Duration  // Refresh; 0 deletes the allocation
@@ -74,17 +74,17 @@ type request struct {
 	channel  uint16         // ChannelBind
 }
 
-// credential is what requests are signed with (RFC 8489, section 9.2). Without
-// a nonce they are not.
+// credential signs requests (RFC 8489, section 9.2). Without a nonce they are
+// not signed.
 type credential struct {
 	user, password string
 	realm, nonce   string
 }
 
-// codeNone stands for the code of a refusal that has none.
+// codeNone stands for the code of a refusal without one.
 const codeNone = -1
 
-// answer is what a server says. code is 0 for a success.
+// answer is a server's answer. code is 0 for a success.
 type answer struct {
 	code         int
 	reason       string
@@ -93,11 +93,11 @@ type answer struct {
 	lifetime     time.Duration  // Allocate and Refresh
 }
 
-// messageType returns the type of a STUN message, whose length was checked.
+// messageType returns the type of a STUN message; the caller has checked its
+// length.
 func messageType(pkt []byte) uint16 { return binary.BigEndian.Uint16(pkt) }
 
-// printable returns a reason without what would spoil a terminal, cut at 64
-// bytes.
+// printable returns a reason without control characters, cut at 64 bytes.
 func printable(reason []byte) string {
 	b := make([]byte, 0, 64)
 	for _, c := range reason[:min(len(reason), 64)] {
@@ -108,7 +108,7 @@ func printable(reason []byte) string {
 	return string(b)
 }
 
-// unmap gives an address the one form that it is compared in.
+// unmap returns an address in the form in which it is compared.
 func unmap(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
 }

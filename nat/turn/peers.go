@@ -18,8 +18,8 @@ const (
 	maxPermissions = 256
 )
 
-// peers is what the server lets through for one allocation: the addresses that
-// it permits, and the channels that it has bound. It has no clock and no lock;
+// peers is the state of one allocation at the server: the addresses that it
+// permits, and the channels that it has bound. It has no clock and no lock;
 // times come as arguments.
 type peers struct {
 	permissions map[netip.Addr]*permission
@@ -32,8 +32,8 @@ type permission struct {
 	granted, used time.Time
 }
 
-// channel is the short way to one peer. Before it is bound, and after the server
-// has refused it, the long way serves.
+// channel is a channel to one peer, with 4 bytes of overhead. Before it is
+// bound, and after the server has refused it, Send indications carry the data.
 type channel struct {
 	peer    netip.AddrPort
 	number  uint16
@@ -46,7 +46,7 @@ func newPeers() peers {
 	return peers{permissions: make(map[netip.Addr]*permission), channels: make(map[netip.AddrPort]*channel)}
 }
 
-// touch notes that an address is in use, and says whether it is permitted.
+// touch records that an address is in use, and says whether it is permitted.
 func (p *peers) touch(now time.Time, a netip.Addr) bool {
 	e := p.permissions[a]
 	if e == nil || now.Sub(e.granted) >= permissionTime {
@@ -69,7 +69,7 @@ func (p *peers) permit(now time.Time, a netip.Addr) {
 	e.granted = now
 }
 
-// forbid takes a permission away, as far as we are concerned.
+// forbid removes a permission on our side.
 func (p *peers) forbid(a netip.Addr) { delete(p.permissions, a) }
 
 // oldest returns the address that was used least recently.
@@ -93,10 +93,10 @@ func (p *peers) duePermissions(now time.Time) (due []netip.Addr) {
 	return due
 }
 
-// way returns the number of the channel to a peer, 0 if there is none yet; ok is
-// false if the peer's address is not permitted. wanted asks for a call of
+// framing returns the number of the channel to a peer, 0 if there is none yet;
+// ok is false if the peer's address is not permitted. wanted asks for a call of
 // dueChannel.
-func (p *peers) way(now time.Time, peer netip.AddrPort) (number uint16, wanted, ok bool) {
+func (p *peers) framing(now time.Time, peer netip.AddrPort) (number uint16, wanted, ok bool) {
 	if !p.touch(now, peer.Addr()) {
 		return 0, false, false
 	}
@@ -113,7 +113,7 @@ func (p *peers) way(now time.Time, peer netip.AddrPort) (number uint16, wanted, 
 	return 0, ch.due(now), true
 }
 
-// newChannel takes the lowest number that may be used again; nil if there is
+// newChannel uses the lowest number that may be used again; nil if there is
 // none.
 func (p *peers) newChannel(now time.Time, peer netip.AddrPort) *channel {
 	for i, old := range p.numbers {
@@ -130,8 +130,8 @@ func (p *peers) newChannel(now time.Time, peer netip.AddrPort) *channel {
 	return nil
 }
 
-// ofChannel returns the peer that a number is bound to. It may be bound already
-// when the answer that says so is still on the way.
+// ofChannel returns the peer that a number is bound to. The server may have
+// bound it already while its answer is still under way.
 func (p *peers) ofChannel(now time.Time, number uint16) (netip.AddrPort, bool) {
 	ch := p.numbers[number-firstChannel]
 	if ch == nil {
@@ -154,8 +154,8 @@ func (p *peers) dueChannel(now time.Time) (channel, bool) {
 	return channel{}, false
 }
 
-// bound notes that the server has bound the channel to a peer. That permits the
-// peer's address, too (RFC 8656, section 12.2).
+// bound records that the server has bound the channel to a peer. That permits
+// the peer's address, too (RFC 8656, section 12.2).
 func (p *peers) bound(now time.Time, peer netip.AddrPort) {
 	if ch := p.channels[peer]; ch != nil {
 		ch.bound, ch.refused = now, time.Time{}
@@ -172,8 +172,8 @@ func (p *peers) refused(now time.Time, peer netip.AddrPort) {
 	}
 }
 
-// live says whether the channel carries data. It counts as ended a little before
-// the server says so.
+// live says whether the channel carries data. It counts as expired a little
+// before the server lets it expire.
 func (ch *channel) live(now time.Time) bool {
 	return !ch.bound.IsZero() && now.Sub(ch.bound) < channelTime-keepEvery
 }
@@ -186,7 +186,7 @@ func (ch *channel) due(now time.Time) bool {
 	return ch.bound.IsZero() || now.Sub(ch.bound) >= channelRenew
 }
 
-// over says whether the number may name another peer. The last that was asked of
-// the server, perhaps without an answer, was at most channelIdle after the last
+// over says whether the number may name another peer. The last request for the
+// channel, perhaps without an answer, was at most channelIdle after the last
 // use.
 func (ch *channel) over(now time.Time) bool { return now.Sub(ch.used) >= channelRest }

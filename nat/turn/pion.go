@@ -17,8 +17,8 @@ import (
 	pionturn "github.com/pion/turn/v2"
 )
 
-// transactions asks a server on behalf of a client. Requests are sent 7 times
-// within 6.2 s, and given up after 7.8 s.
+// transactions sends requests to a server. A request is sent 7 times within 6.2
+// s, and given up after 7.8 s.
 type transactions struct {
 	pion   *pionturn.Client
 	outlet *outlet
@@ -33,8 +33,8 @@ func quiet() *logging.DefaultLoggerFactory {
 	return &logging.DefaultLoggerFactory{Writer: io.Discard, DefaultLogLevel: logging.LogLevelDisabled}
 }
 
-// unused stands where pion would list the machine's links to resolve names,
-// which it is given none of.
+// unused replaces the interfaces that pion would list to resolve names; it gets
+// no names.
 type unused struct{ transport.Net }
 
 func newTransactions(server netip.AddrPort, send func(to netip.AddrPort, pkt []byte)) (*transactions, error) {
@@ -49,9 +49,9 @@ func newTransactions(server netip.AddrPort, send func(to netip.AddrPort, pkt []b
 // errSilent is that of a request that was never answered.
 var errSilent = errors.New("no answer from the TURN server within 7.8 s")
 
-// ask sends a request and waits for its answer. An answer that refuses is not
-// an error; errors are errSilent, net.ErrClosed, that of ctx, and what is wrong
-// with an answer that cannot be believed.
+// ask sends a request and waits for its answer. A refusal is an answer, not an
+// error; errors are errSilent, net.ErrClosed, that of ctx, and the fault of an
+// answer that cannot be trusted.
 func (t *transactions) ask(ctx context.Context, r request, c credential) (answer, error) {
 	m, err := r.build(c)
 	if err != nil {
@@ -85,7 +85,7 @@ func (t *transactions) ask(ctx context.Context, r request, c credential) (answer
 	}
 }
 
-// failure tells apart the two ways in which pion gives up.
+// failure distinguishes the two errors with which pion gives up.
 func (t *transactions) failure() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -95,7 +95,7 @@ func (t *transactions) failure() error {
 	return errSilent
 }
 
-// handle takes a response that has passed the guard.
+// handle handles a response that has passed the guard.
 func (t *transactions) handle(pkt []byte) {
 	_, _ = t.pion.HandleInbound(pkt, net.UDPAddrFromAddrPort(t.outlet.server))
 }
@@ -225,8 +225,8 @@ func parseData(pkt []byte) (peer netip.AddrPort, data []byte, ok bool) {
 	return peer, data, err == nil && peer.IsValid()
 }
 
-// lookups are what pion's server asks of ours. It does so from the one goroutine
-// that reads the socket.
+// lookups are the questions of pion's server to ours. It asks them from the one
+// goroutine that reads the socket.
 type lookups interface {
 	// authenticate returns the password of a user.
 	authenticate(user, realm string, client netip.AddrPort) (password string, ok bool)
@@ -241,7 +241,7 @@ func servePion(realm string, conn net.PacketConn, l lookups) (io.Closer, error) 
 	return pionturn.NewServer(pionturn.ServerConfig{
 		Realm:         realm,
 		LoggerFactory: quiet(),
-		InboundMTU:    maxDatagram + 1, // pion drops what fills its buffer
+		InboundMTU:    maxDatagram + 1, // pion drops datagrams that fill its buffer
 		AuthHandler: func(user, theirRealm string, client net.Addr) ([]byte, bool) {
 			password, ok := l.authenticate(user, theirRealm, addrPort(client))
 			return pionturn.GenerateAuthKey(user, theirRealm, password), ok

@@ -11,40 +11,40 @@ import (
 	"time"
 )
 
-// ServerConfig is what a Server is made from. A zero field means the default
+// ServerConfig is the configuration of a Server. A zero field means the default
 // that its comment names.
 type ServerConfig struct {
 	// Conn is the UDP socket that clients talk to. Required; Close closes it,
 	// and so does NewServer when it fails.
 	Conn net.PacketConn
-	// Address is the IPv4 address of this machine as the internet sees it. It is
-	// what clients are told. Required.
+	// Address is the IPv4 address of this machine as the internet sees it;
+	// clients get it. Required.
 	Address netip.Addr
 	// Bind is the local IPv4 address that relays are bound to. Default: all.
 	Bind netip.Addr
 	// Ports are the first and the last port of relays. Default: 49152 to 65535
 	// (RFC 8656, section 7.2).
 	Ports [2]uint16
-	// Secret is what Credentials made users and passwords with. Required, at
-	// least 16 bytes.
+	// Secret is the secret from which Credentials made users and passwords.
+	// Required, at least 16 bytes.
 	Secret []byte
 	// Realm is a name for the server that users see: 1 to 127 bytes of printable
 	// ASCII without quotes. Default: "turn".
 	Realm string
 	// Allowed says whether the identity of a credential may exchange datagrams
-	// with a peer. It is asked after the addresses that nobody may be sent to
-	// have been refused: see the method permits. Required.
+	// with a peer. It is called after addresses that no client may send to have
+	// been refused: see the method permits. Required.
 	Allowed func(identity string, peer netip.Addr) bool
-	// Limits bound what clients may use.
+	// Limits bound the clients' use of the server.
 	Limits ServerLimits
 	// Listen opens the socket of a relay. Default: net.ListenUDP for IPv4.
 	Listen func(local netip.AddrPort) (net.PacketConn, error)
-	// Log is told of allocations, at level debug. Default: discarded.
+	// Log gets a line for each allocation, at level debug. Default: discarded.
 	Log *slog.Logger
 }
 
-// ServerLimits bounds what clients may use. A zero field means the default that
-// its comment names.
+// ServerLimits bounds the clients' use of the server. A zero field means the
+// default that its comment names.
 type ServerLimits struct {
 	// PerIdentity is how many allocations an identity may have. Default: 2, so
 	// that an edge which changes its network needs not wait for its old one to
@@ -122,9 +122,9 @@ func (c ServerConfig) withDefaults() ServerConfig {
 	return c
 }
 
-// Server is a TURN server over UDP for those who have a credential of its
-// secret. What it answers to a stranger is limited by rate; Binding requests it
-// does not answer at all.
+// Server is a TURN server over UDP for clients with a credential of its secret.
+// Its answers to strangers are limited by rate; it does not answer Binding
+// requests.
 type Server struct {
 	cfg         ServerConfig
 	gate        *gate
@@ -134,8 +134,8 @@ type Server struct {
 	counters    serverCounters
 }
 
-// applicant is who a datagram says it is from. When pion opens a relay or asks
-// about a peer it has checked the password.
+// applicant is the claimed sender of a datagram. When pion opens a relay socket
+// or asks about a peer it has checked the password.
 type applicant struct {
 	client   netip.AddrPort
 	identity string
@@ -145,7 +145,7 @@ type serverCounters struct {
 	admitted, dropped, refused, limited atomic.Uint64
 }
 
-// ServerStats is what a Server has done so far.
+// ServerStats are the counters of a Server.
 type ServerStats struct {
 	Allocations int    `json:"allocations"` // at present
 	Admitted    uint64 `json:"admitted"`    // datagrams from clients that were handled
@@ -154,8 +154,7 @@ type ServerStats struct {
 	Limited     uint64 `json:"limited"`     // datagrams that exceeded the rate of their allocation
 }
 
-// NewServer starts a server; Close ends it. Errors say everything that is wrong
-// with cfg.
+// NewServer starts a server; Close ends it. The error names every fault of cfg.
 func NewServer(cfg ServerConfig) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		if cfg.Conn != nil {

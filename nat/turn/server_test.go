@@ -70,7 +70,7 @@ func TestReachable(t *testing.T) {
 }
 
 func TestPeersAreBounded(t *testing.T) {
-	r := &relay{peers: make(map[netip.Addr]time.Time)}
+	r := &relaySocket{peers: make(map[netip.Addr]time.Time)}
 	now := time.Unix(1e9, 0)
 	peer := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, byte(i >> 8), byte(i)}) }
 	for i := range maxPeers {

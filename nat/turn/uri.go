@@ -12,10 +12,10 @@ import (
 const DefaultPort = 3478
 
 // ParseURI reads the URI of a TURN server (RFC 7065), as in
-// "turn:turn.example:3478?transport=udp". The port is DefaultPort where none is
-// given, and the transport is UDP. host is a name, an IPv4 address, or an IPv6
-// address without its brackets. Errors are sentences that say what is expected;
-// TCP and TLS are none of what works here.
+// "turn:turn.example:3478?transport=udp". The port is DefaultPort if the URI has
+// none, and the transport is UDP. host is a name, an IPv4 address, or an IPv6
+// address without its brackets. Errors are sentences that name what is expected;
+// TCP and TLS are not supported.
 func ParseURI(s string) (host string, port uint16, err error) {
 	scheme, rest, ok := strings.Cut(s, ":")
 	switch {

@@ -11,8 +11,8 @@ const (
 	peerTime = channelTime
 )
 
-// notPublic are networks that no stranger on the internet has an address in,
-// besides those that netip knows (RFC 6890).
+// notPublic are networks without hosts of the internet, besides those that netip
+// recognises (RFC 6890).
 var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("192.0.0.0/24"),
@@ -20,19 +20,19 @@ var notPublic = []netip.Prefix{
 	netip.MustParsePrefix("240.0.0.0/4"),
 }
 
-// sharedSpace is what carriers number their customers from (RFC 6598). Like
-// private networks it is local to somebody.
+// sharedSpace is the range of carrier-grade NATs (RFC 6598). Like private
+// networks it is local.
 var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
 func isLocal(a netip.Addr) bool { return a.IsPrivate() || sharedSpace.Contains(a) }
 
-// permits says whether a client may talk to a peer: an IPv4 address that can be
-// somebody's on the internet, is none of this machine's, and that the identity
-// is allowed. Private and shared addresses are refused, since this machine may
-// reach by them what the client must not; but where the address that clients are
-// told is one itself, the whole site is behind one, and they are peers like any.
-// Ports do not matter: a permission is for all of an address (RFC 8656, section
-// 9).
+// permits says whether a client may talk to a peer: an IPv4 address that a host
+// of the internet can have, that is none of this machine's, and that the
+// identity may talk to. Private and shared addresses are refused, since this
+// machine may reach by them what the client must not; but where the address that
+// clients get is one itself, the whole site is behind one, and they are peers
+// like any. Ports do not matter: a permission is for all ports of an address
+// (RFC 8656, section 9).
 func (s *Server) permits(client netip.AddrPort, peer netip.Addr) bool {
 	r := s.allocations.of(client)
 	ok := r != nil && s.reachable(peer) && s.cfg.Allowed(r.identity, peer) && r.mayTalkTo(time.Now(), peer)
@@ -42,7 +42,7 @@ func (s *Server) permits(client netip.AddrPort, peer netip.Addr) bool {
 	return ok
 }
 
-// reachable is what permits asks before the identity matters.
+// reachable is the part of permits that does not depend on the identity.
 func (s *Server) reachable(peer netip.Addr) bool {
 	if !peer.Is4() || peer.IsLoopback() || peer.IsUnspecified() || peer.IsMulticast() || peer.IsLinkLocalUnicast() {
 		return false
@@ -58,9 +58,9 @@ func (s *Server) reachable(peer netip.Addr) bool {
 	return peer != s.cfg.Address && !ownAddress(peer)
 }
 
-// ownAddress says whether an address is this machine's now. Addresses come and
-// go, so it asks each time; a machine that does not tell has only the one that
-// clients are told.
+// ownAddress says whether an address is this machine's now. It asks the system
+// each time, since addresses come and go; if the system does not list them only
+// the address that clients get is known.
 func ownAddress(a netip.Addr) bool {
 	list, err := net.InterfaceAddrs()
 	if err != nil {
@@ -80,7 +80,7 @@ func ownAddress(a netip.Addr) bool {
 
 // mayTalkTo bounds the addresses that an allocation has permissions for: pion
 // keeps each until it ends by time.
-func (r *relay) mayTalkTo(now time.Time, peer netip.Addr) bool {
+func (r *relaySocket) mayTalkTo(now time.Time, peer netip.Addr) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, known := r.peers[peer]; !known && len(r.peers) >= maxPeers {

@@ -11,10 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Linux router that lets in more than answers, or hosts of its home by their
+// A Linux router that admits more than answers, or hosts of its home by their
 // public addresses, has to know its mappings: the connection table finds a
 // packet by all of its addresses only. So it keeps a map from public ports to
-// hosts, learnt from every datagram that goes out.
+// hosts, learnt from every outgoing datagram.
 
 // Directions of a connection: the kernel's IP_CT_DIR_ORIGINAL and _REPLY.
 const (
@@ -22,9 +22,9 @@ const (
 	reply    = 1
 )
 
-// coneTimeout is how long a mapping is remembered that no datagram of its host
-// refreshes, if the kind does not say, and coneSize how many are. One more is
-// not learnt: nothing comes in by it.
+// coneTimeout is how long a mapping is kept that no datagram of its host
+// refreshes, if the kind does not say, and coneSize how many are kept. One more
+// is not learnt: nothing comes in by it.
 const (
 	coneTimeout = 5 * time.Minute
 	coneSize    = 65535
@@ -148,8 +148,8 @@ func toHost(eim *nftables.Set) []expr.Any {
 	}
 }
 
-// hairpin sends what a host of the home sends to the router's public address to
-// the host that has the port, from the sender's public address and port.
+// hairpin redirects the home's packets to the router's public address to the
+// host that has the port, from the sender's public address and port.
 func (r *ruleset) hairpin(k Kind, post *nftables.Chain, wan netip.Addr) {
 	pre := &nftables.Chain{Table: r.table, Name: "prerouting"}
 	r.rule(pre, iifname(LANLink), []expr.Any{
@@ -159,7 +159,7 @@ func (r *ruleset) hairpin(k Kind, post *nftables.Chain, wan netip.Addr) {
 	r.rule(post, iifname(LANLink), oifname(LANLink), l4proto(unix.IPPROTO_UDP), k.source(wan))
 }
 
-// forget empties what a kind remembers beside the connection table.
+// forget empties the mappings of a kind beside the connection table.
 func (k Kind) forget(n *Namespace) error {
 	if !k.remembers() {
 		return nil

@@ -44,8 +44,8 @@ func (l *Lab) connect(a, b end) error {
 	return errors.Join(a.ready(), b.ready())
 }
 
-// adopt makes two new ends part of the lab, without offloads if that is how its
-// other links are.
+// adopt makes two new ends part of the lab, without offloads if its other links
+// are without.
 func (l *Lab) adopt(a, b end) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,8 +56,8 @@ func (l *Lab) adopt(a, b end) error {
 	return errors.Join(a.plain(), b.plain())
 }
 
-// disconnect removes a veth pair by one of its ends. The other end is gone when
-// it returns.
+// disconnect removes a veth pair by one of its ends. The other end has
+// disappeared when it returns.
 func (l *Lab) disconnect(e end) error {
 	link, err := e.link()
 	if err != nil {
@@ -92,7 +92,7 @@ func (e end) up() error {
 }
 
 // ready waits until the kernel has noticed that the link has a carrier. Until
-// then it drops what is sent, and a neighbour solicitation that is lost costs a
+// then it drops packets, and a neighbour solicitation that is lost costs a
 // second.
 func (e end) ready() error {
 	return e.wait("come up", func() (bool, error) {
@@ -119,8 +119,9 @@ func (e end) wait(what string, is func() (bool, error)) error {
 	}
 }
 
-// address gives the end an address, and returns when it is usable. A link-local
-// one gets the scope that keeps it from being chosen for other destinations.
+// address adds an address to the end, and returns when it is usable. A
+// link-local one gets the scope that keeps it from being chosen for other
+// destinations.
 func (e end) address(p netip.Prefix) error {
 	link, err := e.link()
 	if err != nil {
@@ -136,10 +137,10 @@ func (e end) address(p netip.Prefix) error {
 	if p.Addr().Is4() {
 		return nil
 	}
-	return e.settled(link)
+	return e.awaitAddresses(link)
 }
 
-// withdraw takes an address from the end.
+// withdraw removes an address from the end.
 func (e end) withdraw(p netip.Prefix) error {
 	link, err := e.link()
 	if err != nil {
@@ -151,11 +152,11 @@ func (e end) withdraw(p netip.Prefix) error {
 	return nil
 }
 
-// settled waits until no IPv6 address of the link is tentative. Detection of
-// duplicates is off, but the kernel joins the group at which neighbours ask for
-// the address in another thread, and takes the flag away afterwards.
-func (e end) settled(link netlink.Link) error {
-	return e.wait("settle", func() (bool, error) {
+// awaitAddresses waits until no IPv6 address of the link is tentative. Duplicate
+// address detection is off, but the kernel joins the group at which neighbours
+// ask for the address in another thread, and clears the flag afterwards.
+func (e end) awaitAddresses(link netlink.Link) error {
+	return e.wait("awaitAddresses", func() (bool, error) {
 		addrs, err := e.space.links.AddrList(link, netlink.FAMILY_V6)
 		for _, a := range addrs {
 			if a.Flags&unix.IFA_F_TENTATIVE != 0 {
@@ -180,7 +181,7 @@ func (e end) route(destination netip.Prefix, via netip.Addr) error {
 	return nil
 }
 
-// unroute takes away what route made.
+// unroute removes the route that route made.
 func (e end) unroute(destination netip.Prefix, via netip.Addr) error {
 	link, err := e.link()
 	if err != nil {
@@ -210,8 +211,8 @@ func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// Default routes, and the addresses that stand at either end of every public
-// link. RFC 2544's benchmarking range is nobody's on this internet.
+// Default routes, and the addresses at either end of every public link. No host
+// of this internet uses RFC 2544's benchmarking range otherwise.
 var (
 	everywhere4 = netip.MustParsePrefix("0.0.0.0/0")
 	everywhere6 = netip.MustParsePrefix("::/0")

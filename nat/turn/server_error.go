@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// What Client returns besides a *ServerError and the error of a context.
+// Errors of Client besides a *ServerError and the error of a context.
 var (
 	// ErrClosed means that Close was called.
 	ErrClosed = errors.New("turn: the client is closed")
@@ -38,9 +38,9 @@ const (
 )
 
 // ServerError is a refusal by a TURN server. Its text is a sentence for the
-// person who configured the server.
+// administrator who configured the server.
 type ServerError struct {
-	// Request is the name of what was refused, as in RFC 8656: Allocate,
+	// Request is the name of the refused request, as in RFC 8656: Allocate,
 	// Refresh, CreatePermission, ChannelBind.
 	Request string
 	// Code is the number of the error; -1 if the server gave none.
@@ -57,14 +57,14 @@ func (e *ServerError) Error() string {
 	return fmt.Sprintf("the TURN server refuses %s (%d %s): %s", e.Request, e.Code, e.Reason, e.meaning())
 }
 
-// meaning says what a code means to who has to mend it.
+// meaning explains a code to the administrator.
 func (e *ServerError) meaning() string {
 	switch e.Code {
 	case codeTryAlternate:
 		return "it names another server to be used in its place; configure that one"
 	case codeUnauthorized, codeWrong:
 		return "the user or the password is wrong or has expired"
-	case codeBadRequest: // what pion answers to a wrong password
+	case codeBadRequest: // pion's answer to a wrong password
 		return "the user or the password is wrong or has expired, or the request is not understood"
 	case codeForbidden:
 		return "its rules forbid that address or that user"

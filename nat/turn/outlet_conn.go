@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// outlet is the socket that pion's client writes to: what it sends goes out by
-// the socket that the edge has anyway, and nothing is read from it.
+// outlet is the socket that pion's client writes to: it sends by the edge's own
+// socket, and nothing can be read from it.
 type outlet struct {
 	server netip.AddrPort
 	send   func(to netip.AddrPort, pkt []byte)
@@ -20,8 +20,8 @@ func newOutlet(server netip.AddrPort, send func(to netip.AddrPort, pkt []byte)) 
 	return &outlet{server: server, send: send, closed: make(chan struct{})}
 }
 
-// WriteTo sends to the server. Before Close it never fails: pion does not take
-// back the transaction of a request that it could not send.
+// WriteTo sends to the server. Before Close it never fails: pion does not end
+// the transaction of a request that it could not send.
 func (o *outlet) WriteTo(pkt []byte, _ net.Addr) (int, error) {
 	select {
 	case <-o.closed:
@@ -47,7 +47,7 @@ func (o *outlet) Close() error {
 // LocalAddr returns an address that means nothing: the edge's socket has many.
 func (o *outlet) LocalAddr() net.Addr { return &net.UDPAddr{} }
 
-// SetDeadline is there for net.PacketConn; nothing here waits for a time.
+// SetDeadline does nothing: nothing here waits for a time.
 func (o *outlet) SetDeadline(time.Time) error { return nil }
 
 // SetReadDeadline is there for net.PacketConn.

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openWhole opens a socket whose datagrams carry "don't fragment", and are not
-// held back for what the kernel has been told of the path (ip(7),
-// IP_PMTUDISC_PROBE): anybody may have told it.
+// openWhole opens a socket whose datagrams carry "don't fragment", and which
+// ignores the path MTU that the kernel has learned (ip(7), IP_PMTUDISC_PROBE):
+// any host may have forged it.
 func openWhole(network string) (Conn, error) {
 	return listen(network, func(_, _ string, c syscall.RawConn) error {
 		var set error

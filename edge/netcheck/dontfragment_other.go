@@ -4,6 +4,6 @@ package netcheck
 
 import "errors"
 
-// openWhole fails where there is no one way to keep datagrams from being cut, so
-// that sizes are not measured.
+// openWhole fails on systems without one common method to prevent fragmentation,
+// so that sizes are not measured.
 func openWhole(string) (Conn, error) { return nil, errors.ErrUnsupported }

@@ -11,17 +11,17 @@ import (
 	"hedgerow/internal/bucket"
 )
 
-// relay is the socket of one allocation. pion's server writes to it what its
-// client sends to peers, and one of pion's goroutines reads from it what peers
-// send, until it is closed.
-type relay struct {
+// relaySocket is the socket of one allocation, at its relayed transport address (RFC
+// 8656). pion's server writes its client's data for peers to it, and one of
+// pion's goroutines reads the peers' data from it, until it is closed.
+type relaySocket struct {
 	net.PacketConn
 	server   *Server
 	client   netip.AddrPort
 	identity string
 	port     uint16
 	closing  sync.Once
-	ending   sync.Once // its reader has been told
+	ending   sync.Once // its reader has got the end
 
 	mu       sync.Mutex
 	requests bucket.Bucket
@@ -30,9 +30,9 @@ type relay struct {
 	peers    map[netip.Addr]time.Time // that it was permitted, by the last time
 }
 
-// WriteTo sends a client's data. What it cannot send is lost, as in any network:
-// pion has nobody to tell.
-func (r *relay) WriteTo(b []byte, to net.Addr) (int, error) {
+// WriteTo sends a client's data. A datagram that cannot be sent is lost, as in
+// any network: pion would ignore an error.
+func (r *relaySocket) WriteTo(b []byte, to net.Addr) (int, error) {
 	if !r.spend(&r.sent, len(b)) {
 		r.server.counters.limited.Add(1)
 		return len(b), nil
@@ -42,7 +42,7 @@ func (r *relay) WriteTo(b []byte, to net.Addr) (int, error) {
 }
 
 // ReadFrom reads a peer's datagram. It fails after Close only.
-func (r *relay) ReadFrom(b []byte) (int, net.Addr, error) {
+func (r *relaySocket) ReadFrom(b []byte) (int, net.Addr, error) {
 	n, from, err := readDatagram(r.PacketConn, b, func(n int, from netip.AddrPort) bool {
 		if n > maxDatagram || !r.spend(&r.received, n) {
 			r.server.counters.limited.Add(1)
@@ -58,7 +58,7 @@ func (r *relay) ReadFrom(b []byte) (int, net.Addr, error) {
 
 // Close ends the allocation. It always succeeds: pion would leave the remaining
 // relays open after an error.
-func (r *relay) Close() error {
+func (r *relaySocket) Close() error {
 	r.closing.Do(func() {
 		_ = r.PacketConn.Close()
 		r.server.allocations.remove(r)
@@ -67,16 +67,16 @@ func (r *relay) Close() error {
 	return nil
 }
 
-func (r *relay) spend(b *bucket.Bucket, n int) bool {
+func (r *relaySocket) spend(b *bucket.Bucket, n int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rate := r.server.cfg.Limits.Rate
 	return b.Take(time.Now(), float64(n), rate, rate)
 }
 
-// readDatagram reads until a datagram is to be kept. Errors other than that of a
-// closed socket pass, for pion takes any for the last; a socket that does nothing
-// but fail ends all the same.
+// readDatagram reads until keep accepts a datagram. It ignores errors other than
+// that of a closed socket, since pion ends at any error; after 100 of them in a
+// row it returns the last.
 func readDatagram(c net.PacketConn, b []byte, keep func(n int, from netip.AddrPort) bool) (int, net.Addr, error) {
 	const patience = 100
 	for failed := 0; ; {
@@ -98,7 +98,7 @@ func readDatagram(c net.PacketConn, b []byte, keep func(n int, from netip.AddrPo
 // use one attempt in 4 billion fails.
 const openTries = 32
 
-// open opens a relay for the applicant, whose password has been checked.
+// open opens a relay socket for the applicant, whose password has been checked.
 func (s *Server) open() (net.PacketConn, net.Addr, error) {
 	who := s.applicant
 	if err := s.allocations.room(who.identity); err != nil {
@@ -112,7 +112,7 @@ func (s *Server) open() (net.PacketConn, net.Addr, error) {
 		s.cfg.Log.Warn("no port is free for a TURN relay", "first", s.cfg.Ports[0], "last", s.cfg.Ports[1], "err", err)
 		return nil, nil, err
 	}
-	r := &relay{
+	r := &relaySocket{
 		PacketConn: conn, server: s, client: who.client, identity: who.identity, port: port,
 		peers: make(map[netip.Addr]time.Time),
 	}

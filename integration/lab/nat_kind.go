@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// A Kind is how a home router translates and filters IPv4. The words of RFC
-// 4787 say what a kind is; TestKinds measures it. Kinds are values to choose
-// from and compare; there are no others than those named here.
+// A Kind is how a home router translates and filters IPv4, in the words of RFC
+// 4787; TestKinds measures it. Kinds are values to choose from and compare;
+// there are no others than those named here.
 type Kind struct {
 	name      string
 	mapping   dependence
@@ -23,8 +23,9 @@ type Kind struct {
 	lifetime  time.Duration // of a UDP mapping; 0: the kernel's
 }
 
-// dependence is on what of the far side a mapping, or what is let in through
-// it, depends (RFC 4787, sections 4.1 and 5). TestKinds prints the words.
+// dependence says on which part of the remote endpoint a mapping, or the filter
+// in front of it, depends (RFC 4787, sections 4.1 and 5). TestKinds prints the
+// words.
 type dependence string
 
 const (
@@ -52,7 +53,7 @@ const (
 	numberPorts = 4096
 )
 
-// passage is what becomes of UDP that a host of the home sends to the internet.
+// passage says whether a host's UDP reaches the internet.
 type passage uint8
 
 const (
@@ -77,9 +78,10 @@ var (
 	// reach each other by their public addresses, which they also see as the
 	// sources (RFC 4787, REQ-9: "external source IP address and port").
 	EndpointIndependentHairpin = Kind{name: "endpoint-independent-hairpin", mapping: onNothing, filtering: onNothing, hairpin: true}
-	// OpenInput is PortRestricted without the input chain. A datagram that
-	// comes in before ours goes out takes the tuple in the connection table,
-	// and our mapping moves to another port: plain simultaneous punching fails.
+	// OpenInput is PortRestricted without the input chain. A datagram that comes
+	// in before the host's own goes out gets the tuple in the connection table,
+	// and the host's mapping moves to another port: plain simultaneous punching
+	// fails.
 	OpenInput = Kind{name: "open-input", mapping: onNothing, filtering: onAddressAndPort, openInput: true}
 )
 
@@ -144,7 +146,7 @@ func (k Kind) Lasting(d time.Duration) Kind {
 
 func (k Kind) String() string { return k.name }
 
-// check reports what cannot be made.
+// check reports kinds that cannot be made.
 func (k Kind) check() error {
 	switch {
 	case k.name == "":
@@ -158,5 +160,6 @@ func (k Kind) check() error {
 }
 
 // remembers reports whether the router needs to know its mappings beside the
-// connection table: to let in those who were not asked, or hosts of the home.
+// connection table: to admit packets that no host asked for, or hosts of the
+// home.
 func (k Kind) remembers() bool { return k.filtering != onAddressAndPort || k.hairpin }
