@@ -15,7 +15,7 @@ type Datagram struct {
 	// N is how many bytes of Buf count: set by ReadBatch, read by WriteBatch.
 	N int
 	// Addr is where the datagram came from or goes to. An IPv4 address is never
-	// in its IPv6-mapped form after ReadBatch; WriteBatch takes either.
+	// in its IPv6-mapped form after ReadBatch; WriteBatch accepts either.
 	Addr netip.AddrPort
 	// Seg is 0 for one datagram. Otherwise Buf[:N] holds datagrams of Seg bytes
 	// each behind one another, of which the last may be shorter (UDP GRO and

@@ -156,7 +156,7 @@ func (e end) withdraw(p netip.Prefix) error {
 // address detection is off, but the kernel joins the group at which neighbours
 // ask for the address in another thread, and clears the flag afterwards.
 func (e end) awaitAddresses(link netlink.Link) error {
-	return e.wait("awaitAddresses", func() (bool, error) {
+	return e.wait("get usable addresses", func() (bool, error) {
 		addrs, err := e.space.links.AddrList(link, netlink.FAMILY_V6)
 		for _, a := range addrs {
 			if a.Flags&unix.IFA_F_TENTATIVE != 0 {
