@@ -15,10 +15,18 @@ import (
 // addresses are those that the device added to its interface, at most one of
 // each family, so that it can remove them again.
 type addresses struct {
+	table addressTable
 	// mu keeps changes of the interface from crossing one another and Close;
 	// each is a few short requests to the kernel. No frame waits for it.
 	mu    sync.Mutex
 	added []netip.Prefix
+}
+
+// addressTable is the kernel's table of addresses, as a netlink.Handle has it.
+type addressTable interface {
+	AddrAdd(link netlink.Link, addr *netlink.Addr) error
+	AddrDel(link netlink.Link, addr *netlink.Addr) error
+	AddrList(link netlink.Link, family int) ([]netlink.Addr, error)
 }
 
 // SetAddress adds an address with its prefix length to the interface and removes
@@ -106,7 +114,7 @@ func (l *netif) add(prefix netip.Prefix) error {
 	if prefix.Addr().Is6() {
 		addr.Flags = unix.IFA_F_NODAD
 	}
-	err := l.handle.AddrAdd(l.found, addr)
+	err := l.table.AddrAdd(l.found, addr)
 	switch {
 	case err == nil:
 		l.added = append(l.added, prefix)
@@ -126,7 +134,7 @@ func (l *netif) add(prefix netip.Prefix) error {
 
 // remove removes an address and forgets it.
 func (l *netif) remove(prefix netip.Prefix) error {
-	err := l.handle.AddrDel(l.found, netlinkAddr(prefix))
+	err := l.table.AddrDel(l.found, netlinkAddr(prefix))
 	if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 		return fmt.Errorf("cannot remove the address %s from %s: %w", prefix, l.name, err)
 	}
@@ -150,7 +158,7 @@ func (l *netif) has(prefix netip.Prefix) (bool, error) {
 	if prefix.Addr().Is6() {
 		family = netlink.FAMILY_V6
 	}
-	list, err := l.handle.AddrList(l.found, family)
+	list, err := l.table.AddrList(l.found, family)
 	if err != nil {
 		return false, err
 	}

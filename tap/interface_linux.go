@@ -27,7 +27,7 @@ func findInterface(name string) (*netif, error) {
 	if err != nil {
 		return nil, &OpenError{Errno: errnoOf(err), Sentence: fmt.Sprintf("cannot ask the kernel about interfaces (netlink): %s.", reason(err))}
 	}
-	l := &netif{handle: handle, name: name}
+	l := &netif{handle: handle, name: name, addresses: addresses{table: handle}}
 	if err := l.find(); err != nil {
 		var missing netlink.LinkNotFoundError
 		if !errors.As(err, &missing) {

@@ -183,3 +183,68 @@ func TestGroupFaults(t *testing.T) {
 	}
 	strangers(t, 7655, nil)
 }
+
+// descriptors counts this process's open descriptors.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// TestGroupErrors opens groups on a port that another socket has, and with a mark
+// that needs rights. It leaves no descriptor open.
+func TestGroupErrors(t *testing.T) {
+	before := descriptors(t)
+	other, err := ListenUDP(0, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := other.LocalAddr().Port()
+	for _, n := range []int{1, 3} {
+		var e *InUseError
+		if _, err := ListenUDPGroup(port, n, Options{}); !errors.As(err, &e) || e.Port != port {
+			t.Errorf("%d sockets on a port that is in use: %v", n, err)
+		}
+	}
+	other.Close()
+	group, err := ListenUDPGroup(0, 1, Options{})
+	if err != nil || len(group) != 1 || group[0].guard != nil {
+		t.Fatalf("a group of one: %v, %v", group, err)
+	}
+	group[0].Close()
+	if os.Geteuid() != 0 { // root may set it
+		for _, n := range []int{1, 2} {
+			if _, err := ListenUDPGroup(0, n, Options{Mark: 7}); !errors.Is(err, unix.EPERM) {
+				t.Errorf("%d sockets with a mark, without rights: %v", n, err)
+			}
+		}
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+}
+
+// TestGuardRelease closes the guard with the last socket that uses it.
+func TestGuardRelease(t *testing.T) {
+	var none *guard
+	if err := none.release(); err != nil {
+		t.Error(err)
+	}
+	g, _, err := newGuard(0, Options{}.withDefaults())
+	if errors.Is(err, errNoGroup) {
+		t.Skip("this host has no IPv6")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.users.Add(1)
+	if err := g.release(); err != nil || unix.SetsockoptInt(g.fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) != nil {
+		t.Errorf("released while a socket needs it: %v", err)
+	}
+	if err := g.release(); err != nil {
+		t.Error(err)
+	}
+}

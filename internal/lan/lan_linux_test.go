@@ -67,7 +67,7 @@ func join(t *testing.T, n *lab.Namespace) *member {
 	return m
 }
 
-// awaitLinkLocal waits until the ifaces of a machine that are up have a link-local
+// awaitLinkLocal waits until the interfaces of a machine that are up have a link-local
 // address that can be sent from, which the kernel gives them in its own time.
 func awaitLinkLocal(t *testing.T, n *lab.Namespace) {
 	t.Helper()
