@@ -177,16 +177,23 @@ func FuzzHandle(f *testing.F) {
 }
 
 // FuzzAnswer gives any answer to a client's requests: the fuzzer's attributes in
-// a response to what was asked.
+// a response to what was asked. If signed is set, the server first asks for a
+// credential and then signs its answers with the password, so that the client
+// believes them.
 func FuzzAnswer(f *testing.F) {
-	unauthorized := append(attribute(9, 0, 0, 4, 1), append(attribute(0x14, 'r'), attribute(0x15, 'n')...)...)
-	f.Add(unauthorized, true)
-	f.Add(append(unauthorized, attribute(8)...), true)
-	f.Add(attribute(9, 0, 0, 4, 37, 'x'), true)
-	f.Add(attribute(9), true)
-	f.Add(append(attribute(0x16, 0, 1, 2, 3, 4, 5, 6, 7), attribute(attrLifetime, 0, 0, 0, 1)...), false)
-	f.Add(append(attribute(0x16, 0, 1, 2, 3, 4, 5, 6, 7), attribute(8)...), false)
-	f.Fuzz(func(t *testing.T, b []byte, refused bool) {
+	const code, realmAndNonce = 9, "\x00\x14\x00\x01r\x00\x00\x00\x00\x15\x00\x01n\x00\x00\x00"
+	unauthorized := append(attribute(code, 0, 0, 4, 1), realmAndNonce...)
+	relayed, lifetime := attribute(0x16, 0, 1, 2, 3, 4, 5, 6, 7), attribute(attrLifetime, 0, 0, 0, 1)
+	for _, signed := range []bool{false, true} {
+		f.Add(unauthorized, true, signed)
+		f.Add(append(unauthorized, attribute(8)...), true, signed)
+		f.Add(attribute(code, 0, 0, 4, 37, 'x'), true, signed)
+		f.Add(attribute(code), true, signed)
+		f.Add(append(relayed, lifetime...), false, signed)
+		f.Add(append(relayed, attribute(8)...), false, signed)
+	}
+	key := longTermKey("u", "r", "p")
+	f.Fuzz(func(t *testing.T, b []byte, refused, signed bool) {
 		if len(b) > maxDatagram {
 			return
 		}
@@ -204,17 +211,24 @@ func FuzzAnswer(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			answer := func(request []byte) (response []byte) {
+				kind := messageType(request) | classSuccess
+				if refused {
+					kind |= classError
+				}
+				switch {
+				case !signed:
+					return answering(request, kind, b)
+				case !bytes.Contains(request, []byte(realmAndNonce)):
+					return answering(request, messageType(request)|classError, unauthorized)
+				}
+				return sign(answering(request, kind, b, attribute(integrity, make([]byte, sha1.Size)...)), key)
+			}
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
 				for request := range asked {
-					kind := messageType(request) | classSuccess
-					if refused {
-						kind |= classError
-					}
-					response := message(kind, b)
-					copy(response[8:20], request[8:20])
-					c.Handle(serverAt, response)
+					c.Handle(serverAt, answer(request))
 				}
 			}()
 			if relayed, err := c.Allocate(t.Context()); err == nil && !relayed.Addr().Is4() {
@@ -229,17 +243,57 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
+// TestSignedAnswer holds that the fuzzer's signed answers are believed.
+func TestSignedAnswer(t *testing.T) {
+	r, c := request{method: methodAllocate}, credential{user: "u", password: "p", realm: "r", nonce: "n"}
+	m, err := r.build(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Raw = sign(answering(m.Raw, messageType(m.Raw)|classSuccess, attribute(0x16, 0, 1, 2, 3, 4, 5, 6, 7),
+		attribute(integrity, make([]byte, sha1.Size)...)), longTermKey(c.user, c.realm, c.password))
+	if err := m.Decode(); err != nil {
+		t.Fatal(err)
+	}
+	for password, ok := range map[string]bool{"p": true, "q": false} {
+		c.password = password
+		if _, err := parseAnswer(r, c, m); (err == nil) != ok {
+			t.Errorf("password %q: %v", password, err)
+		}
+	}
+}
+
+// integrity is MESSAGE-INTEGRITY.
+const integrity = 8
+
+// answering makes a response to a request.
+func answering(request []byte, kind uint16, attributes ...[]byte) []byte {
+	m := message(kind, attributes...)
+	copy(m[8:20], request[8:20])
+	return m
+}
+
+// longTermKey is the key of RFC 8489, section 9.2.2.
+func longTermKey(user, realm, password string) []byte {
+	key := md5.Sum([]byte(user + ":" + realm + ":" + password))
+	return key[:]
+}
+
+// sign fills in the MESSAGE-INTEGRITY that is a message's last attribute.
+func sign(m, key []byte) []byte {
+	mac := hmac.New(sha1.New, key)
+	covered := len(m) - attributeLen - sha1.Size
+	mac.Write(m[:covered])
+	return mac.Sum(m[:covered+attributeLen])
+}
+
 // signed makes a request of the identity "a" that the server believes, with the
 // given attributes in front.
 func (s *scene) signed(kind uint16, nonce string, b []byte) []byte {
 	user, password := Credentials(secret, "a", time.Now().Add(time.Hour))
 	attributes := [][]byte{b, attribute(6, []byte(user)...), attribute(0x14, []byte("turn")...), attribute(0x15, []byte(nonce)...)}
-	m := message(kind, append(attributes, attribute(8, make([]byte, sha1.Size)...))...)
-	key := md5.Sum([]byte(user + ":turn:" + password))
-	mac := hmac.New(sha1.New, key[:])
-	covered := len(m) - attributeLen - sha1.Size
-	mac.Write(m[:covered])
-	return mac.Sum(m[:covered+attributeLen])
+	m := message(kind, append(attributes, attribute(integrity, make([]byte, sha1.Size)...))...)
+	return sign(m, longTermKey(user, "turn", password))
 }
 
 // FuzzServer gives any bytes to a server from a client that has an allocation,
