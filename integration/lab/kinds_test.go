@@ -242,8 +242,8 @@ func connects(t *testing.T, from, at *Host, to netip.AddrPort, expected bool) bo
 	return true
 }
 
-// A full cone lets in a stranger who comes first after the mapping is made, and
-// the conversation that the stranger began goes both ways from the same port.
+// Endpoint-independent filtering admits a stranger who sends first after the
+// mapping is made, and answers go back from the same port.
 func TestEndpointIndependentConversation(t *testing.T) {
 	l := ForTest(t)
 	r := newReflector(t, l)

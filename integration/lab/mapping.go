@@ -22,19 +22,19 @@ const (
 	reply    = 1
 )
 
-// coneTimeout is how long a mapping is kept that no datagram of its host
-// refreshes, if the kind does not say, and coneSize how many are kept. One more
+// mappingTimeout is how long a mapping is kept that no datagram of its host
+// refreshes, if the kind does not say, and mappingSize how many are kept. One more
 // is not learnt: nothing comes in by it.
 const (
-	coneTimeout = 5 * time.Minute
-	coneSize    = 65535
+	mappingTimeout = 5 * time.Minute
+	mappingSize    = 65535
 )
 
-func (k Kind) coneTimeout() time.Duration {
+func (k Kind) mappingTimeout() time.Duration {
 	if k.lifetime > 0 {
 		return k.lifetime
 	}
-	return coneTimeout
+	return mappingTimeout
 }
 
 // coneMap is from the port that the internet sees to the host and port behind
@@ -47,8 +47,8 @@ func (r *ruleset) coneMap(k Kind) *nftables.Set {
 		IsMap:      true,
 		Dynamic:    true,
 		HasTimeout: true,
-		Timeout:    k.coneTimeout(),
-		Size:       coneSize,
+		Timeout:    k.mappingTimeout(),
+		Size:       mappingSize,
 		KeyType:    nftables.TypeInetService,
 		DataType:   nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService),
 	}
@@ -63,20 +63,20 @@ func (r *ruleset) permitSet(k Kind) *nftables.Set {
 		ID:         2,
 		Dynamic:    true,
 		HasTimeout: true,
-		Timeout:    k.coneTimeout(),
-		Size:       coneSize,
+		Timeout:    k.mappingTimeout(),
+		Size:       mappingSize,
 		KeyType:    nftables.MustConcatSetType(nftables.TypeIPAddr, nftables.TypeInetService),
 	}
 }
 
-// cone makes the sets of a kind and the chains that fill and use them.
+// mappings makes the sets of a kind and the chains that fill and use them.
 //
 //	learn: oifname "wan" udp, ct direction original: update @eim
 //	       { udp sport : ct original ip saddr . ct original proto-src }
 //	       (and the same of replies) ; update @permit { ip daddr . udp sport }
 //	prerouting: iifname "wan" fib daddr type local udp
 //	       [ip saddr . udp dport @permit] dnat ip to udp dport map @eim
-func (r *ruleset) cone(k Kind) error {
+func (r *ruleset) mappings(k Kind) error {
 	eim := r.coneMap(k)
 	if err := r.AddSet(eim, nil); err != nil {
 		return err

@@ -54,7 +54,7 @@ func (k Kind) translate(n *Namespace, wan netip.Addr) error {
 //	             oifname "wan" masquerade [random,fully-random]
 //
 // The first rule is for kinds that choose the port (it is not masquerade because
-// the library cannot set that one); cone adds the rules of kinds that remember
+// the library cannot set that one); mappings adds the rules of kinds that remember
 // their mappings.
 func (k Kind) translateTo(n *Namespace, wan netip.Addr) error {
 	r, err := n.rules(nftables.TableFamilyIPv4, natTable)
@@ -73,7 +73,7 @@ func (k Kind) translateTo(n *Namespace, wan netip.Addr) error {
 	random := k.ports == byChance
 	r.rule(post, oifname(WANLink), []expr.Any{&expr.Masq{Random: random, FullyRandom: random}})
 	if k.remembers() {
-		if err := r.cone(k); err != nil {
+		if err := r.mappings(k); err != nil {
 			return err
 		}
 	}

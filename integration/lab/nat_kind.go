@@ -71,7 +71,7 @@ var (
 	// AddressRestricted is mapping endpoint-independent, filtering
 	// address-dependent, the port is kept.
 	AddressRestricted = Kind{name: "address-restricted", mapping: onNothing, filtering: onAddress}
-	// EndpointIndependent is a full cone: mapping and filtering both
+	// EndpointIndependent is a "full cone" of RFC 3489: mapping and filtering both
 	// endpoint-independent, the port is kept.
 	EndpointIndependent = Kind{name: "endpoint-independent", mapping: onNothing, filtering: onNothing}
 	// EndpointIndependentHairpin is EndpointIndependent, and hosts of the home
