@@ -122,8 +122,8 @@ func (e *Edge) tickAddresses(now time.Time) {
 
 // handleSTUN takes the answer of a STUN server that was asked.
 func (e *Edge) handleSTUN(now time.Time, ev dataplane.STUNReceived) {
-	seen, ok := e.addresses.stun.HandleResponse(now, ev.Addr, ev.Packet)
-	if !ok {
+	seen, err := e.addresses.stun.HandleResponse(now, ev.Addr, ev.Packet)
+	if err != nil {
 		e.drops.Drop(dataplane.DropNotExpected)
 		return
 	}

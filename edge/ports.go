@@ -88,7 +88,7 @@ func (e *Edge) samplePorts(server netip.AddrPort) {
 	for timeout := time.After(portsWait); left > 0; {
 		select {
 		case a := <-answers:
-			if seen, ok := asked[a.socket].HandleResponse(time.Now(), a.from, a.pkt); ok {
+			if seen, err := asked[a.socket].HandleResponse(time.Now(), a.from, a.pkt); err == nil {
 				ports[a.socket] = seen.Port()
 				left--
 			}

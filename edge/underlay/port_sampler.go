@@ -136,7 +136,7 @@ func (r *sampleRun) wait(ctx context.Context) {
 		select {
 		case a := <-r.answers:
 			x := r.sockets[a.socket]
-			if seen, ok := x.asked.HandleResponse(r.began, a.from, a.pkt); ok {
+			if seen, err := x.asked.HandleResponse(r.began, a.from, a.pkt); err == nil {
 				x.port = seen.Port()
 				r.left--
 			}

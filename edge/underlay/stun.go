@@ -33,9 +33,9 @@ func (s *STUN) Add(now time.Time, server netip.AddrPort) {
 // Answered reads a STUN message that came to the data socket. What it tells counts
 // only if it answers a request of the last 3 s from the server that was asked.
 func (s *STUN) Answered(now time.Time, from netip.AddrPort, pkt []byte) {
-	seen, ok := s.bindings.HandleResponse(now, from, pkt)
-	if !ok {
-		s.cfg.refuse(RefusedSTUNAnswer, from, nil)
+	seen, err := s.bindings.HandleResponse(now, from, pkt)
+	if err != nil {
+		s.cfg.refuse(RefusedSTUNAnswer, from, err)
 		return
 	}
 	s.next.Set(s.bindings.Deadline()) // it may have named another port of its own

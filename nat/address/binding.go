@@ -1,6 +1,7 @@
 package address
 
 import (
+	"errors"
 	"io"
 	"net/netip"
 	"slices"
@@ -109,14 +110,35 @@ func (s *Bindings) ask(now time.Time, id [12]byte, to netip.AddrPort) {
 	s.asked[id] = binding{server: to, sent: now}
 }
 
-// HandleResponse reads an answer. It reports whether it belongs to an outstanding
-// request and came from the server that was asked, and if so which server sees
-// us as what. Any other message changes nothing.
-func (s *Bindings) HandleResponse(now time.Time, from netip.AddrPort, b []byte) (seen netip.AddrPort, ok bool) {
+// Why an answer of a STUN server does not count; HandleResponse returns the errors of
+// package stun as well.
+var (
+	// ErrUnasked says that no request with the transaction identifier is
+	// outstanding: the answer is forged, repeated or very late.
+	ErrUnasked = errors.New("address: no STUN request is outstanding that this answers")
+	// ErrOtherServer says that the answer came from another address than the request
+	// went to.
+	ErrOtherServer = errors.New("address: the STUN answer is of a server that was not asked")
+	// ErrLate says that the answer came more than 3 s after the request.
+	ErrLate = errors.New("address: the STUN answer is too late")
+)
+
+// HandleResponse reads an answer and returns our address as the server sees it. It
+// fails if the answer does not belong to an outstanding request, or did not come
+// from the server that was asked; such a message changes nothing.
+func (s *Bindings) HandleResponse(now time.Time, from netip.AddrPort, b []byte) (seen netip.AddrPort, err error) {
 	answer, err := stun.ParseResponse(b)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
 	r, asked := s.asked[answer.ID]
-	if err != nil || !asked || r.server != Unmap(from) || now.Sub(r.sent) > bindingWait {
-		return netip.AddrPort{}, false
+	switch {
+	case !asked:
+		return netip.AddrPort{}, ErrUnasked
+	case r.server != Unmap(from):
+		return netip.AddrPort{}, ErrOtherServer
+	case now.Sub(r.sent) > bindingWait:
+		return netip.AddrPort{}, ErrLate
 	}
 	delete(s.asked, answer.ID)
 	i := slices.IndexFunc(s.servers, func(x server) bool { return x.addr == r.server })
@@ -125,5 +147,5 @@ func (s *Bindings) HandleResponse(now time.Time, from netip.AddrPort, b []byte) 
 	if other := answer.Other; i >= 0 && !s.servers[i].named && other.IsValid() && other.Port() >= LowestPort {
 		s.add(server{addr: netip.AddrPortFrom(r.server.Addr(), other.Port()), named: true, next: now})
 	}
-	return answer.Mapped, true
+	return answer.Mapped, nil
 }

@@ -2,6 +2,7 @@ package address
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -29,14 +30,18 @@ func TestBindings(t *testing.T) {
 		from netip.AddrPort
 		wait time.Duration
 		edit func([]byte) []byte
-		ok   bool
+		err  error
 	}{
-		{"the answer", server, time.Second, nil, true},
-		{"at the last moment", server, bindingWait, nil, true},
-		{"too late", server, bindingWait + 1, nil, false},
-		{"from elsewhere", netip.MustParseAddrPort("203.0.113.6:3478"), 0, nil, false},
-		{"to another request", server, 0, func(b []byte) []byte { b[8] ^= 1; return b }, false},
-		{"cut short", server, 0, func(b []byte) []byte { return b[:len(b)-1] }, false},
+		{"the answer", server, time.Second, nil, nil},
+		{"at the last moment", server, bindingWait, nil, nil},
+		{"too late", server, bindingWait + 1, nil, ErrLate},
+		{"from elsewhere", netip.MustParseAddrPort("203.0.113.6:3478"), 0, nil, ErrOtherServer},
+		{"changed on the path", server, 0, func(b []byte) []byte { b[8] ^= 1; return b }, stun.ErrAttribute},
+		{"to another request", server, 0, func([]byte) []byte {
+			b, _ := stun.AppendResponse(nil, stun.AppendRequest(nil, [12]byte{1}), client, netip.AddrPort{})
+			return b
+		}, ErrUnasked},
+		{"cut short", server, 0, func(b []byte) []byte { return b[:len(b)-1] }, stun.ErrMessage},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var s Bindings
@@ -45,11 +50,11 @@ func TestBindings(t *testing.T) {
 			if tc.edit != nil {
 				answer = tc.edit(answer)
 			}
-			seen, ok := s.HandleResponse(now.Add(tc.wait), tc.from, answer)
-			if ok != tc.ok || ok && seen != client {
-				t.Errorf("got %v, %v", seen, ok)
+			seen, err := s.HandleResponse(now.Add(tc.wait), tc.from, answer)
+			if !errors.Is(err, tc.err) || err == nil && seen != client {
+				t.Errorf("got %v, %v", seen, err)
 			}
-			if _, again := s.HandleResponse(now.Add(tc.wait), tc.from, answer); again {
+			if _, err := s.HandleResponse(now.Add(tc.wait), tc.from, answer); err == nil {
 				t.Error("an answer counted twice")
 			}
 		})
@@ -86,7 +91,7 @@ func TestBindingsOtherPort(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, ok := s.HandleResponse(now, server, answer); !ok {
+		if _, err := s.HandleResponse(now, server, answer); err != nil {
 			t.Fatal("the answer does not count")
 		}
 		list := s.Poll(now, bytes.NewReader(make([]byte, 12)))
