@@ -150,6 +150,7 @@ func New(cfg Config) (*Edge, error) {
 	e.addresses = addresses{budget: address.NewBudget()}
 	e.addresses.sources = address.Sources{Port: cfg.Queues[0].Conn.LocalAddr().Port(), Static: cfg.Advertise}
 	e.addresses.policy.Payload = dataplane.WantedPayload(cfg.MTU)
+	e.addresses.policy.PingLen = protocol.PingDatagramLen
 	e.addresses.policy.Side = sidePrefix
 	return e, nil
 }

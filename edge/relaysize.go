@@ -16,10 +16,6 @@ const (
 	sizedPings   = 16                     // outstanding; the oldest goes first
 )
 
-// relayPingLen is the UDP payload of a DATA packet with an unpadded PING: header,
-// kind, message type and length, nonce, generation and path, tag.
-const relayPingLen = protocol.HeaderLen + 1 + 3 + 13 + protocol.TagLen
-
 // relayIPLen is what IP and UDP add to a relayed packet where they add most.
 const relayIPLen = 1500 - dataplane.MaxDatagramIPv6
 
@@ -71,7 +67,7 @@ func (e *Edge) pollRelaySize(now time.Time, p *peer) {
 		s.next++
 		*ping = sizedPing{size: size}
 		e.fill(ping.nonce[:])
-		m := protocol.Ping{Nonce: ping.nonce, Pad: max(pongPad, size-relayIPLen-protocol.RelayOverhead-relayPingLen)}
+		m := protocol.Ping{Nonce: ping.nonce, Pad: max(pongPad, size-relayIPLen-protocol.RelayOverhead-protocol.PingDatagramLen)}
 		e.sendControl(p, &r, 0, m.Append)
 	}
 	if limit := s.limit(); limit != r.RelayLimit {

@@ -35,7 +35,7 @@ type Addresses struct {
 
 func newAddresses(cfg *Config) *Addresses {
 	a := &Addresses{cfg: cfg, budget: address.NewBudget()}
-	a.policy = address.Policy{Payload: cfg.Own.Payload, Side: SidePrefix}
+	a.policy = address.Policy{Payload: cfg.Own.Payload, PingLen: protocol.PingDatagramLen, Side: SidePrefix}
 	a.sources = address.Sources{Port: cfg.Own.Port, Static: cfg.Own.Static}
 	a.again = timer.New(cfg.Timers, "addresses: look", a.look)
 	a.tell = timer.New(cfg.Timers, "addresses: tell", cfg.Observer.CandidatesChanged)

@@ -50,8 +50,7 @@ type OwnAddresses struct {
 	// Static are further addresses at which peers reach us, from the
 	// configuration.
 	Static []netip.AddrPort
-	// Payload is the largest UDP payload in bytes that paths want unfragmented;
-	// 0: that of package address.
+	// Payload is the largest UDP payload in bytes that paths want unfragmented.
 	Payload int
 }
 

@@ -50,7 +50,7 @@ type Request struct {
 // its first bits, its magic cookie and its length.
 func IsSTUN(b []byte) bool { return stun.IsMessage(b) }
 
-// Add takes a server on, once; of more than 16 the later ones are not asked.
+// Add adds a server, once; of more than 16 the later ones are not asked.
 func (s *Bindings) Add(now time.Time, addr netip.AddrPort) {
 	s.add(server{addr: Unmap(addr), next: now})
 }
@@ -62,7 +62,7 @@ func (s *Bindings) add(x server) {
 	}
 }
 
-// Hurry asks every server again at once: our own links have changed.
+// Hurry asks every server again at once: our own addresses or routes have changed.
 func (s *Bindings) Hurry(now time.Time) {
 	for i := range s.servers {
 		s.servers[i].next = now

@@ -51,24 +51,25 @@ func NewBudget() *Budget {
 	return &Budget{packets: budgetBurst, bytes: budgetReserve, visits: make(map[netip.Addr]visit)}
 }
 
-// Allow reports whether a datagram of the given size in bytes, IP header
-// included, may be sent to an unverified address now, and counts it if so.
-// claimed says that only the peer's word is known for the address.
-func (b *Budget) Allow(now time.Time, to netip.Addr, bytes int, claimed bool) bool {
+// Spend counts a datagram of the given size in bytes, IP header included, that is
+// about to be sent to an unverified address, and returns Allowed; or it counts
+// nothing and returns why the datagram may not be sent now. claimed says that only
+// the peer's word is known for the address.
+func (b *Budget) Spend(now time.Time, to netip.Addr, bytes int, claimed bool) Refusal {
 	b.fill(now)
 	if b.packets < 1 || b.bytes < float64(bytes) {
-		return false
+		return RefusedRate
 	}
 	v, known := b.visits[to]
 	if !known && len(b.visits) >= maxVisits && !b.sweep(now) {
-		return false
+		return RefusedTable
 	}
 	if v.advance(b.second(now)) >= BurstPerAddress {
-		return false
+		return RefusedAddressRate
 	}
 	if claimed {
 		if v.claims > (claimLimit-1)*claimEvery {
-			return false
+			return RefusedClaim
 		}
 		v.claims += claimEvery
 	}
@@ -76,14 +77,15 @@ func (b *Budget) Allow(now time.Time, to netip.Addr, bytes int, claimed bool) bo
 	b.visits[to] = v
 	b.packets--
 	b.bytes -= float64(bytes)
-	return true
+	return Allowed
 }
 
 // reserveEvery is the least time between two techniques of hundreds of packets,
 // over all paths: each fills the tables of two routers.
 const reserveEvery = 60 * time.Second
 
-// Reserve reports whether such a technique may begin now, and counts it if so.
+// Reserve reports whether such a technique may begin at the time now, and if so
+// lets the next one wait for a minute.
 func (b *Budget) Reserve(now time.Time) bool {
 	if now.Before(b.reserve) {
 		return false

@@ -14,7 +14,7 @@ const (
 	KindMapped        CandidateKind = 4 // asked of the peer's router by PCP, NAT-PMP or UPnP
 	KindStatic        CandidateKind = 5 // advertised by the peer's configuration
 	KindTURN          CandidateKind = 6 // allocated on a TURN server
-	KindLAN           CandidateKind = 7 // learnt by discovery on a link that both share
+	KindLAN           CandidateKind = 7 // learnt by discovery on a LAN that both share
 )
 
 // String returns the word that status output uses for the kind.

@@ -1,6 +1,9 @@
 package address
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Policy says where an edge may send probes, and how large its datagrams are.
 // It is shared by all paths of the edge, which read it at every probe: replace
@@ -12,27 +15,17 @@ type Policy struct {
 	// Supernodes are the supernodes' addresses and ports. A probe there would
 	// be a stray packet in a hop session.
 	Supernodes []netip.AddrPort
-	// Side are the addresses that stand for other ways than the data socket's:
-	// streams, TURN allocations, further sockets. Such an address means
-	// something to this edge alone, so that it is never a candidate, but what
+	// Side is the prefix of side addresses, which stand for other transports than
+	// the data socket: streams, TURN allocations, further sockets. Such an address
+	// means something to this edge alone, so that it is never a candidate, but what
 	// came from one may be answered there.
 	Side netip.Prefix
-	// Payload is the largest UDP payload in bytes that the edge wants to send
-	// on a direct path unfragmented; 0 means 1417, a full frame of a TAP MTU
-	// of 1370.
+	// Payload is the largest UDP payload in bytes that the edge wants to send on a
+	// direct path unfragmented.
 	Payload int
-}
-
-// DefaultPayload is a frame of 1370 bytes of IP and 14 of Ethernet with its 33
-// bytes of DATA packet (PROTOCOL.md, section 3).
-const DefaultPayload = 1370 + 14 + 33
-
-// WantedPayload returns Payload, or what it means when it is 0.
-func (p *Policy) WantedPayload() int {
-	if p.Payload > 0 {
-		return p.Payload
-	}
-	return DefaultPayload
+	// PingLen is the UDP payload in bytes of a packet with one PING without
+	// padding.
+	PingLen int
 }
 
 // reserved4 is IPv4 space that no peer can have: "this network", loopback,
@@ -45,67 +38,91 @@ var reserved4 = [...]netip.Prefix{
 	netip.MustParsePrefix("240.0.0.0/4"),
 }
 
-// Probeable reports whether probes may be sent to a on a peer's word. Only
-// authenticated peers name candidates, but a peer may be hostile: ports below
-// 1024, and those of protocols that amplify or that routers rewrite (L2TP, H.323,
-// SSDP, STUN, SIP, mDNS, memcached), are never probed, nor is what no peer can
-// have as its address. A link-local IPv6 address needs a zone, which no message
-// carries, so that only discovery on the link itself can bring one.
-func (p *Policy) Probeable(a netip.AddrPort) bool {
-	return ProbeablePort(a.Port()) && p.Possible(a)
+// Probeable reports whether probes may be sent to an address on a peer's word:
+// ProbeRefusal allows it.
+func (p *Policy) Probeable(a netip.AddrPort) bool { return p.ProbeRefusal(a) == Allowed }
+
+// ProbeRefusal returns why no probes may be sent to an address on a peer's word, or
+// Allowed. Only authenticated peers name candidates, but a peer may be hostile:
+// ports below 1024, and those of protocols that amplify or that routers rewrite, are
+// never probed, nor is what no peer can have as its address. A link-local IPv6
+// address needs a zone, which no message carries, so that only discovery on the
+// LAN itself can bring one.
+func (p *Policy) ProbeRefusal(a netip.AddrPort) Refusal {
+	if r := p.anyPort(a); r != Allowed {
+		return r
+	}
+	if !ProbeablePort(a.Port()) {
+		return RefusedPort
+	}
+	return Allowed
 }
 
-// Possible reports whether a peer can be at a, whatever the port: a NAT may give
-// it any.
-func (p *Policy) Possible(a netip.AddrPort) bool {
-	ip := a.Addr()
-	if !a.IsValid() || ip.Is4In6() || a.Port() == 0 {
-		return false
+// PrimerRefusal returns why no primers may be sent to an address at which a
+// supernode saw the peer, or Allowed. Primers end before they get there, so that
+// the port does not matter.
+func (p *Policy) PrimerRefusal(a netip.AddrPort) Refusal {
+	if a.Addr().Is4() {
+		return p.anyPort(a)
 	}
-	if ip.IsUnspecified() || ip.IsLoopback() || ip.IsMulticast() || p.Side.IsValid() && p.Side.Contains(ip) {
-		return false
+	return p.ProbeRefusal(a)
+}
+
+// ReplyRefusal returns why no probes may be sent to an address that an
+// authenticated packet of the peer came from, or Allowed. A NAT may give the peer
+// any port, and side addresses are those of our own transports.
+func (p *Policy) ReplyRefusal(a netip.AddrPort) Refusal {
+	if r := p.anyPort(a); r != RefusedSide {
+		return r
+	}
+	return Allowed
+}
+
+// anyPort returns why a peer cannot be at an address, whatever its port.
+func (p *Policy) anyPort(a netip.AddrPort) Refusal {
+	ip := a.Addr()
+	switch {
+	case !a.IsValid() || ip.Is4In6():
+		return RefusedInvalid
+	case p.Side.IsValid() && p.Side.Contains(ip):
+		return RefusedSide
+	case a.Port() == 0:
+		return RefusedInvalid
+	case isReserved(ip):
+		return RefusedReserved
+	case slices.ContainsFunc(p.Forbidden, func(f netip.Prefix) bool { return f.Contains(ip.WithZone("")) }):
+		return RefusedOverlay
+	case slices.Contains(p.Supernodes, a):
+		return RefusedSupernode
+	}
+	return Allowed
+}
+
+// isReserved reports whether no peer can have an address.
+func isReserved(ip netip.Addr) bool {
+	if ip.IsUnspecified() || ip.IsLoopback() || ip.IsMulticast() {
+		return true
 	}
 	if ip.Is4() {
-		for _, r := range reserved4 {
-			if r.Contains(ip) {
-				return false
-			}
-		}
-	} else if ip.IsLinkLocalUnicast() && ip.Zone() == "" {
-		return false
+		return slices.ContainsFunc(reserved4[:], func(r netip.Prefix) bool { return r.Contains(ip) })
 	}
-	for _, f := range p.Forbidden {
-		if f.Contains(ip.WithZone("")) {
-			return false
-		}
-	}
-	for _, s := range p.Supernodes {
-		if s == a {
-			return false
-		}
-	}
-	return true
+	return ip.IsLinkLocalUnicast() && ip.Zone() == ""
 }
 
-// Primable reports whether primers may be sent to an address that a supernode saw
-// the peer at. They end before they get there.
-func (p *Policy) Primable(a netip.AddrPort) bool {
-	return p.Probeable(a) || a.Addr().Is4() && p.Possible(a)
-}
-
-// Reachable reports whether probes may be sent to an address that something of the
-// peer came from.
-func (p *Policy) Reachable(a netip.AddrPort) bool {
-	return a.IsValid() && p.Side.IsValid() && p.Side.Contains(a.Addr()) || p.Possible(a)
+// unprobedPorts are ports of protocols that amplify or that routers rewrite.
+var unprobedPorts = [...]uint16{
+	1701,       // L2TP
+	1719, 1720, // H.323
+	1900,       // SSDP
+	3478,       // STUN
+	5060, 5061, // SIP
+	5353,  // mDNS
+	11211, // memcached
 }
 
 // ProbeablePort reports whether probes may be sent to a port on a peer's word: it
 // is at least LowestPort, and none of a protocol that amplifies or that routers
 // rewrite.
 func ProbeablePort(port uint16) bool {
-	switch port {
-	case 1701, 1719, 1720, 1900, 3478, 5060, 5061, 5353, 11211:
-		return false
-	}
-	return port >= LowestPort
+	return port >= LowestPort && !slices.Contains(unprobedPorts[:], port)
 }

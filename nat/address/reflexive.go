@@ -88,7 +88,7 @@ func (r *Reflexive) List(now time.Time) []netip.AddrPort {
 	return list
 }
 
-// Forget forgets everything: our own links have changed.
+// Forget forgets everything: our own addresses or routes have changed.
 func (r *Reflexive) Forget() { r.list = nil }
 
 // Mapping classifies the mapping behaviour by comparing what several servers

@@ -3,11 +3,12 @@ package path
 import (
 	"time"
 
+	"hedgerow/internal/deadline"
 	"hedgerow/nat/address"
 )
 
-// When a better path is looked for, and what makes one better (NAT.md, section
-// 1.3): a path that changes with every measurement is worse than either.
+// When a better path is looked for, and what makes one better (docs/NAT.md,
+// "Watching"): a path that changes with every measurement is worse than either.
 const (
 	searchEvery   = 60 * time.Second     // while there is traffic
 	goodEnough    = 5 * time.Millisecond // nothing better is looked for
@@ -16,15 +17,15 @@ const (
 	switchEvery   = 10 * time.Second
 )
 
-// near reports whether the address is likely to be better than one through
+// promising reports whether the address is likely to be better than one through
 // NATs, and so worth a look although another works already.
-func (r *remote) near() bool {
+func (r *remote) promising() bool {
 	return r.kind == address.KindLAN || r.kind == address.KindHost || r.addr.Addr().Is6()
 }
 
-// score is the smoothed round trip with the bias of its kind: a LAN is as good
+// weighted is the smoothed round trip with the bias of its kind: a LAN is as good
 // as one 20 % shorter, IPv6 (no NAT to lose a mapping) 10 %, TURN is 25 % worse.
-func (r *remote) score() time.Duration {
+func (r *remote) weighted() time.Duration {
 	t := r.rtt.smooth
 	switch {
 	case r.kind == address.KindLAN || r.kind == address.KindHost && (r.addr.Addr().IsPrivate() && r.addr.Addr().Is4()):
@@ -39,63 +40,30 @@ func (r *remote) score() time.Duration {
 
 // better reports whether r is enough better than the path in use to leave that.
 func (r *remote) better(current *remote) bool {
-	a, b := r.score(), current.score()
+	a, b := r.weighted(), current.weighted()
 	return r.rtt.samples >= switchSamples && (a <= b*80/100 || a+switchGain <= b)
 }
 
-// consider begins to verify r when it is the first to answer, when the direct
-// path is in doubt, or when it is better by enough.
-func (p *Machine) consider(now time.Time, r *remote) {
-	switch {
-	case p.direct == nil:
-		if r.kind == address.KindTURN && p.attempt.running() {
-			return // whatever needs no relay goes first: see settleForRelay
-		}
-	case p.direct.kind == address.KindTURN && r.kind != address.KindTURN, p.heart.missed > 0:
-	case now.Sub(p.heart.since) >= switchEvery && r.better(p.direct):
-	default:
-		return
-	}
-	p.verifyFrom(now, r)
-}
-
-// settleForRelay begins to verify a TURN relay that answered in an attempt that
-// has come to nothing else, and reports whether there is one.
-func (p *Machine) settleForRelay(now time.Time) bool {
-	if p.direct != nil {
+// wantsBetter reports whether a better remote than the selected one is to be looked
+// for now. It is asked once for each time that comes.
+func (s *selection) wantsBetter(now time.Time, active bool) bool {
+	if !deadline.Due(now, s.better) {
 		return false
 	}
-	for _, r := range p.remotes {
-		if r.kind == address.KindTURN && !r.ponged.Before(p.attempt.begun) && (r.failed.IsZero() || now.Sub(r.failed) >= settled) {
-			p.verifyFrom(now, r)
-			p.pollVerify(now) // its turn in this Poll is over
-			return true
-		}
-	}
-	return false
+	s.better = now.Add(searchEvery)
+	return active && s.remote.rtt.smooth > goodEnough
 }
 
-// relayed reports whether what counts as the direct path leads through a TURN
-// relay. A better one is looked for as if there were none.
-func (p *Machine) relayed() bool { return p.direct != nil && p.direct.kind == address.KindTURN }
-
-// pollBetter looks for a better path from time to time.
-func (p *Machine) pollBetter(now time.Time) {
-	if p.better.IsZero() || now.Before(p.better) {
-		return
-	}
-	p.better = now.Add(searchEvery)
-	if !p.active(now) || p.direct.rtt.smooth <= goodEnough || p.attempt.running() {
-		return
-	}
-	p.search(now)
+// compare begins an attempt over those remotes that may be better than the selected
+// one, with samples of their own for each.
+func (a *attempt) compare(now time.Time, l *remotes, selected *remote) {
+	a.startEmpty(now, l)
 	slot := 0
-	for _, r := range p.remotes {
+	for _, r := range l.list {
 		r.rtt.samples = 0
-		if r != p.direct && (r.near() || !r.ponged.IsZero()) {
-			r.plan = plainPlan(now.Add(time.Duration(slot) * stagger))
+		if r != selected && (r.promising() || !r.ponged.IsZero()) {
+			r.plan = fullProbes(now.Add(time.Duration(slot) * stagger))
 			slot++
 		}
 	}
-	p.schedule()
 }

@@ -1,26 +1,24 @@
 package path
 
 import (
+	"math/rand/v2"
 	"time"
 
-	"hedgerow/nat/pmtu"
+	"hedgerow/internal/deadline"
 )
 
-// The times of a direct path (NAT.md, section 1.3).
+// The times of a direct path (docs/NAT.md, "Watching").
 const (
-	activeFor    = 15 * time.Second // after traffic, while a silent death must be found at once
-	activeBeat   = time.Second
-	idleBeat     = 15 * time.Second // +-10 %: keeps NAT mappings, which live 30 s and more
-	keepFor      = 10 * time.Minute // after traffic; then the path is let go
-	pingTimeout  = 300 * time.Millisecond
-	resendAfter  = 200 * time.Millisecond
-	maxMissed    = 3 // pings in a row, then the path is given up
-	maxHeard     = 6 // instead, while packets of the peer still come in over it
-	dualAfter    = 50 * time.Millisecond
-	verifiedLife = time.Minute
+	activeBeat  = time.Second
+	idleBeat    = 15 * time.Second // +-10 %: keeps NAT mappings, which live 30 s and more
+	pingTimeout = 300 * time.Millisecond
+	resendAfter = 200 * time.Millisecond
+	maxMissed   = 3 // pings in a row, then the path is given up
+	maxHeard    = 6 // instead, while packets of the peer still come in over it
+	dualAfter   = 50 * time.Millisecond
 )
 
-// heartbeat watches the direct path.
+// heartbeat watches the direct path. In RFC 7675 its answers are consent.
 type heartbeat struct {
 	since   time.Time // when the path became direct
 	sent    time.Time // the last ping
@@ -29,103 +27,91 @@ type heartbeat struct {
 	waiting bool      // for the answer to the last ping
 	missed  int       // in a row; above 0 the path is suspect
 	loss    Loss      // of the pings
-	dual    time.Time // traffic also goes by relay until then; zero = not
+	dual    time.Time // frames also go by the relay until then; zero = not
 }
 
-// declare makes r the direct path.
-func (p *Machine) declare(now time.Time, r *remote, mtu int) {
-	p.mtu = pmtu.New(p.wantMTU(r), mtu, pmtu.WatchEvery)
-	p.mtu.Answered(now, mtu)
-	h := heartbeat{since: now, sent: now, heard: now, next: now.Add(p.beat(now))}
-	if p.direct == nil {
-		// Make before break: what is on its way by relay still arrives, and
-		// the peer may drop the first direct packets for a moment.
-		h.dual = now.Add(r.rtt.smooth + dualAfter)
-	}
-	p.direct, p.heart = r, h
-	p.verify = verification{}
-	p.attempt.retry = time.Time{}
-	if p.relayed() {
-		p.attempt.fail(now, p.random)
-	}
-	p.better = now.Add(searchEvery)
-	p.halt()
-	p.touch(now)
+// newHeartbeat returns the heartbeat of a path whose remote has just answered.
+func newHeartbeat(now time.Time, active bool, random rand.Source) heartbeat {
+	return heartbeat{since: now, sent: now, heard: now, next: now.Add(beat(active, random))}
 }
 
 // beat returns the time between pings.
-func (p *Machine) beat(now time.Time) time.Duration {
-	if p.active(now) {
+func beat(active bool, random rand.Source) time.Duration {
+	if active {
 		return activeBeat
 	}
-	return jitter(p.random, idleBeat, 10)
+	return jitter(random, idleBeat, 10)
 }
 
-// hurry sends the next ping no later than d after the last.
-func (h *heartbeat) hurry(d time.Duration) {
+// pingWithin sends the next ping no later than d after the last.
+func (h *heartbeat) pingWithin(d time.Duration) {
 	if next := h.sent.Add(d); !h.waiting && next.Before(h.next) {
 		h.next = next
 	}
 }
 
-func (p *Machine) pollHeart(now time.Time) {
-	h := &p.heart
-	if p.direct == nil {
-		return
+// doubt puts the path in doubt until its next answer: frames also go by the relay,
+// and a ping goes at once.
+func (h *heartbeat) doubt(now time.Time) {
+	h.waiting, h.missed, h.next = false, max(h.missed, 1), now
+}
+
+// dead reports whether so many pings are missed that the path is given up. While
+// packets of the peer come in over it more are waited for.
+func (h *heartbeat) dead() bool {
+	return h.missed >= maxMissed && (h.heard.Before(h.sent) || h.missed >= maxHeard)
+}
+
+// wait returns how long to wait for the answer to the ping that is sent now, over a
+// path with a round trip.
+func (h *heartbeat) wait(t *roundTrip) time.Duration {
+	switch {
+	case !h.waiting:
+		return t.timeout()
+	case h.missed >= maxMissed-1:
+		return max(resendAfter, t.smooth+4*t.variation)
 	}
-	if !h.dual.IsZero() && !now.Before(h.dual) {
+	return resendAfter
+}
+
+// pollHeartbeat sends the ping that is due. It reports false when so many are missed
+// that the path is to be given up.
+func (s *selection) pollHeartbeat(now time.Time, with *prober) bool {
+	h := &s.heart
+	if !s.exists() {
+		return true
+	}
+	if deadline.Due(now, h.dual) {
 		h.dual = time.Time{}
 	}
 	if now.Before(h.next) {
-		return
+		return true
 	}
-	wait := p.direct.rtt.timeout()
 	if h.waiting {
-		h.missed++
-		if h.missed >= maxMissed && (h.heard.Before(h.sent) || h.missed >= maxHeard) {
-			p.demote(now)
-			return
-		}
-		wait = resendAfter
-		if h.missed >= maxMissed-1 {
-			wait = max(wait, p.direct.rtt.smooth+4*p.direct.rtt.variation)
+		if h.missed++; h.dead() {
+			return false
 		}
 	}
-	h.waiting, h.sent, h.next = true, now, now.Add(wait)
-	p.countMissed()
-	p.send(now, ping{remote: p.direct, beat: true}, 0)
+	h.next = now.Add(h.wait(&s.remote.rtt))
+	h.waiting, h.sent = true, now
+	s.countMissed(with.pings)
+	with.send(now, ping{remote: s.remote, beat: true}, 0)
+	return true
 }
 
 // countMissed counts the heartbeats that are still unanswered as lost, for now.
-func (p *Machine) countMissed() {
-	for i := range p.pings {
-		if one := &p.pings[i]; one.beat && !one.missed && one.remote == p.direct {
+func (s *selection) countMissed(outstanding pings) {
+	for i := range outstanding {
+		if one := &outstanding[i]; one.beat && !one.missed && one.remote == s.remote {
 			one.missed = true
-			p.heart.loss.Add(false)
+			s.heart.loss.Add(false)
 		}
 	}
 }
 
-// pollMTU sends what the discovery of the direct path's size asks for. Its
-// packets are no heartbeats: what is large may get lost on a path that lives.
-// A path that turns out to carry small packets only is given up.
-func (p *Machine) pollMTU(now time.Time) {
-	r := p.direct
-	if r == nil {
-		return
-	}
-	for _, size := range p.mtu.Poll(now, r.rtt.timeout(), p.active(now)) {
-		p.emit(now, r, size, 0)
-	}
-	if p.mtu.Failed() {
-		r.failed = now
-		p.demote(now)
-	}
-}
-
-// answered takes the PONG of a ping over the direct path.
-func (p *Machine) answered(now time.Time, one ping) {
-	h := &p.heart
+// answered handles the PONG of a ping over the direct path.
+func (s *selection) answered(now time.Time, one ping, active bool, random rand.Source) {
+	h := &s.heart
 	switch {
 	case one.beat && one.missed:
 		h.loss.late()
@@ -133,24 +119,6 @@ func (p *Machine) answered(now time.Time, one ping) {
 		h.loss.Add(true)
 	}
 	h.waiting, h.missed, h.heard = false, 0, now
-	h.next = h.sent.Add(p.beat(now))
-}
-
-// demote gives the direct path up. Another attempt begins at once, but to a path
-// that again and again lives for seconds only by the back-off.
-func (p *Machine) demote(now time.Time) {
-	lived := now.Sub(p.heart.since)
-	p.direct, p.heart, p.verify = nil, heartbeat{}, verification{}
-	p.better = time.Time{}
-	p.knockAfter(now, lived)
-	switch {
-	case lived >= settled:
-		p.attempt.failures = 0
-		p.beginOwn(now)
-	case p.attempt.failures == 0:
-		p.attempt.failures++
-		p.beginOwn(now)
-	default:
-		p.attempt.fail(now, p.random)
-	}
+	h.next = h.sent.Add(beat(active, random))
+	s.mtu.Answered(now, one.size)
 }

@@ -5,7 +5,7 @@ import "math/bits"
 // LossWindow is how many pings a Loss remembers.
 const LossWindow = 20
 
-// Loss is what became of the last pings over one way. The zero value has seen
+// Loss is what became of the last pings over one path. The zero value has seen
 // none.
 type Loss struct {
 	lost uint32 // a bit for each, the last one lowest
@@ -21,13 +21,9 @@ func (l *Loss) Add(answered bool) {
 	l.n = min(l.n+1, LossWindow)
 }
 
-// late notes that the last ping which was taken to be lost was only late.
+// late notes that the last ping which was counted as lost was only late.
 func (l *Loss) late() { l.lost &= l.lost - 1 }
 
 // Count returns how many of the last pings had no answer, and how many pings that
 // is about, at most LossWindow.
 func (l Loss) Count() (lost, of int) { return bits.OnesCount32(l.lost), int(l.n) }
-
-// Loss returns what became of the last heartbeats of the direct path, nothing
-// without one.
-func (p *Machine) Loss() Loss { return p.heart.loss }

@@ -2,15 +2,99 @@ package path
 
 import (
 	"encoding/binary"
+	"math/rand/v2"
+	"net/netip"
 	"time"
+
+	"hedgerow/nat/address"
+	"hedgerow/nat/pmtu"
 )
 
 const (
-	pingLife = 5 * time.Second // after which a PONG is too late to count
-	maxPings = 256             // outstanding at once; the oldest goes first
+	pingLife     = 5 * time.Second // after which a PONG is too late to count
+	maxPings     = 256             // outstanding at once; the oldest goes first
+	verifiedLife = time.Minute     // after a PONG; then pings to its address cost budget again
 )
 
-// ping is one that was sent and not yet answered.
+// Probe is a PING that the caller sends now.
+type Probe struct {
+	To    netip.AddrPort
+	Nonce [8]byte
+	Gen   uint32 // of the peer's candidates
+	Path  uint8  // a number of the address, for who reads captures
+	Pad   int    // bytes of padding in the PING; the PONG is to be padded to the same size
+	TTL   uint8  // 0 = the socket's default
+	// Socket is 0 for the data socket, else the number of one of those that
+	// Sockets asks for.
+	Socket int
+}
+
+// prober makes pings, within what the policy and the budget of the edge allow, and
+// knows which ones are outstanding.
+type prober struct {
+	policy   *address.Policy
+	budget   *address.Budget
+	random   rand.Source
+	gen      uint32   // of the peer's candidates
+	seen     sighting // of the peer
+	pings    pings
+	out      []Probe
+	refusals Refusals
+}
+
+// sighting is where a supernode saw the peer, and when.
+type sighting struct {
+	addr netip.AddrPort
+	at   time.Time
+}
+
+// refuse counts what was not done.
+func (s *prober) refuse(r Refusal) { s.refusals.add(r) }
+
+// allows reports whether a policy's answer is that something is allowed, and
+// counts the refusal if not.
+func (s *prober) allows(r address.Refusal) bool {
+	if r != address.Allowed {
+		s.refuse(Refusal(r))
+	}
+	return r == address.Allowed
+}
+
+// fullSize returns the bytes of an IP packet to r that carries the wanted payload.
+// No network that matters carries more than Ethernet does.
+func (s *prober) fullSize(r *remote) int {
+	return min(s.policy.Payload+ipOverhead(r.addr), pmtu.Ethernet)
+}
+
+// check sends a connectivity check: a ping that is no heartbeat. size is in bytes of
+// its IP packet, 0 for one without padding.
+func (s *prober) check(now time.Time, r *remote, size int, ttl uint8) {
+	s.send(now, ping{remote: r, size: size}, ttl)
+}
+
+// send adds a ping to the output. An address that has not answered within the last
+// minute costs budget, and gets nothing when that is used up.
+func (s *prober) send(now time.Time, one ping, ttl uint8) {
+	r := one.remote
+	if !s.allows(s.policy.ReplyRefusal(r.addr)) {
+		return
+	}
+	least := ipOverhead(r.addr) + s.policy.PingLen
+	pad := max(0, one.size-least)
+	if r.ponged.IsZero() || now.Sub(r.ponged) >= verifiedLife {
+		claimed := r.ponged.IsZero() && r.addr.Addr() != s.seen.addr.Addr()
+		if !s.allows(s.budget.Spend(now, r.addr.Addr(), least+pad, claimed)) {
+			return
+		}
+	}
+	probe := Probe{To: r.addr, Gen: s.gen, Path: r.id, Pad: pad, TTL: ttl}
+	binary.BigEndian.PutUint64(probe.Nonce[:], s.random.Uint64())
+	one.nonce, one.sent = probe.Nonce, now
+	s.pings.add(one)
+	s.out = append(s.out, probe)
+}
+
+// ping is one that was sent and is not answered yet.
 type ping struct {
 	nonce  [8]byte
 	remote *remote
@@ -41,45 +125,60 @@ func (l *pings) expire(now time.Time) {
 	}
 }
 
-// take removes the ping with the nonce and returns it, if it is outstanding and
-// went to the address that from answers for.
-func (l *pings) take(now time.Time, nonce [8]byte, r *remote) (ping, bool) {
+// match removes the ping with the nonce of a PONG that came from r, and returns it.
+// There is a refusal if no such ping is outstanding, or if it went elsewhere; the
+// latter stays.
+func (l *pings) match(now time.Time, nonce [8]byte, r *remote) (ping, Refusal) {
 	l.expire(now)
 	for i, p := range *l {
-		if p.nonce == nonce {
-			if p.remote != r {
-				return ping{}, false
-			}
-			*l = append((*l)[:i], (*l)[i+1:]...)
-			return p, true
+		if p.nonce != nonce {
+			continue
 		}
+		if p.remote != r {
+			return ping{}, RefusedWrongAddress
+		}
+		*l = append((*l)[:i], (*l)[i+1:]...)
+		return p, 0
 	}
-	return ping{}, false
+	return ping{}, RefusedNonce
 }
 
-// emit is send for a PING that is no heartbeat.
-func (p *Machine) emit(now time.Time, r *remote, mtu int, ttl uint8) {
-	p.send(now, ping{remote: r, size: mtu}, ttl)
-}
-
-// send adds a PING to the output. An address that has not answered within the
-// last verifiedLife costs budget, and gets nothing when that is used up.
-func (p *Machine) send(now time.Time, one ping, ttl uint8) {
-	r, mtu := one.remote, one.size
-	if !p.policy.Reachable(r.addr) {
-		return
+// Pong handles a PONG that came from an address, with our address as the peer saw
+// it. It reports whether it answers a ping of the last 5 s to just that
+// address; any other proves nothing and changes nothing.
+func (p *Machine) Pong(now time.Time, nonce [8]byte, from, seen netip.AddrPort) bool {
+	from = address.Unmap(from)
+	if p.techniqueAnswered(now, nonce, from) {
+		return true
 	}
-	overhead := ipOverhead(r.addr)
-	pad := max(0, mtu-overhead-pingLen)
-	if r.ponged.IsZero() || now.Sub(r.ponged) >= verifiedLife {
-		claimed := r.ponged.IsZero() && r.addr.Addr() != p.special.seen.addr.Addr()
-		if !p.budget.Allow(now, r.addr.Addr(), overhead+pingLen+pad, claimed) {
-			return
-		}
+	r := p.remotes.find(from)
+	if r == nil {
+		p.prober.refuse(RefusedUnknownAddress)
+		return false
 	}
-	probe := Probe{To: r.addr, Gen: p.gen, Path: r.id, Pad: pad, TTL: ttl}
-	binary.BigEndian.PutUint64(probe.Nonce[:], p.random.Uint64())
-	one.nonce, one.sent = probe.Nonce, now
-	p.pings.add(one)
-	p.probes = append(p.probes, probe)
+	answer, refusal := p.prober.pings.match(now, nonce, r)
+	if refusal != 0 {
+		p.prober.refuse(refusal)
+		return false
+	}
+	r.rtt.add(now.Sub(answer.sent))
+	r.heard, r.ponged, r.seen = true, now, address.Unmap(seen)
+	if !p.selection.exists() { // beside a direct path the samples of all probes are wanted
+		r.plan.step = stepsEnd
+	}
+	p.reported.wake(now)
+	if r == p.selection.remote {
+		p.selection.answered(now, answer, p.usage.active(now), p.prober.random)
+		p.report(now, "answers again", r)
+		return true
+	}
+	if r.smallOnly(now) {
+		p.prober.refuse(RefusedSmall)
+	} else {
+		p.considerNominating(now, r)
+	}
+	if p.nomination.remote == r && p.nomination.answered(answer.size, p.prober.fullSize(r)) {
+		p.selectRemote(now, r, p.nomination.best)
+	}
+	return true
 }

@@ -11,8 +11,8 @@ import (
 // maxLearnt is how many addresses beyond the peer's list are known.
 const maxLearnt = 4
 
-// remote is one address at which the peer may be: a candidate, or the source of
-// one of its packets.
+// remote is a remote candidate (RFC 8445): one that the peer listed, or the source
+// of one of its packets.
 type remote struct {
 	addr   netip.AddrPort
 	kind   address.CandidateKind
@@ -28,16 +28,25 @@ type remote struct {
 	plan   plan
 }
 
-// primed reports whether the address lies behind a NAT that must not see our
+// String returns the address with its kind, for a transition's reason.
+func (r *remote) String() string { return r.addr.String() + " (" + r.kind.String() + ")" }
+
+// needsPrimer reports whether the address lies behind a NAT that must not see our
 // packet before its own edge has sent one: there the low-TTL primer goes first
 // (docs/NAT.md). A peer-reflexive address has sent one by definition.
-func (r *remote) primed() bool {
+func (r *remote) needsPrimer() bool {
 	return r.addr.Addr().Is4() && (r.kind == address.KindReflexive || r.kind == address.KindMapped)
 }
 
-// quiet reports whether the address gets primers and nothing more: its port is
-// never probed before something came from it, which primers let in.
-func (r *remote) quiet() bool { return !r.heard && !address.ProbeablePort(r.addr.Port()) }
+// primersOnly reports whether the address gets primers and nothing more: its port
+// is never probed before something came from it, which primers let in.
+func (r *remote) primersOnly() bool { return !r.heard && !address.ProbeablePort(r.addr.Port()) }
+
+// smallOnly reports whether only small pings came back from the address when it was
+// last nominated, less than 10 s ago.
+func (r *remote) smallOnly(now time.Time) bool {
+	return !r.failed.IsZero() && now.Sub(r.failed) < stableAfter
+}
 
 // roundTrip estimates the time to an address and back as RFC 6298 does.
 type roundTrip struct {
@@ -62,8 +71,15 @@ func (t *roundTrip) timeout() time.Duration {
 	return max(pingTimeout, 2*t.smooth+4*t.variation)
 }
 
-func (p *Machine) find(a netip.AddrPort) *remote {
-	for _, r := range p.remotes {
+// remotes are all addresses at which the peer may be.
+type remotes struct {
+	list   []*remote
+	lastID uint8 // the last number given to an address
+}
+
+// find returns the remote with an address, or nil.
+func (l *remotes) find(a netip.AddrPort) *remote {
+	for _, r := range l.list {
 		if r.addr == a {
 			return r
 		}
@@ -71,11 +87,10 @@ func (p *Machine) find(a netip.AddrPort) *remote {
 	return nil
 }
 
-// Reachable returns the IPv4 addresses at which the peer may be: those that a
-// relay has to let through.
-func (p *Machine) Reachable() []netip.Addr {
+// ipv4 returns the IPv4 addresses, none twice.
+func (l *remotes) ipv4() []netip.Addr {
 	var list []netip.Addr
-	for _, r := range p.remotes {
+	for _, r := range l.list {
 		if a := r.addr.Addr(); a.Is4() && !slices.Contains(list, a) {
 			list = append(list, a)
 		}
@@ -83,44 +98,73 @@ func (p *Machine) Reachable() []netip.Addr {
 	return list
 }
 
-// Knows reports whether an address is one at which the peer may be.
-func (p *Machine) Knows(a netip.AddrPort) bool { return p.find(address.Unmap(a)) != nil }
-
-func (p *Machine) add(now time.Time, a netip.AddrPort, kind address.CandidateKind) *remote {
-	p.ids++
-	r := &remote{addr: a, kind: kind, id: p.ids, learnt: now, plan: plan{step: stepsEnd}}
-	p.remotes = append(p.remotes, r)
+func (l *remotes) add(now time.Time, a netip.AddrPort, kind address.CandidateKind) *remote {
+	l.lastID++
+	r := &remote{addr: a, kind: kind, id: l.lastID, learnt: now, plan: plan{step: stepsEnd}}
+	l.list = append(l.list, r)
 	return r
 }
 
-// learn adds an address that is in no list, and drops the oldest such one when
-// there are too many.
-func (p *Machine) learn(now time.Time, a netip.AddrPort, kind address.CandidateKind) *remote {
+// learn adds an address that the peer did not list. When there are too many of
+// those the oldest goes, but none in use.
+func (l *remotes) learn(now time.Time, a netip.AddrPort, kind address.CandidateKind, inUse ...*remote) *remote {
 	if a.Addr().IsLinkLocalUnicast() {
-		kind = address.KindLAN // it means something on a link that both share, and nowhere else
+		kind = address.KindLAN // it means something on a LAN that both share, and nowhere else
 	}
-	r := p.add(now, a, kind)
-	p.forget()
+	r := l.add(now, a, kind)
+	l.evict(inUse...)
 	return r
 }
 
-// forget drops the oldest addresses that are in no list until few enough are
-// left. The one in use and the one being verified stay.
-func (p *Machine) forget() {
+// evict drops the oldest addresses that the peer does not list until few enough
+// are left. Those in use stay.
+func (l *remotes) evict(inUse ...*remote) {
 	for {
 		learnt, oldest := 0, -1
-		for i, r := range p.remotes {
+		for i, r := range l.list {
 			if r.listed {
 				continue
 			}
 			learnt++
-			if r != p.direct && r != p.verify.remote && (oldest < 0 || r.learnt.Before(p.remotes[oldest].learnt)) {
+			if !slices.Contains(inUse, r) && (oldest < 0 || r.learnt.Before(l.list[oldest].learnt)) {
 				oldest = i
 			}
 		}
 		if learnt <= maxLearnt || oldest < 0 {
 			return
 		}
-		p.remotes = slices.Delete(p.remotes, oldest, oldest+1)
+		l.list = slices.Delete(l.list, oldest, oldest+1)
+	}
+}
+
+// relayedSince returns a relayed candidate that has answered since a time and may be
+// nominated, or nil.
+func (l *remotes) relayedSince(now, begun time.Time) *remote {
+	for _, r := range l.list {
+		if r.kind == address.KindTURN && !r.ponged.Before(begun) && !r.smallOnly(now) {
+			return r
+		}
+	}
+	return nil
+}
+
+// stopPlans cancels all probes that are still planned.
+func (l *remotes) stopPlans() {
+	for _, r := range l.list {
+		r.plan.step = stepsEnd
+	}
+}
+
+// clearPlans forgets all plans, also what was spent of them.
+func (l *remotes) clearPlans() {
+	for _, r := range l.list {
+		r.plan = plan{step: stepsEnd}
+	}
+}
+
+// forgetAnswers forgets what was measured.
+func (l *remotes) forgetAnswers() {
+	for _, r := range l.list {
+		r.ponged, r.failed, r.rtt = time.Time{}, time.Time{}, roundTrip{}
 	}
 }

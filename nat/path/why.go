@@ -12,27 +12,34 @@ import (
 func (p *Machine) Why(now time.Time) string {
 	a := &p.attempt
 	switch {
-	case p.direct != nil:
+	case p.selection.exists():
 		return ""
-	case p.verify.remote != nil:
-		return "an address answers, its way is being measured"
+	case p.nomination.runs():
+		return "an address answers; whether it carries data is being measured"
 	case a.running():
 		return "trying direct"
-	case !p.wanted(now):
+	case !p.usage.wanted(now):
 		return "no traffic, so nothing is tried"
 	}
-	text := p.obstacle(now)
+	text := obstacle(now, p.remotes.list, &p.hardNAT)
 	if !a.retry.IsZero() {
 		text += fmt.Sprintf("; next try in %v", max(a.retry.Sub(now), 0).Round(time.Second))
 	}
 	return text
 }
 
+// withRefusals adds what was refused so far to a text.
+func withRefusals(text string, l *Refusals) string {
+	if refused := l.String(); refused != "" {
+		text += "; refused so far: " + refused
+	}
+	return text
+}
+
 // obstacle names the most likely reason of the last failure.
-func (p *Machine) obstacle(now time.Time) string {
-	s := &p.special
+func obstacle(now time.Time, list []*remote, h *hardNAT) string {
 	listed, small := 0, false
-	for _, r := range p.remotes {
+	for _, r := range list {
 		if r.listed {
 			listed++
 		}
@@ -40,15 +47,15 @@ func (p *Machine) obstacle(now time.Time) string {
 	}
 	switch {
 	case small:
-		return "small packets pass, large ones get lost on the way"
+		return "small packets pass, large ones get lost on the path"
 	case listed == 0:
 		return "the peer names no address that may be tried"
-	case s.told && s.mine != address.PortsStable && s.theirs != address.PortsStable:
+	case h.told && h.ours != address.PortsStable && h.theirs != address.PortsStable:
 		return "both NATs give every destination another port"
-	case s.told && s.theirs != address.PortsStable:
-		return "the peer's NAT gives every destination another port (" + s.theirs.String() + ")"
-	case s.told && s.mine != address.PortsStable:
-		return "our NAT gives every destination another port (" + s.mine.String() + ")"
+	case h.told && h.theirs != address.PortsStable:
+		return "the peer's NAT gives every destination another port (" + h.theirs.String() + ")"
+	case h.told && h.ours != address.PortsStable:
+		return "our NAT gives every destination another port (" + h.ours.String() + ")"
 	}
 	return fmt.Sprintf("none of the peer's %d addresses answers: a firewall on either side, or UDP is blocked", listed)
 }

@@ -45,7 +45,7 @@ type world struct {
 	edges   [2]*edge
 }
 
-// edge drives one Path as the edge's control loop does.
+// edge drives one Machine as the edge's control loop does.
 type edge struct {
 	w       *world
 	number  byte
@@ -55,11 +55,12 @@ type edge struct {
 	calls   chan func()
 	from    chan transport.Datagram
 	stopped chan struct{}
+	state   State // as the transitions say
 	history []step
 	frames  map[uint32]int
 	probes  int // sent
 	spins   int // Polls whose Deadline did not move on
-	fan     fan
+	extra   extraSockets
 }
 
 // step is one change of a route.
@@ -94,7 +95,7 @@ func meetBySeed(t *testing.T, seed uint64, left, right func(n *nattest.Internet)
 		for _, e := range w.edges {
 			spins := 0
 			e.do(func() { spins = e.spins })
-			e.do(e.fan.close)
+			e.do(e.extra.close)
 			close(e.stopped)
 			e.conn.Close()
 			if spins > 0 {
@@ -173,10 +174,11 @@ func (w *world) newEdge(number byte, host *nattest.Host) *edge {
 		w.t.Fatal(err)
 	}
 	e := &edge{w: w, number: number, conn: conn, frames: map[uint32]int{},
-		policy: &address.Policy{Supernodes: []netip.AddrPort{w.relay.LocalAddr()}, Side: sidePrefix},
+		policy: testPolicy(),
 		calls:  make(chan func()), from: make(chan transport.Datagram), stopped: make(chan struct{})}
+	e.policy.Supernodes, e.policy.Side = []netip.AddrPort{w.relay.LocalAddr()}, sidePrefix
 	e.path = New(e.policy, address.NewBudget(), rand.NewPCG(uint64(number), w.net.Seed()))
-	e.fan = fan{edge: e, host: host, sides: map[netip.AddrPort]way{}}
+	e.extra = extraSockets{edge: e, host: host, sides: map[netip.AddrPort]far{}}
 	go e.read()
 	go e.run()
 	return e
@@ -229,20 +231,29 @@ func (e *edge) poll() {
 	out := e.path.Poll(now)
 	for _, p := range out.Probes {
 		b := append([]byte{letterPing}, p.Nonce[:]...)
-		b = append(b, make([]byte, pingLen-len(b)+p.Pad)...)
+		b = append(b, make([]byte, testPingLen-len(b)+p.Pad)...)
 		if p.Socket > 0 {
-			e.fan.send(p.Socket, transport.Datagram{Buf: b, N: len(b), Addr: p.To, TTL: p.TTL})
+			e.extra.send(p.Socket, transport.Datagram{Buf: b, N: len(b), Addr: p.To, TTL: p.TTL})
 		} else if err := e.send(transport.Datagram{Buf: b, N: len(b), Addr: p.To, TTL: p.TTL}); err != nil {
 			e.path.SendFailed(now, p.To)
 		}
 		e.probes++
 	}
-	e.fan.trim()
+	e.extra.trim()
 	if out.WantPunch {
 		e.w.send(e.conn, e.w.relay.LocalAddr(), []byte{letterWant, e.number})
 		if !e.w.silent.Load() {
 			go e.w.call()
 		}
+	}
+	for _, x := range out.Transitions {
+		if x.From != e.state || x.Why == "" {
+			e.w.t.Errorf("edge %d, state %v: %+v", e.number, e.state, x)
+		}
+		e.state = x.To
+	}
+	if s := e.path.Route().State; s != e.state {
+		e.w.t.Errorf("edge %d: the transitions end in %v, the state is %v", e.number, e.state, s)
 	}
 	if out.Changed {
 		e.history = append(e.history, step{now, e.path.Route()})
@@ -290,7 +301,7 @@ func (e *edge) route() (r Route) {
 	return r
 }
 
-// frame sends one numbered frame the way the route says.
+// frame sends one numbered frame as the route says.
 func (e *edge) frame(number uint32) {
 	e.do(func() {
 		e.path.Used(time.Now())

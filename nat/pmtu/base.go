@@ -2,15 +2,15 @@ package pmtu
 
 import "time"
 
-// base asks for all sizes of verification at once, which takes one round trip
+// base asks for all sizes of one round (Sizes) at once, which needs one round trip
 // when the path carries the full size, and one timeout when it does not.
 type base struct {
 	round int
 	best  int // bytes of the largest that came back
 }
 
-// fall takes the path for one that carries the smallest size only until more has
-// come back.
+// fall assumes that the path carries the smallest size only, until more has come
+// back.
 func (d *Discovery) fall() {
 	d.size = Minimum
 	d.phase, d.next = phaseBase, time.Time{}

@@ -10,7 +10,7 @@ const WatchEvery = 2 * time.Second
 // large and lets small packets through, so that heartbeats see nothing and every
 // full segment is lost. The worst case is 2 s until the next packet is sent,
 // and with the shortest timeout 0.9 s until five in a row are missed. As many
-// are needed so that mere loss is not taken for it: of packets that come back
+// are needed so that mere loss does not look like it: of packets that come back
 // four times in five, five in a row are lost once in two hours.
 const (
 	watchGap   = 100 * time.Millisecond // between packets once one is missed

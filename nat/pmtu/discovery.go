@@ -45,7 +45,7 @@ const RaiseTimer = 600 * time.Second
 // to Poll, which follows from the round trip, and its BASE_PLPMTU and
 // MIN_PLPMTU are both Minimum.
 const (
-	maxProbes  = 3                // MAX_PROBES: lost in a row, then a size is taken not to pass
+	maxProbes  = 3                // MAX_PROBES: lost in a row, then a size counts as one that does not pass
 	errorRetry = 30 * time.Second // after a round in which nothing passed
 	mostAsked  = 1 + len(fallbacks)
 )
@@ -118,8 +118,8 @@ func (d *Discovery) Answered(now time.Time, size int) {
 }
 
 // Refused notes that the system refused to send a packet because it is too long
-// for the first link. While a larger size is being probed it is taken for the
-// probe that was refused. If it was not, the probes, being larger, are refused
+// for the first hop. While a larger size is being probed, that probe counts as the
+// packet that was refused. If it was not, the probes, being larger, are refused
 // as well, and then the present size is.
 func (d *Discovery) Refused() {
 	switch {

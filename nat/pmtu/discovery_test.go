@@ -64,8 +64,8 @@ func newLine(full, size, mtu int, every time.Duration) *line {
 	return l
 }
 
-// take returns what was sent since the last call.
-func (l *line) take() []sentSize {
+// sentSince returns what was sent since the last call.
+func (l *line) sentSince() []sentSize {
 	sent := l.sent
 	l.sent = nil
 	return sent
@@ -110,7 +110,7 @@ func TestDiscoverySteps(t *testing.T) {
 		{1810 * ms, 1476}, {2110 * ms, 1476}, {2410 * ms, 1476},
 		{2710 * ms, 1469},
 	}
-	if got := l.take(); !slices.Equal(got, want) || l.d.Size() != 1469 {
+	if got := l.sentSince(); !slices.Equal(got, want) || l.d.Size() != 1469 {
 		t.Errorf("found %d by %v", l.d.Size(), got)
 	}
 	again := 2720*ms + RaiseTimer
@@ -123,7 +123,7 @@ func TestDiscoverySteps(t *testing.T) {
 		{again, 1500}, {again + 300*ms, 1500}, {again + 600*ms, 1500},
 		{again + 900*ms, 1480}, {again + 910*ms, 1492},
 	}
-	if got := l.take(); !slices.Equal(got, want) || l.d.Size() != 1492 {
+	if got := l.sentSince(); !slices.Equal(got, want) || l.d.Size() != 1492 {
 		t.Errorf("found %d by %v", l.d.Size(), got)
 	}
 }
@@ -133,16 +133,16 @@ func TestDiscoverySteps(t *testing.T) {
 func TestDiscoveryPause(t *testing.T) {
 	l := newLine(1500, 1280, 1400, WatchEvery)
 	l.run(time.Second, true)
-	l.take()
+	l.sentSince()
 	l.run(time.Hour, false)
-	if got := l.take(); len(got) != 0 || !l.d.Deadline().IsZero() {
+	if got := l.sentSince(); len(got) != 0 || !l.d.Deadline().IsZero() {
 		t.Errorf("%v while nothing goes over the path", got)
 	}
 	l.run(time.Hour+10*time.Second, true)
 	if l.d.Size() != 1400 || l.d.phase != phaseComplete {
 		t.Errorf("found %d", l.d.Size())
 	}
-	if got := l.take(); got[0] != (sentSize{time.Hour, 1380}) {
+	if got := l.sentSince(); got[0] != (sentSize{time.Hour, 1380}) {
 		t.Errorf("the size was not watched at once: %v", got)
 	}
 }
@@ -193,8 +193,8 @@ func TestDiscoveryFails(t *testing.T) {
 	}
 }
 
-// TestDiscoveryRefused has the system refuse what is longer than the first link
-// takes. A refused probe says nothing of the present size.
+// TestDiscoveryRefused has the system refuse what is longer than the first hop
+// carries. A refused probe says nothing of the present size.
 func TestDiscoveryRefused(t *testing.T) {
 	l := newLine(1500, 1420, 1500, WatchEvery)
 	l.d.Poll(l.now, lineTimeout, true)

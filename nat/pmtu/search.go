@@ -6,7 +6,7 @@ import "time"
 // probes.
 const searchStep = 8
 
-// commonMTU are the sizes of IP packets that links and tunnels over Ethernet
+// commonMTU are the sizes of IP packets that networks and tunnels over Ethernet
 // have. A search that tries them first mostly ends at the exact one.
 var commonMTU = [...]int{
 	1300, 1320, 1340, 1350, 1360, 1372, 1380,
@@ -24,12 +24,12 @@ var commonMTU = [...]int{
 // time, the wanted size first, then halving what is left between the largest
 // size that passed and the smallest that did not.
 type search struct {
-	high  int // bytes of the smallest IP packet taken not to pass; 0: none yet
+	high  int // bytes of the smallest IP packet that counts as not passing; 0: none yet
 	probe int // bytes of the one that is asked for; 0: none
 	tries int // of it
 }
 
-// passed takes the size of an IP packet that came back.
+// passed notes the size of an IP packet that came back.
 func (d *Discovery) passed(size int) {
 	s := &d.search
 	d.size = max(d.size, size)

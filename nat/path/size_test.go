@@ -140,7 +140,7 @@ func TestPathHeals(t *testing.T) {
 	})
 }
 
-// A change of our own links lets all of a healed path be used at once.
+// A reset lets all of a healed path be used at once.
 func TestPathResetFindsSize(t *testing.T) {
 	acrossPath(t, 1300, func(t *testing.T, w *world, limit func(int)) {
 		next := w.talk(0, 10*time.Second)
@@ -155,7 +155,7 @@ func TestPathResetFindsSize(t *testing.T) {
 }
 
 // A path over which from some moment on only small packets pass is left for the
-// relay, and taken again when it heals. One on which nothing passes is left
+// relay, and used again when it heals. One on which nothing passes is left
 // within 2 s, as ever, whatever its size.
 func TestPathCarriesTooLittle(t *testing.T) {
 	acrossPath(t, 0, func(t *testing.T, w *world, limit func(int)) {
@@ -164,7 +164,7 @@ func TestPathCarriesTooLittle(t *testing.T) {
 		limit(1000)
 		next = w.talk(next, 10*time.Second)
 		for _, e := range w.edges {
-			if took, ok := e.first(StatePunch, began); !ok || took > 4*time.Second || e.route().Direct.IsValid() {
+			if took, ok := e.first(StateChecking, began); !ok || took > 4*time.Second || e.route().Direct.IsValid() {
 				t.Errorf("edge %d: left %v after %v: %+v", e.number, ok, took, e.route())
 			}
 		}
@@ -177,7 +177,7 @@ func TestPathCarriesTooLittle(t *testing.T) {
 		limit(1)
 		w.talk(next, 5*time.Second)
 		for _, e := range w.edges {
-			if took, ok := e.first(StatePunch, began); !ok || took > 2*time.Second {
+			if took, ok := e.first(StateChecking, began); !ok || took > 2*time.Second {
 				t.Errorf("edge %d: left the dead path %v after %v", e.number, ok, took)
 			}
 			if took, ok := e.fell(1500, began); ok {
@@ -188,7 +188,7 @@ func TestPathCarriesTooLittle(t *testing.T) {
 	})
 }
 
-// Mere loss is hardly ever taken for a black hole: at 10 % each way once in some
+// Mere loss hardly ever looks like a black hole: at 10 % each way once in some
 // 80 minutes of an edge's traffic, for less than a second. The bound is that
 // figure's and three standard deviations: 10 falls are expected here.
 func TestPathLossKeepsSize(t *testing.T) {
@@ -254,9 +254,9 @@ func TestPathProbesAreFew(t *testing.T) {
 			}
 		}
 		time.Sleep(20 * time.Second)
-		settled := large[0].Load() + large[1].Load()
+		before := large[0].Load() + large[1].Load()
 		time.Sleep(5 * time.Minute)
-		if n := large[0].Load() + large[1].Load() - settled; n > 0 {
+		if n := large[0].Load() + large[1].Load() - before; n > 0 {
 			t.Errorf("%d large packets without traffic", n)
 		}
 		w.net.Tap(nil)

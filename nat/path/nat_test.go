@@ -36,7 +36,7 @@ func TestBecomesDirect(t *testing.T) {
 						if !ok || took > 700*time.Millisecond {
 							t.Errorf("edge %d: direct %v after %v", e.number, ok, took)
 						}
-						if r := e.route(); r.Relay || r.Payload() != address.DefaultPayload || !r.Seen.IsValid() || r.RTT != 10*time.Millisecond {
+						if r := e.route(); r.Relay || r.Payload() != testPayload || !r.Seen.IsValid() || r.RTT != 10*time.Millisecond {
 							t.Errorf("edge %d: %+v", e.number, r)
 						}
 					}
@@ -57,7 +57,7 @@ func TestPortThatIsNotProbed(t *testing.T) {
 		"for a fan":            {sequence, nattest.Behavior{Filtering: nattest.AddressAndPortDependentFiltering, First: sip}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			meetSpecial(t, 7, c.left, c.right, func(w *world, took time.Duration, ok bool) {
+			meetHardNATs(t, 7, c.left, c.right, func(w *world, took time.Duration, ok bool) {
 				if !ok || took > 3*time.Second {
 					t.Errorf("both direct: %v, after %v", ok, took)
 				}
@@ -272,7 +272,7 @@ func TestSilentDeathAndReturn(t *testing.T) {
 			next = w.talk(next, 20*time.Second)
 			for _, e := range w.edges {
 				suspect, ok1 := e.first(StateSuspect, died)
-				punch, ok2 := e.first(StatePunch, died)
+				punch, ok2 := e.first(StateChecking, died)
 				if !ok1 || !ok2 || suspect > 1300*time.Millisecond || punch > 2*time.Second {
 					t.Errorf("edge %d: suspect after %v, relay after %v", e.number, suspect, punch)
 				}
@@ -359,7 +359,7 @@ func TestLoss(t *testing.T) {
 			given := 0
 			e.do(func() {
 				for _, h := range e.history {
-					if h.route.State == StatePunch {
+					if h.route.State == StateChecking {
 						given++
 					}
 				}
@@ -405,7 +405,7 @@ func TestIdleAndWake(t *testing.T) {
 	})
 }
 
-// IPv6 and a change to our own links.
+// IPv6, and a reset.
 func TestIPv6AndReset(t *testing.T) {
 	meet(t, public("198.51.100.11", "2001:db8::1"), public("198.51.100.12", "2001:db8::2"), func(t *testing.T, w *world) {
 		for i, e := range w.edges {
@@ -418,13 +418,13 @@ func TestIPv6AndReset(t *testing.T) {
 		start := time.Now()
 		next := w.talk(0, time.Second)
 		for _, e := range w.edges {
-			if took, ok := e.first(StateDirect, start); !ok || took > 100*time.Millisecond || e.route().MTU != address.DefaultPayload+overhead6 {
+			if took, ok := e.first(StateDirect, start); !ok || took > 100*time.Millisecond || e.route().MTU != testPayload+overhead6 {
 				t.Errorf("edge %d: %v after %v: %+v", e.number, ok, took, e.route())
 			}
 		}
 		e := w.edges[0]
 		e.do(func() { e.path.Reset(time.Now()) })
-		if r := e.route(); r.State != StatePunch || !r.Relay {
+		if r := e.route(); r.State != StateChecking || !r.Relay {
 			t.Errorf("%+v", r)
 		}
 		w.talk(next, time.Second)

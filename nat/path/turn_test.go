@@ -35,8 +35,8 @@ func live(p *Machine, from time.Time, d time.Duration, rtt map[netip.AddrPort]ti
 	return from.Add(d)
 }
 
-// A TURN relay answers first, but what needs none is waited for; it is settled for
-// when nothing else has answered, and left again for whatever does.
+// A relayed candidate answers first, but what needs no TURN server is waited for; it is
+// nominated when nothing else has answered, and left again for whatever does.
 func TestRelayIsTheLastResort(t *testing.T) {
 	relay, host := at("203.0.113.3:50000"), at("203.0.113.1:4000")
 	list := []address.Candidate{{Kind: address.KindTURN, Addr: relay}, {Kind: address.KindHost, Addr: host}}
@@ -53,7 +53,7 @@ func TestRelayIsTheLastResort(t *testing.T) {
 	p.SetCandidates(epoch, 1, list)
 	now := live(p, epoch, time.Second, fast)
 	if r := p.Route(); r.Direct.IsValid() {
-		t.Errorf("settled after a second: %+v", r)
+		t.Errorf("selected after a second: %+v", r)
 	}
 	now = live(p, now, 3*time.Second, fast)
 	if r := p.Route(); r.Direct != relay || r.Kind != address.KindTURN || r.State != StateDirect {
@@ -62,15 +62,15 @@ func TestRelayIsTheLastResort(t *testing.T) {
 	fast[host] = 30 * time.Millisecond // it heals, slower than the relay
 	live(p, now, 30*time.Second, fast)
 	if r := p.Route(); r.Direct != host {
-		t.Errorf("after the other way has come up: %+v", r)
+		t.Errorf("after the other path has come up: %+v", r)
 	}
 }
 
-// Packets that come through a relay of our own make a way back through it, of the
-// same rank.
+// Packets that come through a TURN allocation of our own make a path back through it,
+// of the same rank.
 func TestReceivedByTURN(t *testing.T) {
 	p := newTestPath()
-	p.policy.Side = sidePrefix
+	p.prober.policy.Side = sidePrefix
 	side := netip.MustParseAddrPort("[100::7]:1")
 	p.Used(epoch)
 	p.Poll(epoch)
@@ -80,7 +80,7 @@ func TestReceivedByTURN(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	p = newTestPath() // nobody can name such an address
-	p.policy.Side = sidePrefix
+	p.prober.policy.Side = sidePrefix
 	p.SetCandidates(epoch, 1, []address.Candidate{{Kind: address.KindHost, Addr: side}})
 	p.Punch(epoch, side, 0)
 	live(p, epoch, 4*time.Second, map[netip.AddrPort]time.Duration{side: 20 * time.Millisecond})

@@ -23,9 +23,9 @@ func mappingOf(b nattest.Behavior) address.MappingBehavior {
 	return address.MappingEndpointIndependent + address.MappingBehavior(b.Mapping)
 }
 
-// meetSpecial lets two edges behind NATs talk for some seconds, and returns when
+// meetHardNATs lets two edges behind NATs talk for some seconds, and returns when
 // both were direct after the first frame.
-func meetSpecial(t *testing.T, seed uint64, left, right nattest.Behavior, f func(w *world, took time.Duration, ok bool)) {
+func meetHardNATs(t *testing.T, seed uint64, left, right nattest.Behavior, f func(w *world, took time.Duration, ok bool)) {
 	meetBySeed(t, seed, behind("203.0.113.1", "192.168.1.2", left), behind("203.0.113.2", "192.168.7.2", right), func(t *testing.T, w *world) {
 		w.mapping = [2]address.MappingBehavior{mappingOf(left), mappingOf(right)}
 		w.exchange(1)
@@ -46,7 +46,7 @@ func meetSpecial(t *testing.T, seed uint64, left, right nattest.Behavior, f func
 
 // Which pairs become direct within 3 s of the first frame, and by how many
 // sockets and probes.
-func TestSpecialTechniques(t *testing.T) {
+func TestHardNATTechniques(t *testing.T) {
 	pairs := []struct {
 		name        string
 		left, right nattest.Behavior
@@ -54,13 +54,13 @@ func TestSpecialTechniques(t *testing.T) {
 		sockets     int // the most that an edge may have open
 		probes      int // the most that an edge may send in the 4 s
 	}{
-		{"sequence, port-restricted", sequence, nattest.PortRestricted, 0, fanSequential, 300},
-		{"sequence, open input", sequence, openInput, 0, fanSequential, 300},
-		{"sequence, sequence", sequence, sequence, 0, fanPredicted, 300},
-		{"block, port-restricted", inBlock, nattest.PortRestricted, 0, fanBlock, 400},
-		{"by address, port-restricted", byAddress, nattest.PortRestricted, 2, fanRandom, 1300},
-		{"random, port-restricted", nattest.Symmetric, nattest.PortRestricted, 2, fanRandom, 1300},
-		{"random, open input", nattest.Symmetric, openInput, 2, fanRandom, 1300},
+		{"sequence, port-restricted", sequence, nattest.PortRestricted, 0, openSequential, 300},
+		{"sequence, open input", sequence, openInput, 0, openSequential, 300},
+		{"sequence, sequence", sequence, sequence, 0, openPredicted, 300},
+		{"block, port-restricted", inBlock, nattest.PortRestricted, 0, openBlock, 400},
+		{"by address, port-restricted", byAddress, nattest.PortRestricted, 2, openRandom, 1300},
+		{"random, port-restricted", nattest.Symmetric, nattest.PortRestricted, 2, openRandom, 1300},
+		{"random, open input", nattest.Symmetric, openInput, 2, openRandom, 1300},
 		{"random, full cone", nattest.Symmetric, nattest.FullCone, 0, 0, 60},
 	}
 	for _, p := range pairs {
@@ -72,7 +72,7 @@ func TestSpecialTechniques(t *testing.T) {
 				if seed%2 == 1 {
 					left, right = right, left
 				}
-				meetSpecial(t, seed, left, right, func(w *world, took time.Duration, ok bool) {
+				meetHardNATs(t, seed, left, right, func(w *world, took time.Duration, ok bool) {
 					if !ok || took > 3*time.Second {
 						missed++
 						return
@@ -80,11 +80,11 @@ func TestSpecialTechniques(t *testing.T) {
 					worst, sum = max(worst, took), sum+took
 					for _, e := range w.edges {
 						e.do(func() {
-							if e.fan.most > p.sockets || e.probes > p.probes {
-								t.Errorf("seed %d: edge %d had %d sockets and sent %d probes", seed, e.number, e.fan.most, e.probes)
+							if e.extra.most > p.sockets || e.probes > p.probes {
+								t.Errorf("seed %d: edge %d had %d sockets and sent %d probes", seed, e.number, e.extra.most, e.probes)
 							}
-							if e.path.direct != nil && e.path.Sockets() == 0 && len(e.fan.sockets) > maxLearnt {
-								t.Errorf("edge %d keeps %d sockets", e.number, len(e.fan.sockets))
+							if e.path.selection.exists() && e.path.Sockets() == 0 && len(e.extra.sockets) > maxLearnt {
+								t.Errorf("edge %d keeps %d sockets", e.number, len(e.extra.sockets))
 							}
 						})
 					}
@@ -101,14 +101,14 @@ func TestSpecialTechniques(t *testing.T) {
 // Where no technique has a chance none is tried, and traffic stays on the relay.
 func TestNoTechnique(t *testing.T) {
 	for _, right := range []nattest.Behavior{nattest.Symmetric, inBlock, sequence} {
-		meetSpecial(t, 1, nattest.Symmetric, right, func(w *world, took time.Duration, ok bool) {
+		meetHardNATs(t, 1, nattest.Symmetric, right, func(w *world, took time.Duration, ok bool) {
 			if ok {
 				t.Errorf("direct after %v", took)
 			}
 			for _, e := range w.edges {
 				e.do(func() {
-					if e.fan.most > 0 || e.probes > 120 {
-						t.Errorf("edge %d opened %d sockets and sent %d probes", e.number, e.fan.most, e.probes)
+					if e.extra.most > 0 || e.probes > 120 {
+						t.Errorf("edge %d opened %d sockets and sent %d probes", e.number, e.extra.most, e.probes)
 					}
 				})
 			}
@@ -119,7 +119,7 @@ func TestNoTechnique(t *testing.T) {
 
 // Techniques of hundreds of packets are rationed, over all paths of an edge and
 // for each peer.
-func TestSpecialRation(t *testing.T) {
+func TestHardNATRation(t *testing.T) {
 	random := address.Pattern{Mapping: address.MappingAddressAndPortDependent, Ports: []uint16{50000, 2000, 33333, 61000, 12000}}
 	easy := address.Pattern{Mapping: address.MappingEndpointIndependent}
 	budget := address.NewBudget()
@@ -131,7 +131,7 @@ func TestSpecialRation(t *testing.T) {
 		p.Arrange(now, now, easy, random)
 		for end := now.Add(4 * time.Second); now.Before(end); {
 			for _, x := range p.Poll(now).Probes {
-				if x.Nonce == p.special.nonce {
+				if x.Nonce == p.hardNAT.nonce {
 					packets++
 				}
 			}
@@ -141,11 +141,11 @@ func TestSpecialRation(t *testing.T) {
 	}
 	path := func() *Machine {
 		p := newTestPath()
-		p.budget = budget
+		p.prober.budget = budget
 		return p
 	}
 	first, second := path(), path()
-	if n := begin(first); n != sprayRandom {
+	if n := begin(first); n != probeRandom {
 		t.Errorf("the first sent %d", n)
 	}
 	if n := begin(second); n != 0 {
@@ -162,8 +162,8 @@ func TestSpecialRation(t *testing.T) {
 }
 
 // Without a recent word of a supernode about where the peer is, nothing is
-// sprayed, and only at the address that it named.
-func TestSprayOnlyWhereSeen(t *testing.T) {
+// probed at many ports, and only at the address that it named.
+func TestProbesManyPortsOnlyWhereSeen(t *testing.T) {
 	random := address.Pattern{Mapping: address.MappingAddressAndPortDependent, Ports: []uint16{50000, 2000, 33333, 61000, 12000}}
 	synctest.Test(t, func(t *testing.T) {
 		for _, age := range []time.Duration{0, seenLife} {
@@ -178,7 +178,7 @@ func TestSprayOnlyWhereSeen(t *testing.T) {
 			sent := 0
 			for range 1000 {
 				for _, x := range p.Poll(now).Probes {
-					if x.Nonce != p.special.nonce {
+					if x.Nonce != p.hardNAT.nonce {
 						continue
 					}
 					sent++
@@ -186,9 +186,9 @@ func TestSprayOnlyWhereSeen(t *testing.T) {
 						t.Fatalf("to %v", x.To)
 					}
 				}
-				now = now.Add(specialPace)
+				now = now.Add(burstEvery)
 			}
-			if want := map[bool]int{true: sprayRandom}[age == 0]; sent != want {
+			if want := map[bool]int{true: probeRandom}[age == 0]; sent != want {
 				t.Errorf("%v old: %d sent, want %d", age, sent, want)
 			}
 		}

@@ -11,26 +11,26 @@ import (
 	"hedgerow/transport"
 )
 
-// sidePrefix holds the addresses that stand for the sockets of a fan.
+// sidePrefix holds the addresses that stand for extra sockets.
 var sidePrefix = netip.MustParsePrefix("100::/64")
 
-// fan is an edge's further sockets, as the edge's control loop keeps them.
-type fan struct {
+// extraSockets is an edge's further sockets, as the edge's control loop keeps them.
+type extraSockets struct {
 	edge    *edge
 	host    *nattest.Host
 	sockets []*nattest.Conn
-	sides   map[netip.AddrPort]way
+	sides   map[netip.AddrPort]far
 	most    int // ever open at once
 }
 
-// way is what a side address stands for.
-type way struct {
+// far is what a side address stands for: a socket and an address beyond it.
+type far struct {
 	conn *nattest.Conn
 	to   netip.AddrPort
 }
 
 // send sends through the socket with a number, which is opened if need be.
-func (f *fan) send(number int, d transport.Datagram) {
+func (f *extraSockets) send(number int, d transport.Datagram) {
 	for len(f.sockets) < number {
 		c, err := f.host.Listen(0)
 		if err != nil {
@@ -45,7 +45,7 @@ func (f *fan) send(number int, d transport.Datagram) {
 }
 
 // read hands the edge what comes to a socket, under its side address.
-func (f *fan) read(c *nattest.Conn) {
+func (f *extraSockets) read(c *nattest.Conn) {
 	for {
 		in := []transport.Datagram{{Buf: make([]byte, 2048)}}
 		if !next(c, in) {
@@ -53,7 +53,7 @@ func (f *fan) read(c *nattest.Conn) {
 		}
 		select {
 		case f.edge.calls <- func() {
-			in[0].Addr = f.side(way{c, in[0].Addr})
+			in[0].Addr = f.side(far{c, in[0].Addr})
 			f.edge.handle(in[0])
 		}:
 		case <-f.edge.stopped:
@@ -62,8 +62,8 @@ func (f *fan) read(c *nattest.Conn) {
 	}
 }
 
-// side returns the address of a way.
-func (f *fan) side(w way) netip.AddrPort {
+// side returns the address that stands for a socket and the far end.
+func (f *extraSockets) side(w far) netip.AddrPort {
 	for a, known := range f.sides {
 		if known == w {
 			return a
@@ -77,7 +77,7 @@ func (f *fan) side(w way) netip.AddrPort {
 }
 
 // trim closes the sockets that are no longer wanted.
-func (f *fan) trim() {
+func (f *extraSockets) trim() {
 	if f.edge.path.Sockets() > 0 {
 		return
 	}
@@ -92,7 +92,7 @@ func (f *fan) trim() {
 	})
 }
 
-func (f *fan) close() {
+func (f *extraSockets) close() {
 	for _, c := range f.sockets {
 		c.Close()
 	}
@@ -101,7 +101,7 @@ func (f *fan) close() {
 // send sends a datagram to an address of either sort.
 func (e *edge) send(d transport.Datagram) error {
 	c := e.conn
-	if w, ok := e.fan.sides[d.Addr]; ok {
+	if w, ok := e.extra.sides[d.Addr]; ok {
 		c, d.Addr = w.conn, w.to
 	}
 	_, err := c.WriteBatch([]transport.Datagram{d})
@@ -135,7 +135,7 @@ func (w *world) pattern(e *edge) address.Pattern {
 		return p
 	}
 	for range address.MaxPorts {
-		c, err := e.fan.host.Listen(0)
+		c, err := e.extra.host.Listen(0)
 		if err != nil {
 			break
 		}

@@ -40,12 +40,21 @@ func TestHostileCandidates(t *testing.T) {
 			t.Fatalf("more than %d within 10 s", address.BurstPerAddress)
 		}
 	}
-	if len(times) == 0 || len(p.remotes) > address.MaxCandidates+maxLearnt {
-		t.Errorf("%d probes, %d addresses", len(times), len(p.remotes))
+	if len(times) == 0 || len(p.remotes.list) > address.MaxCandidates+maxLearnt {
+		t.Errorf("%d probes, %d addresses", len(times), len(p.remotes.list))
 	}
 }
 
-func newTestPath() *Machine { return New(&address.Policy{}, address.NewBudget(), rand.NewPCG(1, 2)) }
+// The lengths of datagrams in these tests: those of a TAP MTU of 1370.
+const (
+	testPayload = 1370 + 14 + 33
+	testPingLen = 49
+)
+
+// testPolicy returns the policy of an edge with the usual lengths.
+func testPolicy() *address.Policy { return &address.Policy{Payload: testPayload, PingLen: testPingLen} }
+
+func newTestPath() *Machine { return New(testPolicy(), address.NewBudget(), rand.NewPCG(1, 2)) }
 
 // drive polls p from now until the end, answering the pings that answer wants
 // answered after the time it returns (below 0: not), and returns the probes.
@@ -165,12 +174,12 @@ func TestSendFailed(t *testing.T) {
 	}
 	p.SendFailed(now, a)
 	drive(p, now, now.Add(800*time.Millisecond), func(x Probe) time.Duration { p.SendFailed(now, x.To); return -1 })
-	if r := p.Route(); r.State != StatePunch || r.Direct.IsValid() {
+	if r := p.Route(); r.State != StateChecking || r.Direct.IsValid() {
 		t.Errorf("%+v", r)
 	}
 }
 
-// A direct path whose first link takes less than was verified goes on with the
+// A direct path whose first hop carries less than was measured goes on with the
 // smallest size at once, and then with what comes through.
 func TestTooBig(t *testing.T) {
 	a := at("203.0.113.1:4000")
@@ -187,7 +196,7 @@ func TestTooBig(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	drive(p, now, now.Add(2*time.Second), func(x Probe) time.Duration {
-		if x.Pad+pingLen+overhead4 > 1400 {
+		if x.Pad+testPingLen+overhead4 > 1400 {
 			p.TooBig(now, x.To)
 			return -1
 		}
@@ -198,7 +207,7 @@ func TestTooBig(t *testing.T) {
 	}
 }
 
-// A better path is taken when it is better by enough, and no oftener than
+// A better path is selected when it is better by enough, and no oftener than
 // every 10 s.
 func TestBetterPath(t *testing.T) {
 	a, b := at("203.0.113.1:4000"), at("192.168.1.2:4000")

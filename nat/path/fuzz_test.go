@@ -15,20 +15,28 @@ func FuzzPath(f *testing.F) {
 	f.Add([]byte{8, 3, 0, 1, 9, 2, 10, 5, 4, 10, 5, 10, 5, 11, 60, 11, 200, 10, 5, 12, 0})
 	f.Add([]byte("a long life of a path with many events in it, and then some more of them"))
 	f.Fuzz(func(t *testing.T, script []byte) {
-		p := newTestPath()
-		m := model{t: t, p: p, now: epoch, asked: map[netip.AddrPort]bool{}, heard: map[netip.AddrPort]bool{}, proved: map[netip.AddrPort]bool{}}
+		m := newModel(t)
 		for len(script) >= 2 {
 			m.step(script[0], script[1])
+			m.checkReported()
 			script = script[2:]
 			m.poll()
 		}
 		for range 200 { // whatever happened, it comes to rest or goes on
-			if d := p.Deadline(); !d.IsZero() {
+			if d := m.p.Deadline(); !d.IsZero() {
 				m.now = d
 				m.poll()
 			}
 		}
 	})
+}
+
+// patterns are NATs of all classes.
+var patterns = []address.Pattern{
+	{Mapping: address.MappingEndpointIndependent},
+	{Mapping: address.MappingAddressAndPortDependent, Ports: []uint16{5000, 5001, 5002}},
+	{Mapping: address.MappingAddressAndPortDependent, Ports: []uint16{5000, 5900, 5400}},
+	{Mapping: address.MappingAddressAndPortDependent, Ports: []uint16{5000, 60000, 33333}},
 }
 
 // model is what a path's owner knows.
@@ -40,6 +48,37 @@ type model struct {
 	asked  map[netip.AddrPort]bool
 	heard  map[netip.AddrPort]bool
 	proved map[netip.AddrPort]bool
+	state  State            // as the transitions say
+	seen   map[[2]State]int // transitions, if somebody counts them
+}
+
+func newModel(t *testing.T) *model {
+	return &model{t: t, p: newTestPath(), now: epoch, asked: map[netip.AddrPort]bool{}, heard: map[netip.AddrPort]bool{}, proved: map[netip.AddrPort]bool{}}
+}
+
+// checkReported checks that the change of state that an input made, if any, waits for
+// the next Poll with its reason.
+func (m *model) checkReported() {
+	if r := &m.p.reported; r.state != m.p.state() || r.selected != m.p.selection.remote {
+		m.t.Fatalf("%v is reported, %v is derived; or another address", r.state, m.p.state())
+	}
+}
+
+// follow checks that transitions lead from the state that was known to the present
+// one, with a reason each.
+func (m *model) follow(list []Transition) {
+	for _, x := range list {
+		if x.From != m.state || x.Why == "" || x.From == x.To && x.To != StateDirect && x.To != StateSuspect {
+			m.t.Fatalf("in state %v: %+v", m.state, x)
+		}
+		m.state = x.To
+		if m.seen != nil {
+			m.seen[[2]State{x.From, x.To}]++
+		}
+	}
+	if s := m.p.Route().State; s != m.state {
+		m.t.Fatalf("the transitions end in %v, the state is %v: %+v", m.state, s, list)
+	}
 }
 
 func (m *model) address(arg byte) netip.AddrPort {
@@ -54,9 +93,9 @@ func (m *model) address(arg byte) netip.AddrPort {
 
 func (m *model) step(op, arg byte) {
 	a := m.address(arg)
-	switch op % 15 {
+	switch op % 17 {
 	case 0:
-		m.p.SetCandidates(m.now, uint32(arg), []address.Candidate{{Kind: address.CandidateKind(op / 15), Addr: a}, {Kind: address.KindReflexive, Addr: m.address(arg + 2)}, {Kind: address.KindHost, Addr: m.address(arg + 4)}})
+		m.p.SetCandidates(m.now, uint32(arg), []address.Candidate{{Kind: address.CandidateKind(op / 17), Addr: a}, {Kind: address.KindReflexive, Addr: m.address(arg + 2)}, {Kind: address.KindHost, Addr: m.address(arg + 4)}})
 	case 1:
 		m.p.Punch(m.now, a, time.Duration(op)*10*time.Millisecond)
 	case 2:
@@ -75,7 +114,13 @@ func (m *model) step(op, arg byte) {
 		if len(m.pings) > 0 {
 			nonce = m.pings[0].Nonce
 		}
-		if m.p.Pong(m.now, nonce, a, a) && !m.asked[a] {
+		// The pings of a technique share a nonce, and are answered from ports that
+		// nobody could name. Such an answer makes a candidate.
+		technique := m.p.hardNAT.running() && nonce == m.p.hardNAT.nonce
+		switch ok := m.p.Pong(m.now, nonce, a, a); {
+		case ok && technique:
+			m.heard[a] = true
+		case ok && !m.asked[a]:
 			m.t.Fatalf("%v answered a ping that never went there", a)
 		}
 		m.proved[a] = m.proved[a] || m.asked[a]
@@ -99,30 +144,37 @@ func (m *model) step(op, arg byte) {
 		m.p.Agreed(m.now, m.now.Add(time.Duration(arg)*20*time.Millisecond))
 	case 14:
 		m.p.Keep(m.now)
+	case 15:
+		m.p.Roamed(m.now)
+	case 16:
+		m.p.Arrange(m.now, m.now, patterns[int(arg)%len(patterns)], patterns[int(arg/8)%len(patterns)])
 	}
 }
 
 func (m *model) poll() {
 	out := m.p.Poll(m.now)
 	for _, x := range out.Probes {
-		if ok := m.p.policy.Probeable(x.To); !ok && (!m.p.policy.Possible(x.To) || x.TTL == 0 && !m.heard[x.To] && !m.proved[x.To]) {
+		if ok := m.p.prober.policy.Probeable(x.To); !ok && (m.p.prober.policy.ReplyRefusal(x.To) != address.Allowed || x.TTL == 0 && !m.heard[x.To] && !m.proved[x.To]) {
 			m.t.Fatalf("probe to %v", x.To)
 		}
 		m.asked[x.To] = true
 	}
 	m.pings = append(m.pings, out.Probes...)
+	m.pings = m.pings[max(0, len(m.pings)-32):] // the older ones are hardly worth an answer
+	m.checkReported()
+	m.follow(out.Transitions)
 	r := m.p.Route()
 	switch {
 	case r.Direct.IsValid() && !m.proved[r.Direct]:
 		m.t.Fatalf("%v is used without a PONG", r.Direct)
 	case !r.Direct.IsValid() && !r.Relay:
-		m.t.Fatalf("no way at all: %+v", r)
+		m.t.Fatalf("no path at all: %+v", r)
 	case r.Direct.IsValid() && r.MTU < pmtu.Minimum, !r.Direct.IsValid() && (r.MTU != 0 || r.RTT != 0):
 		m.t.Fatalf("%+v", r)
 	case (r.State == StateDirect || r.State == StateSuspect) != r.Direct.IsValid():
 		m.t.Fatalf("%+v", r)
-	case len(m.p.remotes) > address.MaxCandidates+maxLearnt+2 || len(m.p.pings) > maxPings:
-		m.t.Fatalf("%d addresses, %d pings", len(m.p.remotes), len(m.p.pings))
+	case len(m.p.remotes.list) > address.MaxCandidates+maxLearnt+2 || len(m.p.prober.pings) > maxPings:
+		m.t.Fatalf("%d addresses, %d pings", len(m.p.remotes.list), len(m.p.prober.pings))
 	}
 	if d := m.p.Deadline(); !d.IsZero() && !d.After(m.now) {
 		m.t.Fatalf("deadline %v at %v", d, m.now)
