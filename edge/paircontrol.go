@@ -260,6 +260,9 @@ func (e *Edge) pollPath(now time.Time, p *peer) {
 		p.path.Keep(now) // others may need us between them
 	}
 	out := p.path.Poll(now)
+	for _, t := range out.Transitions {
+		e.host.Log.Debug("path", "peer", p.about.Name, "from", t.From, "to", t.To, "why", t.Why)
+	}
 	for _, probe := range out.Probes {
 		if probe.Socket > 0 {
 			e.fanOut(p, probe)
