@@ -31,3 +31,22 @@ func TestPattern(t *testing.T) {
 		t.Errorf("%d to %d", low, high)
 	}
 }
+
+// TestPatternWords wants what is told a person.
+func TestPatternWords(t *testing.T) {
+	const hard = MappingAddressAndPortDependent
+	for _, c := range []struct {
+		p           Pattern
+		text, class string
+	}{
+		{Pattern{Mapping: MappingEndpointIndependent}, "endpoint-independent mapping", "one for all"},
+		{Pattern{}, "unknown mapping", "one for all"},
+		{Pattern{Mapping: hard, Ports: []uint16{5000, 5001, 5002}}, "address-and-port-dependent mapping, ports in sequence", "in sequence"},
+		{Pattern{Mapping: hard, Ports: []uint16{5000, 5900, 5400}}, "address-and-port-dependent mapping, ports in a block", "out of a block"},
+		{Pattern{Mapping: MappingAddressDependent}, "address-dependent mapping, random ports", "at random"},
+	} {
+		if c.p.String() != c.text || c.p.Class().String() != c.class {
+			t.Errorf("%v, %v; want %s, %s", c.p, c.p.Class(), c.text, c.class)
+		}
+	}
+}
