@@ -36,8 +36,8 @@ func TestBudget(t *testing.T) {
 	if n := count(epoch.Add(time.Hour), many, 1500); n != 32 {
 		t.Errorf("bytes: %d", n)
 	}
-	if n := count(epoch, many, 77); n != 0 {
-		t.Errorf("clock back: %d", n)
+	if n := count(epoch, one, 77); n != 0 {
+		t.Errorf("to one address after the clock was set back: %d", n)
 	}
 	now := epoch.Add(2 * time.Hour)
 	for i := range 20_000 {
@@ -60,7 +60,7 @@ func TestBudgetClaims(t *testing.T) {
 			sent++
 		}
 	}
-	if sent < claimLimit+39 || sent > claimLimit+41 {
+	if sent < claimBurst+39 || sent > claimBurst+41 {
 		t.Errorf("%d packets", sent)
 	}
 	if b.Spend(epoch.Add(21*time.Minute), victim, 77, false) != Allowed {
@@ -85,7 +85,7 @@ func TestBudgetReasons(t *testing.T) {
 		t.Error(r)
 	}
 	b := NewBudget()
-	last(b, claimLimit, true, one)
+	last(b, claimBurst, true, one)
 	if r := b.Spend(epoch.Add(visitSpan*time.Second), one(0), 77, true); r != RefusedClaim {
 		t.Error(r)
 	}
