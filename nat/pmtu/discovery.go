@@ -78,8 +78,12 @@ func (d *Discovery) Poll(now time.Time, timeout time.Duration, active bool) []in
 	case d.paused:
 		d.pause()
 	default:
+		watched := d.watches()
 		d.pollWatch(now, timeout)
 		d.pollPhase(now, timeout)
+		if !watched { // a size was found meanwhile, and may be due to be watched
+			d.pollWatch(now, timeout)
+		}
 	}
 	return d.out
 }
