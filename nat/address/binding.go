@@ -21,7 +21,7 @@ const (
 // section 3), from the data socket so that the answer is that of its mapping. A
 // server that names another port of its own (RFC 5780, section 7.4) is asked
 // there as well: two answers of one host tell how the NATs map. It is driven by
-// one goroutine: Poll at Deadline, HandleResponse for what IsSTUN finds.
+// one goroutine: Poll at Deadline, HandleResponse for each datagram that IsSTUN finds.
 type Bindings struct {
 	servers []server
 	asked   map[[12]byte]binding // outstanding requests
@@ -142,8 +142,8 @@ func (s *Bindings) HandleResponse(now time.Time, from netip.AddrPort, b []byte) 
 	}
 	delete(s.asked, answer.ID)
 	i := slices.IndexFunc(s.servers, func(x server) bool { return x.addr == r.server })
-	// A server speaks for its own host only, whatever address it names, and what
-	// it named names nothing more.
+	// A server can name a port of its own host only, and a port that was named
+	// names no further one.
 	if other := answer.Other; i >= 0 && !s.servers[i].named && other.IsValid() && other.Port() >= LowestPort {
 		s.add(server{addr: netip.AddrPortFrom(r.server.Addr(), other.Port()), named: true, next: now})
 	}

@@ -11,7 +11,7 @@ import (
 // any 10 s, over all peers of an edge.
 const BurstPerAddress = 30
 
-// What may go to addresses that never answered (docs/NAT.md, "Limits towards
+// The limits of packets to addresses that never answered (docs/NAT.md, "Limits towards
 // strangers"). A datagram costs one token, or one for each 120 bytes, so that the
 // rate in packets bounds the bytes as well.
 const (
@@ -21,9 +21,9 @@ const (
 	visitSpan   = 11   // seconds looked at: ten whole ones and the running one
 	maxVisits   = 4096 // addresses remembered; the rate fills 2600 in a span
 
-	// claimBurst is how many packets an IP address gets that nobody but a peer
-	// names, and that never answered; one is forgiven every 30 s. So a peer that
-	// names somebody else's address has 70 packets sent there in twenty minutes, and
+	// claimBurst is how many packets an IP address gets that only a peer names and
+	// that never answered; one is forgiven every 30 s. So a peer that names a
+	// stranger's address makes an edge send 70 packets there in twenty minutes, and
 	// three edges that it aims at one address send 90 at once.
 	claimBurst = 30
 	claimRate  = 1. / 30
@@ -31,8 +31,8 @@ const (
 
 // Budget bounds the datagrams that an edge sends to addresses from which no
 // PONG ever came, over all its paths: 200 a second and 24 kB/s with a burst of
-// 400, and 30 within 10 s to one IP address. Whatever candidates peers name, an
-// edge is no weapon.
+// 400, and 30 within 10 s to one IP address. So a peer that lies about its
+// candidates cannot use an edge to flood a stranger.
 type Budget struct {
 	all     bucket.Bucket
 	began   time.Time // of the seconds in visits
@@ -40,11 +40,11 @@ type Budget struct {
 	visits  map[netip.Addr]visit
 }
 
-// visit counts what went to one address in each of the last seconds.
+// visit counts the packets to one address in each of the last seconds.
 type visit struct {
 	second int64 // the newest, since the budget began
 	counts [visitSpan]uint8
-	claims bucket.Bucket // packets on nothing but a peer's word
+	claims bucket.Bucket // packets to it while only a peer names it
 }
 
 // NewBudget returns a full budget.

@@ -32,9 +32,9 @@ type Sources struct {
 
 // Gather makes the list of candidates that an edge sends to its peers. At most 16
 // come back, 8 of a family, none twice and only such as p lets peers probe; p is
-// asked with the edge's own eyes, so its overlay addresses are left out. What
-// somebody configured or asked for comes first, and relays have their place
-// however many interfaces there are.
+// the edge's own policy, so its overlay addresses are left out. Configured and
+// mapped addresses come first, and relayed candidates always have a place, however
+// many interfaces there are.
 func Gather(s Sources, p *Policy) []Candidate {
 	var list []Candidate
 	add := func(kind CandidateKind, a netip.AddrPort, limit int) {

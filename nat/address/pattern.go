@@ -6,8 +6,8 @@ import "slices"
 // from all of them, and the ends of the block.
 const MaxPorts = 16
 
-// Pattern is what is known of how the NATs in front of an edge choose external
-// ports. Two edges exchange theirs before they try more than plain probes.
+// Pattern describes how the NATs in front of an edge choose external ports, as far
+// as that is known. Two edges exchange theirs before they try more than plain probes.
 type Pattern struct {
 	Mapping MappingBehavior
 	// Ports are the external ports of sockets that each sent to a server for the
@@ -20,7 +20,7 @@ type Pattern struct {
 // and the lowest one that is probed.
 const LowestPort = 1024
 
-// PortClass says how an external port that nobody has seen can be guessed.
+// PortClass says how the next external port of a NAT can be guessed.
 type PortClass uint8
 
 // The classes of ports.
@@ -51,7 +51,7 @@ const (
 )
 
 // Class classifies the pattern. Address-dependent mapping counts by its ports,
-// too: what a peer will see was seen by nobody yet.
+// too: no server has seen the port that a peer will see.
 func (p Pattern) Class() PortClass {
 	switch {
 	case p.Mapping != MappingAddressDependent && p.Mapping != MappingAddressAndPortDependent:
@@ -68,7 +68,7 @@ func (p Pattern) Class() PortClass {
 }
 
 // Step returns the distance of sequential ports, 0 when they are not. The
-// smallest one counts: what is larger is others' flows in between.
+// smallest one counts: larger ones are due to other flows in between.
 func (p Pattern) Step() int {
 	least := 0
 	for i := 1; i < len(p.Ports); i++ {

@@ -17,8 +17,8 @@ type Policy struct {
 	Supernodes []netip.AddrPort
 	// Side is the prefix of side addresses, which stand for other transports than
 	// the data socket: streams, TURN allocations, further sockets. Such an address
-	// means something to this edge alone, so that it is never a candidate, but what
-	// came from one may be answered there.
+	// means something to this edge alone, so that it is never a candidate, but a packet
+	// that came from one may be answered there.
 	Side netip.Prefix
 	// Payload is the largest UDP payload in bytes that the edge wants to send on a
 	// direct path unfragmented.
@@ -45,7 +45,7 @@ func (p *Policy) Probeable(a netip.AddrPort) bool { return p.ProbeRefusal(a) == 
 // ProbeRefusal returns why no probes may be sent to an address on a peer's word, or
 // Allowed. Only authenticated peers name candidates, but a peer may be hostile:
 // ports below 1024, and those of protocols that amplify or that routers rewrite, are
-// never probed, nor is what no peer can have as its address. A link-local IPv6
+// never probed, nor is an address that no peer can have. A link-local IPv6
 // address needs a zone, which no message carries, so that only discovery on the
 // LAN itself can bring one.
 func (p *Policy) ProbeRefusal(a netip.AddrPort) Refusal {

@@ -41,14 +41,14 @@ const (
 	comparisonSpan = 30 * time.Second
 )
 
-// observation is what one server saw last.
+// observation is the address that one server saw last.
 type observation struct {
 	server, seen netip.AddrPort
 	at           time.Time
 }
 
-// Reflexive collects what servers (supernodes, STUN servers) saw as the address
-// of the data socket. The zero value is ready. It holds the newest observation
+// Reflexive collects the addresses of the data socket that servers (supernodes,
+// STUN servers) saw. The zero value is ready. It holds the newest observation
 // of each of the 16 servers heard last.
 type Reflexive struct {
 	list []observation // newest first
@@ -91,8 +91,8 @@ func (r *Reflexive) List(now time.Time) []netip.AddrPort {
 // Forget forgets everything: our own addresses or routes have changed.
 func (r *Reflexive) Forget() { r.list = nil }
 
-// Mapping classifies the mapping behaviour by comparing what several servers
-// saw within 30 s of the newest observation, over IPv4 when there is any. Two
+// Mapping classifies the mapping behaviour by comparing the addresses that several
+// servers saw within 30 s of the newest observation, over IPv4 when there is any. Two
 // servers with different addresses tell endpoint-independent mapping from the
 // others; telling those two apart takes two ports of one server, and until then
 // the worse one is returned. It is a hint for which techniques to add, never a

@@ -120,7 +120,7 @@ func (p *Machine) schedule() {
 	p.attempt.schedule(p.remotes.list, atLeast)
 }
 
-// pollAttempt sends what is due, and ends or begins the attempt.
+// pollAttempt sends the probes that are due, and ends or begins the attempt.
 func (p *Machine) pollAttempt(now time.Time, out *Output) {
 	a := &p.attempt
 	if !a.running() {

@@ -65,7 +65,7 @@ func (s *prober) admits(kind address.CandidateKind, a netip.AddrPort, count *fam
 }
 
 // Met notes that discovery met the peer at an address of a LAN that both share. It
-// is tried at once, beside whatever else is going on.
+// is tried at once, beside the probes of an attempt that runs.
 func (p *Machine) Met(now time.Time, addr netip.AddrPort) {
 	addr = address.Unmap(addr)
 	if !p.prober.allows(p.prober.policy.ProbeRefusal(addr)) {

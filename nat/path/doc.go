@@ -1,6 +1,6 @@
 // Package path brings up, watches and gives up the direct path to a peer. Its
 // Machine owns no socket, no goroutine and no clock: every call takes the time, and
-// what is to be sent comes back as a list. States, times and limits are written down
+// the packets to send come back as a list. States, times and limits are written down
 // in docs/NAT.md.
 //
 // The words are those of RFC 8445 (ICE) where it has one. A remote candidate is an
@@ -10,7 +10,7 @@
 // selected, and frames go there. The relay is the supernode, which carries the
 // frames meanwhile; a relayed candidate is one that a TURN server allocated.
 //
-// Nothing here authenticates anything. A caller hands in only what a session has
-// opened; the Machine adds that an address is selected only after a PONG came from
+// Nothing here authenticates anything. A caller hands in only packets that a session
+// has opened; the Machine adds that an address is selected only after a PONG came from
 // that very address.
 package path

@@ -9,8 +9,8 @@ import (
 	"hedgerow/nat/address"
 )
 
-// The techniques for hard NATs (docs/NAT.md): what is tried beside plain probes where
-// a NAT gives every destination another port, so that nobody can tell the peer where
+// The techniques for hard NATs (docs/NAT.md): they are tried beside plain probes where
+// a NAT gives every destination another port, so that no server can tell the peer where
 // to send. The side with such a NAT is the opener: many sockets that all send to one
 // address, each through a mapping of its own. The other side is the prober: it probes
 // many of the ports that those mappings may have. One hit is enough. Where the ports
@@ -28,11 +28,11 @@ const (
 	// openTTL ends behind our own NATs and a carrier's, and before the peer's.
 	openTTL = 3
 	// seenLife is for how long many ports of an address may be probed after a
-	// supernode saw the peer there: it is the return-routable one, whatever the peer
-	// claims.
+	// supernode saw the peer there: that address is return-routable, the ones that the
+	// peer claims may not be.
 	seenLife = 30 * time.Second
 	// maxHits is how many of the addresses that a technique opens are tried: pings to
-	// all of them would use up what may go to one address.
+	// all of them would exhaust the budget of one IP address.
 	maxHits = 2
 )
 
@@ -83,7 +83,7 @@ func (h *hardNAT) stop() {
 }
 
 // Arrange tells the path the start that both ends agreed on (CALL, CALLACK, GO) and
-// what both know of their NATs. If a technique can help, it begins some 300 ms later,
+// the patterns of both NATs. If a technique can help, it begins some 300 ms later,
 // unless there is a direct path by then or its budget is used up.
 func (p *Machine) Arrange(now, start time.Time, ours, theirs address.Pattern) {
 	h := &p.hardNAT
@@ -127,7 +127,7 @@ func (h *hardNAT) plan(now, start time.Time, theirs address.Pattern, s *prober) 
 	return 0
 }
 
-// poll sends what is due of the technique, and ends it. One that has sent nothing yet
+// poll sends the packets of the technique that are due, and ends it. One that has sent nothing yet
 // is not begun when there is a direct path.
 func (h *hardNAT) poll(now time.Time, direct bool, s *prober) {
 	if !h.running() {
@@ -218,8 +218,8 @@ func (p *Machine) techniqueAnswered(now time.Time, nonce [8]byte, from netip.Add
 	default:
 		return true
 	}
-	// It answered a ping that went to just that address: what follows is not
-	// counted as sent to a stranger, of which there may have been many by now.
+	// It answered a ping that went to just that address, so further pings there cost
+	// no budget, which may be exhausted by now.
 	r.heard, r.ponged = true, now
 	p.schedule()
 	p.reported.wake(now)

@@ -5,8 +5,8 @@ import "math/bits"
 // LossWindow is how many pings a Loss remembers.
 const LossWindow = 20
 
-// Loss is what became of the last pings over one path. The zero value has seen
-// none.
+// Loss counts how many of the last pings over one path were answered. The zero
+// value has seen none.
 type Loss struct {
 	lost uint32 // a bit for each, the last one lowest
 	n    uint8

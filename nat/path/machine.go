@@ -41,7 +41,7 @@ func New(policy *address.Policy, budget *address.Budget, random rand.Source) *Ma
 	return p
 }
 
-// Output is what one Poll wants done.
+// Output tells the caller of Poll what to do.
 type Output struct {
 	// Probes belong to the Machine and are valid until its next Poll.
 	Probes []Probe
@@ -57,7 +57,7 @@ type Output struct {
 	Transitions []Transition
 }
 
-// Poll returns what is to be done now. Between two deadlines it does nothing
+// Poll returns what the caller is to do now. Between two deadlines it does nothing
 // and allocates nothing.
 func (p *Machine) Poll(now time.Time) Output {
 	var out Output
@@ -108,7 +108,7 @@ func (p *Machine) letGo() {
 	p.remotes.stopPlans()
 }
 
-// Refusals returns how often what was refused since the path began.
+// Refusals returns the refusals since the path began, counted by reason.
 func (p *Machine) Refusals() Refusals { return p.prober.refusals }
 
 // Sockets returns how many sockets of its own the path needs open now, each with
@@ -122,8 +122,8 @@ func (p *Machine) Sockets() int {
 	return p.hardNAT.sockets
 }
 
-// Loss returns what became of the last heartbeats of the direct path, nothing
-// without one.
+// Loss returns how many of the last heartbeats over the direct path were answered;
+// the zero value without one.
 func (p *Machine) Loss() Loss { return p.selection.heart.loss }
 
 // Reachable returns the IPv4 addresses at which the peer may be: those that a

@@ -9,7 +9,7 @@ import (
 
 // nomination sends pings as large as data to a remote that answered small ones (RFC
 // 8445, section 8, nominates for the same end). Small packets often pass where large
-// ones die silently; a path like that would connect and then carry nothing. What
+// ones die silently; a path like that would connect and then carry nothing. How much
 // more the path carries is found by its pmtu.Discovery, once it is in use.
 type nomination struct {
 	remote *remote // nil: none
@@ -39,7 +39,7 @@ func (n *nomination) answered(size, full int) bool {
 	return size > 0 && n.best >= full
 }
 
-// verdict is what a poll of a nomination has come to.
+// verdict is the result of a poll of a nomination.
 type verdict uint8
 
 const (
@@ -48,7 +48,7 @@ const (
 	carriesTooLittle
 )
 
-// poll sends the pings of the next round, or says what the rounds came to.
+// poll sends the pings of the next round, or returns the result of all rounds.
 func (n *nomination) poll(now time.Time, s *prober) verdict {
 	switch {
 	case !n.runs() || now.Before(n.next):
@@ -90,7 +90,7 @@ func (p *Machine) considerNominating(now time.Time, r *remote) {
 	switch {
 	case !s.exists():
 		if r.kind == address.KindTURN && p.attempt.running() {
-			return // whatever needs no TURN server goes first: see finish
+			return // a path without a TURN server goes first: see finish
 		}
 	case s.viaTURN() && r.kind != address.KindTURN, s.suspect():
 	case now.Sub(s.heart.since) >= switchEvery && r.better(s.remote):

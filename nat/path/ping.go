@@ -21,7 +21,7 @@ type Probe struct {
 	To    netip.AddrPort
 	Nonce [8]byte
 	Gen   uint32 // of the peer's candidates
-	Path  uint8  // a number of the address, for who reads captures
+	Path  uint8  // a number of the address, for readers of captures
 	Pad   int    // bytes of padding in the PING; the PONG is to be padded to the same size
 	TTL   uint8  // 0 = the socket's default
 	// Socket is 0 for the data socket, else the number of one of those that
@@ -29,7 +29,7 @@ type Probe struct {
 	Socket int
 }
 
-// prober makes pings, within what the policy and the budget of the edge allow, and
+// prober makes pings, as far as the policy and the budget of the edge allow them, and
 // knows which ones are outstanding.
 type prober struct {
 	policy   *address.Policy
@@ -48,7 +48,7 @@ type sighting struct {
 	at   time.Time
 }
 
-// refuse counts what was not done.
+// refuse counts a refusal.
 func (s *prober) refuse(r Refusal) { s.refusals.add(r) }
 
 // allows reports whether a policy's answer is that something is allowed, and

@@ -30,7 +30,7 @@ const (
 	stepsEnd  = firstFull + len(fullAt)
 )
 
-// plan is what one address still gets in the running attempt.
+// plan lists the probes that one address still gets in the running attempt.
 type plan struct {
 	step  int       // of the primers, then of the full probes; stepsEnd = nothing
 	t0    time.Time // of its primer; without one, primerLead before its first full probe

@@ -3,7 +3,7 @@ package path
 import "time"
 
 // A direct path that broke often heals where it was: a cable is back, a route is
-// mended. Attempts become rare with their failures, and nobody tells the end of
+// mended. Attempts become rare with their failures, and no event tells the end of
 // an outage, so while there is traffic the addresses that once answered get a
 // single ping every few seconds.
 const (

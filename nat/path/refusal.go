@@ -11,7 +11,7 @@ import (
 // Those below RefusedKind are of address.Refusal, with the same numbers.
 type Refusal uint8
 
-// What a Machine itself refuses.
+// The reasons of a Machine itself.
 const (
 	// RefusedKind is a candidate of a kind that this version does not know.
 	RefusedKind Refusal = Refusal(address.RefusalEnd) + iota
@@ -48,7 +48,7 @@ const (
 	// tried again already.
 	RefusedTechniqueWait
 	// RefusedTechniqueRate is a technique of hundreds of packets within a minute of
-	// another one, of whatever peer.
+	// another one, of any peer.
 	RefusedTechniqueRate
 
 	refusalEnd

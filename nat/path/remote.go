@@ -155,14 +155,14 @@ func (l *remotes) stopPlans() {
 	}
 }
 
-// clearPlans forgets all plans, also what was spent of them.
+// clearPlans forgets all plans, and that their extra probes are spent.
 func (l *remotes) clearPlans() {
 	for _, r := range l.list {
 		r.plan = plan{step: stepsEnd}
 	}
 }
 
-// forgetAnswers forgets what was measured.
+// forgetAnswers forgets all measurements.
 func (l *remotes) forgetAnswers() {
 	for _, r := range l.list {
 		r.ponged, r.failed, r.rtt = time.Time{}, time.Time{}, roundTrip{}

@@ -19,7 +19,7 @@ type Route struct {
 }
 
 // Payload returns the bytes of the largest UDP payload that the direct path is
-// known to carry, 0 without one. What is longer is to be cut into fragments.
+// known to carry, 0 without one. Longer payloads are to be cut into fragments.
 func (r Route) Payload() int {
 	if !r.Direct.IsValid() {
 		return 0
@@ -45,13 +45,13 @@ func (p *Machine) Route() Route {
 	}
 }
 
-// What IP and UDP add to a payload, in bytes.
+// The bytes that IP and UDP add to a payload.
 const (
 	overhead4 = 20 + 8
 	overhead6 = 40 + 8
 )
 
-// ipOverhead returns what IP and UDP add to a payload that goes to an address.
+// ipOverhead returns the bytes that IP and UDP add to a payload for an address.
 func ipOverhead(a netip.AddrPort) int {
 	if a.Addr().Is4() {
 		return overhead4

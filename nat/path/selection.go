@@ -10,7 +10,7 @@ import (
 )
 
 // selection is the selected remote (RFC 8445 speaks of the selected pair), over
-// which frames go directly, and what is watched on it.
+// which frames go directly, and watches it.
 type selection struct {
 	remote *remote // nil: no direct path
 	heart  heartbeat
@@ -24,8 +24,7 @@ func (s *selection) exists() bool { return s.remote != nil }
 // suspect reports whether the direct path is in doubt.
 func (s *selection) suspect() bool { return s.heart.missed > 0 }
 
-// viaTURN reports whether what counts as the direct path leads through a TURN
-// server. A better one is looked for as if there were none.
+// viaTURN reports whether the direct path leads through a TURN server. A better one is looked for as if there were none.
 func (s *selection) viaTURN() bool { return s.exists() && s.remote.kind == address.KindTURN }
 
 // keptUntil returns when the direct path is let go if it is not used.
@@ -51,8 +50,8 @@ func (p *Machine) selectRemote(now time.Time, r *remote, size int) {
 	s := &p.selection
 	h := newHeartbeat(now, p.usage.active(now), p.prober.random)
 	if !s.exists() {
-		// Make before break: what the relay has not delivered yet still arrives, and
-		// the peer may drop the first direct packets for a moment.
+		// Make before break: frames that the relay has not delivered yet still arrive,
+		// and the peer may drop the first direct packets for a moment.
 		h.dual = now.Add(r.rtt.smooth + dualAfter)
 	}
 	*s = selection{remote: r, heart: h, mtu: pmtu.New(p.prober.fullSize(r), size, pmtu.WatchEvery), better: now.Add(searchEvery)}
@@ -93,8 +92,8 @@ func (p *Machine) giveUp(now time.Time, why string) {
 	p.report(now, why, lost)
 }
 
-// pollSize sends what the discovery of the direct path's size asks for. Its packets
-// are no heartbeats: what is large may get lost on a path that lives. It reports
+// pollSize sends the pings that the discovery of the direct path's size asks for. Its packets
+// are no heartbeats: large ones may get lost on a path that lives. It reports
 // false for a path that turns out to carry small packets only.
 func (s *selection) pollSize(now time.Time, active bool, with *prober) bool {
 	if !s.exists() {

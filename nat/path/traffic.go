@@ -134,9 +134,9 @@ func (p *Machine) TooBig(now time.Time, to netip.AddrPort) {
 	p.reported.wake(now)
 }
 
-// Reset notes that what is known of the path is void, as when the peer began anew:
-// traffic goes back to the relay, what was measured and outstanding is forgotten, and
-// a new attempt begins if the path is in use.
+// Reset notes that nothing known of the path holds any more, as when the peer began
+// anew: traffic goes back to the relay, measurements and outstanding pings are
+// forgotten, and a new attempt begins if the path is in use.
 func (p *Machine) Reset(now time.Time) {
 	wanted := p.usage.wanted(now) || p.selection.exists()
 	p.letGo()

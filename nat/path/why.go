@@ -7,8 +7,8 @@ import (
 	"hedgerow/nat/address"
 )
 
-// Why says in words why traffic does not go directly, empty when it does: what
-// stands between, and when it is tried again.
+// Why says in words why traffic does not go directly, and when that is tried again;
+// it is empty when traffic does.
 func (p *Machine) Why(now time.Time) string {
 	a := &p.attempt
 	switch {
@@ -28,7 +28,7 @@ func (p *Machine) Why(now time.Time) string {
 	return text
 }
 
-// withRefusals adds what was refused so far to a text.
+// withRefusals adds the refusals so far to a text.
 func withRefusals(text string, l *Refusals) string {
 	if refused := l.String(); refused != "" {
 		text += "; refused so far: " + refused

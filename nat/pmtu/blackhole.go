@@ -6,8 +6,8 @@ import "time"
 // path.
 const WatchEvery = 2 * time.Second
 
-// How a black hole is found: a path that from some moment on swallows what is
-// large and lets small packets through, so that heartbeats see nothing and every
+// How a black hole is found: a path that from some moment on swallows large packets
+// and lets small ones through, so that heartbeats see nothing and every
 // full segment is lost. The worst case is 2 s until the next packet is sent,
 // and with the shortest timeout 0.9 s until five in a row are missed. As many
 // are needed so that mere loss does not look like it: of packets that come back
@@ -18,7 +18,7 @@ const (
 	watchSmall = 2                      // small ones that came back meanwhile
 )
 
-// watch is what is known of the packets of the present size.
+// watch is the state of the packets that watch the present size.
 type watch struct {
 	next    time.Time // when the next one is sent, or the last one is missed; zero: at once
 	waiting bool      // for an answer

@@ -10,7 +10,7 @@ import (
 // the path stops to carry it.
 //
 // It says which sizes to send and is told which came back; the packets are its
-// owner's, and so is what else goes over the path. It is driven by one
+// owner's, and so are all others that go over the path. It is driven by one
 // goroutine: Poll after every other call, and at Deadline.
 type Discovery struct {
 	full   int           // bytes of the largest IP packet that is wanted
@@ -137,7 +137,7 @@ func (d *Discovery) Refused() {
 // ask adds a size to what the running Poll returns.
 func (d *Discovery) ask(size int) { d.out = append(d.out, size) }
 
-// pause lets everything outstanding go, and keeps what is known.
+// pause forgets the outstanding packets, and keeps the results.
 func (d *Discovery) pause() {
 	d.watch = watch{}
 	if d.phase == phaseComplete {

@@ -3,8 +3,8 @@ package pmtu
 import "iter"
 
 // Minimum and Ethernet are the bytes of the smallest and of the largest IP packet
-// that is probed: what IPv6 wants of every link (RFC 8200, section 5), and what
-// Ethernet carries.
+// that is probed: the least that IPv6 wants everywhere (RFC 8200, section 5),
+// and the most that Ethernet carries.
 const (
 	Minimum  = 1280
 	Ethernet = 1500
