@@ -6,13 +6,6 @@ import (
 	"hedgerow/transport"
 )
 
-// Bounds of one train: datagrams of one size to one destination that the kernel
-// takes and cuts as one message (UDP_SEGMENT, udp(7)).
-const (
-	trainDatagrams = 64
-	trainBytes     = 65507 // the largest IPv4 UDP payload
-)
-
 // How much gathers before it is sent, and in how much room. A queue's lane has
 // room for what makes it full and for the largest super-frame behind that,
 // sealed; the control loop sends little at once.
@@ -86,7 +79,7 @@ func (g *gather) grow(l *lane, n int) bool {
 	if seg == 0 {
 		seg = d.N // of one datagram so far
 	}
-	if n > seg || d.N+n > trainBytes || d.N >= seg*trainDatagrams || seg == 0 {
+	if n > seg || d.N+n > transport.MaxTrainBytes || d.N >= seg*transport.MaxTrainDatagrams || seg == 0 {
 		return false
 	}
 	d.Seg = seg

@@ -13,10 +13,6 @@ import (
 	"hedgerow/transport"
 )
 
-// receiveLen is the room for one read in bytes: a coalesced run of datagrams
-// is at most as long as the largest UDP payload.
-const receiveLen = 1 << 16
-
 // inbound carries frames from the wire to the device. It belongs to one
 // goroutine.
 type inbound struct {
@@ -57,7 +53,7 @@ func newInbound(d *Plane, device FrameQueue, conn Conn, f tap.Features) *inbound
 	}
 	in.canReceive = func(ki uint8) (crypto.Epoch, bool) { return in.table.canReceive(ki) }
 	for i := range in.datagrams {
-		in.datagrams[i].Buf = make([]byte, receiveLen)
+		in.datagrams[i].Buf = make([]byte, transport.ReadBufferLen)
 	}
 	return in
 }

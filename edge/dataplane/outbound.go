@@ -7,6 +7,7 @@ import (
 	"hedgerow/protocol"
 	"hedgerow/tap"
 	"hedgerow/tap/offload"
+	"hedgerow/transport"
 )
 
 // Bounds of one burst from the device, so that what comes in meanwhile is not
@@ -14,7 +15,7 @@ import (
 // one train.
 const (
 	burstBytes  = 1 << 20
-	burstFrames = trainDatagrams
+	burstFrames = transport.MaxTrainDatagrams
 )
 
 // fewPeers is to how many peers a flood has paths looked for while no supernode

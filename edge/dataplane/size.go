@@ -1,6 +1,9 @@
 package dataplane
 
-import "hedgerow/protocol"
+import (
+	"hedgerow/protocol"
+	"hedgerow/transport"
+)
 
 // Room that a packet needs around the frame it carries. In front: a relay
 // header with its tag, a packet header, a salt and the inner's first byte;
@@ -46,6 +49,6 @@ func WantedPayload(mtu int) int {
 // every first, which costs as much to send as a full one.
 func SuperFrame(mtu int) int {
 	const headers = 20 + 32 // IPv4, TCP with timestamps
-	segments := min(trainBytes/WantedPayload(mtu), trainDatagrams)
+	segments := min(transport.MaxTrainBytes/WantedPayload(mtu), transport.MaxTrainDatagrams)
 	return headers + segments*(WantedPayload(mtu)-protocol.HeaderLen-protocol.TagLen-3-protocol.EthernetLen-headers)
 }
