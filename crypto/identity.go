@@ -3,7 +3,6 @@ package crypto
 import (
 	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/crypto/curve25519"
+
+	"hedgerow/internal/durable"
 )
 
 // Identity is the identity of one edge, or of one supernode: two key pairs that
@@ -102,7 +103,10 @@ func LoadIdentity(path string) (id *Identity, created bool, err error) {
 	if id, err = GenerateIdentity(rand.Reader); err != nil {
 		return nil, false, err
 	}
-	switch err = createFile(path, id.Seed[:]); {
+	if err = os.MkdirAll(filepath.Dir(path), 0o700); err == nil {
+		err = durable.Create(path, id.Seed[:], 0o600)
+	}
+	switch {
 	case errors.Is(err, fs.ErrExist):
 		// Another process was faster: its identity is the one.
 		id, err = readIdentity(path)
@@ -124,51 +128,4 @@ func readIdentity(path string) (*Identity, error) {
 			"Restore it from a backup, or move it away to start with a new identity, which nobody knows yet", path, len(b))
 	}
 	return NewIdentity([32]byte(b)), nil
-}
-
-// createFile writes a new file of mode 0600 with all its content at once:
-// under another name first, then linked, which fails with fs.ErrExist when
-// path is there already.
-func createFile(path string, content []byte) (err error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	var tag [8]byte
-	if _, err := io.ReadFull(rand.Reader, tag[:]); err != nil {
-		return err
-	}
-	temp := filepath.Join(dir, "."+filepath.Base(path)+"."+hex.EncodeToString(tag[:]))
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp)
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Link(temp, path); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return err
-		}
-		// Some file systems know no links: a rename is as whole, and only loses
-		// against a second process at the same instant.
-		if err := os.Rename(temp, path); err != nil {
-			return err
-		}
-	}
-	return syncDirectory(dir)
-}
-
-// syncDirectory makes a new name in dir survive a loss of power. Systems that
-// cannot do that for a directory say so; there is nothing to be done then.
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	_ = d.Sync()
-	return d.Close()
 }

@@ -38,7 +38,7 @@ var rules = []rule{
 	// argument, so the package time is needed.
 	{folder: "protocol", never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/..."}},
 	// Headers reach it as bytes; no sockets, no logging.
-	{folder: "crypto", ours: []string{"internal/bucket"}, never: []string{"net", "net/http", "log/..."}},
+	{folder: "crypto", ours: []string{"internal/bucket", "internal/durable"}, never: []string{"net", "net/http", "log/..."}},
 	// What is sent when and what is believed: no sockets, files or logging. Time is
 	// an argument.
 	{
@@ -106,6 +106,7 @@ var rules = []rule{
 	{folder: "internal/process"},
 	{folder: "internal/deadline"},
 	{folder: "internal/bucket"},
+	{folder: "internal/durable"},
 	{folder: "integration", ours: []string{
 		"protocol", "crypto", "handshake", "tap/...", "nat/...", "transport/...", "edge/...", "supernode/...", "internal/...", "integration/...",
 	}},
@@ -279,6 +280,9 @@ func TestImportRules(t *testing.T) {
 		{"protocol", "hedgerow/crypto", false, false},
 		{"crypto", "hedgerow/protocol", false, false},
 		{"crypto", "hedgerow/protocol", true, false},
+		{"crypto", "hedgerow/internal/durable", false, true},
+		{"crypto", "hedgerow/internal/cli", false, false},
+		{"internal/durable", "hedgerow/crypto", false, false},
 		{"crypto", "hedgerow/crypto", true, true},
 		{"handshake", "hedgerow/protocol", false, true},
 		{"handshake", "hedgerow/crypto", false, true},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strconv"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/durable"
 )
 
 // keygen is "edge keygen".
@@ -70,18 +70,13 @@ func validity(c *crypto.Community, every time.Duration) string {
 // writeNew writes a file that only its owner can read. It never writes over
 // one that is there: those keys may be in use.
 func writeNew(path string, text []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	err := durable.Create(path, text, 0o600)
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return cli.Errorf(cli.Usage, "", "%s exists: its keys may be in use. Choose another -o name, or move it away.", path)
 	case errors.Is(err, fs.ErrPermission):
 		return cli.Errorf(cli.Permission, "", "no permission to write %s.", path)
 	case err != nil:
-		return cli.Errorf(cli.Failure, "", "%w", err)
-	}
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Close()); err != nil {
-		_ = os.Remove(path) // half a key is worse than none
 		return cli.Errorf(cli.Failure, "", "%w", err)
 	}
 	return nil

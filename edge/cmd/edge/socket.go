@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"hedgerow/internal/cli"
+	"hedgerow/internal/durable"
 	"hedgerow/transport"
 )
 
@@ -66,5 +67,5 @@ func savedPort(stateDir string) uint16 {
 }
 
 func savePort(stateDir string, port uint16) error {
-	return os.WriteFile(filepath.Join(stateDir, portFile), []byte(strconv.Itoa(int(port))+"\n"), 0o600)
+	return durable.Replace(filepath.Join(stateDir, portFile), []byte(strconv.Itoa(int(port))+"\n"), 0o600)
 }
