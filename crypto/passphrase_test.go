@@ -45,10 +45,32 @@ func TestPassphraseBits(t *testing.T) {
 		{"5f4dcc3b5aa765d61d8327deb882cf99", 85, 128},
 		{"vQ8m+Z2kL9x/T4bW1nR7cY5uJ0pA3sDf", 130, 192},
 		{"\xff\xfe\x00", 1, 30},
+		{"1q2w3e4r5t6z7u8i9o0p", 1, 25},
+		{"1qaz2wsx3edc", 1, 20},
+		{"Q1W2E3R4", 1, 20},
+		{"zaq1ZAQ!", 10, 35},
+		{"x8Kq2mZp9RtL4wVb", 60, 96},
+		{"Xk3#mP9$vL2@qR7!", 60, 105},
+		{"correcthorsebatterystaple", 40, 70},
+		{"blumentopf fahrrad giraffe wolke", 45, 80},
+		{"日本語のパスワード", 30, 80},
+		{strings.Repeat("ab", 40), 1, 20},
+		{"trustno1trustno1trustno1", 1, 15},
 	}
 	for _, tt := range tests {
 		if got := PassphraseBits(tt.pass); got < tt.least || got > tt.top {
 			t.Errorf("PassphraseBits(%q) = %.1f, want %v to %v", tt.pass, got, tt.least, tt.top)
+		}
+	}
+}
+
+// TestPassphraseBitsOfALongKey holds that a key file of a mebibyte costs no more to
+// judge than its first thousand characters.
+func TestPassphraseBitsOfALongKey(t *testing.T) {
+	for _, s := range []string{"ab1", "4@$0", "password1A!qwe", "日本"} {
+		text := strings.Repeat(s, MaxKeyFile/len(s)) + "#"
+		if bits, want := PassphraseBits(text), PassphraseBits(string([]rune(text)[:mostJudged])); bits != want {
+			t.Errorf("%q many times: %v, want %v", s, bits, want)
 		}
 	}
 }

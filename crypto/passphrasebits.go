@@ -2,6 +2,7 @@ package crypto
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -32,9 +33,17 @@ const commonPasswords = " password passwort passw0rd secret geheim admin adminis
 	"dragon monkey football baseball princess sunshine shadow superman batman starwars trustno internet " +
 	"computer network mynetwork community edge supernode vpn ntop n2n encryptme mysecret mykey key hedgerow private abc x y "
 
-// series are rows that fingers follow; a character next to its forerunner in
-// one of them adds next to nothing.
-var series = [...]string{"qwertyuiop", "qwertzuiop", "asdfghjkl", "zxcvbnm", "yxcvbnm", "azertyuiop"}
+// series are rows and columns of keyboards that fingers follow; a character next to
+// its forerunner in one of them adds next to nothing.
+var series = [...]string{
+	"qwertyuiop", "qwertzuiop", "asdfghjkl", "zxcvbnm", "yxcvbnm", "azertyuiop",
+	"1q2w3e4r5t6y7u8i9o0p", "1q2w3e4r5t6z7u8i9o0p", "q1w2e3r4t5y6u7i8o9p0", "q1w2e3r4t5z6u7i8o9p0",
+	"1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik9ol0p", "1qay2wsx3edc4rfv5tgb6zhn7ujm8ik9ol0p", "qawsedrftgyhujikolp", "qawsedrftgzhujikolp",
+}
+
+// mostJudged is how many characters of a passphrase are looked at: a key file may
+// hold a million of them, and no judgement needs more than these.
+const mostJudged = 1000
 
 // PassphraseBits estimates how many bits of guessing a passphrase withstands,
 // for a warning. It looks at length, character classes, words, repeats, rows of
@@ -44,6 +53,9 @@ var series = [...]string{"qwertyuiop", "qwertzuiop", "asdfghjkl", "zxcvbnm", "yx
 // guesses, of which one costs about 160 ms.
 func PassphraseBits(pass string) float64 {
 	text := []rune(pass)
+	if len(text) > mostJudged {
+		text = text[:mostJudged]
+	}
 	if len(text) == 0 {
 		return 0
 	}
@@ -67,35 +79,40 @@ func PassphraseBits(pass string) float64 {
 
 // runBits adds up the runs of letters and the single other characters.
 func runBits(text []rune) (bits float64) {
+	lower := []rune(strings.ToLower(string(text)))
+	if len(lower) != len(text) { // no character that people type changes the number
+		lower = text
+	}
 	for i := 0; i < len(text); {
 		n := 1
 		if isASCIILetter(text[i]) {
 			for i+n < len(text) && isASCIILetter(text[i+n]) {
 				n++
 			}
-			bits += letterBits(text[i : i+n])
+			bits += letterBits(text, lower, i, i+n)
 		} else {
-			bits += characterBits(text, i)
+			bits += characterBits(lower, i)
 		}
 		i += n
 	}
 	return bits
 }
 
-// letterBits is what a run of ASCII letters is worth.
-func letterBits(run []rune) float64 {
+// letterBits is what the ASCII letters from one index of text up to another are
+// worth. lower is the text in lower case.
+func letterBits(text, lower []rune, from, to int) float64 {
 	each, bits := bitsLetter, 0.0
-	lower := []rune(strings.ToLower(string(run)))
+	run := text[from:to]
 	switch changes := caseChanges(run); {
 	case changes > 1:
 		each = bitsMixed
-	case pronounceable(lower):
+	case pronounceable(lower[from:to]):
 		each = bitsWordLetter
 	}
-	if string(run) != string(lower) && each != bitsMixed {
+	if !slices.Equal(run, lower[from:to]) && each != bitsMixed {
 		bits = bitsCapital
 	}
-	for i := range lower {
+	for i := from; i < to; i++ {
 		if continues(lower, i) {
 			bits += bitsRepeat
 		} else {
@@ -122,7 +139,8 @@ func characterBits(text []rune, i int) float64 {
 
 // continues reports whether the character at i follows from the one before it:
 // the same, the next or the last in the alphabet, or its neighbour on the
-// keyboard. The second character of a series is still a choice.
+// keyboard, in a row or in columns. The second character of a series is still a
+// choice.
 func continues(text []rune, i int) bool {
 	if i == 0 {
 		return false
