@@ -84,7 +84,7 @@ func refuseLeftover(action cli.ActionFunc) cli.ActionFunc {
 // option, so everything behind it would silently have no effect.
 func leftover(arg string, commands []string) error {
 	const format = "unexpected argument %q: options after it would be ignored. %s"
-	if best, ok := Nearest(arg, commands); ok {
+	if best, ok := suggest(arg, commands); ok {
 		return Errorf(Usage, "E24", format, arg, fmt.Sprintf("Did you mean the sub-command %q?", best))
 	}
 	return Errorf(Usage, "E24", format, arg, "Remove it; the sub-commands are "+strings.Join(commands, ", ")+".")
@@ -101,7 +101,7 @@ func commandNames(app *cli.App) []string {
 }
 
 // usageError turns a parse error of the library into one with the right exit
-// code, and names the nearest option for one that does not exist.
+// code, and suggests an option for one that does not exist.
 func usageError(c *cli.Context, err error, _ bool) error {
 	text := err.Error()
 	name, unknown := strings.CutPrefix(text, "flag provided but not defined: -")
@@ -117,7 +117,7 @@ func usageError(c *cli.Context, err error, _ bool) error {
 		known = append(known, f.Names()...)
 	}
 	text = "unknown option " + dashed(name) + "."
-	if best, ok := Nearest(name, known); ok {
+	if best, ok := suggest(name, known); ok {
 		text += " Did you mean " + dashed(best) + "?"
 	}
 	return &Error{Code: Usage, Text: text, Err: err}

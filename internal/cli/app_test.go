@@ -78,6 +78,9 @@ func TestRun(t *testing.T) {
 		{line: "edge --comunity net", code: Usage, err: "edge: unknown option --comunity. Did you mean --community?\nTry 'edge --help'.\n"},
 		{line: "edge run --comunity net", code: Usage, err: "edge: unknown option --comunity. Did you mean --community?\nTry 'edge --help'.\n"},
 		{line: "edge --secret-optio net", code: Usage, err: "edge: unknown option --secret-optio.\nTry 'edge --help'.\n"},
+		{line: "edge --insecur", code: Usage, err: "edge: unknown option --insecur. Did you mean --insecure?\nTry 'edge --help'.\n"},
+		{line: "edge --verson", code: Usage, err: "edge: unknown option --verson. Did you mean --version?\nTry 'edge --help'.\n"},
+		{line: "edge --tls-hostname x", code: Usage, err: "edge: unknown option --tls-hostname.\nTry 'edge --help'.\n"},
 		{line: "edge -x", code: Usage, err: "edge: unknown option -x.\nTry 'edge --help'.\n"},
 	} {
 		t.Run(tt.line, func(t *testing.T) {
@@ -91,7 +94,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
+func TestSuggest(t *testing.T) {
 	known := []string{"run", "status", "peers", "keys", "keygen", "version"}
 	for _, tt := range []struct {
 		arg, want string
@@ -103,13 +106,19 @@ func TestNearest(t *testing.T) {
 		{"kes", "keys", true},
 		{"keyge", "keygen", true},
 		{"ver", "version", true},
+		{"pers", "peers", true},
+		{"keysgen", "keygen", true},
+		{"verison", "version", true},
 		{"edge.conf", "", false},
+		{"host", "", false},
+		{"now", "", false},
+		{"x", "", false},
 		{"k", "", false},
 		{"", "", false},
 		{strings.Repeat("status", 100), "", false},
 	} {
-		if got, ok := Nearest(tt.arg, known); got != tt.want || ok != tt.ok {
-			t.Errorf("Nearest(%q) = %q, %v, want %q, %v", tt.arg, got, ok, tt.want, tt.ok)
+		if got, ok := suggest(tt.arg, known); got != tt.want || ok != tt.ok {
+			t.Errorf("suggest(%q) = %q, %v, want %q, %v", tt.arg, got, ok, tt.want, tt.ok)
 		}
 	}
 }
