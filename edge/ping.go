@@ -147,9 +147,9 @@ func (e *Edge) takeEcho(now time.Time, p *peer, nonce [8]byte, from dataplane.Or
 	e.echoes.list = slices.Delete(e.echoes.list, i, i+1)
 	ping := x.document()
 	if from.Supernode == nil {
-		ping.Way = e.wayDirect(p, from.Addr)
+		ping.PathStatus = e.wayDirect(p, from.Addr)
 	} else {
-		ping.Way = e.wayRelayed(now, p, e.links[from.Supernode.ID()])
+		ping.PathStatus = e.wayRelayed(now, p, e.links[from.Supernode.ID()])
 	}
 	ping.Answered, ping.RTTms = true, milliseconds(now.Sub(x.sent))
 	x.answer <- echoed{ping: ping}
@@ -166,10 +166,10 @@ func (x *echo) document() control.Ping {
 func (e *Edge) unanswered(now time.Time, x *echo) control.Ping {
 	ping := x.document()
 	if x.sent.IsZero() {
-		ping.Way = control.Way{Path: control.PathNone, Reason: e.unreached(x.peer)}
+		ping.PathStatus = control.PathStatus{Path: control.PathNone, Reason: e.unreached(x.peer)}
 		return ping
 	}
-	ping.Way = e.way(now, x.peer)
+	ping.PathStatus = e.way(now, x.peer)
 	ping.RTTms = nil // that is of frames which came
 	return ping
 }

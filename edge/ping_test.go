@@ -67,14 +67,14 @@ func TestPingAnswered(t *testing.T) {
 		from  dataplane.Origin
 		want  control.Ping
 	}{
-		{"by relay", func() {}, dataplane.Origin{Supernode: l.view, Handle: 2}, control.Ping{Way: control.Way{Path: control.PathRelay, Kind: control.KindUDP, Via: "sn:7654"}}},
+		{"by relay", func() {}, dataplane.Origin{Supernode: l.view, Handle: 2}, control.Ping{PathStatus: control.PathStatus{Path: control.PathRelay, Kind: control.KindUDP, Via: "sn:7654"}}},
 		{"by TLS", func() { l.stream.conn, l.stream.side, l.at = silentStream{}, destination(9), destination(9) },
-			dataplane.Origin{Supernode: l.view, Handle: 2}, control.Ping{Way: control.Way{Path: control.PathRelay, Kind: control.KindTLS, Via: "sn:7654"}}},
+			dataplane.Origin{Supernode: l.view, Handle: 2}, control.Ping{PathStatus: control.PathStatus{Path: control.PathRelay, Kind: control.KindTLS, Via: "sn:7654"}}},
 		{"directly", func() {
 			r := p.view.Route()
 			r.Direct = far
 			p.view.SetRoute(r)
-		}, dataplane.Origin{Addr: far}, control.Ping{Way: control.Way{Path: control.PathDirect, Endpoint: far.String()}}},
+		}, dataplane.Origin{Addr: far}, control.Ping{PathStatus: control.PathStatus{Path: control.PathDirect, Endpoint: far.String()}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.ready()

@@ -153,9 +153,9 @@ func milliseconds(d time.Duration) *float64 {
 }
 
 // way returns how frames to a peer travel now.
-func (e *Edge) way(now time.Time, p *peer) control.Way {
+func (e *Edge) way(now time.Time, p *peer) control.PathStatus {
 	r := p.view.Route()
-	var w control.Way
+	var w control.PathStatus
 	var rtt time.Duration
 	switch {
 	case r.Direct.IsValid():
@@ -166,7 +166,7 @@ func (e *Edge) way(now time.Time, p *peer) control.Way {
 	case r.Session != nil && r.Supernode != nil:
 		w, rtt = e.wayRelayed(now, p, e.links[r.Supernode.ID()]), p.relayPing.rtt
 	default:
-		w = control.Way{Path: control.PathNone, Reason: e.unreached(p)}
+		w = control.PathStatus{Path: control.PathNone, Reason: e.unreached(p)}
 	}
 	if rtt > 0 {
 		w.RTTms = milliseconds(rtt)
@@ -175,13 +175,13 @@ func (e *Edge) way(now time.Time, p *peer) control.Way {
 }
 
 // wayDirect is the way to an address of a peer, without its round trip.
-func (e *Edge) wayDirect(p *peer, to netip.AddrPort) control.Way {
-	return control.Way{Path: control.PathDirect, Kind: e.kindOf(p, to), Endpoint: e.endpoint(p, to)}
+func (e *Edge) wayDirect(p *peer, to netip.AddrPort) control.PathStatus {
+	return control.PathStatus{Path: control.PathDirect, Kind: e.kindOf(p, to), Endpoint: e.endpoint(p, to)}
 }
 
 // wayRelayed is the way to a peer through a supernode, without its round trip.
-func (e *Edge) wayRelayed(now time.Time, p *peer, l *link) control.Way {
-	w := control.Way{Path: control.PathRelay, Kind: l.kind(), Via: l.cfg.Name}
+func (e *Edge) wayRelayed(now time.Time, p *peer, l *link) control.PathStatus {
+	w := control.PathStatus{Path: control.PathRelay, Kind: l.kind(), Via: l.cfg.Name}
 	if p.path != nil {
 		w.Reason = cmp.Or(p.avoidance(now), p.path.Why(now))
 	}
@@ -191,7 +191,7 @@ func (e *Edge) wayRelayed(now time.Time, p *peer, l *link) control.Way {
 // peerStatus returns what is known of a peer.
 func (e *Edge) peerStatus(now time.Time, p *peer) control.Peer {
 	s := control.Peer{
-		Name: p.about.Name, MAC: p.view.MAC().String(), IPs: []string{}, Way: e.way(now, p),
+		Name: p.about.Name, MAC: p.view.MAC().String(), IPs: []string{}, PathStatus: e.way(now, p),
 		Hosts: e.plane.Hosts(p.view),
 	}
 	s.RxBytes, s.TxBytes = p.view.Bytes()

@@ -10,7 +10,7 @@ import (
 
 	"hedgerow/edge/control"
 	"hedgerow/integration/lab"
-	"hedgerow/supernode"
+	"hedgerow/supernode/admin"
 )
 
 // awaitLink waits until the edge is registered, by a stream or not, and returns
@@ -220,7 +220,7 @@ func checkTURN(w *town, left, right *member) {
 	t.Logf("first answer after %v; 0 of %d lost, longest gap %v; %d control packets by the supernode", first, 2*s.flows[0].sent, gap, relayed)
 }
 
-func relayedPackets(s supernode.Status) (n uint64) {
+func relayedPackets(s admin.Status) (n uint64) {
 	for _, c := range s.Communities {
 		n += c.Relayed.Packets
 	}

@@ -91,8 +91,10 @@ var rules = []rule{
 		},
 	},
 	{folder: "edge/dataplane/pmap"},
+	// Documents and how they are asked for. Who shows them needs no edge.
+	{folder: "edge/control", ours: []string{"protocol", "internal/localapi"}},
 	// What the network lets through, asked by sockets of its own.
-	{folder: "edge/netcheck", ours: []string{"nat/address", "nat/stun", "nat/portmap"}, tests: []string{"transport"}},
+	{folder: "edge/netcheck", ours: []string{"edge/control", "nat/address", "nat/stun", "nat/portmap"}, tests: []string{"transport"}},
 	// The commands open what must be opened.
 	{folder: "edge/cmd", ours: []string{
 		"protocol", "crypto", "tap", "nat/address", "nat/turn", "nat/portmap", "transport", "transport/stream", "internal/...", "edge/...",
@@ -101,6 +103,8 @@ var rules = []rule{
 		folder: "supernode",
 		ours:   []string{"protocol", "crypto", "handshake", "transport", "transport/stream", "nat/stun", "nat/turn", "internal/...", "supernode/..."},
 	},
+	// Documents and how they are asked for. Who shows them needs no supernode.
+	{folder: "supernode/admin", ours: []string{"transport", "transport/stream", "nat/turn", "internal/localapi"}},
 	// What both commands share knows neither of them.
 	{folder: "internal", ours: []string{"protocol", "crypto", "internal/..."}},
 	{folder: "internal/process"},
@@ -344,6 +348,10 @@ func TestImportRules(t *testing.T) {
 		{"edge/cmd/edge", "hedgerow/supernode", false, false},
 		{"edge/cmd/edge", "golang.org/x/sys/unix", false, true},
 		{"supernode", "hedgerow/handshake", false, true},
+		{"edge/control", "hedgerow/edge", false, false},
+		{"edge/control", "hedgerow/crypto", false, false},
+		{"supernode/admin", "hedgerow/supernode", false, false},
+		{"supernode", "hedgerow/supernode/admin", false, true},
 		{"supernode", "hedgerow/nat/stun", false, true},
 		{"supernode", "hedgerow/nat/path", false, false},
 		{"supernode", "hedgerow/tap", false, false},

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"hedgerow/edge/netcheck"
+	"hedgerow/edge/control"
 	"hedgerow/integration/lab"
 )
 
@@ -18,7 +18,7 @@ import (
 const netcheckWithin = 8 * time.Second
 
 // netcheck runs "edge netcheck" on a host.
-func (w *town) netcheck(t *testing.T, h *lab.Host, more ...string) (r netcheck.Report, code int) {
+func (w *town) netcheck(t *testing.T, h *lab.Host, more ...string) (r control.Netcheck, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(w.ctx, netcheckWithin)
 	defer cancel()
@@ -63,17 +63,17 @@ func TestNetcheckKinds(t *testing.T) {
 		ports                       []string // any of these
 		verdict                     string
 	}{
-		{lab.PortRestricted, independent, both, "no", []string{netcheck.PortsKept}, "most peers"},
-		{lab.AddressRestricted, independent, netcheck.FilteringOpen, "no", []string{netcheck.PortsKept}, "every peer"},
-		{lab.EndpointIndependent, independent, netcheck.FilteringOpen, "no", []string{netcheck.PortsKept}, "every peer"},
-		{lab.EndpointIndependentHairpin, independent, netcheck.FilteringOpen, "yes", []string{netcheck.PortsKept}, "every peer"},
-		{lab.OpenInput, independent, both, "no", []string{netcheck.PortsKept}, "most peers"},
-		{lab.PortReplacing, independent, both, "no", []string{netcheck.PortsRandom}, "most peers"},
-		{lab.PortReplacingHairpin, independent, both, "yes", []string{netcheck.PortsRandom}, "most peers"},
-		{lab.AddressDependent, address, both, "", []string{netcheck.PortsRandom}, "whose NAT keeps one port"},
-		{lab.SymmetricSequential, both, both, "", []string{netcheck.PortsSequential}, "in sequence"},
-		{lab.SymmetricBlock(lab.DefaultBlock), both, both, "", []string{netcheck.PortsBlock}, "whose NAT keeps one port"},
-		{lab.SymmetricRandom, both, both, "", []string{netcheck.PortsRandom}, "whose NAT keeps one port"},
+		{lab.PortRestricted, independent, both, "no", []string{control.PortsKept}, "most peers"},
+		{lab.AddressRestricted, independent, control.FilteringOpen, "no", []string{control.PortsKept}, "every peer"},
+		{lab.EndpointIndependent, independent, control.FilteringOpen, "no", []string{control.PortsKept}, "every peer"},
+		{lab.EndpointIndependentHairpin, independent, control.FilteringOpen, "yes", []string{control.PortsKept}, "every peer"},
+		{lab.OpenInput, independent, both, "no", []string{control.PortsKept}, "most peers"},
+		{lab.PortReplacing, independent, both, "no", []string{control.PortsRandom}, "most peers"},
+		{lab.PortReplacingHairpin, independent, both, "yes", []string{control.PortsRandom}, "most peers"},
+		{lab.AddressDependent, address, both, "", []string{control.PortsRandom}, "whose NAT keeps one port"},
+		{lab.SymmetricSequential, both, both, "", []string{control.PortsSequential}, "in sequence"},
+		{lab.SymmetricBlock(lab.DefaultBlock), both, both, "", []string{control.PortsBlock}, "whose NAT keeps one port"},
+		{lab.SymmetricRandom, both, both, "", []string{control.PortsRandom}, "whose NAT keeps one port"},
 	} {
 		t.Run(tt.kind.String(), func(t *testing.T) {
 			h := w.home(homeName(i), i+1, tt.kind)
@@ -133,7 +133,7 @@ func TestNetcheckPublic(t *testing.T) {
 	w := newTown(t, 60*time.Second)
 	h := lab.Must(w.Host("public", "203.0.113.50", "2001:db8:1::50"))
 	r, code := w.netcheck(t, h, "-l", overIPv4, "-l", overIPv6)
-	if code != 0 || r.NAT == nil || r.NAT.Present || r.NAT.Filtering != netcheck.FilteringOpen || !strings.HasPrefix(r.Verdict, "no NAT: ") {
+	if code != 0 || r.NAT == nil || r.NAT.Present || r.NAT.Filtering != control.FilteringOpen || !strings.HasPrefix(r.Verdict, "no NAT: ") {
 		t.Errorf("code %d, %q, %+v", code, r.Verdict, r.NAT)
 	}
 	if !slices.Equal(r.IPv4.Public, []string{"203.0.113.50"}) || !slices.Equal(r.IPv6.Public, []string{"2001:db8:1::50"}) {
@@ -163,7 +163,7 @@ func TestNetcheckBesideAnEdge(t *testing.T) {
 	if code != 0 || len(r.Servers) != 1 || r.Servers[0].Name != overIPv4 {
 		t.Errorf("code %d, %+v", code, r.Servers)
 	}
-	if r.NAT == nil || r.NAT.Mapping != netcheck.MappingOneServer {
+	if r.NAT == nil || r.NAT.Mapping != control.MappingOneServer {
 		t.Errorf("%+v", r.NAT)
 	}
 	if s := m.status().Supernodes[0]; s.State != "registered" {

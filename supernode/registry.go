@@ -7,6 +7,7 @@ import (
 
 	"hedgerow/internal/bucket"
 	"hedgerow/protocol"
+	"hedgerow/supernode/admin"
 )
 
 // community is what the supernode knows of one: the hash of its name, and its
@@ -21,7 +22,7 @@ type community struct {
 	online   []*registration              // those with a live session, in no order
 	bytes    bucket.Bucket
 	floods   bucket.Bucket
-	traffic  Traffic
+	traffic  admin.Traffic
 }
 
 // communityText returns a community's id as it is shown.

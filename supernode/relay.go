@@ -8,17 +8,6 @@ import (
 	"hedgerow/protocol"
 )
 
-// Traffic counts relayed packets.
-type Traffic struct {
-	// Packets and Bytes are the unicast packets that were accepted for relaying and
-	// their size without our header.
-	Packets uint64 `json:"packets"`
-	Bytes   uint64 `json:"bytes"`
-	// Floods are the packets that were accepted for a whole community; each was sent
-	// as many times as there were members to send it to.
-	Floods uint64 `json:"floods"`
-}
-
 // relayRun is what the relayed packets of a train have in common: most come over the
 // session of the one before and go to the same member, and then nothing needs
 // to be looked up. Only packets of other types, and the timers while the mutex is

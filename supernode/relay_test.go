@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hedgerow/protocol"
+	"hedgerow/supernode/admin"
 	"hedgerow/transport"
 )
 
@@ -76,7 +77,7 @@ func TestRelayUnicast(t *testing.T) {
 		t.Error("a third member cannot relay")
 	}
 	traffic := r.s.Status().Communities[0].Relayed
-	if want := (Traffic{Packets: 7, Bytes: 32 + 33 + 64 + 1400 + 2016 + 50 + 50}); traffic != want {
+	if want := (admin.Traffic{Packets: 7, Bytes: 32 + 33 + 64 + 1400 + 2016 + 50 + 50}); traffic != want {
 		t.Errorf("counted %+v, want %+v", traffic, want)
 	}
 }

@@ -34,7 +34,7 @@ func (s *still) Counters(context.Context) (Counters, error) {
 	return s.counters, s.err
 }
 func (s *still) Ping(_ context.Context, q PingRequest) (Ping, error) {
-	return Ping{Name: q.Peer, Size: q.Size, Answered: true, Way: Way{Path: PathRelay, Kind: KindTLS, Via: "vps.example:7654", RTTms: number(41)}}, s.err
+	return Ping{Name: q.Peer, Size: q.Size, Answered: true, PathStatus: PathStatus{Path: PathRelay, Kind: KindTLS, Via: "vps.example:7654", RTTms: number(41)}}, s.err
 }
 func (s *still) Reload(context.Context) error { s.reloads++; return s.err }
 
@@ -52,8 +52,8 @@ func sample() *still {
 			Drops: map[string]uint64{"replay": 1}, Mapping: "endpoint-independent", Notes: []string{"a note"},
 		},
 		peers: []Peer{{Name: "a", ID: "1", MAC: "2", IPs: []string{"10.64.0.3"},
-			Way:    Way{Path: PathDirect, Kind: "reflexive", Endpoint: "198.51.100.4:41641", RTTms: number(18.5)},
-			SinceS: number(7), Payload: 1439, RxBytes: 9, TxBytes: 8, LastSeenS: number(0.5), Hosts: 3, Handle: 7}},
+			PathStatus: PathStatus{Path: PathDirect, Kind: "reflexive", Endpoint: "198.51.100.4:41641", RTTms: number(18.5)},
+			SinceS:     number(7), Payload: 1439, RxBytes: 9, TxBytes: 8, LastSeenS: number(0.5), Hosts: 3, Handle: 7}},
 		keys: Keys{Community: "mynetwork", Source: "file", Active: &ki, Acceptable: []uint8{0, 1}, Next: &roll, Ends: &roll,
 			Warning: "soon", Epochs: []Epoch{{Index: 0, Until: &roll, Transform: "auto"}}},
 		counters: Counters{Drops: map[string]uint64{"open": 1}, Queues: []QueueCounters{{Sleeps: 3, Frames: &FrameCounters{Reads: 1, In: 1}, Datagrams: &DatagramCounters{Writes: 1, Out: 46, TrainsOut: 1}}}},

@@ -12,8 +12,8 @@ const (
 	PathNone Path = "none"
 )
 
-// Way is by what way a peer is reached, or was when it answered.
-type Way struct {
+// PathStatus is the path by which a peer is reached, or was when it answered.
+type PathStatus struct {
 	// Path says how frames travel.
 	Path Path `json:"path"`
 	// Kind says more of the path: where the peer's address is known from, as
@@ -43,8 +43,8 @@ type Peer struct {
 	MAC string `json:"mac"`
 	// IPs are the peer's overlay addresses without prefix length.
 	IPs []string `json:"ips"`
-	// Way is how frames to the peer travel now.
-	Way
+	// PathStatus is how frames to the peer travel now.
+	PathStatus
 	// SinceS is for how long the path is what it is, in seconds, nil without one.
 	SinceS *float64 `json:"since_s,omitempty"`
 	// Loss is the share, 0 to 1, of the last 20 pings on the path in use that had

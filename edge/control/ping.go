@@ -31,9 +31,10 @@ type Ping struct {
 	ID   string `json:"id"`
 	// Answered is whether an answer came within 5 s.
 	Answered bool `json:"answered"`
-	// Way is by what way the answer came, and its round trip; without an answer,
-	// by what way frames travel now, and PathNone when the ping could not be sent.
-	Way
+	// PathStatus is the path that the answer came by, and its round trip; without
+	// an answer, the path that frames take now, and PathNone when the ping could
+	// not be sent.
+	PathStatus
 	// Size is the length in bytes of the frame that the ping was as long as.
 	Size int `json:"size"`
 	// Pieces is how many packets it went in, as a frame of that size does: 1

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"hedgerow/edge/control"
 	"hedgerow/nat/address"
 	"hedgerow/nat/stun"
 )
@@ -21,8 +22,8 @@ type findings struct {
 
 // document puts findings into words, with how the NATs map and whether there are
 // any.
-func (f *findings) document(mapping address.MappingBehavior, present bool) *NAT {
-	n := &NAT{Present: present, Filtering: f.filtering, Ports: f.ports, Sample: f.sample, Mapping: MappingOneServer}
+func (f *findings) document(mapping address.MappingBehavior, present bool) *control.NAT {
+	n := &control.NAT{Present: present, Filtering: f.filtering, Ports: f.ports, Sample: f.sample, Mapping: control.MappingOneServer}
 	if mapping != address.MappingUnknown {
 		n.Mapping = mapping.String()
 	}
@@ -127,7 +128,7 @@ func portWords(sample []uint16, kept bool) string {
 	case len(sample) < fewestPorts:
 		return ""
 	case kept:
-		return PortsKept
+		return control.PortsKept
 	}
 	// A pattern has words for ports where they change with the destination.
 	pattern := address.Pattern{Mapping: address.MappingAddressAndPortDependent, Ports: sample}
@@ -151,11 +152,11 @@ func (p *probe) filtering(ctx context.Context, server answer) string {
 		if got.from.Port() == server.to.Port() {
 			return "" // it does not answer as it was asked to
 		}
-		return FilteringOpen
+		return control.FilteringOpen
 	}
 	// Silence means something only while the server answers otherwise.
 	if _, ok := a.ask(ctx, server.to, form{}); ok {
-		return FilteringClosed
+		return control.FilteringClosed
 	}
 	return ""
 }

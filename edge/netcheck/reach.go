@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"hedgerow/edge/control"
 )
 
 // How latency and loss are measured: so many requests, so far apart, and the wait
@@ -18,11 +20,11 @@ const (
 
 // reach looks a server up and asks it over UDP, at one address of each family
 // that this host has.
-func (p *probe) reach(ctx context.Context, s Server, r *Reach) {
+func (p *probe) reach(ctx context.Context, s Server, r *control.ServerReach) {
 	r.Name = s.Name
 	targets, problem := p.targets(ctx, s)
 	r.Problem = problem
-	r.UDP = make([]Echo, len(targets))
+	r.UDP = make([]control.UDPReach, len(targets))
 	var asking sync.WaitGroup
 	for i, to := range targets {
 		asking.Go(func() { r.UDP[i] = p.echo(ctx, to) })
@@ -56,9 +58,9 @@ func (p *probe) targets(ctx context.Context, s Server) (list []netip.AddrPort, p
 }
 
 // echo measures an address, and then the path's size.
-func (p *probe) echo(ctx context.Context, to netip.AddrPort) Echo {
+func (p *probe) echo(ctx context.Context, to netip.AddrPort) control.UDPReach {
 	f := &p.families[index(to.Addr())]
-	e := Echo{Address: to.String()}
+	e := control.UDPReach{Address: to.String()}
 	var other sync.WaitGroup
 	var rtts []time.Duration
 	answers := make(chan answer, echoes)
@@ -115,14 +117,14 @@ func (p *probe) askOther(ctx context.Context, got answer) {
 const httpsPort = 443
 
 // dial opens streams to a supernode, at the port of HTTPS and at its own.
-func (p *probe) dial(ctx context.Context, s Server, r *Reach) {
+func (p *probe) dial(ctx context.Context, s Server, r *control.ServerReach) {
 	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	ports := []uint16{httpsPort}
 	if s.Port != httpsPort {
 		ports = append(ports, s.Port)
 	}
-	streams := make([]Stream, len(ports))
+	streams := make([]control.StreamReach, len(ports))
 	var dialling sync.WaitGroup
 	for i, port := range ports {
 		dialling.Go(func() {
@@ -144,12 +146,12 @@ func (p *probe) askRouter(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, mapTime)
 	defer cancel()
 	found := p.cfg.Map(ctx)
-	m := &PortMapping{Problem: found.Problem}
+	m := &control.PortMapping{Problem: found.Problem}
 	if found.Gateway.IsValid() {
 		m.Router = found.Gateway.String()
 	}
 	for _, a := range found.Answers {
-		one := MappingProtocol{Name: string(a.Protocol), Speaks: a.Speaks, Problem: a.Problem}
+		one := control.MappingProtocol{Name: string(a.Protocol), Speaks: a.Speaks, Problem: a.Problem}
 		if a.External.IsValid() {
 			one.External = a.External.String()
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"hedgerow/edge/control"
 	"hedgerow/nat/address"
 )
 
@@ -22,7 +23,7 @@ const (
 
 // Run measures and returns its results. It needs five seconds at most, less if
 // ctx ends before, and has joined every goroutine that it started.
-func Run(ctx context.Context, cfg Config) Report {
+func Run(ctx context.Context, cfg Config) control.Netcheck {
 	ctx, cancel := context.WithTimeout(ctx, wholeRun)
 	defer cancel()
 	p := &probe{cfg: cfg, first: make(chan answer, 2*(len(cfg.Supernodes)+len(cfg.STUN)))}
@@ -30,7 +31,7 @@ func Run(ctx context.Context, cfg Config) Report {
 	p.families[1] = p.open("udp6", defaultTarget6)
 	defer p.close()
 	servers := slices.Concat(cfg.Supernodes, cfg.STUN)
-	p.report.Servers = make([]Reach, len(servers))
+	p.report.Servers = make([]control.ServerReach, len(servers))
 
 	// Once the probes of servers over UDP have ended, first is closed, so that
 	// the others do not wait for an answer that will not come.
@@ -57,7 +58,7 @@ type probe struct {
 	cfg      Config
 	families [2]family   // IPv4 and IPv6
 	first    chan answer // the first one of each address; closed when there will be no more
-	report   Report
+	report   control.Netcheck
 	nat      findings
 
 	mu   sync.Mutex
@@ -136,7 +137,7 @@ func (p *probe) observe(got answer) {
 // conclude fills in the fields that follow from the others.
 func (p *probe) conclude() {
 	r := &p.report
-	for i, u := range []*Underlay{&r.IPv4, &r.IPv6} {
+	for i, u := range []*control.Underlay{&r.IPv4, &r.IPv6} {
 		f := &p.families[i]
 		if f.asker == nil {
 			continue

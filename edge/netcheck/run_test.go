@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hedgerow/edge/control"
 	"hedgerow/nat/nattest"
 	"hedgerow/nat/portmap"
 )
@@ -43,16 +44,16 @@ func TestBehaviors(t *testing.T) {
 		router                                    nattest.Behavior
 		mapping, filtering, ports, hairpin, words string
 	}{
-		{"full cone", nattest.FullCone, independent, FilteringOpen, PortsKept, "no", every},
-		{"restricted", nattest.Behavior{Filtering: nattest.AddressDependentFiltering, RandomPorts: true}, independent, FilteringOpen, PortsRandom, "no", every},
-		{"port-restricted", nattest.PortRestricted, independent, both, PortsKept, "no", most},
-		{"open input", nattest.Behavior{Filtering: nattest.AddressAndPortDependentFiltering, PortPreserving: true, OpenInput: true}, independent, both, PortsKept, "no", most},
-		{"hairpin", nattest.Behavior{Filtering: nattest.AddressAndPortDependentFiltering, PortPreserving: true, Hairpin: true}, independent, both, PortsKept, "yes", most},
+		{"full cone", nattest.FullCone, independent, control.FilteringOpen, control.PortsKept, "no", every},
+		{"restricted", nattest.Behavior{Filtering: nattest.AddressDependentFiltering, RandomPorts: true}, independent, control.FilteringOpen, control.PortsRandom, "no", every},
+		{"port-restricted", nattest.PortRestricted, independent, both, control.PortsKept, "no", most},
+		{"open input", nattest.Behavior{Filtering: nattest.AddressAndPortDependentFiltering, PortPreserving: true, OpenInput: true}, independent, both, control.PortsKept, "no", most},
+		{"hairpin", nattest.Behavior{Filtering: nattest.AddressAndPortDependentFiltering, PortPreserving: true, Hairpin: true}, independent, both, control.PortsKept, "yes", most},
 		{"address-dependent", nattest.Behavior{Mapping: nattest.AddressDependentMapping, Filtering: nattest.AddressAndPortDependentFiltering, RandomPorts: true},
-			address, both, PortsRandom, "", keeping},
-		{"symmetric", nattest.Symmetric, both, both, PortsRandom, "", keeping},
-		{"symmetric, in a block", symmetric(nattest.Behavior{RandomPorts: true, Block: 512}), both, both, PortsBlock, "", keeping},
-		{"symmetric, in sequence", symmetric(nattest.Behavior{}), both, both, PortsSequential, "",
+			address, both, control.PortsRandom, "", keeping},
+		{"symmetric", nattest.Symmetric, both, both, control.PortsRandom, "", keeping},
+		{"symmetric, in a block", symmetric(nattest.Behavior{RandomPorts: true, Block: 512}), both, both, control.PortsBlock, "", keeping},
+		{"symmetric, in sequence", symmetric(nattest.Behavior{}), both, both, control.PortsSequential, "",
 			"the NAT gives every destination another port, in sequence: direct links with most peers, by relay where the other NAT chooses at random"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -93,7 +94,7 @@ func TestPublicHost(t *testing.T) {
 		if took := time.Since(began); took > 2*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		if r.NAT == nil || r.NAT.Present || r.NAT.Hairpin != nil || r.NAT.Filtering != FilteringOpen || r.Verdict != "no NAT: direct links with every peer whose UDP is not blocked" {
+		if r.NAT == nil || r.NAT.Present || r.NAT.Hairpin != nil || r.NAT.Filtering != control.FilteringOpen || r.Verdict != "no NAT: direct links with every peer whose UDP is not blocked" {
 			t.Errorf("%+v, %q", r.NAT, r.Verdict)
 		}
 		if !slices.Equal(r.IPv6.Public, []string{own6.String()}) {
@@ -120,7 +121,7 @@ func TestOneServer(t *testing.T) {
 		mapping string
 		advice  bool
 	}{
-		"port-restricted": {nattest.PortRestricted, MappingOneServer, true},
+		"port-restricted": {nattest.PortRestricted, control.MappingOneServer, true},
 		"symmetric":       {nattest.Symmetric, "address-and-port-dependent", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -194,7 +195,7 @@ func TestLoss(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 		}
-		if r.NAT.Mapping != "endpoint-independent" || r.NAT.Filtering != FilteringClosed {
+		if r.NAT.Mapping != "endpoint-independent" || r.NAT.Filtering != control.FilteringClosed {
 			t.Errorf("%+v", r.NAT)
 		}
 	})

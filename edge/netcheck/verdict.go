@@ -3,6 +3,7 @@ package netcheck
 import (
 	"net/netip"
 
+	"hedgerow/edge/control"
 	"hedgerow/nat/address"
 )
 
@@ -18,35 +19,35 @@ const (
 
 // judge derives from the rest of a report what to expect of direct paths
 // (docs/NAT.md has the matrix of NATs).
-func judge(r *Report, mapping address.MappingBehavior) {
+func judge(r *control.Netcheck, mapping address.MappingBehavior) {
 	r.Advice = []string{}
 	help := func(list ...string) { r.Advice = append(r.Advice, list...) }
 	hard := changes(mapping)
 	switch {
-	case !r.Reachable() && r.triedTLS():
+	case !r.Reachable() && r.TLSTried():
 		r.Verdict = "no server answers, neither by UDP nor by TLS, so nothing can be said"
 		help(helpServer)
 	case !r.Reachable():
 		r.Verdict = "no server answers by UDP, and no supernode was tried by TLS, so nothing can be said"
 		help(helpServer)
-	case !r.udp():
+	case !r.UDPWorks():
 		r.Verdict = "UDP is blocked: everything goes by TLS through the supernode, and there are no direct links"
 		help(helpUDP)
 	case r.NAT == nil:
 		r.Verdict = "only IPv6 works: direct links with peers that have IPv6, the others by relay"
-	case !r.NAT.Present && r.NAT.Filtering == FilteringOpen:
+	case !r.NAT.Present && r.NAT.Filtering == control.FilteringOpen:
 		r.Verdict = "no NAT: direct links with every peer whose UDP is not blocked"
-	case r.mapped() != "":
-		r.Verdict = "the router maps a port by " + r.mapped() + ": direct links with every peer whose UDP is not blocked"
+	case mapped(r) != "":
+		r.Verdict = "the router maps a port by " + mapped(r) + ": direct links with every peer whose UDP is not blocked"
 	case !r.NAT.Present:
 		r.Verdict = "no NAT, but a firewall that lets in answers only: direct links should work with most peers"
-	case hard && r.NAT.Ports == PortsSequential:
+	case hard && r.NAT.Ports == control.PortsSequential:
 		r.Verdict = "the NAT gives every destination another port, in sequence: direct links with most peers, by relay where the other NAT chooses at random"
-		help(r.pastNAT()...)
+		help(pastNAT(r)...)
 	case hard:
 		r.Verdict = "the NAT gives every destination another port: direct links with peers whose NAT keeps one port, by relay with the others"
-		help(r.pastNAT()...)
-	case r.NAT.Filtering == FilteringOpen:
+		help(pastNAT(r)...)
+	case r.NAT.Filtering == control.FilteringOpen:
 		r.Verdict = "the NAT keeps one port and lets others in: direct links should work with every peer whose UDP is not blocked"
 	default:
 		r.Verdict = "the NAT keeps one port: direct links should work with most peers"
@@ -57,7 +58,7 @@ func judge(r *Report, mapping address.MappingBehavior) {
 }
 
 // pastNAT lists what would help against a NAT that is hard to traverse.
-func (r *Report) pastNAT() []string {
+func pastNAT(r *control.Netcheck) []string {
 	list := []string{helpMapping}
 	if len(r.IPv6.Public) == 0 {
 		list = append(list, helpIPv6)
@@ -67,7 +68,7 @@ func (r *Report) pastNAT() []string {
 
 // mapped returns the protocol by which the router maps a port at an address that
 // servers see us at, or nothing. One that maps at another is not the only NAT.
-func (r *Report) mapped() string {
+func mapped(r *control.Netcheck) string {
 	if r.PortMapping == nil {
 		return ""
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"hedgerow/edge/control"
 	"hedgerow/nat/nattest"
 	"hedgerow/nat/portmap"
 	"hedgerow/nat/stun"
@@ -118,11 +119,11 @@ func lookup(_ context.Context, host string) ([]netip.Addr, error) {
 }
 
 // check runs on a host, with the servers at those addresses.
-func (w *world) check(h *nattest.Host, servers ...netip.Addr) Report {
+func (w *world) check(h *nattest.Host, servers ...netip.Addr) control.Netcheck {
 	return w.checkUntil(w.t.Context(), h, servers...)
 }
 
-func (w *world) checkUntil(ctx context.Context, h *nattest.Host, servers ...netip.Addr) Report {
+func (w *world) checkUntil(ctx context.Context, h *nattest.Host, servers ...netip.Addr) control.Netcheck {
 	open := func(string) (Conn, error) {
 		c, err := h.Listen(0)
 		return memoryConn{c}, err

@@ -15,6 +15,7 @@ import (
 	"hedgerow/integration/rig"
 	"hedgerow/protocol"
 	"hedgerow/supernode"
+	"hedgerow/supernode/admin"
 )
 
 const (
@@ -143,14 +144,14 @@ func (s *scene) drops(m *member) map[string]uint64 {
 }
 
 // superStatus asks the supernode for its state, as its operator would.
-func (s *scene) superStatus() supernode.Status {
+func (s *scene) superStatus() admin.Status {
 	s.t.Helper()
 	out, err := exec.CommandContext(s.ctx, programs.Supernode, "status", "--json",
 		"--control", filepath.Join(s.rig.Dir, "super.sock")).Output()
 	if err != nil {
 		s.t.Fatalf("supernode status: %v", err)
 	}
-	var st supernode.Status
+	var st admin.Status
 	if err := json.Unmarshal(out, &st); err != nil {
 		s.t.Fatal(err)
 	}

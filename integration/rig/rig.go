@@ -24,7 +24,7 @@ import (
 
 	"hedgerow/edge/control"
 	"hedgerow/integration/lab"
-	"hedgerow/supernode"
+	"hedgerow/supernode/admin"
 )
 
 // Programs are the paths of the commands under test.
@@ -213,8 +213,8 @@ func (r *Rig) Counters(ctx context.Context, p *Program) (control.Counters, error
 }
 
 // SupernodeStatus asks a supernode for its state.
-func (r *Rig) SupernodeStatus(ctx context.Context, p *Program) (supernode.Status, error) {
-	var s supernode.Status
+func (r *Rig) SupernodeStatus(ctx context.Context, p *Program) (admin.Status, error) {
+	var s admin.Status
 	return s, query(ctx, &s, r.Programs.Supernode, "status", "--json", "--control", p.Socket)
 }
 

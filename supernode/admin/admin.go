@@ -1,17 +1,16 @@
 // Package admin is the local interface of a running supernode: its state as
 // JSON over HTTP on a Unix socket of this machine, and the profiles of package
 // net/http/pprof under /debug/pprof/. Whoever may open the socket may read;
-// nothing can be changed through it.
+// nothing can be changed through it. The documents are plain values: who reads or
+// shows them needs no supernode.
 package admin
 
 import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/http/pprof"
 
 	"hedgerow/internal/localapi"
-	"hedgerow/supernode"
 )
 
 // Where the documents are. A client of another version asks for the same paths;
@@ -21,13 +20,13 @@ const (
 	pathCounters = "/api/v1/counters"
 )
 
-// Source is what the handler asks: a running *supernode.Server.
+// Source is what the handler asks: the running supernode.
 type Source interface {
 	// Status returns the present state. It is called from the goroutines of
 	// requests.
-	Status() supernode.Status
+	Status() Status
 	// Counters returns what the packet loop has done, likewise.
-	Counters() supernode.Counters
+	Counters() Counters
 }
 
 // Handler returns the HTTP handler that serves src. It must not be served where
@@ -38,9 +37,7 @@ func Handler(src Source) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pathStatus, func(w http.ResponseWriter, _ *http.Request) { answer(w, src.Status()) })
 	mux.HandleFunc("GET "+pathCounters, func(w http.ResponseWriter, _ *http.Request) { answer(w, src.Counters()) })
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	localapi.HandleProfiles(mux)
 	return mux
 }
 
@@ -57,15 +54,15 @@ func answer(w http.ResponseWriter, document any) {
 type Socket string
 
 // Status fetches the state.
-func (s Socket) Status(ctx context.Context) (supernode.Status, error) {
-	var st supernode.Status
+func (s Socket) Status(ctx context.Context) (Status, error) {
+	var st Status
 	err := localapi.Get(ctx, string(s), pathStatus, &st)
 	return st, err
 }
 
 // Counters fetches what the packet loop has done.
-func (s Socket) Counters(ctx context.Context) (supernode.Counters, error) {
-	var c supernode.Counters
+func (s Socket) Counters(ctx context.Context) (Counters, error) {
+	var c Counters
 	err := localapi.Get(ctx, string(s), pathCounters, &c)
 	return c, err
 }

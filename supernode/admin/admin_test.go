@@ -12,28 +12,27 @@ import (
 	"testing"
 
 	"hedgerow/internal/localapi"
-	"hedgerow/supernode"
 	"hedgerow/supernode/admin"
 	"hedgerow/transport"
 )
 
-type source supernode.Status
+type source admin.Status
 
-func (s source) Status() supernode.Status { return supernode.Status(s) }
+func (s source) Status() admin.Status { return admin.Status(s) }
 
-func (source) Counters() supernode.Counters { return counters }
+func (source) Counters() admin.Counters { return counters }
 
-var counters = supernode.Counters{
+var counters = admin.Counters{
 	Socket: &transport.Counters{Reads: 3, Messages: 9}, Sleeps: 2,
-	ReceivedTrains: supernode.TrainSizes{1, 0, 2}, SentTrains: supernode.TrainSizes{7: 4}, Drops: map[string]uint64{"open": 5},
+	ReceivedTrains: admin.TrainSizes{1, 0, 2}, SentTrains: admin.TrainSizes{7: 4}, Drops: map[string]uint64{"open": 5},
 }
 
-var state = supernode.Status{
+var state = admin.Status{
 	Version: "1.2.3", Listen: netip.MustParseAddrPort("[::]:7654"), Key: "abc", UptimeS: 12.5,
 	Edges: 2, Leases: 3, Sessions: 4, Guests: 1,
-	Communities: []supernode.CommunityStatus{{
+	Communities: []admin.CommunityStatus{{
 		ID: "00ff", Edges: 2, Leases: 3, Pool: netip.MustParsePrefix("10.64.0.0/20"),
-		Relayed: supernode.Traffic{Packets: 7, Bytes: 800, Floods: 9},
+		Relayed: admin.Traffic{Packets: 7, Bytes: 800, Floods: 9},
 	}},
 	Drops: map[string]uint64{"open": 5},
 }

@@ -10,6 +10,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"hedgerow/edge/control"
 	"hedgerow/edge/netcheck"
 	"hedgerow/internal/cli"
 )
@@ -39,7 +40,7 @@ type command struct {
 	hostname func() (string, error)
 	now      func() time.Time
 	openTAP  tapOpener
-	probe    func(context.Context, netcheck.Config) netcheck.Report
+	probe    func(context.Context, netcheck.Config) control.Netcheck
 }
 
 // run executes one command line and returns the exit code.

@@ -13,27 +13,27 @@ import (
 )
 
 // behindNAT is what a home network looks like.
-func behindNAT() netcheck.Report {
+func behindNAT() control.Netcheck {
 	hairpin := false
-	return netcheck.Report{
-		IPv4: netcheck.Underlay{Address: "192.168.1.20", Interface: "wlan0", Public: []string{"198.51.100.4"}},
-		NAT: &netcheck.NAT{
-			Present: true, Mapping: "address-and-port-dependent", Filtering: netcheck.FilteringClosed, Ports: netcheck.PortsSequential,
+	return control.Netcheck{
+		IPv4: control.Underlay{Address: "192.168.1.20", Interface: "wlan0", Public: []string{"198.51.100.4"}},
+		NAT: &control.NAT{
+			Present: true, Mapping: "address-and-port-dependent", Filtering: control.FilteringClosed, Ports: control.PortsSequential,
 			Sample: []uint16{40001, 40002, 40003, 40004, 40005, 40006, 40007}, Hairpin: &hairpin,
 		},
-		PortMapping: &netcheck.PortMapping{Router: "192.168.1.1", Protocols: []netcheck.MappingProtocol{
+		PortMapping: &control.PortMapping{Router: "192.168.1.1", Protocols: []control.MappingProtocol{
 			{Name: "PCP", Problem: "no router answers"},
 			{Name: "NAT-PMP", Speaks: true, Problem: "router at 192.168.1.1 refuses (not authorised)"},
 			{Name: "UPnP", Speaks: true, External: "198.51.100.4:7777"},
 		}},
-		Servers: []netcheck.Reach{
+		Servers: []control.ServerReach{
 			{
 				Name: "vps.example:7654",
-				UDP: []netcheck.Echo{
+				UDP: []control.UDPReach{
 					{Address: "203.0.113.10:7654", Sent: 10, RTTms: ms(23.4), MTU: 1492},
 					{Address: "[2001:db8::10]:7654", Sent: 10, Lost: 10},
 				},
-				TLS: []netcheck.Stream{{Port: 443, OpenMS: ms(31)}, {Port: 7654, Problem: "connection refused"}},
+				TLS: []control.StreamReach{{Port: 443, OpenMS: ms(31)}, {Port: 7654, Problem: "connection refused"}},
 			},
 			{Name: "stun.invalid:3478", Problem: "cannot be resolved: no such host"},
 		},
@@ -42,10 +42,10 @@ func behindNAT() netcheck.Report {
 }
 
 // netcheckWith runs "edge netcheck" with a report and returns what was asked for.
-func netcheckWith(t *testing.T, r netcheck.Report, env map[string]string, args ...string) (asked netcheck.Config, out, errs string, code cli.Code) {
+func netcheckWith(t *testing.T, r control.Netcheck, env map[string]string, args ...string) (asked netcheck.Config, out, errs string, code cli.Code) {
 	t.Helper()
 	cmd := testCommand(env)
-	cmd.probe = func(_ context.Context, cfg netcheck.Config) netcheck.Report { asked = cfg; return r }
+	cmd.probe = func(_ context.Context, cfg netcheck.Config) control.Netcheck { asked = cfg; return r }
 	code = cmd.run(t.Context(), append([]string{program, "netcheck"}, args...))
 	return asked, cmd.streams.Out.(*strings.Builder).String(), cmd.streams.Err.(*strings.Builder).String(), code
 }
@@ -75,17 +75,17 @@ func TestNetcheck(t *testing.T) {
 
 // Without a NAT, and with nothing at all.
 func TestNetcheckElsewhere(t *testing.T) {
-	public := netcheck.Report{
-		IPv4:    netcheck.Underlay{Address: "198.51.100.4", Interface: "eth0", Public: []string{"198.51.100.4"}},
-		IPv6:    netcheck.Underlay{Address: "2001:db8:1::20", Interface: "eth0", Public: []string{"2001:db8:1::20"}},
-		NAT:     &netcheck.NAT{Mapping: "endpoint-independent", Filtering: netcheck.FilteringClosed, Ports: netcheck.PortsKept},
-		Servers: []netcheck.Reach{{Name: "203.0.113.10:7654", UDP: []netcheck.Echo{{Address: "203.0.113.10:7654", Sent: 10, Lost: 1, RTTms: ms(8.25)}}}},
+	public := control.Netcheck{
+		IPv4:    control.Underlay{Address: "198.51.100.4", Interface: "eth0", Public: []string{"198.51.100.4"}},
+		IPv6:    control.Underlay{Address: "2001:db8:1::20", Interface: "eth0", Public: []string{"2001:db8:1::20"}},
+		NAT:     &control.NAT{Mapping: "endpoint-independent", Filtering: control.FilteringClosed, Ports: control.PortsKept},
+		Servers: []control.ServerReach{{Name: "203.0.113.10:7654", UDP: []control.UDPReach{{Address: "203.0.113.10:7654", Sent: 10, Lost: 1, RTTms: ms(8.25)}}}},
 		Verdict: "no NAT", Advice: []string{},
 	}
-	nothing := netcheck.Report{
-		IPv4:        netcheck.Underlay{Address: "192.168.1.20", Interface: "wlan0"},
-		PortMapping: &netcheck.PortMapping{Problem: "there is no default route of IPv4"},
-		Servers:     []netcheck.Reach{{Name: "203.0.113.10:7654", UDP: []netcheck.Echo{{Address: "203.0.113.10:7654", Sent: 10, Lost: 10}}}},
+	nothing := control.Netcheck{
+		IPv4:        control.Underlay{Address: "192.168.1.20", Interface: "wlan0"},
+		PortMapping: &control.PortMapping{Problem: "there is no default route of IPv4"},
+		Servers:     []control.ServerReach{{Name: "203.0.113.10:7654", UDP: []control.UDPReach{{Address: "203.0.113.10:7654", Sent: 10, Lost: 10}}}},
 		Verdict:     "no server answers", Advice: []string{"check"},
 	}
 	_, out, _, code := netcheckWith(t, public, nil, "-l", "203.0.113.10:7654")

@@ -6,7 +6,7 @@ import (
 	"net"
 	"strings"
 
-	"hedgerow/edge/netcheck"
+	"hedgerow/edge/control"
 	"hedgerow/protocol"
 )
 
@@ -14,7 +14,7 @@ import (
 const shownPorts = 6
 
 // printNetcheck writes what netcheck has found for a person.
-func printNetcheck(w io.Writer, r netcheck.Report) error {
+func printNetcheck(w io.Writer, r control.Netcheck) error {
 	var s sheet
 	s.row("ipv4", "%s", underlayText(r.IPv4))
 	s.row("ipv6", "%s", underlayText(r.IPv6))
@@ -35,7 +35,7 @@ func printNetcheck(w io.Writer, r netcheck.Report) error {
 	return s.writeTo(w)
 }
 
-func underlayText(u netcheck.Underlay) string {
+func underlayText(u control.Underlay) string {
 	switch {
 	case u.Address == "":
 		return "none"
@@ -45,12 +45,12 @@ func underlayText(u netcheck.Underlay) string {
 	return fmt.Sprintf("%s (%s), public %s", u.Address, u.Interface, strings.Join(u.Public, " "))
 }
 
-func natText(n *netcheck.NAT) string {
+func natText(n *control.NAT) string {
 	if !n.Present {
 		switch n.Filtering {
-		case netcheck.FilteringOpen:
+		case control.FilteringOpen:
 			return "none, and no firewall"
-		case netcheck.FilteringClosed:
+		case control.FilteringClosed:
 			return "none, but a firewall that lets in answers only"
 		}
 		return "none"
@@ -73,8 +73,8 @@ func yesNo(b bool) string {
 }
 
 // portsText is what new sockets got, with an example.
-func portsText(n *netcheck.NAT) string {
-	if n.Ports == netcheck.PortsKept {
+func portsText(n *control.NAT) string {
+	if n.Ports == control.PortsKept {
 		return "new sockets keep their ports"
 	}
 	texts := make([]string, 0, shownPorts)
@@ -85,7 +85,7 @@ func portsText(n *netcheck.NAT) string {
 }
 
 // router adds what the router does for us.
-func (s *sheet) router(m *netcheck.PortMapping) {
+func (s *sheet) router(m *control.PortMapping) {
 	if m == nil {
 		return
 	}
@@ -108,7 +108,7 @@ func (s *sheet) router(m *netcheck.PortMapping) {
 }
 
 // servers adds how each server is reached.
-func (s *sheet) servers(list []netcheck.Reach) {
+func (s *sheet) servers(list []control.ServerReach) {
 	label := "udp"
 	for _, r := range list {
 		if r.Problem != "" {
@@ -142,7 +142,7 @@ func (s *sheet) servers(list []netcheck.Reach) {
 	}
 }
 
-func echoText(name string, e netcheck.Echo) string {
+func echoText(name string, e control.UDPReach) string {
 	text := name
 	if name != e.Address {
 		text += " (" + e.Address + ")"
@@ -155,7 +155,7 @@ func echoText(name string, e netcheck.Echo) string {
 
 // relayedPayload is the longest IP packet of the overlay that fits the path to a
 // supernode in one datagram.
-func relayedPayload(e netcheck.Echo) int {
+func relayedPayload(e control.UDPReach) int {
 	headers := 20 + 8 // IPv4 and UDP
 	if isIPv6(e.Address) {
 		headers = 40 + 8

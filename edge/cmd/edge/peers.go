@@ -52,13 +52,13 @@ func printPeers(w io.Writer, peers []control.Peer) error {
 
 func peerCells(p control.Peer) []string {
 	return []string{
-		cmp.Or(peerName(p), absent), cmp.Or(firstOf(p.IPs), absent), pathText(p.Way), cmp.Or(p.Endpoint, absent), spanText(p.SinceS),
+		cmp.Or(peerName(p), absent), cmp.Or(firstOf(p.IPs), absent), pathText(p.PathStatus), cmp.Or(p.Endpoint, absent), spanText(p.SinceS),
 		peerRTT(p), lossText(p.Loss), payloadText(p), bytesText(p.RxBytes) + " / " + bytesText(p.TxBytes), fmt.Sprint(p.Hosts), spanText(p.LastSeenS),
 	}
 }
 
 // pathText is the path in a word or two.
-func pathText(w control.Way) string {
+func pathText(w control.PathStatus) string {
 	word := pathWord(w)
 	switch {
 	case w.Path == control.PathRelay && w.Via != "":
@@ -70,7 +70,7 @@ func pathText(w control.Way) string {
 }
 
 // pathWord says how frames travel.
-func pathWord(w control.Way) string {
+func pathWord(w control.PathStatus) string {
 	switch {
 	case w.Path == control.PathNone:
 		return absent

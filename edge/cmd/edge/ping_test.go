@@ -29,15 +29,15 @@ func (p *pingable) Ping(_ context.Context, q control.PingRequest) (control.Ping,
 // The answers of a peer whose path becomes a direct one and is lost again.
 func answers() []control.Ping {
 	byRelay := control.Ping{Name: "bk-library", ID: "9f3a-71c2-e0b5", Answered: true,
-		Way:  control.Way{Path: control.PathRelay, Kind: control.KindUDP, Via: "vps.example:7654", RTTms: ms(42.13), Reason: "trying direct"},
-		Size: 64, Pieces: 1}
+		PathStatus: control.PathStatus{Path: control.PathRelay, Kind: control.KindUDP, Via: "vps.example:7654", RTTms: ms(42.13), Reason: "trying direct"},
+		Size:       64, Pieces: 1}
 	still := byRelay
 	still.RTTms, still.Reason = ms(41.7), "our NAT gives every destination another port (at random); next try in 2s"
 	soon := still
 	soon.Reason = strings.Replace(still.Reason, "2s", "1s", 1)
 	directly := control.Ping{Name: "bk-library", ID: "9f3a-71c2-e0b5", Answered: true,
-		Way:  control.Way{Path: control.PathDirect, Kind: "reflexive", Endpoint: "192.0.2.77:51040", RTTms: ms(17.94)},
-		Size: 64, Pieces: 1}
+		PathStatus: control.PathStatus{Path: control.PathDirect, Kind: "reflexive", Endpoint: "192.0.2.77:51040", RTTms: ms(17.94)},
+		Size:       64, Pieces: 1}
 	near := directly
 	near.Kind, near.Endpoint, near.RTTms = control.KindLAN, "192.168.1.12:51040", ms(0.31)
 	near.Size, near.Pieces = 1514, 2

@@ -84,11 +84,11 @@ func (s *pingSeries) take(p control.Ping) error {
 
 // change marks an answer that came by another way than the one before.
 func (s *pingSeries) change(p control.Ping, after time.Duration) string {
-	before, now := wayText(s.last.Way), wayText(p.Way)
+	before, now := wayText(s.last.PathStatus), wayText(p.PathStatus)
 	if s.last.Path == "" || before == now {
 		return ""
 	}
-	from, to := pathWord(s.last.Way), pathWord(p.Way)
+	from, to := pathWord(s.last.PathStatus), pathWord(p.PathStatus)
 	if from == to {
 		from, to = before, now
 	}
@@ -105,9 +105,9 @@ func (s *pingSeries) change(p control.Ping, after time.Duration) string {
 // line is a ping without its remarks.
 func (s *pingSeries) line(p control.Ping) string {
 	if !p.Answered {
-		return fmt.Sprintf("%-32s seq %d  no answer", "via "+wayText(p.Way), s.sent)
+		return fmt.Sprintf("%-32s seq %d  no answer", "via "+wayText(p.PathStatus), s.sent)
 	}
-	text := fmt.Sprintf("%-32s seq %d  %.1f ms", "via "+wayText(p.Way), s.sent, *p.RTTms)
+	text := fmt.Sprintf("%-32s seq %d  %.1f ms", "via "+wayText(p.PathStatus), s.sent, *p.RTTms)
 	if p.Pieces > 1 {
 		text += fmt.Sprintf("  in %d pieces", p.Pieces)
 	}
@@ -127,7 +127,7 @@ func (s *pingSeries) because(p control.Ping) string {
 }
 
 // wayText is the way of a ping.
-func wayText(w control.Way) string {
+func wayText(w control.PathStatus) string {
 	where := w.Endpoint
 	if w.Path == control.PathRelay {
 		where = hostOf(w.Via)

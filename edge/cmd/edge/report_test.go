@@ -89,9 +89,9 @@ func TestStartUpLines(t *testing.T) {
 		{Kind: edge.EventLease, Prefix: netip.MustParsePrefix("fd00:1::7/64")},
 		{Kind: edge.EventMapping, Text: "endpoint-independent mapping"},
 		{Kind: edge.EventReady, Elapsed: 1234 * time.Millisecond},
-		{Kind: edge.EventLink, Time: at(7), Peer: control.Peer{Name: "harlem-roof", Way: control.Way{Path: control.PathDirect, Endpoint: "198.51.100.4:41641", RTTms: ms(18)}}},
-		{Kind: edge.EventLink, Time: at(9), Peer: control.Peer{ID: "9f3a-71c2-e0b4", Way: control.Way{Path: control.PathRelay, Via: sn, RTTms: ms(41), Reason: "trying direct"}}},
-		{Kind: edge.EventLink, Time: at(9), Peer: control.Peer{Name: "evil\x1b[2Jname", Way: control.Way{Path: control.PathNone}}},
+		{Kind: edge.EventLink, Time: at(7), Peer: control.Peer{Name: "harlem-roof", PathStatus: control.PathStatus{Path: control.PathDirect, Endpoint: "198.51.100.4:41641", RTTms: ms(18)}}},
+		{Kind: edge.EventLink, Time: at(9), Peer: control.Peer{ID: "9f3a-71c2-e0b4", PathStatus: control.PathStatus{Path: control.PathRelay, Via: sn, RTTms: ms(41), Reason: "trying direct"}}},
+		{Kind: edge.EventLink, Time: at(9), Peer: control.Peer{Name: "evil\x1b[2Jname", PathStatus: control.PathStatus{Path: control.PathNone}}},
 		{Kind: edge.EventLinkDown, Time: at(10), Peer: control.Peer{Name: "harlem-roof"}},
 		{Kind: edge.EventRegistered, Time: at(11), Supernode: sn, Addr: snAddr, RTT: 400 * time.Microsecond},
 	}

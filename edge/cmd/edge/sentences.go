@@ -182,7 +182,7 @@ func linkText(p control.Peer) string {
 			where = "via " + hostOf(p.Via)
 		}
 	}
-	s := fmt.Sprintf("%-14s %-7s %-21s %s", peerName(p), pathWord(p.Way), where, rtt)
+	s := fmt.Sprintf("%-14s %-7s %-21s %s", peerName(p), pathWord(p.PathStatus), where, rtt)
 	if p.Reason != "" {
 		s += "  (" + p.Reason + ")"
 	}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"hedgerow/internal/cli"
-	"hedgerow/supernode"
 	"hedgerow/supernode/admin"
 )
 
@@ -102,7 +101,7 @@ func TestServeAndAsk(t *testing.T) {
 	if code := ask.run(t.Context(), "status", "--json"); code != cli.OK {
 		t.Fatalf("status: %d, %s", code, ask.err.String())
 	}
-	var st supernode.Status
+	var st admin.Status
 	if err := json.Unmarshal([]byte(ask.out.String()), &st); err != nil || st.Key != key || st.Version != cli.Release || st.Listen.Port() == 0 {
 		t.Errorf("%v: %+v", err, st)
 	}

@@ -18,7 +18,6 @@ import (
 
 	"hedgerow/internal/cli"
 	"hedgerow/internal/localapi"
-	"hedgerow/supernode"
 	"hedgerow/supernode/admin"
 )
 
@@ -65,7 +64,7 @@ func (cmd *command) findSocket(c *ucli.Context) (string, error) {
 const shownCommunity = 12
 
 // printStatus writes a state for a person.
-func printStatus(w io.Writer, st *supernode.Status) {
+func printStatus(w io.Writer, st *admin.Status) {
 	fmt.Fprintf(w, "supernode   %s  UP %s  udp %s\n", st.Version, duration(st.UptimeS), st.Listen)
 	if st.Streams != nil {
 		listen := make([]string, len(st.Streams.Listen))

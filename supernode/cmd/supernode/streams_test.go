@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"hedgerow/internal/cli"
-	"hedgerow/supernode"
+	"hedgerow/supernode/admin"
 	"hedgerow/transport/stream"
 )
 
@@ -48,7 +48,7 @@ func freePort(t *testing.T) int {
 }
 
 // status asks the supernode in a folder.
-func status(t *testing.T, dir string) (st supernode.Status) {
+func status(t *testing.T, dir string) (st admin.Status) {
 	t.Helper()
 	ask := newTerminal(dir)
 	if code := ask.run(t.Context(), "status", "--json"); code != cli.OK {

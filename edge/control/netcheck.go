@@ -1,10 +1,10 @@
-package netcheck
+package control
 
 import "slices"
 
-// Report is the result of Run, as "edge netcheck --json" prints it. Fields are
-// only ever added. What was not measured is absent.
-type Report struct {
+// Netcheck is the result of package netcheck, as "edge netcheck --json" prints it.
+// Fields are only ever added. What was not measured is absent.
+type Netcheck struct {
 	// IPv4 and IPv6 are the addresses of this host, one family each.
 	IPv4 Underlay `json:"ipv4"`
 	IPv6 Underlay `json:"ipv6"`
@@ -16,7 +16,7 @@ type Report struct {
 	PortMapping *PortMapping `json:"port_mapping,omitempty"`
 	// Servers are the supernodes and then the STUN servers, in the order of the
 	// configuration.
-	Servers []Reach `json:"servers"`
+	Servers []ServerReach `json:"servers"`
 	// Verdict is one sentence about the direct paths to expect.
 	Verdict string `json:"verdict"`
 	// Advice lists what would help, the best first; empty where nothing is
@@ -95,21 +95,21 @@ type MappingProtocol struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// Reach is how one server is reached.
-type Reach struct {
+// ServerReach is how one server is reached.
+type ServerReach struct {
 	// Name is the server as typed.
 	Name string `json:"name"`
 	// Problem is the reason why the server has no address, or empty.
 	Problem string `json:"problem,omitempty"`
 	// UDP has one entry for each of its addresses that was asked, one of each
 	// family that this host has.
-	UDP []Echo `json:"udp,omitempty"`
+	UDP []UDPReach `json:"udp,omitempty"`
 	// TLS has one entry for each port that a stream was tried at.
-	TLS []Stream `json:"tls,omitempty"`
+	TLS []StreamReach `json:"tls,omitempty"`
 }
 
-// Echo is how an address answers over UDP.
-type Echo struct {
+// UDPReach is how an address answers over UDP.
+type UDPReach struct {
 	// Address is with its port.
 	Address string `json:"address"`
 	// Sent requests went there, Lost of them were not answered.
@@ -122,8 +122,8 @@ type Echo struct {
 	MTU int `json:"mtu,omitempty"`
 }
 
-// Stream is how a TCP port answers.
-type Stream struct {
+// StreamReach is how a TCP port answers.
+type StreamReach struct {
 	// Port is where it was tried.
 	Port uint16 `json:"port"`
 	// OpenMS is how long the stream needed to open in milliseconds, nil when it
@@ -133,11 +133,11 @@ type Stream struct {
 }
 
 // Reachable reports whether any server answered, over UDP or TLS.
-func (r *Report) Reachable() bool { return r.udp() || r.tls() }
+func (n *Netcheck) Reachable() bool { return n.UDPWorks() || n.TLSWorks() }
 
-// udp reports whether some server answers over UDP.
-func (r *Report) udp() bool {
-	for _, s := range r.Servers {
+// UDPWorks reports whether some server answers over UDP.
+func (n *Netcheck) UDPWorks() bool {
+	for _, s := range n.Servers {
 		for _, e := range s.UDP {
 			if e.RTTms != nil {
 				return true
@@ -147,14 +147,14 @@ func (r *Report) udp() bool {
 	return false
 }
 
-// triedTLS reports whether a stream was tried to any supernode.
-func (r *Report) triedTLS() bool {
-	return slices.ContainsFunc(r.Servers, func(s Reach) bool { return len(s.TLS) > 0 })
+// TLSTried reports whether a stream was tried to any supernode.
+func (n *Netcheck) TLSTried() bool {
+	return slices.ContainsFunc(n.Servers, func(s ServerReach) bool { return len(s.TLS) > 0 })
 }
 
-// tls reports whether some supernode answers by a stream.
-func (r *Report) tls() bool {
-	for _, s := range r.Servers {
+// TLSWorks reports whether some supernode answers by a stream.
+func (n *Netcheck) TLSWorks() bool {
+	for _, s := range n.Servers {
 		for _, t := range s.TLS {
 			if t.OpenMS != nil {
 				return true

@@ -1,0 +1,97 @@
+package control
+
+import (
+	"net/netip"
+	"time"
+
+	"hedgerow/protocol"
+)
+
+// EventKind names what an Event tells.
+type EventKind uint8
+
+const (
+	// EventResolveFailed: Supernode could not be resolved (Err); Addr is
+	// the last good address, if one is being tried.
+	EventResolveFailed EventKind = iota + 1
+	// EventNoAnswer: Supernode at Addr has not answered; Count INITs were
+	// sent over Elapsed.
+	EventNoAnswer
+	// EventPinned: Supernode's key (Key) was trusted on first use.
+	EventPinned
+	// EventKeyChanged: Supernode shows another key than the pinned one;
+	// the edge refuses to register with it.
+	EventKeyChanged
+	// EventRegistered: Supernode at Addr accepted us; RTT was measured. Text names
+	// the stream, unless it was by UDP. KeyIndex is the epoch that is sent under.
+	EventRegistered
+	// EventLease: the device has Prefix.
+	EventLease
+	// EventAddressReplaced: Wanted is held by MAC, so Prefix was leased.
+	EventAddressReplaced
+	// EventAddressRefused: the static address Wanted is held by MAC; the edge
+	// ends.
+	EventAddressRefused
+	// EventMACTaken: another identity holds our MAC address at Supernode.
+	EventMACTaken
+	// EventRefused: Supernode refused us for the reason in Err.
+	EventRefused
+	// EventWrongKey: Count edges use our community's name with another key.
+	EventWrongKey
+	// EventAlone: nobody else is registered in our community.
+	EventAlone
+	// EventMapping: NAT behaviour was classified (Text).
+	EventMapping
+	// EventReady: the device is up and the edge is registered; Elapsed
+	// since Run began.
+	EventReady
+	// EventPeerPath: Peer is reachable, or its path changed between direct and
+	// relayed; RTT is that of the path.
+	EventPeerPath
+	// EventPeerGone: Peer, reported by EventPeerPath before, is no longer reachable.
+	EventPeerGone
+	// EventSupernodeLost: Supernode no longer answers.
+	EventSupernodeLost
+	// EventScheduleEnds: the key schedule ends in Elapsed.
+	EventScheduleEnds
+	// EventStream: UDP to Supernode seems blocked, so a stream is used (Text).
+	EventStream
+	// EventStreamFailed: no stream to Supernode could be made either (Err).
+	EventStreamFailed
+	// EventReloaded: the community was read again; Err if that failed.
+	EventReloaded
+)
+
+// Event is one change of state that the edge reports to its user. Fields that do not
+// belong to its kind are zero.
+type Event struct {
+	// Kind says which fields are set.
+	Kind EventKind
+	// Time is when it happened.
+	Time time.Time
+	// Supernode is the supernode as typed, "vps.example:7654".
+	Supernode string
+	// Addr is the supernode's address and port.
+	Addr netip.AddrPort
+	// RTT is a measured round trip; 0 when there is none.
+	RTT time.Duration
+	// Elapsed is a length of time that the kind explains.
+	Elapsed time.Duration
+	// Prefix is an address of the device with its prefix length, and Wanted the
+	// one that was asked for.
+	Prefix, Wanted netip.Prefix
+	// MAC is a hardware address.
+	MAC protocol.MAC
+	// Count is a number that the kind explains.
+	Count int
+	// Peer is the other edge.
+	Peer Peer
+	// Key is a supernode's static public key.
+	Key [32]byte
+	// KeyIndex is the index of an epoch.
+	KeyIndex uint8
+	// Text is words that the kind explains.
+	Text string
+	// Err is why something failed.
+	Err error
+}

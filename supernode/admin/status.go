@@ -1,0 +1,62 @@
+package admin
+
+import (
+	"net/netip"
+
+	"hedgerow/transport/stream"
+)
+
+// Status is the state of a supernode, as GET /api/v1/status returns it. Communities
+// appear by their id: the supernode does not know their names.
+type Status struct {
+	// Version is the program's.
+	Version string `json:"version"`
+	// Listen is the address of the UDP socket.
+	Listen netip.AddrPort `json:"listen"`
+	// Streams is the state of the stream listeners; nil when there are none.
+	Streams *stream.Status `json:"streams,omitempty"`
+	// Key is the static public key that edges pin, as KeyText returns it.
+	Key string `json:"key"`
+	// UptimeS is the time since the start in seconds.
+	UptimeS float64 `json:"uptime_s"`
+	// Edges is the number of registered edges with a live session.
+	Edges int `json:"edges"`
+	// Leases is the number of registrations whose lease lasts, with those of edges
+	// that have no session now.
+	Leases int `json:"leases"`
+	// Sessions and Guests are the sessions in all and those without a
+	// registration.
+	Sessions int `json:"sessions"`
+	Guests   int `json:"guests"`
+	// Communities are those with a registration, the largest first.
+	Communities []CommunityStatus `json:"communities"`
+	// SetAside is the file that the stored registrations were moved to at the start,
+	// because they were damaged; empty: they were not.
+	SetAside string `json:"set_aside,omitempty"`
+	// Drops counts dropped datagrams and messages by reason.
+	Drops map[string]uint64 `json:"drops"`
+}
+
+// CommunityStatus is one community of a Status.
+type CommunityStatus struct {
+	// ID is the community's id in hexadecimal.
+	ID string `json:"id"`
+	// Edges and Leases are as in Status.
+	Edges  int `json:"edges"`
+	Leases int `json:"leases"`
+	// Pool is where its addresses are leased from.
+	Pool netip.Prefix `json:"pool"`
+	// Relayed counts the packets relayed since the community's first edge registered.
+	Relayed Traffic `json:"relayed"`
+}
+
+// Traffic counts relayed packets.
+type Traffic struct {
+	// Packets and Bytes are the unicast packets that were accepted for relaying and
+	// their size without our header.
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+	// Floods are the packets that were accepted for a whole community; each was sent
+	// as many times as there were members to send it to.
+	Floods uint64 `json:"floods"`
+}
