@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+
+	"hedgerow/internal/format"
 )
 
 // lines is a handler that writes records as people read them on a terminal:
@@ -45,7 +47,7 @@ func (h *lines) Handle(_ context.Context, r slog.Record) error {
 		b.WriteString(r.Time.Format("15:04:05 "))
 	}
 	b.WriteString(levelWord(r.Level))
-	b.WriteString(Printable(r.Message))
+	b.WriteString(format.Printable(r.Message))
 	b.WriteString(h.attrs)
 	r.Attrs(func(a slog.Attr) bool {
 		appendAttr(&b, h.group, a)
@@ -113,16 +115,4 @@ func appendAttr(b *strings.Builder, group string, a slog.Attr) {
 		text = strconv.Quote(text)
 	}
 	fmt.Fprintf(b, " %s%s=%s", group, a.Key, text)
-}
-
-// Printable returns s with every character that a terminal might act on, or
-// that would end the line, replaced by U+FFFD. Names from the network pass
-// through it before they are shown.
-func Printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"errors"
+	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -12,9 +14,24 @@ import (
 
 	"hedgerow/edge"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/render"
 	"hedgerow/tap"
 	"hedgerow/tap/taptest"
 )
+
+// memoryTAP is a TAP device without a kernel.
+type memoryTAP struct {
+	*taptest.Device
+	name string
+	mac  [6]byte
+	mtu  int
+}
+
+func (d *memoryTAP) Name() string { return d.name }
+func (d *memoryTAP) MAC() [6]byte { return d.mac }
+func (d *memoryTAP) MTU() int     { return d.mtu }
+
+func (d *memoryTAP) Queues() []*tap.Queue { return nil }
 
 // host is a machine whose devices refuse to be opened for the reason given,
 // and which makes every other one.
@@ -112,7 +129,10 @@ func TestOverlap(t *testing.T) {
 }
 
 func TestEnded(t *testing.T) {
-	m := &member{report: &reporter{refused: "10.64.0.7 is already used by 02:00:00:00:00:31."}, device: &device{tapDevice: &memoryTAP{name: "edge0"}}}
+	report := render.NewReporter(render.ReporterConfig{Out: io.Discard, Log: slog.New(slog.DiscardHandler)})
+	report.Event(edge.Event{Kind: edge.EventAddressRefused, Wanted: netip.MustParsePrefix("10.64.0.7/24"), MAC: [6]byte{2, 5: 0x31}})
+	report.Close()
+	m := &member{report: report, device: &device{tapDevice: &memoryTAP{name: "edge0"}}}
 	m.keys.Community = mustCommunity(t)
 	for _, tt := range []struct {
 		err  error
@@ -120,7 +140,7 @@ func TestEnded(t *testing.T) {
 		want string
 	}{
 		{nil, cli.OK, ""},
-		{edge.ErrAddressTaken, cli.Refused, "10.64.0.7 is already used by 02:00:00:00:00:31. [E11]"},
+		{edge.ErrAddressTaken, cli.Refused, "10.64.0.7 is already used by 02:00:00:00:00:31. Choose another address with -a static:IP/LEN, or leave -a out to be given a free one. [E11]"},
 		{edge.ErrScheduleEnded, cli.Failure, `the key schedule of "n" has ended`},
 		{tap.ErrDeleted, cli.Failure, "somebody deleted edge0"},
 		{errors.New("odd"), cli.Failure, "odd"},

@@ -13,6 +13,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/durable"
+	"hedgerow/internal/format"
 )
 
 // keygen is "edge keygen".
@@ -54,7 +55,7 @@ func (cmd *command) keygen(c *ucli.Context) error {
 		return err
 	}
 	fmt.Fprintf(cmd.streams.Err, "%s: %s of 256 random bits%s. Give the file to every member, and to nobody else:\n  %s --community-file %s -l HOST:PORT\n",
-		path, countText(n, "key"), validity(made, every), program, path)
+		path, format.Count(n, "key"), validity(made, every), program, path)
 	return nil
 }
 
@@ -64,7 +65,7 @@ func validity(c *crypto.Community, every time.Duration) string {
 		return " without an end"
 	}
 	last := c.Epochs[len(c.Epochs)-1]
-	return " until " + last.Until.Format(timeLayout)
+	return " until " + last.Until.Format(format.TimeLayout)
 }
 
 // writeNew writes a file that only its owner can read. It never writes over

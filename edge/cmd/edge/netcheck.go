@@ -12,6 +12,7 @@ import (
 
 	"hedgerow/edge/netcheck"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/render"
 	"hedgerow/nat/address"
 	"hedgerow/nat/portmap"
 	"hedgerow/transport/stream"
@@ -41,7 +42,7 @@ func (cmd *command) netcheck(c *ucli.Context) error {
 	if c.Bool("json") {
 		err = cmd.printJSON(report)
 	} else {
-		err = printNetcheck(cmd.streams.Out, report)
+		err = render.Netcheck(cmd.streams.Out, report)
 	}
 	if err == nil && !report.Reachable() {
 		err = cli.Errorf(cli.Unreachable, "", "no server answered.")

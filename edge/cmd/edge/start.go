@@ -18,6 +18,8 @@ import (
 	"hedgerow/edge/dataplane"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/localapi"
+	"hedgerow/internal/render"
+	"hedgerow/protocol"
 	"hedgerow/tap"
 	"hedgerow/transport"
 )
@@ -72,7 +74,7 @@ type member struct {
 	queues  []dataplane.Queue
 	ways    edge.Ways
 	control net.Listener
-	report  *reporter
+	report  *render.Reporter
 	release []func() // in the order of opening
 }
 
@@ -107,9 +109,23 @@ func (m *member) open() error {
 	if err := m.openQueues(); err != nil {
 		return err
 	}
-	m.report = newReporter(m.cmd.streams.Out, m.log, m.options, m.state)
-	m.report.opened(m.keys.Name, m.device, id.ShortID(), idPath, created)
+	m.openReport(idPath, created)
 	return nil
+}
+
+// openReport begins to tell the user what happens.
+func (m *member) openReport(idPath string, created bool) {
+	words := render.Messages{Community: m.keys.Name, IdentityFile: idPath, Static: m.options.Address.Mode == edge.AddressStatic}
+	if m.options.Address.Mode == edge.AddressPrefer {
+		words.Preferred = m.options.Address.Prefix
+	}
+	m.report = render.NewReporter(render.ReporterConfig{
+		Out: m.cmd.streams.Out, Log: m.log, LogOnly: m.options.Log.Format == "json", Messages: words,
+	})
+	m.report.Opened(render.Opened{
+		Program: program, Version: cli.Release, Device: m.device.Name(), MAC: protocol.MAC(m.device.MAC()).String(), MTU: m.device.MTU(),
+		ID: m.id.ShortID(), Created: created,
+	})
 }
 
 // openDevice opens the TAP device with the address that the edge will have, so
@@ -168,7 +184,7 @@ func (m *member) close() {
 
 // run carries frames until ctx ends.
 func (m *member) run(ctx context.Context) error {
-	defer m.report.close()
+	defer m.report.Close()
 	e, err := edge.New(m.config())
 	if err != nil {
 		return cli.Errorf(cli.Usage, "", "%w", err)
@@ -211,7 +227,7 @@ func (m *member) config() edge.Config {
 			Interface:   m.device.Name(),
 			Version:     cli.Release,
 			Log:         m.log,
-			Report:      m.report.event,
+			Report:      m.report.Event,
 			ClockOffset: m.options.Clock,
 			BootClock:   bootClock(),
 			Machine:     machine(),
@@ -225,7 +241,7 @@ func (m *member) ended(ctx context.Context, err error) error {
 	case err == nil, ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return nil
 	case errors.Is(err, edge.ErrAddressTaken):
-		return &cli.Error{Code: cli.Refused, ID: "E11", Text: m.report.refusal(), Err: err}
+		return &cli.Error{Code: cli.Refused, ID: "E11", Text: m.report.Refusal(), Err: err}
 	case errors.Is(err, edge.ErrScheduleEnded):
 		return cli.Errorf(cli.Failure, "", "the key schedule of %q has ended and says fail: make a new community file with 'edge keygen' and give it to every member.", m.keys.Name)
 	case errors.Is(err, tap.ErrDeleted):

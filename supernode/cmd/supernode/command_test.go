@@ -204,16 +204,3 @@ func TestIDMakesOneWhereItIsTold(t *testing.T) {
 		t.Errorf("%q and then %q", keys[0], keys[1])
 	}
 }
-
-func TestDurationAndSize(t *testing.T) {
-	for seconds, want := range map[float64]string{0: "0s", 59.9: "59s", 61: "1m1s", 3600 * 3.5: "3h30m", 86400*41 + 3600: "41d1h"} {
-		if got := duration(seconds); got != want {
-			t.Errorf("%v: %s, want %s", seconds, got, want)
-		}
-	}
-	for n, want := range map[uint64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 88_123_456_789: "88.1 GB", 1<<64 - 1: "18.4 EB"} {
-		if got := size(n); got != want {
-			t.Errorf("%d: %s, want %s", n, got, want)
-		}
-	}
-}

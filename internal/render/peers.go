@@ -1,24 +1,23 @@
-package main
+package render
 
 import (
 	"bytes"
 	"cmp"
 	"fmt"
 	"io"
-	"net/netip"
 	"strings"
 	"text/tabwriter"
 
 	"hedgerow/edge/control"
-	"hedgerow/internal/cli"
+	"hedgerow/internal/format"
 )
 
 // peerColumns head the table of peers.
 var peerColumns = []string{"NAME", "IP", "PATH", "ENDPOINT", "SINCE", "RTT", "LOSS", "MTU", "RX/TX", "HOSTS", "LAST"}
 
-// printPeers writes the table of peers for a person: beneath each that is not
-// reached directly, why.
-func printPeers(w io.Writer, peers []control.Peer) error {
+// Peers writes the table of an edge's peers, and beneath each that has no direct path
+// the reason for that. The error is the writer's.
+func Peers(w io.Writer, peers []control.Peer) error {
 	if len(peers) == 0 {
 		_, err := fmt.Fprintln(w, "no peers yet")
 		return err
@@ -29,7 +28,7 @@ func printPeers(w io.Writer, peers []control.Peer) error {
 	for _, p := range peers {
 		cells := peerCells(p)
 		for i, c := range cells {
-			cells[i] = cli.Printable(c)
+			cells[i] = format.Printable(c)
 		}
 		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
@@ -42,7 +41,7 @@ func printPeers(w io.Writer, peers []control.Peer) error {
 	for line := range strings.Lines(table.String()) {
 		s.WriteString(line)
 		if row > 0 && peers[row-1].Reason != "" {
-			s.WriteString("    " + cli.Printable(peers[row-1].Reason) + "\n")
+			s.WriteString("    " + format.Printable(peers[row-1].Reason) + "\n")
 		}
 		row++
 	}
@@ -53,43 +52,27 @@ func printPeers(w io.Writer, peers []control.Peer) error {
 func peerCells(p control.Peer) []string {
 	return []string{
 		cmp.Or(peerName(p), absent), cmp.Or(firstOf(p.IPs), absent), pathText(p.PathStatus), cmp.Or(p.Endpoint, absent), spanText(p.SinceS),
-		peerRTT(p), lossText(p.Loss), payloadText(p), bytesText(p.RxBytes) + " / " + bytesText(p.TxBytes), fmt.Sprint(p.Hosts), spanText(p.LastSeenS),
+		peerRTT(p), lossText(p.Loss), payloadText(p), format.Bytes(p.RxBytes) + " / " + format.Bytes(p.TxBytes), fmt.Sprint(p.Hosts), spanText(p.LastSeenS),
 	}
 }
 
 // pathText is the path in a word or two.
-func pathText(w control.PathStatus) string {
-	word := pathWord(w)
+func pathText(s control.PathStatus) string {
+	word := pathWord(s)
 	switch {
-	case w.Path == control.PathRelay && w.Via != "":
-		return word + " " + hostOf(w.Via)
-	case word == string(control.PathDirect) && isIPv6(w.Endpoint):
+	case s.Path == control.PathRelay && s.Via != "":
+		return word + " " + hostOf(s.Via)
+	case word == string(control.PathDirect) && isIPv6(s.Endpoint):
 		return word + " v6"
 	}
 	return word
-}
-
-// pathWord says how frames travel.
-func pathWord(w control.PathStatus) string {
-	switch {
-	case w.Path == control.PathNone:
-		return absent
-	case w.Path == control.PathDirect && (w.Kind == control.KindLAN || w.Kind == control.KindTURN), w.Path == control.PathRelay && w.Kind == control.KindTLS:
-		return w.Kind
-	}
-	return string(w.Path)
-}
-
-func isIPv6(endpoint string) bool {
-	a, err := netip.ParseAddrPort(endpoint)
-	return err == nil && a.Addr().Is6()
 }
 
 func peerRTT(p control.Peer) string {
 	if p.RTTms == nil {
 		return absent
 	}
-	return strings.ReplaceAll(rttText(millis(*p.RTTms)), " ", "")
+	return strings.ReplaceAll(rttText(*p.RTTms), " ", "")
 }
 
 // lossText is a share of pings that may not be known.
@@ -113,7 +96,7 @@ func spanText(s *float64) string {
 	if s == nil {
 		return absent
 	}
-	return uptime(seconds(*s))
+	return format.Span(format.Seconds(*s))
 }
 
 func firstOf(list []string) string {

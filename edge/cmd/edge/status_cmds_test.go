@@ -1,9 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -13,6 +13,7 @@ import (
 	"hedgerow/edge/control"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/localapi"
+	"hedgerow/internal/render"
 )
 
 // shown is an edge with fixed answers.
@@ -103,43 +104,46 @@ func serveAt(t *testing.T, path string, h http.Handler) {
 	t.Cleanup(func() { cancel(); <-done })
 }
 
+// texts are the documents of shown as package render writes them.
+func texts(t *testing.T, now time.Time) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	write := func(name string, f func(w io.Writer) error) {
+		var b strings.Builder
+		if err := f(&b); err != nil {
+			t.Fatal(err)
+		}
+		all[name] = b.String()
+	}
+	ctx := t.Context()
+	status, _ := shown{}.Status(ctx)
+	peers, _ := shown{}.Peers(ctx)
+	keys, _ := shown{}.KeyStatus(ctx)
+	counters, _ := shown{}.Counters(ctx)
+	write("status", func(w io.Writer) error { return render.Status(w, status) })
+	write("peers", func(w io.Writer) error { return render.Peers(w, peers) })
+	write("keys", func(w io.Writer) error { return render.Keys(w, keys, now) })
+	write("counters", func(w io.Writer) error { return render.Counters(w, counters) })
+	return all
+}
+
 func TestReads(t *testing.T) {
 	dir := t.TempDir()
 	serveAt(t, filepath.Join(dir, "mynetwork.sock"), control.Handler(shown{}))
-	for _, name := range []string{"status", "peers", "keys", "counters"} {
-		for _, form := range []string{"text", "json"} {
-			cmd := testCommand(map[string]string{"RUNTIME_DIRECTORY": dir, "STATE_DIRECTORY": dir})
-			args := []string{program, name}
-			if form == "json" {
-				args = append(args, "--json")
-			}
-			// The sockets of a real edge on this machine do not count.
-			args = append(args, "--control", filepath.Join(dir, "mynetwork.sock"))
-			if code := cmd.run(t.Context(), args); code != cli.OK {
-				t.Fatalf("%v: code %d, %s", args, code, cmd.streams.Err)
-			}
-			golden(t, name+"."+form, []byte(cmd.streams.Out.(*strings.Builder).String()))
+	read := func(args ...string) string {
+		cmd := testCommand(map[string]string{"RUNTIME_DIRECTORY": dir, "STATE_DIRECTORY": dir})
+		// The sockets of a real edge on this machine do not count.
+		args = append(append([]string{program}, args...), "--control", filepath.Join(dir, "mynetwork.sock"))
+		if code := cmd.run(t.Context(), args); code != cli.OK {
+			t.Fatalf("%v: code %d, %s", args, code, cmd.streams.Err)
 		}
+		return cmd.streams.Out.(*strings.Builder).String()
 	}
-}
-
-func TestNoPeers(t *testing.T) {
-	var b bytes.Buffer
-	if err := printPeers(&b, nil); err != nil || b.String() != "no peers yet\n" {
-		t.Errorf("%q, %v", b.String(), err)
-	}
-}
-
-func TestKeysWithoutEnd(t *testing.T) {
-	var b bytes.Buffer
-	active := uint8(0)
-	v := control.Keys{Community: "n", Active: &active, Acceptable: []uint8{0}, Epochs: []control.Epoch{{}}}
-	if err := printKeys(&b, v, time.Time{}); err != nil {
-		t.Fatal(err)
-	}
-	want := "n           1 epoch\nactive      index 0\naccepted    0\nnext roll   none\nends        never\n"
-	if b.String() != want {
-		t.Errorf("%q, want %q", b.String(), want)
+	for name, text := range texts(t, testCommand(nil).now()) {
+		if got := read(name); got != text || strings.Count(got, "\n") < 3 {
+			t.Errorf("%s: %q, want %q", name, got, text)
+		}
+		golden(t, name+".json", []byte(read(name, "--json")))
 	}
 }
 

@@ -14,7 +14,10 @@ import (
 	"hedgerow/edge"
 	"hedgerow/edge/control"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/format"
 	"hedgerow/internal/localapi"
+	"hedgerow/internal/render"
+	"hedgerow/protocol"
 )
 
 // status is "edge status".
@@ -30,7 +33,7 @@ func (cmd *command) status(c *ucli.Context) error {
 	if c.Bool("json") {
 		return cmd.printJSON(v)
 	}
-	return printStatus(cmd.streams.Out, v)
+	return render.Status(cmd.streams.Out, v)
 }
 
 // peers is "edge peers".
@@ -46,7 +49,7 @@ func (cmd *command) peers(c *ucli.Context) error {
 	if c.Bool("json") {
 		return cmd.printJSON(v)
 	}
-	return printPeers(cmd.streams.Out, v)
+	return render.Peers(cmd.streams.Out, v)
 }
 
 // counters is "edge counters".
@@ -62,7 +65,7 @@ func (cmd *command) counters(c *ucli.Context) error {
 	if c.Bool("json") {
 		return cmd.printJSON(v)
 	}
-	return printCounters(cmd.streams.Out, v)
+	return render.Counters(cmd.streams.Out, v)
 }
 
 // keys is "edge keys": of a running edge, or of a community file.
@@ -74,7 +77,7 @@ func (cmd *command) keys(c *ucli.Context) error {
 	if c.Bool("json") {
 		return cmd.printJSON(v)
 	}
-	return printKeys(cmd.streams.Out, v, cmd.now())
+	return render.Keys(cmd.streams.Out, v, cmd.now())
 }
 
 func (cmd *command) keyDocument(c *ucli.Context) (control.Keys, error) {
@@ -134,7 +137,7 @@ func callError(socket control.Socket, err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return cli.Errorf(cli.Permission, "", "no permission on %s: run this with sudo, or join the group that owns it.", socket)
 	case errors.As(err, &answer):
-		return cli.Errorf(cli.Failure, "", "the edge at %s says: %s", socket, cli.Printable(answer.Message))
+		return cli.Errorf(cli.Failure, "", "the edge at %s says: %s", socket, format.Printable(answer.Message))
 	}
 	return cli.Errorf(cli.Failure, "", "%w", err)
 }
@@ -149,7 +152,7 @@ func (cmd *command) printJSON(v any) error {
 
 // version is "edge version".
 func (cmd *command) version(c *ucli.Context) error {
-	b := cli.BuildOf(protocolVersion)
+	b := cli.BuildOf(protocol.Version)
 	if c.Bool("json") {
 		return cmd.printJSON(b)
 	}

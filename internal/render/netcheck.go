@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"fmt"
@@ -7,14 +7,15 @@ import (
 	"strings"
 
 	"hedgerow/edge/control"
+	"hedgerow/internal/format"
 	"hedgerow/protocol"
 )
 
 // shownPorts is how many ports of a sample are listed.
 const shownPorts = 6
 
-// printNetcheck writes what netcheck has found for a person.
-func printNetcheck(w io.Writer, r control.Netcheck) error {
+// Netcheck writes what was found out about the network. The error is the writer's.
+func Netcheck(w io.Writer, r control.Netcheck) error {
 	var s sheet
 	s.row("ipv4", "%s", underlayText(r.IPv4))
 	s.row("ipv6", "%s", underlayText(r.IPv6))
@@ -125,7 +126,7 @@ func (s *sheet) servers(list []control.ServerReach) {
 		for _, t := range r.TLS {
 			text := "no: " + t.Problem
 			if t.OpenMS != nil {
-				text = rttText(millis(*t.OpenMS))
+				text = rttText(*t.OpenMS)
 			}
 			s.row(label, "%s  %s", net.JoinHostPort(hostOf(r.Name), fmt.Sprint(t.Port)), text)
 			label = ""
@@ -148,9 +149,9 @@ func echoText(name string, e control.UDPReach) string {
 		text += " (" + e.Address + ")"
 	}
 	if e.RTTms == nil {
-		return fmt.Sprintf("%s  no answer to %s", text, countText(e.Sent, "request"))
+		return fmt.Sprintf("%s  no answer to %s", text, format.Count(e.Sent, "request"))
 	}
-	return fmt.Sprintf("%s  %s, %d/%d lost", text, rttText(millis(*e.RTTms)), e.Lost, e.Sent)
+	return fmt.Sprintf("%s  %s, %d/%d lost", text, rttText(*e.RTTms), e.Lost, e.Sent)
 }
 
 // relayedPayload is the longest IP packet of the overlay that fits the path to a

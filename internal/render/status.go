@@ -1,0 +1,93 @@
+package render
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"hedgerow/edge/control"
+	"hedgerow/internal/format"
+	"hedgerow/protocol"
+)
+
+// shownDrops is how many reasons of drops a line lists.
+const shownDrops = 3
+
+// Status writes the state of an edge. The error is the writer's.
+func Status(w io.Writer, v control.Status) error {
+	var s sheet
+	addresses := absent
+	if len(v.Prefixes) > 0 {
+		addresses = strings.Join(v.Prefixes, " ")
+	}
+	s.row(v.Community, "UP %s   %s %s  mac %s  mtu %d", format.Span(format.Seconds(v.UptimeS)), v.Device, addresses, v.MAC, v.MTU)
+	if v.ID != "" {
+		s.row("identity", "%s   edge %s", v.ID, v.Version)
+	}
+	for _, sn := range v.Supernodes {
+		s.row("supernode", "%s", supernodeText(sn))
+	}
+	if v.KeyIndex == protocol.KINone {
+		s.row("key", "none: the schedule has ended")
+	} else {
+		s.row("key", "index %d", v.KeyIndex)
+	}
+	s.row("peers", "%d seen, %d direct, %d relayed", v.Peers.Seen, v.Peers.Direct, v.Peers.Relayed)
+	s.row("traffic", "in %s (%d frames)  out %s (%d frames)   dropped %s",
+		format.Bytes(v.Traffic.InBytes), v.Traffic.InFrames, format.Bytes(v.Traffic.OutBytes), v.Traffic.OutFrames, dropsText(v.Drops))
+	if v.Mapping != "" {
+		s.row("nat", "%s", v.Mapping)
+	}
+	health := "ok"
+	if n := len(v.Notes); n > 0 {
+		health = format.Count(n, "note")
+	}
+	s.row("health", "%s", health)
+	for _, note := range v.Notes {
+		s.row("", "%s", note)
+	}
+	return s.writeTo(w)
+}
+
+func supernodeText(sn control.SupernodeStatus) string {
+	text := sn.Name
+	switch {
+	case sn.Stream != "":
+		text += "  " + sn.Stream
+	case sn.Addr != "":
+		text += "  udp " + sn.Addr
+	}
+	if sn.RTTms != nil {
+		text += "  " + rttText(*sn.RTTms)
+	}
+	return text + "  " + string(sn.State)
+}
+
+// dropsText writes the number of drops and its largest parts.
+func dropsText(drops map[string]uint64) string {
+	var sum uint64
+	for _, n := range drops {
+		sum += n
+	}
+	if sum == 0 {
+		return "0"
+	}
+	list := dropsByCount(drops)
+	return fmt.Sprintf("%d (%s)", sum, strings.Join(list[:min(shownDrops, len(list))], ", "))
+}
+
+// dropsByCount writes each reason of drops with its number, the largest first,
+// without those that never came about.
+func dropsByCount(drops map[string]uint64) (list []string) {
+	for _, reason := range slices.SortedFunc(maps.Keys(drops), func(a, b string) int {
+		return cmp.Or(cmp.Compare(drops[b], drops[a]), cmp.Compare(a, b))
+	}) {
+		if drops[reason] > 0 {
+			list = append(list, fmt.Sprintf("%s %d", reason, drops[reason]))
+		}
+	}
+	return list
+}

@@ -1,0 +1,44 @@
+package render
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"hedgerow/internal/format"
+	"hedgerow/supernode/admin"
+)
+
+// shownCommunity is how many digits of a community's id are shown.
+const shownCommunity = 12
+
+// SupernodeStatus writes the state of a supernode. The error is the writer's.
+func SupernodeStatus(w io.Writer, v admin.Status) error {
+	var s sheet
+	s.row("supernode", "%s  UP %s  udp %s", v.Version, format.Span(format.Seconds(v.UptimeS)), v.Listen)
+	if v.Streams != nil {
+		listen := make([]string, len(v.Streams.Listen))
+		for i, a := range v.Streams.Listen {
+			listen[i] = a.String()
+		}
+		s.row("streams", "%d open  tcp %s", v.Streams.Open, strings.Join(listen, ", "))
+	}
+	s.row("key", "%s", v.Key)
+	s.row("edges", "%d here, %d leases in %d communities", v.Edges, v.Leases, len(v.Communities))
+	s.blank()
+	t := tabwriter.NewWriter(&s, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "COMMUNITY\tEDGES\tLEASES\tRELAYED\tFLOODS\tPOOL")
+	for _, c := range v.Communities {
+		id := format.Printable(c.ID[:min(len(c.ID), shownCommunity)])
+		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%d\t%s\n", id, c.Edges, c.Leases, format.Bytes(c.Relayed.Bytes), c.Relayed.Floods, c.Pool)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if drops := dropsByCount(v.Drops); len(drops) > 0 {
+		s.blank()
+		s.row("dropped", "%s", strings.Join(drops, ", "))
+	}
+	return s.writeTo(w)
+}
