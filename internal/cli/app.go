@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -13,6 +14,13 @@ import (
 type Streams struct {
 	In       io.Reader // for a key on "-"
 	Out, Err io.Writer // documents; warnings and errors
+}
+
+// Main runs a command of this process and exits with its code. secret names the
+// options whose values are blanked in the list of processes, first of all.
+func Main(program string, run func(ctx context.Context, args []string, s Streams, p Place) Code, secret ...string) {
+	args := TakeArgs(secret...)
+	os.Exit(int(run(context.Background(), args, Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, ThisPlace(program))))
 }
 
 // Run runs app with args, whose first element is the program's name, prints

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/urfave/cli/v2"
 )
 
 // Place is what the choice of directories depends on.
@@ -44,6 +46,24 @@ func (p Place) StateDir() (string, error) {
 		return filepath.Join(home, ".local/state", p.Program), nil
 	}
 	return "", errors.New("no directory for the state is known here: give one with --state-dir DIR")
+}
+
+// StateDirOption returns the directory of the option --state-dir, else that of the
+// environment variable (empty: of none), else StateDir.
+func (p Place) StateDirOption(c *cli.Context, variable string) (string, error) {
+	if dir := p.Option(c, "state-dir", variable); dir != "" {
+		return dir, nil
+	}
+	return p.StateDir()
+}
+
+// Option returns an option's value from the command line, else from the environment
+// variable of that name (empty: of none). An empty value counts as not given.
+func (p Place) Option(c *cli.Context, name, variable string) string {
+	if s, _ := String(c, name); s != "" || variable == "" {
+		return s
+	}
+	return p.Env(variable)
 }
 
 // RuntimeDirs returns the directories in which a control socket may be, the

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"strings"
 )
 
@@ -59,6 +60,20 @@ func (e *Error) Unwrap() error { return e.Err }
 func Errorf(code Code, id, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Code: code, ID: id, Text: err.Error(), Err: errors.Unwrap(err)}
+}
+
+// Failed returns err as the end of a command, with advice behind its text: a missing
+// permission exits with Permission, anything else with Failure.
+func Failed(err error, advice string) *Error {
+	text := err.Error()
+	if advice != "" {
+		text += ". " + advice
+	}
+	code := Failure
+	if errors.Is(err, fs.ErrPermission) {
+		code = Permission
+	}
+	return &Error{Code: code, Text: text, Err: err}
 }
 
 // Faults collects everything that is wrong with a command line, so that a

@@ -31,7 +31,7 @@ func TestLines(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			time.Local = time.UTC
 			var b strings.Builder
-			l, err := NewLog(&b, tt.verbosity, "")
+			l, err := NewLog(&b, LogChoice{Verbosity: tt.verbosity})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -45,7 +45,7 @@ func TestLines(t *testing.T) {
 
 func TestLogFormats(t *testing.T) {
 	var b strings.Builder
-	l, err := NewLog(&b, 2, "json")
+	l, err := NewLog(&b, LogChoice{Verbosity: 2, Format: "json"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,12 +53,12 @@ func TestLogFormats(t *testing.T) {
 	if !strings.Contains(b.String(), `"level":"TRACE"`) || !strings.Contains(b.String(), `"msg":"said"`) {
 		t.Errorf("JSON: %s", b.String())
 	}
-	if _, err := NewLog(&b, 0, "xml"); err == nil {
+	if _, err := NewLog(&b, LogChoice{Format: "xml"}); err == nil {
 		t.Error("an unknown format was taken")
 	}
 	t.Setenv("JOURNAL_STREAM", "8:1")
 	b.Reset()
-	l, _ = NewLog(&b, 0, "text")
+	l, _ = NewLog(&b, LogChoice{Format: "text"})
 	l.Info("said")
 	if b.String() != "said\n" {
 		t.Errorf("under systemd: %q", b.String())
@@ -99,7 +99,7 @@ func TestRepeats(t *testing.T) {
 	t.Setenv("JOURNAL_STREAM", "8:1") // no time of day
 	synctest.Test(t, func(t *testing.T) {
 		var b lockedText
-		l, err := NewLog(&b, 0, "")
+		l, err := NewLog(&b, LogChoice{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -63,6 +63,17 @@ func VerboseFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "v", Count: new(int), DisableDefaultText: true, Usage: "say more; -vv says still more"}
 }
 
+// JSONFlag is --json, for commands that print a document.
+func JSONFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "json", Usage: "print JSON", DisableDefaultText: true}
+}
+
+// ControlFlag is --control; usage says more than that it is the path of the control
+// socket, or nothing.
+func ControlFlag(usage string) cli.Flag {
+	return &cli.StringFlag{Name: "control", Usage: "`PATH` of the control socket" + usage}
+}
+
 // Environment reads environment variables: os.Getenv, or a test's table.
 type Environment func(name string) string
 

@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/urfave/cli/v2"
 )
 
 // Release is the version of this tree.
@@ -44,4 +47,21 @@ func BuildOf(protocol int) Build {
 		b.Revision += "+dirty"
 	}
 	return b
+}
+
+// VersionCommand is "PROGRAM version [--json]" of a program that speaks the given
+// version of the wire protocol.
+func VersionCommand(protocol int) *cli.Command {
+	return &cli.Command{Name: "version", Usage: "print the version", Flags: []cli.Flag{JSONFlag()}, Action: func(c *cli.Context) error {
+		b := BuildOf(protocol)
+		if Bool(c, "json") {
+			return PrintJSON(c.App.Writer, b)
+		}
+		text := fmt.Sprintf("%s %s, protocol %d, %s, %s", c.App.Name, b.Version, b.Protocol, b.Go, b.Platform)
+		if b.Revision != "" {
+			text += ", revision " + b.Revision
+		}
+		_, err := fmt.Fprintln(c.App.Writer, text)
+		return err
+	}}
 }

@@ -70,7 +70,7 @@ func TestStartUpLines(t *testing.T) {
 
 func TestAloneAndRefused(t *testing.T) {
 	var out, log bytes.Buffer
-	l, _ := cli.NewLog(&log, 0, "")
+	l, _ := cli.NewLog(&log, cli.LogChoice{})
 	r := NewReporter(ReporterConfig{Out: &out, Log: l, Messages: Messages{Community: "mynetwrok"}})
 	r.Event(control.Event{Kind: control.EventAlone, Supernode: "vps.example:7654"})
 	r.Event(control.Event{Kind: control.EventAddressRefused, Wanted: netip.MustParsePrefix("10.64.0.7/24"), MAC: [6]byte{2}})
@@ -97,7 +97,7 @@ func TestReporterNeverBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	l, _ := cli.NewLog(&log, 0, "")
+	l, _ := cli.NewLog(&log, cli.LogChoice{})
 	r := NewReporter(ReporterConfig{Out: out, Log: l})
 	for range 100 * eventQueue {
 		r.Event(control.Event{Kind: control.EventPeerGone, Peer: control.Peer{Name: strings.Repeat("x", 60)}})

@@ -108,7 +108,7 @@ func TestOverlap(t *testing.T) {
 		t.Skip("no loopback address here")
 	}
 	var log bytes.Buffer
-	l, _ := cli.NewLog(&log, 0, "")
+	l, _ := cli.NewLog(&log, cli.LogChoice{})
 	mem := taptest.New(taptest.Options{})
 	d := &device{tapDevice: &memoryTAP{Device: mem, name: "edge0"}, log: l}
 	for range 2 { // a renewed lease warns once

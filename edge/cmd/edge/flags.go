@@ -9,7 +9,7 @@ import (
 // runFlags are the options of "edge" and "edge run". Values are texts here and
 // are parsed together later, so that all faults are reported at once.
 func runFlags() []ucli.Flag {
-	return []ucli.Flag{
+	return append([]ucli.Flag{
 		&ucli.StringFlag{Name: "c", Aliases: []string{"community"}, Usage: "`NAME` of the community"},
 		&ucli.StringFlag{Name: "k", Aliases: []string{"key"}, Usage: "`KEY` of the community (others may see it: prefer --key-file)"},
 		&ucli.StringFlag{Name: "key-file", Usage: "read the key from `FILE`, or from standard input with -"},
@@ -32,23 +32,21 @@ func runFlags() []ucli.Flag {
 		&ucli.BoolFlag{Name: "t", Aliases: []string{"tls"}, Usage: "reach supernodes by TLS alone; default: where UDP is blocked", DisableDefaultText: true},
 		&ucli.StringFlag{Name: "http-proxy", Usage: "`URL` of the proxy for TLS, http://[USER:PASSWORD@]HOST:PORT, or off; default: that of HTTPS_PROXY"},
 		&ucli.StringFlag{Name: "state-dir", Usage: "keep identity and state in `DIR`/COMMUNITY"},
-		&ucli.StringFlag{Name: "control", Usage: "`PATH` of the control socket"},
+		cli.ControlFlag(""),
 		&ucli.StringFlag{Name: "name", Usage: "`NAME` that others see; default: the host's name"},
 		&ucli.BoolFlag{Name: "insecure-no-encryption", Usage: "send everything in clear: for experiments only", DisableDefaultText: true},
-		&ucli.StringFlag{Name: "log-format", Usage: "`FORMAT` of the log: text or json"},
 		&ucli.StringFlag{Name: "tap-backend", Usage: "`NAME` of the way to the TAP device: auto, native (Linux: super-frames, queues) or water; default: auto"},
 		&ucli.StringFlag{Name: "queues", Usage: "`COUNT` of queues, each served by a thread of its own; default: one for each processor, 4 at most"},
 		&ucli.StringFlag{Name: "test-clock-offset", Hidden: true},
 		&ucli.StringFlag{Name: "test-without", Hidden: true},
-		cli.VerboseFlag(),
-	}
+	}, cli.LogFlags()...)
 }
 
 // readFlags are the options of the sub-commands that ask a running edge.
 func readFlags() []ucli.Flag {
 	return []ucli.Flag{
-		jsonFlag(),
-		&ucli.StringFlag{Name: "control", Usage: "`PATH` of the control socket; default: the only one"},
+		cli.JSONFlag(),
+		cli.ControlFlag("; default: the only one"),
 	}
 }
 
@@ -63,8 +61,4 @@ func keygenFlags() []ucli.Flag {
 
 func communityFileFlag() ucli.Flag {
 	return &ucli.StringFlag{Name: "community-file", Usage: "read the community and its keys from `FILE` (see keygen)"}
-}
-
-func jsonFlag() ucli.Flag {
-	return &ucli.BoolFlag{Name: "json", Usage: "print JSON", DisableDefaultText: true}
 }

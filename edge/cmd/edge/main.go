@@ -13,23 +13,24 @@ import (
 	"hedgerow/edge/control"
 	"hedgerow/edge/netcheck"
 	"hedgerow/internal/cli"
+	"hedgerow/protocol"
 )
 
 // program names the command, its directories and its lines.
 const program = "edge"
 
 func main() {
-	// First of all: until here the key is in the list of processes.
-	args := cli.TakeArgs("k", "key")
-	cmd := &command{
-		streams:  cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
-		place:    cli.ThisPlace(program),
-		hostname: os.Hostname,
-		now:      time.Now,
-		openTAP:  openTAP,
-		probe:    netcheck.Run,
-	}
-	os.Exit(int(cmd.run(context.Background(), args)))
+	cli.Main(program, func(ctx context.Context, args []string, s cli.Streams, p cli.Place) cli.Code {
+		cmd := &command{
+			streams:  s,
+			place:    p,
+			hostname: os.Hostname,
+			now:      time.Now,
+			openTAP:  openTAP,
+			probe:    netcheck.Run,
+		}
+		return cmd.run(ctx, args)
+	}, "k", "key")
 }
 
 // command is the program with what it takes from the machine, so that tests
@@ -72,7 +73,7 @@ func (cmd *command) app() *ucli.App {
 			{Name: "keys", Usage: "show the key schedule", Flags: append(readFlags(), communityFileFlag()), Action: cmd.keys},
 			{Name: "counters", Usage: "show what the data path has done", Flags: readFlags(), Action: cmd.counters},
 			{Name: "keygen", Usage: "make the keys of a community", Flags: keygenFlags(), Action: cmd.keygen},
-			{Name: "version", Usage: "print the version", Flags: []ucli.Flag{jsonFlag()}, Action: cmd.version},
+			cli.VersionCommand(protocol.Version),
 		},
 	}
 }

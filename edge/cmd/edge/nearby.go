@@ -53,7 +53,7 @@ func (m *member) nearby() edge.Nearby {
 		m.log.Warn("members on the same link will be found by the supernode only", "err", err)
 		return n
 	}
-	m.release = append(m.release, func() { _ = c.Close() })
+	m.service.OnClose(func() { _ = c.Close() })
 	n.LAN = c
 	return n
 }

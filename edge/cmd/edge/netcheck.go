@@ -40,7 +40,7 @@ func (cmd *command) netcheck(c *ucli.Context) error {
 		return cli.Errorf(cli.Failure, "", "interrupted before it was over.")
 	}
 	if c.Bool("json") {
-		err = cmd.printJSON(report)
+		err = cli.PrintJSON(cmd.streams.Out, report)
 	} else {
 		err = render.Netcheck(cmd.streams.Out, report)
 	}

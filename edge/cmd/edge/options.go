@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/rand"
 	"fmt"
-	"slices"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -35,7 +34,7 @@ type options struct {
 	Name     string
 	Queues   queueChoice
 	Clock    time.Duration
-	Log      logChoice
+	Log      cli.LogChoice
 }
 
 // deviceChoice says what the TAP device is like.
@@ -51,28 +50,19 @@ type portChoice struct {
 	Number uint16 // 0: any free one
 }
 
-// logChoice says what is logged and how.
-type logChoice struct {
-	Verbosity int
-	Format    string
-}
-
 // parseOptions reads the command line and the environment. Its error lists
 // everything that is wrong.
 func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	var o options
 	var faults cli.Faults
 	var err error
-	o.Log.Verbosity = cli.Count(c, "v")
-	if o.Log.Format, _ = cli.String(c, "log-format"); o.Log.Format != "" && !slices.Contains(cli.LogFormats, o.Log.Format) {
-		faults.Addf("--log-format %s is not text or json", o.Log.Format)
-	}
+	o.Log = cli.ParseLogChoice(c, &faults)
 	o.Key, err = chooseKey(c, cmd.place.Env)
 	faults.Add(err)
 	o.Community, err = chooseCommunity(c, cmd.place.Env, o.Key.kind == keyCommunityFile)
 	faults.Add(err)
 	o.Control, _ = cli.String(c, "control")
-	o.StateDir, err = cmd.chooseStateDir(c)
+	o.StateDir, err = cmd.place.StateDirOption(c, "")
 	faults.Add(err)
 	o.parseServers(c, &faults)
 	o.Stream.parse(c, &faults)
@@ -100,13 +90,6 @@ func chooseCommunity(c *ucli.Context, env cli.Environment, fromFile bool) (strin
 	// This constructor is cheap, and it knows which names are possible.
 	_, err := crypto.InsecureCommunity(name)
 	return name, err
-}
-
-func (cmd *command) chooseStateDir(c *ucli.Context) (string, error) {
-	if dir, _ := cli.String(c, "state-dir"); dir != "" {
-		return dir, nil
-	}
-	return cmd.place.StateDir()
 }
 
 // parseServers reads -l and --stun.

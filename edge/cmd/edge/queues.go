@@ -112,7 +112,7 @@ func (m *member) openQueues() error {
 		if err != nil {
 			return cli.Errorf(cli.Failure, "", "%w", err)
 		}
-		m.release = append(m.release, func() { _ = w.Close() })
+		m.service.OnClose(func() { _ = w.Close() })
 		q.Waiter = w
 		m.queues = append(m.queues, q)
 	}

@@ -5,65 +5,28 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"syscall"
 
 	"hedgerow/edge/control"
-	"hedgerow/internal/cli"
 )
 
-// untilSignal returns a context that ends with the first SIGINT or SIGTERM.
-// The second one ends the process at once. stop ends the watch.
-func untilSignal(parent context.Context, log *slog.Logger) (ctx context.Context, stop func()) {
-	ctx, cancel := context.WithCancel(parent)
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	done := make(chan struct{})
-	go func() {
-		for ctx.Err() == nil {
-			select {
-			case s := <-signals:
-				log.Info("leaving the community", "signal", s.String())
-				cancel()
-			case <-done:
-				return
-			}
-		}
-		select {
-		case <-signals:
-			os.Exit(int(cli.Failure))
-		case <-done:
-		}
-	}()
-	return ctx, func() {
-		signal.Stop(signals)
-		close(done)
-		cancel()
-	}
-}
-
 // watchSignals acts on SIGHUP and SIGUSR1, where there are such signals, until
-// ctx ends; the returned channel is closed when it has stopped.
-func watchSignals(ctx context.Context, log *slog.Logger, src control.Source) <-chan struct{} {
+// ctx ends.
+func watchSignals(ctx context.Context, log *slog.Logger, src control.Source) {
 	signals := make(chan os.Signal, 1)
 	notifyExtra(signals)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		defer signal.Stop(signals)
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case s := <-signals:
-				if isReload(s) {
-					reload(ctx, log, src)
-				} else {
-					dump(ctx, log, src)
-				}
+	defer signal.Stop(signals)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case s := <-signals:
+			if isReload(s) {
+				reload(ctx, log, src)
+			} else {
+				dump(ctx, log, src)
 			}
 		}
-	}()
-	return stopped
+	}
 }
 
 // reload reads the keys anew. The edge reports how that went.

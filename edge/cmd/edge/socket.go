@@ -1,12 +1,10 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"hedgerow/internal/cli"
 	"hedgerow/internal/durable"
@@ -45,12 +43,8 @@ func socketError(err error) error {
 	if err == nil {
 		return nil
 	}
-	code := cli.Failure
-	if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EPERM) {
-		code = cli.Permission
-	}
 	// A port that is taken has its sentence and its E16 from there.
-	return &cli.Error{Code: code, Text: err.Error(), Err: err}
+	return cli.Failed(err, "")
 }
 
 // savedPort returns the port of last time, or 0.

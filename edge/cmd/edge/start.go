@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"strconv"
 
@@ -17,8 +15,8 @@ import (
 	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/internal/cli"
-	"hedgerow/internal/localapi"
 	"hedgerow/internal/render"
+	"hedgerow/internal/service"
 	"hedgerow/protocol"
 	"hedgerow/tap"
 	"hedgerow/transport"
@@ -35,25 +33,27 @@ func (cmd *command) start(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	log, err := cli.NewLog(cmd.streams.Err, o.Log.Verbosity, o.Log.Format)
+	log, err := cli.NewLog(cmd.streams.Err, o.Log)
 	if err != nil {
 		return err
 	}
-	ctx, stop := untilSignal(c.Context, log)
+	ctx, stop := service.UntilSignal(c.Context, log, "leaving the community")
 	defer stop()
 	keys, err := o.Key.load(ctx, o.Community, cmd.streams.In)
 	if err != nil {
 		return err
 	}
 	for _, w := range keys.warnings {
-		if o.Log.Format == "json" {
+		if o.Log.JSON() {
 			log.Warn(w)
 		} else {
 			fmt.Fprintln(cmd.streams.Err, "warning: "+w)
 		}
 	}
-	m := &member{cmd: cmd, options: o, keys: keys, log: log}
-	defer m.close()
+	m := &member{cmd: cmd, options: o, keys: keys, log: log, service: service.New(service.Config{
+		Program: program, Instance: "edge of community " + strconv.Quote(keys.Name), Second: "--state-dir DIR and --control PATH", Log: log,
+	})}
+	defer m.service.Close()
 	if err := m.open(); err != nil {
 		return err
 	}
@@ -66,6 +66,7 @@ type member struct {
 	options options
 	keys    community
 	log     *slog.Logger
+	service *service.Service
 
 	state   string // the community's own state directory
 	id      *crypto.Identity
@@ -73,23 +74,19 @@ type member struct {
 	sockets []*transport.UDP
 	queues  []dataplane.Queue
 	ways    edge.Ways
-	control net.Listener
 	report  *render.Reporter
-	release []func() // in the order of opening
 }
 
 // open takes everything from the machine that the edge needs.
 func (m *member) open() error {
 	m.state = filepath.Join(m.options.StateDir, cli.FileName(m.keys.Name))
-	unlock, err := cli.Lock(m.state)
-	if err != nil {
-		return stateError(m.keys.Name, err)
+	if err := m.service.Lock(m.state); err != nil {
+		return err
 	}
-	m.release = append(m.release, unlock)
 	idPath := filepath.Join(m.state, identityFile)
-	id, created, err := crypto.LoadIdentity(idPath)
+	id, created, err := m.service.Identity(idPath)
 	if err != nil {
-		return stateError(m.keys.Name, err)
+		return err
 	}
 	m.id = id
 	with := m.options.Queues.Without.socket
@@ -98,9 +95,9 @@ func (m *member) open() error {
 		return err
 	}
 	for _, s := range m.sockets {
-		m.release = append(m.release, func() { _ = s.Close() })
+		m.service.OnClose(func() { _ = s.Close() })
 	}
-	if err := m.openControl(); err != nil {
+	if err := m.service.OpenControl(m.cmd.place, m.options.Control, cli.FileName(m.keys.Name)+".sock"); err != nil {
 		return err
 	}
 	if err := m.openDevice(); err != nil {
@@ -120,7 +117,7 @@ func (m *member) openReport(idPath string, created bool) {
 		words.Preferred = m.options.Address.Prefix
 	}
 	m.report = render.NewReporter(render.ReporterConfig{
-		Out: m.cmd.streams.Out, Log: m.log, LogOnly: m.options.Log.Format == "json", Messages: words,
+		Out: m.cmd.streams.Out, Log: m.log, LogOnly: m.options.Log.JSON(), Messages: words,
 	})
 	m.report.Opened(render.Opened{
 		Program: program, Version: cli.Release, Device: m.device.Name(), MAC: protocol.MAC(m.device.MAC()).String(), MTU: m.device.MTU(),
@@ -143,43 +140,8 @@ func (m *member) openDevice() error {
 		return err
 	}
 	m.device = &device{tapDevice: d, log: m.log}
-	m.release = append(m.release, func() { _ = d.Close() })
+	m.service.OnClose(func() { _ = d.Close() })
 	return nil
-}
-
-// openControl makes the control socket.
-func (m *member) openControl() error {
-	path := m.options.Control
-	if path == "" {
-		dir, err := m.cmd.place.MakeRuntimeDir()
-		if err != nil {
-			return cli.Errorf(cli.Failure, "", "%w. Choose a place with --control PATH.", err)
-		}
-		path = filepath.Join(dir, cli.FileName(m.keys.Name)+".sock")
-	}
-	l, err := localapi.Listen(path)
-	if errors.Is(err, localapi.ErrInUse) {
-		return cli.Errorf(cli.Failure, "", "another edge of community %q runs on this machine (%w). For a second one type --control PATH and --state-dir DIR.", m.keys.Name, err)
-	}
-	if err != nil {
-		code := cli.Failure
-		if errors.Is(err, fs.ErrPermission) {
-			code = cli.Permission
-		}
-		return cli.Errorf(code, "", "%w. Choose another place with --control PATH.", err)
-	}
-	// Without the group, or the right to give to it, the owner alone may ask.
-	_ = localapi.ShareWith(path, program)
-	m.control = l
-	m.release = append(m.release, func() { _ = l.Close() })
-	return nil
-}
-
-// close gives everything back, the last first.
-func (m *member) close() {
-	for i := len(m.release) - 1; i >= 0; i-- {
-		m.release[i]()
-	}
 }
 
 // run carries frames until ctx ends.
@@ -190,19 +152,7 @@ func (m *member) run(ctx context.Context) error {
 		return cli.Errorf(cli.Usage, "", "%w", err)
 	}
 	// The socket answers until the edge has left the community.
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		if err := localapi.ServeListener(serving, m.control, control.Handler(e)); err != nil {
-			m.log.Error("the control socket failed", "err", err)
-		}
-	}()
-	watching := watchSignals(serving, m.log, e)
-	err = e.Run(ctx)
-	stop()
-	<-served
-	<-watching
+	err = m.service.Run(ctx, control.Handler(e), e.Run, func(ctx context.Context) { watchSignals(ctx, m.log, e) })
 	return m.ended(ctx, err)
 }
 
@@ -248,16 +198,4 @@ func (m *member) ended(ctx context.Context, err error) error {
 		return cli.Errorf(cli.Failure, "", "somebody deleted %s while it was in use: start the edge again.", m.device.Name())
 	}
 	return cli.Errorf(cli.Failure, "", "%w", err)
-}
-
-// stateError gives a failure with the state directory its exit code.
-func stateError(name string, err error) error {
-	code := cli.Failure
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		code = cli.Permission
-	case errors.Is(err, cli.ErrLocked):
-		return &cli.Error{Code: code, Err: err, Text: "another edge of community " + strconv.Quote(name) + " runs on this machine: " + err.Error() + ". For a second one type --state-dir DIR and --control PATH."}
-	}
-	return &cli.Error{Code: code, Text: err.Error() + ". Choose another place with --state-dir DIR.", Err: err}
 }

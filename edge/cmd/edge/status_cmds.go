@@ -1,10 +1,7 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"time"
 
@@ -14,10 +11,7 @@ import (
 	"hedgerow/edge"
 	"hedgerow/edge/control"
 	"hedgerow/internal/cli"
-	"hedgerow/internal/format"
-	"hedgerow/internal/localapi"
 	"hedgerow/internal/render"
-	"hedgerow/protocol"
 )
 
 // status is "edge status".
@@ -31,7 +25,7 @@ func (cmd *command) status(c *ucli.Context) error {
 		return callError(socket, err)
 	}
 	if c.Bool("json") {
-		return cmd.printJSON(v)
+		return cli.PrintJSON(cmd.streams.Out, v)
 	}
 	return render.Status(cmd.streams.Out, v)
 }
@@ -47,7 +41,7 @@ func (cmd *command) peers(c *ucli.Context) error {
 		return callError(socket, err)
 	}
 	if c.Bool("json") {
-		return cmd.printJSON(v)
+		return cli.PrintJSON(cmd.streams.Out, v)
 	}
 	return render.Peers(cmd.streams.Out, v)
 }
@@ -63,7 +57,7 @@ func (cmd *command) counters(c *ucli.Context) error {
 		return callError(socket, err)
 	}
 	if c.Bool("json") {
-		return cmd.printJSON(v)
+		return cli.PrintJSON(cmd.streams.Out, v)
 	}
 	return render.Counters(cmd.streams.Out, v)
 }
@@ -75,7 +69,7 @@ func (cmd *command) keys(c *ucli.Context) error {
 		return err
 	}
 	if c.Bool("json") {
-		return cmd.printJSON(v)
+		return cli.PrintJSON(cmd.streams.Out, v)
 	}
 	return render.Keys(cmd.streams.Out, v, cmd.now())
 }
@@ -130,36 +124,5 @@ func (cmd *command) socket(c *ucli.Context) (control.Socket, error) {
 
 // callError puts a failed call into words.
 func callError(socket control.Socket, err error) error {
-	var answer *localapi.ServerError
-	switch {
-	case errors.Is(err, localapi.ErrNotRunning):
-		return cli.Errorf(cli.Failure, "", "no edge is running at %s.", socket)
-	case errors.Is(err, fs.ErrPermission):
-		return cli.Errorf(cli.Permission, "", "no permission on %s: run this with sudo, or join the group that owns it.", socket)
-	case errors.As(err, &answer):
-		return cli.Errorf(cli.Failure, "", "the edge at %s says: %s", socket, format.Printable(answer.Message))
-	}
-	return cli.Errorf(cli.Failure, "", "%w", err)
-}
-
-// printJSON prints a document for another program.
-func (cmd *command) printJSON(v any) error {
-	enc := json.NewEncoder(cmd.streams.Out)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
-}
-
-// version is "edge version".
-func (cmd *command) version(c *ucli.Context) error {
-	b := cli.BuildOf(protocol.Version)
-	if c.Bool("json") {
-		return cmd.printJSON(b)
-	}
-	text := fmt.Sprintf("%s %s, protocol %d, %s, %s", program, b.Version, b.Protocol, b.Go, b.Platform)
-	if b.Revision != "" {
-		text += ", revision " + b.Revision
-	}
-	_, err := fmt.Fprintln(cmd.streams.Out, text)
-	return err
+	return cli.CallError(program, string(socket), err)
 }

@@ -12,8 +12,8 @@ import (
 
 // parseTURN reads --turn with its user and secret, which serve for all of them.
 func (cmd *command) parseTURN(c *ucli.Context, o *options, faults *cli.Faults) {
-	user := cmd.optionOr(c, "turn-user", "EDGE_TURN_USER")
-	secret := cmd.optionOr(c, "turn-secret", "EDGE_TURN_SECRET")
+	user := cmd.place.Option(c, "turn-user", "EDGE_TURN_USER")
+	secret := cmd.place.Option(c, "turn-secret", "EDGE_TURN_SECRET")
 	servers := cli.Strings(c, "turn")
 	for _, s := range servers {
 		host, port, err := turn.ParseURI(s)
@@ -36,15 +36,6 @@ func (cmd *command) parseTURN(c *ucli.Context, o *options, faults *cli.Faults) {
 
 // mostTURN bounds how many TURN servers one edge uses.
 const mostTURN = 4
-
-// optionOr returns a value from the command line or else from the environment,
-// where an empty one counts as not set.
-func (cmd *command) optionOr(c *ucli.Context, name, variable string) string {
-	if s, _ := cli.String(c, name); s != "" {
-		return s
-	}
-	return cmd.place.Env(variable)
-}
 
 // newRelay makes the client of a TURN server.
 func newRelay(log *slog.Logger) func(edge.RelayConfig) (edge.Relay, error) {

@@ -51,5 +51,5 @@ func openAlternate(o options, first uint16, strict bool, log *slog.Logger) (*tra
 		log.Warn("the second UDP port is not free: edges with this supernode alone cannot find out how their NATs map; choose another with --second-port PORT", "port", port)
 		return nil, nil
 	}
-	return nil, &cli.Error{Code: codeOf(err), Text: err.Error(), Err: err}
+	return nil, cli.Failed(err, "")
 }

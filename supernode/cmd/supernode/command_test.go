@@ -166,11 +166,12 @@ func TestFailures(t *testing.T) {
 		{name: "log format", args: []string{"--log-format", "xml"}, code: cli.Usage, want: "json"},
 		{name: "environment", env: map[string]string{"SUPERNODE_PORT": "x"}, code: cli.Usage, want: "not a port"},
 		{name: "port in use", args: []string{"-p", port, "--state-dir", free}, code: cli.Failure, want: "[E16]"},
-		{name: "state in use", args: []string{"-p", "0"}, code: cli.Failure, want: "in use by pid"},
+		{name: "state in use", args: []string{"-p", "0"}, code: cli.Failure, want: "another supernode runs on this machine: "},
+		{name: "who uses the state", args: []string{"-p", "0"}, code: cli.Failure, want: "in use by pid " + fmt.Sprint(os.Getpid()) + ". For a second one type -p PORT, --state-dir DIR and --control PATH."},
 		{name: "control socket in use", args: []string{"-p", "0", "--state-dir", free}, code: cli.Failure, want: "another supernode"},
 		{name: "control is a file", args: []string{"-p", "0", "--state-dir", free, "--control", file}, code: cli.Failure, want: file},
 		{name: "state is a file", args: []string{"-p", "0", "--state-dir", file}, code: cli.Failure, want: "--state-dir"},
-		{name: "no socket", args: []string{"status", "--control", filepath.Join(dir, "none")}, code: cli.Failure, want: "nothing listens"},
+		{name: "no socket", args: []string{"status", "--control", filepath.Join(dir, "none")}, code: cli.Failure, want: "no supernode is running at "},
 		{name: "no identity", args: []string{"id"}, env: map[string]string{"STATE_DIRECTORY": free + "2"}, code: cli.Failure, want: "no identity"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

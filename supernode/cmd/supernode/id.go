@@ -11,6 +11,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/service"
 	"hedgerow/supernode"
 )
 
@@ -18,21 +19,21 @@ import (
 // in a default one, which depends on the user, a new one would more likely be
 // the wrong one than the first.
 func (cmd *command) id(c *ucli.Context) error {
-	dir, err := cmd.stateDir(c)
+	dir, err := cmd.place.StateDirOption(c, "SUPERNODE_STATE_DIR")
 	if err != nil {
 		return cli.Errorf(cli.Usage, "", "%w", err)
 	}
 	path := filepath.Join(dir, supernode.IdentityFile)
-	if cmd.option(c, "state-dir", "SUPERNODE_STATE_DIR") == "" {
+	if cmd.place.Option(c, "state-dir", "SUPERNODE_STATE_DIR") == "" {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return cli.Errorf(cli.Failure, "", "no identity in %s yet: start the supernode first, or name its directory with --state-dir DIR.", dir)
 		}
 	} else if err := os.MkdirAll(dir, 0o700); err != nil {
-		return stateError(err)
+		return service.StateError(err)
 	}
 	id, _, err := crypto.LoadIdentity(path)
 	if err != nil {
-		return stateError(err)
+		return service.StateError(err)
 	}
 	fmt.Fprintln(cmd.streams.Out, supernode.KeyText(id.Static))
 	return nil

@@ -5,9 +5,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"os"
 	"slices"
 
 	ucli "github.com/urfave/cli/v2"
@@ -20,11 +17,9 @@ import (
 const program = "supernode"
 
 func main() {
-	cmd := &command{
-		streams: cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
-		place:   cli.ThisPlace(program),
-	}
-	os.Exit(int(cmd.run(context.Background(), os.Args)))
+	cli.Main(program, func(ctx context.Context, args []string, s cli.Streams, p cli.Place) cli.Code {
+		return (&command{streams: s, place: p}).run(ctx, args)
+	})
 }
 
 // command is the program with what it takes from the machine, so that tests
@@ -58,19 +53,10 @@ func (cmd *command) app() *ucli.App {
 		Commands: []*ucli.Command{
 			{Name: "run", Usage: "serve (default)", Flags: runFlags(), Action: cmd.start},
 			{Name: "id", Usage: "print the key that edges pin with -l HOST:PORT#KEY", Flags: []ucli.Flag{stateDirFlag()}, Action: cmd.id},
-			{Name: "status", Usage: "show the state of the running supernode", Flags: []ucli.Flag{jsonFlag(), controlFlag()}, Action: cmd.status},
-			{Name: "version", Usage: "print the version", Flags: []ucli.Flag{jsonFlag()}, Action: cmd.version},
+			{Name: "status", Usage: "show the state of the running supernode", Flags: []ucli.Flag{cli.JSONFlag(), cli.ControlFlag("")}, Action: cmd.status},
+			cli.VersionCommand(protocol.Version),
 		},
 	}
-}
-
-// version is "supernode version [--json]".
-func (cmd *command) version(c *ucli.Context) error {
-	if cli.Bool(c, "json") {
-		return json.NewEncoder(cmd.streams.Out).Encode(cli.BuildOf(protocol.Version))
-	}
-	fmt.Fprintln(cmd.streams.Out, program, cli.Release)
-	return nil
 }
 
 // runFlags are the options of "supernode" and "supernode run". Values are texts
@@ -83,21 +69,11 @@ func runFlags() []ucli.Flag {
 	}, streamFlags(), turnFlags(), []ucli.Flag{
 		stateDirFlag(),
 		&ucli.StringFlag{Name: "pool", Usage: "`CIDR` to lease addresses from; default: a /20 of 10.64.0.0/10 for each community"},
-		controlFlag(),
-		&ucli.StringFlag{Name: "log-format", Usage: "text or json"},
+		cli.ControlFlag(""),
 		&ucli.StringFlag{Name: "test-without", Hidden: true},
-		cli.VerboseFlag(),
-	})
+	}, cli.LogFlags())
 }
 
 func stateDirFlag() ucli.Flag {
 	return &ucli.StringFlag{Name: "state-dir", Usage: "keep identity and registrations in `DIR`"}
-}
-
-func controlFlag() ucli.Flag {
-	return &ucli.StringFlag{Name: "control", Usage: "`PATH` of the control socket"}
-}
-
-func jsonFlag() ucli.Flag {
-	return &ucli.BoolFlag{Name: "json", Usage: "print JSON", DisableDefaultText: true}
 }

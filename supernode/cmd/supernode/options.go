@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -18,38 +17,34 @@ const defaultPort = 7654
 
 // options is a command line that was understood.
 type options struct {
-	Port      uint16
-	Second    secondPort
-	Streams   streamChoice
-	TURN      turnChoice
-	StateDir  string
-	Pool      netip.Prefix // zero: each community its own
-	Control   string       // empty: in the runtime directory
-	Verbosity int
-	LogFormat string
-	Without   transport.Options // what the socket may not use, for tests and to measure against
+	Port     uint16
+	Second   secondPort
+	Streams  streamChoice
+	TURN     turnChoice
+	StateDir string
+	Pool     netip.Prefix // zero: each community its own
+	Control  string       // empty: in the runtime directory
+	Log      cli.LogChoice
+	Without  transport.Options // what the socket may not use, for tests and to measure against
 }
 
 // parseOptions reads the command line and the environment. Its error lists
 // everything that is wrong.
 func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	var faults cli.Faults
-	o := options{Port: defaultPort, Verbosity: cli.Count(c, "v"), Control: cmd.option(c, "control", "SUPERNODE_CONTROL")}
-	if o.LogFormat, _ = cli.String(c, "log-format"); o.LogFormat != "" && !slices.Contains(cli.LogFormats, o.LogFormat) {
-		faults.Addf("--log-format %s is not text or json", o.LogFormat)
-	}
+	o := options{Port: defaultPort, Log: cli.ParseLogChoice(c, &faults), Control: cmd.place.Option(c, "control", "SUPERNODE_CONTROL")}
 	cmd.parsePorts(c, &o, &faults)
-	o.Second = parseSecondPort(cmd.option(c, "second-port", "SUPERNODE_SECOND_PORT"), &faults)
+	o.Second = parseSecondPort(cmd.place.Option(c, "second-port", "SUPERNODE_SECOND_PORT"), &faults)
 	o.Streams = cmd.parseStreams(c, &faults)
 	o.TURN = cmd.parseTURN(c, &faults)
 	if s, given := cli.String(c, "test-without"); given {
 		o.parseWithout(s, &faults)
 	}
-	if s := cmd.option(c, "pool", "SUPERNODE_POOL"); s != "" {
+	if s := cmd.place.Option(c, "pool", "SUPERNODE_POOL"); s != "" {
 		o.parsePool(s, &faults)
 	}
 	var err error
-	o.StateDir, err = cmd.stateDir(c)
+	o.StateDir, err = cmd.place.StateDirOption(c, "SUPERNODE_STATE_DIR")
 	faults.Add(err)
 	return o, faults.Err()
 }
@@ -102,21 +97,4 @@ func (o *options) parseWithout(s string, faults *cli.Faults) {
 			faults.Addf("--test-without %s: %q is none of gso, gro and batch", s, name)
 		}
 	}
-}
-
-// stateDir returns --state-dir or its default.
-func (cmd *command) stateDir(c *ucli.Context) (string, error) {
-	if dir := cmd.option(c, "state-dir", "SUPERNODE_STATE_DIR"); dir != "" {
-		return dir, nil
-	}
-	return cmd.place.StateDir()
-}
-
-// option returns a value from the command line or else from the environment,
-// where an empty one counts as not set.
-func (cmd *command) option(c *ucli.Context, name, variable string) string {
-	if s, _ := cli.String(c, name); s != "" {
-		return s
-	}
-	return cmd.place.Env(variable)
 }

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"syscall"
 
@@ -16,7 +13,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/internal/cli"
-	"hedgerow/internal/localapi"
+	"hedgerow/internal/service"
 	"hedgerow/supernode"
 	"hedgerow/supernode/admin"
 	"hedgerow/transport"
@@ -32,16 +29,16 @@ func (cmd *command) start(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	log, err := cli.NewLog(cmd.streams.Err, o.Verbosity, o.LogFormat)
+	log, err := cli.NewLog(cmd.streams.Err, o.Log)
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := service.UntilSignal(c.Context, log, "stopping")
 	defer stop()
-	// The second signal is no longer caught and ends the process at once.
-	defer context.AfterFunc(ctx, stop)()
-	p := &process{cmd: cmd, options: o, log: log}
-	defer p.close()
+	p := &process{cmd: cmd, options: o, log: log, service: service.New(service.Config{
+		Program: program, Instance: program, Second: "-p PORT, --state-dir DIR and --control PATH", Log: log,
+	})}
+	defer p.service.Close()
 	if err := p.open(); err != nil {
 		return err
 	}
@@ -53,14 +50,13 @@ type process struct {
 	cmd     *command
 	options options
 	log     *slog.Logger
+	service *service.Service
 
 	socket    *transport.UDP
 	second    *transport.UDP  // nil: none
 	listeners []net.Listener  // of TCP, for streams
 	turn      *supernode.TURN // nil: none
 	id        *crypto.Identity
-	control   net.Listener
-	release   []func() // in the order of opening
 }
 
 // open takes everything from the machine that the supernode needs.
@@ -72,17 +68,15 @@ func (p *process) open() (err error) {
 		return err
 	}
 	if p.turn != nil {
-		p.release = append(p.release, func() { _ = p.turn.Conn.Close() })
+		p.service.OnClose(func() { _ = p.turn.Conn.Close() })
 	}
-	unlock, err := cli.Lock(p.options.StateDir)
-	if err != nil {
-		return stateError(err)
+	if err := p.service.Lock(p.options.StateDir); err != nil {
+		return err
 	}
-	p.release = append(p.release, unlock)
-	if p.id, _, err = crypto.LoadIdentity(filepath.Join(p.options.StateDir, supernode.IdentityFile)); err != nil {
-		return stateError(err)
+	if p.id, _, err = p.service.Identity(filepath.Join(p.options.StateDir, supernode.IdentityFile)); err != nil {
+		return err
 	}
-	return p.openControl()
+	return p.service.OpenControl(p.cmd.place, p.options.Control, controlSocket)
 }
 
 // portTries is how often the system chooses a port for -p 0.
@@ -97,8 +91,7 @@ func (p *process) openPorts() error {
 		if err == nil || !again || !errors.Is(err, syscall.EADDRINUSE) {
 			return err
 		}
-		p.close()
-		p.release = nil
+		p.service.Close()
 	}
 }
 
@@ -108,50 +101,21 @@ func (p *process) openPortsOnce(strict bool) (err error) {
 	if p.socket, err = openSocket(p.options, p.log); err != nil {
 		return err
 	}
-	p.release = append(p.release, func() { _ = p.socket.Close() })
+	p.service.OnClose(func() { _ = p.socket.Close() })
 	first := p.socket.LocalAddr().Port()
 	if p.second, err = openAlternate(p.options, first, strict, p.log); err != nil {
 		return err
 	}
 	if p.second != nil {
-		p.release = append(p.release, func() { _ = p.second.Close() })
+		p.service.OnClose(func() { _ = p.second.Close() })
 	}
 	if p.listeners, err = p.options.Streams.listen(first); err != nil {
 		return err
 	}
 	for _, l := range p.listeners {
-		p.release = append(p.release, func() { _ = l.Close() })
+		p.service.OnClose(func() { _ = l.Close() })
 	}
 	return nil
-}
-
-// openControl makes the control socket.
-func (p *process) openControl() error {
-	path := p.options.Control
-	if path == "" {
-		dir, err := p.cmd.place.MakeRuntimeDir()
-		if err != nil {
-			return cli.Errorf(cli.Failure, "", "%w. Choose a place with --control PATH.", err)
-		}
-		path = filepath.Join(dir, controlSocket)
-	}
-	l, err := localapi.Listen(path)
-	if errors.Is(err, localapi.ErrInUse) {
-		return cli.Errorf(cli.Failure, "", "another supernode runs on this machine (%w). For a second one type -p PORT, --state-dir DIR and --control PATH.", err)
-	}
-	if err != nil {
-		return cli.Errorf(codeOf(err), "", "%w. Choose another place with --control PATH.", err)
-	}
-	p.control = l
-	p.release = append(p.release, func() { _ = l.Close() })
-	return nil
-}
-
-// close gives everything back, the last first.
-func (p *process) close() {
-	for i := len(p.release) - 1; i >= 0; i-- {
-		p.release[i]()
-	}
 }
 
 // run serves until ctx ends.
@@ -170,21 +134,10 @@ func (p *process) run(ctx context.Context) error {
 	}
 	s, err := supernode.New(cfg)
 	if err != nil {
-		return stateError(err) // the options have been checked
+		return service.StateError(err) // the options have been checked
 	}
 	p.announce()
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	served := make(chan struct{})
-	go func() {
-		defer close(served)
-		if err := localapi.ServeListener(serving, p.control, admin.Handler(s)); err != nil {
-			p.log.Error("the control socket failed", "err", err)
-		}
-	}()
-	err = s.Run(ctx)
-	stop()
-	<-served
-	if err != nil {
+	if err := p.service.Run(ctx, admin.Handler(s), s.Run); err != nil {
 		return cli.Errorf(cli.Failure, "", "%w", err)
 	}
 	return nil
@@ -202,7 +155,7 @@ func (p *process) addStreams(cfg *supernode.Config) error {
 		return cli.Errorf(cli.Failure, "", "%w", err)
 	}
 	cfg.Conn, cfg.Streams = conn, streams
-	p.release = append(p.release, func() { _ = conn.Close() })
+	p.service.OnClose(func() { _ = conn.Close() })
 	return nil
 }
 
@@ -227,19 +180,7 @@ func openSocket(o options, log *slog.Logger) (*transport.UDP, error) {
 	opts.KeepProcessor = o.Streams.Off // else that is for who waits for both
 	conn, err := transport.ListenUDP(o.Port, opts)
 	if err != nil {
-		return nil, &cli.Error{Code: codeOf(err), Text: err.Error(), Err: err}
+		return nil, cli.Failed(err, "")
 	}
 	return conn, nil
-}
-
-// stateError gives a failure with the state directory its exit code.
-func stateError(err error) error {
-	return cli.Errorf(codeOf(err), "", "%w. Choose another place with --state-dir DIR.", err)
-}
-
-func codeOf(err error) cli.Code {
-	if errors.Is(err, fs.ErrPermission) {
-		return cli.Permission
-	}
-	return cli.Failure
 }

@@ -1,16 +1,12 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
-	"io/fs"
 	"path/filepath"
 	"strings"
 
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/internal/cli"
-	"hedgerow/internal/localapi"
 	"hedgerow/internal/render"
 	"hedgerow/supernode/admin"
 )
@@ -22,18 +18,11 @@ func (cmd *command) status(c *ucli.Context) error {
 		return err
 	}
 	st, err := admin.Socket(path).Status(c.Context)
-	switch {
-	case errors.Is(err, localapi.ErrNotRunning):
-		return cli.Errorf(cli.Failure, "", "no supernode runs here: nothing listens on %s.", path)
-	case errors.Is(err, fs.ErrPermission):
-		return cli.Errorf(cli.Permission, "", "no permission for %s: use sudo, or the group of the supernode.", path)
-	case err != nil:
-		return cli.Errorf(cli.Failure, "", "%w", err)
+	if err != nil {
+		return cli.CallError(program, path, err)
 	}
 	if cli.Bool(c, "json") {
-		e := json.NewEncoder(cmd.streams.Out)
-		e.SetIndent("", "  ")
-		return e.Encode(st)
+		return cli.PrintJSON(cmd.streams.Out, st)
 	}
 	return render.SupernodeStatus(cmd.streams.Out, st)
 }
@@ -41,7 +30,7 @@ func (cmd *command) status(c *ucli.Context) error {
 // findSocket returns the socket of --control, or the one in a runtime
 // directory.
 func (cmd *command) findSocket(c *ucli.Context) (string, error) {
-	if path := cmd.option(c, "control", "SUPERNODE_CONTROL"); path != "" {
+	if path := cmd.place.Option(c, "control", "SUPERNODE_CONTROL"); path != "" {
 		return path, nil
 	}
 	for _, path := range cmd.place.Sockets() {

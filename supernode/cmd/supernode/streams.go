@@ -41,8 +41,8 @@ func (cmd *command) parseStreams(c *ucli.Context, faults *cli.Faults) (s streamC
 	if text := cmd.place.Env("SUPERNODE_TLS_LISTEN"); len(listen) == 0 && text != "" {
 		listen = strings.Split(text, ",")
 	}
-	s.Certificate = cmd.option(c, "tls-cert", "SUPERNODE_TLS_CERT")
-	s.Key = cmd.option(c, "tls-key", "SUPERNODE_TLS_KEY")
+	s.Certificate = cmd.place.Option(c, "tls-cert", "SUPERNODE_TLS_CERT")
+	s.Key = cmd.place.Option(c, "tls-key", "SUPERNODE_TLS_KEY")
 	if (s.Certificate == "") != (s.Key == "") {
 		faults.Addf("--tls-cert and --tls-key belong together: give both files or none")
 	}
@@ -128,7 +128,7 @@ func (p *process) newStreams(sides *transport.Sides) (*stream.Server, error) {
 	if files := p.options.Streams; files.Certificate != "" {
 		loaded, err := stream.LoadCertificate(files.Certificate, files.Key, p.log)
 		if err != nil {
-			return nil, cli.Errorf(codeOf(err), "", "%w. Choose others with --tls-cert FILE and --tls-key FILE.", err)
+			return nil, cli.Failed(err, "Choose others with --tls-cert FILE and --tls-key FILE.")
 		}
 		cfg.Certificate = loaded.Certificate
 	} else {

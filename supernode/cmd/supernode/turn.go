@@ -32,9 +32,9 @@ func turnFlags() []ucli.Flag {
 
 // parseTURN reads --turn-listen, --turn-address and --turn-ports.
 func (cmd *command) parseTURN(c *ucli.Context, faults *cli.Faults) (t turnChoice) {
-	listen := cmd.option(c, "turn-listen", "SUPERNODE_TURN_LISTEN")
-	address := cmd.option(c, "turn-address", "SUPERNODE_TURN_ADDRESS")
-	ports := cmd.option(c, "turn-ports", "SUPERNODE_TURN_PORTS")
+	listen := cmd.place.Option(c, "turn-listen", "SUPERNODE_TURN_LISTEN")
+	address := cmd.place.Option(c, "turn-address", "SUPERNODE_TURN_ADDRESS")
+	ports := cmd.place.Option(c, "turn-ports", "SUPERNODE_TURN_PORTS")
 	if listen == "" {
 		if address != "" || ports != "" {
 			faults.Addf("--turn-address and --turn-ports say more about a TURN server: ask for one with --turn-listen ADDR:PORT")

@@ -1,0 +1,103 @@
+package service
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+
+	"hedgerow/crypto"
+	"hedgerow/internal/cli"
+	"hedgerow/internal/localapi"
+)
+
+// Config says what serves, for files and for sentences.
+type Config struct {
+	// Program is the command's name. Members of the group of this name, if there
+	// is one, may ask through the control socket.
+	Program string
+	// Instance names what runs once on a machine, "supernode" or `edge of
+	// community "n"`.
+	Instance string
+	// Second are the options that allow a second one beside it, "--state-dir DIR
+	// and --control PATH".
+	Second string
+	// Log gets what goes wrong later.
+	Log *slog.Logger
+}
+
+// Service holds what a command has taken from the machine. Its methods belong to
+// one goroutine.
+type Service struct {
+	cfg     Config
+	control net.Listener
+	release []func() // in the order of opening
+}
+
+// New returns a Service that holds nothing yet.
+func New(cfg Config) *Service { return &Service{cfg: cfg} }
+
+// OnClose notes what gives back something that was opened.
+func (s *Service) OnClose(f func()) { s.release = append(s.release, f) }
+
+// Close gives everything back, the last first. What is opened after it is given back
+// by the next Close.
+func (s *Service) Close() {
+	for _, f := range slices.Backward(s.release) {
+		f()
+	}
+	s.release = nil
+}
+
+// Lock takes the lock of a state directory, which it makes if need be.
+func (s *Service) Lock(dir string) error {
+	unlock, err := cli.Lock(dir)
+	if errors.Is(err, cli.ErrLocked) {
+		return cli.Errorf(cli.Failure, "", "another %s runs on this machine: %w. For a second one type %s.", s.cfg.Instance, err, s.cfg.Second)
+	}
+	if err != nil {
+		return StateError(err)
+	}
+	s.OnClose(unlock)
+	return nil
+}
+
+// Identity reads the identity in a file of the state directory, or makes a new one
+// and reports created.
+func (s *Service) Identity(path string) (id *crypto.Identity, created bool, err error) {
+	if id, created, err = crypto.LoadIdentity(path); err != nil {
+		return nil, false, StateError(err)
+	}
+	return id, created, nil
+}
+
+// StateError gives a failure with the state directory its exit code, and says what
+// to type.
+func StateError(err error) error {
+	return cli.Failed(err, "Choose another place with --state-dir DIR.")
+}
+
+// OpenControl makes the control socket: at path, or when that is empty under a name
+// in the runtime directory of the place.
+func (s *Service) OpenControl(place cli.Place, path, name string) error {
+	if path == "" {
+		dir, err := place.MakeRuntimeDir()
+		if err != nil {
+			return cli.Errorf(cli.Failure, "", "%w. Choose a place with --control PATH.", err)
+		}
+		path = filepath.Join(dir, name)
+	}
+	l, err := localapi.Listen(path)
+	if errors.Is(err, localapi.ErrInUse) {
+		return cli.Errorf(cli.Failure, "", "another %s runs on this machine (%w). For a second one type %s.", s.cfg.Instance, err, s.cfg.Second)
+	}
+	if err != nil {
+		return cli.Failed(err, "Choose another place with --control PATH.")
+	}
+	// Without the group, or the right to give to it, the owner alone may ask.
+	_ = localapi.ShareWith(path, s.cfg.Program)
+	s.control = l
+	s.OnClose(func() { _ = l.Close() })
+	return nil
+}
