@@ -1,8 +1,11 @@
-// Package control is the local interface of a running edge: the JSON
-// documents that "edge status", "edge peers" and "edge keys" print, the HTTP
-// handler that serves them, and the calls that fetch them.
+// Package control is what an edge says of itself, as plain values: the JSON
+// documents that "edge status", "edge peers", "edge keys", "edge counters", "edge
+// ping" and "edge netcheck" print, and the events of its log. It is also the local
+// interface of a running edge: the HTTP handler that serves those documents, and the
+// calls that fetch them. It imports no part of the edge, so that others can read and
+// show what an edge says.
 //
-// It travels over a Unix socket (package localapi) and never over a network
+// The interface travels over a Unix socket (package localapi) and never over a network
 // port, because whoever may read it learns who talks to whom. The paths are
 // versioned; fields are only ever added, never renamed, since operators write
 // scripts against them.

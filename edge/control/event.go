@@ -7,7 +7,7 @@ import (
 	"hedgerow/protocol"
 )
 
-// EventKind names what an Event tells.
+// EventKind names what an Event reports.
 type EventKind uint8
 
 const (
@@ -38,7 +38,7 @@ const (
 	EventRefused
 	// EventWrongKey: Count edges use our community's name with another key.
 	EventWrongKey
-	// EventAlone: nobody else is registered in our community.
+	// EventAlone: no other edge is registered in our community.
 	EventAlone
 	// EventMapping: NAT behaviour was classified (Text).
 	EventMapping

@@ -40,7 +40,7 @@ type Documents interface {
 	Counters(ctx context.Context) (Counters, error)
 }
 
-// Actions are what an edge is told to do.
+// Actions are what an edge can be asked to do.
 type Actions interface {
 	// Ping sends one ping to a peer and waits for what becomes of it.
 	Ping(ctx context.Context, q PingRequest) (Ping, error)

@@ -50,8 +50,8 @@ type Peer struct {
 	// Loss is the share, 0 to 1, of the last 20 pings on the path in use that had
 	// no answer, or nil (null) before the first one.
 	Loss *float64 `json:"loss"`
-	// MTU is the largest IP packet, in bytes, that the path in use is known to
-	// carry or taken to; 0 without a path. Longer frames go in pieces.
+	// MTU is the largest IP packet, in bytes, that the path in use is known or
+	// assumed to carry; 0 without a path. Longer frames go in pieces.
 	MTU int `json:"mtu,omitempty"`
 	// Payload is the longest payload of a frame, an IP packet, in bytes, that goes
 	// to the peer in one packet; 0 without a path.

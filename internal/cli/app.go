@@ -78,7 +78,7 @@ func VersionFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "version", Aliases: []string{"V"}, Usage: "print the version and exit"}
 }
 
-// refuseLeftover wraps an action that takes no arguments.
+// refuseLeftover wraps an action that has no arguments.
 func refuseLeftover(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if c.NArg() > 0 {

@@ -22,7 +22,7 @@ func TakeArgs(secret ...string) []string {
 }
 
 // secretParts returns the parts of args that are values of the secret options,
-// as slices of the same memory. It takes all spellings that the parser takes
+// as slices of the same memory. It finds all spellings that the parser accepts
 // ("-k v", "-k=v", "--key v", "-vk v"), and rather one too many than one too
 // few: the originals are not read again.
 func secretParts(args []string, secret []string) []string {

@@ -31,7 +31,7 @@ const (
 	Temporary Code = 75
 )
 
-// Error is a failure that ends a command: a sentence for a person, and an exit
+// Error is a failure that ends a command: a sentence for the user, and an exit
 // code for a script.
 type Error struct {
 	// Code is the exit code.
@@ -76,8 +76,8 @@ func Failed(err error, advice string) *Error {
 	return &Error{Code: code, Text: text, Err: err}
 }
 
-// Faults collects everything that is wrong with a command line, so that a
-// person corrects it in one go. Its zero value is ready.
+// Faults collects everything that is wrong with a command line, so that
+// the user corrects it in one go. Its zero value is ready.
 type Faults struct{ list []error }
 
 // Add notes one fault; a nil err is no fault.
@@ -121,7 +121,7 @@ func CodeOf(err error) Code {
 	return Failure
 }
 
-// Print writes err for a person, each of its lines behind the program's name,
+// Print writes err for the user, each of its lines behind the program's name,
 // and for wrong usage where to read more.
 func Print(w io.Writer, program string, err error) {
 	if err == nil {

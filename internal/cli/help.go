@@ -33,8 +33,8 @@ func flagLine(f cli.Flag) string {
 	return line + "\t" + usage
 }
 
-// placeholder takes the word between grave accents out of a usage text, as the
-// name of the option's value.
+// placeholder returns the word between grave accents in a usage text, which names
+// the option's value, and the text without the accents.
 func placeholder(usage string) (value, plain string) {
 	before, rest, ok := strings.Cut(usage, "`")
 	if !ok {

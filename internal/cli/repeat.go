@@ -46,7 +46,7 @@ type repeats struct {
 // repeat counts one message within one window.
 type repeat struct{ printed, more int }
 
-// Enabled reports whether the handler below takes records of the level.
+// Enabled reports whether the handler below handles records of the level.
 func (h *repeatHandler) Enabled(ctx context.Context, l slog.Level) bool {
 	return h.next.Enabled(ctx, l)
 }
@@ -102,6 +102,6 @@ func (t *repeats) close(l slog.Level, key string) {
 		return
 	}
 	text := fmt.Sprintf("%s … and %d more in %d s", key, n.more, int(repeatWindow.Seconds()))
-	// A log that cannot be written has nobody left to tell.
+	// A log that cannot be written cannot say so.
 	_ = t.base.Handle(context.Background(), slog.NewRecord(time.Now(), l, text, 0))
 }

@@ -6,7 +6,7 @@
 // wanted name, the directory is synced. A rename alone is atomic for other
 // processes but not for the disk: without the first sync the name may reach it
 // before the content, and the file is empty after a loss of power; without the
-// second one the old file may come back after the caller was told of success.
+// second one the old file may come back after success was reported.
 //
 // A sync waits for the disk, for milliseconds or, on a bad day, for seconds: not to
 // be called where frames wait.

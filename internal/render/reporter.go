@@ -18,7 +18,7 @@ const eventQueue = 256
 
 // ReporterConfig says what a Reporter writes, and where.
 type ReporterConfig struct {
-	// Out gets the lines for a person, Log what asks for something to be done.
+	// Out gets the lines for the user, Log what asks the user to act.
 	Out io.Writer
 	Log *slog.Logger
 	// LogOnly sends the lines to the log as well, for programs that read it.
@@ -28,8 +28,8 @@ type ReporterConfig struct {
 }
 
 // Reporter writes what happens to an edge: how it starts, line by line, and then
-// every change of a peer's path with the time of day. Sentences that ask for
-// something to be done go to the log.
+// every change of a peer's path with the time of day. Sentences that ask
+// the user to act go to the log.
 type Reporter struct {
 	cfg    ReporterConfig
 	ready  bool // the start is over; the writing goroutine's own

@@ -32,8 +32,8 @@ func (s *sheet) writeTo(w io.Writer) error {
 	return err
 }
 
-// peerName returns the peer's name, or its identity as long as it has not told
-// its name.
+// peerName returns the peer's name, or its identity while the name is
+// unknown.
 func peerName(p control.Peer) string {
 	if p.Name != "" {
 		return p.Name

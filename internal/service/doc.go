@@ -3,6 +3,6 @@
 // the identity in it and the control socket from the machine, answers on the socket
 // for as long as the work lasts, and gives everything back in the opposite order.
 //
-// What can go wrong on the way is put into sentences that say what to type, with the
+// What can go wrong is put into sentences that say what to type, with the
 // exit codes of package cli.
 package service

@@ -9,7 +9,7 @@ import (
 )
 
 // Run calls work, which ends with ctx, and answers with h on the control socket
-// until work has returned: the answers tell how it ends. The functions beside run
+// until work has returned: the answers show how it ends. The functions beside run
 // as long as the answers do. Run has joined all of them when it returns what work
 // returned.
 func (s *Service) Run(ctx context.Context, h http.Handler, work func(context.Context) error, beside ...func(context.Context)) error {

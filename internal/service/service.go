@@ -27,7 +27,7 @@ type Config struct {
 	Log *slog.Logger
 }
 
-// Service holds what a command has taken from the machine. Its methods belong to
+// Service holds what a command has opened on the machine. Its methods belong to
 // one goroutine.
 type Service struct {
 	cfg     Config

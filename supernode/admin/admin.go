@@ -30,7 +30,7 @@ type Source interface {
 }
 
 // Handler returns the HTTP handler that serves src. It must not be served where
-// strangers can reach it: a profile costs time and tells what the program does.
+// strangers can reach it: a profile costs time and shows what the program does.
 // (Package pprof has entered itself in http.DefaultServeMux as well, which no
 // part of hedgerow serves.)
 func Handler(src Source) http.Handler {

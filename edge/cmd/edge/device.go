@@ -12,7 +12,7 @@ import (
 	"hedgerow/tap"
 )
 
-// defaultStem begins the names of devices that nobody chose, and defaultTries
+// defaultStem begins the names of devices that the user did not name, and defaultTries
 // is how many of them are tried.
 const (
 	defaultStem  = "edge"
@@ -53,8 +53,8 @@ func openDevice(open tapOpener, cfg tap.Config) (tapDevice, error) {
 		if d, err = open(cfg); err == nil {
 			return d, nil
 		}
-		// Busy, or no TAP at all: somebody else's. Anything else is no better
-		// under another name.
+		// Busy, or no TAP at all: it belongs to another process. Any other failure
+		// would be the same under another name.
 		var fault *tap.OpenError
 		if !errors.As(err, &fault) || fault.Code != "E04" && fault.Code != "E05" {
 			break
@@ -94,7 +94,7 @@ type device struct {
 
 // SetAddress gives the device an address with its prefix length. The IPv6
 // range follows from the community's secret, so only a second member on this
-// machine can have it, too, and nobody could choose another one.
+// machine can have it, too, and the user cannot choose another one.
 func (d *device) SetAddress(prefix netip.Prefix) error {
 	if prefix.Addr().Is4() {
 		d.warnOverlap(prefix)

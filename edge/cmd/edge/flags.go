@@ -35,7 +35,7 @@ func runFlags() []ucli.Flag {
 		cli.ControlFlag(""),
 		&ucli.StringFlag{Name: "name", Usage: "`NAME` that others see; default: the host's name"},
 		&ucli.BoolFlag{Name: "insecure-no-encryption", Usage: "send everything in clear: for experiments only", DisableDefaultText: true},
-		&ucli.StringFlag{Name: "tap-backend", Usage: "`NAME` of the way to the TAP device: auto, native (Linux: super-frames, queues) or water; default: auto"},
+		&ucli.StringFlag{Name: "tap-backend", Usage: "`NAME` of the backend of the TAP device: auto, native (Linux: super-frames, queues) or water; default: auto"},
 		&ucli.StringFlag{Name: "queues", Usage: "`COUNT` of queues, each served by a thread of its own; default: one for each processor, 4 at most"},
 		&ucli.StringFlag{Name: "test-clock-offset", Hidden: true},
 		&ucli.StringFlag{Name: "test-without", Hidden: true},

@@ -128,7 +128,7 @@ func (k keyChoice) load(ctx context.Context, name string, stdin io.Reader) (comm
 		out.source = &crypto.ExecSource{Argv: strings.Fields(k.text), Every: execEvery, CommunityName: name}
 	case keyInsecure:
 		out.Community, err = crypto.InsecureCommunity(name)
-		out.warnings = append(out.warnings, "encryption is off (--insecure-no-encryption): everybody on the way can read and change what is sent.")
+		out.warnings = append(out.warnings, "encryption is off (--insecure-no-encryption): everybody on the path can read and change what is sent.")
 	default:
 		var text string
 		if text, err = k.read(stdin); err == nil {
@@ -168,7 +168,7 @@ func (k keyChoice) read(stdin io.Reader) (string, error) {
 	return k.text, nil
 }
 
-// readText reads a key and takes one line end off its end.
+// readText reads a key without the line end that follows it.
 func readText(from string, r io.Reader) (string, error) {
 	b, err := io.ReadAll(io.LimitReader(r, crypto.MaxKeyFile+1))
 	switch {

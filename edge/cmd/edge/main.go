@@ -33,7 +33,7 @@ func main() {
 	}, "k", "key")
 }
 
-// command is the program with what it takes from the machine, so that tests
+// command is the program with what it needs of the machine, so that tests
 // can stand in for it.
 type command struct {
 	streams  cli.Streams
@@ -68,7 +68,7 @@ func (cmd *command) app() *ucli.App {
 			{Name: "run", Usage: "join the community (default)", Flags: runFlags(), Action: cmd.start},
 			{Name: "status", Usage: "show the state of a running edge", Flags: readFlags(), Action: cmd.status},
 			{Name: "peers", Usage: "show the other members and the path to each", Flags: readFlags(), Action: cmd.peers},
-			{Name: "ping", Usage: "measure the way to another member", ArgsUsage: "PEER", Flags: pingFlags(), Action: cmd.ping},
+			{Name: "ping", Usage: "measure the path to another member", ArgsUsage: "PEER", Flags: pingFlags(), Action: cmd.ping},
 			{Name: "netcheck", Usage: "find out what the network lets through", Flags: netcheckFlags(), Action: cmd.netcheck},
 			{Name: "keys", Usage: "show the key schedule", Flags: append(readFlags(), communityFileFlag()), Action: cmd.keys},
 			{Name: "counters", Usage: "show what the data path has done", Flags: readFlags(), Action: cmd.counters},

@@ -17,7 +17,7 @@ import (
 	"hedgerow/nat/portmap"
 )
 
-// nearbyChoice says what is made of the network around.
+// nearbyChoice says which of the local network's services are used.
 type nearbyChoice struct {
 	NoLAN     bool
 	NoMapping bool
@@ -37,7 +37,7 @@ func (o *options) parseNearby(c *ucli.Context, faults *cli.Faults) {
 	o.Nearby.NoMapping = c.Bool("no-port-mapping")
 }
 
-// nearby is what the edge is told of the network around.
+// nearby returns what the edge gets to know of its local networks.
 func (m *member) nearby() edge.Nearby {
 	n := edge.Nearby{Watch: func(ctx context.Context, changed func()) error {
 		return netwatch.Watch(ctx, netwatch.Config{Exclude: m.overlay, Log: m.log}, func(netwatch.Change) { changed() })
@@ -70,21 +70,21 @@ func (m *member) portMapper() edge.PortMapper {
 	return portMapper{mapper}
 }
 
-// portMapper is a portmap.Mapper whose log tells why there is no mapping.
+// portMapper is a portmap.Mapper whose log says why there is no mapping.
 type portMapper struct{ *portmap.Mapper }
 
 func (p portMapper) Run(ctx context.Context, report func(external netip.AddrPort)) {
 	p.Mapper.Run(ctx, func(m portmap.Mapping) { report(m.External) })
 }
 
-// routerSecret is by what a router knows the edge again after a restart.
+// routerSecret lets a router recognise the edge after a restart.
 func (m *member) routerSecret() [32]byte {
 	return sha256.Sum256(append([]byte("hedgerow/1 port mapping"), m.id.Seed[:]...))
 }
 
 // overlay reports whether an interface leads into an overlay: our device, the
 // bridge that it is a port of, and other tunnels. What is announced there would
-// come to the other members by the very paths that it is to find.
+// reach the other members through the overlay itself.
 func (m *member) overlay(ifname string) bool {
 	device := m.device.Name()
 	if ifname == device || address.IsTunnel(ifname) {

@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// pingsUntilDirect is how many pings --until-direct sends unless told
-	// otherwise.
+	// pingsUntilDirect is how many pings --until-direct sends without
+	// -c.
 	pingsUntilDirect = 60
 	// mostPings bounds -c.
 	mostPings = 1_000_000
@@ -48,7 +48,7 @@ func peerOption(args []string) []string {
 		return args
 	}
 	var options, words []string
-	takes := valueOptions(pingFlags())
+	withValue := valueOptions(pingFlags())
 	for rest := args[2:]; len(rest) > 0; rest = rest[1:] {
 		switch arg := rest[0]; {
 		case arg == "--":
@@ -56,7 +56,7 @@ func peerOption(args []string) []string {
 			rest = rest[len(rest)-1:]
 		case len(arg) < 2 || arg[0] != '-':
 			words = append(words, arg)
-		case takes[strings.TrimLeft(arg, "-")] && len(rest) > 1:
+		case withValue[strings.TrimLeft(arg, "-")] && len(rest) > 1:
 			options = append(options, arg, rest[1])
 			rest = rest[1:]
 		default:
@@ -71,16 +71,16 @@ func peerOption(args []string) []string {
 
 // valueOptions returns the names of the options that take a value.
 func valueOptions(flags []ucli.Flag) map[string]bool {
-	takes := make(map[string]bool)
+	names := make(map[string]bool)
 	for _, f := range flags {
 		if _, isSwitch := f.(*ucli.BoolFlag); isSwitch {
 			continue
 		}
 		for _, name := range f.Names() {
-			takes[name] = true
+			names[name] = true
 		}
 	}
-	return takes
+	return names
 }
 
 // pingChoice is a command line of "edge ping" that was understood.

@@ -16,7 +16,7 @@ import (
 )
 
 // mostQueues bounds how many queues an edge has; beyond a few, cores are better
-// left to what sends and receives. defaultQueues is how many it takes unasked.
+// left to what sends and receives. defaultQueues is how many it has by default, at most.
 const (
 	mostQueues    = 16
 	defaultQueues = 4
@@ -95,11 +95,11 @@ func (m *member) openQueues() error {
 		m.sockets = slices.Delete(m.sockets, len(m.sockets)-1, len(m.sockets))
 	}
 	sides := transport.NewSides()
-	m.ways = edge.Ways{Sides: sides, Open: openSocket, Dial: m.options.Stream.dial, Relay: newRelay(m.log)}
+	m.transports = edge.Ways{Sides: sides, Open: openSocket, Dial: m.options.Stream.dial, Relay: newRelay(m.log)}
 	for i, socket := range m.sockets {
 		q := dataplane.Queue{Frames: frames[i]}
 		var first *transport.MuxReader
-		if i == 0 { // it also takes what comes by the other ways
+		if i == 0 { // it also reads the other transports
 			var err error
 			if first, err = sides.Reader(socket, false); err != nil {
 				return cli.Errorf(cli.Failure, "", "%w", err)
@@ -119,7 +119,7 @@ func (m *member) openQueues() error {
 	return nil
 }
 
-// openSocket opens one of the sockets that it takes to get through a NAT.
+// openSocket opens one of the further sockets that are needed to get through a NAT.
 func openSocket(receive func(from netip.AddrPort, pkt []byte)) (edge.Socket, error) {
 	s, err := transport.OpenSingle(receive)
 	if err != nil { // a nil *Single in an interface would not be nil

@@ -27,7 +27,7 @@ func openSockets(choice portChoice, n int, opts transport.Options, stateDir stri
 		if conns, err := transport.ListenUDPGroup(port, n, opts); err == nil {
 			return conns, nil
 		}
-		// Taken by now: nobody asked for just this one.
+		// Another process has it by now, and the user did not ask for it.
 	}
 	conns, err := transport.ListenUDPGroup(0, n, opts)
 	if err != nil {

@@ -26,7 +26,7 @@ import (
 const identityFile = "id"
 
 // start is "edge" and "edge run". It opens what the edge needs in the order in
-// which a person can mend it (options, keys, state, socket, device), so that
+// which the user can correct it (options, keys, state, socket, device), so that
 // nothing is created by a command line that was wrong.
 func (cmd *command) start(c *ucli.Context) error {
 	o, err := cmd.parseOptions(c)
@@ -68,16 +68,16 @@ type member struct {
 	log     *slog.Logger
 	service *service.Service
 
-	state   string // the community's own state directory
-	id      *crypto.Identity
-	device  *device
-	sockets []*transport.UDP
-	queues  []dataplane.Queue
-	ways    edge.Ways
-	report  *render.Reporter
+	state      string // the community's own state directory
+	id         *crypto.Identity
+	device     *device
+	sockets    []*transport.UDP
+	queues     []dataplane.Queue
+	transports edge.Ways
+	report     *render.Reporter
 }
 
-// open takes everything from the machine that the edge needs.
+// open opens everything on the machine that the edge needs.
 func (m *member) open() error {
 	m.state = filepath.Join(m.options.StateDir, cli.FileName(m.keys.Name))
 	if err := m.service.Lock(m.state); err != nil {
@@ -110,7 +110,7 @@ func (m *member) open() error {
 	return nil
 }
 
-// openReport begins to tell the user what happens.
+// openReport begins to show the user what happens.
 func (m *member) openReport(idPath string, created bool) {
 	words := render.Messages{Community: m.keys.Name, IdentityFile: idPath, Static: m.options.Address.Mode == edge.AddressStatic}
 	if m.options.Address.Mode == edge.AddressPrefer {
@@ -126,7 +126,7 @@ func (m *member) openReport(idPath string, created bool) {
 }
 
 // openDevice opens the TAP device with the address that the edge will have, so
-// that it has the right one when its link goes up.
+// that it has the right one when its interface goes up.
 func (m *member) openDevice() error {
 	mac := m.options.MAC
 	if mac == ([6]byte{}) {
@@ -171,7 +171,7 @@ func (m *member) config() edge.Config {
 		StateDir:   m.state,
 		Device:     m.device,
 		Queues:     m.queues,
-		Ways:       m.ways,
+		Ways:       m.transports,
 		Nearby:     m.nearby(),
 		Host: edge.Host{
 			Interface:   m.device.Name(),

@@ -6,8 +6,8 @@ import (
 	"hedgerow/transport"
 )
 
-// waitFor returns what waits for a queue of the device, a socket, and what comes
-// by other ways to that one of them which takes it.
+// waitFor returns what waits for a queue of the device, a socket, and, for the
+// queue that reads them, the other transports.
 func waitFor(q *tap.Queue, s *transport.UDP, sides *transport.MuxReader) (*waiter.Files, error) {
 	fds := []int{q.Fd(), s.Fd()}
 	if sides != nil {

@@ -22,7 +22,7 @@ func main() {
 	})
 }
 
-// command is the program with what it takes from the machine, so that tests
+// command is the program with what it needs of the machine, so that tests
 // can stand in for it.
 type command struct {
 	streams cli.Streams

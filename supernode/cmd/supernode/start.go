@@ -23,7 +23,7 @@ import (
 const controlSocket = "supernode.sock"
 
 // start is "supernode" and "supernode run". It opens what it needs in the order
-// in which a person can mend it: options, port, state, control socket.
+// in which the user can correct it: options, port, state, control socket.
 func (cmd *command) start(c *ucli.Context) error {
 	o, err := cmd.parseOptions(c)
 	if err != nil {
@@ -59,7 +59,7 @@ type process struct {
 	id        *crypto.Identity
 }
 
-// open takes everything from the machine that the supernode needs.
+// open opens everything on the machine that the supernode needs.
 func (p *process) open() (err error) {
 	if err := p.openPorts(); err != nil {
 		return err
@@ -83,7 +83,7 @@ func (p *process) open() (err error) {
 const portTries = 30
 
 // openPorts opens the ports of UDP and of streams. Where the system chooses the
-// first one, it chooses again if those that follow from it are taken.
+// first one, it chooses again if those that follow from it are in use.
 func (p *process) openPorts() error {
 	for try := 1; ; try++ {
 		again := p.options.Port == 0 && try < portTries
@@ -95,8 +95,8 @@ func (p *process) openPorts() error {
 	}
 }
 
-// openPortsOnce fails for want of a second port that nobody asked for only if
-// strict.
+// openPortsOnce fails without a second port: always if the user asked for it, and
+// otherwise only if strict.
 func (p *process) openPortsOnce(strict bool) (err error) {
 	if p.socket, err = openSocket(p.options, p.log); err != nil {
 		return err
@@ -173,11 +173,11 @@ func (p *process) announce() {
 	fmt.Fprintf(out, "identity   edges pin it with -l HOST:%d#%s\n", at.Port(), supernode.KeyText(p.id.Static))
 }
 
-// openSocket opens the UDP socket; a port that is taken is E16.
+// openSocket opens the UDP socket; a port that is in use is E16.
 func openSocket(o options, log *slog.Logger) (*transport.UDP, error) {
 	opts := o.Without
 	opts.Log = log
-	opts.KeepProcessor = o.Streams.Off // else that is for who waits for both
+	opts.KeepProcessor = o.Streams.Off // otherwise the reader of socket and streams does it
 	conn, err := transport.ListenUDP(o.Port, opts)
 	if err != nil {
 		return nil, cli.Failed(err, "")

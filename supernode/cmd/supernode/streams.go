@@ -29,7 +29,7 @@ type streamChoice struct {
 // streamFlags are the options that choose it.
 func streamFlags() []ucli.Flag {
 	return []ucli.Flag{
-		&ucli.StringSliceFlag{Name: "tls-listen", Usage: "take edges whose network blocks UDP at TCP `ADDR:PORT`, or off; may be repeated; default: the number of the UDP port"},
+		&ucli.StringSliceFlag{Name: "tls-listen", Usage: "accept edges whose network blocks UDP at TCP `ADDR:PORT`, or off; may be repeated; default: the number of the UDP port"},
 		&ucli.StringFlag{Name: "tls-cert", Usage: "PEM `FILE` of the TLS certificate, read again when it changes; default: a self-signed one"},
 		&ucli.StringFlag{Name: "tls-key", Usage: "PEM `FILE` of its key"},
 	}
@@ -121,8 +121,8 @@ func listenError(a netip.AddrPort, err error) error {
 	return cli.Errorf(cli.Failure, "", "cannot open TCP port %d: %w. %s", a.Port(), err, advice)
 }
 
-// newStreams makes the stream server of the listeners, whose streams are ways
-// beside a socket.
+// newStreams makes the stream server of the listeners, whose streams are
+// transports beside a socket.
 func (p *process) newStreams(sides *transport.Sides) (*stream.Server, error) {
 	cfg := stream.ServerConfig{Listeners: p.listeners, Sides: sides, Log: p.log}
 	if files := p.options.Streams; files.Certificate != "" {

@@ -17,7 +17,7 @@ import (
 // turnChoice says where the supernode is a TURN server, too.
 type turnChoice struct {
 	Listen  netip.AddrPort // not valid: nowhere
-	Address netip.Addr     // that edges are told
+	Address netip.Addr     // that the edges are given
 	Ports   [2]uint16      // of relays; zeros: the default
 }
 
