@@ -51,12 +51,6 @@ type Actions interface {
 // questionBytes bounds the body of a request.
 const questionBytes = 4 << 10
 
-// Failure is the document of a request that failed.
-type Failure struct {
-	// Error is the sentence to show.
-	Error string `json:"error"`
-}
-
 // Handler returns the HTTP handler that serves src.
 func Handler(src Source) http.Handler {
 	mux := http.NewServeMux()
@@ -81,7 +75,7 @@ func Handler(src Source) http.Handler {
 	})
 	mux.HandleFunc("POST "+pathReload, func(w http.ResponseWriter, r *http.Request) {
 		if err := src.Reload(r.Context()); err != nil {
-			refuse(w, err)
+			localapi.Refuse(w, err)
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
@@ -94,18 +88,9 @@ func document[T any](get func(context.Context) (T, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v, err := get(r.Context())
 		if err != nil {
-			refuse(w, err)
+			localapi.Refuse(w, err)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		// The only error left is a client that went away.
-		_ = json.NewEncoder(w).Encode(v)
+		localapi.Answer(w, v)
 	}
-}
-
-// refuse answers with the sentence of err.
-func refuse(w http.ResponseWriter, err error) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(http.StatusInternalServerError)
-	_ = json.NewEncoder(w).Encode(Failure{Error: err.Error()})
 }

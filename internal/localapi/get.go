@@ -117,9 +117,7 @@ func unreachable(socketPath string, err error) error {
 // its JSON document {"error": "..."}, or its plain text.
 func serverError(resp *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, sentenceBytes))
-	var doc struct {
-		Error string `json:"error"`
-	}
+	var doc Failure
 	if json.Unmarshal(text, &doc) != nil || doc.Error == "" {
 		doc.Error = strings.TrimSpace(string(text))
 	}

@@ -7,7 +7,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 
 	"hedgerow/internal/localapi"
@@ -35,17 +34,10 @@ type Source interface {
 // part of hedgerow serves.)
 func Handler(src Source) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+pathStatus, func(w http.ResponseWriter, _ *http.Request) { answer(w, src.Status()) })
-	mux.HandleFunc("GET "+pathCounters, func(w http.ResponseWriter, _ *http.Request) { answer(w, src.Counters()) })
+	mux.HandleFunc("GET "+pathStatus, func(w http.ResponseWriter, _ *http.Request) { localapi.Answer(w, src.Status()) })
+	mux.HandleFunc("GET "+pathCounters, func(w http.ResponseWriter, _ *http.Request) { localapi.Answer(w, src.Counters()) })
 	localapi.HandleProfiles(mux)
 	return mux
-}
-
-// answer sends a document.
-func answer(w http.ResponseWriter, document any) {
-	w.Header().Set("Content-Type", "application/json")
-	// The only error left is a client that went away.
-	_ = json.NewEncoder(w).Encode(document)
 }
 
 // Socket is the calling side: the path of the Unix socket of a running
