@@ -132,7 +132,7 @@ func TestSupernodeStatus(t *testing.T) {
 			{ID: "ab\x1b", Edges: 1, Leases: 2, Pool: netip.MustParsePrefix("10.64.16.0/20")},
 		},
 		Streams: &stream.Status{Open: 2, Listen: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:443"), netip.MustParseAddrPort("[::]:7654")}},
-		Drops:   map[string]uint64{"replay": 2, "open": 5, "stamp": 5, "never": 0},
+		Drops:   map[string]uint64{"replay": 2, "open": 5, "stamp": 5, "never": 0}, SetAside: "/var/lib/supernode/registrations.db.damaged-20260301T120000.000Z",
 	}
 	var b bytes.Buffer
 	if err := SupernodeStatus(&b, v); err != nil {

@@ -25,6 +25,9 @@ func SupernodeStatus(w io.Writer, v admin.Status) error {
 		s.row("streams", "%d open  tcp %s", v.Streams.Open, strings.Join(listen, ", "))
 	}
 	s.row("key", "%s", v.Key)
+	if v.SetAside != "" {
+		s.row("store", "was damaged at the start and is kept as %s", v.SetAside)
+	}
 	s.row("edges", "%d here, %d leases in %d communities", v.Edges, v.Leases, len(v.Communities))
 	s.blank()
 	t := tabwriter.NewWriter(&s, 0, 0, 2, ' ', 0)
