@@ -1,12 +1,23 @@
 package edge
 
-import "time"
+import (
+	"time"
+
+	"hedgerow/internal/timer"
+)
+
+const (
+	// clockEvery is the watchdog's period (PROTOCOL.md, section 4).
+	clockEvery = time.Second
+	// clockJump is the difference between two clocks that counts as a jump.
+	clockJump = 10 * time.Second
+)
 
 // clockWatch compares the wall, monotonic and boot clocks and the machine's
 // identity once a second, because a snapshot, a clone or a suspension may have
 // taken us back to counters that were used already.
 type clockWatch struct {
-	next    time.Time
+	next    timer.Timer
 	last    time.Time // carries wall and monotonic readings
 	boot    time.Duration
 	machine string
@@ -24,7 +35,7 @@ const (
 // check compares the clocks with their last reading.
 func (w *clockWatch) check(now time.Time, boot func() time.Duration, machine func() string) clockChange {
 	last, lastBoot, lastMachine := w.last, w.boot, w.machine
-	w.next, w.last = now.Add(clockEvery), now
+	w.last = now
 	if boot != nil {
 		w.boot = boot()
 	}
@@ -50,23 +61,18 @@ func apart(a, b time.Duration) bool { return a-b > clockJump || b-a > clockJump 
 // watchClock acts on a jump: new salts always; after a suspension also a new
 // session with everyone, since the old ones' counters may have been used.
 func (e *Edge) watchClock(now time.Time) {
-	switch e.keys.clock.check(now, e.host.BootClock, e.host.Machine) {
-	case clockSteady:
+	e.chores.clock.next.Set(now.Add(clockEvery))
+	e.keys.checkWear(now)
+	change := e.chores.clock.check(now, e.cfg.Host.BootClock, e.cfg.Host.Machine)
+	if change == clockSteady {
 		return
-	case clockWall:
-		e.newSalt(now, true)
-	case clockResumed:
-		e.newSalt(now, true)
-		e.host.Log.Warn("the machine was suspended or restored: renewing all sessions")
-		for _, l := range e.links {
-			e.restartLink(now, l)
-		}
-		for _, p := range e.peers.byStatic {
-			p.sessions.retire()
-			e.reroute(now, p)
-			e.initiate(now, p)
-		}
-		e.roam(now)
 	}
-	e.rollEpochs(now)
+	e.keys.drawSalt(now, true)
+	if change == clockResumed {
+		e.cfg.Host.Log.Warn("the machine was suspended or restored: renewing all sessions")
+		e.servers.connector.restartAll(now)
+		e.sessions.renewAll(now)
+		e.underlay.NetworkChanged(now)
+	}
+	e.keys.roll(now)
 }

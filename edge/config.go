@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge/dataplane"
+	"hedgerow/edge/underlay"
 	"hedgerow/tap"
 )
 
@@ -28,6 +28,9 @@ const (
 	MaxMTU = dataplane.MaxMTU
 )
 
+// maxSupernodes is how many supernodes one edge registers with.
+const maxSupernodes = 8
+
 // Device is the TAP device as an edge uses it, but for its queues.
 type Device interface {
 	// SetAddress gives the device an address with its prefix length.
@@ -35,11 +38,6 @@ type Device interface {
 	// Features says which super-frames the queues take.
 	Features() tap.Features
 	Close() error
-}
-
-// Resolver turns host names into addresses; *net.Resolver is one.
-type Resolver interface {
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
 // AddressMode says how an edge comes to its IPv4 address.
@@ -76,11 +74,11 @@ type Supernode struct {
 // Reach says by what an edge reaches the others, besides its own addresses and
 // those that supernodes see.
 type Reach struct {
-	STUN       []string         // "host:port" of extra STUN servers
-	TURN       []TURNServer     // for pairs without a direct path
-	Advertise  []netip.AddrPort // further addresses at which peers can reach us
-	StreamOnly bool             // reach supernodes by streams alone, never by UDP
-	NoRelay    bool             // no frame travels through a supernode
+	STUN       []string              // "host:port" of extra STUN servers
+	TURN       []underlay.TURNServer // for pairs without a direct path
+	Advertise  []netip.AddrPort      // further addresses at which peers can reach us
+	StreamOnly bool                  // reach supernodes by streams alone, never by UDP
+	NoRelay    bool                  // no frame travels through a supernode
 }
 
 // Config is everything an edge is made from. It is not changed after New.
@@ -92,20 +90,20 @@ type Config struct {
 	Name      string // shown to peers, at most 63 bytes; default: the identity's short form
 
 	Supernodes []Supernode // one to eight
-	Reach
-	Address  Address // default: lease
-	MAC      [6]byte // default: derived from the identity
-	MTU      int     // bytes; default DefaultMTU
-	StateDir string  // pins and peers are kept here; empty: nowhere
+	Reach      Reach
+	Address    Address // default: lease
+	MAC        [6]byte // default: derived from the identity
+	MTU        int     // bytes; default DefaultMTU
+	StateDir   string  // pins and peers are kept here; empty: nowhere
 
 	// Queues are the pairs of a device queue and a socket. All sockets have one
 	// local port; the first one is also the control loop's. Run closes them and
 	// the device.
-	Queues []dataplane.Queue
-	Device Device
-	Ways   Ways
-	Nearby Nearby
-	Host   Host
+	Queues     []dataplane.Queue
+	Device     Device
+	Transports underlay.Transports   // by what else than the sockets of Queues is sent
+	Network    underlay.LocalNetwork // what is learnt from the network around; Packets is the edge's own
+	Host       Host
 }
 
 // Host is what an edge needs to know of the machine and the process around
@@ -115,7 +113,7 @@ type Host struct {
 	Version     string                           // shown in status
 	Build       time.Time                        // when the program was built: no right clock is before it
 	Addresses   func() ([]netip.Addr, error)     // underlay addresses; default: those of the interfaces
-	Resolver    Resolver                         // default: net.DefaultResolver
+	Resolver    underlay.Resolver                // default: net.DefaultResolver
 	Log         *slog.Logger                     // default: discarded
 	Report      func(Event)                      // called from the control loop; must not block
 	ClockOffset time.Duration                    // added to the wall clock, for tests of skewed clocks
@@ -141,8 +139,8 @@ func (c *Config) validate() error {
 	if c.Identity == nil {
 		fault("no identity")
 	}
-	if n := len(c.Supernodes); n < 1 || n > maxLinks {
-		fault("%d supernodes given, 1 to %d are possible", n, maxLinks)
+	if n := len(c.Supernodes); n < 1 || n > maxSupernodes {
+		fault("%d supernodes given, 1 to %d are possible", n, maxSupernodes)
 	}
 	for _, s := range c.Supernodes {
 		if s.Host == "" || s.Port == 0 {
@@ -197,7 +195,7 @@ func (c Config) withDefaults() Config {
 		h.Rand = rand.Reader
 	}
 	if h.Addresses == nil {
-		h.Addresses = hostAddresses(h.Interface)
+		h.Addresses = underlay.InterfaceAddresses(h.Interface)
 	}
 	return c
 }

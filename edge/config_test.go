@@ -15,7 +15,7 @@ func TestValidate(t *testing.T) {
 	if err := good.validate(); err != nil {
 		t.Fatalf("a good one: %v", err)
 	}
-	many := make([]Supernode, maxLinks+1)
+	many := make([]Supernode, maxSupernodes+1)
 	for i := range many {
 		many[i] = Supernode{Name: "x", Host: "x", Port: 1}
 	}
@@ -60,7 +60,7 @@ func TestValidateLimits(t *testing.T) {
 		func(c *Config) { c.Address.Mode = AddressNone },
 		func(c *Config) { c.MAC = [6]byte{2, 1} },
 		func(c *Config) {
-			for range maxLinks - 1 {
+			for range maxSupernodes - 1 {
 				c.Supernodes = append(c.Supernodes, c.Supernodes[0])
 			}
 		},

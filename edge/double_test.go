@@ -62,11 +62,12 @@ type sentDatagram struct {
 
 // memoryConn is a socket without a network, by which nothing comes.
 type memoryConn struct {
-	addr netip.AddrPort
-	sent []sentDatagram
+	addr    netip.AddrPort
+	sent    []sentDatagram
+	readErr error // what ReadBatch returns
 }
 
-func (c *memoryConn) ReadBatch([]transport.Datagram) (int, error) { return 0, nil }
+func (c *memoryConn) ReadBatch([]transport.Datagram) (int, error) { return 0, c.readErr }
 
 func (c *memoryConn) WriteBatch(ds []transport.Datagram) (int, error) {
 	for i := range ds {

@@ -10,6 +10,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge/dataplane"
+	"hedgerow/handshake"
 	"hedgerow/internal/waiter"
 	"hedgerow/protocol"
 )
@@ -46,64 +47,220 @@ type testEdge struct {
 	counted  map[dataplane.DropReason]uint64 // by dropped, when it was called last
 }
 
-// dropped returns how often something was dropped for a reason since the last
-// call.
-func (e *testEdge) dropped(r dataplane.DropReason) uint64 {
-	before, now := e.counted[r], e.drops.Count(r)
-	e.counted[r] = now
-	return now - before
-}
-
-// hosts returns how many hosts the edge has learned.
-func (e *testEdge) hosts() int {
-	n, _ := e.plane.HostCount()
-	return n
-}
-
-// newEdge returns an edge that has begun at noon but does not run.
+// newEdge returns an edge that has begun at noon but does not run. What it began in
+// the background ends with the test.
 func newEdge(tb testing.TB, change func(*Config)) *testEdge {
+	tb.Helper()
+	e := composed(tb, change)
+	if err := e.begin(noon); err != nil {
+		tb.Fatal(err)
+	}
+	return e
+}
+
+// composed returns an edge that has not begun.
+func composed(tb testing.TB, change func(*Config)) *testEdge {
+	tb.Helper()
 	cfg := testConfig()
 	e := &testEdge{tb: tb, device: cfg.Device.(*memoryDevice), conn: cfg.Queues[0].Conn.(*memoryConn), counted: make(map[dataplane.DropReason]uint64)}
 	cfg.Host.Report = func(ev Event) { e.reported = append(e.reported, ev) }
 	if change != nil {
 		change(&cfg)
 	}
-	made, err := New(cfg)
+	made, err := compose(cfg, noon)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	e.Edge = made
-	e.running = context.Background()
-	if err := e.begin(e.running, noon); err != nil {
-		tb.Fatal(err)
-	}
+	ctx, cancel := context.WithCancel(context.Background())
+	e.background.running = ctx
+	tb.Cleanup(func() {
+		cancel()
+		e.background.workers.Wait()
+	})
 	return e
 }
 
-// statement signs one for an identity.
+// handle has the edge handle an event as its loop does, and checks that what is
+// published follows from the state of the owners.
+func (e *testEdge) handle(now time.Time, ev dataplane.Event) {
+	e.tb.Helper()
+	e.handleEvent(now, ev)
+	e.settle(now)
+	e.consistent()
+}
+
+// pass has the edge do what is due at a time.
+func (e *testEdge) pass(now time.Time) {
+	e.tb.Helper()
+	e.tick(now)
+	e.consistent()
+}
+
+// consistent fails unless everything that an event changed was settled: nobody
+// waits to be settled, each route is the one that the owners stand for, and nothing
+// is left to be published.
+func (e *testEdge) consistent() {
+	e.tb.Helper()
+	if n := len(e.peers.changed); n != 0 {
+		e.tb.Errorf("%d peers are not settled", n)
+	}
+	if e.data.draft.Changed() {
+		e.tb.Error("the table was not published")
+	}
+	for _, p := range e.peers.byStatic {
+		if to, is := e.paths.routing.compute(p), p.view.Route(); to != is {
+			e.tb.Errorf("the route of %v is %+v, and it should be %+v", p.LogValue(), is, to)
+		}
+	}
+}
+
+// await has the loop take one request of a goroutine, for which it waits.
+func (e *testEdge) await(now time.Time) {
+	e.tb.Helper()
+	select {
+	case f := <-e.background.requests:
+		f(now)
+		e.settle(now)
+	case <-time.After(10 * time.Second):
+		e.tb.Fatal("nothing came from the background")
+	}
+}
+
+// dropped returns how often something was dropped for a reason since the last
+// call.
+func (e *testEdge) dropped(r dataplane.DropReason) uint64 {
+	before, now := e.counted[r], e.data.plane.Drops().Count(r)
+	e.counted[r] = now
+	return now - before
+}
+
+// hosts returns how many hosts the edge has learned.
+func (e *testEdge) hosts() int {
+	n, _ := e.data.plane.HostCount()
+	return n
+}
+
+// sentNow returns the datagrams that left since the last call.
+func (e *testEdge) sentNow() []sentDatagram {
+	e.data.send.Flush()
+	return e.conn.take()
+}
+
+// told returns the events of a kind that were reported.
+func (e *testEdge) told(kind EventKind) (list []Event) {
+	for _, ev := range e.reported {
+		if ev.Kind == kind {
+			list = append(list, ev)
+		}
+	}
+	return list
+}
+
+// sign signs a statement for an identity.
 func (e *testEdge) sign(id *crypto.Identity, mac protocol.MAC, seq uint64) (crypto.Statement, []byte) {
-	st := crypto.Statement{ID: [32]byte(id.ID), Static: id.Static, CID: e.cid, MAC: [6]byte(mac), Seq: seq, Expiry: 1 << 40}
+	st := crypto.Statement{ID: [32]byte(id.ID), Static: id.Static, CID: e.self.cid, MAC: [6]byte(mac), Seq: seq, Expiry: 1 << 40}
 	return st, id.SignStatement(st)
 }
 
 // introduced returns a peer whose statement is known, with its derived address.
 func (e *testEdge) introduced(n byte) *peer {
 	id := testIdentity(n)
-	p := e.meet(noon, id.Static)
-	st, raw := e.sign(id, id.MAC(e.cid), 1)
-	e.learnStatement(p, st, raw, 0)
-	e.publish(noon)
+	p := e.peers.meet(noon, id.Static)
+	st, raw := e.sign(id, id.MAC(e.self.cid), 1)
+	e.peers.learnStatement(p, st, raw, 0)
+	e.settle(noon)
 	return p
 }
 
 // session makes a pair session with a peer, as one end of a handshake would.
 func (e *testEdge) session(p *peer, at time.Time, index uint32, initiator bool) *dataplane.Session {
-	entry, err := e.newSession(at, p, crypto.SplitKeys{Send: [32]byte{1, byte(index)}, Recv: [32]byte{2, byte(index)}},
-		e.keys.group.KI(), index, index+1, 0, initiator)
+	e.tb.Helper()
+	entry, err := e.sessions.newSession(at, p, &handshake.Result{
+		Remote: p.view.Static(), Keys: crypto.SplitKeys{Send: [32]byte{1, byte(index)}, Recv: [32]byte{2, byte(index)}},
+		Initiator: initiator, Local: index, Far: index + 1, XF: protocol.XFDataGCM, KI: e.keys.group.KI(),
+	})
 	if err != nil {
 		e.tb.Fatal(err)
 	}
 	return entry
+}
+
+// promote makes a session of a peer the current one, without what an owner does
+// when one begins.
+func (e *testEdge) promote(p *peer, s *dataplane.Session) {
+	p.sessions.promote(s, e.data.draft)
+	e.peers.mark(p)
+}
+
+// hop gives the first supernode a hop session, without a registration.
+func (e *testEdge) hop() *supernode {
+	e.tb.Helper()
+	s := e.servers.list[0]
+	if s.hop.session != nil {
+		return s
+	}
+	session, err := crypto.NewHopSession(crypto.SessionConfig{
+		Keys: crypto.SplitKeys{Send: [32]byte{3, 1}, Recv: [32]byte{3, 2}}, XF: uint8(protocol.XFHop), KI: protocol.KINone, Local: 7, Remote: 8, Created: noon,
+	})
+	if err != nil {
+		e.tb.Fatal(err)
+	}
+	s.init.initiator.Stop()
+	s.init.retry.Stop()
+	s.hop.session, s.hop.at = dataplane.NewHopSession(session, s.view), s.addr()
+	s.publishHop()
+	return s
+}
+
+// met returns a peer with a name, a session and a route by the supernode.
+func (e *testEdge) met(n byte, name string) *peer {
+	p := e.introduced(n)
+	p.about.Name = name
+	p.about.Prefixes = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 64, 0, n}), 24)}
+	e.hop()
+	e.promote(p, e.session(p, noon, uint32(n)*100, true))
+	e.peers.setHandle(p, 0, uint32(n))
+	e.settle(noon)
+	e.conn.take()
+	return p
+}
+
+// neighbour returns a peer with a session and a direct path, which its answer to a
+// ping has brought up.
+func (e *testEdge) neighbour(n byte) *peer {
+	e.tb.Helper()
+	p := e.met(n, "")
+	e.paths.routing.start(noon, p)
+	e.settle(noon)
+	at := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, n}), 4000)
+	e.direct(p, at)
+	return p
+}
+
+// direct brings up a direct path to a peer, on which its answers take a
+// millisecond.
+func (e *testEdge) direct(p *peer, at netip.AddrPort) {
+	e.tb.Helper()
+	machine, now := p.reach.path, noon
+	machine.Used(now)
+	machine.Received(now, at)
+	for found := machine.Route(); (found.Direct != at || found.Relay) && now.Sub(noon) < 5*time.Second; found = machine.Route() {
+		probes := slices.Clone(machine.Poll(now).Probes)
+		now = now.Add(time.Millisecond)
+		for _, probe := range probes {
+			machine.Pong(now, probe.Nonce, probe.To, elsewhere)
+		}
+		if len(probes) == 0 {
+			now = now.Add(50 * time.Millisecond)
+		}
+	}
+	e.peers.mark(p)
+	e.settle(now)
+	if r := p.view.Route(); r.Direct != at || !r.OnlyDirect() {
+		e.tb.Fatalf("frames do not go to %v: %+v", at, r)
+	}
+	e.conn.take()
 }
 
 // TestBegin checks what an edge does first: it asks its supernode, gives the
@@ -117,15 +274,15 @@ func TestBegin(t *testing.T) {
 	if want := []netip.Prefix{e.cfg.Community.ULA(e.cfg.Identity.ID)}; !slices.Equal(e.device.have, want) {
 		t.Errorf("the device has %v, want %v", e.device.have, want)
 	}
-	d, sources := e.draft, 0
+	d, sources := e.data.draft, 0
 	for range d.Sources() {
 		sources++
 	}
 	if d.Changed() || !d.CanReceive(7) || d.Group() == nil || sources != 1 || d.List() {
 		t.Errorf("draft %+v", d)
 	}
-	st, err := crypto.VerifyStatement(e.statement)
-	if err != nil || protocol.MAC(st.MAC) != e.plane.Self() || st.CID != e.cid || st.Seq != uint64(noon.UnixMilli()) {
+	st, err := crypto.VerifyStatement(e.self.statement)
+	if err != nil || protocol.MAC(st.MAC) != e.data.plane.Self() || st.CID != e.self.cid || st.Seq != uint64(noon.UnixMilli()) {
 		t.Errorf("statement %+v %v", st, err)
 	}
 	if d := e.deadline(); d.Before(noon) || d.After(noon.Add(time.Second)) {
@@ -154,10 +311,10 @@ func TestBeginUnpinned(t *testing.T) {
 	if len(sent) != 1 || len(sent[0].pkt) != protocol.HelloLen {
 		t.Fatalf("sent %d datagrams", len(sent))
 	}
-	if !e.plane.HelloMask().Show(crypto.NewScratch(), sent[0].pkt) {
+	if !e.data.plane.HelloMask().Show(crypto.NewScratch(), sent[0].pkt) {
 		t.Fatal("no packet")
 	}
-	if nonce, err := protocol.ParseHello(sent[0].pkt); err != nil || nonce != e.links[0].hello.nonce {
+	if nonce, err := protocol.ParseHello(sent[0].pkt); err != nil || nonce != e.servers.list[0].hello.nonce {
 		t.Errorf("%v %v", nonce, err)
 	}
 }
@@ -165,14 +322,8 @@ func TestBeginUnpinned(t *testing.T) {
 // TestBeginEnded checks that an edge does not start under a schedule that is
 // over.
 func TestBeginEnded(t *testing.T) {
-	cfg := testConfig()
-	cfg.Community.Fail, cfg.Community.Epochs[0].Until = true, noon
-	e, err := New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e.running = t.Context()
-	if err := e.begin(e.running, noon); err != ErrScheduleEnded {
+	e := composed(t, func(c *Config) { c.Community.Fail, c.Community.Epochs[0].Until = true, noon })
+	if err := e.begin(noon); err != ErrScheduleEnded {
 		t.Errorf("%v, want ErrScheduleEnded", err)
 	}
 }

@@ -3,9 +3,12 @@ package edge
 import (
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
+	"hedgerow/internal/timer"
 	"hedgerow/protocol"
 )
 
@@ -13,45 +16,82 @@ const (
 	// saltAhead is how long a new salt is vouched for in pair sessions before
 	// it is used, so that its GROUP packets rarely overtake the SALT message.
 	saltAhead = 500 * time.Millisecond
-	// clockEvery is the watchdog's period (PROTOCOL.md, section 4).
-	clockEvery = time.Second
-	// clockJump is the difference between two clocks that counts as a jump.
-	clockJump = 10 * time.Second
+	// saltLife is how long a salt is used for (PROTOCOL.md, section 3).
+	saltLife = 120 * time.Second
 )
 
-// keyring is the community's schedule, the GROUP sender in use and the one
-// that will follow it, and the watchdog of the clocks.
+// keyring is the owner of the community's keys: the schedule of epochs, the
+// sender of GROUP packets in use and the one that will follow it.
 type keyring struct {
 	community *crypto.Community
 	schedule  *crypto.Schedule
-	rand      io.Reader
+	group     *crypto.GroupSender // in use; nil while no epoch may be sent under
+	coming    *crypto.GroupSender // vouched for, and used from changing on
+	vouching  bool                // peers have to be told of a new salt
+	psks      map[uint8][32]byte  // by key index; deriving one costs as much as an agreement
 
-	group  *crypto.GroupSender // in use; nil while no epoch may be sent under
-	coming *crypto.GroupSender // vouched for, used from switchAt on
-	switchAt,
-	rollAt, // when what may be received or sent changes next; zero: never
-	wornAt time.Time // when the salt in use has served its time
+	rand   io.Reader
+	plane  *dataplane.Plane
+	draft  *dataplane.Draft
+	report func(now time.Time, ev Event)
+	log    *slog.Logger
 
-	clock clockWatch
-	psks  map[uint8][32]byte // by key index; deriving one costs as much as an agreement
+	timers   timer.Queue
+	rolling  timer.Timer // when what may be received or sent under changes next
+	changing timer.Timer // to the salt that is coming
+	wearing  timer.Timer // when the salt in use has served its time
 }
 
-func newKeyring(c *crypto.Community, build time.Time, rand io.Reader) *keyring {
-	return &keyring{community: c, schedule: crypto.NewSchedule(c, build), rand: rand, psks: make(map[uint8][32]byte)}
+// open makes the timers.
+func (k *keyring) open() {
+	k.psks = make(map[uint8][32]byte)
+	k.rolling = timer.New(&k.timers, "roll the epochs", k.roll)
+	k.changing = timer.New(&k.timers, "change the salt", k.change)
+	k.wearing = timer.New(&k.timers, "draw a new salt", k.wear)
 }
 
-// pairPSK returns the key that handshakes under an epoch prove.
-func (k *keyring) pairPSK(e crypto.Epoch) [32]byte {
-	psk, ok := k.psks[e.Index]
+func (k *keyring) deadline() time.Time { return k.timers.Next() }
+func (k *keyring) tick(now time.Time)  { k.timers.Run(now) }
+
+// Transmit returns the key index to send under, false when there is none.
+func (k *keyring) Transmit(now time.Time) (ki uint8, ok bool) {
+	e, ok := k.schedule.Transmit(k.plane.Wall(now))
+	return e.Index, ok
+}
+
+// Acceptable returns the key indices that are received under, the best for a retry
+// of a handshake first.
+func (k *keyring) Acceptable(now time.Time) []uint8 { return k.schedule.Acceptable(k.plane.Wall(now)) }
+
+// PSK returns the key that handshakes under a key index prove, false when nothing
+// is received under it.
+func (k *keyring) PSK(now time.Time, ki uint8) (psk [32]byte, ok bool) {
+	e, ok := k.schedule.CanReceive(k.plane.Wall(now), ki)
 	if !ok {
-		psk = k.community.PairPSK(e)
-		k.psks[e.Index] = psk
+		return psk, false
 	}
-	return psk
+	psk, known := k.psks[ki]
+	if !known {
+		psk = k.community.PairPSK(e)
+		k.psks[ki] = psk
+	}
+	return psk, true
 }
 
-// saltLife is how long a salt is used for (PROTOCOL.md, section 3).
-const saltLife = 120 * time.Second
+// NoticeKey returns the key of the mac of a NOTICE.
+func (k *keyring) NoticeKey() [32]byte { return k.community.NoticeKey() }
+
+// listed reports whether the community has a list of members.
+func (k *keyring) listed() bool { return k.community.Members == crypto.MembersList }
+
+// sendingIndex returns the key index that GROUP packets are sent under,
+// protocol.KINone for none.
+func (k *keyring) sendingIndex() uint8 {
+	if k.group == nil {
+		return protocol.KINone
+	}
+	return k.group.KI()
+}
 
 // groupTransform returns the GROUP transform of an epoch.
 func (k *keyring) groupTransform(e crypto.Epoch) uint8 {
@@ -64,151 +104,125 @@ func (k *keyring) groupTransform(e crypto.Epoch) uint8 {
 	return uint8(protocol.XFGroupGCM)
 }
 
-// renewGroup draws a new salt under the epoch that is sent under now. With a
-// salt in use the new one waits for saltAhead; fresh says that the old one
-// must not be used again.
-func (k *keyring) renewGroup(now, wall time.Time, fresh bool) error {
-	e, ok := k.schedule.Transmit(wall)
-	if !ok {
-		k.group, k.coming = nil, nil
-		return ErrScheduleEnded
-	}
-	g, err := crypto.NewGroupSender(k.community, e, k.groupTransform(e), wall, k.rand)
-	if err != nil {
-		return fmt.Errorf("draw a salt: %w", err)
-	}
-	k.wornAt = now.Add(saltLife)
-	if k.group == nil || fresh {
-		k.group, k.coming = g, nil
-		return nil
-	}
-	k.coming, k.switchAt = g, now.Add(saltAhead)
-	return nil
+// use sends GROUP packets under a salt from now on; nil is none.
+func (k *keyring) use(g *crypto.GroupSender) {
+	k.group, k.coming = g, nil
+	k.changing.Stop()
+	k.draft.SetGroup(g)
 }
 
-// salts returns the SALT messages that vouch for what we send under.
-func (k *keyring) salts() []protocol.Salt {
-	var m []protocol.Salt
+// drawSalt draws a salt under the epoch that is sent under now, which peers have to
+// be told of. With a salt in use the new one waits for saltAhead; fresh says that
+// the old one must not be used again.
+func (k *keyring) drawSalt(now time.Time, fresh bool) {
+	k.vouching = true
+	k.wearing.Set(now.Add(saltLife))
+	err := ErrScheduleEnded
+	if e, ok := k.schedule.Transmit(k.plane.Wall(now)); ok {
+		var g *crypto.GroupSender
+		if g, err = crypto.NewGroupSender(k.community, e, k.groupTransform(e), k.plane.Wall(now), k.rand); err == nil {
+			k.follow(now, g, fresh)
+			return
+		}
+	} else {
+		k.use(nil)
+	}
+	k.log.Error("cannot send to the community", "err", err)
+}
+
+// follow has a new salt follow the one in use.
+func (k *keyring) follow(now time.Time, g *crypto.GroupSender, fresh bool) {
+	if k.group == nil || fresh {
+		k.use(g)
+		return
+	}
+	k.coming = g
+	k.changing.Set(now.Add(saltAhead))
+}
+
+// change begins to use the salt that is coming.
+func (k *keyring) change(now time.Time) { k.use(k.coming) }
+
+// wear draws a new salt: the one in use has served its time.
+func (k *keyring) wear(now time.Time) { k.drawSalt(now, false) }
+
+// checkWear draws a new salt if the one in use was used too often.
+func (k *keyring) checkWear(now time.Time) {
+	if k.coming == nil && k.group != nil && k.group.Worn(k.plane.Wall(now)) {
+		k.drawSalt(now, false)
+	}
+}
+
+// appendSalts appends the SALT messages that vouch for what we send under.
+func (k *keyring) appendSalts(b []byte) []byte {
 	for _, g := range []*crypto.GroupSender{k.group, k.coming} {
 		if g != nil {
-			m = append(m, protocol.Salt{XF: protocol.Transform(g.XF()), KI: g.KI(), Salt: g.Salt()})
+			m := protocol.Salt{XF: protocol.Transform(g.XF()), KI: g.KI(), Salt: g.Salt()}
+			b = m.Append(b)
 		}
-	}
-	return m
-}
-
-// deadline returns when tickKeys has something to do next.
-func (k *keyring) deadline() time.Time {
-	d := earliest(k.clock.next, k.rollAt)
-	if k.coming != nil {
-		return earliest(d, k.switchAt)
-	}
-	return earliest(d, k.wornAt)
-}
-
-// tickKeys rolls keys and salts that are due and watches the clocks.
-func (e *Edge) tickKeys(now time.Time) {
-	k := e.keys
-	wall := e.plane.Wall(now)
-	if due(now, k.clock.next) {
-		e.watchClock(now)
-	}
-	if due(now, k.rollAt) {
-		e.rollEpochs(now)
-	}
-	if k.coming != nil && due(now, k.switchAt) {
-		k.group, k.coming = k.coming, nil
-		e.dirty = true
-	}
-	if k.coming == nil && (due(now, k.wornAt) || (k.group != nil && k.group.Worn(wall))) {
-		e.newSalt(now, false)
-	}
-}
-
-// newSalt draws a salt and vouches for it in every pair session.
-func (e *Edge) newSalt(now time.Time, fresh bool) {
-	if err := e.keys.renewGroup(now, e.plane.Wall(now), fresh); err != nil {
-		e.keys.wornAt = now.Add(saltLife)
-		e.host.Log.Error("cannot send to the community", "err", err)
-	}
-	e.dirty = true
-	salts := e.keys.salts()
-	for _, p := range e.peers.byStatic {
-		if p.sessions.current != nil {
-			// On every path: a peer that misses this hears no flood of ours
-			// until it has asked again.
-			r := p.view.Route()
-			r.Dual = true
-			e.sendControl(p, &r, 0, func(b []byte) []byte { return appendSalts(b, salts) })
-		}
-	}
-}
-
-func appendSalts(b []byte, salts []protocol.Salt) []byte {
-	for i := range salts {
-		b = salts[i].Append(b)
 	}
 	return b
 }
 
-// rollEpochs applies what the schedule says now: what is received, what is
-// sent under, and when that changes again.
-func (e *Edge) rollEpochs(now time.Time) {
-	k := e.keys
-	wall := e.plane.Wall(now)
-	k.rollAt = time.Time{}
+// roll applies what the schedule says now: what is received, what is sent under,
+// and when that changes again.
+func (k *keyring) roll(now time.Time) {
+	wall := k.plane.Wall(now)
 	if next := k.schedule.Next(wall); !next.IsZero() {
-		k.rollAt = now.Add(max(next.Sub(wall), time.Millisecond))
+		k.rolling.Set(now.Add(max(next.Sub(wall), time.Millisecond)))
+	} else {
+		k.rolling.Stop()
 	}
-	e.dirty = true
-	epoch, ok := k.schedule.Transmit(wall)
-	if k.group != nil && ok && k.group.KI() == epoch.Index && k.coming == nil {
-		return
+	k.publishEpochs(wall)
+	e, ok := k.schedule.Transmit(wall)
+	newest := k.coming
+	if newest == nil {
+		newest = k.group
 	}
-	if k.coming != nil && ok && k.coming.KI() == epoch.Index {
+	if newest != nil && ok && newest.KI() == e.Index {
 		return
 	}
 	first := k.group == nil
-	e.newSalt(now, false)
+	k.drawSalt(now, false)
 	if ok && !first {
-		e.host.Log.Info("sending under another key index", "index", epoch.Index)
+		k.log.Info("sending under another key index", "index", e.Index)
 	}
 	if until, ends := k.schedule.Ends(); ends && until.Sub(wall) < endWarning {
-		e.report(now, Event{Kind: EventScheduleEnds, Elapsed: until.Sub(wall)})
+		k.report(now, Event{Kind: EventScheduleEnds, Elapsed: until.Sub(wall)})
 	}
 }
 
-// learnEpoch moves transmission to an epoch that an authenticated packet came
-// under, if it is newer than ours and inside its receive window.
-func (e *Edge) learnEpoch(now time.Time, ki uint8) {
-	if e.keys.schedule.Learn(e.plane.Wall(now), ki) {
-		e.rollEpochs(now)
+// publishEpochs tells the queues which epochs are received.
+func (k *keyring) publishEpochs(wall time.Time) {
+	var list []crypto.Epoch
+	for _, ki := range k.schedule.Acceptable(wall) {
+		if e, ok := k.schedule.CanReceive(wall, ki); ok {
+			list = append(list, e)
+		}
+	}
+	k.draft.SetEpochs(list)
+	k.draft.SetList(k.listed())
+}
+
+// learn moves transmission to an epoch that an authenticated packet came under,
+// if it is newer than ours and inside its receive window.
+func (k *keyring) learn(now time.Time, ki uint8) {
+	if k.schedule.Learn(k.plane.Wall(now), ki) {
+		k.roll(now)
 	}
 }
 
-// replaceCommunity takes over a community that was read again. Name and
-// secret cannot change under a running edge: they name other people.
-func (e *Edge) replaceCommunity(now time.Time, c *crypto.Community) error {
-	old := e.keys.community
-	if c.Name != old.Name || c.Secret != old.Secret {
+// replace takes over a community that was read again. Name and secret cannot
+// change under a running edge: they name other people.
+func (k *keyring) replace(now time.Time, c *crypto.Community) error {
+	if c.Name != k.community.Name || c.Secret != k.community.Secret {
 		return fmt.Errorf("the new file is of community %q with another secret: stop this edge and start one for it", c.Name)
 	}
-	e.keys.community = c
-	clear(e.keys.psks)
-	e.keys.schedule.Replace(c)
-	e.plane.Groups().Replace(c)
-	e.plane.ReportEpochs()
-	e.rollEpochs(now)
+	k.community = c
+	clear(k.psks)
+	k.schedule.Replace(c)
+	k.plane.Groups().Replace(c)
+	k.plane.ReportEpochs()
+	k.roll(now)
 	return nil
 }
-
-// earliest returns the earlier of two times, where zero means never.
-func earliest(a, b time.Time) time.Time {
-	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
-		return b
-	}
-	return a
-}
-
-// due reports whether a time that is not zero has come.
-func due(now, at time.Time) bool { return !at.IsZero() && !now.Before(at) }

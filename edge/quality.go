@@ -60,49 +60,29 @@ func (q *quality) postpone(now time.Time) {
 	q.turn = now.Add(q.wait)
 }
 
-// judge moves a peer's frames to the relay or back, by what was lost.
-func (e *Edge) judge(now time.Time, p *peer) {
-	if p.path == nil || e.cfg.NoRelay {
-		return
-	}
-	q := &p.quality
-	before := q.avoided
-	q.judge(now, p.path.Route().Direct, p.path.Loss(), p.relayLoss)
-	if q.avoided == before {
-		return
-	}
-	lost, of := p.path.Loss().Count()
-	text := "frames go directly again"
-	if q.avoided {
-		text = "the direct path loses packets, frames go by relay"
-	}
-	e.host.Log.Info(text, "peer", p.about.Name, "lost", lost, "of", of)
-	e.reroute(now, p)
-}
-
 // avoids reports whether there is a direct path that is avoided.
-func (p *peer) avoids() bool {
-	return p.quality.avoided && p.path != nil && p.path.Route().Direct == p.quality.of
+func (r *reachability) avoids() bool {
+	return r.quality.avoided && r.path != nil && r.path.Route().Direct == r.quality.of
 }
 
 // lossy reports whether a direct path is, or may soon be, avoided.
-func (p *peer) lossy() bool {
-	if p.path == nil {
+func (r *reachability) lossy() bool {
+	if r.path == nil {
 		return false
 	}
-	lost, _ := p.path.Loss().Count()
-	return p.quality.avoided || lost >= lossyFrom
+	lost, _ := r.path.Loss().Count()
+	return r.quality.avoided || lost >= lossyFrom
 }
 
 // avoidance says why a direct path is not used, empty when it is or when there is
 // none.
-func (p *peer) avoidance(now time.Time) string {
-	if !p.avoids() {
+func (r *reachability) avoidance(now time.Time) string {
+	if !r.avoids() {
 		return ""
 	}
-	lost, of := p.path.Loss().Count()
+	lost, of := r.path.Loss().Count()
 	return fmt.Sprintf("the direct path loses packets, %d of the last %d pings, and the relay none; next try in %v",
-		lost, of, max(p.quality.turn.Sub(now), 0).Round(time.Second))
+		lost, of, max(r.quality.turn.Sub(now), 0).Round(time.Second))
 }
 
 // lossOf returns the share of pings that were lost, nil while none were sent.

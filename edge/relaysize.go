@@ -1,12 +1,10 @@
 package edge
 
 import (
-	"net/netip"
 	"time"
 
 	"hedgerow/edge/dataplane"
 	"hedgerow/nat/pmtu"
-	"hedgerow/protocol"
 )
 
 // How the size of a relayed path is watched.
@@ -44,8 +42,14 @@ func newRelaySize() relaySize {
 // for the usual one.
 func (s *relaySize) limit() int { return max(0, s.mtu.Size()-relayIPLen) }
 
-// take removes a ping by its nonce and returns its size.
-func (s *relaySize) take(nonce [8]byte) (size int, ok bool) {
+// sent notes a ping that waits for its pong.
+func (s *relaySize) sent(nonce [8]byte, size int) {
+	s.pings[s.next%sizedPings] = sizedPing{nonce: nonce, size: size}
+	s.next++
+}
+
+// answered removes a ping by its nonce and returns its size.
+func (s *relaySize) answered(nonce [8]byte) (size int, ok bool) {
 	for i, ping := range s.pings {
 		if ping.nonce == nonce && nonce != ([8]byte{}) {
 			s.pings[i] = sizedPing{}
@@ -53,39 +57,4 @@ func (s *relaySize) take(nonce [8]byte) (size int, ok bool) {
 		}
 	}
 	return 0, false
-}
-
-// pollRelaySize sends the pings that the size of a peer's relayed path asks for,
-// and takes over what is known of it.
-func (e *Edge) pollRelaySize(now time.Time, p *peer) {
-	s, r := &p.relaySize, p.view.Route()
-	relayed := r.Session != nil && r.Supernode != nil && !r.OnlyDirect() && e.active(now, p)
-	timeout := max(relayTimeout, 3*p.relayPing.rtt)
-	r.Direct = netip.AddrPort{}
-	for _, size := range s.mtu.Poll(now, timeout, relayed) {
-		ping := &s.pings[s.next%sizedPings]
-		s.next++
-		*ping = sizedPing{size: size}
-		e.fill(ping.nonce[:])
-		m := protocol.Ping{Nonce: ping.nonce, Pad: max(pongPad, size-relayIPLen-protocol.RelayOverhead-protocol.PingDatagramLen)}
-		e.sendControl(p, &r, 0, m.Append)
-	}
-	if limit := s.limit(); limit != r.RelayLimit {
-		if limit < r.RelayLimit {
-			e.host.Log.Info("the relayed path loses large packets, frames are cut for it", "peer", p.about.Name, "datagram", limit)
-		}
-		e.reroute(now, p)
-	}
-}
-
-// sizeGroup finds the largest GROUP packet that reaches everybody: a flood is
-// sealed once for all.
-func (e *Edge) sizeGroup() {
-	least := dataplane.MaxDatagramRelayed - protocol.RelayOverhead
-	for _, p := range e.peers.byStatic {
-		if r := p.view.Route(); r.Session != nil {
-			least = min(least, r.LeastPacket())
-		}
-	}
-	e.plane.SetGroupPacket(least)
 }

@@ -12,20 +12,19 @@ import (
 // for.
 func TestRelayPings(t *testing.T) {
 	s := newRelaySize()
-	if _, ok := s.take([8]byte{}); ok {
+	if _, ok := s.answered([8]byte{}); ok {
 		t.Error("a pong without a ping counts")
 	}
 	for i := range sizedPings + 1 {
-		s.pings[s.next%sizedPings] = sizedPing{nonce: [8]byte{1, byte(i)}, size: 1280 + i}
-		s.next++
+		s.sent([8]byte{1, byte(i)}, 1280+i)
 	}
-	if _, ok := s.take([8]byte{1, 0}); ok {
+	if _, ok := s.answered([8]byte{1, 0}); ok {
 		t.Error("the oldest is still waited for")
 	}
-	if size, ok := s.take([8]byte{1, 5}); !ok || size != 1285 {
+	if size, ok := s.answered([8]byte{1, 5}); !ok || size != 1285 {
 		t.Errorf("%d %v", size, ok)
 	}
-	if _, ok := s.take([8]byte{1, 5}); ok {
+	if _, ok := s.answered([8]byte{1, 5}); ok {
 		t.Error("a pong counts twice")
 	}
 }
@@ -35,25 +34,30 @@ func TestRelayPings(t *testing.T) {
 func TestRelayLimit(t *testing.T) {
 	e := newEdge(t, nil)
 	p := e.introduced(2)
-	p.sessions.promote(e.session(p, noon, 10, true))
+	e.promote(p, e.session(p, noon, 10, true))
+	e.settle(noon)
 	if r := p.view.Route(); r.RelayLimit != 0 || r.LeastPacket() != dataplane.MaxDatagramRelayed-protocol.RelayOverhead {
 		t.Errorf("without a relay: %+v", r)
 	}
-	e.links[0].session = &dataplane.HopSession{}
-	e.setHandle(noon, p, e.links[0], 77)
+	e.hop()
+	e.peers.setHandle(p, 0, 77)
+	e.settle(noon)
 	if r := p.view.Route(); r.Supernode == nil || r.RelayLimit != dataplane.MaxDatagramRelayed {
 		t.Errorf("at first: %+v", r)
 	}
-	p.relaySize.mtu.Refused()
-	e.pollRelaySize(noon, p)
+	p.reach.relay.size.mtu.Refused()
+	e.peers.mark(p)
+	e.settle(noon)
 	if r := p.view.Route(); r.RelayLimit != 1280-48 || r.MaxPacket() != 1280-48-protocol.RelayOverhead {
 		t.Errorf("after a fall: %+v", r)
 	}
-	if n := e.plane.GroupPacket(); n != 1280-48-protocol.RelayOverhead {
+	if n := e.data.plane.GroupPacket(); n != 1280-48-protocol.RelayOverhead {
 		t.Errorf("floods of %d bytes", n)
 	}
-	e.setHandle(noon, p, e.links[0], 0)
-	e.setHandle(noon, p, e.links[0], 78)
+	e.peers.setHandle(p, 0, 0)
+	e.settle(noon)
+	e.peers.setHandle(p, 0, 78)
+	e.settle(noon)
 	if r := p.view.Route(); r.RelayLimit != dataplane.MaxDatagramRelayed {
 		t.Errorf("a new relay: %+v", r)
 	}
@@ -67,24 +71,26 @@ func TestGroupLimitOfAll(t *testing.T) {
 	var peers []*peer
 	for n := range byte(3) {
 		p := e.introduced(2 + n)
-		p.sessions.promote(e.session(p, noon, 10*uint32(n+1), true))
-		e.reroute(noon, p)
+		e.promote(p, e.session(p, noon, 10*uint32(n+1), true))
 		peers = append(peers, p)
 	}
+	e.settle(noon)
 	narrow := func(p *peer, limit int) {
 		r := p.view.Route()
 		r.Direct, r.Limit = netip.MustParseAddrPort("198.51.100.9:4000"), limit
 		p.view.SetRoute(r)
-		e.sizeGroup()
+		e.paths.routing.sizesChanged = true
+		e.paths.routing.sizeGroup()
 	}
 	for _, c := range []struct{ peer, limit, want int }{{0, 1472, usual}, {1, 1252, 1252}, {2, 1300, 1252}, {1, 1472, 1300}} {
 		narrow(peers[c.peer], c.limit)
-		if n := e.plane.GroupPacket(); n != c.want {
+		if n := e.data.plane.GroupPacket(); n != c.want {
 			t.Errorf("%+v: %d", c, n)
 		}
 	}
-	e.closePeer(noon, peers[2])
-	if n := e.plane.GroupPacket(); n != usual {
+	e.sessions.closed(peers[2])
+	e.settle(noon)
+	if n := e.data.plane.GroupPacket(); n != usual {
 		t.Errorf("the narrow peer has gone: %d", n)
 	}
 }

@@ -1,159 +1,232 @@
 package edge
 
 import (
+	"net/netip"
 	"time"
 
 	"hedgerow/crypto"
 	"hedgerow/edge/dataplane"
+	"hedgerow/handshake"
+	"hedgerow/internal/timer"
+	"hedgerow/protocol"
 )
 
-// Lifetimes of pair sessions (PROTOCOL.md, section 6).
-const (
-	rekeyAfter    = 120 * time.Second
-	rekeyPassive  = 10 * time.Second // later for the responder, so that one side renews
-	rejectAfter   = 180 * time.Second
-	sealFor       = 170 * time.Second // the other end's clock of the session may be ahead, and packets take a while
-	confirmWithin = 10 * time.Second
-)
-
-// sessions are the at most three pair sessions with one peer: the one that is
-// sealed under, the one before it, still opened, and one that we answered as
-// responder and that its initiator has not confirmed yet.
+// sessions is the owner of the pair sessions: it makes, confirms, renews and ends
+// them, and keeps the frames that wait for one.
 type sessions struct {
-	current, previous, next *dataplane.Session
-	since                   time.Time // when next was made
-	renewAt                 time.Time // when current is next considered for renewal; zero: at its next use
-	stop                    bool      // current is for receiving only
+	peers     *peers
+	pairs     pairSender
+	routing   pathKeeper
+	inits     initForwarder
+	keys      *keyring
+	self      *self
+	party     *handshake.Party
+	responder *handshake.Responder
+	pending   map[uint32]*peer // INITs under way, by our index
+	staged    staged
+	unvouched unvouched
+	draft     *dataplane.Draft
+	plane     *dataplane.Plane
+	refusals  *refusals
+	timers    timer.Queue
 }
 
-func (s *sessions) none() bool { return s.current == nil && s.previous == nil && s.next == nil }
+// pathKeeper is what sessions need of routing: it is told when a peer's session
+// begins and ends, and what is heard of the peer.
+type pathKeeper interface {
+	start(now time.Time, p *peer)
+	stop(p *peer)
+	heard(now time.Time, p *peer, from netip.AddrPort)
+	restarted(now time.Time, p *peer)
+}
 
-// promote makes a session the current one and keeps the old for receiving.
-func (s *sessions) promote(e *dataplane.Session) {
-	if s.current != nil && s.current != e {
-		s.previous = s.current
-	}
-	s.current, s.stop, s.renewAt = e, false, renewal(e.Crypto())
-	if s.next == e {
-		s.next = nil
+// initForwarder sends INITs where no supernode carries them.
+type initForwarder interface {
+	sendInit(now time.Time, p *peer, attempt int, pkt []byte)
+	introducerOf(a netip.AddrPort) (static [32]byte, ok bool)
+	routeTo(p *peer) *dataplane.Route
+}
+
+func (s *sessions) deadline() time.Time { return s.timers.Next() }
+func (s *sessions) tick(now time.Time)  { s.timers.Run(now) }
+
+// open makes the maps and the responder.
+func (s *sessions) open() {
+	s.pending = make(map[uint32]*peer)
+	s.responder = handshake.NewResponder(handshake.ResponderConfig{Party: s.party})
+	s.staged.open(&s.timers, s.plane)
+	s.unvouched.open(&s.timers, s.plane)
+}
+
+// prepare makes the substate of a peer that was just met.
+func (s *sessions) prepare(p *peer) {
+	p.sessions.init.initiator = handshake.NewInitiator(s.party, p.view.Static())
+	p.sessions.init.retry = s.peers.timer(&s.timers, "repeat an INIT", p, s.retryInit)
+	p.sessions.expiring = s.peers.timer(&s.timers, "end or renew a session", p, s.expire)
+}
+
+// needed is called when frames go to or come from a peer: it should have a
+// session, and a fresh one.
+func (s *sessions) needed(now time.Time, p *peer) {
+	if p.sessions.sealing() == nil {
+		s.initiate(now, p)
+	} else {
+		s.expire(now, p)
 	}
 }
 
-// retire stops sending under the current session; it is still opened.
-func (s *sessions) retire() { s.stop = true }
-
-// each calls f for every session there is.
-func (s *sessions) each(f func(*dataplane.Session)) {
-	for _, e := range []*dataplane.Session{s.current, s.previous, s.next} {
-		if e != nil {
-			f(e)
-		}
-	}
-}
-
-// has reports whether a session is one of them.
-func (s *sessions) has(e *dataplane.Session) bool {
-	return e != nil && (e == s.current || e == s.previous || e == s.next)
-}
-
-// move gives every session to another view of the same peer. One that is not
-// adopted yet is told of anew at its next packet.
-func (s *sessions) move(v *dataplane.Peer) {
-	for _, e := range []**dataplane.Session{&s.current, &s.previous, &s.next} {
-		if *e == nil {
-			continue
-		}
-		moved := dataplane.NewSession((*e).Crypto(), v, (*e).Partial())
-		if *e != s.next && (*e).Confirmed() {
-			moved.Confirm()
-		}
-		*e = moved
-	}
-}
-
-// sealing returns the session to seal under, or nil.
-func (s *sessions) sealing() *crypto.Session {
-	if s.current == nil || s.stop {
-		return nil
-	}
-	return s.current.Crypto()
-}
-
-// expiry returns when a session is no longer opened.
-func expiry(e *dataplane.Session) time.Time { return e.Crypto().Created().Add(rejectAfter) }
-
-// deadline returns when a session wants renewal or has to go.
-func (s *sessions) deadline() time.Time {
-	var d time.Time
-	if s.next != nil {
-		d = earliest(d, s.since.Add(confirmWithin))
-	}
-	if s.previous != nil {
-		d = earliest(d, expiry(s.previous))
-	}
-	if s.current != nil {
-		d = earliest(earliest(d, expiry(s.current)), s.renewAt)
-		if !s.stop {
-			d = earliest(d, s.current.Crypto().Created().Add(sealFor))
-		}
-	}
-	return d
-}
-
-// renewal returns when a session in use is to be replaced.
-func renewal(s *crypto.Session) time.Time {
-	r := s.Created().Add(rekeyAfter)
-	if !s.Initiator() {
-		r = r.Add(rekeyPassive)
-	}
-	return r
-}
-
-// tickSessions drops sessions past their time and renews the current one
-// while it is in use.
-func (e *Edge) tickSessions(now time.Time, p *peer) {
-	s := &p.sessions
-	if s.next != nil && !now.Before(s.since.Add(confirmWithin)) {
-		s.next, e.dirty = nil, true
-	}
-	if s.previous != nil && !now.Before(expiry(s.previous)) {
-		s.previous, e.dirty = nil, true
-	}
-	if s.current == nil {
+// expire drops sessions past their time and renews the current one while it is in
+// use.
+func (s *sessions) expire(now time.Time, p *peer) {
+	s.peers.mark(p)
+	if p.sessions.expire(now, s.draft) {
+		s.routing.stop(p)
 		return
 	}
-	if !now.Before(expiry(s.current)) {
-		s.current, e.dirty = nil, true
-		e.lostSession(now, p)
+	worn, old := p.sessions.due(now)
+	if !worn && !old {
 		return
 	}
-	if !s.stop && !now.Before(s.current.Crypto().Created().Add(sealFor)) {
-		s.retire()
-		e.reroute(now, p)
-	}
-	worn := s.current.Crypto().NeedsRekey()
-	if !worn && now.Before(renewal(s.current.Crypto())) {
-		return
-	}
-	s.renewAt = time.Time{} // the next use asks again
-	if !p.handshake.active && (worn || e.wanted(now, p)) {
-		e.initiate(now, p)
+	p.sessions.renewAt = time.Time{} // the next use asks again
+	if worn || s.wanted(now, p) {
+		s.initiate(now, p)
 	}
 }
 
 // wanted reports whether a session is worth renewing: frames pass, or a direct
 // path is being kept open for them.
-func (e *Edge) wanted(now time.Time, p *peer) bool {
-	if e.active(now, p) {
-		return true
-	}
-	return p.path != nil && p.path.Route().Direct.IsValid()
+func (s *sessions) wanted(now time.Time, p *peer) bool {
+	return s.peers.active(now, p) || p.reach.path != nil && p.reach.path.Route().Direct.IsValid()
 }
 
-// lostSession is called when a peer's last session has gone.
-func (e *Edge) lostSession(now time.Time, p *peer) {
-	p.path, p.quality = nil, quality{}
-	e.trimFan(p)
-	e.reroute(now, p)
-	e.announceDown(now, p)
+// began makes a session the current one: frames move to it, and the peer is told
+// what it needs to open our GROUP packets and to find us directly.
+func (s *sessions) began(now time.Time, p *peer, e *dataplane.Session, from netip.AddrPort) {
+	p.sessions.promote(e, s.draft)
+	p.sessions.introduce = true
+	p.seen = now
+	s.peers.pin(p)
+	s.keys.learn(now, e.Crypto().KI())
+	s.routing.start(now, p)
+	if from.IsValid() {
+		s.routing.heard(now, p, from)
+	}
+	s.peers.mark(p)
+}
+
+// confirm adopts a session that we answered, at its first valid packet.
+func (s *sessions) confirm(now time.Time, p *peer, session *crypto.Session, from netip.AddrPort) {
+	next := p.sessions.next
+	if next == nil || next.Crypto() != session {
+		return
+	}
+	s.endHandshake(p) // its INIT won over ours, if there was one
+	s.began(now, p, next, from)
+}
+
+// closed ends the sessions with a peer that said good-bye.
+func (s *sessions) closed(p *peer) {
+	if p.sessions.none() {
+		return
+	}
+	p.sessions.clear(s.draft)
+	s.endHandshake(p)
+	for i := range p.handles {
+		s.peers.setHandle(p, i, 0)
+	}
+	s.routing.stop(p)
+}
+
+// restart makes a new session with a peer whose process is another one: what the
+// old one still sent is opened, and our frames go as GROUP until then.
+func (s *sessions) restart(now time.Time, p *peer) {
+	s.endHandshake(p)
+	p.sessions.retire()
+	s.routing.restarted(now, p)
+	s.initiate(now, p)
+}
+
+// renewAll makes new sessions with everybody: the counters of the old ones may
+// have been used by a copy of this machine.
+func (s *sessions) renewAll(now time.Time) {
+	for _, p := range s.peers.byStatic {
+		p.sessions.retire()
+		s.peers.mark(p)
+		s.initiate(now, p)
+	}
+}
+
+// release lets go of a peer that was forgotten.
+func (s *sessions) release(p *peer) {
+	p.sessions.clear(s.draft)
+	s.endHandshake(p)
+	p.sessions.expiring.Stop()
+	p.sessions.init.retry.Stop()
+	s.staged.discard(p)
+}
+
+// settle tells a peer who we are if it has to be told, and sends what waited for
+// its session or came before it was known.
+func (s *sessions) settle(now time.Time, p *peer) {
+	if p.sessions.introduce && p.sessions.sealing() != nil {
+		p.sessions.introduce = false
+		s.introduce(p)
+	}
+	if s.carries(p) {
+		s.pairs.out.SendStaged(now, p.view, s.staged.remove(p))
+	}
+	s.releaseUnvouched(now, p)
+}
+
+// schedule registers when a session of a peer wants attention.
+func (s *sessions) schedule(p *peer) {
+	p.sessions.expiring.Set(p.sessions.deadline())
+	p.sessions.init.retry.Set(p.sessions.init.initiator.Deadline())
+}
+
+// goodbye tells every peer with a session that we leave.
+func (s *sessions) goodbye() {
+	for _, p := range s.peers.byStatic {
+		s.pairs.send(p, (&protocol.Close{}).Append)
+	}
+}
+
+// introduce sends a peer what it needs at the start of a session: the salts
+// that we vouch for, who we are, and where we may be reached.
+func (s *sessions) introduce(p *peer) {
+	r := p.view.Route()
+	r.Dual = true
+	if other := s.inits.routeTo(p); other != nil && !r.Direct.IsValid() {
+		r.Direct = other.Direct
+	}
+	s.pairs.sendBy(p, &r, 0, func(b []byte) []byte {
+		return s.self.append(s.keys.appendSalts(b))
+	})
+}
+
+// introduceAll tells everybody who we are: our addresses have changed.
+func (s *sessions) introduceAll() {
+	for _, p := range s.peers.byStatic {
+		p.sessions.introduce = true
+		s.peers.mark(p)
+	}
+}
+
+// vouch tells every peer with a session what we send GROUP packets under, by
+// every path: a peer that misses this hears no flood of ours until it has asked
+// again.
+func (s *sessions) vouch() {
+	for _, p := range s.peers.byStatic {
+		if p.sessions.current != nil {
+			r := p.view.Route()
+			r.Dual = true
+			s.pairs.sendBy(p, &r, 0, s.keys.appendSalts)
+		}
+	}
+}
+
+// learnSalt takes over a salt that a peer vouches for.
+func (s *sessions) learnSalt(now time.Time, p *peer, m protocol.Salt) {
+	s.plane.Groups().Vouch(s.plane.Wall(now), p.view.Static(), m.KI, uint8(m.XF), m.Salt)
+	s.peers.mark(p)
 }

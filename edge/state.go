@@ -1,20 +1,20 @@
 package edge
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
+	"sync"
 	"time"
 
-	"hedgerow/crypto"
-	"hedgerow/protocol"
+	"hedgerow/internal/durable"
 )
 
 // stateFile is where an edge keeps what it must know at its next start.
@@ -33,9 +33,19 @@ const (
 // the latest peers.
 type state struct {
 	dir     string
-	dirty   bool
-	storeAt time.Time
+	log     *slog.Logger
+	loop    *background
 	saved   storedState
+	dirty   bool   // saved is not on the disk as it is
+	version uint64 // of what was written last
+	writer  stateWriter
+	aside   string // where a damaged file was put, empty: there was none
+}
+
+// stateWriter puts versions of the state file on the disk, from any goroutine.
+type stateWriter struct {
+	mu   sync.Mutex
+	last uint64 // the version on the disk
 }
 
 type storedState struct {
@@ -52,24 +62,14 @@ type storedPeer struct {
 	Name      string `json:"name,omitempty"`
 }
 
-// loadState reads the state file. One that is missing is empty; one that does
-// not parse is refused, since starting without pins would be worse than not
-// starting.
-func loadState(dir string) (*state, error) {
-	s := &state{dir: dir}
+// loadState reads the state file. One that is missing is empty. One that is
+// damaged is set aside and said: an edge without pins and known peers is worth more
+// than one that does not start.
+func loadState(dir string, now time.Time, log *slog.Logger) (*state, error) {
+	s := &state{dir: dir, log: log}
 	if dir != "" {
-		path := filepath.Join(dir, stateFile)
-		b, err := os.ReadFile(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-		case err != nil:
-			return nil, fmt.Errorf("edge: read state: %w", err)
-		case len(b) > maxState:
-			return nil, fmt.Errorf("edge: %s is larger than %d bytes: it is not ours, move it away", path, maxState)
-		default:
-			if err := json.Unmarshal(b, &s.saved); err != nil {
-				return nil, fmt.Errorf("edge: %s is damaged (%w): move it away to start without pins and known peers", path, err)
-			}
+		if err := s.read(filepath.Join(dir, stateFile), now); err != nil {
+			return nil, err
 		}
 	}
 	if s.saved.Supernodes == nil {
@@ -79,6 +79,94 @@ func loadState(dir string) (*state, error) {
 		s.saved.Pins = make(map[string]string)
 	}
 	return s, nil
+}
+
+// read reads the state file at a path, or sets it aside.
+func (s *state) read(path string, now time.Time) error {
+	b, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("edge: read state: %w", err)
+	case len(b) > maxState:
+		err = fmt.Errorf("it is larger than %d bytes", maxState)
+	default:
+		err = json.Unmarshal(b, &s.saved)
+	}
+	if err == nil {
+		return nil
+	}
+	s.saved = storedState{}
+	s.aside = path + ".damaged-" + now.UTC().Format("20060102T150405Z")
+	if moved := os.Rename(path, s.aside); moved != nil {
+		return fmt.Errorf("edge: %s is damaged (%w) and cannot be set aside: %w", path, err, moved)
+	}
+	s.log.Warn("the state file is damaged and was set aside: pins and known peers begin anew", "file", path, "aside", s.aside, "err", err)
+	return nil
+}
+
+// note says for status what is odd about the state, empty: nothing.
+func (s *state) note() string {
+	if s.aside == "" {
+		return ""
+	}
+	return "the state file was damaged at the start and is now " + s.aside + ": supernode keys, pins and known peers began anew"
+}
+
+// keep writes the state in the background: the disk may take seconds. A write
+// that fails is tried again with the next one.
+func (s *state) keep() {
+	if write := s.prepare(); write != nil {
+		s.loop.Go(func(context.Context) {
+			if write() != nil {
+				s.loop.Do(func(time.Time) { s.dirty = true })
+			}
+		})
+	}
+}
+
+// keepNow writes the state and waits for the disk.
+func (s *state) keepNow() {
+	if write := s.prepare(); write != nil {
+		s.dirty = write() != nil
+	}
+}
+
+// prepare returns what writes the state as it is now, nil when it is kept nowhere.
+func (s *state) prepare() (write func() error) {
+	if s.dir == "" {
+		return nil
+	}
+	b, err := json.MarshalIndent(&s.saved, "", " ")
+	if err != nil {
+		s.log.Error("cannot keep state", "dir", s.dir, "err", err)
+		return nil
+	}
+	s.dirty = false
+	s.version++
+	version := s.version
+	return func() error {
+		err := s.writer.write(filepath.Join(s.dir, stateFile), version, b)
+		if err != nil {
+			s.log.Error("cannot keep state", "dir", s.dir, "err", err)
+		}
+		return err
+	}
+}
+
+// write replaces the file, unless a newer version is there already.
+func (w *stateWriter) write(path string, version uint64, b []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if version < w.last {
+		return nil
+	}
+	if err := durable.Replace(path, b, 0o600); err != nil {
+		return err
+	}
+	w.last = version
+	return nil
 }
 
 // nextSeq returns a sequence number higher than that of any earlier start.
@@ -111,143 +199,4 @@ func (s *state) lease() netip.Prefix {
 func (s *state) keepLease(p netip.Prefix) {
 	s.saved.Lease = p.String()
 	s.dirty = true
-}
-
-// pins says whose a hardware address is (PROTOCOL.md, section 9).
-type pins struct {
-	state *state
-	cid   [16]byte
-}
-
-// allow reports whether an identity may have a hardware address. An address
-// that is derived from an identity is that identity's for good; of the others
-// the first identity that made a session has it, unless the community is open.
-func (p pins) allow(mac protocol.MAC, id [32]byte, c *crypto.Community) bool {
-	if p.derived(mac, id) || c.Members == crypto.MembersOpen {
-		return true
-	}
-	if have, ok := p.state.saved.Pins[mac.String()]; ok {
-		return have == pinText(id)
-	}
-	return len(p.state.saved.Pins) < maxPins
-}
-
-// keep pins a hardware address to an identity that allow lets have it and that
-// proved to be a member's. The owner of a derived address takes it back from
-// whoever it was pinned to; it needs no pin of its own.
-func (p pins) keep(mac protocol.MAC, id [32]byte, c *crypto.Community) {
-	key := mac.String()
-	have, pinned := p.state.saved.Pins[key]
-	switch {
-	case p.derived(mac, id):
-		if pinned && have != pinText(id) {
-			p.state.saved.Pins[key], p.state.dirty = pinText(id), true
-		}
-	case !pinned && c.Members != crypto.MembersOpen && len(p.state.saved.Pins) < maxPins:
-		p.state.saved.Pins[key], p.state.dirty = pinText(id), true
-	}
-}
-
-func pinText(id [32]byte) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
-
-// derived reports whether a hardware address is the one that follows from an
-// identity.
-func (p pins) derived(mac protocol.MAC, id [32]byte) bool {
-	return mac == protocol.MAC(crypto.MACFor(id[:], p.cid))
-}
-
-// rememberPeers notes how to reach the peers that have a session.
-func (e *Edge) rememberPeers() {
-	var list []storedPeer
-	for _, p := range e.peers.byStatic {
-		if p.sessions.current == nil || p.id.raw == nil || len(list) == storedPeers {
-			continue
-		}
-		stored := storedPeer{Statement: base64.RawURLEncoding.EncodeToString(p.id.raw), Name: p.about.Name}
-		if a := p.view.Route().Direct; a.IsValid() && !isSide(a) {
-			stored.Addr = a.String()
-		}
-		list = append(list, stored)
-	}
-	slices.SortFunc(list, func(a, b storedPeer) int { return strings.Compare(a.Statement, b.Statement) })
-	if len(list) > 0 && !slices.Equal(list, e.state.saved.Peers) {
-		e.state.saved.Peers = list
-		e.state.dirty = true
-	}
-}
-
-// tickState writes the state file if something changed, at most every five
-// seconds.
-func (e *Edge) tickState(now time.Time) {
-	s := e.state
-	if !due(now, s.storeAt) {
-		return
-	}
-	s.storeAt = now.Add(storeEvery)
-	e.rememberPeers()
-	if s.dirty {
-		e.store()
-	}
-}
-
-// store writes the state file whole: a torn one would lose the pins.
-func (e *Edge) store() {
-	s := e.state
-	if s.dir == "" {
-		return
-	}
-	b, err := json.MarshalIndent(&s.saved, "", " ")
-	if err == nil {
-		err = replaceFile(filepath.Join(s.dir, stateFile), b)
-	}
-	if err != nil {
-		e.host.Log.Error("cannot keep state", "dir", s.dir, "err", err)
-		return
-	}
-	s.dirty = false
-}
-
-// replaceFile writes a file beside the old one and puts it in its place.
-func replaceFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err2 := f.Close(); err == nil {
-		err = err2
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
-}
-
-// recallPeers meets the peers of the last run, to greet them without having
-// to be told of them.
-func (e *Edge) recallPeers(now time.Time) {
-	for _, s := range e.state.saved.Peers {
-		raw, err := base64.RawURLEncoding.DecodeString(s.Statement)
-		if err != nil {
-			continue
-		}
-		st, err := crypto.VerifyStatement(raw)
-		if err != nil || st.CID != e.cid || st.Static == e.cfg.Identity.Static {
-			continue
-		}
-		p := e.meet(now, st.Static)
-		if p == nil {
-			return
-		}
-		e.learnStatement(p, st, raw, 0)
-		p.about.Name = s.Name
-		p.recalled = true
-		if addr, err := netip.ParseAddrPort(s.Addr); err == nil && e.addresses.policy.Probeable(addr) {
-			p.handshake.direct = addr
-			e.initiate(now, p)
-		}
-	}
 }

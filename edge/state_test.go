@@ -2,8 +2,10 @@ package edge
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -18,6 +20,9 @@ import (
 	"hedgerow/protocol"
 )
 
+// quiet is a log that keeps nothing.
+var quiet = slog.New(slog.DiscardHandler)
+
 // inDir keeps an edge's state in a directory.
 func inDir(dir string) func(*Config) { return func(c *Config) { c.StateDir = dir } }
 
@@ -28,16 +33,17 @@ func TestStateRoundTrip(t *testing.T) {
 	e := newEdge(t, inDir(dir))
 	e.state.pinSupernode("sn:7654", [32]byte{5, 6})
 	e.state.keepLease(netip.MustParsePrefix("10.64.3.4/20"))
-	e.pins.keep(host(1), [32]byte{7}, e.cfg.Community)
+	e.peers.pins.keep(host(1), [32]byte{7}, e.cfg.Community)
 	p := e.introduced(2)
 	p.about.Name = "second"
-	p.sessions.promote(e.session(p, noon, 1, true))
-	e.startPath(noon, p)
-	e.tickState(noon.Add(storeEvery))
+	e.promote(p, e.session(p, noon, 1, true))
+	e.paths.routing.start(noon, p)
+	e.keepState(noon.Add(storeEvery))
+	e.background.workers.Wait()
 	if e.state.dirty {
 		t.Error("not written")
 	}
-	s, err := loadState(dir)
+	s, err := loadState(dir, noon, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,13 +74,14 @@ func TestRecall(t *testing.T) {
 	dir := t.TempDir()
 	e := newEdge(t, inDir(dir))
 	p := e.introduced(2)
-	p.sessions.promote(e.session(p, noon, 1, true))
+	e.promote(p, e.session(p, noon, 1, true))
 	p.view.SetRoute(dataplane.Route{Direct: netip.MustParseAddrPort("198.51.100.7:40000")})
-	e.tickState(noon.Add(storeEvery))
+	e.keepState(noon.Add(storeEvery))
+	e.background.workers.Wait()
 
 	again := newEdge(t, inDir(dir))
 	q := again.peers.byStatic[p.view.Static()]
-	if q == nil || !q.recalled || !q.id.bound || q.view.MAC() != p.view.MAC() || !q.handshake.active {
+	if q == nil || !q.recalled || !q.identity.bound || q.view.MAC() != p.view.MAC() || !q.sessions.init.active() {
 		t.Fatalf("%+v", q)
 	}
 	sent := again.conn.take()
@@ -90,12 +97,12 @@ func TestRecall(t *testing.T) {
 // a file is no proof.
 func TestRecallRefuses(t *testing.T) {
 	e := newEdge(t, nil)
-	_, raw := e.sign(testIdentity(2), protocol.MAC(testIdentity(2).MAC(e.cid)), 1)
-	_, own := e.sign(e.cfg.Identity, e.plane.Self(), 1)
+	_, raw := e.sign(testIdentity(2), protocol.MAC(testIdentity(2).MAC(e.self.cid)), 1)
+	_, own := e.sign(e.cfg.Identity, e.self.mac, 1)
 	forged := bytes.Clone(raw)
 	forged[len(forged)-1] ^= 1
 	id := testIdentity(3)
-	foreign := id.SignStatement(crypto.Statement{ID: [32]byte(id.ID), Static: id.Static, CID: [16]byte{1}, MAC: id.MAC(e.cid)})
+	foreign := id.SignStatement(crypto.Statement{ID: [32]byte(id.ID), Static: id.Static, CID: [16]byte{1}, MAC: id.MAC(e.self.cid)})
 	for _, b := range [][]byte{own, forged, foreign, nil, raw[:10]} {
 		e.state.saved.Peers = append(e.state.saved.Peers, storedPeer{Statement: base64.RawURLEncoding.EncodeToString(b)})
 	}
@@ -104,39 +111,9 @@ func TestRecallRefuses(t *testing.T) {
 	e.state.saved.Peers = append(e.state.saved.Peers, storedPeer{Statement: base64.RawURLEncoding.EncodeToString(raw), Addr: "127.0.0.1:4000"})
 	e.conn.take()
 	e.recallPeers(noon)
-	e.send.Flush()
+	e.settle(noon)
 	if len(e.peers.byStatic) != 1 || len(e.conn.take()) != 0 {
 		t.Errorf("%d peers", len(e.peers.byStatic))
-	}
-}
-
-// TestStateFaults reads files that are not ours to use. None is taken for an
-// empty one, which would lose the pins.
-func TestStateFaults(t *testing.T) {
-	for name, c := range map[string]struct{ content, want string }{
-		"empty":         {"", "damaged"},
-		"torn":          {`{"seq": 12, "pins": {"02:0`, "damaged"},
-		"another shape": {`{"seq": "twelve"}`, "damaged"},
-		"negative":      {`{"seq": -1}`, "damaged"},
-		"a list":        {`[]`, "damaged"},
-		"huge":          {strings.Repeat(" ", maxState+1), "larger than"},
-	} {
-		dir := t.TempDir()
-		path := filepath.Join(dir, stateFile)
-		if err := os.WriteFile(path, []byte(c.content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := loadState(dir); err == nil || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: %v", name, err)
-		}
-		cfg := testConfig()
-		cfg.StateDir = dir
-		if _, err := New(cfg); err == nil {
-			t.Errorf("%s: New took it", name)
-		}
-		if b, err := os.ReadFile(path); err != nil || string(b) != c.content {
-			t.Errorf("%s: the file was changed", name)
-		}
 	}
 }
 
@@ -144,7 +121,7 @@ func TestStateFaults(t *testing.T) {
 // be read.
 func TestStateAbsent(t *testing.T) {
 	for _, dir := range []string{"", t.TempDir(), filepath.Join(t.TempDir(), "none")} {
-		s, err := loadState(dir)
+		s, err := loadState(dir, noon, quiet)
 		if err != nil || s.saved.Seq != 0 || s.saved.Pins == nil || s.saved.Supernodes == nil || s.lease().IsValid() || s.supernodeKey("x") != nil {
 			t.Errorf("%q: %+v %v", dir, s, err)
 		}
@@ -153,7 +130,7 @@ func TestStateAbsent(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, stateFile), fs.ModePerm); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadState(dir); err == nil {
+	if _, err := loadState(dir, noon, quiet); err == nil {
 		t.Error("a directory was taken for an empty file")
 	}
 }
@@ -164,7 +141,7 @@ func TestSeq(t *testing.T) {
 	dir := t.TempDir()
 	last := uint64(0)
 	for i, wall := range []time.Time{noon, noon, noon.Add(time.Millisecond), noon.AddDate(-1, 0, 0), time.Unix(0, 0), time.Time{}, noon.Add(time.Hour)} {
-		s, err := loadState(dir)
+		s, err := loadState(dir, noon, quiet)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,14 +153,13 @@ func TestSeq(t *testing.T) {
 			t.Errorf("start %d: would not be stored", i)
 		}
 		last = seq
-		e := &Edge{state: s}
-		e.store()
+		s.keepNow()
 	}
 	if want := uint64(noon.Add(time.Hour).UnixMilli()); last != want {
 		t.Errorf("the last number is %d, want the clock's %d", last, want)
 	}
 	// Without the file the clock alone makes it rise.
-	fresh, _ := loadState(t.TempDir())
+	fresh, _ := loadState(t.TempDir(), noon, quiet)
 	if fresh.nextSeq(noon.Add(2*time.Hour)) <= last {
 		t.Error("a lost file makes the number fall")
 	}
@@ -191,66 +167,164 @@ func TestSeq(t *testing.T) {
 
 // TestDamagedKey treats a supernode's key that does not decode as none.
 func TestDamagedKey(t *testing.T) {
-	s, _ := loadState("")
+	s, _ := loadState("", noon, quiet)
 	s.saved.Supernodes["short"], s.saved.Supernodes["odd"] = "AAAA", "%%"
 	if s.supernodeKey("short") != nil || s.supernodeKey("odd") != nil {
 		t.Error("a damaged key was taken")
 	}
 }
 
-// TestPins checks whose a hardware address is, by the rule of membership.
-func TestPins(t *testing.T) {
-	c := testCommunity()
-	cid := c.ID()
-	one, two := [32]byte(testIdentity(1).ID), [32]byte(testIdentity(2).ID)
-	derived := protocol.MAC(testIdentity(1).MAC(cid))
-	for _, members := range []crypto.Members{crypto.MembersTOFU, crypto.MembersOpen, crypto.MembersList} {
-		c.Members = members
-		open := members == crypto.MembersOpen
-		s, _ := loadState("")
-		p := pins{state: s, cid: cid}
-		if !p.derived(derived, one) || p.derived(derived, two) || p.derived(host(1), one) {
-			t.Fatal("derived addresses")
-		}
-		if !p.allow(host(1), one, c) || !p.allow(host(1), two, c) || len(s.saved.Pins) != 0 {
-			t.Errorf("%v: asking pins", members)
-		}
-		p.keep(host(1), one, c)
-		p.keep(host(1), two, c) // too late
-		if !p.allow(host(1), one, c) || p.allow(host(1), two, c) != open {
-			t.Errorf("%v: the first one does not have it", members)
-		}
-		p.keep(derived, two, c)
-		if !p.allow(derived, one, c) {
-			t.Errorf("%v: a derived address was refused to its owner", members)
-		}
-		p.keep(derived, one, c)
-		if p.allow(derived, two, c) != open {
-			t.Errorf("%v: a derived address stayed with another", members)
-		}
-		if s.dirty == open {
-			t.Errorf("%v: dirty %v", members, s.dirty)
-		}
+// TestStateDamaged reads files that are no state. Each is set aside with all that it
+// holds, which is said in the log and in status, and the edge begins anew.
+func TestStateDamaged(t *testing.T) {
+	for name, content := range map[string]string{
+		"empty":         "",
+		"torn":          `{"seq": 12, "pins": {"02:0`,
+		"another shape": `{"seq": "twelve"}`,
+		"negative":      `{"seq": -1}`,
+		"a list":        `[]`,
+		"too large":     strings.Repeat(" ", maxState+1),
+		"zeros":         strings.Repeat("\x00", 100),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, log := t.TempDir(), new(bytes.Buffer)
+			path := filepath.Join(dir, stateFile)
+			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			e := newEdge(t, func(c *Config) {
+				c.StateDir, c.Host.Log = dir, slog.New(slog.NewTextHandler(log, nil))
+			})
+			aside := path + ".damaged-20260301T120000Z"
+			if b, err := os.ReadFile(aside); err != nil || string(b) != content {
+				t.Errorf("the file that was set aside has %d bytes, %v", len(b), err)
+			}
+			if notes := e.status(noon).Notes; len(notes) != 1 || !strings.Contains(notes[0], aside) {
+				t.Errorf("status says %q", notes)
+			}
+			if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), aside) {
+				t.Errorf("the log says %s", log)
+			}
+			again, err := loadState(dir, noon, quiet)
+			if err != nil || again.saved.Seq != uint64(noon.UnixMilli()) || again.note() != "" {
+				t.Errorf("the state that was begun anew: %+v %v", again, err)
+			}
+		})
 	}
 }
 
-// TestPinsBound fills the pins: no one new gets an address that is not its
-// own, and nobody loses one.
-func TestPinsBound(t *testing.T) {
-	c := testCommunity()
-	s, _ := loadState("")
-	p := pins{state: s, cid: c.ID()}
-	for n := range maxPins + 5 {
-		p.keep(manyHosts(n), [32]byte{1}, c)
+// A damaged file that cannot be set aside ends the start with a sentence that names
+// it, and so does one that cannot be read.
+func TestStateStays(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, stateFile)
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if len(s.saved.Pins) != maxPins {
-		t.Errorf("%d pins", len(s.saved.Pins))
+	// A directory that is not empty is where the file would have to go.
+	if err := os.MkdirAll(filepath.Join(path+".damaged-20260301T120000Z", "x"), 0o700); err != nil {
+		t.Fatal(err)
 	}
-	id := testIdentity(1)
-	if p.allow(manyHosts(maxPins), [32]byte{1}, c) || !p.allow(manyHosts(0), [32]byte{1}, c) || p.allow(manyHosts(0), [32]byte{2}, c) {
-		t.Error("a full table forgets, or takes more")
+	cfg := testConfig()
+	cfg.StateDir = dir
+	if _, err := compose(cfg, noon); err == nil || !strings.Contains(err.Error(), "cannot be set aside") || !strings.Contains(err.Error(), path) {
+		t.Errorf("set aside over a directory: %v", err)
 	}
-	if !p.allow(protocol.MAC(id.MAC(p.cid)), [32]byte(id.ID), c) {
-		t.Error("a derived address needs no room")
+	if b, err := os.ReadFile(path); err != nil || string(b) != "{" {
+		t.Errorf("the file has %q, %v", b, err)
 	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := compose(cfg, noon); err == nil || !strings.Contains(err.Error(), "read state") || !strings.Contains(err.Error(), path) {
+		t.Errorf("a directory in its place: %v", err)
+	}
+}
+
+// Where the state cannot be written, the edge runs all the same, says so, and tries
+// again.
+func TestStateCannotBeWritten(t *testing.T) {
+	dir, log := filepath.Join(t.TempDir(), "later"), new(bytes.Buffer)
+	e := newEdge(t, func(c *Config) { c.StateDir, c.Host.Log = dir, slog.New(slog.NewTextHandler(log, nil)) })
+	if !e.state.dirty || !strings.Contains(log.String(), "cannot keep state") || !strings.Contains(log.String(), dir) {
+		t.Errorf("dirty %v, log %s", e.state.dirty, log)
+	}
+	e.pass(noon.Add(storeEvery))
+	e.await(noon.Add(storeEvery)) // it failed again
+	if !e.state.dirty {
+		t.Error("the second failure is forgotten")
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	e.pass(noon.Add(2 * storeEvery))
+	e.background.workers.Wait()
+	if s, err := loadState(dir, noon, quiet); err != nil || s.saved.Seq != e.state.saved.Seq || e.state.dirty {
+		t.Errorf("not written at last: %+v %v", s, err)
+	}
+}
+
+// Versions that are written in the background may come to the disk in any order: the
+// newest stays.
+func TestNewestStateStays(t *testing.T) {
+	s, err := loadState(t.TempDir(), noon, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var writes []func() error
+	for n := range 4 {
+		s.saved.Seq = uint64(10 + n)
+		writes = append(writes, s.prepare())
+	}
+	for _, i := range []int{1, 3, 0, 2} {
+		if err := writes[i](); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := loadState(s.dir, noon, quiet); err != nil || got.saved.Seq != 13 {
+		t.Errorf("%d is on the disk, %v", got.saved.Seq, err)
+	}
+	running, cancel := context.WithCancel(t.Context())
+	s.loop = &background{requests: make(chan func(time.Time)), running: running}
+	for n := range 20 {
+		s.saved.Seq = uint64(100 + n)
+		s.keep()
+	}
+	s.loop.workers.Wait()
+	cancel()
+	if got, err := loadState(s.dir, noon, quiet); err != nil || got.saved.Seq != 119 || s.dirty {
+		t.Errorf("%d is on the disk, %v", got.saved.Seq, err)
+	}
+}
+
+// Sixty-four peers are remembered at most, and of each where it was reached
+// directly, but not through what.
+func TestRemember(t *testing.T) {
+	e := newEdge(t, nil)
+	p, q := e.neighbour(2), e.met(3, "cellar")
+	e.introduced(4) // without a session
+	e.state.remember(e.peers)
+	saved := make(map[string]storedPeer)
+	for _, s := range e.state.saved.Peers {
+		saved[s.Statement] = s
+	}
+	text := func(p *peer) string { return base64.RawURLEncoding.EncodeToString(p.identity.raw) }
+	if len(saved) != 2 || saved[text(p)].Addr != p.view.Route().Direct.String() || saved[text(q)] != (storedPeer{Statement: text(q), Name: "cellar"}) {
+		t.Errorf("%+v", saved)
+	}
+	e.state.dirty = false
+	if e.state.remember(e.peers); e.state.dirty {
+		t.Error("the same again is a change")
+	}
+	for n := range 70 {
+		e.met(byte(10+n), "")
+	}
+	if e.state.remember(e.peers); len(e.state.saved.Peers) != storedPeers {
+		t.Errorf("%d peers", len(e.state.saved.Peers))
+	}
+	e.sessions.closed(p)
+	e.settle(noon)
 }

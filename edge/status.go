@@ -1,17 +1,15 @@
 package edge
 
 import (
-	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
-	"net/netip"
-	"slices"
 	"time"
 
-	"hedgerow/crypto"
 	"hedgerow/edge/control"
+	"hedgerow/edge/dataplane"
 	"hedgerow/nat/address"
+	"hedgerow/tap"
+	"hedgerow/transport"
 )
 
 // errEnded is what questions to an edge that no longer runs get.
@@ -22,9 +20,9 @@ func ask[T any](ctx context.Context, e *Edge, f func(now time.Time) T) (T, error
 	answer := make(chan T, 1)
 	var zero T
 	select {
-	case e.requests <- func(now time.Time) { answer <- f(now) }:
+	case e.background.requests <- func(now time.Time) { answer <- f(now) }:
 		return <-answer, nil
-	case <-e.done:
+	case <-e.background.done:
 		return zero, errEnded
 	case <-ctx.Done():
 		return zero, ctx.Err()
@@ -36,24 +34,13 @@ func (e *Edge) Status(ctx context.Context) (control.Status, error) { return ask(
 
 // Peers returns the other edges that are known, by name.
 func (e *Edge) Peers(ctx context.Context) ([]control.Peer, error) {
-	return ask(ctx, e, func(now time.Time) []control.Peer {
-		list := make([]control.Peer, 0, len(e.peers.byStatic))
-		for _, p := range e.peers.byStatic {
-			if p.id.raw != nil {
-				list = append(list, e.peerStatus(now, p))
-			}
-		}
-		slices.SortFunc(list, func(a, b control.Peer) int {
-			return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
-		})
-		return list
-	})
+	return ask(ctx, e, e.user.describer.list)
 }
 
 // KeyStatus returns the state of the key schedule.
 func (e *Edge) KeyStatus(ctx context.Context) (control.Keys, error) {
 	return ask(ctx, e, func(now time.Time) control.Keys {
-		return KeyStatus(e.keys.community, e.keys.schedule, e.plane.Wall(now))
+		return KeyStatus(e.keys.community, e.keys.schedule, e.data.plane.Wall(now))
 	})
 }
 
@@ -63,216 +50,104 @@ func (e *Edge) Reload(ctx context.Context) error {
 		return nil
 	}
 	c, err := e.cfg.Keys.Load(ctx)
-	answer := make(chan error, 1)
-	select {
-	case e.loaded <- loadedKeys{community: c, err: err, answer: answer}:
-	case <-e.done:
-		return errEnded
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	select {
-	case err := <-answer:
-		return err
-	case <-e.done:
-		return errEnded
-	}
+	refused, err := ask(ctx, e, func(now time.Time) error { return e.replaceKeys(now, c, err) })
+	return errors.Join(refused, err)
 }
 
 func (e *Edge) status(now time.Time) control.Status {
+	total := e.data.plane.Totals()
 	s := control.Status{
-		Community: e.cfg.Community.Name, Version: e.host.Version, ID: e.cfg.Identity.ShortID(),
-		UptimeS: now.Sub(e.plane.Started()).Seconds(), KeyIndex: e.sendingIndex(), Drops: e.drops.Counts(), Notes: []string{},
+		Community: e.cfg.Community.Name, Version: e.cfg.Host.Version, ID: e.cfg.Identity.ShortID(),
+		UptimeS: now.Sub(e.data.plane.Started()).Seconds(), KeyIndex: e.keys.sendingIndex(), Drops: e.drops(), Notes: []string{},
+		Device: e.cfg.Host.Interface, MAC: e.self.mac.String(), MTU: e.cfg.MTU, Prefixes: []string{},
+		Traffic: control.Traffic{InFrames: total.RxFrames, InBytes: total.RxBytes, OutFrames: total.TxFrames, OutBytes: total.TxBytes},
+		Peers:   e.user.describer.count(now),
 	}
-	s.Device, s.MAC, s.MTU = e.host.Interface, e.plane.Self().String(), e.cfg.MTU
-	s.Prefixes = []string{}
-	for _, p := range byAddress(e.prefixes) {
+	for _, p := range byAddress(e.servers.addresses.prefixes) {
 		s.Prefixes = append(s.Prefixes, p.String())
 	}
-	t := e.plane.Totals()
-	s.Traffic = control.Traffic{InFrames: t.RxFrames, InBytes: t.RxBytes, OutFrames: t.TxFrames, OutBytes: t.TxBytes}
-	if m := e.addresses.mapping; m != address.MappingUnknown {
+	if m := e.underlay.Addresses.Mapping(); m != address.MappingUnknown {
 		s.Mapping = m.String()
 	}
-	for _, l := range e.links {
-		s.Supernodes = append(s.Supernodes, e.linkStatus(l))
+	for _, n := range e.servers.list {
+		s.Supernodes = append(s.Supernodes, n.status())
 	}
-	for _, p := range e.peers.byStatic {
-		if p.id.raw == nil {
-			continue
-		}
-		s.Peers.Seen++
-		switch e.way(now, p).Path {
-		case control.PathDirect:
-			s.Peers.Direct++
-		case control.PathRelay:
-			s.Peers.Relayed++
-		}
+	if note := e.state.note(); note != "" {
+		s.Notes = append(s.Notes, note)
 	}
 	return s
 }
 
-func (e *Edge) linkStatus(l *link) control.SupernodeStatus {
-	s := control.SupernodeStatus{Name: l.cfg.Name, State: l.state()}
-	if a := l.shownAddr(); a.IsValid() {
-		s.Addr = a.String()
-	}
-	s.Stream = l.streamText()
-	if l.key != nil {
-		s.ID = base64.RawURLEncoding.EncodeToString(l.key[:])
-	}
-	if l.ping.rtt > 0 {
-		s.RTTms = milliseconds(l.ping.rtt)
-	}
-	return s
+// drops returns the counters of what went no further, in the data plane and in the
+// control loop.
+func (e *Edge) drops() map[string]uint64 {
+	return e.user.refusals.addTo(e.data.plane.Drops().Counts())
 }
 
-// state names what a registration is waiting for.
-func (l *link) state() control.SupernodeState {
-	switch {
-	case l.registered():
-		return control.StateRegistered
-	case len(l.where.addrs) == 0:
-		return control.StateResolving
-	case l.told.lost:
-		return control.StateLost
-	case l.told.refused != 0:
-		return control.StateRefused
+// Counters returns what the data path has done since the start. It asks nobody:
+// every counter may be read at any time.
+func (e *Edge) Counters(context.Context) (control.Counters, error) {
+	total := e.data.plane.Totals()
+	v := control.Counters{Queues: []control.QueueCounters{}, Drops: e.drops()}
+	v.Long = control.LongCounters{Cut: total.Cut, Pieces: total.Pieces, Joined: total.Joined, Clamped: total.Clamped}
+	for _, q := range e.cfg.Queues {
+		v.Queues = append(v.Queues, queueCounters(q))
 	}
-	return control.StateConnecting
+	return v, nil
 }
 
-// byAddress returns prefixes in order, IPv4 before IPv6.
-func byAddress(list []netip.Prefix) []netip.Prefix {
-	return slices.SortedFunc(slices.Values(list), func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
-}
-
-func milliseconds(d time.Duration) *float64 {
-	ms := float64(d) / float64(time.Millisecond)
-	return &ms
-}
-
-// way returns how frames to a peer travel now.
-func (e *Edge) way(now time.Time, p *peer) control.PathStatus {
-	r := p.view.Route()
-	var w control.PathStatus
-	var rtt time.Duration
-	switch {
-	case r.Direct.IsValid():
-		w = e.wayDirect(p, r.Direct)
-		if p.path != nil {
-			rtt = p.path.Route().RTT
-		}
-	case r.Session != nil && r.Supernode != nil:
-		w, rtt = e.wayRelayed(now, p, e.links[r.Supernode.ID()]), p.relayPing.rtt
-	default:
-		w = control.PathStatus{Path: control.PathNone, Reason: e.unreached(p)}
-	}
-	if rtt > 0 {
-		w.RTTms = milliseconds(rtt)
-	}
-	return w
-}
-
-// wayDirect is the way to an address of a peer, without its round trip.
-func (e *Edge) wayDirect(p *peer, to netip.AddrPort) control.PathStatus {
-	return control.PathStatus{Path: control.PathDirect, Kind: e.kindOf(p, to), Endpoint: e.endpoint(p, to)}
-}
-
-// wayRelayed is the way to a peer through a supernode, without its round trip.
-func (e *Edge) wayRelayed(now time.Time, p *peer, l *link) control.PathStatus {
-	w := control.PathStatus{Path: control.PathRelay, Kind: l.kind(), Via: l.cfg.Name}
-	if p.path != nil {
-		w.Reason = cmp.Or(p.avoidance(now), p.path.Why(now))
-	}
-	return w
-}
-
-// peerStatus returns what is known of a peer.
-func (e *Edge) peerStatus(now time.Time, p *peer) control.Peer {
-	s := control.Peer{
-		Name: p.about.Name, MAC: p.view.MAC().String(), IPs: []string{}, PathStatus: e.way(now, p),
-		Hosts: e.plane.Hosts(p.view),
-	}
-	s.RxBytes, s.TxBytes = p.view.Bytes()
-	if p.id.raw != nil {
-		s.ID = crypto.ShortID(p.id.statement.ID[:])
-	}
-	for _, prefix := range byAddress(p.about.Prefixes) {
-		s.IPs = append(s.IPs, prefix.Addr().String())
-	}
-	if heard := e.heardAt(p); !heard.IsZero() {
-		seconds := now.Sub(heard).Seconds()
-		s.LastSeenS = &seconds
-	}
-	r, since := p.view.Route(), p.since
-	if r.Supernode != nil {
-		s.Handle = r.Handle
-	}
-	switch s.Path {
-	case control.PathDirect:
-		if p.path != nil {
-			s.MTU, s.Loss = p.path.Route().MTU, lossOf(p.path.Loss())
-		}
-	case control.PathRelay:
-		s.MTU, s.Loss = p.relaySize.mtu.Size(), lossOf(p.relayLoss)
-		since = later(since, e.links[r.Supernode.ID()].turned)
-	default:
-		return s
-	}
-	s.Payload = r.Payload()
-	if !since.IsZero() {
-		seconds := now.Sub(since).Seconds()
-		s.SinceS = &seconds
-	}
-	return s
-}
-
-// later returns the later of two times.
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-// endpoint returns where a direct address leads, for a person.
-func (e *Edge) endpoint(p *peer, a netip.AddrPort) string {
-	if to, ok := e.turnPeer(a); ok {
-		return to.String() // behind our own relay
-	}
-	for _, s := range p.fan {
-		if to, ok := s.far(a); ok {
-			return to.String()
+// queueCounters returns what one queue has done.
+func queueCounters(q dataplane.Queue) control.QueueCounters {
+	c := control.QueueCounters{Sleeps: q.Waiter.Sleeps()}
+	if f, ok := q.Frames.(interface{ Counters() tap.Counters }); ok {
+		n := f.Counters()
+		c.Frames = &control.FrameCounters{
+			Reads: n.Reads, Writes: n.Writes, In: n.FramesIn, Out: n.FramesOut, SuperIn: n.SuperIn, SuperOut: n.SuperOut,
 		}
 	}
-	return a.String()
+	if s, ok := q.Conn.(interface{ Counters() transport.Counters }); ok {
+		n := s.Counters()
+		c.Datagrams = &control.DatagramCounters{
+			Reads: n.Reads, Writes: n.Writes, In: n.Datagrams, Out: n.DatagramsOut, TrainsIn: n.Trains, TrainsOut: n.TrainsOut,
+			GSORefused: n.GSORefused, Waits: n.Waits, Dropped: n.Dropped,
+		}
+	}
+	return c
 }
 
-// announce tells a person when a link comes up or changes between relay and
-// direct.
-func (e *Edge) announce(now time.Time, p *peer) {
-	s := e.peerStatus(now, p)
-	if s.Path == control.PathNone || (s.Path == control.PathRelay && s.RTTms == nil) {
-		return
-	}
-	direct := s.Path == control.PathDirect
-	if p.announced.up && p.announced.direct == direct {
-		return
-	}
-	p.announced = announced{up: true, direct: direct}
-	ev := Event{Kind: EventLink, Peer: s}
-	if s.RTTms != nil {
-		ev.RTT = time.Duration(*s.RTTms * float64(time.Millisecond))
-	}
-	e.report(now, ev)
+// Ceiling is how full one of the edge's bounded tables is (PROTOCOL.md,
+// section 10).
+type Ceiling struct {
+	Table string // what it holds
+	Count int    // entries now
+	Max   int    // entries at most
 }
 
-// announceDown tells a person once that a link is gone.
-func (e *Edge) announceDown(now time.Time, p *peer) {
-	if !p.announced.up {
-		return
-	}
-	p.announced = announced{}
-	e.report(now, Event{Kind: EventLinkDown, Peer: e.peerStatus(now, p)})
+// Ceilings returns how full every table that others can fill is.
+func (e *Edge) Ceilings(ctx context.Context) ([]Ceiling, error) {
+	return ask(ctx, e, func(time.Time) []Ceiling {
+		senders, salts, retired := e.data.plane.Groups().Count()
+		maxSenders, maxSalts, maxRetired := e.data.plane.Groups().Bounds()
+		hosts, maxHosts := e.data.plane.HostCount()
+		list := []Ceiling{
+			{"peers", len(e.peers.byStatic), maxPeers},
+			{"views", len(e.peers.byView), 2 * maxPeers},
+			{"hardware addresses", len(e.peers.byMAC), maxPeers},
+			{"handshakes", len(e.sessions.pending), maxPeers},
+			{"frames for peers", len(e.sessions.staged.frames), stagedMax},
+			{"frames of strangers", len(e.sessions.unvouched.waiting), unvouchedMax},
+			{"hosts", hosts, maxHosts},
+			{"wanted", len(e.servers.directory.wanted), wantedMax},
+			{"pins", len(e.state.saved.Pins), maxPins},
+			{"group senders", senders, maxSenders},
+			{"group salts", salts, maxSalts},
+			{"past group salts", retired, maxRetired},
+			{"sessions", e.data.draft.SessionCount(), 3 * len(e.peers.byStatic)},
+			{"hop sessions", e.data.draft.HopCount(), 2 * len(e.servers.list)},
+		}
+		for i := range e.servers.list {
+			list = append(list, Ceiling{"handles", len(e.peers.byHandle[i]), maxPeers})
+		}
+		return list
+	})
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"hedgerow/edge/underlay"
 )
 
 // Times of streams, which carry what goes to a supernode where UDP is blocked
@@ -14,108 +16,56 @@ const (
 	streamMissed = 2                // pings in a row; then a stream is made ready
 	streamRetry  = 2 * time.Second  // after the first failure, doubling
 	streamMost   = time.Minute      // and up to a second of chance
-	streamLinger = 10 * time.Second // after the way back to UDP, for what is still on the way
+	streamLinger = 10 * time.Second // after the return to UDP, for what is still on its way
 	udpTries     = 3                // INITs by UDP while a stream serves; its answers come within a second
 )
 
-// streamLink is the stream to one supernode.
-type streamLink struct {
-	conn   Stream         // nil: none
-	side   netip.AddrPort // stands for conn
-	dials  bool           // one is being made
-	tries  int            // failures in a row
-	next   time.Time      // when another may be made
-	spare  time.Time      // since when the link has done without it; zero: it is used
-	failed string         // why the last one could not be made
-}
-
-// streaming reports whether the link's session runs over its stream.
-func (l *link) streaming() bool { return l.stream.conn != nil && l.at == l.stream.side }
-
-// streamText says which stream the link's session runs over; empty: none.
-func (l *link) streamText() string {
-	if !l.streaming() {
-		return ""
-	}
-	return l.stream.conn.String()
-}
-
-// silent returns since when the supernode has not answered by UDP though it was
-// asked, zero: it has.
-func (l *link) silent() time.Time {
-	switch {
-	case l.registered() && !l.streaming():
-		return time.Time{}
-	case l.hello.active:
-		return l.hello.begun
-	case l.init.active:
-		return l.init.begun
-	case !l.where.again.IsZero(): // its name cannot be resolved here; a proxy may know it
-		return l.where.failed
-	}
-	return time.Time{}
-}
-
 // streamAt returns when a stream should be made, zero: it is not wanted.
-func (e *Edge) streamAt(l *link) time.Time {
-	s := &l.stream
-	if e.cfg.Ways.Dial == nil || s.conn != nil || s.dials {
+func (c *connector) streamAt(now time.Time, s *supernode) time.Time {
+	t := &s.stream
+	if c.transports.Dial == nil || t.conn != nil || t.dialing {
 		return time.Time{}
 	}
 	var at time.Time
-	switch since := l.silent(); {
-	case e.cfg.StreamOnly, l.registered() && l.ping.missed >= streamMissed:
-		at = e.plane.Started()
+	switch since := s.silentSince(); {
+	case c.streamOnly, s.registered() && s.keepalive.missed >= streamMissed:
+		at = now
 	case !since.IsZero():
 		at = since.Add(streamAfter)
 	default:
 		return time.Time{}
 	}
-	if at.Before(s.next) {
-		at = s.next
+	if at.Before(t.next) {
+		at = t.next
 	}
 	return at
 }
 
-// streamDeadline returns when tickStream has something to do next.
-func (e *Edge) streamDeadline(l *link) time.Time {
-	d := e.streamAt(l)
-	if !l.stream.spare.IsZero() {
-		d = earliest(d, l.stream.spare.Add(streamLinger))
-	}
-	return d
-}
-
-// tickStream makes a stream when UDP seems to be blocked, and lets one go that is
-// no longer needed.
-func (e *Edge) tickStream(now time.Time, l *link) {
-	s := &l.stream
-	if due(now, e.streamAt(l)) {
-		e.dialStream(now, l)
-	}
+// settleStream registers when a stream is made, because UDP seems to be blocked,
+// and when it is let go because it is no longer needed.
+func (c *connector) settleStream(now time.Time, s *supernode) {
+	s.stream.making.Set(c.streamAt(now, s))
 	switch {
-	case s.conn == nil || l.streaming() || !l.registered():
-		s.spare = time.Time{}
-	case s.spare.IsZero():
-		s.spare = now
-	case now.Sub(s.spare) >= streamLinger:
-		e.dropStream(l)
+	case s.stream.conn == nil || s.streaming() || !s.registered():
+		s.stream.sparing.Stop()
+	case !s.stream.sparing.IsSet():
+		s.stream.sparing.Set(now.Add(streamLinger))
 	}
 }
 
 // dialStream makes a stream in the background.
-func (e *Edge) dialStream(now time.Time, l *link) {
-	s := &l.stream
-	s.dials, s.next = true, now.Add(min(streamRetry<<min(s.tries, 5), streamMost)+e.jitter(time.Second))
-	sides, dial, to := e.cfg.Ways.Sides, e.cfg.Ways.Dial, l.cfg
-	e.workers.Go(func() {
+func (c *connector) dialStream(now time.Time, s *supernode) {
+	t := &s.stream
+	t.dialing, t.next = true, now.Add(min(streamRetry<<min(t.tries, 5), streamMost)+c.random.jitter(time.Second))
+	sides, dial, to := c.transports.Sides, c.transports.Dial, s.cfg
+	c.loop.Go(func(running context.Context) {
 		// A stream outlives the end of running by its Close, so that a last word
 		// still leaves; a dial does not.
-		ctx, cancel := context.WithCancel(context.WithoutCancel(e.running))
-		giveUp := context.AfterFunc(e.running, cancel)
+		ctx, cancel := context.WithCancel(context.WithoutCancel(running))
+		giveUp := context.AfterFunc(running, cancel)
 		ready := make(chan netip.AddrPort, 1)
 		var side netip.AddrPort
-		conn, err := dial(ctx, to, func(pkt []byte) {
+		conn, err := dial(ctx, to.Host, to.Port, func(pkt []byte) {
 			if !side.IsValid() { // the stream has one goroutine that delivers
 				side = <-ready
 			}
@@ -125,90 +75,72 @@ func (e *Edge) dialStream(now time.Time, l *link) {
 		if giveUp(); err == nil {
 			at = sides.Add(conn.Send)
 			ready <- at
-			context.AfterFunc(e.running, conn.Close)
-			e.workers.Go(func() { <-conn.Done(); cancel() })
+			context.AfterFunc(running, conn.Close)
+			c.loop.Go(func(context.Context) { <-conn.Done(); cancel() })
 		} else {
 			cancel()
 		}
-		select {
-		case e.requests <- func(now time.Time) { e.takeStream(now, l, conn, at, err) }:
-		case <-e.running.Done():
-		}
+		c.loop.Do(func(now time.Time) { c.dialed(now, s, conn, at, err) })
 	})
 }
 
-// takeStream begins to register over a stream that was made, unless UDP has
-// answered meanwhile.
-func (e *Edge) takeStream(now time.Time, l *link, conn Stream, side netip.AddrPort, err error) {
-	s := &l.stream
-	s.dials = false
+// dialed begins to register over a stream that was made, unless UDP has answered
+// meanwhile.
+func (c *connector) dialed(now time.Time, s *supernode, conn underlay.Stream, side netip.AddrPort, err error) {
+	t := &s.stream
+	t.dialing = false
 	if err != nil {
-		s.tries++
-		if text := err.Error(); text != s.failed {
-			s.failed = text
-			e.report(now, Event{Kind: EventStreamFailed, Supernode: l.cfg.Name, Err: err})
+		t.tries++
+		if text := err.Error(); text != t.failed {
+			t.failed = text
+			c.reports.report(now, Event{Kind: EventStreamFailed, Supernode: s.cfg.Name, Err: err})
 		}
 		return
 	}
-	s.conn, s.side, s.tries, s.failed, s.spare = conn, side, 0, "", time.Time{}
-	e.publish(now) // what it brings is this supernode's
-	e.workers.Go(func() {
+	t.conn, t.side, t.tries, t.failed = conn, side, 0, ""
+	c.loop.Go(func(context.Context) {
 		<-conn.Done()
-		select {
-		case e.requests <- func(now time.Time) { e.endStream(now, l, conn) }:
-		case <-e.running.Done():
-		}
+		c.loop.Do(func(now time.Time) { c.streamEnded(now, s, conn) })
 	})
-	if l.registered() && l.ping.missed == 0 {
+	if s.registered() && s.keepalive.missed == 0 {
 		return
 	}
-	e.report(now, Event{Kind: EventStream, Supernode: l.cfg.Name, Text: conn.String()})
-	e.beginOver(now, l, side)
+	c.reports.report(now, Event{Kind: EventStream, Supernode: s.cfg.Name, Text: conn.String()})
+	c.beginAt(now, s, side)
 }
 
-// endStream forgets a stream that has ended.
-func (e *Edge) endStream(now time.Time, l *link, conn Stream) {
-	if l.stream.conn != conn {
+// streamEnded forgets a stream that has ended.
+func (c *connector) streamEnded(now time.Time, s *supernode, conn underlay.Stream) {
+	if s.stream.conn != conn {
 		return
 	}
-	used := l.streaming()
-	e.dropStream(l)
-	l.stream.next = now.Add(e.jitter(time.Second))
-	if used {
-		e.lostLink(now, l)
-	}
+	s.hop.broken = s.streaming()
+	c.dropStream(s)
+	s.stream.next = now.Add(c.random.jitter(time.Second))
 }
 
-// dropStream closes the stream of a link.
-func (e *Edge) dropStream(l *link) {
-	s := &l.stream
-	if s.conn == nil {
+// endSpareStream lets a stream go that the session has not used for a while.
+func (c *connector) endSpareStream(now time.Time, s *supernode) { c.dropStream(s) }
+
+// dropStream closes the stream to a supernode.
+func (c *connector) dropStream(s *supernode) {
+	t := &s.stream
+	if t.conn == nil {
 		return
 	}
-	e.workers.Go(s.conn.Close) // it sends what still waits
-	e.cfg.Ways.Sides.Remove(s.side)
-	s.conn, s.side, s.spare = nil, netip.AddrPort{}, time.Time{}
-	e.dirty = true
+	closing := t.conn
+	c.loop.Go(func(context.Context) { closing.Close() }) // it sends what still waits
+	c.transports.Sides.Remove(t.side)
+	t.conn, t.side = nil, netip.AddrPort{}
 }
 
-// beginOver begins a handshake at one address only.
-func (e *Edge) beginOver(now time.Time, l *link, to netip.AddrPort) {
-	if l.key == nil {
-		l.hello = helloOut{begun: now, to: to}
-		e.sendHello(now, l)
-		return
-	}
-	l.init = hopInit{active: true, begun: now, last: l.init.last, to: to}
-	e.sendHopInit(now, l)
-}
-
-// udpAnswers notes that something came from an address by UDP. A supernode that
+// udpAnswered notes that something came from an address by UDP. A supernode that
 // is reached by a stream is tried there again: the session over the stream lives
 // on until the other one is up, so that nothing is lost.
-func (e *Edge) udpAnswers(now time.Time, from netip.AddrPort) {
-	for _, l := range e.links {
-		if !e.cfg.StreamOnly && l.streaming() && l.key != nil && !l.init.active && slices.Contains(l.where.addrs, from) {
-			e.beginOver(now, l, from)
+func (c *connector) udpAnswered(now time.Time, from netip.AddrPort) {
+	for _, s := range c.supernodes {
+		if !c.streamOnly && s.streaming() && s.key != nil && !s.init.active() && slices.Contains(s.where.addrs, from) {
+			c.beginAt(now, s, from)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"fmt"
 	"net/netip"
 
 	"hedgerow/crypto"
@@ -16,6 +17,25 @@ type Origin struct {
 	Supernode *Supernode
 	// Handle is by what Supernode knows the sender of a packet that it relayed.
 	Handle uint32
+}
+
+// Route returns the route back to where a packet came from.
+func (o Origin) Route() Route {
+	if o.Supernode == nil {
+		return Route{Direct: o.Addr}
+	}
+	return Route{Supernode: o.Supernode, Handle: o.Handle}
+}
+
+// String returns the origin for a log line.
+func (o Origin) String() string {
+	switch {
+	case o.Supernode == nil:
+		return o.Addr.String()
+	case o.Handle == 0:
+		return fmt.Sprintf("supernode %d at %v", o.Supernode.id, o.Addr)
+	}
+	return fmt.Sprintf("handle %08x at supernode %d", o.Handle, o.Supernode.id)
 }
 
 // Event is one thing that the control loop has to know of. Each kind is a type of

@@ -51,6 +51,9 @@ func New(c Config) *Plane {
 	return d
 }
 
+// NoRelay reports whether frames wait rather than pass a supernode.
+func (d *Plane) NoRelay() bool { return d.noRelay }
+
 // Self returns the hardware address of our device.
 func (d *Plane) Self() protocol.MAC { return d.self }
 

@@ -1,6 +1,7 @@
 package underlay
 
 import (
+	"hedgerow/transport"
 	"net"
 	"net/netip"
 	"slices"
@@ -38,7 +39,7 @@ func TestCandidates(t *testing.T) {
 		r.Addresses.setMapped(now, netip.AddrPort{})
 		r.run(time.Hour)
 		r.told("30s candidates 5")
-		if p := r.Addresses.Policy(); p.Probeable(addr("192.0.2.9:7000")) || p.Probeable(netip.AddrPortFrom(SidePrefix.Addr().Next(), 7000)) {
+		if p := r.Addresses.Policy(); p.Probeable(addr("192.0.2.9:7000")) || p.Probeable(netip.AddrPortFrom(transport.SidePrefix().Addr().Next(), 7000)) {
 			t.Error("an overlay or a side address may be probed")
 		}
 		r.Addresses.SetSupernodes([]netip.AddrPort{addr("198.51.100.1:7654")})
@@ -70,7 +71,7 @@ func TestObserved(t *testing.T) {
 		r.run(time.Second)
 		r.told("0s candidates 1")
 		a, now := r.Addresses, time.Now()
-		side := netip.AddrPortFrom(SidePrefix.Addr().Next(), 1)
+		side := netip.AddrPortFrom(transport.SidePrefix().Addr().Next(), 1)
 		a.ObservedByPeer(now, side, addr("203.0.113.66:1111"))
 		a.ObservedByPeer(now, addr("10.0.0.1:7000"), addr("203.0.113.66:1112"))
 		a.ObservedByPeer(now, addr("[fe80::1%eth0]:7000"), addr("[2001:db8::66]:1113"))

@@ -28,7 +28,7 @@ func (s *sides) Add(send func(pkt []byte)) netip.AddrPort {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last++
-	b := SidePrefix.Addr().As16()
+	b := transport.SidePrefix().Addr().As16()
 	binary.BigEndian.PutUint64(b[8:], s.last)
 	a := netip.AddrPortFrom(netip.AddrFrom16(b), 1)
 	s.ends[a] = send

@@ -2,6 +2,7 @@ package underlay
 
 import (
 	"context"
+	"hedgerow/transport"
 	"net/netip"
 )
 
@@ -62,10 +63,6 @@ type Stream interface {
 // sockets reports whether further sockets may be opened.
 func (t *Transports) sockets() bool { return t.Sides != nil && t.Open != nil }
 
-// SidePrefix holds the addresses that Sides gives. Nothing else has them: it is
-// the discard prefix of RFC 6666.
-var SidePrefix = netip.MustParsePrefix("100::/64")
-
 // IsSide reports whether an address is a side address, which stands for a further
 // transport of this edge.
-func IsSide(a netip.AddrPort) bool { return SidePrefix.Contains(a.Addr()) }
+func IsSide(a netip.AddrPort) bool { return transport.IsSide(a.Addr()) }

@@ -13,8 +13,6 @@ import (
 // awaited are files, folders and counters that the documents name and that come
 // with the rooms of the edge. What is there is taken out of the list.
 var awaited = []string{
-	"nat/path/hardnat.go",
-	"edge/dataplane/outbound.go", "edge/route.go", "edge/peers_identity.go",
 }
 
 // exists reports whether there is a file or a folder in the checkout, or will be.

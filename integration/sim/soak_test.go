@@ -547,6 +547,9 @@ func (s *soak) checkEdge(m *soaked) {
 			s.faults.Add("edge %d holds %d %s", m.index, c.Count, c.Table)
 		}
 	}
+	if err := m.Edge.Edge.Verify(s.t.Context()); err != nil {
+		s.faults.Add("edge %d forgot something: %v", m.index, err)
+	}
 	peers, err := m.Edge.Edge.Peers(s.t.Context())
 	if err != nil {
 		s.faults.Add("edge %d: %v", m.index, err)

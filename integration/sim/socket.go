@@ -3,7 +3,7 @@ package sim
 import (
 	"net/netip"
 
-	"hedgerow/edge"
+	"hedgerow/edge/underlay"
 	"hedgerow/nat/nattest"
 	"hedgerow/transport"
 )
@@ -15,7 +15,7 @@ type socket struct {
 }
 
 // open opens a further socket on the edge's host.
-func (e *Edge) open(receive func(from netip.AddrPort, pkt []byte)) (edge.Socket, error) {
+func (e *Edge) open(receive func(from netip.AddrPort, pkt []byte)) (underlay.Socket, error) {
 	conn, err := e.host.Listen(0)
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/edge"
 	"hedgerow/edge/dataplane"
+	"hedgerow/edge/underlay"
 	"hedgerow/internal/waiter"
 	"hedgerow/nat/nattest"
 	"hedgerow/protocol"
@@ -246,8 +247,8 @@ func (e *Edge) Start() {
 	cfg := edge.Config{
 		Community: community, Identity: e.identity, Name: e.options.Name, Address: e.options.Address,
 		Device: e.Device, StateDir: e.dir, Reach: edge.Reach{STUN: e.options.STUN}, MTU: e.options.MTU, MAC: e.options.MAC,
-		Queues: []dataplane.Queue{{Frames: e.Device, Conn: mux, Waiter: waiter.NewChannels(e.Device.Ready(), conn.Ready(), mux.SideReady())}},
-		Ways:   edge.Ways{Sides: sides, Open: e.open},
+		Queues:     []dataplane.Queue{{Frames: e.Device, Conn: mux, Waiter: waiter.NewChannels(e.Device.Ready(), conn.Ready(), mux.SideReady())}},
+		Transports: underlay.Transports{Sides: sides, Open: e.open},
 		Host: edge.Host{
 			Interface: "sim0", Log: e.world.log(e.options.Name), ClockOffset: e.options.ClockOffset,
 			Addresses: func() ([]netip.Addr, error) { return e.host.Addresses(), nil },

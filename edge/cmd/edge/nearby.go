@@ -9,7 +9,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
-	"hedgerow/edge"
+	"hedgerow/edge/underlay"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/lan"
 	"hedgerow/internal/netwatch"
@@ -37,20 +37,20 @@ func (o *options) parseNearby(c *ucli.Context, faults *cli.Faults) {
 	o.Nearby.NoMapping = c.Bool("no-port-mapping")
 }
 
-// nearby returns what the edge gets to know of its local networks.
-func (m *member) nearby() edge.Nearby {
-	n := edge.Nearby{Watch: func(ctx context.Context, changed func()) error {
+// network returns what the edge gets to know of its local networks.
+func (m *member) network() underlay.LocalNetwork {
+	n := underlay.LocalNetwork{Watch: func(ctx context.Context, changed func()) error {
 		return netwatch.Watch(ctx, netwatch.Config{Exclude: m.overlay, Log: m.log}, func(netwatch.Change) { changed() })
 	}}
 	if !m.options.Nearby.NoMapping {
-		n.Map = m.portMapper()
+		n.Mapper = m.portMapper()
 	}
 	if m.options.Nearby.NoLAN {
 		return n
 	}
 	c, err := lan.Open(lan.Config{Exclude: m.overlay, Log: m.log})
 	if err != nil {
-		m.log.Warn("members on the same link will be found by the supernode only", "err", err)
+		m.log.Warn("members on the same LAN will be found by the supernode only", "err", err)
 		return n
 	}
 	m.service.OnClose(func() { _ = c.Close() })
@@ -59,7 +59,7 @@ func (m *member) nearby() edge.Nearby {
 }
 
 // portMapper keeps the port of our data socket mapped, or is nil.
-func (m *member) portMapper() edge.PortMapper {
+func (m *member) portMapper() underlay.PortMapper {
 	mapper, err := portmap.New(portmap.Config{
 		Port: m.sockets[0].LocalAddr().Port(), Gateway: portmap.SystemGateway(m.overlay), Secret: m.routerSecret(), Log: m.log,
 	})

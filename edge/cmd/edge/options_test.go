@@ -13,6 +13,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/edge"
+	"hedgerow/edge/underlay"
 	"hedgerow/internal/cli"
 	"hedgerow/tap"
 	"hedgerow/transport"
@@ -301,7 +302,7 @@ func TestReachOptions(t *testing.T) {
 		"--advertise", "198.51.100.7:7777", "--advertise", "[2001:db8::7]:7777", "--turn", "turn:relay.example?transport=udp",
 		"--turn-user", "me", "--turn-secret", "secret", "--http-proxy", "proxy.example:3128")
 	want := edge.Reach{
-		TURN:       []edge.TURNServer{{Host: "relay.example", Port: 3478, User: "me", Password: "secret"}},
+		TURN:       []underlay.TURNServer{{Host: "relay.example", Port: 3478, User: "me", Password: "secret"}},
 		Advertise:  []netip.AddrPort{netip.MustParseAddrPort("198.51.100.7:7777"), netip.MustParseAddrPort("[2001:db8::7]:7777")},
 		StreamOnly: true, NoRelay: true,
 	}

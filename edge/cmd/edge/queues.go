@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	"hedgerow/edge"
 	"hedgerow/edge/dataplane"
+	"hedgerow/edge/underlay"
 	"hedgerow/internal/cli"
 	"hedgerow/tap"
 	"hedgerow/transport"
@@ -95,7 +95,7 @@ func (m *member) openQueues() error {
 		m.sockets = slices.Delete(m.sockets, len(m.sockets)-1, len(m.sockets))
 	}
 	sides := transport.NewSides()
-	m.transports = edge.Ways{Sides: sides, Open: openSocket, Dial: m.options.Stream.dial, Relay: newRelay(m.log)}
+	m.transports = underlay.Transports{Sides: sides, Open: openSocket, Dial: m.options.Stream.dial, TURN: newTURNClient(m.log)}
 	for i, socket := range m.sockets {
 		q := dataplane.Queue{Frames: frames[i]}
 		var first *transport.MuxReader
@@ -120,7 +120,7 @@ func (m *member) openQueues() error {
 }
 
 // openSocket opens one of the further sockets that are needed to get through a NAT.
-func openSocket(receive func(from netip.AddrPort, pkt []byte)) (edge.Socket, error) {
+func openSocket(receive func(from netip.AddrPort, pkt []byte)) (underlay.Socket, error) {
 	s, err := transport.OpenSingle(receive)
 	if err != nil { // a nil *Single in an interface would not be nil
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"hedgerow/edge"
 	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
+	"hedgerow/edge/underlay"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/render"
 	"hedgerow/internal/service"
@@ -73,7 +74,7 @@ type member struct {
 	device     *device
 	sockets    []*transport.UDP
 	queues     []dataplane.Queue
-	transports edge.Ways
+	transports underlay.Transports
 	report     *render.Reporter
 }
 
@@ -171,8 +172,8 @@ func (m *member) config() edge.Config {
 		StateDir:   m.state,
 		Device:     m.device,
 		Queues:     m.queues,
-		Ways:       m.transports,
-		Nearby:     m.nearby(),
+		Transports: m.transports,
+		Network:    m.network(),
 		Host: edge.Host{
 			Interface:   m.device.Name(),
 			Version:     cli.Release,

@@ -8,7 +8,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
-	"hedgerow/edge"
+	"hedgerow/edge/underlay"
 	"hedgerow/internal/cli"
 	"hedgerow/transport/stream"
 )
@@ -48,14 +48,14 @@ func (s *streamChoice) parse(c *ucli.Context, faults *cli.Faults) {
 const streamTimeout = 4 * time.Second
 
 // dial connects to a supernode by TLS.
-func (s *streamChoice) dial(ctx context.Context, to edge.Supernode, deliver func(pkt []byte)) (edge.Stream, error) {
+func (s *streamChoice) dial(ctx context.Context, host string, port uint16, deliver func(pkt []byte)) (underlay.Stream, error) {
 	conn, err := stream.Dial(ctx, stream.DialConfig{
-		Host: to.Host, Port: to.Port, Proxy: s.Proxy, NoProxy: s.Direct, Deliver: deliver, Timeout: streamTimeout,
+		Host: host, Port: port, Proxy: s.Proxy, NoProxy: s.Direct, Deliver: deliver, Timeout: streamTimeout,
 	})
 	if err != nil { // a nil *Conn in an interface would not be nil
 		return nil, err
 	}
-	return &tlsStream{conn, to.Host}, nil
+	return &tlsStream{conn, host}, nil
 }
 
 // tlsStream is a stream that says how it goes.

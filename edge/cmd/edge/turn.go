@@ -5,7 +5,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
-	"hedgerow/edge"
+	"hedgerow/edge/underlay"
 	"hedgerow/internal/cli"
 	"hedgerow/nat/turn"
 )
@@ -21,7 +21,7 @@ func (cmd *command) parseTURN(c *ucli.Context, o *options, faults *cli.Faults) {
 			faults.Addf("--turn %s: %v", s, err)
 			continue
 		}
-		o.TURN = append(o.TURN, edge.TURNServer{Host: host, Port: port, User: user, Password: secret})
+		o.TURN = append(o.TURN, underlay.TURNServer{Host: host, Port: port, User: user, Password: secret})
 	}
 	switch {
 	case len(servers) > mostTURN:
@@ -37,15 +37,15 @@ func (cmd *command) parseTURN(c *ucli.Context, o *options, faults *cli.Faults) {
 // mostTURN bounds how many TURN servers one edge uses.
 const mostTURN = 4
 
-// newRelay makes the client of a TURN server.
-func newRelay(log *slog.Logger) func(edge.RelayConfig) (edge.Relay, error) {
-	return func(cfg edge.RelayConfig) (edge.Relay, error) {
+// newTURNClient makes the client of a TURN server.
+func newTURNClient(log *slog.Logger) func(underlay.TURNConfig) (underlay.TURNClient, underlay.TURNReceiver, error) {
+	return func(cfg underlay.TURNConfig) (underlay.TURNClient, underlay.TURNReceiver, error) {
 		c, err := turn.NewClient(turn.ClientConfig{
 			Server: cfg.Server, User: cfg.User, Password: cfg.Password, Send: cfg.Send, Receive: cfg.Receive, Log: log,
 		})
 		if err != nil { // a nil *Client in an interface would not be nil
-			return nil, err
+			return nil, nil, err
 		}
-		return c, nil
+		return c, c, nil
 	}
 }

@@ -1,0 +1,190 @@
+package edge
+
+import (
+	"net/netip"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
+	"hedgerow/edge/underlay"
+	"hedgerow/handshake"
+	"hedgerow/internal/bucket"
+	"hedgerow/internal/timer"
+	"hedgerow/protocol"
+)
+
+// compose makes an edge whose clock begins at a time. The owners are made from the
+// bottom up: each knows those below it.
+func compose(cfg Config, now time.Time) (*Edge, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	st, err := loadState(cfg.StateDir, now, cfg.Host.Log)
+	if err != nil {
+		return nil, err
+	}
+	e := &Edge{cfg: cfg, state: st, background: &background{requests: make(chan func(time.Time)), done: make(chan struct{})}}
+	st.loop = e.background
+	plane := dataplane.New(dataplane.Config{
+		Self: protocol.MAC(cfg.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, Started: now,
+	})
+	e.data = data{plane: plane, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}
+	random := newRandom(cfg.Host.Rand)
+	e.composeUser()
+	e.composeSelf(random)
+	e.composePaths(random)
+	e.composeSessions(random)
+	e.composeServers(random)
+	e.peers.prepare = func(p *peer) {
+		e.sessions.prepare(p)
+		e.paths.routing.prepare(p)
+		e.servers.directory.prepare(p)
+	}
+	e.composeChores()
+	return e, nil
+}
+
+// composeUser makes what the user is told by, the book of peers that this needs,
+// and the list of supernodes, which every owner reads.
+func (e *Edge) composeUser() {
+	for i, cfg := range e.cfg.Supernodes {
+		s := &supernode{view: dataplane.NewSupernode(i), cfg: cfg}
+		if cfg.Key != nil {
+			s.pin(*cfg.Key)
+		} else if key := e.state.supernodeKey(cfg.Name); key != nil {
+			s.pin(*key)
+		}
+		e.servers.list = append(e.servers.list, s)
+	}
+	refusals := newRefusals(e.cfg.Host.Log)
+	e.keys = &keyring{
+		community: e.cfg.Community, schedule: crypto.NewSchedule(e.cfg.Community, e.cfg.Host.Build), rand: e.cfg.Host.Rand,
+		plane: e.data.plane, draft: e.data.draft, log: e.cfg.Host.Log,
+	}
+	e.keys.open()
+	e.peers = &peers{
+		self: protocol.MAC(e.cfg.MAC), pins: pins{state: e.state, cid: e.cfg.Community.ID()}, keys: e.keys,
+		supernodes: e.servers.list, plane: e.data.plane, draft: e.data.draft, refusals: refusals,
+	}
+	e.peers.open()
+	d := &describer{peers: e.peers, supernodes: e.servers.list, plane: e.data.plane}
+	e.user = user{
+		refusals: refusals, describer: d,
+		reports: &reporter{tell: e.cfg.Host.Report, plane: e.data.plane, keys: e.keys, describer: d},
+	}
+	e.keys.report = e.user.reports.report
+}
+
+// composeSelf makes what this edge is in its community, and what it knows of the
+// network below it.
+func (e *Edge) composeSelf(random *random) {
+	cfg := &e.cfg
+	features := uint32(protocol.FeaturePartial)
+	if !crypto.HardwareAES() {
+		features |= protocol.FeatureChaCha
+	}
+	e.self = &self{
+		cid: cfg.Community.ID(), mac: protocol.MAC(cfg.MAC), identity: cfg.Identity, name: cfg.Name, features: features,
+	}
+	e.servers.addresses = &deviceAddresses{cfg: cfg.Address, device: cfg.Device, state: e.state, reports: e.user.reports, log: cfg.Host.Log}
+	e.chores.network = timers{new(timer.Queue)}
+	network := cfg.Network
+	network.Packets = &lanPackets{edge: e}
+	e.underlay = underlay.New(underlay.Config{
+		Loop: e.background, Timers: e.chores.network.q, Sender: dataSocket{cfg.Queues[0].Conn}, Observer: (*networkObserver)(e), Receivers: (*networkObserver)(e),
+		Own: underlay.OwnAddresses{
+			Interfaces: cfg.Host.Addresses, Port: cfg.Queues[0].Conn.LocalAddr().Port(), Static: cfg.Reach.Advertise,
+			Payload: dataplane.WantedPayload(cfg.MTU),
+		},
+		STUN: cfg.Reach.STUN, TURN: cfg.Reach.TURN, Network: network, Transports: cfg.Transports, Resolver: cfg.Host.Resolver,
+		Random: cfg.Host.Rand, Jitter: random.jitter, Log: cfg.Host.Log,
+		Refused: func(why underlay.Refusal) { e.user.refusals.count(refusal(why.String())) },
+	})
+	e.servers.addresses.underlay = e.underlay
+	e.user.describer.turn = e.underlay.TURN
+	e.self.prefixes = func() []netip.Prefix { return e.servers.addresses.prefixes }
+	e.self.candidates = e.underlay.Addresses.Candidates
+}
+
+// composePaths makes the owners of how peers are reached.
+func (e *Edge) composePaths(random *random) {
+	pairs, hops := pairSender{e.data.send}, hopSender{e.data.send}
+	n := &introducers{
+		peers: e.peers, pairs: pairs, supernodes: e.servers.list, sides: e.cfg.Transports.Sides, plane: e.data.plane,
+		refusals: e.user.refusals, self: e.cfg.Identity.Static, byAddr: make(map[netip.AddrPort]*introduced),
+		forwards: bucket.NewLimiter(forwardsRate, forwardsBurst),
+	}
+	u := &punching{
+		peers: e.peers, pairs: pairs, hops: hops, supernodes: e.servers.list, introducers: n, underlay: e.underlay,
+		refusals: e.user.refusals, answers: bucket.NewLimiter(callRate, callBurst), log: e.cfg.Host.Log, epoch: e.data.plane.Started(),
+	}
+	e.paths = paths{introducers: n, punching: u, routing: &routing{
+		peers: e.peers, pairs: pairs, supernodes: e.servers.list, underlay: e.underlay, keys: e.keys, introducers: n, punching: u,
+		refusals: e.user.refusals, plane: e.data.plane, log: e.cfg.Host.Log, random: random,
+	}}
+	e.user.echoes = &echoes{pairs: pairs, plane: e.data.plane, random: random, describer: e.user.describer}
+	e.user.echoes.open()
+}
+
+// composeSessions makes the owner of the pair sessions.
+func (e *Edge) composeSessions(random *random) {
+	party := &handshake.Party{
+		Identity: e.cfg.Identity, CID: e.self.cid, Epochs: e.keys, Index: func() uint32 { return e.freeIndex(random) },
+		Features: e.self.features, MAC: e.self.mac, MTU: uint16(e.cfg.MTU), Wall: e.data.plane.Wall, Jitter: random.jitter, Rand: e.cfg.Host.Rand,
+	}
+	e.sessions = &sessions{
+		peers: e.peers, pairs: pairSender{e.data.send}, routing: e.paths.routing, inits: e.paths.introducers, keys: e.keys, self: e.self,
+		party: party, draft: e.data.draft, plane: e.data.plane, unvouched: unvouched{device: e.cfg.Queues[0].Frames}, refusals: e.user.refusals,
+	}
+	e.sessions.open()
+}
+
+// composeServers makes the owners of what concerns supernodes.
+func (e *Edge) composeServers(random *random) {
+	hop := *e.sessions.party
+	hop.Hop, hop.Epochs = true, nil
+	hops := hopSender{e.data.send}
+	s := &e.servers
+	s.connector = &connector{
+		supernodes: s.list, out: e.data.send, plane: e.data.plane, party: &hop, underlay: e.underlay, transports: &e.cfg.Transports,
+		streamOnly: e.cfg.Reach.StreamOnly, loop: e.background, resolver: e.cfg.Host.Resolver, state: e.state, reports: e.user.reports,
+		refusals: e.user.refusals, random: random, draft: e.data.draft,
+	}
+	s.connector.open()
+	s.directory = &directory{
+		supernodes: s.list, hops: hops, peers: e.peers, sessions: e.sessions, self: e.self, refusals: e.user.refusals,
+		queries: bucket.NewLimiter(queryRate, queryBurst), wanted: make(wantedMACs),
+	}
+	s.registrar = &registrar{
+		supernodes: s.list, hops: hops, connector: s.connector, directory: s.directory, peers: e.peers, keys: e.keys, self: e.self,
+		addresses: s.addresses, underlay: e.underlay, reports: e.user.reports, refusals: e.user.refusals, random: random, draft: e.data.draft,
+	}
+	s.registrar.open()
+}
+
+// composeChores makes the timers of the loop's own, and the list of owners.
+func (e *Edge) composeChores() {
+	q := new(timer.Queue)
+	e.chores.timers = q
+	e.chores.clock.next = timer.New(q, "watch the clock", e.watchClock)
+	e.chores.storing = timer.New(q, "keep the state", e.keepState)
+	e.chores.sweeping = timer.New(q, "sweep", func(now time.Time) {
+		e.chores.sweeping.Set(now.Add(dataplane.SweepEvery))
+		e.data.plane.Sweep(now)
+	})
+	e.owners = []owner{
+		e.keys, e.servers.connector, e.servers.registrar, e.servers.directory, e.sessions, e.paths.routing, e.peers,
+		e.user.echoes, e.chores.network, &e.chores,
+	}
+}
+
+// freeIndex returns a session index that none of our sessions has.
+func (e *Edge) freeIndex(random *random) uint32 {
+	for {
+		i := uint32(random.generator.Uint64())
+		if e.data.draft.Session(i) == nil && e.data.draft.Hop(i) == nil && e.sessions.pending[i] == nil {
+			return i
+		}
+	}
+}

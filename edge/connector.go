@@ -1,0 +1,145 @@
+package edge
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"hedgerow/edge/dataplane"
+	"hedgerow/edge/underlay"
+	"hedgerow/handshake"
+	"hedgerow/internal/timer"
+)
+
+// connector is the owner of how supernodes are reached: it finds their addresses,
+// learns their keys, makes and renews the hop sessions, and makes streams where
+// UDP does not get through. What is said inside the sessions is the registrar's.
+type connector struct {
+	supernodes supernodes
+	out        *dataplane.Sender
+	plane      *dataplane.Plane
+	party      *handshake.Party
+	underlay   *underlay.Underlay
+	transports *underlay.Transports
+	streamOnly bool // supernodes are reached by streams alone
+	loop       *background
+	resolver   underlay.Resolver
+	state      *state
+	reports    *reporter
+	refusals   *refusals
+	random     *random
+	draft      *dataplane.Draft
+	timers     timer.Queue
+}
+
+// open makes the timers of every supernode.
+func (c *connector) open() {
+	for _, s := range c.supernodes {
+		timerOf := func(name string, call func(now time.Time, s *supernode)) timer.Timer {
+			return timer.New(&c.timers, name, func(now time.Time) { call(now, s) })
+		}
+		s.where.again = timerOf("resolve a supernode", c.resolve)
+		s.hello.retry = timerOf("repeat a HELLO", c.sendHello)
+		s.init.retry = timerOf("repeat an INIT to a supernode", c.retryInit)
+		s.hop.rekey = timerOf("renew a hop session", c.restart)
+		s.stream.making = timerOf("make a stream", c.dialStream)
+		s.stream.sparing = timerOf("end a stream", c.endSpareStream)
+		if s.key != nil {
+			c.pinned(s)
+		}
+	}
+}
+
+// pinned gets ready for handshakes with a supernode whose key is known.
+func (c *connector) pinned(s *supernode) {
+	s.init.initiator = handshake.NewInitiator(c.party, *s.key)
+}
+
+// begin looks for every supernode.
+func (c *connector) begin(now time.Time) {
+	for _, s := range c.supernodes {
+		c.resolve(now, s)
+	}
+}
+
+func (c *connector) deadline() time.Time { return c.timers.Next() }
+func (c *connector) tick(now time.Time)  { c.timers.Run(now) }
+
+// settle tells the queues the addresses and sessions of supernodes, and registers
+// when a stream is wanted. It looks at everything, so that nobody has to say what
+// has changed; supernodes are eight at most.
+func (c *connector) settle(now time.Time) {
+	for _, s := range c.supernodes {
+		c.publishSources(s)
+		c.settleStream(now, s)
+		c.settleRekey(now, s)
+	}
+}
+
+// settleRekey registers when a hop session is renewed: at its age, or at once when
+// it is worn.
+func (c *connector) settleRekey(now time.Time, s *supernode) {
+	switch e := s.hop.session; {
+	case e == nil || s.init.active():
+		s.hop.rekey.Stop()
+	case e.Crypto().NeedsRekey():
+		s.hop.rekey.Set(now)
+	default:
+		s.hop.rekey.Set(e.Crypto().Created().Add(hopRekeyAfter))
+	}
+}
+
+// publishSources tells the queues which underlay addresses a supernode has, and
+// which mask its datagrams have now.
+func (c *connector) publishSources(s *supernode) {
+	source := dataplane.Source{Supernode: s.view, Mask: s.mask, AwaitsWelcome: s.hello.active && s.mask != nil}
+	if source.Mask == nil {
+		source.Mask = c.plane.HelloMask()
+	}
+	for _, a := range s.published {
+		if a != s.stream.side && !slices.Contains(s.where.addrs, a) {
+			c.draft.DropSource(a)
+		}
+	}
+	s.published = append(s.published[:0], s.where.addrs...)
+	if s.stream.side.IsValid() {
+		s.published = append(s.published, s.stream.side)
+	}
+	for _, a := range s.published {
+		c.draft.SetSource(a, source)
+	}
+}
+
+// roamed notes that links of our own have changed: the question that is under way
+// is asked at once by the new ones.
+func (c *connector) roamed(now time.Time) {
+	for _, s := range c.supernodes {
+		switch {
+		case s.init.active():
+			c.beginAt(now, s, s.init.to)
+		case s.hello.active:
+			c.beginAt(now, s, s.hello.to)
+		}
+	}
+}
+
+// restartAll begins a new session with every supernode.
+func (c *connector) restartAll(now time.Time) {
+	for _, s := range c.supernodes {
+		c.restart(now, s)
+	}
+}
+
+// giveUp ends a session that a supernode no longer answers in, and looks for the
+// supernode anew.
+func (c *connector) giveUp(now time.Time, s *supernode) {
+	if s.streaming() {
+		c.dropStream(s)
+	}
+	s.hop.at = netip.AddrPort{}
+	c.restart(now, s)
+	if s.stream.conn != nil { // it was made ready when the first pings got lost
+		c.beginAt(now, s, s.stream.side)
+	}
+	c.resolve(now, s) // its name may stand for another host by now
+}

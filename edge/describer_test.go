@@ -1,0 +1,43 @@
+package edge
+
+import (
+	"testing"
+	"time"
+
+	"hedgerow/edge/dataplane"
+)
+
+// For how long a path is what it is, whatever else changes.
+func TestSince(t *testing.T) {
+	e := newEdge(t, nil)
+	p := e.met(2, "roof")
+	since := func(now time.Time) float64 {
+		s := e.user.describer.peer(now, p)
+		if s.SinceS == nil {
+			return -1
+		}
+		return *s.SinceS
+	}
+	if got := since(noon.Add(time.Second)); got != 1 {
+		t.Errorf("%v s since there is a path", got)
+	}
+	q := e.introduced(3)
+	if s := e.user.describer.peer(noon, q); s.SinceS != nil {
+		t.Errorf("%v s before there was a path", *s.SinceS)
+	}
+	e.servers.list[0].hop.moved = noon.Add(time.Minute) // over to TLS
+	if got := since(noon.Add(2 * time.Minute)); got != 60 {
+		t.Errorf("%v s since the supernode is reached otherwise", got)
+	}
+	a, b := p.view.Route(), p.view.Route()
+	b.Handle, b.Limit, b.Dual = 99, 1300, true
+	if a.NextHop() != b.NextHop() {
+		t.Error("another handle is another next hop")
+	}
+	b.Direct = destination(1)
+	c := b
+	c.Supernode, c.Session = nil, nil
+	if b.NextHop() == a.NextHop() || b.NextHop() != c.NextHop() || (&dataplane.Route{Supernode: a.Supernode}).NextHop() != (dataplane.NextHop{}) {
+		t.Error("a direct next hop depends on the relay")
+	}
+}

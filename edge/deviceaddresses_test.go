@@ -1,0 +1,62 @@
+package edge
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"hedgerow/protocol"
+)
+
+// refusingDevice takes no address.
+type refusingDevice struct{ memoryDevice }
+
+func (*refusingDevice) SetAddress(netip.Prefix) error { return errors.New("refused") }
+
+// TestLeases holds what is asked for and what comes of a lease: the first one stands
+// and is asked for from then on, also at the next start.
+func TestLeases(t *testing.T) {
+	dir, first, second := t.TempDir(), netip.MustParsePrefix("10.64.0.7/24"), netip.MustParsePrefix("10.64.0.8/24")
+	e := newEdge(t, inDir(dir))
+	a := e.servers.addresses
+	if a.wanted().IsValid() || a.features() != 0 {
+		t.Errorf("wants %v", a.wanted())
+	}
+	for _, lease := range []netip.Prefix{{}, first, second, first} {
+		a.granted(noon, protocol.Ack{Lease: lease})
+	}
+	if a.lease != first || a.wanted() != first || !slices.Contains(e.device.have, first) || slices.Contains(e.device.have, second) || len(e.told(EventLease)) != 1 {
+		t.Errorf("leases %v, the device has %v", a.lease, e.device.have)
+	}
+	if e.settle(noon); a.changed {
+		t.Error("the peers were not told")
+	}
+	e.state.keepNow()
+	if got := newEdge(t, inDir(dir)).servers.addresses.wanted(); got != first {
+		t.Errorf("wants %v at the next start", got)
+	}
+	for _, c := range []struct {
+		mode     Address
+		wanted   netip.Prefix
+		features uint32
+	}{
+		{Address{AddressNone, second}, netip.Prefix{}, protocol.FeatureNoAddress},
+		{Address{AddressStatic, second}, second, protocol.FeatureStatic},
+		{Address{AddressPrefer, second}, second, 0},
+	} {
+		e := newEdge(t, func(cfg *Config) { cfg.Address = c.mode })
+		a := e.servers.addresses
+		if a.wanted() != c.wanted || a.features() != c.features {
+			t.Errorf("%v: wants %v, features %x", c.mode, a.wanted(), a.features())
+		}
+		a.granted(noon, protocol.Ack{Lease: first, Code: protocol.CodeIPTaken, Holder: host(1)})
+		if told := e.told(EventAddressReplaced); len(told) != 1 || told[0].Wanted != c.mode.Prefix || told[0].MAC != host(1) {
+			t.Errorf("%v: told %v", c.mode, told)
+		}
+	}
+	refusing := newEdge(t, func(c *Config) { c.Device = &refusingDevice{} })
+	if len(refusing.servers.addresses.prefixes) != 0 {
+		t.Error("an address that the device has refused is told to peers")
+	}
+}

@@ -1,0 +1,243 @@
+package edge
+
+import (
+	"crypto/subtle"
+	"net/netip"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
+	"hedgerow/edge/underlay"
+	"hedgerow/handshake"
+	"hedgerow/protocol"
+)
+
+// Times of the handshakes with a supernode.
+const (
+	hopRekeyAfter = 900 * time.Second // PROTOCOL.md, section 6
+	helloWait     = 5 * time.Second   // a WELCOME counts within this time
+	helloSilence  = 30 * time.Second  // PROTOCOL.md, section 3
+	resetsEvery   = time.Second
+)
+
+// restart begins a new hop session; the old one lives until then.
+func (c *connector) restart(now time.Time, s *supernode) {
+	var to netip.AddrPort
+	switch {
+	case s.init.active():
+		return
+	case s.streaming():
+		to = s.hop.at
+	case c.streamOnly:
+		return // a stream begins it
+	case !s.addr().IsValid():
+		c.resolve(now, s)
+		return
+	}
+	c.beginAt(now, s, to)
+}
+
+// beginAt begins a handshake with a supernode, at one address only if that is
+// valid.
+func (c *connector) beginAt(now time.Time, s *supernode, to netip.AddrPort) {
+	if s.key == nil {
+		s.hello.attempts, s.hello.begun, s.hello.to = 0, now, to
+		c.sendHello(now, s)
+		return
+	}
+	s.init.to = to
+	pkt, err := s.init.initiator.Start(now)
+	c.sendInit(now, s, s.target(to), pkt, err)
+}
+
+// helloRetryIn returns the wait after the given number of HELLOs: 1, 2 and 4 s, then
+// 5 s with jitter.
+func helloRetryIn(attempts int, jitter func(time.Duration) time.Duration) time.Duration {
+	if attempts <= 3 {
+		return time.Second << (attempts - 1)
+	}
+	return 5*time.Second + jitter(time.Second)
+}
+
+// sendHello asks a supernode for its key.
+func (c *connector) sendHello(now time.Time, s *supernode) {
+	h := &s.hello
+	h.active, h.sent = true, now
+	h.attempts++
+	h.retry.Set(now.Add(helloRetryIn(h.attempts, c.random.jitter)))
+	s.where.at += min(1, h.attempts-1)
+	c.random.fill(h.nonce[:])
+	c.out.SendMasked(c.plane.HelloMask(), s.target(h.to), protocol.AppendHello(nil, h.nonce))
+	c.reportNoAnswer(now, s, h.attempts, h.begun)
+}
+
+// handleWelcome takes a supernode's key on first use, or notes that it is not
+// the one that was pinned.
+func (c *connector) handleWelcome(now time.Time, s *supernode, ev dataplane.HandshakeAnswer) {
+	h := &s.hello
+	nonce, key, err := protocol.ParseWelcome(ev.Packet)
+	if err != nil || !h.active || nonce != h.nonce || ev.Origin.Addr != s.target(h.to) || now.Sub(h.sent) > helloWait {
+		c.refusals.note(refusedWelcome, s, "from", ev.Origin)
+		return
+	}
+	to := h.to
+	h.end()
+	if s.key != nil {
+		if *s.key != key && !s.reported.keyChanged {
+			s.reported.keyChanged = true
+			c.reports.report(now, Event{Kind: EventKeyChanged, Supernode: s.cfg.Name, Addr: ev.Origin.Addr, Key: key})
+		}
+		return
+	}
+	s.pin(key)
+	c.pinned(s)
+	c.state.pinSupernode(s.cfg.Name, key)
+	c.state.keep() // the next start must not trust anew, however soon we end
+	c.reports.report(now, Event{Kind: EventPinned, Supernode: s.cfg.Name, Addr: ev.Origin.Addr, Key: key})
+	c.beginAt(now, s, to)
+}
+
+// retryInit repeats an INIT at the supernode's next address. While a stream
+// serves, UDP is given up soon.
+func (c *connector) retryInit(now time.Time, s *supernode) {
+	i := &s.init
+	if s.streaming() && i.to.IsValid() && i.to != s.hop.at && i.initiator.Attempts() >= udpTries {
+		i.initiator.Stop()
+		return
+	}
+	s.where.at++
+	pkt, err := i.initiator.Retry(now)
+	c.sendInit(now, s, s.target(i.to), pkt, err)
+}
+
+// sendInit sends an INIT to an address of a supernode, unless it could not be made.
+func (c *connector) sendInit(now time.Time, s *supernode, to netip.AddrPort, pkt []byte, err error) {
+	i := s.init.initiator
+	s.init.retry.Set(i.Deadline())
+	if err != nil {
+		c.refusals.note(refusal(handshake.Reason(err)), s, "initiating")
+		return
+	}
+	c.out.SendMasked(s.mask, to, pkt)
+	c.reportNoAnswer(now, s, i.Attempts(), i.Begun())
+	if i.LookUpAgain() {
+		c.resolve(now, s) // its name may stand for another host by now
+	}
+	if now.Sub(i.Begun()) > helloSilence && !s.hello.active && s.cfg.Key == nil {
+		// Perhaps the supernode has another key now; this only reports it.
+		s.hello.begun, s.hello.attempts = now, i.Attempts()
+		c.sendHello(now, s)
+		s.hello.retry.Set(now.Add(helloSilence))
+	}
+}
+
+// reportNoAnswer tells the user once that a supernode does not answer.
+func (c *connector) reportNoAnswer(now time.Time, s *supernode, attempts int, begun time.Time) {
+	if attempts < 4 || s.reported.noAnswer || s.hop.session != nil || s.stream.conn != nil {
+		return
+	}
+	s.reported.noAnswer = true
+	c.reports.report(now, Event{Kind: EventNoAnswer, Supernode: s.cfg.Name, Addr: s.addr(), Count: attempts, Elapsed: now.Sub(begun)})
+}
+
+// handleAnswer handles RESP, COOKIE, RESET and WELCOME of a supernode.
+func (c *connector) handleAnswer(now time.Time, h protocol.Header, ev dataplane.HandshakeAnswer) {
+	s := c.supernodes[ev.Origin.Supernode.ID()]
+	switch {
+	case h.Type == protocol.TypeWelcome:
+		c.handleWelcome(now, s, ev)
+	case h.Type == protocol.TypeReset:
+		c.handleReset(now, s, h, ev)
+	case s.init.initiator == nil:
+		c.refusals.note(refusal(handshake.Reason(handshake.ErrIndex)), s, "from", ev.Origin)
+	default:
+		c.handleInitAnswer(now, s, ev)
+	}
+}
+
+// handleInitAnswer goes on with a handshake, or finishes it.
+func (c *connector) handleInitAnswer(now time.Time, s *supernode, ev dataplane.HandshakeAnswer) {
+	again, done, err := s.init.initiator.Handle(now, ev.Packet)
+	switch {
+	case err != nil:
+		c.refusals.note(refusal(handshake.Reason(err)), s, "from", ev.Origin)
+	case again != nil:
+		c.sendInit(now, s, ev.Origin.Addr, again, nil)
+	case done != nil:
+		c.finished(now, s, done, ev.Origin.Addr)
+	}
+}
+
+// finished begins to use the session of a handshake. The registrar registers on
+// it next.
+func (c *connector) finished(now time.Time, s *supernode, done *handshake.Result, from netip.AddrPort) {
+	s.init.retry.Stop()
+	session, err := crypto.NewHopSession(done.SessionConfig(now))
+	if err != nil {
+		c.refusals.note(refusedSession, s, "err", err)
+		return
+	}
+	if s.init.initiator.Attempts() == 1 {
+		s.keepalive.rtt = smooth(s.keepalive.rtt, done.RTT)
+	}
+	h := &s.hop
+	if underlay.IsSide(h.at) != underlay.IsSide(from) {
+		h.moved = now
+	}
+	if h.old != nil {
+		c.draft.DropHop(h.old.Crypto().LocalIndex())
+	}
+	h.old, h.session, h.at, h.hash = h.session, dataplane.NewHopSession(session, s.view), from, done.Keys.Hash
+	c.draft.SetHop(h.session)
+	h.fresh = true
+	s.hello.end()
+}
+
+// handleReset begins a new handshake if the RESET is about our session. The old
+// session is kept until the new one is confirmed.
+func (c *connector) handleReset(now time.Time, s *supernode, h protocol.Header, ev dataplane.HandshakeAnswer) {
+	_, token, err := protocol.ParseReset(ev.Packet)
+	if err != nil || s.hop.session == nil || h.RX != s.hop.session.Crypto().RemoteIndex() ||
+		s.grant.token == ([16]byte{}) || subtle.ConstantTimeCompare(token[:], s.grant.token[:]) != 1 {
+		c.refusals.note(refusedReset, s, "from", ev.Origin)
+		return
+	}
+	if now.Sub(s.resetAt) < resetsEvery {
+		c.refusals.note(refusedResetRate, s, "from", ev.Origin)
+		return
+	}
+	s.resetAt = now
+	// An INIT that was sent before may have found nobody.
+	s.init.to = s.hop.at
+	pkt, err := s.init.initiator.Start(now)
+	c.sendInit(now, s, s.target(s.init.to), pkt, err)
+}
+
+// openHop opens a control packet of a supernode. It returns the messages in it,
+// and whether they came in the session in use; nil if it is refused.
+func (c *connector) openHop(ev dataplane.HopPacket) (s *supernode, messages []byte, current bool) {
+	s = c.supernodes[ev.Origin.Supernode.ID()]
+	h, err := protocol.ParseHeader(ev.Packet)
+	if err != nil || h.XF != protocol.XFHop {
+		c.refusals.note(refusedHopTransform, s, "from", ev.Origin)
+		return s, nil, false
+	}
+	for _, e := range []*dataplane.HopSession{s.hop.session, s.hop.old} {
+		if e == nil || e.Crypto().LocalIndex() != h.RX {
+			continue
+		}
+		inner, err := e.Crypto().Open(c.out.Scratch(), ev.Packet)
+		if err != nil {
+			c.refusals.note(refusedHopOpen, s, "from", ev.Origin, "err", err)
+			return s, nil, false
+		}
+		in, err := protocol.ParseInner(inner)
+		if err != nil || in.Kind != protocol.KindControl {
+			c.refusals.note(refusedHopInner, s, "from", ev.Origin)
+			return s, nil, false
+		}
+		return s, in.Body, e == s.hop.session
+	}
+	c.refusals.note(refusedHopSession, s, "from", ev.Origin)
+	return s, nil, false
+}

@@ -1,0 +1,205 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"hedgerow/edge/dataplane"
+	"hedgerow/protocol"
+)
+
+// TestHelloRetryIn holds the waits between HELLOs: 1, 2 and 4 s, then 5 s with
+// jitter.
+func TestHelloRetryIn(t *testing.T) {
+	jitter := func(d time.Duration) time.Duration { return d - 1 }
+	none := func(time.Duration) time.Duration { return 0 }
+	for i, want := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
+		if got := helloRetryIn(i+1, jitter); got != want {
+			t.Errorf("attempt %d: %v, want %v", i+1, got, want)
+		}
+	}
+	for _, attempts := range []int{4, 5, 100, 1 << 30} {
+		if least, most := helloRetryIn(attempts, none), helloRetryIn(attempts, jitter); least != 5*time.Second || most != 6*time.Second-1 {
+			t.Errorf("attempt %d: %v to %v", attempts, least, most)
+		}
+	}
+}
+
+// TestPinning takes a supernode's key on first use, keeps it, and tells when the
+// supernode says another one.
+func TestPinning(t *testing.T) {
+	dir := t.TempDir()
+	unpinned := func(c *Config) { c.Supernodes[0].Key, c.StateDir = nil, dir }
+	e := newEdge(t, unpinned)
+	s := e.servers.list[0]
+	key, other := testIdentity(200).Static, testIdentity(201).Static
+	welcome := func(nonce [16]byte, key [32]byte, from netip.AddrPort, after time.Duration) {
+		pkt := protocol.AppendWelcome(nil, nonce, key, [32]byte{1})
+		e.handle(noon.Add(after), dataplane.HandshakeAnswer{Origin: dataplane.Origin{Addr: from, Supernode: s.view}, Packet: pkt})
+	}
+	welcome([16]byte{1}, key, atServer, 0)
+	welcome(s.hello.nonce, key, elsewhere, 0)
+	welcome(s.hello.nonce, key, atServer, helloWait+1)
+	if s.key != nil || e.drops()["welcome"] != 3 {
+		t.Fatalf("a WELCOME of nobody was taken: %v", e.drops())
+	}
+	e.conn.take()
+	welcome(s.hello.nonce, key, atServer, time.Second)
+	if s.key == nil || *s.key != key || s.hello.active || !s.init.active() || len(e.told(EventPinned)) != 1 {
+		t.Fatalf("key %v", s.key)
+	}
+	if sent := e.conn.take(); len(sent) != 1 || len(sent[0].pkt) != protocol.InitLen {
+		t.Errorf("sent %d datagrams", len(sent))
+	}
+	e.background.workers.Wait()
+	if again := newEdge(t, unpinned); *again.servers.list[0].key != key {
+		t.Error("the key was not kept")
+	}
+	// Nobody answers the INITs: it is asked whether its key is another one by now.
+	now := noon
+	for !s.hello.active && now.Before(noon.Add(2*helloSilence)) {
+		now = now.Add(time.Second)
+		e.pass(now)
+	}
+	if d := now.Sub(noon); d < helloSilence || d > helloSilence+10*time.Second {
+		t.Errorf("asked after %v", d)
+	}
+	for range 2 {
+		s.hello.active, s.hello.sent = true, now
+		e.handle(now, dataplane.HandshakeAnswer{
+			Origin: dataplane.Origin{Addr: s.addr(), Supernode: s.view}, Packet: protocol.AppendWelcome(nil, s.hello.nonce, other, [32]byte{1}),
+		})
+	}
+	if told := e.told(EventKeyChanged); len(told) != 1 || told[0].Key != other || *s.key != key {
+		t.Errorf("told %v", told)
+	}
+	if len(e.told(EventNoAnswer)) != 1 {
+		t.Errorf("that nobody answers was told %d times", len(e.told(EventNoAnswer)))
+	}
+}
+
+// TestReset begins a new handshake for a RESET with the right token, once a second,
+// and keeps the session until then.
+func TestReset(t *testing.T) {
+	v := registered(t, nil)
+	old, index := v.session, v.s.hop.session.Crypto().RemoteIndex()
+	reset := func(now time.Time, index uint32, token [16]byte) bool {
+		v.sentNow()
+		v.handle(now, dataplane.HandshakeAnswer{Origin: v.origin(), Packet: protocol.AppendReset(nil, index, token)})
+		return slices.ContainsFunc(v.sentNow(), func(d sentDatagram) bool { return len(d.pkt) == protocol.InitLen })
+	}
+	if reset(noon, index, [16]byte{1}) || reset(noon, index+1, testToken) {
+		t.Error("a RESET of somebody else was taken")
+	}
+	if !reset(noon, index, testToken) || reset(noon.Add(resetsEvery-1), index, testToken) || !reset(noon.Add(resetsEvery), index, testToken) {
+		t.Error("not one RESET a second")
+	}
+	if d := v.drops(); d["reset"] != 2 || d["reset-rate"] != 1 {
+		t.Errorf("counted %v", d)
+	}
+	if !v.s.registered() || v.s.hop.session.Crypto().RemoteIndex() != old.LocalIndex() {
+		t.Error("the session was given up at once")
+	}
+}
+
+// TestHopRekey renews the session with a supernode at its age. Of the
+// session before only what is not about the registration counts.
+func TestHopRekey(t *testing.T) {
+	v := registered(t, nil)
+	if at := v.s.hop.rekey.At(); !at.Equal(noon.Add(hopRekeyAfter)) {
+		t.Errorf("renewed at %v", at)
+	}
+	v.servers.connector.tick(noon.Add(hopRekeyAfter))
+	first := v.session
+	v.answer(noon)
+	if v.session == first || v.s.hop.old == nil || v.data.draft.HopCount() != 2 {
+		t.Fatal("no second session")
+	}
+	if got := types(v.hears()); !slices.Contains(got, protocol.MsgRegister) {
+		t.Errorf("says %v on it", got)
+	}
+	v.session, first = first, v.session
+	m := ack(9)
+	v.say(noon, m.Append(nil))
+	if v.s.grant.others == 8 || v.drops()["hop-message-old"] != 1 {
+		t.Error("an ACK of the old session counts")
+	}
+	ask := protocol.Ping{Nonce: [8]byte{9}, Pad: protocol.MinPingPad}
+	v.say(noon, ask.Append(nil))
+	v.session = first
+	if got := types(v.hears()); !slices.Equal(got, []protocol.MsgType{protocol.MsgPong}) {
+		t.Errorf("a PING in the old session is answered by %v", got)
+	}
+	m = ack(4)
+	v.say(noon, m.Append(nil))
+	if v.s.grant.others != 3 {
+		t.Error("not registered on the new session")
+	}
+}
+
+// names resolves to what a test says.
+type names struct {
+	list []netip.Addr
+	err  error
+}
+
+func (n *names) LookupNetIP(context.Context, string, string) ([]netip.Addr, error) {
+	return n.list, n.err
+}
+
+// TestResolve looks a supernode's name up, again and again until it is found, and
+// tries its addresses in turn.
+func TestResolve(t *testing.T) {
+	n := &names{err: errors.New("no such host")}
+	e := newEdge(t, func(c *Config) { c.Supernodes[0].Host, c.Host.Resolver = "sn.example", n })
+	s := e.servers.list[0]
+	e.await(noon)
+	if !s.where.again.At().Equal(noon.Add(resolveRetry)) || len(e.told(EventResolveFailed)) != 1 || s.silentSince() != noon {
+		t.Errorf("again at %v", s.where.again.At())
+	}
+	n.err = nil
+	e.pass(noon.Add(resolveRetry))
+	e.await(noon.Add(resolveRetry)) // it has no address
+	if n := len(e.told(EventResolveFailed)); n != 2 {
+		t.Errorf("told %d times", n)
+	}
+	n.list = []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")}
+	e.conn.take()
+	e.pass(noon.Add(2 * resolveRetry))
+	e.await(noon.Add(2 * resolveRetry))
+	if len(s.where.addrs) != 2 || !s.where.failed.IsZero() || !s.init.active() {
+		t.Fatalf("addresses %v", s.where.addrs)
+	}
+	tried := make(map[netip.AddrPort]bool)
+	for i := range 5 {
+		for _, d := range e.conn.take() {
+			if len(d.pkt) == protocol.InitLen {
+				tried[d.to] = true
+			}
+		}
+		e.pass(noon.Add(2*resolveRetry + time.Duration(i)*2*time.Second))
+	}
+	if len(tried) != 2 {
+		t.Errorf("tried %v", tried)
+	}
+}
+
+// Everything is renewed after a suspension: the counters may have been used.
+func TestResumed(t *testing.T) {
+	boot := time.Duration(0)
+	v := newServer(t, func(c *Config) { c.Host.BootClock = func() time.Duration { return boot } })
+	v.answer(noon)
+	m := ack(1)
+	v.say(noon, m.Append(nil))
+	p := v.met(2, "roof")
+	salt := v.keys.group.Salt()
+	boot = time.Hour
+	v.pass(noon.Add(clockEvery))
+	if !v.s.init.active() || !p.sessions.init.active() || p.sessions.sealing() != nil || v.keys.group.Salt() == salt {
+		t.Error("not everything was renewed after a suspension")
+	}
+}

@@ -1,0 +1,195 @@
+package edge
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
+	"hedgerow/handshake"
+	"hedgerow/protocol"
+)
+
+// initiate begins a handshake with a peer unless one is under way.
+func (s *sessions) initiate(now time.Time, p *peer) {
+	if p.sessions.init.active() {
+		return
+	}
+	pkt, err := p.sessions.init.initiator.Start(now)
+	s.sendInit(now, p, pkt, err)
+}
+
+// retryInit repeats an INIT, or gives up.
+func (s *sessions) retryInit(now time.Time, p *peer) {
+	pkt, err := p.sessions.init.initiator.Retry(now)
+	if err != nil && !p.sessions.init.active() {
+		s.endHandshake(p)
+		s.staged.discard(p)
+	}
+	s.sendInit(now, p, pkt, err)
+}
+
+// sendInit sends an INIT by every path on which the peer may be reached, unless
+// it could not be made.
+func (s *sessions) sendInit(now time.Time, p *peer, pkt []byte, err error) {
+	s.peers.mark(p)
+	s.await(p)
+	if err != nil {
+		s.refusals.note(refusal(handshake.Reason(err)), p, "initiating")
+		return
+	}
+	init := &p.sessions.init
+	r := p.view.Route()
+	if init.to.IsValid() {
+		r.Direct = init.to
+	}
+	r.Dual = true
+	s.pairs.out.SendPlain(&r, pkt)
+	s.inits.sendInit(now, p, init.initiator.Attempts(), pkt)
+}
+
+// await notes under which index the answer to a peer's INIT is waited for.
+func (s *sessions) await(p *peer) {
+	init := &p.sessions.init
+	if s.pending[init.index] == p {
+		delete(s.pending, init.index)
+	}
+	if index, waits := init.initiator.Index(); waits {
+		init.index = index
+		s.pending[index] = p
+	}
+}
+
+// endHandshake ends our handshake with a peer without a result.
+func (s *sessions) endHandshake(p *peer) {
+	p.sessions.init.initiator.Stop()
+	s.await(p)
+	s.peers.mark(p)
+}
+
+// handleAnswer takes a RESP, COOKIE or NOTICE to one of our INITs.
+func (s *sessions) handleAnswer(now time.Time, h protocol.Header, ev dataplane.HandshakeAnswer) {
+	p := s.pending[h.RX]
+	if p == nil {
+		s.refusals.note(refusal(handshake.Reason(handshake.ErrIndex)), nil, "from", ev.Origin)
+		return
+	}
+	s.peers.mark(p)
+	init := &p.sessions.init
+	again, done, err := init.initiator.Handle(now, ev.Packet)
+	switch {
+	case err != nil:
+		s.refusals.note(refusal(handshake.Reason(err)), p, "from", ev.Origin)
+	case again != nil:
+		s.await(p)
+		back := ev.Origin.Route()
+		s.pairs.out.SendPlain(&back, again) // a cookie is valid where it came from
+	case done != nil:
+		s.await(p)
+		s.finished(now, p, done, ev.Origin)
+	}
+}
+
+// finished begins to use the session of a handshake that we began.
+func (s *sessions) finished(now time.Time, p *peer, done *handshake.Result, from dataplane.Origin) {
+	e, err := s.newSession(now, p, done)
+	if err != nil {
+		s.refusals.note(refusedSession, p, "err", err)
+		return
+	}
+	e.Confirm()
+	p.view.SetHeard(s.plane.Since(now))
+	s.noteHandle(p, from)
+	s.began(now, p, e, from.Addr)
+	if from.Addr.IsValid() && !p.view.Route().Direct.IsValid() {
+		// The responder waits for DATA, and there may be no relay: an empty one
+		// goes where its answer came from.
+		s.pairs.sendBy(p, &dataplane.Route{Direct: from.Addr}, 0, func(b []byte) []byte { return b })
+	}
+}
+
+// noteHandle notes by which handle a supernode knows the sender of a packet that
+// proved who it is.
+func (s *sessions) noteHandle(p *peer, from dataplane.Origin) {
+	if from.Supernode != nil {
+		s.peers.setHandle(p, from.Supernode.ID(), from.Handle)
+	}
+}
+
+// newSession makes the pair session of a finished handshake.
+func (s *sessions) newSession(now time.Time, p *peer, done *handshake.Result) (*dataplane.Session, error) {
+	cfg := done.SessionConfig(now)
+	cfg.Null = s.keys.community.Insecure
+	session, err := crypto.NewSession(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return dataplane.NewSession(session, p.view, done.Features&protocol.FeaturePartial != 0), nil
+}
+
+// handleInit answers an INIT. What fails is dropped without an answer, but for
+// the cookie, the notice and the challenge that PROTOCOL.md asks for.
+func (s *sessions) handleInit(now time.Time, ev dataplane.InitReceived) {
+	opening, answer, err := s.responder.Read(now, ev.Packet, s.sourceOf(ev.Origin))
+	back := ev.Origin.Route()
+	if answer != nil {
+		s.pairs.out.SendPlain(&back, answer)
+	}
+	if err != nil {
+		s.refusals.note(refusal(handshake.Reason(err)), nil, "from", ev.Origin)
+		return
+	}
+	p := s.peers.meet(now, opening.Remote)
+	if p == nil {
+		s.refusals.note(refusedBookFull, nil, "from", ev.Origin)
+		return
+	}
+	resp, done, err := s.responder.Answer(now, opening, p.sessions.init.initiator)
+	if resp != nil {
+		s.pairs.out.SendPlain(&back, resp)
+	}
+	if err != nil {
+		s.refusals.note(refusal(handshake.Reason(err)), p, "from", ev.Origin)
+		return
+	}
+	s.answered(now, p, done, ev.Origin)
+}
+
+// answered keeps the session that an INIT of a peer has made until its first
+// packet confirms it. The table with it is published before the RESP leaves.
+func (s *sessions) answered(now time.Time, p *peer, done *handshake.Result, from dataplane.Origin) {
+	e, err := s.newSession(now, p, done)
+	if err != nil {
+		s.refusals.note(refusedSession, p, "err", err)
+		return
+	}
+	s.noteHandle(p, from)
+	s.keys.learn(now, done.KI)
+	p.seen = now
+	p.sessions.claimed = done.MAC
+	p.sessions.answer(now, e, s.draft)
+	s.peers.mark(p)
+}
+
+// sourceOf returns what an INIT's cookie is bound to and what its rate is counted
+// under. A cookie is bound to address and port, or to the supernode and the source
+// handle. For the rate, the sender behind each handle of a supernode has a /64 of
+// its own, made of the handle's eight digits, and so has every introducer, whoever
+// it says that its packets are from.
+func (s *sessions) sourceOf(from dataplane.Origin) handshake.Source {
+	var rate [16]byte
+	if from.Supernode != nil {
+		copy(rate[:8], fmt.Sprintf("%08x", from.Handle))
+		rate[8] = byte(from.Supernode.ID())
+		return handshake.Source{
+			Cookie: fmt.Appendf(nil, "relay %d %08x", from.Supernode.ID(), from.Handle), Rate: netip.AddrFrom16(rate),
+		}
+	}
+	cookie, _ := from.Addr.MarshalBinary()
+	if by, ok := s.inits.introducerOf(from.Addr); ok {
+		copy(rate[:8], by[:])
+		return handshake.Source{Cookie: cookie, Rate: netip.AddrFrom16(rate)}
+	}
+	return handshake.Source{Cookie: cookie, Rate: from.Addr.Addr()}
+}

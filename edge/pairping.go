@@ -1,0 +1,112 @@
+package edge
+
+import (
+	"net/netip"
+	"time"
+
+	"hedgerow/edge/dataplane"
+	"hedgerow/protocol"
+)
+
+// How the relayed path of a peer in use is watched.
+const (
+	relayPingIn    = 5 * time.Second        // between pings through the relay
+	relayPingFirst = 250 * time.Millisecond // after a session began
+	relayPingRetry = time.Second            // after a ping without an answer
+	relayPingsLost = 3                      // then the session is taken for one-sided
+)
+
+// startRelayProbe begins to measure the relayed path of a new session.
+func (r *routing) startRelayProbe(now time.Time, p *peer) {
+	p.reach.relay.ping.forget()
+	p.reach.relay.timer.Set(now.Add(relayPingFirst))
+}
+
+// pingRelay measures the relayed path of a peer in use, and repeats our salts
+// on it in case their first message was lost. It is also what confirms a
+// session to its responder when that message was.
+func (r *routing) pingRelay(now time.Time, p *peer) {
+	probe := &p.reach.relay
+	by := p.view.Route()
+	if by.Session == nil || by.Supernode == nil || (probe.ping.rtt != 0 && !r.peers.active(now, p) && by.Session.Confirmed()) {
+		return
+	}
+	next := relayPingIn
+	if p.reach.lossy() {
+		next = lossyWatch
+	}
+	if !probe.ping.sent.IsZero() {
+		probe.loss.Add(false)
+		next = relayPingRetry
+		if probe.ping.missed++; probe.ping.missed >= relayPingsLost {
+			// Perhaps the peer never heard the end of the handshake, or has
+			// forgotten the session: another one tells.
+			probe.ping.missed, probe.oneSided = 0, true
+		}
+	}
+	probe.timer.Set(now.Add(next))
+	probe.ping.sent = now
+	r.random.fill(probe.ping.nonce[:])
+	by.Direct = netip.AddrPort{}
+	m := protocol.Ping{Nonce: probe.ping.nonce, Pad: protocol.MinPingPad}
+	r.pairs.sendBy(p, &by, 0, func(b []byte) []byte { return r.keys.appendSalts(m.Append(b)) })
+}
+
+// pong answers a peer's ping by the path on which it came. The pong is as long
+// as the ping, so that it cannot amplify, and goes in pieces if the ping came so.
+func (r *routing) pong(p *peer, m protocol.Ping, ev dataplane.PairMessages) {
+	session := p.sessions.sealing()
+	if session == nil {
+		return
+	}
+	highest, received := session.Received()
+	answer := protocol.Pong{
+		Nonce: m.Nonce, Seen: ev.Origin.Addr, Highest: highest, Received: received,
+		Pad: max(protocol.PongRoom(m, ev.Origin.Addr), 0),
+	}
+	to := p.view.Route()
+	if back := ev.Origin.Route(); ev.InPieces {
+		r.pairs.sendFragmented(p, back, to.LeastInner(), answer.Append)
+	} else {
+		r.pairs.sendBy(p, &back, 0, answer.Append)
+	}
+}
+
+// handlePong takes a peer's answer to a ping of a path, of the relay or of its
+// size.
+func (r *routing) handlePong(now time.Time, p *peer, m protocol.Pong, from dataplane.Origin) {
+	probe := &p.reach.relay
+	if from.Supernode == nil {
+		if p.reach.path != nil && p.reach.path.Pong(now, m.Nonce, from.Addr, m.Seen) {
+			r.underlay.Addresses.ObservedByPeer(now, from.Addr, m.Seen)
+		} else {
+			r.refusals.note(refusedPathPong, p, "from", from.Addr)
+		}
+	} else if size, ok := probe.size.answered(m.Nonce); ok {
+		probe.size.mtu.Answered(now, size)
+	} else if probe.ping.waits(m.Nonce) {
+		probe.ping.answered(now)
+		probe.loss.Add(true)
+		probe.size.mtu.Answered(now, 0)
+	} else {
+		r.refusals.note(refusedRelayPong, p, "supernode", r.supernodes.name(from.Supernode))
+	}
+	r.peers.mark(p)
+}
+
+// pollRelaySize sends the pings that the size of a peer's relayed path asks for.
+func (r *routing) pollRelaySize(now time.Time, p *peer) {
+	s, by := &p.reach.relay.size, p.view.Route()
+	relayed := by.Session != nil && by.Supernode != nil && !by.OnlyDirect() && r.peers.active(now, p)
+	timeout := max(relayTimeout, 3*p.reach.relay.ping.rtt)
+	by.Direct = netip.AddrPort{}
+	before := s.limit()
+	for _, size := range s.mtu.Poll(now, timeout, relayed) {
+		m := protocol.Ping{Nonce: r.random.nonce(), Pad: max(protocol.MinPingPad, size-relayIPLen-protocol.RelayOverhead-protocol.PingDatagramLen)}
+		s.sent(m.Nonce, size)
+		r.pairs.sendBy(p, &by, 0, m.Append)
+	}
+	if limit := s.limit(); limit < before {
+		r.log.Info("the relayed path loses large packets, frames are cut for it", "peer", p, "datagram", limit)
+	}
+}

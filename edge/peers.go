@@ -1,0 +1,196 @@
+package edge
+
+import (
+	"time"
+
+	"hedgerow/edge/dataplane"
+	"hedgerow/internal/timer"
+	"hedgerow/protocol"
+)
+
+// Bounds of what an edge keeps about others (PROTOCOL.md, section 10).
+const (
+	maxPeers   = 4096
+	peerForget = 10 * time.Minute // without a session, a use or a word from a supernode
+	inUse      = 15 * time.Second // frames within this time make a peer active
+)
+
+// peers is the owner of who is known: the book of peers under all the names by
+// which they are found, their identities, and whose a hardware address is. It
+// also knows which peers changed since the loop settled last.
+type peers struct {
+	byStatic map[[32]byte]*peer
+	byMAC    map[protocol.MAC]*peer // bound ones
+	byView   map[*dataplane.Peer]*peer
+	byHandle [maxSupernodes]map[uint32]*peer
+	changed  []*peer // the loop settles them next, in this order
+
+	self       protocol.MAC
+	pins       pins
+	keys       *keyring
+	supernodes supernodes
+	plane      *dataplane.Plane
+	draft      *dataplane.Draft
+	refusals   *refusals
+	prepare    func(p *peer) // has every owner make its substate of a new peer
+	timers     timer.Queue
+}
+
+// open gives the book its empty maps.
+func (b *peers) open() {
+	b.byStatic = make(map[[32]byte]*peer)
+	b.byMAC = make(map[protocol.MAC]*peer)
+	b.byView = make(map[*dataplane.Peer]*peer)
+	for i := range b.byHandle {
+		b.byHandle[i] = make(map[uint32]*peer)
+	}
+}
+
+func (b *peers) deadline() time.Time { return b.timers.Next() }
+func (b *peers) tick(now time.Time)  { b.timers.Run(now) }
+
+// mark notes that something about a peer changed: the loop settles it before it
+// sleeps. Whoever finds a peer for an event marks it, so that no change can be
+// forgotten.
+func (b *peers) mark(p *peer) {
+	if !p.changed {
+		p.changed = true
+		b.changed = append(b.changed, p)
+	}
+}
+
+// markAll marks every peer: something changed that all of them depend on.
+func (b *peers) markAll() {
+	for _, p := range b.byStatic {
+		b.mark(p)
+	}
+}
+
+// nextChanged returns a peer that has to be settled and unmarks it, or nil.
+func (b *peers) nextChanged() *peer {
+	if len(b.changed) == 0 {
+		b.changed = nil
+		return nil
+	}
+	p := b.changed[0]
+	b.changed[0], b.changed = nil, b.changed[1:]
+	p.changed = false
+	return p
+}
+
+// timer returns a timer in an owner's queue that marks a peer before it calls.
+func (b *peers) timer(q *timer.Queue, name string, p *peer, call func(now time.Time, p *peer)) timer.Timer {
+	return timer.New(q, name, func(now time.Time) {
+		b.mark(p)
+		call(now, p)
+	})
+}
+
+// viewed returns the peer that the data plane knows by a view, marked, or nil.
+func (b *peers) viewed(v *dataplane.Peer) *peer { return b.found(b.byView[v]) }
+
+// handled returns the peer that a supernode knows by a handle, marked, or nil.
+func (b *peers) handled(supernode int, handle uint32) *peer {
+	return b.found(b.byHandle[supernode][handle])
+}
+
+func (b *peers) found(p *peer) *peer {
+	if p != nil {
+		b.mark(p)
+	}
+	return p
+}
+
+// meet returns the peer with a static key, marked, made if need be. It returns
+// nil when the book is full.
+func (b *peers) meet(now time.Time, static [32]byte) *peer {
+	if p := b.found(b.byStatic[static]); p != nil {
+		return p
+	}
+	if len(b.byStatic) >= maxPeers && !b.forgetOne() {
+		return nil
+	}
+	p := &peer{view: dataplane.NewPeer(static, protocol.MAC{}), seen: now}
+	p.forgetting = b.timer(&b.timers, "forget a peer", p, b.age)
+	b.byStatic[static], b.byView[p.view] = p, p
+	b.prepare(p)
+	b.draft.SetStatic(p.view)
+	b.mark(p)
+	return p
+}
+
+// forgetOne makes room by forgetting the peer that was quiet for longest and
+// has no session. It reports whether there was one.
+func (b *peers) forgetOne() bool {
+	var oldest *peer
+	for _, p := range b.byStatic {
+		if p.sessions.idle() && (oldest == nil || p.seen.Before(oldest.seen)) {
+			oldest = p
+		}
+	}
+	if oldest == nil {
+		return false
+	}
+	b.forget(oldest)
+	return true
+}
+
+// forget removes a peer from everything that the book has. The other owners let
+// go of it when it is settled.
+func (b *peers) forget(p *peer) {
+	b.unbind(p)
+	delete(b.byStatic, p.view.Static())
+	delete(b.byView, p.view)
+	delete(b.byView, p.former)
+	for i := range p.handles {
+		b.setHandle(p, i, 0)
+	}
+	b.draft.DropStatic(p.view.Static())
+	b.plane.Retire(p.view)
+	p.forgetting.Stop()
+	p.gone = true
+	b.mark(p)
+}
+
+// age forgets a peer without a session of which nobody has spoken for long,
+// unless no supernode could tell of it again.
+func (b *peers) age(now time.Time, p *peer) {
+	switch {
+	case !p.sessions.idle() || now.Before(p.seen.Add(peerForget)):
+	case b.supernodes.registered():
+		b.forget(p)
+	default:
+		p.seen = now
+	}
+}
+
+// schedule registers when a peer may be forgotten.
+func (b *peers) schedule(p *peer) {
+	if p.sessions.idle() {
+		p.forgetting.Set(p.seen.Add(peerForget))
+	} else {
+		p.forgetting.Stop()
+	}
+}
+
+// setHandle notes by which handle a supernode knows a peer; 0 takes it back.
+func (b *peers) setHandle(p *peer, supernode int, handle uint32) {
+	old := p.handles[supernode]
+	if old == handle {
+		return
+	}
+	if old != 0 && b.byHandle[supernode][old] == p {
+		delete(b.byHandle[supernode], old)
+	}
+	p.handles[supernode] = handle
+	if handle != 0 {
+		b.byHandle[supernode][handle] = p
+	}
+	b.mark(p)
+}
+
+// active reports whether frames went to or came from a peer lately.
+func (b *peers) active(now time.Time, p *peer) bool {
+	used := p.view.Used()
+	return used != 0 && b.plane.Since(now)-used < int64(inUse)
+}

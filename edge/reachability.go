@@ -1,0 +1,101 @@
+package edge
+
+import (
+	"net/netip"
+	"time"
+
+	"hedgerow/edge/underlay"
+	"hedgerow/internal/bucket"
+	"hedgerow/internal/timer"
+	"hedgerow/nat/address"
+	"hedgerow/nat/path"
+	"hedgerow/protocol"
+)
+
+// reachability is how a peer may be reached.
+type reachability struct {
+	path       *path.Machine // nil without a session
+	since      time.Time     // when the next hop of its route became what it is; zero: there was none yet
+	relay      relayProbe    // of the path through a supernode
+	quality    quality       // of the direct path
+	call       call
+	turn       turnNeed
+	sockets    []*underlay.SideSocket // that the path has of its own
+	lan        netip.AddrPort         // where the peer was met on a link that both share
+	introducer netip.AddrPort         // stands for the third edge through which the peer was last heard
+	forwards   bucket.Bucket          // for what the peer may have us pass on
+	polling    timer.Timer            // when one of the machines has something to do next
+}
+
+// relayProbe measures the relayed path to a peer.
+type relayProbe struct {
+	ping     pingOut
+	loss     path.Loss // of those pings
+	size     relaySize
+	oneSided bool        // several pings in a row had no answer
+	timer    timer.Timer // of the next ping
+}
+
+// restart forgets what was measured: frames are relayed by another supernode.
+func (o *relayProbe) restart() { o.size, o.loss = newRelaySize(), path.Loss{} }
+
+// pingOut is a ping that waits for its pong.
+type pingOut struct {
+	nonce  [8]byte
+	sent   time.Time
+	rtt    time.Duration // smoothed; 0: not measured
+	missed int           // in a row, without an answer
+}
+
+// answered notes that the pong has come.
+func (o *pingOut) answered(now time.Time) {
+	o.rtt = smooth(o.rtt, now.Sub(o.sent))
+	o.forget()
+}
+
+// forget waits for no pong any more.
+func (o *pingOut) forget() { o.sent, o.missed = time.Time{}, 0 }
+
+// waits reports whether a pong with a nonce is waited for.
+func (o *pingOut) waits(nonce [8]byte) bool { return !o.sent.IsZero() && o.nonce == nonce }
+
+// smooth is the smoothed round-trip time of RFC 6298, section 2.
+func smooth(srtt, sample time.Duration) time.Duration {
+	if srtt == 0 {
+		return max(sample, 1)
+	}
+	return srtt + (sample-srtt)/8
+}
+
+// call is what a peer and we told each other of our NATs.
+type call struct {
+	stamp  uint32          // of our CALL, in milliseconds since its sender began
+	sent   time.Time       // when; zero: none waits for its CALLACK
+	mine   address.Pattern // as last told the peer
+	theirs address.Pattern // as last heard from it
+	heard  time.Time
+	answer bucket.Bucket // for its CALLs
+}
+
+// turnNeed is whether a peer needs the help of a TURN server.
+type turnNeed struct {
+	since time.Time   // since when there is traffic without a direct path; zero: not so
+	timer timer.Timer // when the need is looked at again
+}
+
+func (n *turnNeed) stop() {
+	n.since = time.Time{}
+	n.timer.Stop()
+}
+
+// setCandidates hands a peer's candidates to its path, if there is one.
+func (r *reachability) setCandidates(now time.Time, m protocol.Candidates) {
+	if r.path == nil {
+		return
+	}
+	list := make([]address.Candidate, 0, len(m.List))
+	for _, c := range m.List {
+		list = append(list, address.Candidate{Kind: address.CandidateKind(c.Kind), Addr: c.Addr})
+	}
+	r.path.SetCandidates(now, m.Gen, list)
+}

@@ -1,0 +1,138 @@
+package edge
+
+import (
+	"context"
+	"hedgerow/internal/bucket"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+)
+
+// refusal says why the control loop did not act on something that it was sent, or
+// could not do something that it had to. Each has a counter of its name, beside
+// the drops of the data plane; those of handshakes are named by package handshake.
+type refusal string
+
+const (
+	refusedMACInvalid     refusal = "mac-invalid"       // a statement names our own, a group or no hardware address
+	refusedMACPinned      refusal = "mac-pinned"        // a hardware address is pinned to another identity
+	refusedMACHeld        refusal = "mac-held"          // a hardware address is another peer's
+	refusedBookFull       refusal = "book-full"         // one more peer than are kept
+	refusedSession        refusal = "session"           // no session could be made of a handshake
+	refusedStatement      refusal = "statement"         // a statement is not signed by whom it names, or not of its packet
+	refusedCommunity      refusal = "statement-foreign" // a statement is of another community
+	refusedPairMessage    refusal = "pair-message"      // a message of a peer does not parse
+	refusedHopMessage     refusal = "hop-message"       // a message of a supernode does not parse
+	refusedOldSession     refusal = "hop-message-old"   // an ACK or NAK in a session that is no longer used
+	refusedHopTransform   refusal = "hop-transform"     // a hop packet under another transform
+	refusedHopSession     refusal = "hop-session"       // a hop packet of no session
+	refusedHopOpen        refusal = "hop-open"          // a hop packet did not authenticate, or is a replay
+	refusedHopInner       refusal = "hop-inner"         // a hop packet is malformed inside
+	refusedHopPong        refusal = "hop-pong"          // a supernode's PONG that nobody waits for
+	refusedNak            refusal = "nak"               // a NAK that nobody waits for
+	refusedWelcome        refusal = "welcome"           // a WELCOME that nobody waits for
+	refusedReset          refusal = "reset"             // a RESET of another session, or with a wrong token
+	refusedResetRate      refusal = "reset-rate"        // one more RESET within a second
+	refusedQueryRate      refusal = "query-rate"        // more was to be asked of supernodes than may be
+	refusedPathPong       refusal = "pong"              // a PONG that answers no ping of the path
+	refusedRelayPong      refusal = "relay-pong"        // a relayed PONG that answers no ping
+	refusedPunch          refusal = "punch"             // a PUNCH for nobody with a session
+	refusedCallUseless    refusal = "call-useless"      // a CALL without a session, or where no socket can be opened
+	refusedCallRate       refusal = "call-rate"         // more CALLs of a peer than are answered
+	refusedCallsRate      refusal = "calls-rate"        // more CALLs of all peers than are answered
+	refusedCallAck        refusal = "callack"           // a CALLACK that nobody waits for
+	refusedGo             refusal = "go"                // a GO without a CALL
+	refusedForwardUnknown refusal = "forward-unknown"   // a FORWARD to somebody whom we do not know
+	refusedForwardPath    refusal = "forward-path"      // a FORWARD to somebody whom we cannot reach directly
+	refusedForwardRate    refusal = "forward-rate"      // more FORWARDs of a peer than are forwarded
+	refusedForwardsRate   refusal = "forwards-rate"     // more FORWARDs of all peers than are forwarded
+	refusedForwarded      refusal = "forwarded"         // a FORWARDED through two introducers, or from ourselves
+	refusedIntroducedFull refusal = "introduced-full"   // one more peer behind introducers than are kept
+	refusedNoIntroducer   refusal = "no-introducer"     // the introducer that a packet was for is gone
+	refusedAnnouncement   refusal = "announcement"      // an announcement on the LAN that is no member's
+	refusedLANShort       refusal = "lan-short"         // a packet on the LAN that is too short
+	refusedLANTag         refusal = "lan-tag"           // a packet on the LAN that is no GROUP packet of our community
+	refusedLANOpen        refusal = "lan-open"          // a packet on the LAN that does not open, or came before
+	refusedLANInner       refusal = "lan-inner"         // a packet on the LAN that is malformed inside
+	refusedHeader         refusal = "answer-header"     // an answer whose header does not parse
+	refusedAnswer         refusal = "answer"            // an answer of a kind that its sender does not give
+	refusedPeerGone       refusal = "peer-gone"         // an event of a peer that was forgotten meanwhile
+)
+
+// Debug lines about refusals that anybody can cause: a flood of junk is a few lines
+// for each reason. What takes a session has a line each time.
+const (
+	strangerLinesRate  = 1.0 / 30 // a second
+	strangerLinesBurst = 2
+)
+
+// anybody reports whether it takes no session to be refused for a reason. Handshakes
+// are named by their package.
+func (r refusal) anybody() bool {
+	switch r {
+	case refusedHopTransform, refusedHopSession, refusedHopOpen, refusedWelcome, refusedReset, refusedResetRate,
+		refusedHeader, refusedAnswer, refusedBookFull, refusedAnnouncement:
+		return true
+	}
+	return strings.HasPrefix(string(r), "handshake-") || strings.HasPrefix(string(r), "lan-")
+}
+
+// refusals counts what was refused, by reason, and tells who and why at debug
+// level. The counters may be read at any time.
+type refusals struct {
+	log   *slog.Logger
+	mu    sync.Mutex
+	n     map[refusal]uint64
+	lines map[refusal]*bucket.Bucket
+}
+
+func newRefusals(log *slog.Logger) *refusals {
+	return &refusals{log: log, n: make(map[refusal]uint64), lines: make(map[refusal]*bucket.Bucket)}
+}
+
+// note counts a refusal. who is the peer or the supernode that is refused, nil for
+// a stranger; args are further attributes of the debug line.
+func (r *refusals) note(why refusal, who slog.LogValuer, args ...any) {
+	r.count(why)
+	if !r.log.Enabled(context.Background(), slog.LevelDebug) || !r.hasLine(why) {
+		return
+	}
+	if who == nil {
+		r.log.Debug("refused", append([]any{"reason", string(why)}, args...)...)
+		return
+	}
+	r.log.Debug("refused", append([]any{"reason", string(why), "who", who}, args...)...)
+}
+
+// hasLine reports whether there may be another line about a reason.
+func (r *refusals) hasLine(why refusal) bool {
+	if !why.anybody() {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.lines[why]
+	if b == nil {
+		b = new(bucket.Bucket)
+		r.lines[why] = b
+	}
+	return b.Take(time.Now(), 1, strangerLinesRate, strangerLinesBurst)
+}
+
+// count counts a refusal that somebody else tells of.
+func (r *refusals) count(why refusal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.n[why]++
+}
+
+// addTo adds the counters to m.
+func (r *refusals) addTo(m map[string]uint64) map[string]uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for why, n := range r.n {
+		m[string(why)] += n
+	}
+	return m
+}

@@ -1,0 +1,318 @@
+package edge
+
+import (
+	"bytes"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"log/slog"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
+	"hedgerow/handshake"
+	"hedgerow/protocol"
+)
+
+// provocation is how a test provokes a refusal, and who is named in its debug line.
+type provocation struct {
+	why refusal
+	who string // "": a stranger, whose address or the like is named
+	do  func(v *testServer, p *peer)
+}
+
+// fromPeer hands in messages of a peer.
+func (v *testServer) fromPeer(p *peer, from dataplane.Origin, messages []byte) {
+	v.handle(noon, dataplane.PairMessages{Peer: p.view, Session: p.sessions.current.Crypto(), Origin: from, Messages: messages})
+}
+
+// claims has a supernode tell of a member with a hardware address.
+func (v *testServer) claims(n byte, mac protocol.MAC) {
+	v.tells(n, mac, func(*protocol.PeerInfo, *crypto.Statement) {})
+}
+
+// tells has a supernode tell of a member, after a change to what it says.
+func (v *testServer) tells(n byte, mac protocol.MAC, change func(*protocol.PeerInfo, *crypto.Statement)) {
+	id := testIdentity(n)
+	st, _ := v.sign(id, mac, 1)
+	m := protocol.PeerInfo{CID: v.self.cid, MAC: mac, Handle: uint32(n)}
+	change(&m, &st)
+	m.Statement = id.SignStatement(st)
+	v.say(noon, m.Append(nil))
+}
+
+// full fills the book with peers that are not forgotten.
+func (v *testServer) full() {
+	for n := range maxPeers {
+		mac := manyHosts(n)
+		p := &peer{view: dataplane.NewPeer([32]byte(append(mac[:], make([]byte, 26)...)), mac)}
+		p.sessions.current = new(dataplane.Session)
+		v.peers.byStatic[p.view.Static()] = p
+	}
+}
+
+var atPeer = dataplane.Origin{Addr: elsewhere}
+
+// provocations has every refusal of the control loop.
+var provocations = []provocation{
+	{refusedMACInvalid, "", func(v *testServer, _ *peer) { v.claims(9, v.self.mac) }},
+	{refusedMACPinned, "", func(v *testServer, _ *peer) {
+		v.peers.pins.keep(host(1), [32]byte{5}, v.cfg.Community)
+		v.claims(9, host(1))
+	}},
+	{refusedMACHeld, "", func(v *testServer, _ *peer) { v.claims(8, host(1)); v.claims(9, host(1)) }},
+	{refusedBookFull, "sn:7654", func(v *testServer, _ *peer) {
+		v.full()
+		id := testIdentity(9)
+		_, raw := v.sign(id, host(3), 1)
+		v.servers.directory.handlePeerInfo(noon, v.s, protocol.PeerInfo{MAC: host(3), Statement: raw})
+	}},
+	{refusedSession, "roof", func(v *testServer, p *peer) { v.sessions.answered(noon, p, &handshake.Result{XF: 99}, atPeer) }},
+	{refusedStatement, "sn:7654", func(v *testServer, _ *peer) {
+		v.tells(9, host(1), func(m *protocol.PeerInfo, _ *crypto.Statement) { m.MAC = host(2) })
+	}},
+	{refusedCommunity, "sn:7654", func(v *testServer, _ *peer) {
+		v.tells(9, host(1), func(_ *protocol.PeerInfo, st *crypto.Statement) { st.CID[0]++ })
+	}},
+	{refusedPairMessage, "roof", func(v *testServer, p *peer) { v.fromPeer(p, atPeer, []byte{byte(protocol.MsgPing), 0, 1, 9}) }},
+	{refusedHopMessage, "sn:7654", func(v *testServer, _ *peer) { v.say(noon, []byte{byte(protocol.MsgAck), 0, 1, 9}) }},
+	{refusedOldSession, "sn:7654", func(v *testServer, _ *peer) {
+		old := v.session
+		v.servers.connector.restart(noon.Add(time.Second), v.s)
+		v.answer(noon.Add(time.Second))
+		v.session = old
+		m := ack(1)
+		v.say(noon, m.Append(nil))
+	}},
+	{refusedHopTransform, "sn:7654", func(v *testServer, _ *peer) {
+		pkt := make([]byte, 64)
+		protocol.Header{Type: protocol.TypeData, XF: protocol.XFDataGCM, KI: 7}.Put(pkt)
+		v.handle(noon, dataplane.HopPacket{Origin: v.origin(), Packet: pkt})
+	}},
+	{refusedHopSession, "sn:7654", func(v *testServer, _ *peer) {
+		pkt := make([]byte, 64)
+		protocol.Header{Type: protocol.TypeData, XF: protocol.XFHop, KI: protocol.KINone, RX: 1}.Put(pkt)
+		v.handle(noon, dataplane.HopPacket{Origin: v.origin(), Packet: pkt})
+	}},
+	{refusedHopOpen, "sn:7654", func(v *testServer, _ *peer) {
+		pkt := v.seal(v.session, protocol.AppendControl(nil))
+		pkt[len(pkt)-1] ^= 1
+		v.handle(noon, dataplane.HopPacket{Origin: v.origin(), Packet: pkt})
+	}},
+	{refusedHopInner, "sn:7654", func(v *testServer, _ *peer) {
+		v.handle(noon, dataplane.HopPacket{Origin: v.origin(), Packet: v.seal(v.session, []byte{0, 1, 2})})
+	}},
+	{refusedHopPong, "sn:7654", func(v *testServer, _ *peer) {
+		m := protocol.Pong{Nonce: [8]byte{1}, Seen: elsewhere}
+		v.say(noon, m.Append(nil))
+	}},
+	{refusedNak, "sn:7654", func(v *testServer, _ *peer) { m := protocol.Nak{Code: 1}; v.say(noon, m.Append(nil)) }},
+	{refusedWelcome, "sn:7654", func(v *testServer, _ *peer) {
+		v.handle(noon, dataplane.HandshakeAnswer{Origin: v.origin(), Packet: protocol.AppendWelcome(nil, [16]byte{1}, [32]byte{2}, [32]byte{3})})
+	}},
+	{refusedReset, "sn:7654", func(v *testServer, _ *peer) {
+		v.handle(noon, dataplane.HandshakeAnswer{Origin: v.origin(), Packet: protocol.AppendReset(nil, 1, testToken)})
+	}},
+	{refusedResetRate, "sn:7654", func(v *testServer, _ *peer) {
+		for range 2 {
+			pkt := protocol.AppendReset(nil, v.s.hop.session.Crypto().RemoteIndex(), testToken)
+			v.handle(noon, dataplane.HandshakeAnswer{Origin: v.origin(), Packet: pkt})
+		}
+	}},
+	{refusedQueryRate, "sn:7654", func(v *testServer, _ *peer) {
+		for n := range queryBurst { // one was asked at the registration
+			v.handleEvent(noon, dataplane.MACWanted{MAC: manyHosts(n)})
+		}
+	}},
+	{refusedPathPong, "roof", func(v *testServer, p *peer) {
+		m := protocol.Pong{Nonce: [8]byte{1}, Seen: elsewhere}
+		v.fromPeer(p, atPeer, m.Append(nil))
+	}},
+	{refusedRelayPong, "roof", func(v *testServer, p *peer) {
+		m := protocol.Pong{Nonce: [8]byte{1}, Seen: elsewhere}
+		v.fromPeer(p, dataplane.Origin{Supernode: v.s.view, Handle: 2}, m.Append(nil))
+	}},
+	{refusedPunch, "sn:7654", func(v *testServer, _ *peer) {
+		m := protocol.Punch{Handle: 99, Seen: elsewhere}
+		v.say(noon, m.Append(nil))
+	}},
+	{refusedCallUseless, "roof", func(v *testServer, p *peer) {
+		p.reach.path = nil
+		v.calls(p)
+	}},
+	{refusedCallRate, "roof", func(v *testServer, p *peer) {
+		for range pairBurst + 1 {
+			v.calls(p)
+		}
+	}},
+	{refusedCallsRate, "roof", func(v *testServer, p *peer) {
+		for range callBurst {
+			v.paths.punching.answers.Take(noon)
+		}
+		v.calls(p)
+	}},
+	{refusedCallAck, "roof", func(v *testServer, p *peer) { m := protocol.CallAck{Echo: 5}; v.fromPeer(p, atPeer, m.Append(nil)) }},
+	{refusedGo, "roof", func(v *testServer, p *peer) { m := protocol.Go{}; v.fromPeer(p, atPeer, m.Append(nil)) }},
+	{refusedForwardUnknown, "roof", func(v *testServer, p *peer) { v.forwards(p, [32]byte{77}) }},
+	{refusedForwardPath, "roof", func(v *testServer, p *peer) { v.forwards(p, p.view.Static()) }},
+	{refusedForwardRate, "roof", func(v *testServer, p *peer) {
+		to := v.neighbour(3)
+		for range forwardBurst + 1 {
+			v.forwards(p, to.view.Static())
+		}
+	}},
+	{refusedForwardsRate, "roof", func(v *testServer, p *peer) {
+		to := v.neighbour(3)
+		for range forwardsBurst {
+			v.paths.introducers.forwards.Take(noon)
+		}
+		v.forwards(p, to.view.Static())
+	}},
+	{refusedForwarded, "roof", func(v *testServer, p *peer) {
+		m := protocol.Forwarded{From: v.cfg.Identity.Static, Packet: []byte{1}}
+		v.fromPeer(p, atPeer, m.Append(nil))
+	}},
+	{refusedIntroducedFull, "roof", func(v *testServer, p *peer) {
+		for n := range maxIntroduced {
+			v.paths.introducers.addrOf(noon, p, [32]byte{byte(n), byte(n >> 8), 1})
+		}
+		m := protocol.Forwarded{From: [32]byte{77}, Packet: []byte{1}}
+		v.fromPeer(p, atPeer, m.Append(nil))
+	}},
+	{refusedNoIntroducer, "", func(v *testServer, p *peer) {
+		side := v.paths.introducers.addrOf(noon, p, [32]byte{77})
+		v.handle(noon, dataplane.Forwardable{Side: side, Packet: []byte{1}})
+	}},
+	{refusedAnnouncement, "", func(v *testServer, _ *peer) { (*networkObserver)(v.Edge).MetOnLAN(noon, []byte{1}, elsewhere) }},
+	{refusedHeader, "", func(v *testServer, _ *peer) {
+		v.handle(noon, dataplane.HandshakeAnswer{Origin: atPeer, Packet: []byte{1}})
+	}},
+	{refusedAnswer, "", func(v *testServer, _ *peer) {
+		v.handle(noon, dataplane.HandshakeAnswer{Origin: atPeer, Packet: protocol.AppendWelcome(nil, [16]byte{1}, [32]byte{2}, [32]byte{3})})
+	}},
+	{refusedPeerGone, "", func(v *testServer, _ *peer) { v.handle(noon, dataplane.Needed{Peer: new(dataplane.Peer)}) }},
+	{"handshake-index", "", func(v *testServer, _ *peer) {
+		pkt := make([]byte, protocol.RespLen)
+		protocol.Header{Type: protocol.TypeResp, XF: protocol.XFPair, KI: 7, RX: 1}.Put(pkt)
+		v.handle(noon, dataplane.HandshakeAnswer{Origin: atPeer, Packet: pkt})
+	}},
+	{"handshake-mac1", "", func(v *testServer, _ *peer) {
+		pkt := make([]byte, protocol.InitLen)
+		protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: 7, RX: 1}.Put(pkt)
+		v.handle(noon, dataplane.InitReceived{Origin: atPeer, Packet: pkt})
+	}},
+}
+
+func (v *testServer) calls(p *peer) {
+	m := protocol.Call{Gen: 1, Sent: 7}
+	v.fromPeer(p, atPeer, m.Append(nil))
+}
+
+func (v *testServer) forwards(p *peer, to [32]byte) {
+	m := protocol.Forward{To: to, Packet: []byte{1}}
+	v.fromPeer(p, atPeer, m.Append(nil))
+}
+
+// TestRefusals provokes every refusal: it is counted under its own name alone, and a
+// debug line says why and who.
+func TestRefusals(t *testing.T) {
+	for _, c := range provocations {
+		t.Run(string(c.why), func(t *testing.T) {
+			log := new(bytes.Buffer)
+			v := registered(t, func(cfg *Config) {
+				withTransports(cfg)
+				cfg.Host.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+			})
+			p := v.met(2, "roof")
+			v.paths.routing.start(noon, p)
+			v.settle(noon)
+			if d := v.drops(); len(d) != 0 {
+				t.Fatalf("counted at the start: %v", d)
+			}
+			log.Reset()
+			c.do(v, p)
+			if d := v.drops(); d[string(c.why)] != 1 || len(d) != 1 {
+				t.Errorf("counted %v", d)
+			}
+			line, found := "", false
+			for l := range strings.Lines(log.String()) {
+				l = strings.TrimSpace(l) + " "
+				if strings.Contains(l, "msg=refused") && strings.Contains(l, " reason="+string(c.why)+" ") {
+					line, found = l, true
+				}
+			}
+			if !found || c.who != "" && !strings.Contains(line, c.who) {
+				t.Errorf("the line is %q in %s", line, log)
+			}
+		})
+	}
+}
+
+// onLAN are the refusals whose line the underlay writes.
+var onLAN = map[refusal]func(l *lanPackets){
+	refusedLANShort: func(l *lanPackets) { _ = l.Check([]byte{1}) },
+	refusedLANTag:   func(l *lanPackets) { _ = l.Check(make([]byte, 100)) },
+	refusedLANOpen: func(l *lanPackets) {
+		pkt, _ := l.Seal(noon, make([]byte, 100))
+		pkt[protocol.HeaderLen+protocol.SaltLen+5] ^= 1 // the mask depends on the last bytes
+		if l.Check(pkt) == nil {
+			_, _ = l.Open(noon, pkt)
+		}
+	},
+	refusedLANInner: func(l *lanPackets) {
+		group, send := l.edge.keys.group, l.edge.data.send
+		pkt := send.SealGroup(group, func([]byte) []byte { return make([]byte, 200) })
+		if l.Check(pkt) == nil {
+			_, _ = l.Open(noon, pkt)
+		}
+	},
+}
+
+// TestLANRefusals counts what comes by the LAN and is no announcement of a member.
+func TestLANRefusals(t *testing.T) {
+	for why, do := range onLAN {
+		e := newEdge(t, nil)
+		do(&lanPackets{edge: e.Edge})
+		if d := e.drops(); d[string(why)] != 1 || len(d) != 1 {
+			t.Errorf("%s: counted %v", why, d)
+		}
+	}
+}
+
+// TestEveryRefusalIsProvoked finds the reasons in the source, so that one without a
+// test is noticed.
+func TestEveryRefusalIsProvoked(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "refusals.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := make(map[string]bool)
+	for _, c := range provocations {
+		have[string(c.why)] = true
+	}
+	for why := range onLAN {
+		have[string(why)] = true
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || len(spec.Values) != 1 || fmt.Sprint(spec.Type) != "refusal" {
+			return true
+		}
+		why, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !have[why] {
+			t.Errorf("nothing provokes %q", why)
+		}
+		delete(have, why)
+		return true
+	})
+	if len(have) != 2 { // of handshakes
+		t.Errorf("%v are no refusals", have)
+	}
+}

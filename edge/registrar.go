@@ -1,0 +1,170 @@
+package edge
+
+import (
+	"errors"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
+	"hedgerow/edge/underlay"
+	"hedgerow/internal/timer"
+	"hedgerow/protocol"
+)
+
+// registerRetry is the wait before a REGISTER is repeated for the first time,
+// doubling.
+const registerRetry = 500 * time.Millisecond
+
+// registrar is the owner of our registrations with the supernodes: it registers on
+// each hop session, keeps it alive, and tells the supernode which peers need no
+// copy of our floods.
+type registrar struct {
+	supernodes supernodes
+	hops       hopSender
+	connector  hopConnector
+	directory  *directory
+	peers      *peers
+	keys       *keyring
+	self       *self
+	addresses  *deviceAddresses
+	underlay   *underlay.Underlay
+	reports    *reporter
+	refusals   *refusals
+	random     *random
+	draft      *dataplane.Draft
+	timers     timer.Queue
+	relays     []*dataplane.Supernode // that have us registered, in the order of the configuration
+}
+
+// hopConnector is what the registrar needs of the connector.
+type hopConnector interface {
+	restart(now time.Time, s *supernode)
+	resolve(now time.Time, s *supernode)
+	giveUp(now time.Time, s *supernode)
+}
+
+// open makes the timers of every supernode.
+func (r *registrar) open() {
+	for _, s := range r.supernodes {
+		timerOf := func(name string, call func(now time.Time, s *supernode)) timer.Timer {
+			return timer.New(&r.timers, name, func(now time.Time) { call(now, s) })
+		}
+		s.grant.retry = timerOf("repeat a REGISTER", r.register)
+		s.grant.renew = timerOf("renew a registration", r.renew)
+		s.keepalive.next = timerOf("ping a supernode", r.ping)
+		s.direct.again = timerOf("repeat a DIRECT", r.sendDirect)
+	}
+}
+
+func (r *registrar) deadline() time.Time { return r.timers.Next() }
+func (r *registrar) tick(now time.Time)  { r.timers.Run(now) }
+
+// settle registers on new sessions, gives broken ones up, and tells the queues
+// which supernodes relay.
+func (r *registrar) settle(now time.Time) {
+	for _, s := range r.supernodes {
+		if s.hop.broken {
+			s.hop.broken = false
+			r.lost(now, s)
+		}
+		if s.hop.fresh {
+			s.hop.fresh = false
+			r.begin(now, s)
+		}
+	}
+	r.relays = r.relays[:0]
+	for _, s := range r.supernodes {
+		if s.registered() {
+			r.relays = append(r.relays, s.view)
+		}
+	}
+	r.draft.SetSupernodes(r.relays)
+}
+
+// begin registers on a new session.
+func (r *registrar) begin(now time.Time, s *supernode) {
+	s.grant.pending, s.grant.attempts = false, 0
+	s.grant.renew.Stop()
+	s.keepalive.forget()
+	s.keepalive.next.Set(now.Add(r.keepaliveIn(now)))
+	r.register(now, s)
+}
+
+// renew registers again: half of the lease is over.
+func (r *registrar) renew(now time.Time, s *supernode) {
+	s.grant.attempts = 0
+	r.register(now, s)
+}
+
+// register registers on the session in use.
+func (r *registrar) register(now time.Time, s *supernode) {
+	g := &s.grant
+	g.pending = true
+	g.attempts++
+	g.renew.Stop()
+	g.retry.Set(now.Add(min(registerRetry<<min(g.attempts-1, 5), 10*time.Second)))
+	c := r.keys.community
+	rsk := c.Rendezvous()
+	m := protocol.Register{
+		CID: r.self.cid, RPK: [32]byte(rsk[32:]), NH: c.NameHash(), MAC: r.self.mac,
+		Statement: r.self.statement, Candidates: r.underlay.Addresses.HostCandidates(),
+		SigC: crypto.SignMembership(rsk, s.hop.hash, r.self.cid, r.self.mac, r.self.identity.Static),
+	}
+	m.Prefix, m.Features = r.addresses.wanted(), r.self.features|r.addresses.features()
+	r.hops.send(s, m.Append)
+}
+
+// handleAck takes over what a supernode granted.
+func (r *registrar) handleAck(now time.Time, s *supernode, m protocol.Ack) {
+	g := &s.grant
+	first := !g.done || g.on != s.hop.session
+	g.done, g.on, g.pending, g.attempts = true, s.hop.session, false, 0
+	g.retry.Stop()
+	g.token = m.ResetToken
+	g.others, g.otherKey = max(int(m.Members)-1, 0), int(m.OtherKey)
+	if g.leased = m.LeaseSeconds > 0; g.leased {
+		g.renew.Set(now.Add(time.Duration(m.LeaseSeconds) * time.Second / 2))
+	}
+	r.underlay.Addresses.Observed(now, s.hop.at, m.Seen)
+	r.underlay.TURN.AddServer(now, m.TURN)
+	if first {
+		r.forgetDirect(s)
+		s.publishHop()
+		r.peers.markAll()
+		r.reports.registered(now, s)
+	}
+	r.addresses.granted(now, m)
+	if first {
+		r.reports.ready(now)
+		r.directory.ask(now, s, protocol.Query{})
+	}
+}
+
+// handleNak reports why a supernode refused us, and tries again later.
+func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
+	if !s.grant.pending {
+		r.refusals.note(refusedNak, s)
+		return
+	}
+	s.grant.retry.Set(now.Add(max(time.Duration(m.Retry)*time.Second, 5*time.Second)))
+	if s.reported.refused == m.Code {
+		return
+	}
+	s.reported.refused = m.Code
+	switch m.Code {
+	case protocol.CodeIPTaken:
+		r.reports.report(now, Event{Kind: EventAddressRefused, Supernode: s.cfg.Name, Wanted: m.Prefix, MAC: m.Holder})
+		r.addresses.refused()
+	case protocol.CodeMACTaken:
+		r.reports.report(now, Event{Kind: EventMACTaken, Supernode: s.cfg.Name, MAC: r.self.mac})
+	default:
+		r.reports.report(now, Event{Kind: EventRefused, Supernode: s.cfg.Name, Err: errors.New(protocol.CodeString(m.Code))})
+	}
+}
+
+// goodbye tells a supernode that we leave.
+func (r *registrar) goodbye() {
+	for _, s := range r.supernodes {
+		r.hops.send(s, (&protocol.Unregister{}).Append)
+	}
+}

@@ -1,0 +1,250 @@
+package edge
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"hedgerow/edge/control"
+	"hedgerow/edge/dataplane"
+	"hedgerow/protocol"
+)
+
+// TestRegister follows a registration from the handshake to its renewal.
+func TestRegister(t *testing.T) {
+	v := newServer(t, nil)
+	v.answer(noon)
+	if v.s.init.active() || v.s.registered() || v.s.state() != control.StateConnecting {
+		t.Errorf("state %v after the handshake", v.s.state())
+	}
+	heard := v.hears()
+	if len(heard) != 1 || heard[0].typ != protocol.MsgRegister {
+		t.Fatalf("it hears %v", types(heard))
+	}
+	m, err := protocol.ParseRegister(heard[0].value)
+	if err != nil || m.MAC != v.self.mac || m.CID != v.self.cid || len(m.Statement) == 0 {
+		t.Errorf("%+v %v", m, err)
+	}
+	// It is repeated after half a second, doubling.
+	now := noon
+	for i, wait := range []time.Duration{registerRetry, 2 * registerRetry, 4 * registerRetry} {
+		v.pass(now.Add(wait - 1))
+		if got := v.hears(); len(got) != 0 {
+			t.Errorf("repeat %d is early: %v", i, types(got))
+		}
+		now = now.Add(wait)
+		v.pass(now)
+		if got := types(v.hears()); !slices.Contains(got, protocol.MsgRegister) {
+			t.Errorf("repeat %d: %v", i, got)
+		}
+	}
+	granted := ack(3)
+	granted.Lease = netip.MustParsePrefix("10.64.0.7/24")
+	v.say(now, granted.Append(nil))
+	if !v.s.registered() || v.s.grant.others != 2 || !v.s.grant.renew.At().Equal(now.Add(time.Minute)) || v.s.grant.retry.IsSet() {
+		t.Errorf("grant: others %d, renewed at %v", v.s.grant.others, v.s.grant.renew.At())
+	}
+	if got := types(v.hears()); !slices.Equal(got, []protocol.MsgType{protocol.MsgQuery}) {
+		t.Errorf("asks %v", got)
+	}
+	for _, kind := range []EventKind{EventRegistered, EventReady, EventLease} {
+		if n := len(v.told(kind)); n != 1 {
+			t.Errorf("%v was told %d times", kind, n)
+		}
+	}
+	if !slices.Contains(v.device.have, granted.Lease) || !v.s.view.Reachable() {
+		t.Errorf("the device has %v", v.device.have)
+	}
+	st := v.status(now)
+	if st.Supernodes[0].State != control.StateRegistered || st.Supernodes[0].Addr != atServer.String() || st.Supernodes[0].ID == "" || len(st.Prefixes) != 2 {
+		t.Errorf("status %+v", st)
+	}
+	now = now.Add(time.Minute)
+	v.pass(now)
+	if got := types(v.hears()); !slices.Contains(got, protocol.MsgRegister) {
+		t.Errorf("not renewed: %v", got)
+	}
+	v.servers.registrar.goodbye()
+	if got := types(v.hears()); !slices.Equal(got, []protocol.MsgType{protocol.MsgUnregister}) {
+		t.Errorf("says %v at the end", got)
+	}
+}
+
+// TestNaks holds what each refusal of a supernode leads to.
+func TestNaks(t *testing.T) {
+	wanted := Address{Mode: AddressStatic, Prefix: netip.MustParsePrefix("10.64.0.7/24")}
+	for _, c := range []struct {
+		name  string
+		nak   protocol.Nak
+		mode  Address
+		kind  EventKind
+		ends  bool
+		again time.Duration
+	}{
+		{"the address is taken", protocol.Nak{Code: protocol.CodeIPTaken}, Address{}, EventAddressRefused, false, 5 * time.Second},
+		{"the static address is taken", protocol.Nak{Code: protocol.CodeIPTaken, Prefix: wanted.Prefix}, wanted, EventAddressRefused, true, 5 * time.Second},
+		{"the hardware address is taken", protocol.Nak{Code: protocol.CodeMACTaken, Retry: 30}, Address{}, EventMACTaken, false, 30 * time.Second},
+		{"something else", protocol.Nak{Code: 200, Retry: 1}, Address{}, EventRefused, false, 5 * time.Second},
+	} {
+		v := newServer(t, func(cfg *Config) { cfg.Address = c.mode })
+		v.answer(noon)
+		for range 2 {
+			v.say(noon, c.nak.Append(nil))
+		}
+		if n := len(v.told(c.kind)); n != 1 {
+			t.Errorf("%s: told %d times", c.name, n)
+		}
+		if v.servers.addresses.taken != c.ends {
+			t.Errorf("%s: Run ends: %v", c.name, v.servers.addresses.taken)
+		}
+		if at := v.s.grant.retry.At(); !at.Equal(noon.Add(c.again)) || v.s.state() != control.StateRefused {
+			t.Errorf("%s: again at %v, %v", c.name, at, v.s.state())
+		}
+	}
+}
+
+// TestOddRegistrations tells the user once that nobody else is there, or under
+// another key.
+func TestOddRegistrations(t *testing.T) {
+	v := newServer(t, nil)
+	v.answer(noon)
+	for range 2 {
+		m := ack(1)
+		v.say(noon, m.Append(nil))
+		m.OtherKey = 4
+		v.say(noon, m.Append(nil))
+		v.s.reported.ready = false
+		v.user.reports.registered(noon, v.s)
+	}
+	if a, w := v.told(EventAlone), v.told(EventWrongKey); len(a) != 1 || len(w) != 1 || w[0].Count != 4 {
+		t.Errorf("alone %v, wrong key %v", a, w)
+	}
+}
+
+// TestKeepalive pings the supernode: a pong keeps the registration, and four pings
+// without one end it.
+func TestKeepalive(t *testing.T) {
+	v := registered(t, nil)
+	now := v.s.keepalive.next.At()
+	if d := now.Sub(noon); d < hopKeepalive-2*time.Second || d > hopKeepalive+2*time.Second {
+		t.Errorf("the first ping after %v", d)
+	}
+	v.pass(now)
+	heard := v.hears()
+	i := slices.IndexFunc(heard, func(m heardMessage) bool { return m.typ == protocol.MsgPing })
+	if i < 0 {
+		t.Fatalf("it hears %v", types(heard))
+	}
+	ping, err := protocol.ParsePing(heard[i].value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(30 * time.Millisecond)
+	pong := protocol.Pong{Nonce: ping.Nonce, Seen: elsewhere}
+	v.say(now, pong.Append(nil))
+	if !v.s.keepalive.sent.IsZero() || v.s.keepalive.rtt == 0 || v.s.keepalive.missed != 0 {
+		t.Errorf("keepalive %+v", v.s.keepalive.pingOut)
+	}
+	// The supernode pings as well.
+	ask := protocol.Ping{Nonce: [8]byte{9}, Pad: protocol.MinPingPad}
+	v.say(now, ask.Append(nil))
+	if got := types(v.hears()); !slices.Equal(got, []protocol.MsgType{protocol.MsgPong}) {
+		t.Errorf("answers %v", got)
+	}
+	pings := 0
+	for range 20 {
+		if now = v.s.keepalive.next.At(); now.IsZero() {
+			break
+		}
+		v.pass(now)
+		for _, m := range types(v.hears()) {
+			if m == protocol.MsgPing {
+				pings++
+			}
+		}
+	}
+	if pings != hopPingsLost || v.s.registered() || len(v.told(EventSupernodeLost)) != 1 || v.s.state() != control.StateLost || !v.s.init.active() {
+		t.Errorf("%d pings, %v", pings, v.s.state())
+	}
+}
+
+// A supernode that relays for peers in use is watched closely, and pinged at once
+// when our own network changes.
+func TestWatch(t *testing.T) {
+	v := registered(t, nil)
+	v.peers.setHandle(v.introduced(3), 0, 3)
+	p := v.met(2, "roof")
+	p.view.SetUsed(1)
+	if in := v.servers.registrar.keepaliveIn(noon); in != hopWatch {
+		t.Errorf("pinged every %v", in)
+	}
+	v.handle(noon, dataplane.Needed{Peer: p.view})
+	if at := v.s.keepalive.next.At(); !at.Equal(noon.Add(hopWatch)) {
+		t.Errorf("pinged at %v", at)
+	}
+	(*networkObserver)(v.Edge).NetworkChanged(noon)
+	if at := v.s.keepalive.next.At(); !at.Equal(noon) {
+		t.Errorf("pinged at %v after a change of the network", at)
+	}
+}
+
+// TestDirectSet tells a supernode which peers need no copy of a flood, three times
+// again, and doubts that as soon as one of them needs it.
+func TestDirectSet(t *testing.T) {
+	v := registered(t, nil)
+	p := v.neighbour(2)
+	if !slices.Equal(v.s.direct.handles, []uint32{2}) {
+		t.Fatalf("the set is %v", v.s.direct.handles)
+	}
+	now, repeats := noon, 0
+	for range 10 {
+		if now = v.s.direct.again.At(); now.IsZero() {
+			break
+		}
+		v.servers.registrar.tick(now)
+		repeats++
+	}
+	if repeats != directRepeats || v.s.direct.unsure {
+		t.Errorf("repeated %d times", repeats)
+	}
+	v.peers.setHandle(p, 0, 9) // the supernode knows it by another handle
+	v.settle(noon)
+	if !slices.Equal(v.s.direct.handles, []uint32{9}) {
+		t.Errorf("the set is %v", v.s.direct.handles)
+	}
+	v.servers.list.doubtDirect()
+	if !v.s.direct.unsure {
+		t.Error("the supernode is sure to know")
+	}
+	v.sessions.closed(p)
+	v.settle(noon)
+	v.consistent()
+	if len(v.s.direct.handles) != 0 {
+		t.Errorf("the set is %v without the peer", v.s.direct.handles)
+	}
+}
+
+// fakeConnector notes what the registrar asks of it.
+type fakeConnector struct{ gaveUp, restarted, resolved int }
+
+func (c *fakeConnector) restart(time.Time, *supernode) { c.restarted++ }
+func (c *fakeConnector) resolve(time.Time, *supernode) { c.resolved++ }
+func (c *fakeConnector) giveUp(time.Time, *supernode)  { c.gaveUp++ }
+
+// The registrar gives a supernode up once its session is broken, whoever makes the
+// sessions.
+func TestRegistrarGivesUp(t *testing.T) {
+	v := registered(t, nil)
+	c := new(fakeConnector)
+	v.servers.registrar.connector = c
+	v.s.hop.broken = true
+	v.settle(noon)
+	if c.gaveUp != 1 || v.s.registered() || v.s.hop.broken || v.s.keepalive.next.IsSet() {
+		t.Errorf("%+v, registered %v", c, v.s.registered())
+	}
+	v.settle(noon)
+	if c.gaveUp != 1 || len(v.told(EventSupernodeLost)) != 1 {
+		t.Errorf("%+v at the second time", c)
+	}
+}

@@ -1,0 +1,105 @@
+package edge
+
+import (
+	"net/netip"
+	"time"
+
+	"hedgerow/edge/dataplane"
+	"hedgerow/protocol"
+)
+
+// compute returns how frames to a peer are to travel now. It depends on nothing
+// but the state of the owners, so that it can be held against what was published
+// at any time.
+func (r *routing) compute(p *peer) dataplane.Route {
+	to := dataplane.Route{Session: p.sessions.sealing(), Limit: dataplane.MaxDatagramIPv4}
+	to.Partial = to.Session != nil && p.sessions.current.Partial()
+	if p.reach.path != nil {
+		found := p.reach.path.Route()
+		to.Direct = found.Direct
+		to.Dual = found.Relay && !(r.plane.NoRelay() && found.Direct.IsValid())
+		if to.Direct.IsValid() && to.Direct.Addr().Is6() {
+			to.Limit = dataplane.MaxDatagramIPv6
+		}
+		if found.MTU > 0 {
+			to.Limit = min(to.Limit, found.Payload())
+		}
+	}
+	if s := r.supernodes.relayFor(p); s != nil {
+		to.Supernode, to.Handle = s.view, p.handles[s.view.ID()]
+	}
+	if p.reach.avoids() && to.Supernode != nil {
+		to.Direct, to.Dual = netip.AddrPort{}, true
+	}
+	size := &p.reach.relay.size
+	if to.Supernode != p.view.Route().Supernode {
+		size = new(relaySize) // it has yet to be measured
+		*size = newRelaySize()
+	}
+	to.RelayLimit = size.limit()
+	return to
+}
+
+// route publishes how frames to a peer travel now, if that has changed. It
+// reports whether there is a next hop that was not there before.
+func (r *routing) route(now time.Time, p *peer) (gained bool) {
+	to, old := r.compute(p), p.view.Route()
+	if to == old {
+		return false
+	}
+	if to.Supernode != old.Supernode {
+		p.reach.relay.restart()
+	}
+	if old.OnlyDirect() && !to.OnlyDirect() {
+		r.supernodes.doubtDirect() // before a flood can leave by the new route
+	}
+	if to.Direct == old.Direct && to.Limit < old.Limit {
+		r.log.Info("the direct path loses large packets, frames are cut for it", "peer", p, "datagram", to.Limit)
+	}
+	p.view.SetRoute(to)
+	if was, is := old.NextHop(), to.NextHop(); was != is {
+		p.reach.since = now
+		r.log.Debug("next hop", "peer", p, "direct", to.Direct, "relay", r.supernodes.name(to.Supernode), "both", to.Dual, "session", to.Session != nil)
+	}
+	r.directChanged = true
+	if (to.Session == nil) != (old.Session == nil) || to.LeastPacket() != old.LeastPacket() {
+		r.sizesChanged = true
+	}
+	return to.Session != nil && (to.Direct.IsValid() && !old.Direct.IsValid() || to.Supernode != nil && old.Supernode == nil)
+}
+
+// sizeGroup finds the largest GROUP packet that reaches everybody: a flood is
+// sealed once for all.
+func (r *routing) sizeGroup() {
+	if !r.sizesChanged {
+		return
+	}
+	r.sizesChanged = false
+	least := dataplane.MaxDatagramRelayed - protocol.RelayOverhead
+	for _, p := range r.peers.byStatic {
+		if to := p.view.Route(); to.Session != nil {
+			least = min(least, to.LeastPacket())
+		}
+	}
+	r.plane.SetGroupPacket(least)
+}
+
+// judge moves a peer's frames to the relay or back, by what was lost.
+func (r *routing) judge(now time.Time, p *peer) {
+	machine := p.reach.path
+	if machine == nil || r.plane.NoRelay() {
+		return
+	}
+	q := &p.reach.quality
+	before := q.avoided
+	q.judge(now, machine.Route().Direct, machine.Loss(), p.reach.relay.loss)
+	if q.avoided == before {
+		return
+	}
+	lost, of := machine.Loss().Count()
+	text := "frames go directly again"
+	if q.avoided {
+		text = "the direct path loses packets, frames go by relay"
+	}
+	r.log.Info(text, "peer", p, "lost", lost, "of", of)
+}

@@ -1,0 +1,44 @@
+package edge
+
+import (
+	"net/netip"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+)
+
+// self is what this edge is in its community. Only its statement is made anew,
+// once, when Run begins.
+type self struct {
+	cid        [16]byte
+	mac        protocol.MAC
+	identity   *crypto.Identity
+	name       string
+	features   uint32
+	statement  []byte
+	prefixes   func() []netip.Prefix // of the device
+	candidates func() protocol.Candidates
+}
+
+// sign makes the statement of this run.
+func (s *self) sign(wall time.Time, seq uint64) {
+	s.statement = s.identity.SignStatement(crypto.Statement{
+		ID: [32]byte(s.identity.ID), Static: s.identity.Static, CID: s.cid, MAC: [6]byte(s.mac),
+		Seq: seq, Expiry: uint64(wall.Add(365 * 24 * time.Hour).Unix()),
+	})
+}
+
+// append appends what a peer is told at the start of a session: our name and
+// addresses, and where we may be reached.
+func (s *self) append(b []byte) []byte {
+	about := protocol.About{Name: s.name, Prefixes: s.prefixes()}
+	c := s.candidates()
+	return c.Append(about.Append(b))
+}
+
+// ours reports whether a verified statement is of our community and of somebody
+// else.
+func (s *self) other(st crypto.Statement) bool {
+	return st.CID == s.cid && st.Static != s.identity.Static
+}

@@ -1,0 +1,266 @@
+package edge
+
+import (
+	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/edge/dataplane"
+	"hedgerow/edge/underlay"
+	"hedgerow/handshake"
+	"hedgerow/internal/timer"
+)
+
+// supernode is what we know of one supernode. The registrar owns it; the others
+// read it.
+type supernode struct {
+	view *dataplane.Supernode
+	cfg  Supernode
+	key  *[32]byte    // nil until pinned
+	mask *crypto.Mask // of its datagrams, nil until pinned
+
+	where     whereabouts
+	hello     helloOut
+	init      hopInit
+	resetAt   time.Time // when a RESET was last acted on
+	hop       hopSessions
+	stream    supernodeStream
+	grant     grant
+	keepalive keepalive
+	direct    directSet
+	reported  supernodeReport
+	published []netip.AddrPort // addresses that the queues know as its own
+}
+
+// whereabouts are a supernode's underlay addresses.
+type whereabouts struct {
+	addrs     []netip.AddrPort
+	at        int
+	resolving bool
+	failed    time.Time   // since when its name cannot be resolved; zero: it can
+	again     timer.Timer // when it is resolved next
+}
+
+// helloOut is a HELLO that waits for its WELCOME.
+type helloOut struct {
+	active   bool
+	to       netip.AddrPort // not valid: each of the supernode's in turn
+	nonce    [16]byte
+	sent     time.Time
+	attempts int
+	begun    time.Time
+	retry    timer.Timer
+}
+
+// end waits for no WELCOME any more.
+func (h *helloOut) end() {
+	h.active, h.to, h.attempts = false, netip.AddrPort{}, 0
+	h.retry.Stop()
+}
+
+// hopInit is our side of the handshakes with a supernode.
+type hopInit struct {
+	initiator *handshake.Initiator // nil until the supernode's key is known
+	to        netip.AddrPort       // not valid: each of the supernode's in turn
+	retry     timer.Timer
+}
+
+// active reports whether a handshake is under way.
+func (i *hopInit) active() bool { return i.initiator != nil && i.initiator.Active() }
+
+// hopSessions are the sessions with a supernode.
+type hopSessions struct {
+	session *dataplane.HopSession // sealed under; nil before the first
+	old     *dataplane.HopSession // still opened
+	at      netip.AddrPort        // where session's packets go: what answered its INIT
+	moved   time.Time             // when it last went over to a stream, or back
+	hash    [32]byte              // Noise handshake hash of session
+	fresh   bool                  // the registrar has to register on session
+	broken  bool                  // the registrar has to give session up: its stream has ended
+	rekey   timer.Timer
+}
+
+// supernodeStream is the stream to one supernode.
+type supernodeStream struct {
+	conn    underlay.Stream // nil: none
+	side    netip.AddrPort  // stands for conn
+	dialing bool
+	tries   int       // failures in a row
+	next    time.Time // when another may be made
+	failed  string    // why the last one could not be made
+	making  timer.Timer
+	sparing timer.Timer // set while the supernode is reached without the stream
+}
+
+// grant is what a supernode knows of us and granted.
+type grant struct {
+	done     bool                  // we are registered
+	on       *dataplane.HopSession // the session on which we registered
+	token    [16]byte              // of the RESET that may end the session
+	pending  bool                  // a REGISTER waits for its answer
+	leased   bool                  // an address, which has to be renewed
+	attempts int
+	others   int // edges in our community besides us
+	otherKey int // edges that use our community's name with another key
+	retry    timer.Timer
+	renew    timer.Timer
+}
+
+// keepalive are the pings that keep the mapping to a supernode open, and notice
+// when it is gone.
+type keepalive struct {
+	pingOut
+	next timer.Timer
+}
+
+// directSet is the DIRECT set as a supernode was told.
+type directSet struct {
+	handles []uint32
+	repeats int
+	unsure  bool // the supernode may still leave out who has to get our floods from it
+	again   timer.Timer
+}
+
+// supernodeReport is what the user was told about a supernode.
+type supernodeReport struct {
+	noAnswer, lost, alone, wrongKey, keyChanged, ready bool
+	refused                                            uint8
+}
+
+// id returns the supernode's place in the configuration.
+func (s *supernode) id() int { return s.view.ID() }
+
+// registered reports whether the supernode has us registered.
+func (s *supernode) registered() bool { return s.grant.done }
+
+// addr returns the address that the next packet without a session goes to.
+func (s *supernode) addr() netip.AddrPort {
+	if len(s.where.addrs) == 0 {
+		return netip.AddrPort{}
+	}
+	return s.where.addrs[s.where.at%len(s.where.addrs)]
+}
+
+// target returns to, or if that is not valid the address that is next in turn.
+func (s *supernode) target(to netip.AddrPort) netip.AddrPort {
+	if to.IsValid() {
+		return to
+	}
+	return s.addr()
+}
+
+// shownAddr returns the supernode's underlay address for the user.
+func (s *supernode) shownAddr() netip.AddrPort {
+	if s.hop.at.IsValid() && !underlay.IsSide(s.hop.at) {
+		return s.hop.at
+	}
+	return s.addr()
+}
+
+// pin fixes the supernode's key and the mask that comes with it.
+func (s *supernode) pin(key [32]byte) {
+	s.key = &key
+	s.mask = crypto.NewMask(crypto.SupernodeMaskKey(key, nil))
+}
+
+// streaming reports whether the session in use runs over the stream.
+func (s *supernode) streaming() bool { return s.stream.conn != nil && s.hop.at == s.stream.side }
+
+// streamText says which stream the session in use runs over; empty: none.
+func (s *supernode) streamText() string {
+	if !s.streaming() {
+		return ""
+	}
+	return s.stream.conn.String()
+}
+
+// silentSince returns since when the supernode has not answered by UDP though it
+// was asked, zero: it has.
+func (s *supernode) silentSince() time.Time {
+	switch {
+	case s.registered() && !s.streaming():
+		return time.Time{}
+	case s.hello.active:
+		return s.hello.begun
+	case s.init.active():
+		return s.init.initiator.Begun()
+	case s.where.again.IsSet(): // its name cannot be resolved here; a proxy may know it
+		return s.where.failed
+	}
+	return time.Time{}
+}
+
+// publishHop tells the queues how the supernode is reached.
+func (s *supernode) publishHop() {
+	if s.hop.session == nil {
+		return
+	}
+	s.view.SetRoute(dataplane.HopRoute{
+		Session: s.hop.session.Crypto(), Addr: s.hop.at, Mask: s.mask, DirectSet: len(s.direct.handles) > 0 && !s.direct.unsure,
+	})
+}
+
+// supernodes are all supernodes of the configuration, in its order.
+type supernodes []*supernode
+
+// registered reports whether a supernode has us registered.
+func (l supernodes) registered() bool { return slices.ContainsFunc(l, (*supernode).registered) }
+
+// relayFor returns the best supernode that knows a peer, or nil.
+func (l supernodes) relayFor(p *peer) *supernode {
+	var best *supernode
+	for _, s := range l {
+		if p.handles[s.id()] == 0 || s.hop.session == nil {
+			continue
+		}
+		if best == nil || (s.registered() && !best.registered()) {
+			best = s
+		}
+	}
+	return best
+}
+
+// relays reports whether a supernode that has us registered knows a peer.
+func (l supernodes) relays(p *peer) bool {
+	s := l.relayFor(p)
+	return s != nil && s.registered()
+}
+
+// name returns what the user calls a supernode, empty for nil.
+func (l supernodes) name(view *dataplane.Supernode) string {
+	if view == nil {
+		return ""
+	}
+	return l[view.ID()].cfg.Name
+}
+
+// doubtDirect lets floods go to everybody by relay until the supernodes surely
+// know of a peer that leaves the DIRECT set. The peers that get a copy too many
+// drop it as a replay.
+func (l supernodes) doubtDirect() {
+	for _, s := range l {
+		if s.registered() && len(s.direct.handles) > 0 {
+			s.direct.unsure = true
+			s.publishHop()
+		}
+	}
+}
+
+// hopSender sends control messages to supernodes, inside the hop sessions.
+type hopSender struct {
+	out *dataplane.Sender
+}
+
+// send sends control messages to a supernode. build appends the messages.
+func (h hopSender) send(s *supernode, build func([]byte) []byte) {
+	if s.hop.session == nil {
+		return
+	}
+	r := dataplane.HopRoute{Session: s.hop.session.Crypto(), Addr: s.hop.at, Mask: s.mask}
+	h.out.SealHop(r, build)
+}
+
+// LogValue names the supernode in log lines as the user typed it.
+func (s *supernode) LogValue() slog.Value { return slog.StringValue(s.cfg.Name) }
