@@ -12,8 +12,7 @@ import (
 
 // awaited are files, folders and counters that the documents name and that come
 // with the rooms of the edge. What is there is taken out of the list.
-var awaited = []string{
-}
+var awaited = []string{}
 
 // exists reports whether there is a file or a folder in the checkout, or will be.
 func exists(path string) bool { return onDisk(path) || slices.Contains(awaited, path) }
