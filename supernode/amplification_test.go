@@ -269,8 +269,8 @@ func FuzzDatagram(f *testing.F) {
 		from := address(9)
 		if headed {
 			// The body of an opened control packet.
-			r.s.handleControl(&exchange{now: r.now, out: r.out, hop: r.s.hops.byIdx[friend.session.RemoteIndex()], from: friend.addr}, pkt)
-			r.s.flush(r.out)
+			r.s.handleControl(&exchange{now: r.now, out: r.out, hop: r.s.hops.byIdx[friend.session.RemoteIndex()], from: friend.addr, sender: r.s.sender}, pkt)
+			r.s.sockets.flush(r.out)
 			r.conn.drain()
 			if len(pkt) >= shortest && len(pkt) < protocol.MaxDatagram {
 				h := protocol.Header{Type: protocol.Type(pkt[0] & 31), XF: protocol.XFHop, KI: protocol.KINone, RX: e.session.RemoteIndex(), CTR: 99}
@@ -281,7 +281,7 @@ func FuzzDatagram(f *testing.F) {
 		}
 		d := transport.Datagram{Buf: bytes.Clone(pkt), N: len(pkt), Addr: from}
 		r.s.handleTrain(r.now, r.out, &d)
-		r.s.flush(r.out)
+		r.s.sockets.flush(r.out)
 		out := 0
 		for _, p := range r.conn.drain() {
 			if p.to == from {

@@ -8,12 +8,6 @@ import (
 	"hedgerow/transport"
 )
 
-// loopCounters are the admin.Counters of a Server while they are counted.
-type loopCounters struct {
-	sleeps         atomic.Uint64
-	received, sent trainSizes
-}
-
 // trainSizes is admin.TrainSizes while it is counted.
 type trainSizes [len(admin.TrainSizes{})]atomic.Uint64
 
@@ -31,16 +25,16 @@ func (t *trainSizes) read() (r admin.TrainSizes) {
 // Counters returns the present values. It may be called from any goroutine.
 func (s *Server) Counters() admin.Counters {
 	c := admin.Counters{
-		Sleeps:         s.loop.sleeps.Load(),
-		ReceivedTrains: s.loop.received.read(),
-		SentTrains:     s.loop.sent.read(),
+		Sleeps:         s.sockets.sleeps.Load(),
+		ReceivedTrains: s.sockets.received.read(),
+		SentTrains:     s.sockets.sent.read(),
 		Drops:          s.refused.reasons(),
 	}
-	if counting, ok := s.cfg.Conn.(interface{ Counters() transport.Counters }); ok {
+	if counting, ok := s.sockets.conn.(interface{ Counters() transport.Counters }); ok {
 		socket := counting.Counters()
 		c.Socket = &socket
 	}
-	if beside, ok := s.cfg.Conn.(interface{ SideCounters() transport.SideCounters }); ok {
+	if beside, ok := s.sockets.conn.(interface{ SideCounters() transport.SideCounters }); ok {
 		sides := beside.SideCounters()
 		c.Sides = &sides
 	}

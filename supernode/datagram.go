@@ -18,20 +18,20 @@ const shortest = protocol.HeaderLen + protocol.TagLen
 func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
 	switch {
 	case len(pkt) > protocol.MaxDatagram:
-		s.refuse(dropLong, out, from, nil)
+		s.refused.about(dropLong, false, out.origin(from), nil)
 		return
 	case stun.IsMessage(pkt):
-		s.answerBinding(now, out, pkt, from, s.cfg.Alternate)
+		s.answerBinding(now, out, pkt, from, s.sockets.alternate)
 		return
 	case len(pkt) < shortest:
-		s.refuse(dropShort, out, from, nil)
+		s.refused.about(dropShort, false, out.origin(from), nil)
 		return
 	}
 	maybeHello := len(pkt) == protocol.HelloLen
 	if maybeHello {
 		copy(out.spare[:], pkt) // unmasking destroys a packet that is masked with another key
 	}
-	s.mask.Show(out.sc, pkt)
+	s.sockets.mask.Show(out.sc, pkt)
 	h, err := protocol.ParseHeader(pkt)
 	if err == nil && h.Type == protocol.TypeRelay && h.XF == protocol.XFHop && h.KI == protocol.KINone {
 		s.relay(now, out, pkt, from, h)
@@ -42,22 +42,16 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 	case maybeHello && (err != nil || h.XF != protocol.XFHop):
 		s.answerHello(now, out, out.spare[:], from)
 	case err != nil:
-		s.refuse(dropHeader, out, from, nil)
+		s.refused.about(dropHeader, false, out.origin(from), nil)
 	case h.XF != protocol.XFHop || h.KI != protocol.KINone:
-		s.refuse(dropTransform, out, from, nil)
+		s.refused.about(dropTransform, false, out.origin(from), nil)
 	case h.Type == protocol.TypeData:
 		s.handleData(now, out, pkt, from, h)
 	case h.Type == protocol.TypeInit:
 		s.answerInit(now, out, pkt, from)
 	default:
-		s.refuse(dropUnexpected, out, from, nil)
+		s.refused.about(dropUnexpected, false, out.origin(from), nil)
 	}
-}
-
-// refuse counts and explains why a datagram went no further. edge is the session that
-// it names, nil if it names none: that proves nothing about its sender.
-func (s *Server) refuse(reason dropReason, out *outbox, from netip.AddrPort, edge *hop) {
-	s.refused.about(reason, false, out.origin(from), edge)
 }
 
 // session returns the session that a packet names, or nil after dropping it.
@@ -65,11 +59,11 @@ func (s *Server) session(now time.Time, out *outbox, size int, from netip.AddrPo
 	h := s.hops.byIdx[index]
 	switch {
 	case h == nil:
-		s.refuse(dropUnknownSession, out, from, nil)
+		s.refused.about(dropUnknownSession, false, out.origin(from), nil)
 		s.answerUnknown(now, out, size, from, index)
 		return nil
 	case h.dead(now):
-		s.refuse(dropExpiredSession, out, from, h)
+		s.refused.about(dropExpiredSession, false, out.origin(from), h)
 		return nil
 	}
 	return h

@@ -63,7 +63,7 @@ func (s *Server) sendFlood(out *outbox) {
 			out.send(pkt, to.addr)
 		}
 		if out.full() {
-			s.flush(out)
+			s.sockets.flush(out)
 		}
 	}
 	f.targets = f.targets[:0]
@@ -76,7 +76,7 @@ func (s *Server) sendFlood(out *outbox) {
 func (s *Server) handleDirect(x *exchange, value []byte) {
 	m, err := protocol.ParseDirect(value)
 	if err != nil {
-		s.refuseMessage(x, dropDirect)
+		x.refuse(dropDirect)
 		return
 	}
 	x.hop.directSet = append(x.hop.directSet[:0], m.Handles...)

@@ -1,7 +1,6 @@
 package supernode
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"time"
 
@@ -12,11 +11,11 @@ import (
 // newResponder returns the responder of the handshakes between edges and us: no
 // community, and no access key. What it counts and refuses is in package
 // handshake.
-func newResponder(s *Server) *handshake.Responder {
+func (s *Server) newResponder() *handshake.Responder {
 	return handshake.NewResponder(handshake.ResponderConfig{
 		Party: &handshake.Party{
 			Hop: true, Identity: s.identity, Rand: s.cfg.Rand,
-			Index: func() uint32 { return s.hops.freeIndex(s.random32) },
+			Index: func() uint32 { return s.hops.freeIndex(s.random.number) },
 		},
 		InitRate: s.cfg.Limits.InitRate,
 		Room:     func() bool { return s.hops.guests < s.cfg.Limits.Guests },
@@ -52,19 +51,4 @@ func (s *Server) answerInit(now time.Time, out *outbox, pkt []byte, from netip.A
 		session: session, static: result.Remote, hash: result.Keys.Hash,
 		addr: from, source: out.source, created: now, heard: now,
 	})
-}
-
-// sourceBytes returns what a cookie is bound to: address and port.
-func sourceBytes(from netip.AddrPort) (b [18]byte) {
-	a := from.Addr().As16()
-	copy(b[:], a[:])
-	binary.BigEndian.PutUint16(b[16:], from.Port())
-	return b
-}
-
-// confirm notes the first authentic packet of a session: it proves that the
-// edge received RESP at the address that sent INIT.
-func (h *hop) confirm(now time.Time) {
-	h.confirmed = true
-	h.rtt = now.Sub(h.created)
 }

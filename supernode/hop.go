@@ -50,6 +50,13 @@ func (h *hop) dead(now time.Time) bool {
 	return now.Sub(h.created) > hopTime
 }
 
+// confirm notes the first authentic packet of a session: it proves that the
+// edge received RESP at the address that sent INIT.
+func (h *hop) confirm(now time.Time) {
+	h.confirmed = true
+	h.rtt = now.Sub(h.created)
+}
+
 // attributes returns what is known of the edge at the other end of a session.
 func (h *hop) attributes() []any {
 	switch {

@@ -1,8 +1,6 @@
 package supernode
 
 import (
-	"errors"
-	"net"
 	"net/netip"
 
 	"hedgerow/crypto"
@@ -113,29 +111,13 @@ func (o *outbox) forward(size int, to netip.AddrPort) {
 	o.tail = end
 }
 
-func (o *outbox) full() bool { return len(o.batch) >= outboxFull }
-
-// flush sends what out holds and takes all its buffers back. The caller does
-// not hold s.mu.
-func (s *Server) flush(out *outbox) { s.flushBy(s.cfg.Conn, s.cfg.Alternate, out) }
-
-// flushBy is flush by one of the two sockets. What sendByOtherSocket queued leaves
-// by the other one.
-func (s *Server) flushBy(conn, other Conn, out *outbox) {
-	if len(out.otherSocket) > 0 {
-		_, _ = other.WriteBatch(out.otherSocket)
-		out.otherSocket = out.otherSocket[:0]
-	}
-	if len(out.batch) > 0 {
-		if _, err := conn.WriteBatch(out.batch); err != nil && !errors.Is(err, net.ErrClosed) {
-			s.refused.drop(dropSend)
-		}
-		for i := range out.batch {
-			s.loop.sent.count(out.batch[i].Datagrams())
-		}
-	}
-	out.batch, out.used, out.tail = out.batch[:0], 0, shut
-	if len(out.admitted) > 0 {
-		s.admitStreams(out)
+// admit notes that an authentic packet, or one that was answered, came from an
+// address: if a stream has it, the stream is an edge's. The next flush, when no mutex
+// is held, admits it.
+func (o *outbox) admit(from netip.AddrPort) {
+	if transport.IsSide(from.Addr()) {
+		o.admitted = append(o.admitted, from)
 	}
 }
+
+func (o *outbox) full() bool { return len(o.batch) >= outboxFull }

@@ -57,7 +57,7 @@ func (s *Server) measure(now time.Time, out *outbox, h *hop) {
 // that a round trip longer than the pause between them ends it as well.
 func (s *Server) newProbe(h *hop, addr netip.AddrPort) {
 	h.probe = probe{addr: addr}
-	s.random(h.probe.nonce[:])
+	s.random.fill(h.probe.nonce[:])
 }
 
 func (s *Server) sendProbe(now time.Time, out *outbox, h *hop) {
@@ -70,7 +70,7 @@ func (s *Server) sendProbe(now time.Time, out *outbox, h *hop) {
 		ping.Pad = room
 		body = ping.Append(startControl(body[:0]))
 	}
-	if s.sendControl(out, h, body, p.addr) {
+	if s.sender.send(out, h, body, p.addr) {
 		p.sent = now
 	}
 }
@@ -79,13 +79,13 @@ func (s *Server) sendProbe(now time.Time, out *outbox, h *hop) {
 func (s *Server) handlePong(x *exchange, value []byte) {
 	pong, err := protocol.ParsePong(value)
 	if err != nil {
-		s.refuseMessage(x, dropPong)
+		x.refuse(dropPong)
 		return
 	}
 	h := x.hop
 	p := h.probe
 	if p.sent.IsZero() || pong.Nonce != p.nonce || x.from != p.addr || x.now.Sub(p.sent) > probeTime {
-		s.refuseMessage(x, dropPongUnexpected)
+		x.refuse(dropPongUnexpected)
 		return
 	}
 	h.rtt = x.now.Sub(p.sent)

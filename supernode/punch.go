@@ -21,27 +21,27 @@ const (
 func (s *Server) handlePunch(x *exchange, value []byte) {
 	m, err := protocol.ParsePunch(value)
 	if err != nil {
-		s.refuseMessage(x, dropPunch)
+		x.refuse(dropPunch)
 		return
 	}
 	r := x.hop.reg
 	if !r.budget.punches.Take(x.now, 1, punchRate, punchBurst) {
-		s.refuseMessage(x, dropPunchRate)
+		x.refuse(dropPunchRate)
 		return
 	}
 	peer := s.registry.member(r.community, m.Handle)
 	if peer == nil || peer == r || peer.place < 0 {
-		s.refuseMessage(x, dropPunchTarget)
+		x.refuse(dropPunchTarget)
 		return
 	}
 	if !underlayAddr(r.hop.addr).IsValid() || !underlayAddr(peer.hop.addr).IsValid() {
-		s.refuseMessage(x, dropPunchStream)
+		x.refuse(dropPunchStream)
 		return
 	}
 	asker, asked := punchDelays(r.hop.rtt, peer.hop.rtt)
-	s.add(x, &protocol.Punch{Handle: peer.handle, Seen: peer.hop.addr, Delay: asker})
+	x.add(&protocol.Punch{Handle: peer.handle, Seen: peer.hop.addr, Delay: asker})
 	to := protocol.Punch{Handle: r.handle, Seen: r.hop.addr, Delay: asked}
-	s.sendControl(x.out, peer.hop, to.Append(startControl(x.out.buffer())), peer.hop.addr)
+	s.sender.message(x.out, peer.hop, &to)
 }
 
 // punchDelays returns how long each of two edges must wait after our message

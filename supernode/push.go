@@ -53,5 +53,5 @@ func (s *Server) sendPush(out *outbox) {
 		return
 	}
 	info := about.peerInfo()
-	s.sendControl(out, to.hop, info.Append(startControl(out.buffer())), to.hop.addr)
+	s.sender.message(out, to.hop, &info)
 }

@@ -11,11 +11,11 @@ const listLen = 64
 func (s *Server) handleQuery(x *exchange, value []byte) {
 	q, err := protocol.ParseQuery(value)
 	if err != nil {
-		s.refuseMessage(x, dropQuery)
+		x.refuse(dropQuery)
 		return
 	}
 	if !x.hop.control.Take(x.now, queryCost, controlRate, controlBurst) {
-		s.refuseMessage(x, dropControlRate)
+		x.refuse(dropControlRate)
 		return
 	}
 	r := x.hop.reg
@@ -29,18 +29,18 @@ func (s *Server) handleQuery(x *exchange, value []byte) {
 			s.addPeer(x, peer)
 		}
 	default:
-		s.refuseMessage(x, dropListRate)
+		x.refuse(dropListRate)
 	}
 }
 
 // addPeer answers with the PEER_INFO of a member that has a session.
 func (s *Server) addPeer(x *exchange, peer *registration) {
 	if peer == nil || peer.place < 0 || peer == x.hop.reg {
-		s.refuseMessage(x, dropQueryUnknown)
+		x.refuse(dropQueryUnknown)
 		return
 	}
 	info := peer.peerInfo()
-	s.add(x, &info)
+	x.add(&info)
 }
 
 // member returns the registration with this handle, if it is one of c.

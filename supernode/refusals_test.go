@@ -295,7 +295,7 @@ func TestRefusalsCostNothingUnsaid(t *testing.T) {
 	r := newRig(t, Config{Log: slog.New(slog.NewTextHandler(panicking{}, nil))})
 	e := r.edge(testCommunity("c", "k"), "e", 1).join()
 	h := r.s.hops.byIdx[e.session.RemoteIndex()]
-	if n := testing.AllocsPerRun(100, func() { r.s.refuse(dropOpen, r.out, e.addr, h) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { r.s.refused.about(dropOpen, false, r.out.origin(e.addr), h) }); n != 0 {
 		t.Errorf("a refusal allocates %v times", n)
 	}
 }

@@ -22,31 +22,24 @@ func (s *Server) handleRegister(x *exchange, value []byte) {
 	m, err := protocol.ParseRegister(value)
 	switch {
 	case err != nil:
-		s.refuseMessage(x, dropRegister)
+		x.refuse(dropRegister)
 		return
 	case !x.hop.retired.IsZero():
-		s.refuseMessage(x, dropRegisterRetired)
+		x.refuse(dropRegisterRetired)
 		return
-	}
-	refuse := func(why *refusal) {
-		s.refused.count(why.reason, true, func() []any {
-			return append(x.out.origin(x.from).attributes(), why.attributes(&m)...)
-		})
-		s.add(x, &why.nak)
-	}
-	if !x.hop.control.Take(x.now, registerCost, controlRate, controlBurst) {
-		refuse(&refusal{dropControlRate, protocol.Nak{Code: protocol.CodeRate, Retry: retryRate}})
+	case !x.hop.control.Take(x.now, registerCost, controlRate, controlBurst):
+		s.refuseRegister(x, &m, &refusal{reason: dropControlRate, nak: protocol.Nak{Code: protocol.CodeRate, Retry: retryRate}})
 		return
 	}
 	st, refused := verifyClaims(x.hop, &m)
 	if refused != nil {
-		refuse(refused)
+		s.refuseRegister(x, &m, refused)
 		return
 	}
 	a := applicant{hop: x.hop, request: &m, statement: st}
 	r, holder, refused := s.grant(x.now, a)
 	if refused != nil {
-		refuse(refused)
+		s.refuseRegister(x, &m, refused)
 		return
 	}
 	s.enter(x, r, a)
@@ -57,6 +50,15 @@ func (s *Server) handleRegister(x *exchange, value []byte) {
 type refusal struct {
 	reason dropReason
 	nak    protocol.Nak
+}
+
+// refuseRegister refuses a REGISTER. What the debug line says of the edge is what
+// it claims to be.
+func (s *Server) refuseRegister(x *exchange, m *protocol.Register, why *refusal) {
+	s.refused.count(why.reason, true, func() []any {
+		return append(x.out.origin(x.from).attributes(), why.attributes(m)...)
+	})
+	x.add(&why.nak)
 }
 
 // attributes returns what a debug line says of the edge: what it claims to be.
@@ -132,7 +134,7 @@ func (s *Server) grant(now time.Time, a applicant) (r, holder *registration, ref
 	case !known && !s.strangers.newcomers.Take(now, a.hop.source, newcomerRate, newcomerBurst):
 		return nil, nil, &refusal{dropNewcomerRate, protocol.Nak{Code: protocol.CodeRate, Retry: retryTaken}}
 	case !known:
-		r = &registration{community: c, mac: m.MAC, owner: owner, handle: s.registry.freeHandle(s.random32), place: -1}
+		r = &registration{community: c, mac: m.MAC, owner: owner, handle: s.registry.freeHandle(s.random.number), place: -1}
 	}
 	if holder, refused = s.assignLease(now, r, m); refused != nil {
 		return nil, nil, refused
@@ -236,7 +238,7 @@ func (s *Server) acknowledge(x *exchange, r, holder *registration) {
 		s.cfg.Log.Debug("edge got another address than it asked for", "community", communityText(r.community.id),
 			"mac", r.mac.String(), "lease", r.lease, "holder", holder.mac.String())
 	}
-	s.add(x, &ack)
+	x.add(&ack)
 }
 
 // handleUnregister ends the session of an edge that leaves; its lease stays.
@@ -273,15 +275,10 @@ func (s *Server) save(r *registration) { s.store.put(r.key(), r.record()) }
 // that get a RESET because of the restart. Damaged records are counted and left out.
 func (s *Server) load() error {
 	now := s.cfg.Now()
-	refuse := func(reason dropReason, key recordKey) {
-		s.refused.count(reason, true, func() []any {
-			return []any{"mac", protocol.MAC(key[16:]).String(), "community", communityText([16]byte(key[:16]))}
-		})
-	}
 	return s.store.each(func(key recordKey, b []byte) {
 		st, err := parseRecord(key, b)
 		if err != nil {
-			refuse(dropStored, key)
+			s.refuseStored(dropStored, key)
 			s.store.put(key, nil)
 			return
 		}
@@ -291,7 +288,7 @@ func (s *Server) load() error {
 		}
 		c := s.registry.community(st.statement.CID, st.nameHash)
 		if c == nil || len(s.registry.byHandle) >= s.cfg.Limits.Edges {
-			refuse(dropStoredFull, key)
+			s.refuseStored(dropStoredFull, key)
 			return
 		}
 		if c.byOwner[st.statement.ID] != nil {
@@ -300,7 +297,7 @@ func (s *Server) load() error {
 		}
 		r := st.registration(c, now)
 		if s.registry.byHandle[r.handle] != nil {
-			r.handle = s.registry.freeHandle(s.random32)
+			r.handle = s.registry.freeHandle(s.random.number)
 		}
 		s.registry.add(r)
 		if c.byAddr[st.lease.Addr()] == nil {
@@ -309,6 +306,13 @@ func (s *Server) load() error {
 		if st.index != 0 && r.addr.IsValid() {
 			s.resets.list = append(s.resets.list, resetTarget{index: st.index, addr: r.addr})
 		}
+	})
+}
+
+// refuseStored counts and explains why a stored registration was not entered.
+func (s *Server) refuseStored(reason dropReason, key recordKey) {
+	s.refused.count(reason, true, func() []any {
+		return []any{"mac", protocol.MAC(key[16:]).String(), "community", communityText([16]byte(key[:16]))}
 	})
 }
 

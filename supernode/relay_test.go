@@ -218,7 +218,7 @@ func TestRelayAllocatesNothing(t *testing.T) {
 	for i := range 10 {
 		r.edge(c, string(rune('m'+i)), 10+i).join()
 	}
-	r.s.cfg.Conn = null{r.conn}
+	r.s.sockets.conn = null{r.conn}
 	for name, handle := range map[string]uint32{"unicast": b.ack.Handle, "flood": protocol.HandleAll} {
 		const runs = 200
 		packets := sealMany(a, runs+2, handle, 1300)
@@ -227,7 +227,7 @@ func TestRelayAllocatesNothing(t *testing.T) {
 			r.in.N, r.in.Addr = copy(r.in.Buf, packets[next]), a.addr
 			next++
 			r.s.handleTrain(r.now, r.out, &r.in)
-			r.s.flush(r.out)
+			r.s.sockets.flush(r.out)
 		}
 		relay()
 		if n := testing.AllocsPerRun(runs, relay); n != 0 {

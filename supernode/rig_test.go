@@ -114,7 +114,7 @@ func newRig(t testing.TB, cfg Config) *rig {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = s.store.close() })
-	r.s, r.out = s, newOutbox(s.mask)
+	r.s, r.out = s, newOutbox(s.sockets.mask)
 	r.s.timers = timers{sweep: r.now.Add(sweepPause), expiry: r.now.Add(expiryPause)}
 	r.s.resets.start = r.now
 	return r
@@ -134,7 +134,7 @@ func (r *rig) restart(cfg Config) *rig {
 func (r *rig) deliver(from netip.AddrPort, pkt []byte) []sent {
 	r.in.N, r.in.Addr, r.in.Seg = copy(r.in.Buf, pkt), from, 0
 	r.s.handleTrain(r.now, r.out, &r.in)
-	r.s.flush(r.out)
+	r.s.sockets.flush(r.out)
 	return r.conn.drain()
 }
 
@@ -144,7 +144,7 @@ func (r *rig) deliver(from netip.AddrPort, pkt []byte) []sent {
 func (r *rig) deliverTrain(from netip.AddrPort, pkts ...[]byte) ([]entry, []sent) {
 	r.in.N, r.in.Addr, r.in.Seg = copy(r.in.Buf, bytes.Join(pkts, nil)), from, len(pkts[0])
 	r.s.handleTrain(r.now, r.out, &r.in)
-	r.s.flush(r.out)
+	r.s.sockets.flush(r.out)
 	entries := r.conn.entries
 	return entries, r.conn.drain()
 }
@@ -154,7 +154,7 @@ func (r *rig) pass(d, step time.Duration) []sent {
 	for end := r.now.Add(d); r.now.Before(end); {
 		r.now = r.now.Add(step)
 		r.s.runDue(r.now, r.out)
-		r.s.flush(r.out)
+		r.s.sockets.flush(r.out)
 	}
 	return r.conn.drain()
 }

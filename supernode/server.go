@@ -3,10 +3,8 @@ package supernode
 import (
 	"context"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"path/filepath"
 	"sync"
@@ -25,11 +23,14 @@ const IdentityFile = "id"
 type Server struct {
 	cfg      Config
 	identity *crypto.Identity
-	mask     *crypto.Mask
+	random   random
+	refused  *refusals
+	sockets  *sockets
+	sender   *controlSender
 	store    *store
 	started  time.Time
-	wake     chan struct{} // the timers have new work
-	counted
+	wake     chan struct{}               // the timers have new work
+	turn     atomic.Pointer[turn.Server] // that counts; nil: not running
 
 	mu        sync.Mutex // guards all that follows; never held across I/O
 	registry  *registry
@@ -39,13 +40,6 @@ type Server struct {
 	resets    resets
 	pushes    pushes
 	timers    timers
-}
-
-// counted is what a Server counts. All of it may be used by any goroutine.
-type counted struct {
-	refused refusals
-	loop    loopCounters
-	turn    atomic.Pointer[turn.Server] // that counts; nil: not running
 }
 
 // New validates cfg, opens the state directory and loads the registrations in
@@ -63,31 +57,40 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("load the identity: %w", err)
 		}
 	}
+	refused := &refusals{log: cfg.Log, now: cfg.Now}
 	s := &Server{
 		cfg:       cfg,
 		identity:  id,
-		mask:      crypto.NewMask(crypto.SupernodeMaskKey(id.Static, nil)),
+		random:    random{cfg.Rand},
+		refused:   refused,
+		sockets:   newSockets(&cfg, crypto.NewMask(crypto.SupernodeMaskKey(id.Static, nil)), refused),
+		sender:    &controlSender{refused},
 		started:   cfg.Now(),
 		wake:      make(chan struct{}, 1),
-		counted:   counted{refused: refusals{log: cfg.Log, now: cfg.Now}},
 		registry:  newRegistry(cfg.Limits, cfg.Pool),
 		strangers: newStrangers(),
 	}
-	var boot uint64
-	var err error
-	s.store, boot, err = openStore(storeConfig{
-		dir: cfg.StateDir, log: cfg.Log, now: cfg.Now, failures: &s.refused.drops[dropStoreWrite],
-		boot: func() uint64 { return uint64(s.random32()) }, // another than the last with 255 chances in 256
-	})
+	boot, err := s.openStore()
 	if err != nil {
 		return nil, err
 	}
 	s.hops = newHopTable(uint8(boot))
-	s.responder = newResponder(s)
+	s.responder = s.newResponder()
 	if err := s.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("load the registrations: %w", err), s.store.close())
 	}
 	return s, nil
+}
+
+// openStore opens the store in the state directory and returns the boot count.
+// Where none is kept, or it was lost, it is another than the last with 255 chances
+// in 256.
+func (s *Server) openStore() (boot uint64, err error) {
+	s.store, boot, err = openStore(storeConfig{
+		dir: s.cfg.StateDir, log: s.cfg.Log, now: s.cfg.Now, failures: &s.refused.drops[dropStoreWrite],
+		boot: func() uint64 { return uint64(s.random.number()) },
+	})
+	return boot, err
 }
 
 // Key returns the X25519 static public key that edges pin.
@@ -109,13 +112,10 @@ func (s *Server) Run(ctx context.Context) error {
 	tasks.Go(func() { s.runTimers(ctx) })
 	tasks.Go(func() {
 		<-ctx.Done()
-		_ = s.cfg.Conn.Close()
-		if s.cfg.Alternate != nil {
-			_ = s.cfg.Alternate.Close()
-		}
+		s.sockets.close()
 	})
 	if s.cfg.Streams != nil {
-		tasks.Go(func() { s.serveStreams(ctx) })
+		tasks.Go(func() { s.sockets.serveStreams(ctx) })
 	}
 	if s.cfg.TURN != nil {
 		tasks.Go(func() { s.serveTURN(ctx) })
@@ -139,18 +139,4 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("read datagrams: %w", err)
-}
-
-// random32 returns 32 random bits. The system's source cannot fail, and
-// nothing safe could be done if a test's did.
-func (s *Server) random32() uint32 {
-	var b [4]byte
-	s.random(b[:])
-	return binary.BigEndian.Uint32(b[:])
-}
-
-func (s *Server) random(b []byte) {
-	if _, err := io.ReadFull(s.cfg.Rand, b); err != nil {
-		panic("supernode: the source of random bytes failed: " + err.Error())
-	}
 }

@@ -48,7 +48,7 @@ func (c *script) Wait() error {
 func TestSleepsOnlyWhenNothingIsLeft(t *testing.T) {
 	r := newRig(t, Config{})
 	conn := &script{recorder: r.conn, reads: []int{0, 8, 3, 0, 0, 1}}
-	r.s.cfg.Conn = conn
+	r.s.sockets.conn = conn
 	if err := r.s.readDatagrams(); !errors.Is(err, net.ErrClosed) {
 		t.Error(err)
 	}
@@ -88,7 +88,7 @@ func TestTrainOverTheLoopback(t *testing.T) {
 			a.join()
 			b.join()
 			conn, server := listen(t, opts)
-			r.s.cfg.Conn = conn
+			r.s.sockets.conn = conn
 			ended := make(chan error, 1)
 			go func() { ended <- r.s.readDatagrams() }()
 

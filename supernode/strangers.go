@@ -52,19 +52,19 @@ func (s *Server) answerHello(now time.Time, out *outbox, pkt []byte, from netip.
 	mask.Show(out.sc, pkt)
 	nonce, err := protocol.ParseHello(pkt)
 	if err != nil {
-		s.refuse(dropHeader, out, from, nil)
+		s.refused.about(dropHeader, false, out.origin(from), nil)
 		return
 	}
 	switch {
 	case s.cfg.HelloOff:
-		s.refuse(dropHelloOff, out, from, nil)
+		s.refused.about(dropHelloOff, false, out.origin(from), nil)
 		return
 	case !s.strangers.hello.Take(now, 1, helloRate, helloRate):
-		s.refuse(dropHello, out, from, nil)
+		s.refused.about(dropHello, false, out.origin(from), nil)
 		return
 	}
 	var random [32]byte
-	s.random(random[:])
+	s.random.fill(random[:])
 	out.admit(from)
 	welcome := protocol.AppendWelcome(out.buffer(), nonce, s.Key(), random)
 	mask.Hide(out.sc, welcome)

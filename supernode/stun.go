@@ -16,11 +16,11 @@ func (s *Server) readAlternate() error {
 	for i := range in {
 		in[i].Buf = make([]byte, stun.RequestLen*2)
 	}
-	out := newOutbox(s.mask)
+	out := newOutbox(s.sockets.mask)
 	for {
-		n, err := s.cfg.Alternate.ReadBatch(in)
+		n, err := s.sockets.alternate.ReadBatch(in)
 		if n == 0 && err == nil {
-			if err = s.cfg.Alternate.Wait(); err == nil {
+			if err = s.sockets.alternate.Wait(); err == nil {
 				continue
 			}
 		}
@@ -35,10 +35,10 @@ func (s *Server) readAlternate() error {
 				s.refused.about(dropSTUNTrain, false, out.origin(d.Addr), nil)
 				continue
 			}
-			s.answerBinding(now, out, d.Payload(), d.Addr, s.cfg.Conn)
+			s.answerBinding(now, out, d.Payload(), d.Addr, s.sockets.conn)
 		}
 		s.mu.Unlock()
-		s.flushBy(s.cfg.Alternate, s.cfg.Conn, out)
+		s.sockets.flushBy(s.sockets.alternate, s.sockets.conn, out)
 	}
 }
 
@@ -46,7 +46,7 @@ func (s *Server) readAlternate() error {
 // it came from, and names the port of our other socket, if there is one, from
 // which it also answers when it is asked to (RFC 5780, section 6).
 func (s *Server) answerBinding(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, other Conn) {
-	request, reason := s.strangers.checkBinding(now, pkt, from, other)
+	request, reason := s.checkBinding(now, pkt, from, other)
 	if reason != answered {
 		s.refused.about(reason, false, out.origin(from), nil)
 		return
@@ -69,7 +69,7 @@ func (s *Server) answerBinding(now time.Time, out *outbox, pkt []byte, from neti
 // checkBinding says why a STUN message gets no answer, and answered if it gets one.
 // Indications, responses and everything malformed are dropped, and what comes over
 // a stream, whose address is of no use.
-func (g *strangers) checkBinding(now time.Time, pkt []byte, from netip.AddrPort, other Conn) (stun.Request, dropReason) {
+func (s *Server) checkBinding(now time.Time, pkt []byte, from netip.AddrPort, other Conn) (stun.Request, dropReason) {
 	const bindingRequest = 1
 	switch {
 	case len(pkt) < 2 || pkt[0] != 0 || pkt[1] != bindingRequest || stun.Guard(pkt) != nil:
@@ -84,9 +84,9 @@ func (g *strangers) checkBinding(now time.Time, pkt []byte, from netip.AddrPort,
 		rate = stunPaddedRate
 	}
 	switch {
-	case !g.stunSources.Take(now, from.Addr(), rate, rate):
+	case !s.strangers.stunSources.Take(now, from.Addr(), rate, rate):
 		return stun.Request{}, dropSTUNRate
-	case !g.stun.Take(now, 1, stunRate, stunRate):
+	case !s.strangers.stun.Take(now, 1, stunRate, stunRate):
 		return stun.Request{}, dropSTUNTotal
 	}
 	request, err := stun.ParseRequest(pkt)

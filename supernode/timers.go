@@ -20,7 +20,7 @@ type timers struct {
 
 // runTimers does what is due by time until ctx ends.
 func (s *Server) runTimers(ctx context.Context) {
-	out := newOutbox(s.mask)
+	out := newOutbox(s.sockets.mask)
 	s.mu.Lock()
 	now := s.cfg.Now()
 	s.resets.start = now
@@ -40,7 +40,7 @@ func (s *Server) runTimers(ctx context.Context) {
 		s.runDue(now, out)
 		next := s.nextDue()
 		s.mu.Unlock()
-		s.flush(out)
+		s.sockets.flush(out)
 		timer.Reset(next.Sub(now))
 	}
 }

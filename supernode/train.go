@@ -24,12 +24,12 @@ func (s *Server) readDatagrams() error {
 	for i := range in {
 		in[i].Buf = make([]byte, transport.ReadBufferLen)
 	}
-	out := newOutbox(s.mask)
+	out := newOutbox(s.sockets.mask)
 	for failures := 0; ; {
-		n, err := s.cfg.Conn.ReadBatch(in)
+		n, err := s.sockets.conn.ReadBatch(in)
 		if n == 0 && err == nil {
-			s.loop.sleeps.Add(1)
-			if err = s.cfg.Conn.Wait(); err == nil {
+			s.sockets.sleeps.Add(1)
+			if err = s.sockets.conn.Wait(); err == nil {
 				continue
 			}
 		}
@@ -48,7 +48,7 @@ func (s *Server) readDatagrams() error {
 		for i := range in[:n] {
 			s.handleTrain(now, out, &in[i])
 		}
-		s.flush(out)
+		s.sockets.flush(out)
 	}
 }
 
@@ -62,8 +62,8 @@ func (s *Server) handleTrain(now time.Time, out *outbox, d *transport.Datagram) 
 	if size <= 0 {
 		size = d.N
 	}
-	s.loop.received.count(d.Datagrams())
-	out.startTrain(d.Buf[:d.N], s.sourceOf(d.Addr))
+	s.sockets.received.count(d.Datagrams())
+	out.startTrain(d.Buf[:d.N], s.sockets.sourceOf(d.Addr))
 	s.mu.Lock()
 	for ; out.at < d.N; out.at += size {
 		end := min(out.at+size, d.N)
@@ -76,6 +76,6 @@ func (s *Server) handleTrain(now time.Time, out *outbox, d *transport.Datagram) 
 	}
 	s.mu.Unlock()
 	if out.full() {
-		s.flush(out)
+		s.sockets.flush(out)
 	}
 }

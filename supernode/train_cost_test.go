@@ -12,7 +12,7 @@ func TestRelayingATrainAllocatesNothing(t *testing.T) {
 	r := newRig(t, Config{})
 	c := testCommunity("c", "k")
 	a, b := r.edge(c, "a", 1).join(), r.edge(c, "b", 2).join()
-	r.s.cfg.Conn = null{r.conn}
+	r.s.sockets.conn = null{r.conn}
 	const runs, count, size = 50, 46, 1400
 	trains := make([]transport.Datagram, runs+2)
 	for i := range trains {
@@ -21,7 +21,7 @@ func TestRelayingATrainAllocatesNothing(t *testing.T) {
 	}
 	relay := func() {
 		r.s.handleTrain(r.now, r.out, &trains[0])
-		r.s.flush(r.out)
+		r.s.sockets.flush(r.out)
 		trains = trains[1:]
 	}
 	relay()
@@ -48,7 +48,7 @@ func benchmarkRelay(b *testing.B, count, size int) {
 	r := newRig(b, Config{Limits: Limits{EdgeBytes: 1e15, CommunityBytes: 1e15}})
 	c := testCommunity("c", "k")
 	from, to := r.edge(c, "a", 1).join(), r.edge(c, "b", 2).join()
-	r.s.cfg.Conn = null{r.conn}
+	r.s.sockets.conn = null{r.conn}
 	in := make([]transport.Datagram, trains)
 	for i := range in {
 		in[i] = transport.Datagram{Buf: make([]byte, count*size), N: count * size, Addr: from.addr, Seg: size}
@@ -66,12 +66,12 @@ func benchmarkRelay(b *testing.B, count, size int) {
 			r.s.handleTrain(r.now, r.out, &in[i])
 			done += count
 			if i%readBatch == readBatch-1 {
-				r.s.flush(r.out)
+				r.s.sockets.flush(r.out)
 			}
 		}
 	}
 	b.StopTimer()
-	r.s.flush(r.out)
+	r.s.sockets.flush(r.out)
 	if drops := r.s.refused.drops.nonzero(); len(drops) != 0 {
 		b.Fatal(drops)
 	}

@@ -89,7 +89,7 @@ func TestTrainsOfABatch(t *testing.T) {
 	if len(r.conn.entries) != 0 {
 		t.Errorf("sent too early: %+v", r.conn.entries)
 	}
-	r.s.flush(r.out)
+	r.s.sockets.flush(r.out)
 	want := entry{to: b.addr, size: 5 * size, seg: size}
 	if !slices.Equal(r.conn.entries, []entry{want, want, want}) {
 		t.Errorf("%+v", r.conn.entries)

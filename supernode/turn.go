@@ -90,26 +90,31 @@ func (s *Server) offerTURN(now time.Time, r *registration) protocol.TURNServer {
 // one at which we see an edge of its community by UDP now. Addresses that edges claim
 // do not count, since the server would send to whichever host they name.
 func (s *Server) turnAllowed(identity string, peer netip.Addr) bool {
-	refuse := func(reason dropReason) bool {
-		s.refused.count(reason, true, func() []any { return []any{"handle", identity, "peer", peer} })
-		return false
-	}
 	handle, err := strconv.ParseUint(identity, 16, 32)
 	if err != nil {
-		return refuse(dropTURNIdentity)
+		s.refusePermission(dropTURNIdentity, identity, peer)
+		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.registry.byHandle[uint32(handle)]
 	if r == nil || r.ended(s.cfg.Now()) {
-		return refuse(dropTURNIdentity)
+		s.refusePermission(dropTURNIdentity, identity, peer)
+		return false
 	}
 	for _, other := range r.community.online {
 		if seen := underlayAddr(other.hop.addr); other != r && seen.IsValid() && seen.Addr().Unmap() == peer {
 			return true
 		}
 	}
-	return refuse(dropTURNPeer)
+	s.refusePermission(dropTURNPeer, identity, peer)
+	return false
+}
+
+// refusePermission counts why the TURN server may not reach an address for the
+// edge that an identity names, and says it at debug level.
+func (s *Server) refusePermission(reason dropReason, identity string, peer netip.Addr) {
+	s.refused.count(reason, true, func() []any { return []any{"handle", identity, "peer", peer} })
 }
 
 // serveTURN serves TURN until ctx ends. Only edges that use it lose by its failure.

@@ -1,0 +1,92 @@
+package supernode
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync/atomic"
+
+	"hedgerow/crypto"
+	"hedgerow/transport"
+)
+
+// sockets own where datagrams come from and go to. Any goroutine may use them; none
+// does while it holds the mutex of the tables.
+type sockets struct {
+	conn      Conn
+	alternate Conn    // nil: none
+	streams   Streams // nil: none
+	mask      *crypto.Mask
+	refused   *refusals
+	log       *slog.Logger
+
+	sleeps         atomic.Uint64
+	received, sent trainSizes
+}
+
+func newSockets(cfg *Config, mask *crypto.Mask, refused *refusals) *sockets {
+	return &sockets{
+		conn: cfg.Conn, alternate: cfg.Alternate, streams: cfg.Streams, mask: mask, refused: refused, log: cfg.Log,
+	}
+}
+
+// close ends whoever waits at a socket.
+func (s *sockets) close() {
+	_ = s.conn.Close()
+	if s.alternate != nil {
+		_ = s.alternate.Close()
+	}
+}
+
+// flush sends what out holds and takes all its buffers back.
+func (s *sockets) flush(out *outbox) { s.flushBy(s.conn, s.alternate, out) }
+
+// flushBy is flush by one of the two sockets. What sendByOtherSocket queued leaves
+// by the other one.
+func (s *sockets) flushBy(conn, other Conn, out *outbox) {
+	if len(out.otherSocket) > 0 {
+		_, _ = other.WriteBatch(out.otherSocket)
+		out.otherSocket = out.otherSocket[:0]
+	}
+	if len(out.batch) > 0 {
+		if _, err := conn.WriteBatch(out.batch); err != nil && !errors.Is(err, net.ErrClosed) {
+			s.refused.drop(dropSend)
+		}
+		for i := range out.batch {
+			s.sent.count(out.batch[i].Datagrams())
+		}
+	}
+	out.batch, out.used, out.tail = out.batch[:0], 0, shut
+	if len(out.admitted) > 0 {
+		s.admitStreams(out)
+	}
+}
+
+// admitStreams admits the streams that outbox.admit noted.
+func (s *sockets) admitStreams(out *outbox) {
+	for _, side := range out.admitted {
+		s.streams.Admit(side)
+	}
+	out.admitted = out.admitted[:0]
+}
+
+// sourceOf returns the address by which a sender is counted until it has proved its
+// own: the datagram's, and for a stream the address of its connection.
+func (s *sockets) sourceOf(from netip.AddrPort) netip.Addr {
+	if transport.IsSide(from.Addr()) && s.streams != nil {
+		if source := s.streams.Source(from); source.IsValid() {
+			return source
+		}
+	}
+	return from.Addr()
+}
+
+// serveStreams serves the streams until ctx ends. Edges that come by UDP lose nothing
+// when a listener fails.
+func (s *sockets) serveStreams(ctx context.Context) {
+	if err := s.streams.Serve(ctx); err != nil {
+		s.log.Error("edges that cannot use UDP can no longer come", "error", err)
+	}
+}
