@@ -21,7 +21,7 @@ func (e *fakeEdge) samples() map[string][]byte {
 	_, init := e.initiate(nil)
 	e.index--
 	hello := protocol.AppendHello(nil, [16]byte(junk(16)))
-	e.r.s.strangers.helloMask.Hide(e.sc, hello)
+	e.r.s.strangers.greeter.mask.Hide(e.sc, hello)
 	all := map[string][]byte{
 		"INIT":  init,
 		"HELLO": hello,
@@ -149,7 +149,7 @@ func TestSTUN(t *testing.T) {
 func TestHello(t *testing.T) {
 	for _, off := range []bool{false, true} {
 		r := newRig(t, Config{HelloOff: off})
-		mask := r.s.strangers.helloMask
+		mask := r.s.strangers.greeter.mask
 		answers := 0
 		for i := range 300 {
 			nonce := [16]byte{byte(i), 5}
@@ -269,7 +269,7 @@ func FuzzDatagram(f *testing.F) {
 		from := address(9)
 		if headed {
 			// The body of an opened control packet.
-			r.s.handleControl(&exchange{now: r.now, out: r.out, hop: r.s.hops.byIdx[friend.session.RemoteIndex()], from: friend.addr, sender: r.s.sender}, pkt)
+			r.s.handleControl(&exchange{now: r.now, out: r.out, hop: r.s.sessions.byIdx[friend.session.RemoteIndex()], from: friend.addr, sender: r.s.sender}, pkt)
 			r.s.sockets.flush(r.out)
 			r.conn.drain()
 			if len(pkt) >= shortest && len(pkt) < protocol.MaxDatagram {

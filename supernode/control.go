@@ -27,7 +27,7 @@ func (s *Server) handleData(now time.Time, out *outbox, pkt []byte, from netip.A
 		s.refused.about(dropHeader, false, out.origin(from), nil)
 		return
 	}
-	edge := s.session(now, out, len(pkt), from, h.RX)
+	edge := s.sessions.find(now, out, len(pkt), from, h.RX)
 	if edge == nil {
 		return
 	}
@@ -44,7 +44,7 @@ func (s *Server) handleData(now time.Time, out *outbox, pkt []byte, from netip.A
 		edge.confirm(now)
 		out.admit(from)
 	}
-	s.heard(now, out, edge, from, len(pkt))
+	s.sessions.heard(now, out, edge, from, len(pkt))
 	in, err := protocol.ParseInner(inner)
 	if err != nil || in.Kind != protocol.KindControl {
 		s.refused.about(dropInner, false, out.origin(from), edge)
@@ -77,7 +77,7 @@ func (s *Server) handleMessage(x *exchange, typ protocol.MsgType, value []byte) 
 		answerPing(x, value)
 		return
 	case protocol.MsgPong:
-		s.handlePong(x, value)
+		s.prober.handlePong(x, value)
 		return
 	case protocol.MsgWhoami:
 		answerWhoami(x, value)
@@ -102,6 +102,6 @@ func (s *Server) handleMessage(x *exchange, typ protocol.MsgType, value []byte) 
 	case protocol.MsgUnregister:
 		s.handleUnregister(x)
 	case protocol.MsgDirect:
-		s.handleDirect(x, value)
+		replaceDirectSet(x, value)
 	}
 }

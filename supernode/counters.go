@@ -29,6 +29,7 @@ func (s *Server) Counters() admin.Counters {
 		ReceivedTrains: s.sockets.received.read(),
 		SentTrains:     s.sockets.sent.read(),
 		Drops:          s.refused.reasons(),
+		TURN:           s.turn.stats(),
 	}
 	if counting, ok := s.sockets.conn.(interface{ Counters() transport.Counters }); ok {
 		socket := counting.Counters()
@@ -37,10 +38,6 @@ func (s *Server) Counters() admin.Counters {
 	if beside, ok := s.sockets.conn.(interface{ SideCounters() transport.SideCounters }); ok {
 		sides := beside.SideCounters()
 		c.Sides = &sides
-	}
-	if server := s.turn.Load(); server != nil {
-		stats := server.Stats()
-		c.TURN = &stats
 	}
 	return c
 }

@@ -94,7 +94,7 @@ func TestBootAfterDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := newRig(t, Config{StateDir: dir})
-		boots[r.s.hops.boot] = true
+		boots[r.s.sessions.boot] = true
 		_ = r.s.store.close()
 	}
 	if len(boots) < 5 {

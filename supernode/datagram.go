@@ -21,7 +21,7 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 		s.refused.about(dropLong, false, out.origin(from), nil)
 		return
 	case stun.IsMessage(pkt):
-		s.answerBinding(now, out, pkt, from, s.sockets.alternate)
+		s.strangers.binding.answer(now, out, pkt, from, s.sockets.alternate)
 		return
 	case len(pkt) < shortest:
 		s.refused.about(dropShort, false, out.origin(from), nil)
@@ -34,13 +34,13 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 	s.sockets.mask.Show(out.sc, pkt)
 	h, err := protocol.ParseHeader(pkt)
 	if err == nil && h.Type == protocol.TypeRelay && h.XF == protocol.XFHop && h.KI == protocol.KINone {
-		s.relay(now, out, pkt, from, h)
+		s.relayer.relay(now, out, pkt, from, h)
 		return
 	}
 	out.run = relayRun{} // any other packet may change the tables that it was looked up in
 	switch {
 	case maybeHello && (err != nil || h.XF != protocol.XFHop):
-		s.answerHello(now, out, out.spare[:], from)
+		s.strangers.greeter.answer(now, out, out.spare[:], from)
 	case err != nil:
 		s.refused.about(dropHeader, false, out.origin(from), nil)
 	case h.XF != protocol.XFHop || h.KI != protocol.KINone:
@@ -48,40 +48,8 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 	case h.Type == protocol.TypeData:
 		s.handleData(now, out, pkt, from, h)
 	case h.Type == protocol.TypeInit:
-		s.answerInit(now, out, pkt, from)
+		s.strangers.handshakes.answer(now, out, pkt, from)
 	default:
 		s.refused.about(dropUnexpected, false, out.origin(from), nil)
-	}
-}
-
-// session returns the session that a packet names, or nil after dropping it.
-func (s *Server) session(now time.Time, out *outbox, size int, from netip.AddrPort, index uint32) *hop {
-	h := s.hops.byIdx[index]
-	switch {
-	case h == nil:
-		s.refused.about(dropUnknownSession, false, out.origin(from), nil)
-		s.answerUnknown(now, out, size, from, index)
-		return nil
-	case h.dead(now):
-		s.refused.about(dropExpiredSession, false, out.origin(from), h)
-		return nil
-	}
-	return h
-}
-
-// heard notes that an authentic packet of size bytes came from an edge. Nothing that
-// we know of the edge changes before.
-func (s *Server) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) {
-	h.heard = now
-	if !h.retired.IsZero() {
-		return // the newer session knows the edge's address
-	}
-	if r := h.reg; r != nil && r.place < 0 {
-		s.registry.setOnline(r)
-		s.save(r)
-	}
-	if from != h.addr {
-		out.admit(from)
-		s.heardFromNewAddr(now, out, h, from, size)
 	}
 }

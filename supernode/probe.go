@@ -1,6 +1,7 @@
 package supernode
 
 import (
+	"log/slog"
 	"net/netip"
 	"time"
 
@@ -31,64 +32,72 @@ func (h *hop) maySend(to netip.AddrPort, size int) bool {
 	return to == h.addr || to == h.probe.addr && h.probe.out+size <= h.probe.in
 }
 
-// heardFromNewAddr notes an authentic packet from another address than the one in
+// prober measures the round trips to edges, and has a new address of one prove itself.
+// Its state is the probe of each session.
+type prober struct {
+	sender *controlSender
+	store  *store
+	random random
+	log    *slog.Logger
+}
+
+// heard notes an authentic packet from another address than the one in
 // use, and asks that address to prove itself.
-func (s *Server) heardFromNewAddr(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) {
-	p := &h.probe
-	if p.addr != from {
-		s.newProbe(h, from)
+func (p *prober) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) {
+	if h.probe.addr != from {
+		p.begin(h, from)
 	}
-	p.in += size
-	if now.Sub(p.sent) >= probePause {
-		s.sendProbe(now, out, h)
+	h.probe.in += size
+	if now.Sub(h.probe.sent) >= probePause {
+		p.send(now, out, h)
 	}
 }
 
 // measure asks the edge at its address in use for a PONG.
-func (s *Server) measure(now time.Time, out *outbox, h *hop) {
+func (p *prober) measure(now time.Time, out *outbox, h *hop) {
 	if h.probe.addr != h.addr && now.Sub(h.probe.sent) < probeTime {
 		return // the session is about to move
 	}
-	s.newProbe(h, h.addr)
-	s.sendProbe(now, out, h)
+	p.begin(h, h.addr)
+	p.send(now, out, h)
 }
 
-// newProbe begins to wait for an address. All PINGs to it carry one nonce, so
+// begin begins to wait for an address. All PINGs to it carry one nonce, so
 // that a round trip longer than the pause between them ends it as well.
-func (s *Server) newProbe(h *hop, addr netip.AddrPort) {
+func (p *prober) begin(h *hop, addr netip.AddrPort) {
 	h.probe = probe{addr: addr}
-	s.random.fill(h.probe.nonce[:])
+	p.random.fill(h.probe.nonce[:])
 }
 
-func (s *Server) sendProbe(now time.Time, out *outbox, h *hop) {
-	p := &h.probe
-	ping := protocol.Ping{Nonce: p.nonce}
+func (p *prober) send(now time.Time, out *outbox, h *hop) {
+	to := h.probe.addr
+	ping := protocol.Ping{Nonce: h.probe.nonce}
 	body := ping.Append(startControl(out.buffer()))
-	if room := -protocol.PongRoom(ping, p.addr); h.maySend(p.addr, len(body)+room+protocol.TagLen) {
+	if room := -protocol.PongRoom(ping, to); h.maySend(to, len(body)+room+protocol.TagLen) {
 		// Room for the PONG. After a keepalive, which was too short to pay for it,
 		// the PONG is longer than the PING: the edge knows us.
 		ping.Pad = room
 		body = ping.Append(startControl(body[:0]))
 	}
-	if s.sender.send(out, h, body, p.addr) {
-		p.sent = now
+	if p.sender.send(out, h, body, to) {
+		h.probe.sent = now
 	}
 }
 
 // handlePong ends a probe: the address that the PONG came from has proved itself.
-func (s *Server) handlePong(x *exchange, value []byte) {
+func (p *prober) handlePong(x *exchange, value []byte) {
 	pong, err := protocol.ParsePong(value)
 	if err != nil {
 		x.refuse(dropPong)
 		return
 	}
 	h := x.hop
-	p := h.probe
-	if p.sent.IsZero() || pong.Nonce != p.nonce || x.from != p.addr || x.now.Sub(p.sent) > probeTime {
+	asked := h.probe
+	if asked.sent.IsZero() || pong.Nonce != asked.nonce || x.from != asked.addr || x.now.Sub(asked.sent) > probeTime {
 		x.refuse(dropPongUnexpected)
 		return
 	}
-	h.rtt = x.now.Sub(p.sent)
+	h.rtt = x.now.Sub(asked.sent)
 	h.probe = probe{}
 	if h.addr == x.from {
 		return
@@ -96,7 +105,7 @@ func (s *Server) handlePong(x *exchange, value []byte) {
 	h.addr, h.source = x.from, x.out.source
 	if r := h.reg; r != nil && r.hop == h {
 		r.addr = h.addr
-		s.save(r)
-		s.cfg.Log.Debug("edge moved", "mac", r.mac.String(), "address", h.addr)
+		p.store.save(r)
+		p.log.Debug("edge moved", "mac", r.mac.String(), "address", h.addr)
 	}
 }

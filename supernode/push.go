@@ -16,16 +16,11 @@ type push struct {
 	to    []uint32 // handles of the members that it still has to be sent to
 }
 
-// announce queues the PEER_INFO of r for all other members. The timers send it at
-// their pace.
-func (s *Server) announce(r *registration) {
-	n := len(r.community.online) - 1
-	if n <= 0 {
-		return
-	}
-	if s.pushes.waiting+n > pushLimit {
-		s.refused.count(dropPushes, true, func() []any { return append(r.attributes(), "members", n) })
-		return
+// add queues the PEER_INFO of r for the n other members of its community that have a
+// session. It reports false when there is no room.
+func (q *pushes) add(r *registration, n int) bool {
+	if q.waiting+n > pushLimit {
+		return false
 	}
 	p := push{about: r.handle, to: make([]uint32, 0, n)}
 	for _, o := range r.community.online {
@@ -33,25 +28,20 @@ func (s *Server) announce(r *registration) {
 			p.to = append(p.to, o.handle)
 		}
 	}
-	s.pushes.list = append(s.pushes.list, p)
-	s.pushes.waiting += n
-	s.wakeTimers()
+	q.list = append(q.list, p)
+	q.waiting += n
+	return true
 }
 
-// sendPush sends one push. A member that has left meanwhile gets none.
-func (s *Server) sendPush(out *outbox) {
-	p := &s.pushes.list[0]
-	to := s.registry.byHandle[p.to[0]]
-	about := s.registry.byHandle[p.about]
+// pop returns the next push: the handles of whom it goes to and whom it is about.
+func (q *pushes) pop() (to, about uint32) {
+	p := &q.list[0]
+	to, about = p.to[0], p.about
 	p.to = p.to[1:]
-	s.pushes.waiting--
+	q.waiting--
 	if len(p.to) == 0 {
-		s.pushes.list[0] = push{}
-		s.pushes.list = s.pushes.list[1:]
+		q.list[0] = push{}
+		q.list = q.list[1:]
 	}
-	if to == nil || about == nil || to.community != about.community || to.place < 0 || about.place < 0 {
-		return
-	}
-	info := about.peerInfo()
-	s.sender.message(out, to.hop, &info)
+	return to, about
 }

@@ -142,8 +142,8 @@ func TestNewerStatementIsPushed(t *testing.T) {
 	if n := told(append(first, r.pass(100*time.Millisecond, pace)...)); n != len(friends) {
 		t.Errorf("%d of %d were told of a restart", n, len(friends))
 	}
-	if r.s.pushes.waiting != 0 || len(r.s.pushes.list) != 0 {
-		t.Errorf("%d still wait", r.s.pushes.waiting)
+	if r.s.notices.pushes.waiting != 0 || len(r.s.notices.pushes.list) != 0 {
+		t.Errorf("%d still wait", r.s.notices.pushes.waiting)
 	}
 }
 

@@ -112,7 +112,7 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 	}
 	hello := func(s *stage) []byte {
 		pkt := protocol.AppendHello(nil, [16]byte{1})
-		s.s.strangers.helloMask.Hide(s.out.sc, pkt)
+		s.s.strangers.greeter.mask.Hide(s.out.sc, pkt)
 		return pkt
 	}
 	bind := func(n byte) []byte { return stun.AppendRequest(nil, [12]byte{n}) }
@@ -140,7 +140,7 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 		}},
 		{reason: "reset-rate", says: "address", does: func(s *stage) {
 			repeat(resetRate+1, func() {
-				s.deliver(address(9), s.packet(protocol.Header{Type: protocol.TypeData, RX: uint32(s.s.hops.boot+1) << 24}, 64))
+				s.deliver(address(9), s.packet(protocol.Header{Type: protocol.TypeData, RX: uint32(s.s.sessions.boot+1) << 24}, 64))
 			})
 		}},
 		{reason: "mac1", says: "err", does: func(s *stage) { s.deliver(address(9), s.packet(protocol.Header{Type: protocol.TypeInit}, 192)) }},
@@ -210,7 +210,7 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 		{reason: "punch-target", says: "mac", does: func(s *stage) { s.a.ask(&protocol.Punch{Handle: s.foreign.ack.Handle}) }},
 		{reason: "punch-stream", says: "mac", does: func(s *stage) { s.a.ask(&protocol.Punch{Handle: s.byStream.ack.Handle}) }},
 		{reason: "pushes", says: "members", does: func(s *stage) {
-			s.s.pushes.waiting = pushLimit
+			s.s.notices.pushes.waiting = pushLimit
 			s.a.seq = 2
 			s.a.join()
 		}},
@@ -254,12 +254,12 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 		}},
 		{reason: "register-edges", says: "id", change: func(c *Config) { c.Limits.Edges = 4 }, does: func(s *stage) { s.pending.register(s.pending.request()) }},
 		{reason: "register-newcomers", says: "id", does: func(s *stage) {
-			repeat(newcomerBurst, func() { s.s.strangers.newcomers.Take(s.now, s.pending.addr.Addr(), newcomerRate, newcomerBurst) })
+			repeat(newcomerBurst, func() { s.s.newcomers.Take(s.now, s.pending.addr.Addr(), newcomerRate, newcomerBurst) })
 			s.pending.register(s.pending.request())
 		}},
-		{reason: "turn-identity", says: "peer", does: func(s *stage) { s.s.turnAllowed("1234", s.a.addr.Addr()) }},
+		{reason: "turn-identity", says: "peer", does: func(s *stage) { s.s.turn.allowed("1234", s.a.addr.Addr()) }},
 		{reason: "turn-peer", says: "peer", does: func(s *stage) {
-			s.s.turnAllowed(identityOfTURN(s.a.ack), s.foreign.addr.Addr())
+			s.s.turn.allowed(identityOfTURN(s.a.ack), s.foreign.addr.Addr())
 		}},
 	} {
 		t.Run(test.reason, func(t *testing.T) {
@@ -294,7 +294,7 @@ func TestReasonsHaveNames(t *testing.T) {
 func TestRefusalsCostNothingUnsaid(t *testing.T) {
 	r := newRig(t, Config{Log: slog.New(slog.NewTextHandler(panicking{}, nil))})
 	e := r.edge(testCommunity("c", "k"), "e", 1).join()
-	h := r.s.hops.byIdx[e.session.RemoteIndex()]
+	h := r.s.sessions.byIdx[e.session.RemoteIndex()]
 	if n := testing.AllocsPerRun(100, func() { r.s.refused.about(dropOpen, false, r.out.origin(e.addr), h) }); n != 0 {
 		t.Errorf("a refusal allocates %v times", n)
 	}

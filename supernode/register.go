@@ -9,6 +9,17 @@ import (
 	"hedgerow/protocol"
 )
 
+// expiryPause is the time between two looks for ended leases.
+const expiryPause = 60 * time.Second
+
+// How many edges that were never seen before may register from one IPv4 address
+// or IPv6 /64: whole offices at once, but too few in the time that a lease lasts
+// to fill the registry from one place.
+const (
+	newcomerRate  = 1 // a second
+	newcomerBurst = 256
+)
+
 // How long a refused edge is told to wait, in seconds.
 const (
 	retryRate  = 1
@@ -131,7 +142,7 @@ func (s *Server) grant(now time.Time, a applicant) (r, holder *registration, ref
 		return nil, nil, &refusal{dropRegisterOld, protocol.Nak{Code: protocol.CodeOldStatement}}
 	case !known && len(s.registry.byHandle) >= s.registry.limits.Edges:
 		return nil, nil, &refusal{dropEdges, protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}}
-	case !known && !s.strangers.newcomers.Take(now, a.hop.source, newcomerRate, newcomerBurst):
+	case !known && !s.newcomers.Take(now, a.hop.source, newcomerRate, newcomerBurst):
 		return nil, nil, &refusal{dropNewcomerRate, protocol.Nak{Code: protocol.CodeRate, Retry: retryTaken}}
 	case !known:
 		r = &registration{community: c, mac: m.MAC, owner: owner, handle: s.registry.freeHandle(s.random.number), place: -1}
@@ -142,7 +153,7 @@ func (s *Server) grant(now time.Time, a applicant) (r, holder *registration, ref
 	if !known {
 		s.registry.add(r)
 	} else if r.mac != m.MAC {
-		s.store.put(r.key(), nil)
+		s.store.erase(r.key())
 		s.registry.move(r, m.MAC)
 	}
 	r.announceOwner = r.announceOwner || displaced
@@ -209,17 +220,17 @@ func (s *Server) enter(x *exchange, r *registration, a applicant) {
 		if old != nil {
 			old.retired = x.now
 		}
-		s.hops.adopt(a.hop, r)
+		s.sessions.adopt(a.hop, r)
 		r.hop = a.hop
-		s.measure(x.now, x.out, a.hop)
+		s.prober.measure(x.now, x.out, a.hop)
 		s.cfg.Log.Debug("edge registered", "community", communityText(r.community.id), "mac", r.mac.String(),
 			"id", crypto.ShortID(r.owner[:]), "address", r.addr, "lease", r.lease)
 	}
 	s.registry.setOnline(r)
-	s.save(r)
+	s.store.save(r)
 	if newer || r.announceOwner {
 		r.announceOwner = false
-		s.announce(r)
+		s.notices.announce(x.now, r)
 	}
 }
 
@@ -231,7 +242,7 @@ func (s *Server) acknowledge(x *exchange, r, holder *registration) {
 		ResetToken:   crypto.ResetToken(s.identity.Seed, x.hop.session.LocalIndex()),
 		OtherKey:     s.registry.otherKey(r.community),
 		Members:      uint32(len(r.community.online)),
-		TURN:         s.offerTURN(x.now, r),
+		TURN:         s.turn.offer(x.now, r),
 	}
 	if holder != nil {
 		ack.Code, ack.Holder = protocol.CodeIPTaken, holder.mac
@@ -244,32 +255,28 @@ func (s *Server) acknowledge(x *exchange, r, holder *registration) {
 // handleUnregister ends the session of an edge that leaves; its lease stays.
 func (s *Server) handleUnregister(x *exchange) {
 	s.cfg.Log.Debug("edge left", "mac", x.hop.reg.mac.String())
-	s.end(x.hop)
-}
-
-// end ends a session. If it was the current one of a registration, the edge is
-// offline from now on.
-func (s *Server) end(h *hop) {
-	s.hops.remove(h)
-	if r := h.reg; r != nil && r.hop == h {
-		s.registry.setOffline(r)
-		r.hop = nil
-		s.save(r)
-	}
+	s.sessions.end(x.hop)
 }
 
 // forget removes a registration, with the session that it may have, also from disk.
 func (s *Server) forget(r *registration) {
 	if r.hop != nil {
-		s.hops.remove(r.hop)
+		s.sessions.remove(r.hop)
 		r.hop = nil
 	}
-	s.store.put(r.key(), nil)
+	s.store.erase(r.key())
 	s.registry.remove(r)
 }
 
-// save notes the state of a registration for the disk.
-func (s *Server) save(r *registration) { s.store.put(r.key(), r.record()) }
+// expire removes registrations whose lease has ended.
+func (s *Server) expire(now time.Time) {
+	s.expiring.Set(now.Add(expiryPause))
+	for _, r := range s.registry.byHandle {
+		if r.ended(now) {
+			s.forget(r)
+		}
+	}
+}
 
 // load enters the stored registrations whose lease lasts, and lists the sessions
 // that get a RESET because of the restart. Damaged records are counted and left out.
@@ -279,11 +286,11 @@ func (s *Server) load() error {
 		st, err := parseRecord(key, b)
 		if err != nil {
 			s.refuseStored(dropStored, key)
-			s.store.put(key, nil)
+			s.store.erase(key)
 			return
 		}
 		if !now.Before(st.expires) {
-			s.store.put(key, nil)
+			s.store.erase(key)
 			return
 		}
 		c := s.registry.community(st.statement.CID, st.nameHash)
@@ -292,7 +299,7 @@ func (s *Server) load() error {
 			return
 		}
 		if c.byOwner[st.statement.ID] != nil {
-			s.store.put(key, nil) // left over from a change of MAC
+			s.store.erase(key) // left over from a change of MAC
 			return
 		}
 		r := st.registration(c, now)
@@ -304,7 +311,7 @@ func (s *Server) load() error {
 			s.registry.setLease(r, st.lease)
 		}
 		if st.index != 0 && r.addr.IsValid() {
-			s.resets.list = append(s.resets.list, resetTarget{index: st.index, addr: r.addr})
+			s.notices.resets.list = append(s.notices.resets.list, resetTarget{index: st.index, addr: r.addr})
 		}
 	})
 }

@@ -388,7 +388,7 @@ func TestRTTAndRoaming(t *testing.T) {
 	e.connect()
 	r.now = r.now.Add(30 * time.Millisecond)
 	answers := e.ask(e.request())
-	hop := r.s.hops.byIdx[e.session.RemoteIndex()]
+	hop := r.s.sessions.byIdx[e.session.RemoteIndex()]
 	if hop.rtt != 30*time.Millisecond {
 		t.Errorf("handshake: %v", hop.rtt)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/internal/bucket"
 	"hedgerow/protocol"
 )
 
@@ -49,23 +50,34 @@ func (q *resets) pop() resetTarget {
 	return t
 }
 
-// sendReset tells the edge with this index that its session is gone. The token
-// proves that we are the supernode that gave it the index.
-func (s *Server) sendReset(out *outbox, t resetTarget) {
-	token := crypto.ResetToken(s.identity.Seed, t.index)
+// resetRate is how many packets a second, over all sources, are answered with RESET.
+const resetRate = 100
+
+// resetter tells edges that their session is gone.
+type resetter struct {
+	seed    [32]byte // of our identity
+	answers bucket.Bucket
+	refused *refusals
+}
+
+// send tells the edge with an index that its session is gone. The token proves that
+// we are the supernode that gave it the index.
+func (r *resetter) send(out *outbox, t resetTarget) {
+	token := crypto.ResetToken(r.seed, t.index)
 	out.send(protocol.AppendReset(out.buffer(), t.index, token), t.addr)
 }
 
-// answerUnknown answers a packet for an index of another boot with RESET, which
-// is never longer. An index of this boot gets no answer: we have given it to nobody
-// or its session has ended, and the token of a live session must not be given away.
-func (s *Server) answerUnknown(now time.Time, out *outbox, size int, from netip.AddrPort, index uint32) {
-	if size <= protocol.ResetLen || uint8(index>>24) == s.hops.boot {
+// answer answers a packet of size bytes for an index of another boot with RESET,
+// which is never longer. The caller does not ask for an index of this boot: we have
+// given it to nobody or its session has ended, and the token of a live session must
+// not be given away.
+func (r *resetter) answer(now time.Time, out *outbox, size int, from netip.AddrPort, index uint32) {
+	if size <= protocol.ResetLen {
 		return
 	}
-	if !s.strangers.reset.Take(now, 1, resetRate, resetRate) {
-		s.refused.about(dropResetRate, false, out.origin(from), nil)
+	if !r.answers.Take(now, 1, resetRate, resetRate) {
+		r.refused.about(dropResetRate, false, out.origin(from), nil)
 		return
 	}
-	s.sendReset(out, resetTarget{index: index, addr: from})
+	r.send(out, resetTarget{index: index, addr: from})
 }

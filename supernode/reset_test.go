@@ -51,7 +51,7 @@ func TestResetsOfTheStart(t *testing.T) {
 	moved.ask(&protocol.Pong{Nonce: nonce, Seen: address(0)})
 
 	r = r.restart(cfg)
-	r.s.resets.start = r.now
+	r.s.notices.begin(r.now)
 	var rounds [2]map[uint32]bool
 	rounds[0], rounds[1] = map[uint32]bool{}, map[uint32]bool{}
 	start := r.now
@@ -96,7 +96,7 @@ func TestResetOfAnotherBoot(t *testing.T) {
 		protocol.Header{Type: kind, XF: protocol.XFHop, KI: protocol.KINone, RX: index, CTR: 7}.Put(pkt)
 		return e.hide(pkt)
 	}
-	boot := uint32(r.s.hops.boot) << 24
+	boot := uint32(r.s.sessions.boot) << 24
 	foreign := boot ^ 0x80000000 | 5
 	for _, test := range []struct {
 		name string

@@ -115,8 +115,8 @@ func newRig(t testing.TB, cfg Config) *rig {
 	}
 	t.Cleanup(func() { _ = s.store.close() })
 	r.s, r.out = s, newOutbox(s.sockets.mask)
-	r.s.timers = timers{sweep: r.now.Add(sweepPause), expiry: r.now.Add(expiryPause)}
-	r.s.resets.start = r.now
+	s.timers.Strict = func(name string) { t.Errorf("the timer %q is due again at once", name) }
+	s.begin(r.now)
 	return r
 }
 
@@ -153,8 +153,8 @@ func (r *rig) deliverTrain(from netip.AddrPort, pkts ...[]byte) ([]entry, []sent
 func (r *rig) pass(d, step time.Duration) []sent {
 	for end := r.now.Add(d); r.now.Before(end); {
 		r.now = r.now.Add(step)
-		r.s.runDue(r.now, r.out)
-		r.s.sockets.flush(r.out)
+		r.s.timers.Run(r.now)
+		r.s.sockets.flush(r.s.notices.out)
 	}
 	return r.conn.drain()
 }

@@ -8,12 +8,11 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"hedgerow/crypto"
-	"hedgerow/handshake"
-	"hedgerow/nat/turn"
+	"hedgerow/internal/bucket"
+	"hedgerow/internal/timer"
 )
 
 // IdentityFile is the name of the identity in the state directory.
@@ -29,17 +28,25 @@ type Server struct {
 	sender   *controlSender
 	store    *store
 	started  time.Time
-	wake     chan struct{}               // the timers have new work
-	turn     atomic.Pointer[turn.Server] // that counts; nil: not running
+	turn     *turnServer
 
 	mu        sync.Mutex // guards all that follows; never held across I/O
+	timers    timer.Queue
+	expiring  timer.Timer
+	newcomers *bucket.Sources
 	registry  *registry
-	hops      *hopTable
-	responder *handshake.Responder
+	sessions  *sessions
+	prober    *prober
 	strangers strangers
-	resets    resets
-	pushes    pushes
-	timers    timers
+	relayer   *relayer
+	notices   *notices
+}
+
+// strangers answer senders without a session.
+type strangers struct {
+	handshakes *handshakes
+	greeter    *greeter
+	binding    *binding
 }
 
 // New validates cfg, opens the state directory and loads the registrations in
@@ -57,40 +64,20 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("load the identity: %w", err)
 		}
 	}
-	refused := &refusals{log: cfg.Log, now: cfg.Now}
-	s := &Server{
-		cfg:       cfg,
-		identity:  id,
-		random:    random{cfg.Rand},
-		refused:   refused,
-		sockets:   newSockets(&cfg, crypto.NewMask(crypto.SupernodeMaskKey(id.Static, nil)), refused),
-		sender:    &controlSender{refused},
-		started:   cfg.Now(),
-		wake:      make(chan struct{}, 1),
-		registry:  newRegistry(cfg.Limits, cfg.Pool),
-		strangers: newStrangers(),
-	}
-	boot, err := s.openStore()
+	s := &Server{cfg: cfg, identity: id, random: random{cfg.Rand}, started: cfg.Now(), refused: &refusals{log: cfg.Log, now: cfg.Now}}
+	st, boot, err := openStore(storeConfig{
+		dir: cfg.StateDir, log: cfg.Log, now: cfg.Now, failures: &s.refused.drops[dropStoreWrite],
+		boot: func() uint64 { return uint64(s.random.number()) },
+	})
 	if err != nil {
 		return nil, err
 	}
-	s.hops = newHopTable(uint8(boot))
-	s.responder = s.newResponder()
+	s.store = st
+	s.compose(uint8(boot))
 	if err := s.load(); err != nil {
 		return nil, errors.Join(fmt.Errorf("load the registrations: %w", err), s.store.close())
 	}
 	return s, nil
-}
-
-// openStore opens the store in the state directory and returns the boot count.
-// Where none is kept, or it was lost, it is another than the last with 255 chances
-// in 256.
-func (s *Server) openStore() (boot uint64, err error) {
-	s.store, boot, err = openStore(storeConfig{
-		dir: s.cfg.StateDir, log: s.cfg.Log, now: s.cfg.Now, failures: &s.refused.drops[dropStoreWrite],
-		boot: func() uint64 { return uint64(s.random.number()) },
-	})
-	return boot, err
 }
 
 // Key returns the X25519 static public key that edges pin.
@@ -118,7 +105,7 @@ func (s *Server) Run(ctx context.Context) error {
 		tasks.Go(func() { s.sockets.serveStreams(ctx) })
 	}
 	if s.cfg.TURN != nil {
-		tasks.Go(func() { s.serveTURN(ctx) })
+		tasks.Go(func() { s.turn.serve(ctx) })
 	}
 	if s.cfg.Alternate != nil {
 		tasks.Go(func() {

@@ -7,6 +7,9 @@ import (
 	"hedgerow/transport"
 )
 
+// sourceTable is how many buckets all sources share.
+const sourceTable = 65536
+
 // sourceBytes returns what a cookie is bound to: address and port.
 func sourceBytes(from netip.AddrPort) (b [18]byte) {
 	a := from.Addr().As16()

@@ -25,7 +25,7 @@ func (s *Server) Status() admin.Status {
 	}
 	s.mu.Lock()
 	st.Edges, st.Leases = s.registry.online, len(s.registry.byHandle)
-	st.Sessions, st.Guests = len(s.hops.byIdx), s.hops.guests
+	st.Sessions, st.Guests = len(s.sessions.byIdx), s.sessions.guests
 	st.Communities = make([]admin.CommunityStatus, 0, len(s.registry.communities))
 	for _, c := range s.registry.communities {
 		st.Communities = append(st.Communities, admin.CommunityStatus{

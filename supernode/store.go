@@ -116,6 +116,12 @@ func (s *store) put(key recordKey, record []byte) {
 	}
 }
 
+// save notes the state of a registration.
+func (s *store) save(r *registration) { s.put(r.key(), r.record()) }
+
+// erase notes that nothing is kept under a key any more.
+func (s *store) erase(key recordKey) { s.put(key, nil) }
+
 // run writes until done is closed, then writes what is left and closes the
 // database.
 func (s *store) run(done <-chan struct{}) {

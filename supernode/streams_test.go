@@ -70,7 +70,7 @@ func TestOnlyEdgesAreAdmitted(t *testing.T) {
 	}
 
 	hello := protocol.AppendHello(nil, [16]byte{1})
-	r.s.strangers.helloMask.Hide(r.out.sc, hello)
+	r.s.strangers.greeter.mask.Hide(r.out.sc, hello)
 	if got := r.deliver(side(2), hello); len(got) != 1 || got[0].to != side(2) {
 		t.Errorf("HELLO by a stream: %d answers", len(got))
 	}
@@ -169,7 +169,7 @@ func TestSessionMovesBetweenUDPAndStreams(t *testing.T) {
 	c := testCommunity("c", "k")
 	e := r.edge(c, "e", 1).join()
 	peer := r.edge(c, "peer", 2).join()
-	hop := r.s.hops.byIdx[e.session.RemoteIndex()]
+	hop := r.s.sessions.byIdx[e.session.RemoteIndex()]
 	for i, to := range []netip.AddrPort{side(1), address(1), side(2), side(3), address(9)} {
 		r.now = r.now.Add(10 * time.Second)
 		was := e.addr

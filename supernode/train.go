@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"hedgerow/nat/stun"
 	"hedgerow/transport"
 )
 
@@ -70,12 +71,46 @@ func (s *Server) handleTrain(now time.Time, out *outbox, d *transport.Datagram) 
 		s.handleDatagram(now, out, d.Buf[out.at:end:end], d.Addr)
 		if len(out.flood.targets) > 0 {
 			s.mu.Unlock() // sealing for a large community lasts
-			s.sendFlood(out)
+			s.relayer.sendFlood(out)
 			s.mu.Lock()
 		}
 	}
 	s.mu.Unlock()
 	if out.full() {
 		s.sockets.flush(out)
+	}
+}
+
+// readAlternate answers STUN Binding requests at the alternate socket until it
+// is closed. With a second port an edge learns how its NATs map (RFC 4787), even
+// from one supernode.
+func (s *Server) readAlternate() error {
+	in := make([]transport.Datagram, readBatch)
+	for i := range in {
+		in[i].Buf = make([]byte, stun.RequestLen*2)
+	}
+	out := newOutbox(s.sockets.mask)
+	for {
+		n, err := s.sockets.alternate.ReadBatch(in)
+		if n == 0 && err == nil {
+			if err = s.sockets.alternate.Wait(); err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return err
+		}
+		now := s.cfg.Now()
+		s.mu.Lock()
+		for i := range in[:n] {
+			d := &in[i]
+			if d.Seg > 0 && d.N > d.Seg { // a train: nobody asks so often in good faith
+				s.refused.about(dropSTUNTrain, false, out.origin(d.Addr), nil)
+				continue
+			}
+			s.strangers.binding.answer(now, out, d.Payload(), d.Addr, s.sockets.conn)
+		}
+		s.mu.Unlock()
+		s.sockets.flushBy(s.sockets.alternate, s.sockets.conn, out)
 	}
 }

@@ -65,7 +65,7 @@ func TestTURNBetweenEdges(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan struct{})
-	go func() { defer close(served); r.s.serveTURN(ctx) }()
+	go func() { defer close(served); r.s.turn.serve(ctx) }()
 	t.Cleanup(func() { cancel(); <-served })
 
 	c, got := dialTURN(t, west, credential)

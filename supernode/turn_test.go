@@ -78,7 +78,7 @@ func TestTURNAllowed(t *testing.T) {
 	ofEdge, ofPeer := identityOfTURN(edge.ack), identityOfTURN(peer.ack)
 	allowed := func(what, identity string, n int, want bool) {
 		t.Helper()
-		if got := r.s.turnAllowed(identity, address(n).Addr()); got != want {
+		if got := r.s.turn.allowed(identity, address(n).Addr()); got != want {
 			t.Errorf("%s: %v", what, got)
 		}
 	}

@@ -1,0 +1,23 @@
+package supernode
+
+import (
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+)
+
+// rehead gives a relayed packet the header and the hop tag of its receiver. pkt
+// has room for both in front. It reports false, after dropping the packet, when
+// the session is worn.
+func (r *relayer) rehead(out *outbox, pkt []byte, handle uint32, to *crypto.HopSession) bool {
+	counter, err := to.ReserveRelay()
+	if err != nil {
+		r.refused.drop(dropSessionWorn)
+		return false
+	}
+	protocol.Header{
+		Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone,
+		RX: to.RemoteIndex(), CTR: protocol.RelayCTR(handle, counter),
+	}.Put(pkt)
+	to.SealRelay(out.sc, pkt)
+	return true
+}
