@@ -7,24 +7,23 @@ import (
 )
 
 // compose makes the owners from the bottom up: each knows those below it. boot is the
-// number of this start, of which the indices of sessions have the last byte.
-func (s *Server) compose(boot uint8) {
+// number of this start, which is the first byte of every session's index.
+func (s *Server) compose(random random, boot uint8) {
 	cfg, log := &s.cfg, s.cfg.Log
 	s.sockets = newSockets(cfg, crypto.NewMask(crypto.SupernodeMaskKey(s.identity.Static, nil)), s.refused)
-	s.sender = &controlSender{s.refused}
 	s.registry = newRegistry(cfg.Limits, cfg.Pool)
-	s.newcomers = bucket.NewSources(sourceTable)
-	s.prober = &prober{sender: s.sender, store: s.store, random: s.random, log: log}
+	sender := &controlSender{s.refused}
+	prober := &prober{sender: sender, store: s.store, random: random, log: log}
 	resetter := &resetter{seed: s.identity.Seed, refused: s.refused}
+
 	s.sessions = &sessions{
 		boot: boot, byIdx: make(map[uint32]*hop), maxGuests: cfg.Limits.Guests, registry: s.registry, store: s.store,
-		prober: s.prober, resetter: resetter, refused: s.refused, log: log,
+		prober: prober, resetter: resetter, refused: s.refused, log: log,
 	}
 	s.sessions.sweeping = timer.New(&s.timers, "end dead sessions", s.sessions.sweep)
-	s.expiring = timer.New(&s.timers, "end leases", s.expire)
 	s.strangers = strangers{
-		handshakes: newHandshakes(s.identity, cfg.Limits.InitRate, s.sessions, s.random, s.refused),
-		greeter:    newGreeter(s.identity.Static, cfg.HelloOff, s.random, s.refused),
+		handshakes: newHandshakes(s.identity, cfg.Limits.InitRate, s.sessions, random, s.refused),
+		greeter:    newGreeter(s.identity.Static, cfg.HelloOff, random, s.refused),
 		binding:    newBinding(s.refused),
 	}
 	s.relayer = &relayer{sessions: s.sessions, registry: s.registry, sockets: s.sockets, refused: s.refused, limits: cfg.Limits}
@@ -32,7 +31,17 @@ func (s *Server) compose(boot uint8) {
 		cfg: cfg.TURN, secret: turnSecret(s.identity.Seed), tables: &s.mu, registry: s.registry, refused: s.refused, log: log, now: cfg.Now,
 	}
 	s.notices = &notices{
-		resetter: resetter, registry: s.registry, sender: s.sender, refused: s.refused, out: newOutbox(s.sockets.mask), alarm: newAlarm(),
+		resetter: resetter, registry: s.registry, sender: sender, refused: s.refused, out: newOutbox(s.sockets.mask), alarm: newAlarm(),
 	}
 	s.notices.next = timer.New(&s.timers, "send notices", s.notices.send)
+
+	registrar := &registrar{
+		registry: s.registry, sessions: s.sessions, store: s.store, prober: prober, notices: s.notices, turn: s.turn, refused: s.refused,
+		newcomers: bucket.NewSources(sourceTable), seed: s.identity.Seed, random: random, log: log,
+	}
+	registrar.expiring = timer.New(&s.timers, "end leases", registrar.expire)
+	s.controls = &controls{
+		sessions: s.sessions, prober: prober, registrar: registrar, members: &members{registry: s.registry, sender: sender},
+		sender: sender, refused: s.refused,
+	}
 }

@@ -8,13 +8,9 @@ import (
 	"hedgerow/protocol"
 )
 
-// shortest is the length of the shortest packet: a header and the 16 bytes
-// that its mask is made from.
-const shortest = protocol.HeaderLen + protocol.TagLen
-
 // handleDatagram finds out which packet a datagram is and calls its handler, in the
 // order of PROTOCOL.md, section 5: STUN, our own mask key, then the HELLO mask key.
-// It changes pkt in place. The caller holds s.mu.
+// It changes pkt in place. The caller holds the mutex.
 func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
 	switch {
 	case len(pkt) > protocol.MaxDatagram:
@@ -46,7 +42,7 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 	case h.XF != protocol.XFHop || h.KI != protocol.KINone:
 		s.refused.about(dropTransform, false, out.origin(from), nil)
 	case h.Type == protocol.TypeData:
-		s.handleData(now, out, pkt, from, h)
+		s.controls.handleData(now, out, pkt, from, h)
 	case h.Type == protocol.TypeInit:
 		s.strangers.handshakes.answer(now, out, pkt, from)
 	default:

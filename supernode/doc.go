@@ -5,22 +5,39 @@
 //
 // A datagram passes these names, in this order:
 //
-//	readDatagrams   reads a batch from the socket (train.go)
-//	handleTrain     handles the datagrams of one buffer in turn (train.go)
-//	handleDatagram  finds out which packet a datagram is: one switch (datagram.go)
-//	answerInit      makes a session with an edge, by package handshake (handshake.go)
-//	handleControl   registers, answers and arranges (control.go)
-//	relay           re-heads a packet for another edge (relay.go)
-//	outbox.forward  masks and queues a packet that stays where it was read (outbox.go)
-//	outbox.send     does the same with a packet that we made (outbox.go)
+//	readDatagrams       reads a batch from the socket (train.go)
+//	handleTrain         handles the datagrams of one buffer in turn (train.go)
+//	handleDatagram      finds out which packet a datagram is: one switch (datagram.go)
+//	handshakes.answer   makes a session with an edge, by package handshake (handshake.go)
+//	controls.handleData opens a control packet and hands each message on (control.go)
+//	relayer.relay       re-heads a packet for another edge (relay.go)
+//	outbox.forward      masks and queues a packet that stays where it was read (outbox.go)
+//	outbox.send         does the same with a packet that we made (outbox.go)
 //
-// One goroutine reads datagrams, on a thread of its own, and one runs what is
-// due by time. Both change the registry under one mutex, which is held for one
-// train at most (the datagrams that the kernel joined into one buffer: 64 KiB
-// of one source) and never across I/O; a third goroutine writes registrations
-// to disk.
+// Server is the composition (server.go, compose.go). Each concern has an owner with its
+// own state, which knows those before it:
 //
-// Where it is asked to, the supernode is a TURN server as well (turn.go), on a
+//	refusals    what went no further: counters and debug lines (refusals.go)
+//	sockets     the sockets and the streams (sockets.go)
+//	store       registrations on disk (store.go)
+//	registry    communities, registrations and leases (registry.go)
+//	prober      addresses that prove themselves, round trips (probe.go)
+//	sessions    sessions with edges, by index (sessions.go)
+//	strangers   senders without a session: handshakes, greeter, binding (STUN)
+//	relayer     packets and floods between members (relay.go, flood.go)
+//	turnServer  credentials and permissions of the TURN server (turnserver.go)
+//	notices     RESETs after a restart, PEER_INFOs about restarted edges (notices.go)
+//	registrar   who is registered, as what, and until when (register.go, grant.go)
+//	members     whom members ask for, punch with, and leave out (query.go, punch.go)
+//	controls    control packets, and whose each message is (control.go)
+//
+// One goroutine reads datagrams, on a thread of its own, and one runs the timers,
+// which the owners set in one queue. Both change the owners' tables under one mutex,
+// which is held for one train at most (the datagrams that the kernel joined into one
+// buffer: 64 KiB of one source) and never across I/O; a third goroutine writes
+// registrations to disk. Refusals, sockets and store need no mutex of the caller's.
+//
+// Where it is asked to, the supernode is a TURN server as well (turnserver.go), on a
 // port of its own, for the edges that are registered here.
 //
 // Edges that cannot use UDP come by streams over TCP (streams.go). Each stream has a

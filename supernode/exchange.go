@@ -11,6 +11,12 @@ import (
 // message is longer: it passes every path unfragmented.
 const controlLen = 1200
 
+// Every edge has tokens for what costs us work, in a bucket of its session.
+const (
+	controlRate  = 50 // a second
+	controlBurst = 200
+)
+
 // emptyControl is the length of a control packet without messages: a header, and the
 // first byte of the inner.
 const emptyControl = protocol.HeaderLen + 1
@@ -72,6 +78,12 @@ type exchange struct {
 	from   netip.AddrPort // the answer goes back to where the packet came from
 	sender *controlSender
 	reply  []byte // unsealed; nil: there is no answer yet
+}
+
+// affords reports whether the edge has tokens for a message that costs as many, and
+// subtracts them.
+func (x *exchange) affords(cost float64) bool {
+	return x.hop.control.Take(x.now, cost, controlRate, controlBurst)
 }
 
 // add appends a message to the answer. An answer that would get too long goes

@@ -1,26 +1,11 @@
 package supernode
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 
-	"hedgerow/crypto"
 	"hedgerow/protocol"
 )
-
-// target is where a copy of a flood goes.
-type target struct {
-	session *crypto.HopSession
-	addr    netip.AddrPort
-}
-
-// flood is one packet that is being sent to a whole community.
-type flood struct {
-	packet  []byte // in the buffer that it was read into
-	handle  uint32 // of its sender
-	targets []target
-}
 
 // prepareFlood lists the receivers of a flood. sendFlood sends it once the mutex is
 // free, since sealing for a large community lasts.
@@ -53,8 +38,8 @@ func (r *relayer) prepareFlood(now time.Time, out *outbox, edge *hop, packet []b
 }
 
 // sendFlood queues the flood that was prepared: a copy for each receiver, since
-// sealing and masking change the first 32 bytes. The caller does not hold Server.mu, so
-// the timers may change the tables that the run was looked up in.
+// sealing and masking change the first 32 bytes. The caller does not hold the mutex,
+// so the timers may change the tables that the run was looked up in.
 func (r *relayer) sendFlood(out *outbox) {
 	f := &out.flood
 	for _, to := range f.targets {

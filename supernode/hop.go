@@ -37,6 +37,17 @@ type hop struct {
 	directSet []uint32      // handles of the members that get its floods without us, sorted
 }
 
+// probe is a PING for whose PONG a session waits. It goes to the address in use, to
+// measure the round trip, or to another one that an authentic packet came from: the
+// session moves there only after the PONG, and sends at most as many bytes there
+// until then as came from it.
+type probe struct {
+	addr    netip.AddrPort
+	nonce   [8]byte
+	sent    time.Time
+	in, out int // bytes from and to addr while it has not proved itself
+}
+
 // dead reports whether packets of the session are refused from now on.
 func (h *hop) dead(now time.Time) bool {
 	switch {
@@ -48,6 +59,11 @@ func (h *hop) dead(now time.Time) bool {
 		return now.Sub(h.heard) > guestTime
 	}
 	return now.Sub(h.created) > hopTime
+}
+
+// maySend reports whether size more bytes may go to an address.
+func (h *hop) maySend(to netip.AddrPort, size int) bool {
+	return to == h.addr || to == h.probe.addr && h.probe.out+size <= h.probe.in
 }
 
 // confirm notes the first authentic packet of a session: it proves that the

@@ -12,6 +12,19 @@ const (
 	packetsAPace = 50 // 5000 a second
 )
 
+// alarm wakes the timers' goroutine, so that it looks at once at what is due.
+type alarm chan struct{}
+
+func newAlarm() alarm { return make(alarm, 1) }
+
+// ring wakes it. It never waits.
+func (a alarm) ring() {
+	select {
+	case a <- struct{}{}:
+	default:
+	}
+}
+
 // notices are the packets that nobody asked for and that may wait a few milliseconds:
 // the RESETs of the start, then the pushes about restarted edges. They leave at a
 // pace that edges, and the network before us, can bear.

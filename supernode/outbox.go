@@ -14,6 +14,10 @@ const (
 	outboxFull = 64
 )
 
+// shortest is the length of the shortest packet: a header and the 16 bytes
+// that its mask is made from.
+const shortest = protocol.HeaderLen + protocol.TagLen
+
 // outbox gathers the datagrams that one goroutine sends, so that none is sent while
 // the registry's mutex is held. Packets lie either in its own buffers or in the
 // buffer that they were read into; both are free again after a flush.

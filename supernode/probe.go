@@ -16,22 +16,6 @@ const (
 	longestRTT = time.Second
 )
 
-// probe is a PING for whose PONG a session waits. It goes to the address in use, to
-// measure the round trip, or to another one that an authentic packet came from: the
-// session moves there only after the PONG, and sends at most as many bytes there
-// until then as came from it.
-type probe struct {
-	addr    netip.AddrPort
-	nonce   [8]byte
-	sent    time.Time
-	in, out int // bytes from and to addr while it has not proved itself
-}
-
-// maySend reports whether size more bytes may go to an address.
-func (h *hop) maySend(to netip.AddrPort, size int) bool {
-	return to == h.addr || to == h.probe.addr && h.probe.out+size <= h.probe.in
-}
-
 // prober measures the round trips to edges, and has a new address of one prove itself.
 // Its state is the probe of each session.
 type prober struct {
@@ -41,7 +25,7 @@ type prober struct {
 	log    *slog.Logger
 }
 
-// heard notes an authentic packet from another address than the one in
+// heard notes an authentic packet of size bytes from another address than the one in
 // use, and asks that address to prove itself.
 func (p *prober) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) {
 	if h.probe.addr != from {
@@ -69,6 +53,7 @@ func (p *prober) begin(h *hop, addr netip.AddrPort) {
 	p.random.fill(h.probe.nonce[:])
 }
 
+// send sends a PING to the address that the session waits for.
 func (p *prober) send(now time.Time, out *outbox, h *hop) {
 	to := h.probe.addr
 	ping := protocol.Ping{Nonce: h.probe.nonce}

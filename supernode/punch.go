@@ -18,8 +18,8 @@ const (
 // the other's address as we see it, and a delay that makes up for the
 // difference of their one-way delays to us. A member that we see over a stream only
 // has no address to punch towards.
-func (s *Server) handlePunch(x *exchange, value []byte) {
-	m, err := protocol.ParsePunch(value)
+func (m *members) handlePunch(x *exchange, value []byte) {
+	wanted, err := protocol.ParsePunch(value)
 	if err != nil {
 		x.refuse(dropPunch)
 		return
@@ -29,7 +29,7 @@ func (s *Server) handlePunch(x *exchange, value []byte) {
 		x.refuse(dropPunchRate)
 		return
 	}
-	peer := s.registry.member(r.community, m.Handle)
+	peer := m.registry.member(r.community, wanted.Handle)
 	if peer == nil || peer == r || peer.place < 0 {
 		x.refuse(dropPunchTarget)
 		return
@@ -41,7 +41,7 @@ func (s *Server) handlePunch(x *exchange, value []byte) {
 	asker, asked := punchDelays(r.hop.rtt, peer.hop.rtt)
 	x.add(&protocol.Punch{Handle: peer.handle, Seen: peer.hop.addr, Delay: asker})
 	to := protocol.Punch{Handle: r.handle, Seen: r.hop.addr, Delay: asked}
-	s.sender.message(x.out, peer.hop, &to)
+	m.sender.message(x.out, peer.hop, &to)
 }
 
 // punchDelays returns how long each of two edges must wait after our message

@@ -254,7 +254,9 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 		}},
 		{reason: "register-edges", says: "id", change: func(c *Config) { c.Limits.Edges = 4 }, does: func(s *stage) { s.pending.register(s.pending.request()) }},
 		{reason: "register-newcomers", says: "id", does: func(s *stage) {
-			repeat(newcomerBurst, func() { s.s.newcomers.Take(s.now, s.pending.addr.Addr(), newcomerRate, newcomerBurst) })
+			repeat(newcomerBurst, func() {
+				s.s.controls.registrar.newcomers.Take(s.now, s.pending.addr.Addr(), newcomerRate, newcomerBurst)
+			})
 			s.pending.register(s.pending.request())
 		}},
 		{reason: "turn-identity", says: "peer", does: func(s *stage) { s.s.turn.allowed("1234", s.a.addr.Addr()) }},

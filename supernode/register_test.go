@@ -79,7 +79,7 @@ func TestForgedProofs(t *testing.T) {
 					t.Errorf("the truth was refused: %+v", nak)
 				}
 				e.ask(&protocol.Unregister{})
-				r.s.forget(r.s.registry.byHandle[e.ack.Handle])
+				r.s.controls.registrar.forget(r.s.registry.byHandle[e.ack.Handle])
 			}
 		})
 	}

@@ -39,6 +39,12 @@ type relayBudget struct {
 	bytes, floods, punches bucket.Bucket
 }
 
+// ended reports whether the lease of r is over, so that another edge may get its MAC
+// and its address.
+func (r *registration) ended(now time.Time) bool {
+	return r.place < 0 && !now.Before(r.expires)
+}
+
 // index returns the index of the live session, or 0 when there is none.
 func (r *registration) index() uint32 {
 	if r.hop == nil || r.place < 0 {

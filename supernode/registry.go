@@ -1,32 +1,11 @@
 package supernode
 
 import (
-	"encoding/hex"
 	"net/netip"
 	"time"
 
-	"hedgerow/internal/bucket"
 	"hedgerow/protocol"
-	"hedgerow/supernode/admin"
 )
-
-// community is what the supernode knows of one: the hash of its name, and its
-// members.
-type community struct {
-	id       [16]byte
-	nameHash [32]byte
-	pool     netip.Prefix
-	byMAC    map[protocol.MAC]*registration
-	byOwner  map[[32]byte]*registration
-	byAddr   map[netip.Addr]*registration // leases
-	online   []*registration              // those with a live session, in no order
-	bytes    bucket.Bucket
-	floods   bucket.Bucket
-	traffic  admin.Traffic
-}
-
-// communityText returns a community's id as it is shown.
-func communityText(id [16]byte) string { return hex.EncodeToString(id[:]) }
 
 // registry holds the registrations of all communities. It has no clock and no
 // socket; times come as arguments.
@@ -126,6 +105,14 @@ func (g *registry) freeHandle(random func() uint32) uint32 {
 	}
 }
 
+// member returns the registration with this handle, if it is one of c.
+func (g *registry) member(c *community, handle uint32) *registration {
+	if r := g.byHandle[handle]; r != nil && r.community == c {
+		return r
+	}
+	return nil
+}
+
 // setLease replaces the lease of r; the zero prefix only frees the old one.
 func (g *registry) setLease(r *registration, p netip.Prefix) {
 	if r.lease.IsValid() && r.community.byAddr[r.lease.Addr()] == r {
@@ -178,12 +165,6 @@ func (c *community) holder(now time.Time, a netip.Addr, owner [32]byte) *registr
 		return nil
 	}
 	return r
-}
-
-// ended reports whether the lease of r is over, so that another edge may get its MAC
-// and its address.
-func (r *registration) ended(now time.Time) bool {
-	return r.place < 0 && !now.Before(r.expires)
 }
 
 // leaseFor chooses the address of r, which asked for wanted (the zero prefix:

@@ -7,17 +7,6 @@ import (
 	"hedgerow/protocol"
 )
 
-// relayRun is what the relayed packets of a train have in common: most come over the
-// session of the one before and go to the same member, and then nothing needs
-// to be looked up. Only packets of other types, and the timers while the mutex is
-// free, change the tables that it was looked up in: each of them ends the run.
-type relayRun struct {
-	index  uint32 // of the session in the header
-	edge   *hop   // nil: no run
-	handle uint32
-	dst    *registration // nil: the destination is still to be looked up
-}
-
 // relayer passes packets on between the members of a community.
 type relayer struct {
 	sessions *sessions

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"hedgerow/crypto"
-	"hedgerow/internal/bucket"
 	"hedgerow/internal/timer"
 )
 
@@ -22,22 +21,18 @@ const IdentityFile = "id"
 type Server struct {
 	cfg      Config
 	identity *crypto.Identity
-	random   random
 	refused  *refusals
 	sockets  *sockets
-	sender   *controlSender
 	store    *store
 	started  time.Time
 	turn     *turnServer
 
 	mu        sync.Mutex // guards all that follows; never held across I/O
 	timers    timer.Queue
-	expiring  timer.Timer
-	newcomers *bucket.Sources
 	registry  *registry
 	sessions  *sessions
-	prober    *prober
 	strangers strangers
+	controls  *controls
 	relayer   *relayer
 	notices   *notices
 }
@@ -64,17 +59,18 @@ func New(cfg Config) (*Server, error) {
 			return nil, fmt.Errorf("load the identity: %w", err)
 		}
 	}
-	s := &Server{cfg: cfg, identity: id, random: random{cfg.Rand}, started: cfg.Now(), refused: &refusals{log: cfg.Log, now: cfg.Now}}
+	random := random{cfg.Rand}
+	s := &Server{cfg: cfg, identity: id, started: cfg.Now(), refused: &refusals{log: cfg.Log, now: cfg.Now}}
 	st, boot, err := openStore(storeConfig{
 		dir: cfg.StateDir, log: cfg.Log, now: cfg.Now, failures: &s.refused.drops[dropStoreWrite],
-		boot: func() uint64 { return uint64(s.random.number()) },
+		boot: func() uint64 { return uint64(random.number()) },
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.store = st
-	s.compose(uint8(boot))
-	if err := s.load(); err != nil {
+	s.compose(random, uint8(boot))
+	if s.notices.resets.list, err = s.controls.registrar.restore(cfg.Now()); err != nil {
 		return nil, errors.Join(fmt.Errorf("load the registrations: %w", err), s.store.close())
 	}
 	return s, nil

@@ -5,19 +5,6 @@ import (
 	"time"
 )
 
-// alarm wakes the timers' goroutine, so that it looks at once at what is due.
-type alarm chan struct{}
-
-func newAlarm() alarm { return make(alarm, 1) }
-
-// ring wakes it. It never waits.
-func (a alarm) ring() {
-	select {
-	case a <- struct{}{}:
-	default:
-	}
-}
-
 // runTimers does what is due by time until ctx ends.
 func (s *Server) runTimers(ctx context.Context) {
 	s.mu.Lock()
@@ -46,6 +33,6 @@ func (s *Server) runTimers(ctx context.Context) {
 // then on.
 func (s *Server) begin(now time.Time) {
 	s.sessions.sweeping.Set(now.Add(sweepPause))
-	s.expiring.Set(now.Add(expiryPause))
+	s.controls.registrar.expiring.Set(now.Add(expiryPause))
 	s.notices.begin(now)
 }
