@@ -68,11 +68,6 @@ var exceptions = []exception{
 	{"files in a cycle by calls", "nat/path", 15, "attempts, selection and watching are one machine"},
 	{"files in a cycle by names", "nat/path", 17, "attempts, selection and watching are one machine"},
 
-	{"methods", "supernode.Server", 70, "the supernode has not been given owners yet"},
-	{"fields within reach", "supernode.Server", 17, "the supernode has not been given owners yet"},
-	{"files in a cycle by calls", "supernode", 14, "the supernode has not been given owners yet"},
-	{"files in a cycle by names", "supernode", 25, "the supernode has not been given owners yet"},
-
 	{"fields within reach", "tap.writer", 17, "one call of a queue, which it embeds"},
 	{"fields within reach", "transport.writer", 17, "the messages of one call, and where they go"},
 }
