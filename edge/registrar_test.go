@@ -197,12 +197,9 @@ func TestDirectSet(t *testing.T) {
 	if !slices.Equal(v.s.direct.handles, []uint32{2}) {
 		t.Fatalf("the set is %v", v.s.direct.handles)
 	}
-	now, repeats := noon, 0
-	for range 10 {
-		if now = v.s.direct.again.At(); now.IsZero() {
-			break
-		}
-		v.servers.registrar.tick(now)
+	repeats := 0
+	for at := v.s.direct.again.At(); !at.IsZero() && repeats < 10; at = v.s.direct.again.At() {
+		v.servers.registrar.tick(at)
 		repeats++
 	}
 	if repeats != directRepeats || v.s.direct.unsure {
