@@ -80,7 +80,7 @@ func (c *connector) settle(now time.Time) {
 // it is worn.
 func (c *connector) settleRekey(now time.Time, s *supernode) {
 	switch e := s.hop.session; {
-	case e == nil || s.init.active():
+	case e == nil || s.init.active() || c.streamOnly && !s.streaming(): // then a stream begins it
 		s.hop.rekey.Stop()
 	case e.Crypto().NeedsRekey():
 		s.hop.rekey.Set(now)
@@ -115,10 +115,11 @@ func (c *connector) publishSources(s *supernode) {
 func (c *connector) roamed(now time.Time) {
 	for _, s := range c.supernodes {
 		switch {
-		case s.init.active():
-			c.beginAt(now, s, s.init.to)
+		case s.init.active(): // and is as old as it was: silence counts from its beginning
+			pkt, err := s.init.initiator.Retry(now)
+			c.sendInit(now, s, s.target(s.init.to), pkt, err)
 		case s.hello.active:
-			c.beginAt(now, s, s.hello.to)
+			c.sendHello(now, s)
 		}
 	}
 }

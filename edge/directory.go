@@ -79,10 +79,11 @@ func (d *directory) askStatement(now time.Time, p *peer) {
 			asked = true
 		}
 	}
+	if asked || p.sessions.claimed.IsZero() {
+		return
+	}
 	for _, s := range d.supernodes {
-		if !asked {
-			d.ask(now, s, protocol.Query{MAC: p.sessions.claimed})
-		}
+		d.ask(now, s, protocol.Query{MAC: p.sessions.claimed})
 	}
 }
 

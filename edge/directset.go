@@ -17,7 +17,7 @@ const (
 func (r *registrar) sendDirect(now time.Time, s *supernode) {
 	d := &s.direct
 	d.again.Stop()
-	if !s.registered() {
+	if !s.current() {
 		return
 	}
 	d.unsure = d.unsure && d.repeats > 0
@@ -41,20 +41,24 @@ func (r *registrar) forgetDirect(s *supernode) {
 // routes. A peer on both paths is not in it.
 func (r *registrar) updateDirect(now time.Time) {
 	for _, s := range r.supernodes {
-		if !s.registered() {
+		if !s.current() {
 			continue
 		}
-		var handles []uint32
-		for h, p := range r.peers.byHandle[s.id()] {
-			to := p.view.Route()
-			if p.identity.bound && to.Session != nil && to.OnlyDirect() {
-				handles = append(handles, h)
-			}
-		}
-		slices.Sort(handles)
+		handles := r.directHandles(s)
 		if !slices.Equal(handles, s.direct.handles) {
 			s.direct.handles, s.direct.repeats = handles, directRepeats
 			r.sendDirect(now, s)
 		}
 	}
+}
+
+// directHandles returns the DIRECT set of a supernode, sorted.
+func (r *registrar) directHandles(s *supernode) (handles []uint32) {
+	for h, p := range r.peers.byHandle[s.id()] {
+		if to := p.view.Route(); p.inDirectSet(&to) {
+			handles = append(handles, h)
+		}
+	}
+	slices.Sort(handles)
+	return handles
 }

@@ -14,10 +14,11 @@ import (
 
 // reachability is how a peer may be reached.
 type reachability struct {
-	path       *path.Machine // nil without a session
-	since      time.Time     // when the next hop of its route became what it is; zero: there was none yet
-	relay      relayProbe    // of the path through a supernode
-	quality    quality       // of the direct path
+	path       *path.Machine         // nil without a session
+	since      time.Time             // when the next hop of its route became what it is; zero: there was none yet
+	relay      relayProbe            // of the path through a supernode
+	quality    quality               // of the direct path
+	direct     [maxSupernodes]uint32 // its handles in the DIRECT sets; 0: it is not in them
 	call       call
 	turn       turnNeed
 	sockets    []*underlay.SideSocket // that the path has of its own

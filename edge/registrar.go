@@ -130,6 +130,7 @@ func (r *registrar) handleAck(now time.Time, s *supernode, m protocol.Ack) {
 	if first {
 		r.forgetDirect(s)
 		s.publishHop()
+		r.updateDirect(now)
 		r.peers.markAll()
 		r.reports.registered(now, s)
 	}
@@ -147,6 +148,10 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 		return
 	}
 	s.grant.retry.Set(now.Add(max(time.Duration(m.Retry)*time.Second, 5*time.Second)))
+	if s.registered() && !s.current() { // it was for the session before
+		s.grant.done = false
+		r.peers.markAll()
+	}
 	if s.reported.refused == m.Code {
 		return
 	}

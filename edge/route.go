@@ -44,6 +44,7 @@ func (r *routing) compute(p *peer) dataplane.Route {
 // reports whether there is a next hop that was not there before.
 func (r *routing) route(now time.Time, p *peer) (gained bool) {
 	to, old := r.compute(p), p.view.Route()
+	r.noteDirect(p, &to)
 	if to == old {
 		return false
 	}
@@ -61,11 +62,29 @@ func (r *routing) route(now time.Time, p *peer) (gained bool) {
 		p.reach.since = now
 		r.log.Debug("next hop", "peer", p, "direct", to.Direct, "relay", r.supernodes.name(to.Supernode), "both", to.Dual, "session", to.Session != nil)
 	}
-	r.directChanged = true
 	if (to.Session == nil) != (old.Session == nil) || to.LeastPacket() != old.LeastPacket() {
 		r.sizesChanged = true
 	}
 	return to.Session != nil && (to.Direct.IsValid() && !old.Direct.IsValid() || to.Supernode != nil && old.Supernode == nil)
+}
+
+// noteDirect notes whether a peer's place in the DIRECT sets changes: a peer is in
+// them that has its hardware address and gets frames by no relay, under the handles
+// by which the supernodes know it.
+func (r *routing) noteDirect(p *peer, to *dataplane.Route) {
+	var in [maxSupernodes]uint32
+	if p.inDirectSet(to) {
+		in = p.handles
+	}
+	if in != p.reach.direct {
+		p.reach.direct, r.directChanged = in, true
+	}
+}
+
+// inDirectSet reports whether a peer that is reached by a route needs no copy of our
+// floods from supernodes.
+func (p *peer) inDirectSet(to *dataplane.Route) bool {
+	return p.identity.bound && to.Session != nil && to.OnlyDirect()
 }
 
 // sizeGroup finds the largest GROUP packet that reaches everybody: a flood is

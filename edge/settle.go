@@ -45,6 +45,7 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 	if p.gone {
 		p.changed = true // so that nobody marks it any more
 		e.sessions.release(p)
+		e.paths.routing.directChanged = e.paths.routing.directChanged || p.reach.direct != [maxSupernodes]uint32{}
 		e.paths.routing.stop(p)
 		e.user.reports.gone(now, p)
 		p.asking.Stop()

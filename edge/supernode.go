@@ -80,6 +80,7 @@ type hopSessions struct {
 	fresh   bool                  // the registrar has to register on session
 	broken  bool                  // the registrar has to give session up: its stream has ended
 	rekey   timer.Timer
+	route   dataplane.HopRoute // as the queues know it
 }
 
 // supernodeStream is the stream to one supernode.
@@ -134,6 +135,9 @@ func (s *supernode) id() int { return s.view.ID() }
 
 // registered reports whether the supernode has us registered.
 func (s *supernode) registered() bool { return s.grant.done }
+
+// current reports whether the supernode has us registered on the session in use.
+func (s *supernode) current() bool { return s.grant.done && s.grant.on == s.hop.session }
 
 // addr returns the address that the next packet without a session goes to.
 func (s *supernode) addr() netip.AddrPort {
@@ -192,14 +196,17 @@ func (s *supernode) silentSince() time.Time {
 	return time.Time{}
 }
 
-// publishHop tells the queues how the supernode is reached.
+// publishHop tells the queues how the supernode is reached: in the session on which
+// it has us registered, since it relays in no other.
 func (s *supernode) publishHop() {
-	if s.hop.session == nil {
+	if s.grant.on == s.hop.session && s.hop.session != nil {
+		s.hop.route = dataplane.HopRoute{Session: s.hop.session.Crypto(), Addr: s.hop.at, Mask: s.mask}
+	}
+	if s.hop.route.Session == nil {
 		return
 	}
-	s.view.SetRoute(dataplane.HopRoute{
-		Session: s.hop.session.Crypto(), Addr: s.hop.at, Mask: s.mask, DirectSet: len(s.direct.handles) > 0 && !s.direct.unsure,
-	})
+	s.hop.route.DirectSet = len(s.direct.handles) > 0 && !s.direct.unsure
+	s.view.SetRoute(s.hop.route)
 }
 
 // supernodes are all supernodes of the configuration, in its order.

@@ -16,11 +16,14 @@ func (r *routing) settleTURN(now time.Time, p *peer) {
 	n, to := &p.reach.turn, p.view.Route()
 	direct := to.Direct.IsValid() || p.reach.avoids()
 	switch {
-	case p.reach.path == nil || p.sessions.sealing() == nil || direct && !underlay.IsSide(to.Direct), !r.peers.active(now, p):
+	case p.reach.path == nil || p.sessions.sealing() == nil:
 		n.stop()
 		return
-	case direct:
+	case direct && underlay.IsSide(to.Direct):
 		n.since = now.Add(-turnAfter)
+	case direct, !r.peers.active(now, p):
+		n.stop()
+		return
 	case n.since.IsZero():
 		n.since = now
 	}

@@ -180,6 +180,9 @@ func (s *sessions) releaseUnvouched(now time.Time, p *peer) {
 }
 
 // withheld reports whether frames of a peer wait for it to vouch for their salt.
+// Those that only its statement was missing for are delivered when it is settled.
 func (s *sessions) withheld(p *peer) bool {
-	return slices.ContainsFunc(s.unvouched.waiting, func(w waitingFrame) bool { return p.sent(w.event.Origin) })
+	return slices.ContainsFunc(s.unvouched.waiting, func(w waitingFrame) bool {
+		return p.sent(w.event.Origin) && !s.believable(p, w.event)
+	})
 }

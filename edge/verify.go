@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"hedgerow/edge/dataplane"
@@ -108,6 +109,11 @@ func (v *verifier) books() {
 			v.check(p.handles[i] == h && !p.gone, "handle %08x at supernode %d is not %v's", h, i, p.LogValue())
 		}
 	}
+	for _, p := range e.peers.byStatic {
+		for i, h := range p.handles {
+			v.check(h == 0 || e.peers.byHandle[i][h] != nil, "%v: nobody is found by its handle at supernode %d", p.LogValue(), i)
+		}
+	}
 }
 
 // sources checks what the queues know of supernodes, and the supernodes' deadlines.
@@ -127,6 +133,10 @@ func (v *verifier) sources() {
 		v.check(!s.registered() || s.keepalive.next.IsSet(), "%v: no ping would be sent", name)
 		v.check(!s.registered() || !s.grant.leased || s.grant.renew.IsSet() || s.grant.pending, "%v: the lease would not be renewed", name)
 		v.check(!s.hop.fresh && !s.hop.broken, "%v: its session is not settled", name)
+		v.check(!s.current() || slices.Equal(s.direct.handles, e.servers.registrar.directHandles(s)), "%v: its DIRECT set is an old one", name)
+		v.check(!s.current() || s.hop.route.Session == s.hop.session.Crypto() && s.hop.route.Addr == s.hop.at, "%v: the queues reach it by another session", name)
+		rekeys := s.hop.rekey.IsSet() || s.init.active() || e.servers.connector.streamOnly && !s.streaming()
+		v.check(s.hop.session == nil || rekeys, "%v: its session would not be renewed", name)
 		if s.where.failed.IsZero() == s.where.again.IsSet() && !s.where.resolving {
 			v.check(false, "%v: its name would not be looked up again", name)
 		}
@@ -134,6 +144,9 @@ func (v *verifier) sources() {
 	v.check(e.data.draft.HopCount() == hops, "the queues open %d hop sessions of %d", e.data.draft.HopCount(), hops)
 	v.check(e.data.draft.Group() == e.keys.group, "the queues seal under another salt")
 	v.check(e.keys.group == nil || e.keys.wearing.IsSet(), "the salt would never be changed")
+	v.check(len(e.sessions.staged.frames) == 0 || e.sessions.staged.expiry.IsSet(), "staged frames would never be dropped")
+	v.check(len(e.sessions.unvouched.waiting) == 0 || e.sessions.unvouched.expiry.IsSet(), "frames of strangers would never be dropped")
+	v.check(len(e.user.echoes.list) == 0 || e.user.echoes.expiry.IsSet(), "pings would never be given up")
 	v.check(e.keys.coming == nil || e.keys.changing.IsSet(), "the next salt would never be used")
 }
 

@@ -42,8 +42,8 @@ const (
 	EventAlone
 	// EventMapping: NAT behaviour was classified (Text).
 	EventMapping
-	// EventReady: the device is up and the edge is registered; Elapsed
-	// since Run began.
+	// EventReady: the device is up and the edge is registered; Elapsed since the
+	// edge was made.
 	EventReady
 	// EventPeerPath: Peer is reachable, or its path changed between direct and
 	// relayed; RTT is that of the path.

@@ -113,8 +113,11 @@ func (c *Sender) Send(to netip.AddrPort, pkt []byte) {
 	}
 }
 
-// Flush sends what has gathered.
-func (c *Sender) Flush() { c.s.flush() }
+// Flush sends what has gathered, frames that waited first.
+func (c *Sender) Flush() {
+	c.staged.flush()
+	c.s.flush()
+}
 
 // SendStaged sends frames that waited for a peer, along its route. They were
 // counted when they came from the device. What still cannot be sent comes back as
@@ -129,7 +132,6 @@ func (c *Sender) SendStaged(now time.Time, p *Peer, frames [][]byte) {
 		elide := frame.Dst() == p.mac && frame.Src() == o.self
 		o.sealTo(t, o.Since(now), p, &tap.Frame{Buf: b, Off: headroom, Len: len(f)}, elide)
 	}
-	o.flush()
 	o.cuts.addTo(&o.total)
 	o.tally = tally{}
 }

@@ -129,6 +129,7 @@ func TestSendStaged(t *testing.T) {
 	}
 	send := a.NewSender(a.conn)
 	send.SendStaged(r.now, a.view[b], frames)
+	send.Flush()
 	if n := len(a.conn.sent[0].pkt); n != 100+33 {
 		t.Errorf("the first has %d bytes: its header was not left out", n)
 	}
