@@ -187,3 +187,29 @@ func TestRoamingKeepsSilence(t *testing.T) {
 		t.Errorf("told %d times that there is no answer", n)
 	}
 }
+
+// TestInitOfNewcomer checks that the INIT to a peer of which a supernode just told
+// leaves by that supernode: the peer's route is known before its handshake begins.
+func TestInitOfNewcomer(t *testing.T) {
+	v := registered(t, nil)
+	id := testIdentity(2)
+	mac := protocol.MAC(id.MAC(v.self.cid))
+	v.handle(noon, dataplane.MACWanted{MAC: mac})
+	v.sentNow()
+	_, raw := v.sign(id, mac, 1)
+	m := protocol.PeerInfo{MAC: mac, Handle: 31, Statement: raw}
+	v.say(noon, m.Append(nil))
+	p := v.peers.byStatic[id.Static]
+	if p == nil || !p.sessions.init.active() {
+		t.Fatal("no handshake")
+	}
+	relayed := 0
+	for _, d := range v.sentNow() {
+		if d.to == v.s.hop.at && len(d.pkt) == protocol.RelayOverhead+protocol.InitLen {
+			relayed++
+		}
+	}
+	if relayed != 1 {
+		t.Errorf("%d INITs left by the supernode", relayed)
+	}
+}

@@ -40,7 +40,7 @@ type directory struct {
 
 // sessionMaker is what the directory needs of the sessions.
 type sessionMaker interface {
-	initiate(now time.Time, p *peer)
+	initiate(p *peer)
 	restart(now time.Time, p *peer)
 	endHandshake(p *peer)
 	withheld(p *peer) bool
@@ -158,13 +158,13 @@ func (d *directory) handlePeerInfo(now time.Time, s *supernode, m protocol.PeerI
 	case p.recalled && p.sessions.none():
 		// We knew it before our restart, and now there is a relay to it.
 		d.sessions.endHandshake(p)
-		d.sessions.initiate(now, p)
+		d.sessions.initiate(p)
 	case restarted && !p.sessions.idle():
 		// The process that had the other end of our session, or was to answer
 		// our INIT, is gone.
 		d.sessions.restart(now, p)
 	case d.wanted.remove(m.MAC), d.sessions.withheld(p):
-		d.sessions.initiate(now, p)
+		d.sessions.initiate(p)
 	}
 	p.recalled = false
 }

@@ -62,10 +62,10 @@ type fakeSessions struct {
 	withhold bool
 }
 
-func (f *fakeSessions) initiate(time.Time, *peer) { f.did = append(f.did, "initiate") }
-func (f *fakeSessions) restart(time.Time, *peer)  { f.did = append(f.did, "restart") }
-func (f *fakeSessions) endHandshake(*peer)        { f.did = append(f.did, "end") }
-func (f *fakeSessions) withheld(*peer) bool       { return f.withhold }
+func (f *fakeSessions) initiate(*peer)           { f.did = append(f.did, "initiate") }
+func (f *fakeSessions) restart(time.Time, *peer) { f.did = append(f.did, "restart") }
+func (f *fakeSessions) endHandshake(*peer)       { f.did = append(f.did, "end") }
+func (f *fakeSessions) withheld(*peer) bool      { return f.withhold }
 
 // TestPeerInfo holds what news of a member leads to.
 func TestPeerInfo(t *testing.T) {

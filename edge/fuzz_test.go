@@ -44,7 +44,7 @@ func newFuzzEdge(tb testing.TB) fuzzEdge {
 	near, far := v.neighbour(2), v.met(3, "far")
 	v.paths.routing.start(noon, far)
 	side := v.paths.introducers.addrOf(noon, near, [32]byte{9})
-	v.sessions.initiate(noon, far)
+	v.sessions.initiate(far)
 	v.settle(noon)
 	v.conn.take()
 	return fuzzEdge{v, near, far, dataplane.Origin{Addr: side}}

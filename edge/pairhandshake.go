@@ -11,13 +11,21 @@ import (
 	"hedgerow/protocol"
 )
 
-// initiate begins a handshake with a peer unless one is under way.
-func (s *sessions) initiate(now time.Time, p *peer) {
-	if p.sessions.init.active() {
-		return
+// initiate has a handshake with a peer begin, unless one is under way: when the peer
+// is settled, and its route is known.
+func (s *sessions) initiate(p *peer) {
+	p.sessions.init.wanted = true
+	s.peers.mark(p)
+}
+
+// begin begins a handshake that is wanted.
+func (s *sessions) begin(now time.Time, p *peer) {
+	init := &p.sessions.init
+	if init.wanted && !init.active() {
+		pkt, err := init.initiator.Start(now)
+		s.sendInit(now, p, pkt, err)
 	}
-	pkt, err := p.sessions.init.initiator.Start(now)
-	s.sendInit(now, p, pkt, err)
+	init.wanted = false
 }
 
 // retryInit repeats an INIT, or gives up.
@@ -64,6 +72,7 @@ func (s *sessions) await(p *peer) {
 // endHandshake ends our handshake with a peer without a result.
 func (s *sessions) endHandshake(p *peer) {
 	p.sessions.init.initiator.Stop()
+	p.sessions.init.wanted = false
 	s.await(p)
 	s.peers.mark(p)
 }

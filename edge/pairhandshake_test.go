@@ -104,6 +104,7 @@ func meetOnLAN(t *testing.T) (a, b *testEdge, toB, toA *peer) {
 	if !(*networkObserver)(a.Edge).MetOnLAN(noon, b.self.statement, b.conn.addr) {
 		t.Fatal("not a newcomer")
 	}
+	a.settle(noon)
 	for range 3 {
 		carry(noon, a, b)
 		carry(noon, b, a)
@@ -242,6 +243,7 @@ func TestSessionsAlone(t *testing.T) {
 		t.Errorf("at the beginning: %+v", *paths)
 	}
 	e.sessions.restart(noon, p)
+	e.sessions.begin(noon, p)
 	if paths.restarts != 1 || p.sessions.sealing() != nil || len(inits.attempts) != 1 {
 		t.Errorf("at the restart: %+v, %v", *paths, inits.attempts)
 	}

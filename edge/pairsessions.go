@@ -43,6 +43,7 @@ type pairInit struct {
 	initiator *handshake.Initiator // nil: none was begun yet
 	index     uint32               // ours, under which the INIT waits; 0: none does
 	to        netip.AddrPort       // INITs go here as well as through the relay
+	wanted    bool                 // a handshake begins when the peer is settled
 	retry     timer.Timer
 }
 

@@ -22,7 +22,7 @@ func TestMeetAndForget(t *testing.T) {
 		t.Error("the same key is two peers")
 	}
 	e.peers.setHandle(p, 0, 77)
-	e.sessions.initiate(noon, p)
+	e.sessions.initiate(p)
 	e.settle(noon)
 	b := e.peers
 	if len(e.sessions.pending) != 1 || b.byHandle[0][77] != p || b.byMAC[p.view.MAC()] != p {
@@ -114,7 +114,7 @@ func TestPeerInUseIsKept(t *testing.T) {
 	e := newEdge(t, nil)
 	p, q := e.met(2, "roof"), e.introduced(3)
 	e.servers.list[0].grant.done = true
-	e.sessions.initiate(noon, q)
+	e.sessions.initiate(q)
 	e.settle(noon)
 	if p.forgetting.IsSet() || q.forgetting.IsSet() {
 		t.Error("they may be forgotten")

@@ -61,7 +61,7 @@ func (e *Edge) recallPeers(now time.Time) {
 		p.recalled = true
 		if addr, err := netip.ParseAddrPort(s.Addr); err == nil && e.underlay.Addresses.Policy().Probeable(addr) {
 			p.sessions.init.to = addr
-			e.sessions.initiate(now, p)
+			e.sessions.initiate(p)
 		}
 	}
 }

@@ -158,12 +158,13 @@ func (r *routing) setCandidates(now time.Time, p *peer, m protocol.Candidates) {
 func (r *routing) settle(now time.Time, p *peer) (w wishes) {
 	w.session = p.reach.relay.oneSided
 	p.reach.relay.oneSided = false
+	w.introduction = r.route(now, p) // before the path asks for what goes by the relay
 	if p.sessions.sealing() != nil {
 		r.pollPath(now, p)
 		r.pollRelaySize(now, p)
 		r.judge(now, p)
 	}
-	w.introduction = r.route(now, p)
+	w.introduction = r.route(now, p) || w.introduction
 	r.settleTURN(now, p)
 	return w
 }

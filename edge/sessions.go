@@ -69,7 +69,7 @@ func (s *sessions) prepare(p *peer) {
 // session, and a fresh one.
 func (s *sessions) needed(now time.Time, p *peer) {
 	if p.sessions.sealing() == nil {
-		s.initiate(now, p)
+		s.initiate(p)
 	} else {
 		s.expire(now, p)
 	}
@@ -89,7 +89,7 @@ func (s *sessions) expire(now time.Time, p *peer) {
 	}
 	p.sessions.renewAt = time.Time{} // the next use asks again
 	if worn || s.wanted(now, p) {
-		s.initiate(now, p)
+		s.initiate(p)
 	}
 }
 
@@ -143,7 +143,7 @@ func (s *sessions) restart(now time.Time, p *peer) {
 	s.endHandshake(p)
 	p.sessions.retire()
 	s.routing.restarted(now, p)
-	s.initiate(now, p)
+	s.initiate(p)
 }
 
 // renewAll makes new sessions with everybody: the counters of the old ones may
@@ -152,7 +152,7 @@ func (s *sessions) renewAll(now time.Time) {
 	for _, p := range s.peers.byStatic {
 		p.sessions.retire()
 		s.peers.mark(p)
-		s.initiate(now, p)
+		s.initiate(p)
 	}
 }
 
@@ -168,6 +168,7 @@ func (s *sessions) release(p *peer) {
 // settle tells a peer who we are if it has to be told, and sends what waited for
 // its session or came before it was known.
 func (s *sessions) settle(now time.Time, p *peer) {
+	s.begin(now, p)
 	if p.sessions.introduce && p.sessions.sealing() != nil {
 		p.sessions.introduce = false
 		s.introduce(p)

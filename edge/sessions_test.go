@@ -14,14 +14,14 @@ func TestWornSession(t *testing.T) {
 	p := e.introduced(2)
 	e.promote(p, e.session(p, noon, 1, true))
 	e.sessions.expire(noon.Add(time.Second), p)
-	if p.sessions.init.active() {
+	if e.settle(noon.Add(time.Second)); p.sessions.init.active() {
 		t.Fatal("renewed for no reason")
 	}
 	if _, err := p.sessions.current.Crypto().Reserve(1 << 28); err != nil {
 		t.Fatal(err)
 	}
 	e.sessions.expire(noon.Add(time.Second), p)
-	if !p.sessions.init.active() {
+	if e.settle(noon.Add(time.Second)); !p.sessions.init.active() {
 		t.Error("not renewed after 2^28 packets")
 	}
 }

@@ -53,7 +53,7 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 	}
 	wishes := e.paths.routing.settle(now, p)
 	if wishes.session {
-		e.sessions.initiate(now, p)
+		e.sessions.initiate(p)
 	}
 	if wishes.introduction {
 		p.sessions.introduce = true

@@ -76,7 +76,7 @@ func (o *networkObserver) MetOnLAN(now time.Time, statement []byte, at netip.Add
 	o.paths.routing.metOnLAN(now, p, at)
 	if p.reach.path == nil || p.sessions.sealing() == nil {
 		p.sessions.init.to = at
-		o.sessions.initiate(now, p)
+		o.sessions.initiate(p)
 	}
 	return newcomer
 }

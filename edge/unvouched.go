@@ -134,7 +134,7 @@ func (s *sessions) handleUnvouched(now time.Time, ev dataplane.Unvouched) (unkno
 	if known {
 		// It vouches at the start of a session. If there is one, its message got
 		// lost.
-		s.initiate(now, p)
+		s.initiate(p)
 	}
 	return !known
 }

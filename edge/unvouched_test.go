@@ -225,7 +225,8 @@ func TestUnvouchedAsks(t *testing.T) {
 	s := newStranger(t, nil)
 	ev := s.says(s.frame(s.p.view.MAC()))
 	ev.Stale = true
-	if s.sessions.handleUnvouched(noon, ev) || !s.p.sessions.init.active() || !s.sessions.withheld(s.p) {
+	unknown := s.sessions.handleUnvouched(noon, ev)
+	if s.settle(noon); unknown || !s.p.sessions.init.active() || !s.sessions.withheld(s.p) {
 		t.Error("a known sender is not asked to vouch")
 	}
 	ev.Origin.Handle = 99

@@ -54,12 +54,12 @@ func TestPlantedFaults(t *testing.T) {
 			e.servers.list[0].grant.retry.Stop()
 		}, "no REGISTER"},
 		{"the repeat of an INIT is not registered", func(e *testEdge, p *peer) {
-			e.sessions.initiate(noon, p)
+			e.sessions.initiate(p)
 			e.settle(noon)
 			p.sessions.init.retry.Stop()
 		}, "next INIT"},
 		{"the answer to an INIT would not be found", func(e *testEdge, p *peer) {
-			e.sessions.initiate(noon, p)
+			e.sessions.initiate(p)
 			e.settle(noon)
 			delete(e.sessions.pending, p.sessions.init.index)
 		}, "would not be found"},
