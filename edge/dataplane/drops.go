@@ -10,7 +10,8 @@ import (
 )
 
 // DropReason says why a frame or datagram went no further. Each has one
-// counter; nothing is logged per frame.
+// counter; nothing is logged per frame. What the control loop refuses has counters of
+// its own (edge/refusals.go, package handshake).
 type DropReason uint8
 
 // Why a frame or datagram went no further.
@@ -34,13 +35,8 @@ const (
 	DropFragment                         // a fragment of a lost or bad run
 	DropOwnSource                        // carries our own hardware address as source
 	DropSpoofedSource                    // carries the hardware address of another edge
-	DropPinned                           // the hardware address is pinned to another identity
 	DropUnbound                          // from a peer whose statement is not known yet
 	DropQueueFull                        // the control loop is behind
-	DropNotExpected                      // an answer that nobody waits for
-	DropHandshake                        // an INIT or RESP that failed a check
-	DropRateLimit                        // more than a source may send
-	DropControl                          // a control message that does not parse or does not belong
 	DropDeviceWrite                      // the device refused it
 	DropLong                             // a datagram longer than any packet
 	DropReasons                          // how many there are
@@ -50,8 +46,7 @@ var dropNames = [DropReasons]string{
 	"frame-invalid", "no-path", "session-worn", "too-big", "send", "stage-full",
 	"short", "header", "transform", "unknown-session", "open", "replay",
 	"group-tag", "group-budget", "group-unvouched", "inner", "fragment",
-	"own-source", "spoofed-source", "pinned", "unbound", "queue-full",
-	"not-expected", "handshake", "rate-limit", "control", "device-write", "long",
+	"own-source", "spoofed-source", "unbound", "queue-full", "device-write", "long",
 }
 
 // String returns the name of the reason's counter in status and metrics.
