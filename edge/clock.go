@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// clockEvery is the watchdog's period (PROTOCOL.md, section 4).
+	// clockEvery is the watchdog's period (PROTOCOL.md, section 6).
 	clockEvery = time.Second
 	// clockJump is the difference between two clocks that counts as a jump.
 	clockJump = 10 * time.Second

@@ -20,8 +20,8 @@ import (
 // every unicast path over an underlay of 1500 bytes, relayed over IPv6 too.
 const DefaultMTU = 1370
 
-// Limits of Config.MTU in bytes. The lower one is what IPv6 asks of a link
-// (RFC 8200, section 5), less would stop it; the upper one is the largest
+// Limits of Config.MTU in bytes. IPv6 needs at least the lower one (RFC 8200,
+// section 5); the upper one is the largest
 // frame that a run of fragments may carry.
 const (
 	MinMTU = 1280
@@ -101,7 +101,7 @@ type Config struct {
 	// the device.
 	Queues     []dataplane.Queue
 	Device     Device
-	Transports underlay.Transports   // by what else than the sockets of Queues is sent
+	Transports underlay.Transports   // what else than the sockets of Queues moves datagrams
 	Network    underlay.LocalNetwork // what is learnt from the network around; Packets is the edge's own
 	Host       Host
 }

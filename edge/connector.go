@@ -110,8 +110,8 @@ func (c *connector) publishSources(s *supernode) {
 	}
 }
 
-// roamed notes that links of our own have changed: the question that is under way
-// is asked at once by the new ones.
+// roamed notes that addresses or routes of this host have changed: the INIT or HELLO
+// that waits for an answer is sent again at once, from the new ones.
 func (c *connector) roamed(now time.Time) {
 	for _, s := range c.supernodes {
 		switch {

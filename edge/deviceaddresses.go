@@ -22,7 +22,7 @@ type deviceAddresses struct {
 	lease    netip.Prefix // zero before the first ACK
 	prefixes []netip.Prefix
 	changed  bool // peers have to be told
-	taken    bool // somebody else has the static address: Run has to end
+	taken    bool // another edge has the static address: Run has to end
 }
 
 // wanted returns the address that a supernode is asked for: what the user
@@ -70,7 +70,7 @@ func (a *deviceAddresses) granted(now time.Time, m protocol.Ack) {
 	a.reports.report(now, Event{Kind: EventLease, Prefix: m.Lease})
 }
 
-// refused notes that somebody else has the address that we asked for.
+// refused notes that another edge has the address that we asked for.
 func (a *deviceAddresses) refused() {
 	if a.cfg.Mode == AddressStatic && !a.lease.IsValid() {
 		a.taken = true

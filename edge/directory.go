@@ -156,7 +156,7 @@ func (d *directory) handlePeerInfo(now time.Time, s *supernode, m protocol.PeerI
 	}
 	switch {
 	case p.recalled && p.sessions.none():
-		// We knew it before our restart, and now there is a relay to it.
+		// We knew it before our restart, and now a supernode knows it, too.
 		d.sessions.endHandshake(p)
 		d.sessions.initiate(p)
 	case restarted && !p.sessions.idle():

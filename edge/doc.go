@@ -7,11 +7,11 @@
 // queues cannot decide reaches it as an event (events.go), through a bounded
 // channel; what it decides, they read from a table that it publishes.
 //
-// Edge is the composition (edge.go, compose.go) of owners. Each has its own state,
-// its own tick and deadline, and knows only those below it:
+// Edge is the composition (edge.go, compose.go) of owners. Each has its own state, its
+// own tick and deadline if time matters to it, and knows only those below it:
 //
-//	connector     how supernodes are reached: addresses, hop handshakes, streams
 //	registrar     the registrations: REGISTER, keepalive, DIRECT sets, leases
+//	connector     how supernodes are reached: addresses, hop handshakes, streams
 //	directory     what supernodes are asked and tell about other members
 //	sessions      pair sessions: handshakes, renewal, frames that wait
 //	routing       how peers are reached: paths, the relayed path, which of the two
@@ -28,9 +28,23 @@
 // collected by hand. What was forgotten all the same is found by Edge.Verify, which
 // tests call.
 //
-// Three stories, each read from top to bottom:
+// Three stories, each read from top to bottom. What a name like s.hop or p.reach
+// holds is declared in supernode.go and reachability.go. Packets come in through
+// events.go, which calls the handler named after the message.
 //
-//	registering  whereabouts.go, hophandshake.go, registrar.go
-//	punching     routing.go, punching.go, and package path
-//	a path dies  package path, routing.go, route.go, and settle.go
+//   - Registering. connector.begin has resolve look the supernode up (whereabouts.go);
+//     restart sends a HELLO or an INIT, and finished has the session (hophandshake.go).
+//     When that event is settled registrar.settle finds the session fresh and sends
+//     REGISTER; handleAck is the end (registrar.go). Where UDP is blocked the INIT goes
+//     over a stream (stream.go), and keepalive.go notices when the supernode is lost.
+//   - Punching. The path of a peer wants a PUNCH (pollPath in routing.go); ask sends the
+//     request to a supernode and CALL to the peer; handlePunch, or handleGo and agree,
+//     give the path the moment to begin (punching.go). What is sent then is package
+//     path: punch.go, attempt.go and plan.go, for hard NATs hardnat.go.
+//   - A path dies. The pings get no answer (heartbeat.go in package path), and Poll gives
+//     the path up (machine.go, giveUp in selection.go). It was called by pollPath, from
+//     routing.settle, which has route publish that frames go through a supernode from
+//     now on (compute in route.go). Who settles a peer, and when, is settle.go.
+//
+// docs/debugging.md ends with a table of questions and of the functions that decide.
 package edge

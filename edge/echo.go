@@ -22,8 +22,8 @@ const (
 	mostEcho    = MaxMTU + 14 + 4 // the longest frame there is, with a tag
 )
 
-// echoes are the pings that the user waits for. Those of the paths have lists of
-// their own, which know nothing of these.
+// echoes are the pings that the user waits for. The paths keep lists of their own
+// pings, and know nothing of these.
 type echoes struct {
 	list      []*echo
 	pairs     pairSender

@@ -63,7 +63,7 @@ type user struct {
 	refusals  *refusals
 }
 
-// chores are what the loop does now and then for nobody in particular.
+// chores are what the loop does now and then for no owner in particular.
 type chores struct {
 	timers   *timer.Queue
 	network  timers // the underlay's
@@ -106,7 +106,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	for _, q := range e.cfg.Queues {
 		q.Waiter.Stop()
 	}
-	serving.Wait() // descriptors stay open while somebody waits for them
+	serving.Wait() // descriptors stay open while a queue waits for them
 	e.close()
 	e.background.workers.Wait()
 	e.state.keepNow()
@@ -155,7 +155,7 @@ func (e *Edge) watchKeys(ctx context.Context) {
 	}
 }
 
-// replaceKeys takes over a community that was read again, and tells the user.
+// replaceKeys uses a community that was read again, and tells the user.
 func (e *Edge) replaceKeys(now time.Time, c *crypto.Community, err error) error {
 	if err == nil {
 		err = e.keys.replace(now, c)

@@ -56,8 +56,8 @@ func (e *Edge) withPeer(v *dataplane.Peer, f func(p *peer)) {
 	}
 }
 
-// needed is called when frames go to or come from a peer: it should have a
-// session, its path is in use, and so is the relay.
+// needed is called when frames go to or come from a peer: it should have a session,
+// and both its paths are watched.
 func (e *Edge) needed(now time.Time, p *peer) {
 	e.sessions.needed(now, p)
 	e.paths.routing.needed(now, p)
@@ -96,7 +96,7 @@ func eachMessage(body []byte, f func(typ protocol.MsgType, value []byte) error) 
 	return nil
 }
 
-// parsed hands on what a message says, if it can be read.
+// parsed calls f with what a message says, if it can be read.
 func parsed[T any](value []byte, parse func([]byte) (T, error), f func(T)) error {
 	m, err := parse(value)
 	if err == nil {
@@ -179,7 +179,7 @@ func (e *Edge) handleHopMessage(now time.Time, s *supernode, typ protocol.MsgTyp
 	case protocol.MsgPeerInfo:
 		return parsed(value, protocol.ParsePeerInfo, func(m protocol.PeerInfo) { e.servers.directory.handlePeerInfo(now, s, m) })
 	case protocol.MsgPunch:
-		return parsed(value, protocol.ParsePunch, func(m protocol.Punch) { e.paths.punching.begin(now, s, m) })
+		return parsed(value, protocol.ParsePunch, func(m protocol.Punch) { e.paths.punching.handlePunch(now, s, m) })
 	}
 	return nil
 }

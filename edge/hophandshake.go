@@ -15,8 +15,8 @@ import (
 // Times of the handshakes with a supernode.
 const (
 	hopRekeyAfter = 900 * time.Second // PROTOCOL.md, section 6
-	helloWait     = 5 * time.Second   // a WELCOME counts within this time
-	helloSilence  = 30 * time.Second  // PROTOCOL.md, section 3
+	helloWait     = 5 * time.Second   // a WELCOME counts within this time (PROTOCOL.md, section 4)
+	helloSilence  = 30 * time.Second  // without a RESP; then a HELLO asks whether the key is another one now
 	resetsEvery   = time.Second
 )
 
@@ -71,8 +71,8 @@ func (c *connector) sendHello(now time.Time, s *supernode) {
 	c.reportNoAnswer(now, s, h.attempts, h.begun)
 }
 
-// handleWelcome takes a supernode's key on first use, or notes that it is not
-// the one that was pinned.
+// handleWelcome pins a supernode's key on first use, or notes that it is not the one
+// that was pinned.
 func (c *connector) handleWelcome(now time.Time, s *supernode, ev dataplane.HandshakeAnswer) {
 	h := &s.hello
 	nonce, key, err := protocol.ParseWelcome(ev.Packet)
@@ -124,7 +124,7 @@ func (c *connector) sendInit(now time.Time, s *supernode, to netip.AddrPort, pkt
 		c.resolve(now, s) // its name may stand for another host by now
 	}
 	if now.Sub(i.Begun()) > helloSilence && !s.hello.active && s.cfg.Key == nil {
-		// Perhaps the supernode has another key now; this only reports it.
+		// Perhaps the supernode has another key now; the user is told, no more.
 		s.hello.begun, s.hello.attempts = now, i.Attempts()
 		c.sendHello(now, s)
 		s.hello.retry.Set(now.Add(helloSilence))
@@ -168,8 +168,8 @@ func (c *connector) handleInitAnswer(now time.Time, s *supernode, ev dataplane.H
 	}
 }
 
-// finished begins to use the session of a handshake. The registrar registers on
-// it next.
+// finished begins to use the session of a handshake. The registrar registers on it
+// when this event is settled (registrar.settle).
 func (c *connector) finished(now time.Time, s *supernode, done *handshake.Result, from netip.AddrPort) {
 	s.init.retry.Stop()
 	session, err := crypto.NewHopSession(done.SessionConfig(now))

@@ -14,8 +14,8 @@ import (
 
 // While no supernode answers, edges find each other through third ones with which
 // both have a session (docs/NAT.md): introducers. A side address stands for each
-// peer behind an introducer. Such an address takes handshakes and the messages
-// that arrange a direct path, and no frames.
+// peer behind an introducer. Handshakes and the messages that arrange a direct path
+// go to such an address, frames do not.
 const (
 	introducersAtOnce = 3 // that an INIT is sent through
 	maxIntroduced     = 256
@@ -125,7 +125,7 @@ func (n *introducers) handleForward(now time.Time, from *peer, m protocol.Forwar
 	}
 }
 
-// handleForwarded takes a packet that an introducer forwards as if it came by a
+// handleForwarded handles a packet that an introducer forwards as if it had come to a
 // socket.
 func (n *introducers) handleForwarded(now time.Time, by *peer, m protocol.Forwarded, origin dataplane.Origin) {
 	if n.sides == nil || n.holds(origin.Addr) || m.From == n.self {

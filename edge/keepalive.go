@@ -9,9 +9,9 @@ import (
 
 // Times of the pings to a supernode.
 const (
-	hopKeepalive = 20 * time.Second       // NAT.md, 1.3: conntrack forgets after 30 s
-	hopWatch     = time.Second            // while frames are being relayed: another supernode takes over within 2 s
-	hopPingRetry = 200 * time.Millisecond // or two round trips, if those take longer
+	hopKeepalive = 20 * time.Second       // Linux forgets the mapping of a flow without answers after 30 s
+	hopWatch     = time.Second            // while frames are being relayed: another supernode is used within 2 s
+	hopPingRetry = 200 * time.Millisecond // or two round trips, if those are longer
 	hopPingsLost = 4
 )
 
@@ -80,7 +80,7 @@ func (r *registrar) pong(s *supernode, m protocol.Ping, from netip.AddrPort) {
 	r.hops.send(s, answer.Append)
 }
 
-// handlePong takes a supernode's answer. It is not known which of several repeats
+// handlePong notes a supernode's answer. It is not known which of several repeats
 // was answered; the first is the safe guess, since it only makes the next ones more
 // patient.
 func (r *registrar) handlePong(now time.Time, s *supernode, m protocol.Pong) {

@@ -212,8 +212,8 @@ func (k *keyring) learn(now time.Time, ki uint8) {
 	}
 }
 
-// replace takes over a community that was read again. Name and secret cannot
-// change under a running edge: they name other people.
+// replace uses a community that was read again. Name and secret cannot change under
+// a running edge: it would be another community.
 func (k *keyring) replace(now time.Time, c *crypto.Community) error {
 	if c.Name != k.community.Name || c.Secret != k.community.Secret {
 		return fmt.Errorf("the new file is of community %q with another secret: stop this edge and start one for it", c.Name)

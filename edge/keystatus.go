@@ -10,8 +10,7 @@ import (
 	"hedgerow/edge/control"
 )
 
-// endWarning is how long before the end of a schedule people are warned
-// (PROTOCOL.md, section 2).
+// endWarning is how long before the end of a schedule the user is warned.
 const endWarning = 14 * 24 * time.Hour
 
 // KeyStatus describes the schedule of a community at a wall-clock time. s is

@@ -77,7 +77,7 @@ func (s *sessions) endHandshake(p *peer) {
 	s.peers.mark(p)
 }
 
-// handleAnswer takes a RESP, COOKIE or NOTICE to one of our INITs.
+// handleAnswer goes on with the handshake that a RESP, COOKIE or NOTICE answers.
 func (s *sessions) handleAnswer(now time.Time, h protocol.Header, ev dataplane.HandshakeAnswer) {
 	p := s.pending[h.RX]
 	if p == nil {
@@ -112,8 +112,8 @@ func (s *sessions) finished(now time.Time, p *peer, done *handshake.Result, from
 	s.noteHandle(p, from)
 	s.began(now, p, e, from.Addr)
 	if from.Addr.IsValid() && !p.view.Route().Direct.IsValid() {
-		// The responder waits for DATA, and there may be no relay: an empty one
-		// goes where its answer came from.
+		// The responder waits for DATA, and there may be no supernode: an
+		// empty one goes where the RESP came from.
 		s.pairs.sendBy(p, &dataplane.Route{Direct: from.Addr}, 0, func(b []byte) []byte { return b })
 	}
 }
@@ -184,8 +184,8 @@ func (s *sessions) answered(now time.Time, p *peer, done *handshake.Result, from
 // sourceOf returns what an INIT's cookie is bound to and what its rate is counted
 // under. A cookie is bound to address and port, or to the supernode and the source
 // handle. For the rate, the sender behind each handle of a supernode has a /64 of
-// its own, made of the handle's eight digits, and so has every introducer, whoever
-// it says that its packets are from.
+// its own, made of the handle's eight digits. So has each introducer, for all INITs
+// that it forwards together.
 func (s *sessions) sourceOf(from dataplane.Origin) handshake.Source {
 	var rate [16]byte
 	if from.Supernode != nil {

@@ -10,10 +10,10 @@ import (
 
 // How the relayed path of a peer in use is watched.
 const (
-	relayPingIn    = 5 * time.Second        // between pings through the relay
+	relayPingIn    = 5 * time.Second        // between pings over the relayed path
 	relayPingFirst = 250 * time.Millisecond // after a session began
 	relayPingRetry = time.Second            // after a ping without an answer
-	relayPingsLost = 3                      // then the session is taken for one-sided
+	relayPingsLost = 3                      // then the session seems to be one-sided
 )
 
 // startRelayProbe begins to measure the relayed path of a new session.
@@ -72,8 +72,8 @@ func (r *routing) pong(p *peer, m protocol.Ping, ev dataplane.PairMessages) {
 	}
 }
 
-// handlePong takes a peer's answer to a ping of a path, of the relay or of its
-// size.
+// handlePong acts on a peer's answer to a ping of the direct path, of the relayed path
+// or of its size.
 func (r *routing) handlePong(now time.Time, p *peer, m protocol.Pong, from dataplane.Origin) {
 	probe := &p.reach.relay
 	if from.Supernode == nil {

@@ -17,7 +17,7 @@ const (
 	rekeyAfter    = 120 * time.Second
 	rekeyPassive  = 10 * time.Second // later for the responder, so that one side renews
 	rejectAfter   = 180 * time.Second
-	sealFor       = 170 * time.Second // the other end's clock of the session may be ahead, and packets take a while
+	sealFor       = 170 * time.Second // the other end's clock of the session may be ahead, and packets travel for a while
 	confirmWithin = 10 * time.Second
 )
 
@@ -42,7 +42,7 @@ type pairSessions struct {
 type pairInit struct {
 	initiator *handshake.Initiator // nil: none was begun yet
 	index     uint32               // ours, under which the INIT waits; 0: none does
-	to        netip.AddrPort       // INITs go here as well as through the relay
+	to        netip.AddrPort       // INITs go here as well as through the supernode
 	wanted    bool                 // a handshake begins when the peer is settled
 	retry     timer.Timer
 }
@@ -64,7 +64,7 @@ func (s *pairSessions) sealing() *crypto.Session {
 	return s.current.Crypto()
 }
 
-// answer takes over a session that we answered.
+// answer keeps a session that we answered, until it is confirmed.
 func (s *pairSessions) answer(now time.Time, e *dataplane.Session, d *dataplane.Draft) {
 	drop(&s.next, d)
 	s.next, s.since = e, now
@@ -95,7 +95,7 @@ func (s *pairSessions) clear(d *dataplane.Draft) {
 	s.stopped, s.renewAt = false, time.Time{}
 }
 
-// drop takes a session away from the queues.
+// drop ends a session: the queues open nothing under it any more.
 func drop(e **dataplane.Session, d *dataplane.Draft) {
 	if *e != nil {
 		d.DropSession((*e).Crypto().LocalIndex())

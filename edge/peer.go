@@ -11,8 +11,9 @@ import (
 	"hedgerow/protocol"
 )
 
-// peer is another edge as the control loop knows it. Each owner keeps its part
-// in a substate of its own name and is the only one that changes it.
+// peer is another edge as the control loop knows it. Each owner keeps its part in a
+// substate, which it alone changes but where a field says otherwise. What has no
+// owner named is the book's (peers.go).
 type peer struct {
 	view   *dataplane.Peer
 	former *dataplane.Peer // the view before its hardware address changed; nil: none
@@ -20,17 +21,17 @@ type peer struct {
 	identity identity
 	about    protocol.About
 	handles  [maxSupernodes]uint32 // by supernode; 0: unknown there
-	seen     time.Time             // when a supernode or the peer itself last spoke of it
-	recalled bool                  // known from the state file, and not greeted through a relay yet
+	seen     time.Time             // when a supernode last told of it, or the peer itself was heard
+	recalled bool                  // known from the state file, and no supernode has told of it yet
 
 	changed bool // it waits in the book's list to be settled
 	gone    bool // it was forgotten
 
 	forgetting timer.Timer // the book's
-	asking     timer.Timer // the registrar's: its statement is asked for again
+	asking     timer.Timer // the directory's: its statement is asked for again
 
 	sessions pairSessions // the sessions owner's
-	reach    reachability // routing's
+	reach    reachability // routing's, with parts of punching and of the introducers
 	reported peerReport   // the reporter's
 }
 

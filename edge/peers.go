@@ -8,7 +8,7 @@ import (
 	"hedgerow/protocol"
 )
 
-// Bounds of what an edge keeps about others (PROTOCOL.md, section 10).
+// Bounds of what an edge keeps about others.
 const (
 	maxPeers   = 4096
 	peerForget = 10 * time.Minute // without a session, a use or a word from a supernode
@@ -50,8 +50,8 @@ func (b *peers) deadline() time.Time { return b.timers.Next() }
 func (b *peers) tick(now time.Time)  { b.timers.Run(now) }
 
 // mark notes that something about a peer changed: the loop settles it before it
-// sleeps. Whoever finds a peer for an event marks it, so that no change can be
-// forgotten.
+// sleeps. The functions that find a peer for an event mark it, so that no change can
+// be forgotten.
 func (b *peers) mark(p *peer) {
 	if !p.changed {
 		p.changed = true
@@ -152,7 +152,7 @@ func (b *peers) forget(p *peer) {
 	b.mark(p)
 }
 
-// age forgets a peer without a session of which nobody has spoken for long,
+// age forgets a peer without a session of which no supernode told for long,
 // unless no supernode could tell of it again.
 func (b *peers) age(now time.Time, p *peer) {
 	switch {
@@ -173,7 +173,7 @@ func (b *peers) schedule(p *peer) {
 	}
 }
 
-// setHandle notes by which handle a supernode knows a peer; 0 takes it back.
+// setHandle notes by which handle a supernode knows a peer; 0: by none.
 func (b *peers) setHandle(p *peer, supernode int, handle uint32) {
 	old := p.handles[supernode]
 	if old == handle {

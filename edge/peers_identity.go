@@ -8,7 +8,7 @@ import (
 	"hedgerow/protocol"
 )
 
-// learnStatement takes over a peer's verified statement. It reports whether the
+// learnStatement notes a peer's verified statement. It reports whether the
 // peer started anew since the one that was known.
 func (b *peers) learnStatement(p *peer, st crypto.Statement, raw []byte, features uint32) (restarted bool) {
 	had := p.known()
@@ -85,7 +85,7 @@ func (b *peers) yields(holder, p *peer) bool {
 	return his == theirs || b.pins.derived(mac, theirs) && !b.pins.derived(mac, his)
 }
 
-// unbind takes a peer's hardware address back.
+// unbind ends that a peer has its hardware address.
 func (b *peers) unbind(p *peer) {
 	if !p.identity.bound {
 		return

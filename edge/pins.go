@@ -7,15 +7,15 @@ import (
 	"hedgerow/protocol"
 )
 
-// pins says whose a hardware address is (PROTOCOL.md, section 9).
+// pins says whose a hardware address is (docs/DESIGN.md, "Decisions of our own").
 type pins struct {
 	state *state
 	cid   [16]byte
 }
 
 // allow reports whether an identity may have a hardware address. An address
-// that is derived from an identity is that identity's for good; of the others
-// the first identity that made a session has it, unless the community is open.
+// that is derived from an identity is that identity's for good. Any other belongs to
+// the first identity that made a session with it, unless the community is open.
 func (p pins) allow(mac protocol.MAC, id [32]byte, c *crypto.Community) bool {
 	if p.derived(mac, id) || c.Members == crypto.MembersOpen {
 		return true

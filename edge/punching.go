@@ -11,9 +11,9 @@ import (
 	"hedgerow/protocol"
 )
 
-// CALL, CALLACK and GO (docs/NAT.md): two edges tell each other, not directly, how
-// their NATs choose ports, and agree on a moment from which both try what plain
-// probes cannot.
+// CALL, CALLACK and GO (docs/NAT.md): through a supernode or an introducer two edges
+// tell each other how their NATs choose ports, and agree on a moment from which both
+// try what plain probes cannot.
 const (
 	callRate       = 5 // CALLs of all peers that are answered a second
 	callBurst      = 10
@@ -38,7 +38,8 @@ type punching struct {
 	epoch       time.Time // where the milliseconds of CALLs begin
 }
 
-// ask asks a supernode and the peer itself for an attempt at the same time.
+// ask asks a supernode for a PUNCH, and the peer itself by a CALL: both ends are to
+// begin at one moment.
 func (u *punching) ask(now time.Time, p *peer) {
 	u.log.Debug("asking for a punch", "peer", p)
 	if s := u.supernodes.relayFor(p); s != nil && s.registered() {
@@ -59,8 +60,8 @@ func (u *punching) portServer() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// begin begins an attempt when a supernode says so.
-func (u *punching) begin(now time.Time, s *supernode, m protocol.Punch) {
+// handlePunch begins an attempt when a supernode says so.
+func (u *punching) handlePunch(now time.Time, s *supernode, m protocol.Punch) {
 	p := u.peers.handled(s.id(), m.Handle)
 	if p == nil || p.reach.path == nil {
 		u.refusals.note(refusedPunch, s, "handle", m.Handle)
@@ -90,14 +91,14 @@ func (u *punching) describe(stamp uint32, mine address.Pattern) protocol.Call {
 	return protocol.Call{Gen: list.Gen, List: list.List, Sent: stamp, Mapping: uint8(mine.Mapping), Ports: mine.Ports}
 }
 
-// send sends a peer what arranges a direct path: never by that path itself.
+// send sends a peer what arranges a direct path, through a supernode or an introducer.
 func (u *punching) send(p *peer, build func([]byte) []byte) {
 	if r := u.introducers.routeTo(p); r != nil {
 		u.pairs.sendBy(p, r, 0, build)
 	}
 }
 
-// learn takes over what a peer says of itself.
+// learn notes what a peer says of its addresses and of its NATs.
 func (u *punching) learn(now time.Time, p *peer, m *protocol.Call) {
 	p.reach.setCandidates(now, protocol.Candidates{Gen: m.Gen, List: m.List})
 	mapping := address.MappingBehavior(min(m.Mapping, uint8(address.MappingAddressAndPortDependent)))
@@ -127,7 +128,7 @@ func (u *punching) handleCall(now time.Time, p *peer, m protocol.Call) {
 	})
 }
 
-// handleCallAck takes the answer to our CALL and says when both begin.
+// handleCallAck learns from the answer to our CALL, and says when both begin.
 func (u *punching) handleCallAck(now time.Time, p *peer, m protocol.CallAck) {
 	c := &p.reach.call
 	if c.sent.IsZero() || m.Echo != c.stamp || now.Sub(c.sent) > callWait || p.reach.path == nil {

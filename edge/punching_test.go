@@ -110,7 +110,7 @@ func TestAgreement(t *testing.T) {
 		t.Error("a GO counts long after its CALL")
 	}
 	s := e.servers.list[0]
-	u.begin(noon, s, protocol.Punch{Handle: 2, Seen: destination(5), Delay: goLead})
+	u.handlePunch(noon, s, protocol.Punch{Handle: 2, Seen: destination(5), Delay: goLead})
 	if e.drops()["punch"] != 0 || !p.reach.path.Knows(destination(5)) {
 		t.Error("a PUNCH was not taken")
 	}

@@ -8,18 +8,19 @@ import (
 	"hedgerow/nat/path"
 )
 
-// When frames go by relay although there is a direct path (docs/NAT.md).
+// When frames go by the relayed path although there is a direct one (docs/NAT.md,
+// "Watching"). The rule is here; judge in route.go acts on it.
 const (
 	lossyFrom  = 4                // lost pings of the last 20; by chance three are as well
 	soundUpTo  = 1                // lost pings of the last 20
 	avoidFirst = 30 * time.Second // then the direct path is looked at again; doubling
 	avoidMost  = 10 * time.Minute
-	lossyWatch = time.Second // between pings through the relay while the direct path is lossy
+	lossyWatch = time.Second // between pings over the relayed path while the direct one is lossy
 )
 
 // quality is whether a direct path is avoided because of what it loses, which the
-// path machine cannot judge: it knows nothing of the relay. The zero value avoids
-// none.
+// path machine cannot judge: it knows nothing of the relayed path. The zero value
+// avoids none.
 type quality struct {
 	of      netip.AddrPort // where the path leads
 	avoided bool
@@ -27,10 +28,11 @@ type quality struct {
 	turn    time.Time     // avoided: when it is looked at again; else since when it is in use again
 }
 
-// judge takes what became of the last pings of a direct path and of the relay. A
-// path that loses many is avoided while the relay loses none, and looked at again
-// after a time that doubles; the times begin anew for a path that was good for the
-// longest of them. One that is given up and found again is the same path.
+// judge compares what became of the last pings over the direct path and over the
+// relayed one. A direct path that loses many is avoided while the relayed one loses
+// none, and looked at again after a time that doubles; the times begin anew for a
+// path that was good for the longest of them. A path that is given up and found again
+// is the same path.
 func (q *quality) judge(now time.Time, of netip.AddrPort, direct, relay path.Loss) {
 	if !of.IsValid() {
 		return

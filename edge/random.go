@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// random is where the control loop takes chance from: secrets and nonces from the
+// random is where the control loop has chance from: secrets and nonces from the
 // system, jitter and indices from a generator that it seeded.
 type random struct {
 	system    io.Reader

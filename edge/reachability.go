@@ -19,12 +19,12 @@ type reachability struct {
 	relay      relayProbe            // of the path through a supernode
 	quality    quality               // of the direct path
 	direct     [maxSupernodes]uint32 // its handles in the DIRECT sets; 0: it is not in them
-	call       call
+	call       call                  // punching's
 	turn       turnNeed
 	sockets    []*underlay.SideSocket // that the path has of its own
-	lan        netip.AddrPort         // where the peer was met on a link that both share
+	lan        netip.AddrPort         // where the peer was met on a LAN that both share
 	introducer netip.AddrPort         // stands for the third edge through which the peer was last heard
-	forwards   bucket.Bucket          // for what the peer may have us pass on
+	forwards   bucket.Bucket          // the introducers': what the peer may have us forward
 	polling    timer.Timer            // when one of the machines has something to do next
 }
 

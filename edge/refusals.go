@@ -2,11 +2,12 @@ package edge
 
 import (
 	"context"
-	"hedgerow/internal/bucket"
 	"log/slog"
 	"strings"
 	"sync"
 	"time"
+
+	"hedgerow/internal/bucket"
 )
 
 // refusal says why the control loop did not act on something that it was sent, or
@@ -29,22 +30,22 @@ const (
 	refusedHopSession     refusal = "hop-session"       // a hop packet of no session
 	refusedHopOpen        refusal = "hop-open"          // a hop packet did not authenticate, or is a replay
 	refusedHopInner       refusal = "hop-inner"         // a hop packet is malformed inside
-	refusedHopPong        refusal = "hop-pong"          // a supernode's PONG that nobody waits for
-	refusedNak            refusal = "nak"               // a NAK that nobody waits for
-	refusedWelcome        refusal = "welcome"           // a WELCOME that nobody waits for
+	refusedHopPong        refusal = "hop-pong"          // a supernode's PONG that answers no ping
+	refusedNak            refusal = "nak"               // a NAK that answers no REGISTER
+	refusedWelcome        refusal = "welcome"           // a WELCOME that answers no HELLO
 	refusedReset          refusal = "reset"             // a RESET of another session, or with a wrong token
 	refusedResetRate      refusal = "reset-rate"        // one more RESET within a second
 	refusedQueryRate      refusal = "query-rate"        // more was to be asked of supernodes than may be
 	refusedPathPong       refusal = "pong"              // a PONG that answers no ping of the path
 	refusedRelayPong      refusal = "relay-pong"        // a relayed PONG that answers no ping
-	refusedPunch          refusal = "punch"             // a PUNCH for nobody with a session
+	refusedPunch          refusal = "punch"             // a PUNCH for a peer without a session
 	refusedCallUseless    refusal = "call-useless"      // a CALL without a session, or where no socket can be opened
 	refusedCallRate       refusal = "call-rate"         // more CALLs of a peer than are answered
 	refusedCallsRate      refusal = "calls-rate"        // more CALLs of all peers than are answered
-	refusedCallAck        refusal = "callack"           // a CALLACK that nobody waits for
+	refusedCallAck        refusal = "callack"           // a CALLACK that answers no CALL
 	refusedGo             refusal = "go"                // a GO without a CALL
-	refusedForwardUnknown refusal = "forward-unknown"   // a FORWARD to somebody whom we do not know
-	refusedForwardPath    refusal = "forward-path"      // a FORWARD to somebody whom we cannot reach directly
+	refusedForwardUnknown refusal = "forward-unknown"   // a FORWARD to an edge that we do not know
+	refusedForwardPath    refusal = "forward-path"      // a FORWARD to an edge that we cannot reach directly
 	refusedForwardRate    refusal = "forward-rate"      // more FORWARDs of a peer than are forwarded
 	refusedForwardsRate   refusal = "forwards-rate"     // more FORWARDs of all peers than are forwarded
 	refusedForwarded      refusal = "forwarded"         // a FORWARDED through two introducers, or from ourselves
@@ -61,14 +62,14 @@ const (
 )
 
 // Debug lines about refusals that anybody can cause: a flood of junk is a few lines
-// for each reason. What takes a session has a line each time.
+// for each reason. A refusal that only a peer with a session can cause has a line each
+// time.
 const (
 	strangerLinesRate  = 1.0 / 30 // a second
 	strangerLinesBurst = 2
 )
 
-// anybody reports whether it takes no session to be refused for a reason. Handshakes
-// are named by their package.
+// anybody reports whether senders without a session can be refused for a reason.
 func (r refusal) anybody() bool {
 	switch r {
 	case refusedHopTransform, refusedHopSession, refusedHopOpen, refusedWelcome, refusedReset, refusedResetRate,
@@ -120,7 +121,7 @@ func (r *refusals) hasLine(why refusal) bool {
 	return b.Take(time.Now(), 1, strangerLinesRate, strangerLinesBurst)
 }
 
-// count counts a refusal that somebody else tells of.
+// count counts a refusal without a line: package underlay has written its own.
 func (r *refusals) count(why refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -33,7 +33,7 @@ type registrar struct {
 	random     *random
 	draft      *dataplane.Draft
 	timers     timer.Queue
-	relays     []*dataplane.Supernode // that have us registered, in the order of the configuration
+	serving    []*dataplane.Supernode // that have us registered, in the order of the configuration
 }
 
 // hopConnector is what the registrar needs of the connector.
@@ -72,13 +72,13 @@ func (r *registrar) settle(now time.Time) {
 			r.begin(now, s)
 		}
 	}
-	r.relays = r.relays[:0]
+	r.serving = r.serving[:0]
 	for _, s := range r.supernodes {
 		if s.registered() {
-			r.relays = append(r.relays, s.view)
+			r.serving = append(r.serving, s.view)
 		}
 	}
-	r.draft.SetSupernodes(r.relays)
+	r.draft.SetSupernodes(r.serving)
 }
 
 // begin registers on a new session.
@@ -114,7 +114,7 @@ func (r *registrar) register(now time.Time, s *supernode) {
 	r.hops.send(s, m.Append)
 }
 
-// handleAck takes over what a supernode granted.
+// handleAck notes what a supernode granted. Here an edge becomes registered.
 func (r *registrar) handleAck(now time.Time, s *supernode, m protocol.Ack) {
 	g := &s.grant
 	first := !g.done || g.on != s.hop.session

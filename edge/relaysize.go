@@ -17,12 +17,12 @@ const (
 // relayIPLen is what IP and UDP add to a relayed packet where they add most.
 const relayIPLen = 1500 - dataplane.MaxDatagramIPv6
 
-// relaySize finds out how large packets the relayed way to a peer takes: both
-// access links and the supernode's. It is taken to carry the usual size until
-// the contrary is seen, since nobody waits for a relay to be measured. The zero
-// value stands for no relay.
+// relaySize finds out how large the packets are that the relayed path to a peer
+// carries, through the accesses of both edges and of the supernode. The path is
+// assumed to carry the usual size until the contrary is seen, since no frame waits for
+// a relayed path to be measured. The zero value stands for no relayed path.
 type relaySize struct {
-	mtu   pmtu.Discovery // as if every link were IPv6
+	mtu   pmtu.Discovery // as if every hop were IPv6
 	pings [sizedPings]sizedPing
 	next  int // the place of the next one in pings
 }
@@ -38,7 +38,7 @@ func newRelaySize() relaySize {
 	return relaySize{mtu: pmtu.New(full, full, relayWatch)}
 }
 
-// limit returns the bytes of the largest datagram that the relayed path takes, 0
+// limit returns the bytes of the largest datagram that the relayed path carries, 0
 // for the usual one.
 func (s *relaySize) limit() int { return max(0, s.mtu.Size()-relayIPLen) }
 

@@ -21,7 +21,7 @@ func (r *reporter) report(now time.Time, ev Event) {
 	r.tell(ev)
 }
 
-// settle tells when a peer comes up, changes between relay and direct, or is gone.
+// settle tells when a peer comes up, changes between direct and relayed path, or is gone.
 func (r *reporter) settle(now time.Time, p *peer) {
 	if p.sessions.current == nil {
 		r.gone(now, p)

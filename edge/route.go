@@ -8,9 +8,9 @@ import (
 	"hedgerow/protocol"
 )
 
-// compute returns how frames to a peer are to travel now. It depends on nothing
-// but the state of the owners, so that it can be held against what was published
-// at any time.
+// compute returns how frames to a peer are to travel now: directly, through a
+// supernode, or both at once (Dual). It depends on nothing but the state of the
+// owners, so that it can be held against what was published at any time.
 func (r *routing) compute(p *peer) dataplane.Route {
 	to := dataplane.Route{Session: p.sessions.sealing(), Limit: dataplane.MaxDatagramIPv4}
 	to.Partial = to.Session != nil && p.sessions.current.Partial()
@@ -103,7 +103,8 @@ func (r *routing) sizeGroup() {
 	r.plane.SetGroupPacket(least)
 }
 
-// judge moves a peer's frames to the relay or back, by what was lost.
+// judge moves a peer's frames to the relayed path or back, by what was lost. The rule
+// is in quality.go.
 func (r *routing) judge(now time.Time, p *peer) {
 	machine := p.reach.path
 	if machine == nil || r.plane.NoRelay() {

@@ -85,7 +85,7 @@ func (r *routing) heard(now time.Time, p *peer, from netip.AddrPort) {
 	r.peers.mark(p)
 }
 
-// metOnLAN notes at which address of a link that both share a peer was met.
+// metOnLAN notes at which address of a LAN that both share a peer was met.
 func (r *routing) metOnLAN(now time.Time, p *peer, at netip.AddrPort) {
 	p.reach.lan = at
 	r.tryLAN(now, p)
@@ -105,8 +105,8 @@ func (r *routing) tryLAN(now time.Time, p *peer) {
 	p.reach.path.Met(now, p.reach.lan)
 }
 
-// roamed notes that links of our own have changed: every direct path is in doubt
-// until it answers.
+// roamed notes that addresses or routes of this host have changed: every direct path
+// is in doubt until it answers.
 func (r *routing) roamed(now time.Time) {
 	for _, p := range r.peers.byStatic {
 		if p.reach.path != nil {
@@ -146,7 +146,8 @@ func (r *routing) sendFailed(now time.Time, ev dataplane.SendRefused) {
 	}
 }
 
-// setCandidates takes over where a peer says that it may be reached.
+// setCandidates gives the path the addresses at which a peer says that it may be
+// reached.
 func (r *routing) setCandidates(now time.Time, p *peer, m protocol.Candidates) {
 	r.log.Debug("candidates", "peer", p, "generation", m.Gen, "list", m.List)
 	p.reach.setCandidates(now, m)
@@ -154,7 +155,9 @@ func (r *routing) setCandidates(now time.Time, p *peer, m protocol.Candidates) {
 }
 
 // settle lets the machines of a peer act on what has changed, and publishes how
-// frames to it travel now.
+// frames to it travel now. It is here that a peer goes over to the relayed path, and
+// back: the machine finds or gives up the direct path (pollPath), judge avoids one
+// that loses too much, and route publishes what follows (route.go).
 func (r *routing) settle(now time.Time, p *peer) (w wishes) {
 	w.session = p.reach.relay.oneSided
 	p.reach.relay.oneSided = false

@@ -226,7 +226,7 @@ func (s *sessions) vouch() {
 	}
 }
 
-// learnSalt takes over a salt that a peer vouches for.
+// learnSalt notes a salt that a peer vouches for.
 func (s *sessions) learnSalt(now time.Time, p *peer, m protocol.Salt) {
 	s.plane.Groups().Vouch(s.plane.Wall(now), p.view.Static(), m.KI, uint8(m.XF), m.Salt)
 	s.peers.mark(p)

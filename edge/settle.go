@@ -10,7 +10,7 @@ const settlings = 8
 // machines of each changed peer are polled, its route follows from them, then the
 // owners above act on the route; the registrations and the queues' table come
 // next, and last of all the packets leave. So nothing is sent before the queues
-// can take the answer, and nobody who changes something has to remember what
+// can open the answer, and the code that changes something need not remember what
 // depends on it.
 func (e *Edge) settle(now time.Time) {
 	if e.keys.vouching {
@@ -43,7 +43,7 @@ func (e *Edge) settle(now time.Time) {
 // settlePeer settles one peer, or lets go of one that was forgotten.
 func (e *Edge) settlePeer(now time.Time, p *peer) {
 	if p.gone {
-		p.changed = true // so that nobody marks it any more
+		p.changed = true // so that mark does nothing any more
 		e.sessions.release(p)
 		e.paths.routing.directChanged = e.paths.routing.directChanged || p.reach.direct != [maxSupernodes]uint32{}
 		e.paths.routing.stop(p)

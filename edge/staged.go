@@ -7,14 +7,16 @@ import (
 	"hedgerow/internal/timer"
 )
 
-// Bounds of the frames that wait for a peer (PROTOCOL.md, section 10).
+// Bounds of the frames that wait for a peer.
 const (
 	stagedMax     = 1024
 	stagedPerPeer = 64
 	stagedWait    = 10 * time.Second
 )
 
-// staged holds frames for peers that cannot be sent to yet.
+// staged holds the frames that dataplane.sealTo could not send yet: for a peer
+// without a session in a community with a member list, or without a next hop. What
+// is dropped here counts as "stage-full".
 type staged struct {
 	frames []stagedFrame // oldest first
 	count  map[*peer]int

@@ -23,7 +23,7 @@ const stateFile = "state.json"
 // Bounds of the state file.
 const (
 	storedPeers = 64
-	storeEvery  = 5 * time.Second // PROTOCOL.md, section 6
+	storeEvery  = 5 * time.Second // between two writes of the file
 	maxPins     = 4096
 	maxState    = 4 << 20
 )

@@ -44,7 +44,7 @@ func (e *Edge) KeyStatus(ctx context.Context) (control.Keys, error) {
 	})
 }
 
-// Reload reads the community again from its source and takes it over.
+// Reload reads the community again from its source and uses it.
 func (e *Edge) Reload(ctx context.Context) error {
 	if e.cfg.Keys == nil {
 		return nil
@@ -84,7 +84,7 @@ func (e *Edge) drops() map[string]uint64 {
 	return e.user.refusals.addTo(e.data.plane.Drops().Counts())
 }
 
-// Counters returns what the data path has done since the start. It asks nobody:
+// Counters returns what the data path has done since the start. It does not ask the control loop:
 // every counter may be read at any time.
 func (e *Edge) Counters(context.Context) (control.Counters, error) {
 	total := e.data.plane.Totals()
@@ -116,7 +116,7 @@ func queueCounters(q dataplane.Queue) control.QueueCounters {
 }
 
 // Ceiling is how full one of the edge's bounded tables is (PROTOCOL.md,
-// section 10).
+// section 6).
 type Ceiling struct {
 	Table string // what it holds
 	Count int    // entries now

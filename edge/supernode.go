@@ -13,25 +13,29 @@ import (
 	"hedgerow/internal/timer"
 )
 
-// supernode is what we know of one supernode. The registrar owns it; the others
-// read it.
+// supernode is what we know of one supernode. How it is reached is the connector's,
+// what it knows of us is the registrar's; the other owners read both.
 type supernode struct {
 	view *dataplane.Supernode
 	cfg  Supernode
 	key  *[32]byte    // nil until pinned
 	mask *crypto.Mask // of its datagrams, nil until pinned
 
+	// The connector's.
 	where     whereabouts
 	hello     helloOut
 	init      hopInit
 	resetAt   time.Time // when a RESET was last acted on
 	hop       hopSessions
 	stream    supernodeStream
+	published []netip.AddrPort // addresses that the queues know as its own
+
+	// The registrar's.
 	grant     grant
 	keepalive keepalive
 	direct    directSet
-	reported  supernodeReport
-	published []netip.AddrPort // addresses that the queues know as its own
+
+	reported supernodeReport // of both
 }
 
 // whereabouts are a supernode's underlay addresses.
@@ -243,8 +247,8 @@ func (l supernodes) name(view *dataplane.Supernode) string {
 	return l[view.ID()].cfg.Name
 }
 
-// doubtDirect lets floods go to everybody by relay until the supernodes surely
-// know of a peer that leaves the DIRECT set. The peers that get a copy too many
+// doubtDirect lets the supernodes carry floods to everybody until they surely know
+// of a peer that leaves the DIRECT set. The peers that get a copy too many
 // drop it as a replay.
 func (l supernodes) doubtDirect() {
 	for _, s := range l {

@@ -44,7 +44,7 @@ func (o *networkObserver) MappingClassified(now time.Time, m address.MappingBeha
 	o.user.reports.report(now, Event{Kind: EventMapping, Text: m.String()})
 }
 
-// NetworkChanged doubts every path: our own links have changed.
+// NetworkChanged doubts every path: addresses or routes of this host have changed.
 func (o *networkObserver) NetworkChanged(now time.Time) {
 	o.servers.registrar.roamed(now)
 	o.servers.connector.roamed(now)
@@ -56,8 +56,8 @@ func (o *networkObserver) STUNAnswered(now time.Time, server netip.AddrPort) {
 	o.servers.connector.udpAnswered(now, server)
 }
 
-// MetOnLAN tries a member at an address of a link that both share. Without a
-// session it is greeted there, so that members find each other while no supernode
+// MetOnLAN tries a member at an address of a LAN that both share. Without a session
+// we send it an INIT there, so that members find each other while no supernode
 // answers.
 func (o *networkObserver) MetOnLAN(now time.Time, statement []byte, at netip.AddrPort) (newcomer bool) {
 	st, err := crypto.VerifyStatement(statement)
@@ -126,7 +126,7 @@ func (l *lanPackets) Check(pkt []byte) error {
 }
 
 // Open returns the control messages in a packet that Check has unmasked. Our own
-// come back, and each that was sent by several links comes several times.
+// come back, and one that was sent by several interfaces comes several times.
 func (l *lanPackets) Open(now time.Time, pkt []byte) ([]byte, error) {
 	wall := l.edge.data.plane.Wall(now)
 	inner, _, _, err := l.edge.data.plane.Groups().Open(l.edge.data.send.Scratch(), wall, pkt, func(ki uint8) (crypto.Epoch, bool) {

@@ -7,7 +7,7 @@ import (
 )
 
 // turnAfter is how long there has to be traffic without a direct path before a
-// TURN server is needed (NAT.md, section 1.1).
+// TURN server is needed (docs/NAT.md, "TURN servers").
 const turnAfter = 3 * time.Second
 
 // settleTURN asks the TURN servers for help for a peer that frames go to and that

@@ -10,14 +10,14 @@ import (
 )
 
 // Bounds of the frames whose sender is not known well enough (PROTOCOL.md,
-// sections 4 and 10).
+// section 6).
 const (
 	unvouchedMax  = 64
 	unvouchedWait = 2 * time.Second
 )
 
 // unvouched holds opened GROUP frames whose sender is not known well enough
-// yet: its salt was vouched for by nobody, or its statement is on its way.
+// yet: nobody has vouched for its salt, or its statement has yet to come.
 type unvouched struct {
 	waiting   []waitingFrame
 	fragments protocol.Reassembler
@@ -154,9 +154,9 @@ func (s *sessions) deliverUnvouched(now time.Time, p *peer, ev dataplane.Unvouch
 }
 
 // believable reports whether an opened GROUP packet of a peer may be delivered:
-// its very salt was vouched for meanwhile, or nobody could have vouched yet and
-// the community lets strangers' packets count. With a session a salt that is not
-// vouched for is a replay, or somebody else's.
+// the peer has vouched for its salt meanwhile, or could not vouch yet because there
+// is no session, and the community has no list of members. With a session, a salt
+// that the peer has not vouched for is a replay, or another edge's.
 func (s *sessions) believable(p *peer, ev dataplane.Unvouched) bool {
 	if s.plane.Groups().Vouched(p.view.Static(), ev.KI, ev.XF, ev.Salt) {
 		return true

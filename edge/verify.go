@@ -13,7 +13,7 @@ import (
 
 // Verify computes anew whatever follows from the state of the owners, and returns
 // how it differs from what was published, registered and scheduled: a change that
-// nobody marked, or a deadline that nobody registered. It is for tests, costs as
+// was not marked, or a deadline that was not registered. It is for tests, costs as
 // much as the community is large, and returns nil when nothing is forgotten.
 func (e *Edge) Verify(ctx context.Context) error {
 	found, err := ask(ctx, e, func(now time.Time) error { return verify(e, now) })

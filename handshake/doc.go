@@ -30,7 +30,7 @@
 //
 // Cookies. A cookie proves the address that the responder saw, so the repeat should
 // go where the COOKIE came from. The last cookie is kept for 120 s, as long as a
-// responder is sure to take it, across attempts, handshakes and addresses: a wrong
+// responder is sure to accept it, across attempts, handshakes and addresses: a wrong
 // one does no harm, since the responder then sends the right one and that is
 // obeyed at once.
 //
@@ -40,7 +40,7 @@
 //
 // Freshness. The responder looks at the stamp and at the challenge, both, and
 // records both, whichever of them made the INIT fresh. With either alone, an INIT
-// that was fresh in both ways could be replayed once: by the other way. A stamp is
+// that was fresh by both could be replayed once: its copy was fresh by the other. A stamp is
 // the wall clock, but always greater than the last of the same Initiator, so a
 // clock that was set back under a running program costs no challenge.
 //
@@ -56,8 +56,8 @@
 // Order at the initiator: length, header, transform, the index that waits, key
 // index, mac of the packet, then whatever the packet holds.
 //
-// Simultaneous open. Of two INITs that cross, that of the lower static key stands:
-// its sender ignores the other's for a second after its own.
+// Simultaneous open. When two INITs cross, that of the lower static key stands: its
+// sender ignores the other's for a second after its own.
 //
 // Neither an Initiator nor a Responder is safe for concurrent use.
 package handshake

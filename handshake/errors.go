@@ -27,7 +27,7 @@ const (
 	// epoch where none is, or not that of the INIT that is answered.
 	ErrKeyIndex
 	// ErrMAC1 says that mac1 is wrong: an INIT was made for another static key, a
-	// RESP by somebody who does not know whom we asked.
+	// RESP by a sender that does not know whom we asked.
 	ErrMAC1
 	// ErrOpen says that Noise did not open the packet: another key, another
 	// epoch key under the same index, changed bytes, or a point of low order.
@@ -42,7 +42,7 @@ const (
 // Why a Responder refuses an INIT.
 const (
 	// ErrCookieDemanded says that the responder is under load and the INIT has no
-	// valid mac2. The answer is a COOKIE.
+	// valid mac2: its cookie is missing, wrong or too old. The answer is a COOKIE.
 	ErrCookieDemanded Error = iota + 32
 	// ErrSourceRate says that the source sent more INITs than it may
 	// (crypto.Guard.Allow).

@@ -20,7 +20,7 @@ const (
 	longestHop  = 2 * time.Second // relayed traffic waits for it
 	waitJitter  = time.Second     // added from the longest wait on
 
-	// cookieLife is how long a responder is sure to take a cookie that it has
+	// cookieLife is how long a responder is sure to accept a cookie that it has
 	// given: its secret of a period of 120 s serves for one more.
 	cookieLife = 120 * time.Second
 

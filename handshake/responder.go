@@ -16,10 +16,10 @@ const (
 	// cookie.
 	DefaultInitRate = 200
 
-	noticeRate  = 10 // a second, to whoever
+	noticeRate  = 10 // a second, to all initiators together
 	noticeBurst = 20
 
-	// crossing is how long after our own INIT one of the same peer is taken as
+	// crossing is how long after our own INIT one of the same peer counts as
 	// having crossed it.
 	crossing = time.Second
 )
@@ -202,7 +202,7 @@ func (r *Responder) stands(now time.Time, o *Opening, ours *Initiator) bool {
 
 // fresh reports whether an INIT is new: by its stamp or by the challenge that it
 // echoes. It asks for both each time, because asking is what records them: an
-// INIT that is fresh in both ways must not be fresh again in the second.
+// INIT that is fresh by both must not be fresh again by the other.
 func (r *Responder) fresh(now time.Time, o *Opening) bool {
 	newer := r.guard.FreshStamp(o.Remote, o.payload.Stamp)
 	echoed := o.payload.Challenge != [16]byte{} && r.guard.TakeChallenge(now, o.Remote, o.payload.Challenge)

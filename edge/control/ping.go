@@ -10,7 +10,7 @@ const (
 	KindTLS = "tls"
 	// KindTURN is a TURN server's relay, ours or the peer's.
 	KindTURN = "turn"
-	// KindLAN is an address on a link that both edges share.
+	// KindLAN is an address on a LAN that both edges share.
 	KindLAN = "lan"
 )
 

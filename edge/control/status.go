@@ -77,7 +77,7 @@ const (
 type PeerCount struct {
 	// Seen is the number of peers known at this moment.
 	Seen int `json:"seen"`
-	// Direct is the number of them reached without a relay.
+	// Direct is the number of them reached without a supernode.
 	Direct int `json:"direct"`
 	// Relayed is the number of them reached through a supernode.
 	Relayed int `json:"relayed"`

@@ -23,7 +23,7 @@ const (
 // that of the last frame. The few bytes that its headers cover meanwhile are
 // saved before and put back afterwards.
 //
-// place or bring say where an inner goes; append takes the frame that was made
+// place or bring say where an inner goes; append adds the frame that was made
 // of it; restore has to follow every place, whatever became of the packet.
 type arena struct {
 	*Plane

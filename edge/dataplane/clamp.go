@@ -12,7 +12,7 @@ import (
 //
 // What counts is the smaller of the direct and the relayed size, whichever path
 // frames take at the moment: the announced size holds for the life of a connection,
-// the path for seconds. The relay takes 32 bytes of a direct segment, 2 %, which
+// the path for seconds. The relayed path has room for 32 bytes less, 2 %, which
 // is cheap for never being cut when the direct path fails.
 //
 // SYNs are looked at on their way out and in, as routers do. Out alone would do

@@ -9,7 +9,7 @@
 //	sealTo         chooses header and path, and cuts a super-frame
 //	Session.Seal   numbers and seals, into the train that the packet leaves in
 //
-// and then the wire, perhaps through a supernode (supernode.relay). In
+// and then the wire, perhaps through a supernode (relayer.relay in package supernode). In
 // (inbound.go):
 //
 //	readUDP        takes a batch of datagrams, and trains of them, from the socket

@@ -112,7 +112,7 @@ func (d *Draft) BindMAC(p *Peer) {
 	}
 }
 
-// UnbindMAC takes a hardware address back.
+// UnbindMAC ends that a peer has a hardware address.
 func (d *Draft) UnbindMAC(mac protocol.MAC) {
 	if _, ok := d.next.macs.Find(mac); ok {
 		d.next.macs, d.changed = d.next.macs.Without(mac), true

@@ -45,7 +45,7 @@ type Event interface{ event() }
 
 // PairMessages are the control messages of a peer's packet. A queue posts them
 // when the packet has authenticated; the control loop acts on each of them, and
-// takes the packet as Confirmed, too.
+// treats the packet as Confirmed, too.
 type PairMessages struct {
 	Peer     *Peer
 	Session  *crypto.Session // that the packet was opened under
@@ -65,7 +65,7 @@ type Confirmed struct {
 
 // Roamed is a packet of a peer that authenticated and came from an address which
 // is not that of the peer's direct path. A queue posts it 20 times a second at
-// most for each peer; the control loop takes the address for a candidate, no more,
+// most for each peer; for the control loop the address is a candidate, no more,
 // until it has answered a ping.
 type Roamed struct {
 	Peer *Peer
@@ -125,15 +125,15 @@ type InitReceived struct {
 }
 
 // STUNReceived is a STUN message by anybody. A queue posts it; the control loop
-// takes it for the answer of a server that it asked, or drops it.
+// checks whether it is the answer of a server that it asked, and else refuses it.
 type STUNReceived struct {
 	Addr   netip.AddrPort
 	Packet []byte
 }
 
-// Forwardable is a packet for an edge that is reached through another one. The
+// Forwardable is a packet for an edge that is reached through an introducer. The
 // sender behind the side address that stands for that edge posts it; the control
-// loop sends it to the edge between.
+// loop sends it to the introducer.
 type Forwardable struct {
 	Side   netip.AddrPort
 	Packet []byte
@@ -148,7 +148,7 @@ type EpochLearned struct{ KI uint8 }
 // loop doubts the direct paths to that address, or their size.
 type SendRefused struct {
 	Addr   netip.AddrPort
-	TooBig bool // our own network does not take datagrams of that size
+	TooBig bool // our own network does not carry datagrams of that size
 }
 
 func (PairMessages) event()    {}

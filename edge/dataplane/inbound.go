@@ -101,8 +101,8 @@ func (in *inbound) endBatch() {
 	}
 }
 
-// handleDatagram tells what a datagram is, by the order of PROTOCOL.md:
-// a TURN server's, STUN, a supernode's, an edge's. There is no second try.
+// handleDatagram tells what a datagram is, by the order of PROTOCOL.md, section 5: a
+// TURN server's, STUN, a supernode's, an edge's. There is no second try.
 func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
 	src := in.sourceOf(from)
 	if src != nil && src.TURN != nil {
@@ -303,7 +303,7 @@ func (in *inbound) handleInner(p *Peer, session *crypto.Session, b []byte, start
 	}
 }
 
-// maxWhole is the longest inner that is taken in pieces: a frame of the largest
+// maxWhole is the longest inner that is received in pieces: a frame of the largest
 // MTU with tags.
 const maxWhole = MaxMTU + 64
 

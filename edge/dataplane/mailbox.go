@@ -31,7 +31,7 @@ func newMailbox(d *Drops) *mailbox {
 	return m
 }
 
-// post hands over an event without blocking. It reports whether there was room.
+// post gives the control loop an event without blocking. It reports whether there was room.
 func (m *mailbox) post(ev Event) bool {
 	c := m.known
 	switch ev.(type) {

@@ -19,8 +19,8 @@ const (
 )
 
 // fewPeers is to how many peers a flood has paths looked for while no supernode
-// carries it to all. Of more each edge would greet all others at once, and the
-// supernode would be busy with that when it comes back.
+// carries it to all. With more, each edge would send INITs to all others at once, and
+// the supernode would be busy with that when it comes back.
 const fewPeers = 32
 
 // outbound carries frames from the device to the wire. It belongs to one
@@ -34,7 +34,7 @@ type outbound struct {
 	cutter offload.Cutter
 	tally  tally
 	cuts   cuts
-	last   struct { // whom the last frame of this burst went to
+	last   struct { // the peer that the last frame of this burst went to
 		dst  protocol.MAC
 		peer *Peer
 	}
@@ -134,9 +134,11 @@ func vlanOf(f protocol.Frame) uint16 {
 	return tci & 0x0fff
 }
 
-// sealTo seals a frame for one peer and sends it by the peer's route. Until
-// there is a session it goes as a GROUP packet to the peer's handle, so the
-// first frame is not kept waiting for a handshake.
+// sealTo seals a frame for one peer and sends it by the peer's route. Without a
+// session it goes as a GROUP packet through a supernode to the peer's handle, so that
+// the first frame does not wait for a handshake. Where that is not possible, or not
+// allowed (a list of members, --no-relay), it is staged: the control loop keeps it
+// for 10 s at most (edge/staged.go) and sends it when there is a session.
 func (o *outbound) sealTo(t *Table, now int64, p *Peer, f *tap.Frame, elide bool) {
 	r := p.route.Load()
 	if f.Offload.GSOType == offload.GSONone && offload.IsSYN(f.Bytes()) {

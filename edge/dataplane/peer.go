@@ -31,7 +31,7 @@ type fragments struct {
 type traffic struct {
 	rxBytes, txBytes atomic.Uint64
 	heard            atomic.Int64 // the last authenticated packet
-	used             atomic.Int64 // the last unicast frame either way
+	used             atomic.Int64 // the last unicast frame in either direction
 	asked            atomic.Int64 // when the control loop was last told of a need
 	roamed           atomic.Int64 // when the control loop was last told of a new address
 }

@@ -22,7 +22,7 @@ type Route struct {
 	RelayLimit int
 }
 
-// OnlyDirect reports whether frames go to the peer directly and by no relay.
+// OnlyDirect reports whether frames go to the peer directly alone: no supernode gets a copy.
 func (r *Route) OnlyDirect() bool { return r.Direct.IsValid() && !r.Dual }
 
 // NextHop is where frames go, whatever else of a route changes: to an address or
@@ -33,7 +33,7 @@ type NextHop struct {
 }
 
 // NextHop returns where frames of a route go, nowhere while there is no session
-// and no direct path. Of two paths it is the direct one.
+// and no direct path. With two paths in use it is the direct one.
 func (r *Route) NextHop() NextHop {
 	switch {
 	case r.Direct.IsValid():

@@ -113,7 +113,7 @@ func (s *sender) transmit(r *Route, pkt []byte) {
 }
 
 // relay sends a copy of a sealed packet through a supernode. It reports whether
-// it is on its way.
+// it was sent.
 func (s *sender) relay(l *Supernode, handle uint32, flags protocol.Flags, pkt []byte) bool {
 	slot, hop := s.relaySlot(l, handle, flags, len(pkt))
 	if slot == nil {

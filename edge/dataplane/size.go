@@ -5,7 +5,7 @@ import (
 	"hedgerow/transport"
 )
 
-// Room that a packet needs around the frame it carries. In front: a relay
+// Room that a packet needs around the frame it carries. In front: a RELAY
 // header with its tag, a packet header, a salt and the inner's first byte;
 // behind: the AEAD tag.
 const (

@@ -18,7 +18,7 @@ const (
 )
 
 // judge derives from the rest of a report what to expect of direct paths
-// (docs/NAT.md has the matrix of NATs).
+// (docs/nat-matrix.md has the matrix of NATs).
 func judge(r *control.Netcheck, mapping address.MappingBehavior) {
 	r.Advice = []string{}
 	help := func(list ...string) { r.Advice = append(r.Advice, list...) }

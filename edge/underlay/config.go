@@ -92,10 +92,10 @@ type Observer interface {
 	STUNAnswered(now time.Time, server netip.AddrPort)
 }
 
-// Receivers hands on what comes to the data sockets from the addresses of TURN
+// Receivers passes on what comes to the data sockets from the addresses of TURN
 // servers.
 type Receivers interface {
 	// Receive has datagrams from a server handed to r from now on; nil ends that.
-	// It is called by the control loop, which hands r on to the data path.
+	// It is called by the control loop, which passes r to the data path.
 	Receive(now time.Time, server netip.AddrPort, r TURNReceiver)
 }

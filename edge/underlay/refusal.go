@@ -32,7 +32,7 @@ const (
 	RefusedSocket
 	// RefusedTURNServer: more TURN servers than are used.
 	RefusedTURNServer
-	// RefusedTURNPeer: more addresses need a relay than one edge asks for.
+	// RefusedTURNPeer: more addresses need an allocation than one edge asks for.
 	RefusedTURNPeer
 	// Refusals is how many reasons there are.
 	Refusals

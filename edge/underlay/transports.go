@@ -32,7 +32,7 @@ type Sides interface {
 	// Add returns the address of a new transport. send is called for every packet
 	// to it; it does not block and keeps nothing.
 	Add(send func(pkt []byte)) netip.AddrPort
-	// Remove takes an address back.
+	// Remove ends an address: nothing is delivered from it any more.
 	Remove(a netip.AddrPort)
 	// Deliver hands in a packet that came by the transport with an address.
 	Deliver(from netip.AddrPort, pkt []byte)

@@ -10,16 +10,16 @@ import (
 // NeedLasts is how long a call of TURN.Need holds.
 const NeedLasts = 2 * time.Second
 
-// relayNeeds are the addresses of peers that need a relay, at most 256.
-type relayNeeds struct {
+// turnNeeds are the addresses of peers that need a TURN server, at most 256.
+type turnNeeds struct {
 	cfg   *Config
-	any   time.Time                // until when anybody needs a relay, at whatever address
+	any   time.Time                // until when any peer needs one, at whatever address
 	until map[netip.Addr]time.Time // until when that one is to be let through
 }
 
-// add notes the addresses of a peer that needs a relay, and returns those that are
+// add notes the addresses of a peer that needs a TURN server, and returns those that are
 // to be let through.
-func (n *relayNeeds) add(now time.Time, addrs []netip.Addr) []netip.Addr {
+func (n *turnNeeds) add(now time.Time, addrs []netip.Addr) []netip.Addr {
 	n.any = now.Add(NeedLasts)
 	needed := make([]netip.Addr, 0, len(addrs))
 	for _, a := range addrs {
@@ -37,13 +37,13 @@ func (n *relayNeeds) add(now time.Time, addrs []netip.Addr) []netip.Addr {
 }
 
 // addrs returns all addresses that are to be let through now, in order.
-func (n *relayNeeds) addrs(now time.Time) []netip.Addr {
+func (n *turnNeeds) addrs(now time.Time) []netip.Addr {
 	n.expire(now)
 	return slices.SortedFunc(maps.Keys(n.until), netip.Addr.Compare)
 }
 
 // expire forgets needs whose time is over and reports whether there is room.
-func (n *relayNeeds) expire(now time.Time) bool {
+func (n *turnNeeds) expire(now time.Time) bool {
 	maps.DeleteFunc(n.until, func(_ netip.Addr, until time.Time) bool { return !now.Before(until) })
 	return len(n.until) < maxPermitted
 }

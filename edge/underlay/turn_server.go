@@ -23,7 +23,7 @@ type TURN struct {
 	cfg       *Config
 	addresses *Addresses
 	servers   []*turnServer
-	needs     relayNeeds
+	needs     turnNeeds
 }
 
 // turnServer is one TURN server.
@@ -37,7 +37,7 @@ type turnServer struct {
 }
 
 func newTURN(cfg *Config, a *Addresses) *TURN {
-	return &TURN{cfg: cfg, addresses: a, needs: relayNeeds{cfg: cfg, until: make(map[netip.Addr]time.Time)}}
+	return &TURN{cfg: cfg, addresses: a, needs: turnNeeds{cfg: cfg, until: make(map[netip.Addr]time.Time)}}
 }
 
 // AddServer adds a server that a supernode hands out or that the configuration
@@ -64,7 +64,7 @@ func (t *TURN) AddServer(now time.Time, s protocol.TURNServer) {
 	t.serve(now, x, t.needs.addrs(now))
 }
 
-// Need says that a peer needs a relay, and at which addresses it may be, if any is
+// Need says that a peer needs a TURN server, and at which addresses it may be, if any is
 // known. The caller repeats that while it is so: a need lasts for NeedLasts.
 // Private addresses are not permitted, as no TURN server reaches them.
 func (t *TURN) Need(now time.Time, addrs []netip.Addr) {
@@ -87,7 +87,7 @@ func (t *TURN) ByTURN(side netip.AddrPort) (peer netip.AddrPort, ok bool) {
 	return netip.AddrPort{}, false
 }
 
-// serve allocates at a server if somebody needs a relay, or has the allocation
+// serve allocates at a server if some peer needs one, or has the allocation
 // that there is let addresses through.
 func (t *TURN) serve(now time.Time, x *turnServer, needed []netip.Addr) {
 	switch {

@@ -62,7 +62,7 @@ var stories = []story{
 		stops: []role{
 			{what: "a peer answers a handshake", now: []string{"edge.(*sessions).handleAnswer"}, before: []string{"edge.(*Edge).handleResp", "edge.(*Edge).handleCookie", "edge.(*Edge).handleNotice"}},
 			{what: "a supernode tells of a peer", now: []string{"edge.(*directory).handlePeerInfo"}, before: []string{"edge.(*Edge).handlePeerInfo"}},
-			{what: "a supernode says when to punch", now: []string{"edge.(*punching).begin"}, before: []string{"edge.(*Edge).handlePunch"}},
+			{what: "a supernode says when to punch", now: []string{"edge.(*punching).handlePunch"}, before: []string{"edge.(*Edge).handlePunch"}},
 			{what: "how frames travel is decided", now: []string{"edge.(*routing).route"}, before: []string{"edge.(*Edge).reroute"}},
 			{what: "another relay is looked for", now: []string{"edge.(*directory).find"}, before: []string{"edge.(*Edge).findRelay"}},
 			{what: "a peer is told our addresses", now: []string{"edge.(*sessions).introduce"}, before: []string{"edge.(*Edge).introduce"}},
@@ -79,7 +79,7 @@ var stories = []story{
 		begins: []role{
 			{what: "frames want a path", now: []string{"edge.(*Edge).needed"}, before: []string{"edge.(*Edge).need"}},
 			{what: "the path is asked what to send", now: []string{"edge.(*routing).pollPath"}, before: []string{"edge.(*Edge).pollPath"}},
-			{what: "a supernode says when to begin", now: []string{"edge.(*punching).begin"}, before: []string{"edge.(*Edge).handlePunch"}},
+			{what: "a supernode says when to begin", now: []string{"edge.(*punching).handlePunch"}, before: []string{"edge.(*Edge).handlePunch"}},
 			{what: "the peer calls", now: []string{"edge.(*punching).handleCall"}, before: []string{"edge.(*Edge).handleCall"}},
 			{what: "the peer answers a call", now: []string{"edge.(*punching).handleCallAck"}, before: []string{"edge.(*Edge).handleCallAck"}},
 			{what: "the peer says when to begin", now: []string{"edge.(*punching).handleGo"}, before: []string{"edge.(*Edge).handleGo"}},

@@ -80,9 +80,9 @@ func (p *Machine) Met(now time.Time, addr netip.AddrPort) {
 }
 
 // tryAtOnce tries addresses that have just become known: within the running
-// attempt, beside a direct path in one of their own, else in a new one over
-// all. Of the last kind there is one in 30 s; an edge whose addresses change
-// with every packet gains nothing by more.
+// attempt, beside a direct path in one of their own, else in a new one over all. New
+// addresses begin an attempt over all once in 30 s at most; an edge whose addresses
+// change with every packet gains nothing by more.
 func (p *Machine) tryAtOnce(now time.Time, fresh []*remote, why string) {
 	a := &p.attempt
 	switch {

@@ -7,8 +7,9 @@
 // address at which the peer may be; here it is called a remote. An attempt is one
 // run of connectivity checks over all of them, which are PINGs. A remote that
 // answers is nominated: it gets PINGs as large as data. One that answers those is
-// selected, and frames go there. The relay is the supernode, which carries the
-// frames meanwhile; a relayed candidate is one that a TURN server allocated.
+// selected, and frames go there. The relayed path leads through a supernode,
+// which carries the frames meanwhile; a relayed candidate is one that a TURN server
+// allocated.
 //
 // Nothing here authenticates anything. A caller hands in only packets that a session
 // has opened; the Machine adds that an address is selected only after a PONG came from

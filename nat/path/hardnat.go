@@ -127,8 +127,8 @@ func (h *hardNAT) plan(now, start time.Time, theirs address.Pattern, s *prober) 
 	return 0
 }
 
-// poll sends the packets of the technique that are due, and ends it. One that has sent nothing yet
-// is not begun when there is a direct path.
+// poll sends the packets of the technique that are due, and ends it. One that has sent
+// nothing yet is not begun when there is a direct path.
 func (h *hardNAT) poll(now time.Time, direct bool, s *prober) {
 	if !h.running() {
 		return

@@ -27,7 +27,7 @@ type heartbeat struct {
 	waiting bool      // for the answer to the last ping
 	missed  int       // in a row; above 0 the path is suspect
 	loss    Loss      // of the pings
-	dual    time.Time // frames also go by the relay until then; zero = not
+	dual    time.Time // frames also go by the relayed path until then; zero = not
 }
 
 // newHeartbeat returns the heartbeat of a path whose remote has just answered.
@@ -50,8 +50,8 @@ func (h *heartbeat) pingWithin(d time.Duration) {
 	}
 }
 
-// doubt puts the path in doubt until its next answer: frames also go by the relay,
-// and a ping goes at once.
+// doubt puts the path in doubt until its next answer: frames also go by the relayed
+// path, and a ping goes at once.
 func (h *heartbeat) doubt(now time.Time) {
 	h.waiting, h.missed, h.next = false, max(h.missed, 1), now
 }

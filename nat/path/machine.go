@@ -27,8 +27,8 @@ type Machine struct {
 	reported   reported
 }
 
-// New returns the path to a peer with which a session is up, by the relay at
-// first. Policy and budget are those of the edge, and the policy says how long
+// New returns the path to a peer with which a session is up, by the relayed path
+// at first. Policy and budget are those of the edge, and the policy says how long
 // payloads and pings are; random gives nonces and jitter, and is used only within
 // calls. A nonce is no secret, since it travels inside the session, but must not
 // repeat.

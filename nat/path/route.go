@@ -10,7 +10,7 @@ import (
 // Route says how traffic to the peer travels now.
 type Route struct {
 	Direct netip.AddrPort        // where to send directly; not valid when there is no direct path
-	Relay  bool                  // send by the relay: alone, or as well while the direct path is new or in doubt
+	Relay  bool                  // send by the relayed path: alone, or as well while the direct path is new or in doubt
 	RTT    time.Duration         // smoothed round trip of the direct path, 0 without one
 	State  State                 // where the path stands
 	MTU    int                   // bytes of the largest IP packet that the direct path is known to carry, 0 without one

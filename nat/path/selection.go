@@ -24,7 +24,8 @@ func (s *selection) exists() bool { return s.remote != nil }
 // suspect reports whether the direct path is in doubt.
 func (s *selection) suspect() bool { return s.heart.missed > 0 }
 
-// viaTURN reports whether the direct path leads through a TURN server. A better one is looked for as if there were none.
+// viaTURN reports whether the direct path leads through a TURN server. A better one is
+// looked for as if there were none.
 func (s *selection) viaTURN() bool { return s.exists() && s.remote.kind == address.KindTURN }
 
 // keptUntil returns when the direct path is let go if it is not used.
@@ -50,7 +51,7 @@ func (p *Machine) selectRemote(now time.Time, r *remote, size int) {
 	s := &p.selection
 	h := newHeartbeat(now, p.usage.active(now), p.prober.random)
 	if !s.exists() {
-		// Make before break: frames that the relay has not delivered yet still arrive,
+		// Make before break: frames that the supernode has not delivered yet still arrive,
 		// and the peer may drop the first direct packets for a moment.
 		h.dual = now.Add(r.rtt.smooth + dualAfter)
 	}
@@ -73,7 +74,7 @@ func (p *Machine) selectRemote(now time.Time, r *remote, size int) {
 	p.reported.wake(now)
 }
 
-// giveUp gives the direct path up. Another attempt begins at once, but to a path
+// giveUp gives the direct path up, so that frames go by the relayed one. Another attempt begins at once, but to a path
 // that again and again lives for seconds only by the back-off.
 func (p *Machine) giveUp(now time.Time, why string) {
 	lost, lived := p.selection.remote, now.Sub(p.selection.heart.since)

@@ -6,20 +6,20 @@ type State uint8
 // The states of a path.
 const (
 	// StateIdle: there was no traffic for long. Nothing is sent; frames that come
-	// nevertheless go by the relay.
+	// nevertheless go by the relayed path.
 	StateIdle State = iota
 	// StateWaiting: an attempt has failed and the next one has a time. Frames go by
-	// the relay.
+	// the relayed path.
 	StateWaiting
-	// StateChecking: an attempt runs. Frames go by the relay.
+	// StateChecking: an attempt runs. Frames go by the relayed path.
 	StateChecking
 	// StateNominated: a remote has answered and has yet to carry packets as large as
-	// data. Frames go by the relay.
+	// data. Frames go by the relayed path.
 	StateNominated
 	// StateDirect: frames go to the selected address.
 	StateDirect
 	// StateSuspect: a ping over the direct path is unanswered. Frames go to the
-	// selected address and by the relay.
+	// selected address and by the relayed path.
 	StateSuspect
 )
 

@@ -103,7 +103,7 @@ func (p *Machine) Keep(now time.Time) {
 
 // SendFailed notes that the system refused to send to an address, or that ICMP
 // says so. A direct path is in doubt at once, so that traffic also goes by the
-// relay; a candidate gets no more probes in this attempt.
+// relayed path; a candidate gets no more probes in this attempt.
 func (p *Machine) SendFailed(now time.Time, to netip.AddrPort) {
 	r := p.remotes.find(address.Unmap(to))
 	switch {
@@ -124,7 +124,7 @@ func (p *Machine) SendFailed(now time.Time, to netip.AddrPort) {
 
 // TooBig notes that the system refused to send a datagram over the direct path
 // because it is too long for the first hop. Unless it was a probe, the smallest
-// size is used at once, which every path takes, and the sizes are tried anew.
+// size is used at once, which every path carries, and the sizes are tried anew.
 func (p *Machine) TooBig(now time.Time, to netip.AddrPort) {
 	if !p.selection.exists() || p.selection.remote.addr != address.Unmap(to) {
 		p.prober.refuse(RefusedUnknownAddress)
@@ -135,7 +135,7 @@ func (p *Machine) TooBig(now time.Time, to netip.AddrPort) {
 }
 
 // Reset notes that nothing known of the path holds any more, as when the peer began
-// anew: traffic goes back to the relay, measurements and outstanding pings are
+// anew: traffic goes back to the relayed path, measurements and outstanding pings are
 // forgotten, and a new attempt begins if the path is in use.
 func (p *Machine) Reset(now time.Time) {
 	wanted := p.usage.wanted(now) || p.selection.exists()
@@ -149,7 +149,7 @@ func (p *Machine) Reset(now time.Time) {
 }
 
 // Roamed notes that addresses or routes of this host have changed. A direct path is
-// in doubt until its next answer, so that traffic also goes by the relay; everything
+// in doubt until its next answer, so that traffic also goes by the relayed path; everything
 // else is tried anew, as often as at first.
 func (p *Machine) Roamed(now time.Time) {
 	p.hardNAT.tries, p.hardNAT.retry = 0, time.Time{}

@@ -86,8 +86,8 @@ func (w *without) parse(list string) error {
 	return nil
 }
 
-// openQueues pairs the queues of the device with sockets. Of what is left over
-// none may stay open: the kernel would give it a share of the traffic.
+// openQueues pairs the queues of the device with sockets. What is left
+// over is closed: the kernel would give it a share of the traffic.
 func (m *member) openQueues() error {
 	frames := m.device.Queues()
 	for len(m.sockets) > len(frames) {
