@@ -1,7 +1,7 @@
 // Package crypto holds the keys of communities and of edges, and what is done
 // with them: the key schedule and the sources it comes from, handshakes, pair,
 // hop and group sessions, replay windows and the header mask (PROTOCOL.md,
-// sections 2 to 6).
+// sections 1 to 7).
 //
 // Headers reach it as bytes and time as an argument; it opens no socket, starts
 // no goroutine that outlives a call and logs nothing. Keys: Community, Epoch,
@@ -22,7 +22,7 @@ import (
 )
 
 // Transform is the identifier of how a packet is sealed: the second byte of
-// its header (PROTOCOL.md, section 3).
+// its header (PROTOCOL.md, section 2).
 type Transform = uint8
 
 // The words for an epoch's transform in a community file. Receivers accept both
@@ -57,7 +57,7 @@ func (e Epoch) String() string { return fmt.Sprintf("epoch %d", e.Index) }
 // GoString is String, so that no verb of package fmt prints the key.
 func (e Epoch) GoString() string { return e.String() }
 
-// Members says who counts as a member (PROTOCOL.md, section 9).
+// Members says who counts as a member: the word "members" of a community file.
 type Members uint8
 
 // The three rules of membership. The zero value is the default.

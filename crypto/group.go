@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The life of a GROUP salt (PROTOCOL.md, section 4). A salt starts with the unix
+// The life of a GROUP salt (PROTOCOL.md, section 6). A salt starts with the unix
 // time of its creation in seconds; a receiver that does not know its sender
 // accepts it only near that time.
 const (

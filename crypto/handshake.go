@@ -27,7 +27,7 @@ const (
 
 // HandshakeConfig names the local identity of a handshake and its keys.
 // Handshakes are Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s (the Noise specification,
-// revision 34; PROTOCOL.md, section 6).
+// revision 34; PROTOCOL.md, section 4).
 type HandshakeConfig struct {
 	Hop   bool      // edge with supernode; otherwise edge with edge
 	Local *Identity // ours: the initiator's for Initiate, the responder's for ReadInit

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// The cost of one guess at a passphrase (PROTOCOL.md, section 2): about 160 ms
+// The cost of one guess at a passphrase (PROTOCOL.md, section 1): about 160 ms
 // and 64 MiB (RFC 9106).
 const (
 	argonPasses  = 3

@@ -8,12 +8,12 @@ import (
 )
 
 // sessionGrace is how much longer than its epoch's receive window a session
-// lives: the age at which sessions are refused anyway (PROTOCOL.md, sections 5
-// and 6).
+// lives: the age at which sessions are refused anyway (PROTOCOL.md, sections 6
+// and 7).
 const sessionGrace = 180 * time.Second
 
 // Schedule decides under which epoch a member sends and which it accepts
-// (PROTOCOL.md, section 5). A roll loses no packet although the clocks of
+// (PROTOCOL.md, section 7). A roll loses no packet although the clocks of
 // members differ by up to the community's skew: an epoch is accepted from skew
 // before it starts until skew after its end, and the first member whose clock
 // reaches the start moves the others, because each follows the newest index that

@@ -21,7 +21,7 @@ var (
 	ErrExhausted = errors.New("crypto: key has sealed as many packets as it may")
 )
 
-// Limits of a key (PROTOCOL.md, section 4). A session wants a rekey long before
+// Limits of a key (PROTOCOL.md, section 6). A session wants a rekey long before
 // its key refuses to go on. 2^29 packets of 2 KiB are 2^36 blocks, where AES-GCM
 // can be told from random with a chance of about 2^-57; ChaCha20-Poly1305 is
 // bounded by its counter only.

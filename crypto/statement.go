@@ -64,7 +64,7 @@ func VerifyStatement(b []byte) (Statement, error) {
 }
 
 // signed returns the bytes under the signature. The community comes first,
-// unlike on the wire (PROTOCOL.md, section 8).
+// unlike on the wire (PROTOCOL.md, section 1).
 func (s Statement) signed() []byte {
 	b := append([]byte(labelPrefix), "statement"...)
 	b = append(b, s.CID[:]...)

@@ -2,7 +2,7 @@ package crypto
 
 import "encoding/binary"
 
-// The part of the wire format (PROTOCOL.md, section 3) that sealing needs.
+// The part of the wire format (PROTOCOL.md, sections 2 and 3) that sealing needs.
 // Package protocol owns the format; this package gets headers as bytes and does
 // not import protocol, so these few numbers are repeated here.
 const (
