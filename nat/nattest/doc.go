@@ -7,6 +7,12 @@
 // public internet and much less inside one LAN, and the public internet may lose
 // them, drop what is too big for it or for one path, or drop what a test names.
 //
+// A LAN is a broadcast domain with losses, copies and partitions of its own. What
+// stands beside the sockets of a host has a double here: Multicast for the
+// announcements on a LAN, Mapper for the mappings that routers are asked for,
+// Host.Watch for changes of the host's network, Stream for TCP, and PacketConn for
+// who takes sockets of package net.
+//
 //	n := nattest.New(1)
 //	defer n.Close()
 //	server := n.Host(netip.MustParseAddr("198.51.100.1"))

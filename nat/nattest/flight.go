@@ -14,6 +14,7 @@ type packet struct {
 	at       time.Duration // of arrival, since the internet began
 	seq      uint64        // of departure: equal times keep their order
 	realm    *realm        // where it arrives
+	group    *Multicast    // who gets it, of a packet to a group; else nil
 	from, to netip.AddrPort
 	ttl      uint8
 	n        int
@@ -60,6 +61,7 @@ func (n *Internet) packet() *packet {
 
 // release takes a packet back.
 func (n *Internet) release(p *packet) {
+	p.group = nil
 	n.flying.free = append(n.flying.free, p)
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"syscall"
 
 	"hedgerow/transport"
@@ -16,16 +17,28 @@ const queueLen = 1024
 
 // Host is a machine with one or several addresses in one realm.
 type Host struct {
-	net    *Internet
-	realm  *realm
-	random *rand.Rand
-	addrs  []netip.Addr
-	ports  map[uint16]*Conn
+	net      *Internet
+	realm    *realm
+	random   *rand.Rand
+	addrs    atomic.Pointer[[]netip.Addr] // read without the lock, too: by those who are called under it
+	ports    map[uint16]*Conn
+	blocked  bool            // no UDP
+	watchers []chan struct{} // that are told of other addresses
+	mappers  []*Mapper       // the same
 }
 
 // Addresses returns the host's own addresses, as it would find them on its
 // interfaces.
-func (h *Host) Addresses() []netip.Addr { return slices.Clone(h.addrs) }
+func (h *Host) Addresses() []netip.Addr { return slices.Clone(*h.addrs.Load()) }
+
+// BlockUDP says whether the network around the host lets no UDP through: no
+// datagram leaves the host or reaches it then, and the host is not told. What is
+// in flight gets lost.
+func (h *Host) BlockUDP(blocked bool) {
+	h.net.mu.Lock()
+	defer h.net.mu.Unlock()
+	h.blocked = blocked
+}
 
 // Listen opens a UDP port on all addresses of the host; 0 takes a random free
 // one. The error is EADDRINUSE when the port is taken and net.ErrClosed after
@@ -52,14 +65,14 @@ func (h *Host) Listen(port uint16) (*Conn, error) {
 
 // arrive queues p at the port that it is for.
 func (h *Host) arrive(p *packet) {
-	if c := h.ports[p.to.Port()]; c == nil || !c.queue(p) {
+	if c := h.ports[p.to.Port()]; h.blocked || c == nil || !c.queue(p) {
 		h.net.release(p)
 	}
 }
 
 // source returns the host's address of the family of to.
 func (h *Host) source(to netip.Addr) (netip.Addr, bool) {
-	for _, a := range h.addrs {
+	for _, a := range *h.addrs.Load() {
 		if a.Is4() == to.Is4() {
 			return a, true
 		}
@@ -80,9 +93,13 @@ type Conn struct {
 	closed bool
 }
 
-// LocalAddr returns the port with the first address of the host.
+// LocalAddr returns the port with the first address of the host, without one
+// with the unspecified address.
 func (c *Conn) LocalAddr() netip.AddrPort {
-	return netip.AddrPortFrom(c.host.addrs[0], c.port)
+	if addrs := *c.host.addrs.Load(); len(addrs) > 0 {
+		return netip.AddrPortFrom(addrs[0], c.port)
+	}
+	return netip.AddrPortFrom(netip.IPv4Unspecified(), c.port)
 }
 
 // Close closes the port. A blocked Wait returns net.ErrClosed. It returns
@@ -244,7 +261,11 @@ func (c *Conn) write(d *transport.Datagram) error {
 			p.ttl = d.TTL
 		}
 		p.n = copy(p.buf[:], rest[:n])
-		c.host.net.route(p, c.host.realm)
+		if c.host.blocked {
+			c.host.net.release(p)
+		} else {
+			c.host.net.route(p, c.host.realm)
+		}
 		if rest = rest[n:]; len(rest) == 0 {
 			return nil
 		}

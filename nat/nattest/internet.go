@@ -29,6 +29,9 @@ type Internet struct {
 	timer  *time.Timer
 	conns  map[*Conn]struct{}
 	closed bool
+
+	announcers []*Multicast // in the order in which they were opened
+	lans       uint64       // LANs made so far
 }
 
 // wires are the properties of the public internet's lines.
@@ -41,9 +44,10 @@ type wires struct {
 	tap   func(from, to netip.AddrPort, b []byte)
 }
 
-// realm is one address space: the public internet, or the LAN of a router.
+// realm is one address space: the public internet, or a LAN.
 type realm struct {
-	gateway *Router // nil on the public internet
+	gateway *Router // nil on the public internet, and on a LAN without a router
+	lan     *LAN    // nil on the public internet
 	nodes   map[netip.Addr]node
 }
 
@@ -84,6 +88,10 @@ func (n *Internet) Close() {
 	for c := range n.conns {
 		c.shut()
 	}
+	for _, m := range n.announcers {
+		m.shut()
+	}
+	n.announcers = nil
 }
 
 // SetLoss sets the share of datagrams, 0 to 1, that the public internet loses.
@@ -92,6 +100,13 @@ func (n *Internet) SetLoss(p float64) { n.set(func(w *wires) { w.loss = p }) }
 // SetDelay sets the time one way through the public internet, 5 ms at first. It
 // holds for datagrams sent from now on.
 func (n *Internet) SetDelay(d time.Duration) { n.set(func(w *wires) { w.delay = d }) }
+
+// Delay returns the time one way through the public internet.
+func (n *Internet) Delay() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.wires.delay
+}
 
 // SetMTU makes the public internet silently drop IP packets of more than the
 // given bytes, 0 for none. A datagram counts 28 bytes more than its payload,
@@ -152,10 +167,8 @@ func (n *Internet) Router(addr netip.Addr, b Behavior) *Router {
 func (n *Internet) host(r *realm, addr ...netip.Addr) *Host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	h := &Host{net: n, realm: r, random: n.chances(), addrs: addr, ports: make(map[uint16]*Conn)}
-	for _, a := range addr {
-		r.add(a, h)
-	}
+	h := &Host{net: n, random: n.chances(), ports: make(map[uint16]*Conn)}
+	h.join(r, addr)
 	return h
 }
 
@@ -221,8 +234,8 @@ func (n *Internet) route(p *packet, r *realm) {
 // depart puts p on the wires of realm r.
 func (n *Internet) depart(p *packet, r *realm) {
 	p.realm = r
-	if r != n.public {
-		n.launch(p, lanDelay)
+	if r.lan != nil {
+		r.lan.carry(p)
 		return
 	}
 	w := &n.wires
@@ -252,6 +265,10 @@ func (w *wires) carries(p *packet) bool {
 
 // land hands p to whoever has its destination address by now.
 func (n *Internet) land(p *packet) {
+	if p.group != nil {
+		p.group.arrive(p)
+		return
+	}
 	if x, ok := p.realm.nodes[p.to.Addr()]; ok {
 		x.arrive(p)
 		return

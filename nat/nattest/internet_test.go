@@ -43,7 +43,10 @@ func sendTTL(t testing.TB, c *Conn, to netip.AddrPort, text string, ttl uint8) {
 }
 
 // settle lets everything that is in flight arrive.
-func settle() { time.Sleep(time.Second) }
+func settle() {
+	time.Sleep(time.Second)
+	synctest.Wait()
+}
 
 // got returns what waits at c without blocking: "text from address".
 func got(t testing.TB, c *Conn) (text string, from netip.AddrPort) {

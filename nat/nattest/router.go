@@ -71,7 +71,9 @@ type Router struct {
 	nextPort uint16
 	mappings map[flow]*mapping
 	ports    map[uint16]*mapping
-	claims   map[claim]time.Duration // when
+	claims   map[claim]time.Duration     // when
+	maps     bool                        // takes requests for mappings
+	asked    map[netip.AddrPort]*mapping // those that were asked for, by the internal address
 }
 
 // flow identifies a mapping. Of remote only what the mapping depends on is set.
@@ -89,6 +91,7 @@ type mapping struct {
 	port    uint16
 	used    time.Duration                    // when last
 	permits map[netip.AddrPort]time.Duration // when the remote was last talked with; port 0 where only the address counts
+	asked   bool                             // it was asked for, lets everybody in and does not end by itself
 }
 
 func newRouter(n *Internet, outer *realm, addr netip.Addr, b Behavior) *Router {
@@ -96,10 +99,14 @@ func newRouter(n *Internet, outer *realm, addr netip.Addr, b Behavior) *Router {
 		b.Timeout = defaultTimeout
 	}
 	r := &Router{net: n, outer: outer, random: n.chances(), addr: addr, behavior: b, nextPort: cmp.Or(b.First, sequentialFrom)}
-	r.inner = &realm{gateway: r, nodes: make(map[netip.Addr]node)}
+	r.inner = n.newLAN(r)
+	r.maps = true
 	r.forget()
 	return r
 }
+
+// LAN returns the network inside.
+func (r *Router) LAN() *LAN { return r.inner.lan }
 
 // Host adds a host to the router's LAN. It panics when the address is taken.
 func (r *Router) Host(addr netip.Addr) *Host { return r.net.host(r.inner, addr) }
@@ -132,13 +139,18 @@ func (r *Router) forget() {
 	r.mappings = make(map[flow]*mapping)
 	r.ports = make(map[uint16]*mapping)
 	r.claims = make(map[claim]time.Duration)
+	r.asked = make(map[netip.AddrPort]*mapping)
+	r.tellMappers()
 }
 
 // outbound translates the source of p, which leaves the LAN, and opens the
 // filter for the answer. It reports false when no port is left.
 func (r *Router) outbound(p *packet) bool {
 	now := r.net.now()
-	m := r.mapping(now, flow{p.from, r.dependence(p.to)}, r.behavior.PortPreserving)
+	m := r.answering(now, p)
+	if m == nil {
+		m = r.mapping(now, flow{p.from, r.dependence(p.to)}, r.behavior.PortPreserving)
+	}
 	if m != nil && r.claimed(now, m.port, p.to) {
 		// The outer flow exists already, as somebody else's: this one moves.
 		m = r.mapping(now, flow{p.from, p.to}, false)
@@ -147,7 +159,7 @@ func (r *Router) outbound(p *packet) bool {
 		return false
 	}
 	m.used = now
-	if r.behavior.Filtering != EndpointIndependentFiltering {
+	if r.behavior.Filtering != EndpointIndependentFiltering && !m.asked {
 		if len(m.permits) >= tableLen {
 			expire(m.permits, now-r.behavior.Timeout)
 		}
@@ -213,6 +225,10 @@ func (r *Router) permit(remote netip.AddrPort) netip.AddrPort {
 
 // admits reports whether m lets datagrams of remote in, and prolongs that.
 func (r *Router) admits(now time.Duration, m *mapping, remote netip.AddrPort) bool {
+	if m.asked {
+		m.permits[remote] = now
+		return true
+	}
 	if r.behavior.Filtering == EndpointIndependentFiltering {
 		return true
 	}
@@ -234,7 +250,7 @@ func (r *Router) claimed(now time.Duration, port uint16, remote netip.AddrPort) 
 }
 
 func (r *Router) expired(now time.Duration, m *mapping) bool {
-	return now-m.used >= r.behavior.Timeout
+	return !m.asked && now-m.used >= r.behavior.Timeout
 }
 
 // mapping returns the mapping of f, a new one when there is none alive, or nil
