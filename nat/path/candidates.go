@@ -31,7 +31,10 @@ func (p *Machine) SetCandidates(now time.Time, gen uint32, list []address.Candid
 		if !r.listed {
 			count.add(a)
 		}
-		r.listed, r.kind = true, c.Kind
+		r.listed = true
+		if r.kind != address.KindLAN { // what we saw ourselves counts for more
+			r.kind = c.Kind
+		}
 	}
 	p.remotes.evict(p.selection.remote, p.nomination.remote)
 	p.tryAtOnce(now, fresh, "the peer sent new candidates")
