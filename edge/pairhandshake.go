@@ -49,8 +49,11 @@ func (s *sessions) sendInit(now time.Time, p *peer, pkt []byte, err error) {
 	}
 	init := &p.sessions.init
 	r := p.view.Route()
-	if init.to.IsValid() {
+	switch { // which of two members on a LAN greeted the other does not matter
+	case init.to.IsValid():
 		r.Direct = init.to
+	case !r.Direct.IsValid():
+		r.Direct = p.reach.lan
 	}
 	r.Dual = true
 	s.pairs.out.SendPlain(&r, pkt)
