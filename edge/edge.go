@@ -103,6 +103,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	e.data.send.Flush()
 	cancel()
 	e.paths.routing.closeSockets()
+	e.underlay.TURN.GiveBack()
 	for _, q := range e.cfg.Queues {
 		q.Waiter.Stop()
 	}

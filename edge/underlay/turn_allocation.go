@@ -30,8 +30,18 @@ func (t *TURN) allocate(now time.Time, x *turnServer) {
 	a.client = client
 	x.allocation = a
 	t.cfg.Receivers.Receive(now, x.addr, receiver) // the answers are to reach it
-	t.cfg.Loop.Go(func(ctx context.Context) { t.hold(ctx, x, a) })
+	t.holding.Add(1)
+	t.cfg.Loop.Go(func(ctx context.Context) {
+		defer t.holding.Done()
+		t.hold(ctx, x, a)
+	})
 }
+
+// GiveBack waits until every allocation has been given back, for which a client
+// needs a second at most. It is called when the context of the loop's goroutines
+// has ended: before the data socket is closed, and while what comes by it still
+// reaches the Receivers.
+func (t *TURN) GiveBack() { t.holding.Wait() }
 
 // hold keeps an allocation until it is lost or the edge ends.
 func (t *TURN) hold(ctx context.Context, x *turnServer, a *allocation) {

@@ -2,6 +2,7 @@ package underlay
 
 import (
 	"net/netip"
+	"sync"
 	"time"
 
 	"hedgerow/internal/timer"
@@ -24,6 +25,7 @@ type TURN struct {
 	addresses *Addresses
 	servers   []*turnServer
 	needs     turnNeeds
+	holding   sync.WaitGroup // goroutines that hold allocations
 }
 
 // turnServer is one TURN server.
