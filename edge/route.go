@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -62,7 +63,7 @@ func (r *routing) route(now time.Time, p *peer) (gained bool) {
 		p.reach.since = now
 		r.log.Debug("next hop", "peer", p, "direct", to.Direct, "relay", r.supernodes.name(to.Supernode), "both", to.Dual, "session", to.Session != nil)
 	}
-	if (to.Session == nil) != (old.Session == nil) || to.LeastPacket() != old.LeastPacket() {
+	if r.changesGroupPacket(&old, &to) {
 		r.sizesChanged = true
 	}
 	return to.Session != nil && (to.Direct.IsValid() && !old.Direct.IsValid() || to.Supernode != nil && old.Supernode == nil)
@@ -87,6 +88,20 @@ func (p *peer) inDirectSet(to *dataplane.Route) bool {
 	return p.identity.bound && to.Session != nil && to.OnlyDirect()
 }
 
+// maxGroupPacket is the largest GROUP packet in bytes, where no path is narrower.
+const maxGroupPacket = dataplane.MaxDatagramRelayed - protocol.RelayOverhead
+
+// changesGroupPacket reports whether the largest GROUP packet may be another one
+// after a change of a route: one that is narrower than all others has come, or one
+// of the narrowest has gone. With most changes it is not, so they do not cost a look
+// at every peer.
+func (r *routing) changesGroupPacket(old, to *dataplane.Route) bool {
+	now := cmp.Or(r.groupPacket, maxGroupPacket)
+	came := to.Session != nil && to.LeastPacket() < now
+	gone := old.Session != nil && old.LeastPacket() <= now && now < maxGroupPacket
+	return came || gone
+}
+
 // sizeGroup finds the largest GROUP packet that reaches everybody: a flood is
 // sealed once for all.
 func (r *routing) sizeGroup() {
@@ -94,13 +109,20 @@ func (r *routing) sizeGroup() {
 		return
 	}
 	r.sizesChanged = false
-	least := dataplane.MaxDatagramRelayed - protocol.RelayOverhead
+	r.groupPacket = r.largestGroupPacket()
+	r.plane.SetGroupPacket(r.groupPacket)
+}
+
+// largestGroupPacket returns the bytes of the largest GROUP packet that every peer
+// with a session gets, by whichever of its paths.
+func (r *routing) largestGroupPacket() int {
+	least := maxGroupPacket
 	for _, p := range r.peers.byStatic {
 		if to := p.view.Route(); to.Session != nil {
 			least = min(least, to.LeastPacket())
 		}
 	}
-	r.plane.SetGroupPacket(least)
+	return least
 }
 
 // judge moves a peer's frames to the relayed path or back, by what was lost. The rule

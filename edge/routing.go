@@ -32,6 +32,7 @@ type routing struct {
 
 	directChanged bool // the DIRECT sets have to be computed anew
 	sizesChanged  bool // so has the size of the largest GROUP packet
+	groupPacket   int  // its bytes, as the queues know it; 0 before the first change
 }
 
 // wishes are what the settling of a peer's reachability asks of the owner of its

@@ -143,6 +143,8 @@ func (v *verifier) sources() {
 	}
 	v.check(e.data.draft.HopCount() == hops, "the queues open %d hop sessions of %d", e.data.draft.HopCount(), hops)
 	v.check(e.data.draft.Group() == e.keys.group, "the queues seal under another salt")
+	size := e.paths.routing.largestGroupPacket()
+	v.check(e.data.plane.GroupPacket() == size, "a GROUP packet has up to %d bytes, and would have %d", e.data.plane.GroupPacket(), size)
 	v.check(e.keys.group == nil || e.keys.wearing.IsSet(), "the salt would never be changed")
 	v.check(len(e.sessions.staged.frames) == 0 || e.sessions.staged.expiry.IsSet(), "staged frames would never be dropped")
 	v.check(len(e.sessions.unvouched.waiting) == 0 || e.sessions.unvouched.expiry.IsSet(), "frames of strangers would never be dropped")
