@@ -24,6 +24,7 @@ func (e *Edge) Kill() {
 	restore := e.world.snapshot(e.dir)
 	e.conn.Close()
 	e.Device.Close()
+	e.leave()
 	<-e.done
 	e.done <- nil
 	restore()

@@ -32,7 +32,7 @@ func TestMappingByStunServer(t *testing.T) {
 				s, other := w.Supernode(supernodeAddr), w.Supernode(netip.MustParseAddr("203.0.113.2"))
 				o := Options{Supernodes: []*Supernode{s}}
 				if tc.stun {
-					o.STUN = []string{other.Addr.String()}
+					o.Reach.STUN = []string{other.Addr.String()}
 				}
 				e := w.Edge(w.Net.Router(netip.MustParseAddr("198.51.100.1"), tc.router).Host(netip.MustParseAddr("192.168.1.2")), o)
 				// The reflexive address towards the supernode comes with the

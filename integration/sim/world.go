@@ -122,16 +122,27 @@ type Supernode struct {
 	world    *World
 	host     *nattest.Host
 	identity *crypto.Identity
+	beside   Beside
 	dir      string
 	conn     *nattest.Conn
+	streams  *streamServer  // nil: none
 	Addr     netip.AddrPort // the first address
 	Server   *supernode.Server
 }
 
+// Beside says what a supernode does besides UDP.
+type Beside struct {
+	Streams bool // takes streams
+	TURN    bool // is a TURN server, too, and gives out credentials for it
+}
+
 // Supernode starts a supernode with a state directory of its own.
-func (w *World) Supernode(addrs ...netip.Addr) *Supernode {
+func (w *World) Supernode(addrs ...netip.Addr) *Supernode { return w.SupernodeWith(Beside{}, addrs...) }
+
+// SupernodeWith starts a supernode that does more than speak UDP.
+func (w *World) SupernodeWith(b Beside, addrs ...netip.Addr) *Supernode {
 	s := &Supernode{
-		world: w, host: w.Net.Host(addrs...), identity: w.identity(), dir: w.tb.TempDir(),
+		world: w, host: w.Net.Host(addrs...), identity: w.identity(), beside: b, dir: w.tb.TempDir(),
 		Addr: netip.AddrPortFrom(addrs[0], 7654),
 	}
 	s.Start()
@@ -160,9 +171,16 @@ func (s *Supernode) Start() {
 	if err != nil {
 		s.world.tb.Fatal(err)
 	}
-	s.Server, err = supernode.New(supernode.Config{
+	cfg := supernode.Config{
 		Conn: conn, Alternate: second, Identity: s.identity, StateDir: s.dir, Log: s.world.log("supernode"), Rand: s.world.random(),
-	})
+	}
+	if s.beside.Streams {
+		s.takeStreams(&cfg, conn)
+	}
+	if s.beside.TURN {
+		cfg.TURN = s.serveTURN()
+	}
+	s.Server, err = supernode.New(cfg)
 	if err != nil {
 		s.world.tb.Fatal(err)
 	}
@@ -195,6 +213,8 @@ type Edge struct {
 	options  Options
 	dir      string
 	conn     *nattest.Conn
+	lan      *nattest.Multicast // nil: none
+	lines    lines
 	MAC      protocol.MAC
 	Device   *taptest.Device
 	Edge     *edge.Edge
@@ -212,9 +232,22 @@ type Options struct {
 	State       bool              // keep a state directory over restarts
 	Log         *slog.Logger      // default: the world's
 	MTU         int
-	STUN        []string // "host:port"
-	ByName      bool     // supernodes are given by name, and looked up where they are
+	ByName      bool // supernodes are given by name, and looked up where they are
 	MAC         [6]byte
+	Around      Around
+	Reach       edge.Reach
+}
+
+// Around says what of its surroundings an edge makes use of. The zero value is
+// sockets alone.
+type Around struct {
+	LAN     bool                 // announces itself on the host's LAN
+	Map     bool                 // has the router map its port
+	Watch   bool                 // is told of changes of the host's network
+	Streams *StreamPath          // by which streams go to supernodes; nil: no streams
+	NoNames bool                 // names are not looked up where the edge is
+	Boot    func() time.Duration // since the host was started, suspensions too
+	Machine func() string        // identity of the host
 }
 
 // Edge starts an edge on a host.
@@ -246,14 +279,15 @@ func (e *Edge) Start() {
 	e.Device = taptest.New(taptest.Options{Deliver: e.options.Deliver})
 	cfg := edge.Config{
 		Community: community, Identity: e.identity, Name: e.options.Name, Address: e.options.Address,
-		Device: e.Device, StateDir: e.dir, Reach: edge.Reach{STUN: e.options.STUN}, MTU: e.options.MTU, MAC: e.options.MAC,
+		Device: e.Device, StateDir: e.dir, Reach: e.options.Reach, MTU: e.options.MTU, MAC: e.options.MAC,
 		Queues:     []dataplane.Queue{{Frames: e.Device, Conn: mux, Waiter: waiter.NewChannels(e.Device.Ready(), conn.Ready(), mux.SideReady())}},
-		Transports: underlay.Transports{Sides: sides, Open: e.open},
+		Transports: e.transports(sides), Network: e.network(conn),
 		Host: edge.Host{
 			Interface: "sim0", Log: e.world.log(e.options.Name), ClockOffset: e.options.ClockOffset,
 			Addresses: func() ([]netip.Addr, error) { return e.host.Addresses(), nil },
 			Report:    e.options.Report,
 			Rand:      e.world.random(),
+			BootClock: e.options.Around.Boot, Machine: e.options.Around.Machine,
 		},
 	}
 	if e.options.Log != nil {
@@ -261,11 +295,9 @@ func (e *Edge) Start() {
 	}
 	for i, s := range e.options.Supernodes {
 		key := s.identity.Static
-		name := s.addrFor(e.host).String()
-		if e.options.ByName {
-			name = fmt.Sprintf("supernode%d.example", i)
-		}
-		cfg.Supernodes = append(cfg.Supernodes, edge.Supernode{Name: s.Addr.String(), Host: name, Port: s.Addr.Port(), Key: &key})
+		cfg.Supernodes = append(cfg.Supernodes, edge.Supernode{
+			Name: s.Addr.String(), Host: e.supernodeHost(i), Port: s.Addr.Port(), Key: &key,
+		})
 	}
 	cfg.Host.Resolver = names{e}
 	e.MAC = e.identity.MAC(community.ID())
@@ -279,6 +311,39 @@ func (e *Edge) Start() {
 	e.process = start(e.Edge.Run)
 }
 
+// supernodeHost returns what the configuration calls the host of a supernode.
+func (e *Edge) supernodeHost(i int) string {
+	if e.options.ByName {
+		return fmt.Sprintf("supernode%d.example", i)
+	}
+	return e.options.Supernodes[i].addrFor(e.host).String()
+}
+
+// transports returns by what the edge sends besides its data socket.
+func (e *Edge) transports(sides *transport.Sides) underlay.Transports {
+	t := underlay.Transports{Sides: sides, Open: e.open, TURN: newTURNClient}
+	if e.options.Around.Streams != nil {
+		t.Dial = e.dial
+	}
+	return t
+}
+
+// network returns what the edge is told of the network around it. Its socket for
+// announcements ends with the edge.
+func (e *Edge) network(conn *nattest.Conn) (n underlay.LocalNetwork) {
+	if e.options.Around.Watch {
+		n.Watch = e.host.Watch
+	}
+	if e.options.Around.Map {
+		n.Mapper = e.host.Mapper(conn.LocalAddr().Port())
+	}
+	if e.options.Around.LAN {
+		e.lan = e.host.Multicast()
+		n.LAN = e.lan
+	}
+	return n
+}
+
 // names knows where an edge's supernodes are now.
 type names struct{ edge *Edge }
 
@@ -286,6 +351,9 @@ type names struct{ edge *Edge }
 func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}, nil
+	}
+	if n.edge.options.Around.NoNames {
+		return nil, fmt.Errorf("no such host: %s", host)
 	}
 	for i, s := range n.edge.options.Supernodes {
 		if host == fmt.Sprintf("supernode%d.example", i) {
@@ -299,6 +367,15 @@ func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 func (e *Edge) Stop() {
 	if err := e.stop(); err != nil {
 		e.world.tb.Errorf("edge %s: %v", e.options.Name, err)
+	}
+	e.leave()
+}
+
+// leave closes what the edge left open.
+func (e *Edge) leave() {
+	if e.lan != nil {
+		_ = e.lan.Close()
+		e.lan = nil
 	}
 }
 
