@@ -1,0 +1,254 @@
+package sim
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/edge"
+	"hedgerow/edge/dataplane"
+	"hedgerow/internal/waiter"
+	"hedgerow/protocol"
+	"hedgerow/tap/taptest"
+)
+
+// Where a crowd has its edge and its supernode.
+var (
+	crowdEdgeAddr = netip.MustParseAddrPort("198.51.100.1:5000")
+	crowdHubAddr  = netip.MustParseAddrPort("203.0.113.1:7654")
+)
+
+// Crowd is one edge among thousands of members that are scripts: they and their
+// supernode speak the protocol, and do no more than the edge has to see. One
+// goroutine plays them all, so that what they cost can be told from what the edge
+// costs.
+type Crowd struct {
+	tb        testing.TB
+	world     *World
+	community *crypto.Community
+	identity  *crypto.Identity
+	socket    *crowdSocket
+	hub       *crowdHub
+	members   []*crowdMember
+	masks     struct{ pairs, hops *crypto.Mask }
+	psk       [32]byte
+	scratch   *crypto.Scratch
+	process   process
+	playing   sync.WaitGroup
+	script    chan func()
+	meter     func() time.Duration // of this thread, or nil
+	spent     time.Duration        // by the scripts; the playing goroutine's
+
+	Edge      *edge.Edge
+	MAC       protocol.MAC
+	device    *taptest.Device
+	broadcast []atomic.Uint32 // by member: broadcasts that the edge delivered
+	unicast   []atomic.Uint32 // frames for the edge alone
+	answered  []atomic.Uint32 // frames of the edge that reached the member
+}
+
+// CrowdPlan says what becomes of the members.
+type CrowdPlan struct {
+	Members int
+	Every   time.Duration // between two arrivals
+	Talk    int           // each so many-th member exchanges frames with the edge; 0: none
+	Direct  int           // each so many-th of those can be reached directly; 0: none
+	For     time.Duration // they exchange a frame a second for so long
+}
+
+// NewCrowd returns an edge that is registered, with members that have not come
+// yet. meter returns the processor time of its thread so far; nil measures
+// nothing. The edge ends with End.
+func NewCrowd(tb testing.TB, most int, meter func() time.Duration) *Crowd {
+	w := &World{tb: tb, seed: 91}
+	c := &Crowd{
+		tb: tb, world: w, identity: w.identity(), scratch: crypto.NewScratch(), script: make(chan func(), 1024), meter: meter,
+		community: &crypto.Community{Name: "crowd", Secret: w.key(0), Epochs: []crypto.Epoch{{Index: 0, Key: w.key(1)}}},
+		broadcast: make([]atomic.Uint32, most), unicast: make([]atomic.Uint32, most), answered: make([]atomic.Uint32, most),
+	}
+	c.psk = c.community.PairPSK(c.community.Epochs[0])
+	c.hub = newCrowdHub(c, w.identity())
+	c.masks.pairs = crypto.NewMask(c.community.MaskKey())
+	c.masks.hops = crypto.NewMask(crypto.SupernodeMaskKey(c.hub.identity.Static, nil))
+	for i := range most {
+		c.members = append(c.members, newCrowdMember(c, i))
+	}
+	c.socket = newCrowdSocket()
+	c.device = taptest.New(taptest.Options{Deliver: c.deliver})
+	c.MAC = c.identity.MAC(c.community.ID())
+	c.startEdge()
+	return c
+}
+
+// startEdge starts the edge and the scripts.
+func (c *Crowd) startEdge() {
+	key := c.hub.identity.Static
+	e, err := edge.New(edge.Config{
+		Community: c.community, Identity: c.identity, Name: "edge", Device: c.device,
+		Supernodes: []edge.Supernode{{Name: "hub", Host: crowdHubAddr.Addr().String(), Port: crowdHubAddr.Port(), Key: &key}},
+		Queues: []dataplane.Queue{{
+			Frames: c.device, Conn: c.socket, Waiter: waiter.NewChannels(c.device.Ready(), c.socket.in.ready),
+		}},
+		Host: edge.Host{
+			Interface: "crowd0", Log: c.world.log("edge"), Rand: c.world.random(),
+			Addresses: func() ([]netip.Addr, error) { return []netip.Addr{crowdEdgeAddr.Addr()}, nil },
+		},
+	})
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	c.Edge = e
+	ctx, stop := context.WithCancel(context.Background())
+	c.playing.Go(func() { c.play(ctx) })
+	c.process = start(func(ctx context.Context) error {
+		defer stop()
+		return e.Run(ctx)
+	})
+	time.Sleep(time.Second)
+	if !c.hub.registered.Load() {
+		c.tb.Fatal("the edge has not registered")
+	}
+}
+
+// End ends the edge and the scripts.
+func (c *Crowd) End() {
+	if err := c.process.stop(); err != nil {
+		c.tb.Error(err)
+	}
+	c.playing.Wait()
+}
+
+// play is the goroutine of the scripts.
+func (c *Crowd) play(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case f := <-c.script:
+			c.measured(f)
+		case <-c.socket.out.ready:
+			c.measured(c.answer)
+		}
+	}
+}
+
+// measured does something and notes what it costs.
+func (c *Crowd) measured(f func()) {
+	if c.meter == nil {
+		f()
+		return
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	begun := c.meter()
+	f()
+	c.spent += c.meter() - begun
+}
+
+// Spent returns the processor time that the scripts have taken so far.
+func (c *Crowd) Spent() time.Duration {
+	spent := make(chan time.Duration)
+	c.do(func() { spent <- c.spent })
+	return <-spent
+}
+
+// answer has the supernode and the members answer what the edge has sent.
+func (c *Crowd) answer() {
+	for {
+		to, pkt, ok := c.socket.out.take()
+		if !ok {
+			return
+		}
+		if to == crowdHubAddr {
+			c.hub.handle(pkt)
+		} else if m := c.at(to); m != nil {
+			m.handle(pkt, true)
+		}
+		c.socket.out.free(pkt)
+	}
+}
+
+// at returns the member that can be reached at an address.
+func (c *Crowd) at(a netip.AddrPort) *crowdMember {
+	b := a.Addr().As4()
+	if i := int(binary.BigEndian.Uint16(b[2:])); b[0] == 11 && b[1] == 1 && i < len(c.members) && c.members[i].direct {
+		return c.members[i]
+	}
+	return nil
+}
+
+// do has the scripts' goroutine do something.
+func (c *Crowd) do(f func()) { c.script <- f }
+
+// after does it later.
+func (c *Crowd) after(d time.Duration, f func()) { time.AfterFunc(d, func() { c.do(f) }) }
+
+// Arrive lets members come as a plan says, and returns when the last one has
+// come and all have talked.
+func (c *Crowd) Arrive(p CrowdPlan) {
+	for i, m := range c.members[:p.Members] {
+		talks := p.Talk > 0 && i%p.Talk == 0
+		c.do(func() {
+			m.direct = talks && p.Direct > 0 && i/p.Talk%p.Direct == 0
+			m.arrive()
+			if talks {
+				c.after(100*time.Millisecond, m.initiate)
+				for n := range int(p.For / time.Second) {
+					c.after(time.Duration(n+1)*time.Second, m.speak)
+				}
+			}
+		})
+		time.Sleep(p.Every)
+	}
+	time.Sleep(p.For + 3*time.Second)
+}
+
+// Broadcast has members flood one more frame each, and forgets those before.
+func (c *Crowd) Broadcast(n int) {
+	for i, m := range c.members[:n] {
+		c.broadcast[i].Store(0)
+		c.do(m.broadcast)
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(time.Second)
+}
+
+// deliver counts what the edge writes to its device, and answers what is for it.
+func (c *Crowd) deliver(frame []byte) {
+	f := protocol.Frame(frame)
+	if f.EtherType() != EtherType || len(frame) < 18 {
+		return
+	}
+	i := binary.BigEndian.Uint32(frame[14:])
+	if f.Dst().IsGroup() {
+		c.broadcast[i].Add(1)
+		return
+	}
+	c.unicast[i].Add(1)
+	c.device.Inject(Frame(f.Src(), c.MAC, frame[14:18]))
+}
+
+// check fails the test unless every one of the first n members has come to
+// something.
+func (c *Crowd) check(what string, list []atomic.Uint32, which func(i int) bool) {
+	c.tb.Helper()
+	var missing []int
+	for i := range list {
+		if which(i) && list[i].Load() == 0 {
+			missing = append(missing, i)
+		}
+	}
+	if len(missing) > 0 {
+		c.tb.Errorf("%s: missing of %s", what, brief(missing))
+	}
+}
+
+// name is what a member calls itself.
+func (m *crowdMember) name() string { return fmt.Sprintf("member %04d", m.number) }
