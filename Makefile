@@ -16,11 +16,11 @@ build:
 # What runs in namespaces has the machine to itself, a package at a time.
 test:
 	@.ci/needs
-	$(GO) test -count=1 ./integration/sim $$($(GO) list ./... | grep -v /integration)
-	$(GO) test -count=1 -p 1 $$($(GO) list ./integration/... | grep -v /sim)
+	$(GO) test -count=1 -timeout 30m ./integration/sim $$($(GO) list ./... | grep -v /integration)
+	$(GO) test -count=1 -timeout 30m -p 1 $$($(GO) list ./integration/... | grep -v /sim)
 
 race:
-	CGO_ENABLED=1 $(GO) test -race -short ./...
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m ./...
 
 bench: build
 	@if [ "$$(uname)" != Linux ]; then echo "not Linux: the benchmark of the whole product in network namespaces is skipped"; \
