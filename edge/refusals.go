@@ -108,9 +108,18 @@ func (r *refusals) note(why refusal, who slog.LogValuer, args ...any) {
 
 // hasLine reports whether there may be another line about a reason.
 func (r *refusals) hasLine(why refusal) bool {
-	if !why.anybody() {
-		return true
-	}
+	return !why.anybody() || r.hasStrangerLine(why)
+}
+
+// counted counts a refusal that the underlay tells of, and reports whether it may
+// have a line.
+func (r *refusals) counted(why refusal) (line bool) {
+	r.count(why)
+	return r.hasStrangerLine(why)
+}
+
+// hasStrangerLine is hasLine for a reason for which anybody can be refused.
+func (r *refusals) hasStrangerLine(why refusal) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b := r.lines[why]

@@ -36,9 +36,10 @@ type Config struct {
 	// Jitter returns a random duration from 0 to below a bound that is positive.
 	Jitter func(below time.Duration) time.Duration
 	Log    *slog.Logger // default: discarded
-	// Refused counts what was refused, by reason. It may be called from any
-	// goroutine. Default: nothing is counted.
-	Refused func(reason Refusal)
+	// Refused counts what was refused, by reason, and reports whether there may be a
+	// line about it in the log: strangers can cause most of them. It may be called
+	// from any goroutine. Default: nothing is counted, and all is logged.
+	Refused func(reason Refusal) (line bool)
 }
 
 // OwnAddresses is where a host may be reached as far as it knows itself.

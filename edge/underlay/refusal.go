@@ -50,8 +50,7 @@ func (r Refusal) String() string { return refusalNames[r] }
 // refuse counts a refusal and says who was refused and why. Strangers may be the
 // cause, so that nothing is built for a line that nobody reads.
 func (c *Config) refuse(r Refusal, who netip.AddrPort, err error) {
-	c.Refused(r)
-	if !c.Log.Enabled(context.Background(), slog.LevelDebug) {
+	if !c.Refused(r) || !c.Log.Enabled(context.Background(), slog.LevelDebug) {
 		return
 	}
 	if err != nil {

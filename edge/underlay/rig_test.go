@@ -66,7 +66,7 @@ func inRig(t *testing.T, change func(r *rig, cfg *Config), f func(r *rig)) {
 			Own:    OwnAddresses{Port: 7000, Interfaces: func() ([]netip.Addr, error) { return r.hosts, r.hostsErr }},
 			Random: rand.NewChaCha8([32]byte{1}), Jitter: func(below time.Duration) time.Duration { return below / 2 },
 			Log:     slog.New(slog.NewTextHandler(locked{r}, &slog.HandlerOptions{Level: slog.LevelDebug})),
-			Refused: func(why Refusal) { r.mu.Lock(); r.refused[why]++; r.mu.Unlock() },
+			Refused: func(why Refusal) bool { r.mu.Lock(); r.refused[why]++; r.mu.Unlock(); return true },
 		}
 		if change != nil {
 			change(r, &cfg)

@@ -29,7 +29,7 @@ func New(cfg Config) *Underlay {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Refused == nil {
-		cfg.Refused = func(Refusal) {}
+		cfg.Refused = func(Refusal) bool { return true }
 	}
 	u := &Underlay{cfg: &cfg, lookUp: &lookUps{cfg: &cfg}}
 	u.Addresses = newAddresses(u.cfg)
