@@ -64,6 +64,21 @@ func TestPassphraseBits(t *testing.T) {
 	}
 }
 
+// TestPassphraseBitsOfRepeats holds that saying something over and over is worth a
+// few bits, also where the last time is broken off, as a long key is after the
+// characters that are judged.
+func TestPassphraseBitsOfRepeats(t *testing.T) {
+	for _, s := range []string{"xk3", "xk3#mP9$vL2", "blumentopf"} {
+		once := PassphraseBits(s)
+		for _, n := range []int{2*len(s) + 1, 5*len(s) - 1, mostJudged - 1, mostJudged, mostJudged + 1, 3 * mostJudged} {
+			text := strings.Repeat(s, n/len(s)+1)[:n]
+			if bits := PassphraseBits(text); bits > once+math.Log2(mostJudged) {
+				t.Errorf("%q over and over, %d characters: %.1f bits, once %.1f", s, n, bits, once)
+			}
+		}
+	}
+}
+
 // TestPassphraseBitsOfALongKey holds that a key file of a mebibyte costs no more to
 // judge than its first thousand characters.
 func TestPassphraseBitsOfALongKey(t *testing.T) {
@@ -82,15 +97,15 @@ func FuzzPassphraseBits(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if len(s) > 1000 {
-			return
-		}
 		bits := PassphraseBits(s)
 		if math.IsNaN(bits) || bits < 0 || bits > 8*float64(len(s)) {
 			t.Errorf("PassphraseBits(%q) = %v", s, bits)
 		}
 		if !utf8.ValidString(s) {
 			return // two broken ends may join to a character
+		}
+		if 2*utf8.RuneCountInString(s) > mostJudged {
+			return // no more than the beginning of the second is looked at
 		}
 		if twice := PassphraseBits(s + s); twice > bits+1.001 {
 			t.Errorf("%q: %v once, %v twice", s, bits, twice)

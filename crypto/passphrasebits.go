@@ -240,18 +240,12 @@ func isCommon(core string) bool {
 	return false
 }
 
-// period returns the length of the shortest piece that text is made of whole
-// repetitions of; len(text) when there is none shorter.
+// period returns the length of the shortest piece that text is made of
+// repetitions of, two or more, of which the last may be broken off; len(text) when
+// there is none.
 func period(text []rune) int {
 	for p := 1; p <= len(text)/2; p++ {
-		if len(text)%p != 0 {
-			continue
-		}
-		same := true
-		for i := p; i < len(text) && same; i++ {
-			same = text[i] == text[i-p]
-		}
-		if same {
+		if slices.Equal(text[p:], text[:len(text)-p]) {
 			return p
 		}
 	}
