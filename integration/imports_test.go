@@ -63,7 +63,7 @@ var rules = []rule{
 	{folder: "nat/nattest", ours: []string{"transport"}},
 	{folder: "transport", ours: []string{"internal/process", "internal/waiter"}, tests: []string{"integration/lab"}},
 	// A stream knows neither sessions nor supernodes.
-	{folder: "transport/stream", tests: []string{"transport"}},
+	{folder: "transport/stream", ours: []string{"internal/bucket", "internal/network"}, tests: []string{"transport"}},
 	{
 		folder: "edge",
 		ours:   []string{"protocol", "crypto", "handshake", "tap", "tap/offload", "nat/address", "nat/path", "nat/pmtu", "transport", "internal/...", "edge/..."},
@@ -108,7 +108,8 @@ var rules = []rule{
 	{folder: "internal", ours: []string{"protocol", "crypto", "internal/..."}},
 	{folder: "internal/process"},
 	{folder: "internal/deadline"},
-	{folder: "internal/bucket"},
+	{folder: "internal/network"},
+	{folder: "internal/bucket", ours: []string{"internal/network"}},
 	{folder: "internal/format"},
 	// Documents in, text out: it knows nobody who has the documents.
 	{folder: "internal/render", ours: []string{"protocol", "edge/control", "supernode/admin", "internal/format"}, tests: []string{"internal/cli", "transport/stream"}},

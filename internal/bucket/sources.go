@@ -35,11 +35,16 @@ func (s *Sources) Take(now time.Time, a netip.Addr, rate, burst float64) bool {
 	if a.Is6() && !a.Is4In6() {
 		n = 8
 	}
-	i := maphash.Bytes(s.seed, key[:n]) % uint64(len(s.pages)*pageLen)
+	return s.bucket(key[:n]).Take(now, 1, rate, burst)
+}
+
+// bucket returns the bucket that a key hashes to.
+func (s *Sources) bucket(key []byte) *Bucket {
+	i := maphash.Bytes(s.seed, key) % uint64(len(s.pages)*pageLen)
 	page := s.pages[i/pageLen]
 	if page == nil {
 		page = new([pageLen]Bucket)
 		s.pages[i/pageLen] = page
 	}
-	return page[i%pageLen].Take(now, 1, rate, burst)
+	return &page[i%pageLen]
 }
