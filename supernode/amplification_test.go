@@ -269,7 +269,7 @@ func FuzzDatagram(f *testing.F) {
 		from := address(9)
 		if headed {
 			// The body of an opened control packet.
-			r.s.controls.handleControl(&exchange{now: r.now, out: r.out, hop: r.s.sessions.byIdx[friend.session.RemoteIndex()], from: friend.addr, sender: r.s.controls.sender}, pkt)
+			r.s.controls.handleControl(&exchange{now: r.now, out: r.out, hop: r.s.sessions.byIdx[friend.session.RemoteIndex()], from: friend.addr, sender: r.s.controls.sender, allowance: r.s.controls.allowance}, pkt)
 			r.s.sockets.flush(r.out)
 			r.conn.drain()
 			if len(pkt) >= shortest && len(pkt) < protocol.MaxDatagram {

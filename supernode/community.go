@@ -3,8 +3,9 @@ package supernode
 import (
 	"encoding/hex"
 	"net/netip"
+	"slices"
 
-	"hedgerow/internal/bucket"
+	"hedgerow/internal/network"
 	"hedgerow/protocol"
 	"hedgerow/supernode/admin"
 )
@@ -18,34 +19,91 @@ type community struct {
 	byMAC    map[protocol.MAC]*registration
 	byOwner  map[[32]byte]*registration
 	byAddr   map[netip.Addr]*registration // leases
+	leased   leased                       // the addresses in byAddr
 	online   []*registration              // those with a live session, in no order
-	bytes    bucket.Bucket
-	floods   bucket.Bucket
+	seen     map[netip.Addr]int           // how many of them are at an address, by UDP
+	name     *name
+	late     bool // when its first edge came, others used the name with another key
+	crowd    crowd
+	listed   int // where in online the next list of members begins
+	budget   relayBudget
 	traffic  admin.Traffic
+}
+
+// crowd is what a community takes up in the shares of networks.
+type crowd struct {
+	source   netip.Addr // where its first edge came from
+	visitors int        // of its registrations
+	deserted *network.Place[*community]
 }
 
 // communityText returns a community's id as it is shown.
 func communityText(id [16]byte) string { return hex.EncodeToString(id[:]) }
 
+// see counts an edge at an address. A stream's address is nobody else's.
+func (c *community) see(addr netip.AddrPort) {
+	if at := underlayAddr(addr); at.IsValid() {
+		c.seen[at.Addr().Unmap()]++
+	}
+}
+
+// unsee undoes see.
+func (c *community) unsee(addr netip.AddrPort) {
+	at := underlayAddr(addr)
+	if !at.IsValid() {
+		return
+	}
+	if a := at.Addr().Unmap(); c.seen[a] > 1 {
+		c.seen[a]--
+	} else {
+		delete(c.seen, a)
+	}
+}
+
+// seesAnother reports whether a member with a session other than r is at an address.
+func (c *community) seesAnother(r *registration, a netip.Addr) bool {
+	n := c.seen[a]
+	if own := underlayAddr(r.addr); r.place >= 0 && own.IsValid() && own.Addr().Unmap() == a {
+		n--
+	}
+	return n > 0
+}
+
+// nameInUse reports whether an edge that is alone in c is to be told that others use
+// the community's name with another key. Whoever was there first is not told: a
+// stranger who guesses a name could make its members doubt their key.
+func (c *community) nameInUse() bool {
+	return c.late && len(c.online) == 1 && c.name.online > len(c.online)
+}
+
+// listScan is among how many members latest looks for those that were heard last. In a
+// larger community each list looks at others.
+const listScan = 1024
+
 // latest returns up to n members with a session, without the one that asks, in
 // the order in which they were last heard, the latest first.
 func (c *community) latest(asker *registration, n int) []*registration {
 	list := make([]*registration, 0, n+1)
-	for _, r := range c.online {
+	scan := min(len(c.online), listScan)
+	for i := range scan {
+		r := c.online[(c.listed+i)%len(c.online)]
 		if r == asker {
 			continue
 		}
-		i := len(list)
-		for i > 0 && r.hop.heard.After(list[i-1].hop.heard) {
-			i--
-		}
-		if i == n {
+		at, _ := slices.BinarySearchFunc(list, r, func(has, r *registration) int {
+			if has.hop.heard.Before(r.hop.heard) {
+				return 1
+			}
+			return -1 // as early: behind it
+		})
+		if at == n {
 			continue
 		}
-		list = append(list, nil)
-		copy(list[i+1:], list[i:])
-		list[i] = r
+		list = slices.Insert(list, at, r)
 		list = list[:min(len(list), n)]
+	}
+	if scan < len(c.online) {
+		c.listed = (c.listed + scan) % len(c.online)
 	}
 	return list
 }

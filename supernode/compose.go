@@ -2,7 +2,6 @@ package supernode
 
 import (
 	"hedgerow/crypto"
-	"hedgerow/internal/bucket"
 	"hedgerow/internal/timer"
 )
 
@@ -13,7 +12,8 @@ func (s *Server) compose(random random, boot uint8) {
 	s.sockets = newSockets(cfg, crypto.NewMask(crypto.SupernodeMaskKey(s.identity.Static, nil)), s.refused)
 	s.registry = newRegistry(cfg.Limits, cfg.Pool)
 	sender := &controlSender{s.refused}
-	prober := &prober{sender: sender, store: s.store, random: random, log: log}
+	allowance := newAllowance()
+	prober := &prober{sender: sender, registry: s.registry, store: s.store, random: random, log: log}
 	resetter := &resetter{seed: s.identity.Seed, refused: s.refused}
 
 	s.sessions = &sessions{
@@ -26,22 +26,23 @@ func (s *Server) compose(random random, boot uint8) {
 		greeter:    newGreeter(s.identity.Static, cfg.HelloOff, random, s.refused),
 		binding:    newBinding(s.refused),
 	}
-	s.relayer = &relayer{sessions: s.sessions, registry: s.registry, sockets: s.sockets, refused: s.refused, limits: cfg.Limits}
+	s.relayer = &relayer{sessions: s.sessions, registry: s.registry, sockets: s.sockets, allowance: allowance, refused: s.refused, limits: cfg.Limits}
 	s.turn = &turnServer{
 		cfg: cfg.TURN, secret: turnSecret(s.identity.Seed), tables: &s.mu, registry: s.registry, refused: s.refused, log: log, now: cfg.Now,
 	}
 	s.notices = &notices{
-		resetter: resetter, registry: s.registry, sender: sender, refused: s.refused, out: newOutbox(s.sockets.mask), alarm: newAlarm(),
+		pushes: newPushes(), resetter: resetter, registry: s.registry, sender: sender, allowance: allowance, refused: s.refused,
+		out: newOutbox(s.sockets.mask), alarm: newAlarm(),
 	}
 	s.notices.next = timer.New(&s.timers, "send notices", s.notices.send)
 
 	registrar := &registrar{
 		registry: s.registry, sessions: s.sessions, store: s.store, prober: prober, notices: s.notices, turn: s.turn, refused: s.refused,
-		newcomers: bucket.NewSources(sourceTable), seed: s.identity.Seed, random: random, log: log,
+		allowance: allowance, seed: s.identity.Seed, random: random, log: log,
 	}
 	registrar.expiring = timer.New(&s.timers, "end leases", registrar.expire)
 	s.controls = &controls{
-		sessions: s.sessions, prober: prober, registrar: registrar, members: &members{registry: s.registry, sender: sender},
-		sender: sender, refused: s.refused,
+		sessions: s.sessions, prober: prober, registrar: registrar, members: &members{registry: s.registry, allowance: allowance, sender: sender},
+		sender: sender, allowance: allowance, refused: s.refused,
 	}
 }

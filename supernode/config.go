@@ -64,8 +64,9 @@ type Limits struct {
 
 	EdgeBytes       float64 // unicast bytes relayed a second for one edge; default 1e9
 	CommunityBytes  float64 // the same for one community; default 4e9
-	EdgeFloods      float64 // packets a second that one edge may flood; default 5000
-	CommunityFloods float64 // the same for one community; default 20 000
+	EdgeFloods      float64 // copies of floods a second that leave for one edge (static key); default 25 000
+	SourceFloods    float64 // the same for all edges at one IPv4 address or IPv6 /64; default 50 000
+	CommunityFloods float64 // the same for one community; default 100 000
 }
 
 // The ceilings of the tables.
@@ -89,7 +90,7 @@ func (c *Config) validate() error {
 	if l.Communities < 0 || l.Edges < 0 || l.Guests < 0 {
 		fault("a table's ceiling is negative")
 	}
-	if l.EdgeBytes < 0 || l.CommunityBytes < 0 || l.EdgeFloods < 0 || l.CommunityFloods < 0 {
+	if l.EdgeBytes < 0 || l.CommunityBytes < 0 || l.EdgeFloods < 0 || l.SourceFloods < 0 || l.CommunityFloods < 0 {
 		fault("a relay budget is negative")
 	}
 	return errors.Join(faults...)
@@ -145,7 +146,8 @@ func (l Limits) withDefaults() Limits {
 	setInt(&l.InitRate, 1000)
 	setRate(&l.EdgeBytes, 1e9)
 	setRate(&l.CommunityBytes, 4e9)
-	setRate(&l.EdgeFloods, 5000)
-	setRate(&l.CommunityFloods, 20000)
+	setRate(&l.EdgeFloods, 25000)
+	setRate(&l.SourceFloods, 50000)
+	setRate(&l.CommunityFloods, 100000)
 	return l
 }

@@ -16,6 +16,7 @@ type controls struct {
 	registrar *registrar
 	members   *members
 	sender    *controlSender
+	allowance *allowance
 	refused   *refusals
 }
 
@@ -48,13 +49,13 @@ func (c *controls) handleData(now time.Time, out *outbox, pkt []byte, from netip
 		c.refused.about(dropInner, false, out.origin(from), edge)
 		return
 	}
-	c.handleControl(&exchange{now: now, out: out, hop: edge, from: from, sender: c.sender}, in.Body)
+	c.handleControl(&exchange{now: now, out: out, hop: edge, from: from, sender: c.sender, allowance: c.allowance}, in.Body)
 }
 
 // handleControl handles the messages of one body and sends the answer. A body
-// with a fault anywhere is dropped whole.
+// with a fault anywhere is dropped whole, before any of it is done.
 func (c *controls) handleControl(x *exchange, body []byte) {
-	if protocol.CheckControl(body) != nil {
+	if protocol.CheckControl(body) != nil || !oneChange(body) {
 		x.refuse(dropControl)
 		return
 	}
@@ -65,6 +66,29 @@ func (c *controls) handleControl(x *exchange, body []byte) {
 		c.handleMessage(x, protocol.MsgType(typ), value)
 	}
 	x.send()
+}
+
+// oneChange reports whether a body changes at most once whether its sender is registered:
+// it has one REGISTER at most, or an UNREGISTER behind everything else. What the session
+// is, is then the same for all messages of the body, but for those behind the REGISTER.
+func oneChange(body []byte) bool {
+	changed, left := false, false
+	for rest := body; len(rest) > 0; {
+		var typ uint8
+		var err error
+		if typ, _, rest, err = protocol.NextTLV(rest); err != nil || left {
+			return false
+		}
+		switch protocol.MsgType(typ) {
+		case protocol.MsgRegister, protocol.MsgUnregister:
+			left = protocol.MsgType(typ) == protocol.MsgUnregister
+			if changed {
+				return false
+			}
+			changed = true
+		}
+	}
+	return true
 }
 
 // handleMessage is the switch of the control messages that an edge may send. A

@@ -15,6 +15,10 @@ func (m *members) handleDirect(x *exchange, value []byte) {
 		x.refuse(dropDirect)
 		return
 	}
+	if !x.affords(directCost) {
+		x.refuse(dropControlRate)
+		return
+	}
 	x.hop.directSet = append(x.hop.directSet[:0], set.Handles...)
 	slices.Sort(x.hop.directSet)
 }

@@ -11,12 +11,6 @@ import (
 // message is longer: it passes every path unfragmented.
 const controlLen = 1200
 
-// Every edge has tokens for what costs us work, in a bucket of its session.
-const (
-	controlRate  = 50 // a second
-	controlBurst = 200
-)
-
 // emptyControl is the length of a control packet without messages: a header, and the
 // first byte of the inner.
 const emptyControl = protocol.HeaderLen + 1
@@ -72,18 +66,19 @@ func (s *controlSender) message(out *outbox, h *hop, m message) {
 
 // exchange is one control packet of an edge and the answer to it.
 type exchange struct {
-	now    time.Time
-	out    *outbox
-	hop    *hop
-	from   netip.AddrPort // the answer goes back to where the packet came from
-	sender *controlSender
-	reply  []byte // unsealed; nil: there is no answer yet
+	now       time.Time
+	out       *outbox
+	hop       *hop
+	from      netip.AddrPort // the answer goes back to where the packet came from
+	sender    *controlSender
+	allowance *allowance
+	reply     []byte // unsealed; nil: there is no answer yet
 }
 
 // affords reports whether the edge has tokens for a message that costs as many, and
 // subtracts them.
 func (x *exchange) affords(cost float64) bool {
-	return x.hop.control.Take(x.now, cost, controlRate, controlBurst)
+	return x.allowance.control(x.now, x.hop, cost)
 }
 
 // add appends a message to the answer. An answer that would get too long goes

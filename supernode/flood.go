@@ -16,25 +16,47 @@ func (r *relayer) prepareFlood(now time.Time, out *outbox, edge *hop, packet []b
 		r.refused.drop(dropRelayTarget)
 		return
 	}
-	if !src.budget.floods.Take(now, 1, r.limits.EdgeFloods, r.limits.EdgeFloods) ||
-		!c.floods.Take(now, 1, r.limits.CommunityFloods, r.limits.CommunityFloods) {
+	var skip []uint32
+	if flags&protocol.FlagExceptDirect != 0 {
+		skip = edge.directSet
+	}
+	// What surely leaves is charged before anybody looks for whom it is for, so that a
+	// flood that is refused costs no more than a packet.
+	least := max(1, len(c.online)-1-len(skip))
+	if !r.chargeFlood(now, edge, least, len(packet)) {
 		r.refused.drop(dropRelayBudget)
 		return
 	}
-	c.traffic.Floods++
 	f := &out.flood
 	f.packet, f.handle, f.targets = packet, src.handle, f.targets[:0]
 	for _, member := range c.online {
 		if member == src {
 			continue
 		}
-		if flags&protocol.FlagExceptDirect != 0 {
-			if _, found := slices.BinarySearch(edge.directSet, member.handle); found {
-				continue
-			}
+		if _, found := slices.BinarySearch(skip, member.handle); found {
+			continue
 		}
 		f.targets = append(f.targets, target{session: member.hop.session, addr: member.hop.addr})
 	}
+	if more := len(f.targets) - least; more > 0 && !r.chargeFlood(now, edge, more, len(packet)) {
+		f.targets = f.targets[:0]
+		r.refused.drop(dropRelayBudget)
+		return
+	}
+	c.traffic.Floods++
+}
+
+// chargeFlood subtracts copies of a flood of size bytes from the budgets of its sender,
+// of the source that it comes from, and of its community. In a community that is larger
+// than a budget a flood is had from full buckets only, which owe the rest from then on.
+func (r *relayer) chargeFlood(now time.Time, edge *hop, copies, size int) bool {
+	limits, n := &r.limits, float64(copies)
+	own, all, bytes := &edge.reg.budget, &edge.reg.community.budget, n*float64(size)
+	return own.floods.Take(now, n, limits.EdgeFloods, max(limits.EdgeFloods, n)) &&
+		own.bytes.Take(now, bytes, limits.EdgeBytes, max(limits.EdgeBytes, bytes)) &&
+		r.allowance.copies(now, edge, n, limits.SourceFloods) &&
+		all.floods.Take(now, n, limits.CommunityFloods, max(limits.CommunityFloods, n)) &&
+		all.bytes.Take(now, bytes, limits.CommunityBytes, max(limits.CommunityBytes, bytes))
 }
 
 // sendFlood queues the flood that was prepared: a copy for each receiver, since

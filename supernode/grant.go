@@ -8,65 +8,52 @@ import (
 	"hedgerow/protocol"
 )
 
-// grant decides whether an applicant gets its MAC and an address, and enters
-// both. holder is the edge that has the address which the applicant would rather
-// have had. A refusal changes nothing, but that an edge without a right to the MAC
-// may have lost it.
-func (g *registrar) grant(now time.Time, a applicant) (r, holder *registration, refused *refusal) {
-	m, owner := a.request, a.statement.ID
-	displaced, refused := g.freeMAC(now, a)
-	if refused != nil {
-		return nil, nil, refused
-	}
-	c := g.registry.community(m.CID, m.NH)
-	if c == nil {
-		return nil, nil, &refusal{dropCommunities, protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}}
-	}
-	defer g.registry.prune(c) // if it stays empty
-	r = c.byOwner[owner]
-	known := r != nil
-	switch {
-	case known && a.statement.Seq < r.seq:
-		return nil, nil, &refusal{dropRegisterOld, protocol.Nak{Code: protocol.CodeOldStatement}}
-	case !known && len(g.registry.byHandle) >= g.registry.limits.Edges:
-		return nil, nil, &refusal{dropEdges, protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}}
-	case !known && !g.newcomers.Take(now, a.hop.source, newcomerRate, newcomerBurst):
-		return nil, nil, &refusal{dropNewcomerRate, protocol.Nak{Code: protocol.CodeRate, Retry: retryTaken}}
-	case !known:
-		r = &registration{community: c, mac: m.MAC, owner: owner, handle: g.registry.freeHandle(g.random.number), place: -1}
-	}
-	if holder, refused = g.assignLease(now, r, m); refused != nil {
-		return nil, nil, refused
-	}
-	if !known {
-		g.registry.add(r)
-	} else if r.mac != m.MAC {
-		g.store.erase(r.key())
-		g.registry.move(r, m.MAC)
-	}
-	r.announceOwner = r.announceOwner || displaced
-	return r, holder, nil
+// decision is what an applicant gets, and whom it costs a registration. Nothing of it
+// is done before all of it is decided, so that a refusal changes nothing.
+type decision struct {
+	known     *registration // nil: the applicant is new
+	displaced *registration // who gives up the hardware address; nil: nobody
+	lasts     bool          // displaced had a lease that lasts
+	room      room          // who makes room
+	choice    choice
 }
 
-// freeMAC makes room for an applicant at its hardware address. displaced says that
-// somebody who is registered with it, and had no right to it, had to give it up.
-func (g *registrar) freeMAC(now time.Time, a applicant) (displaced bool, refused *refusal) {
-	c := g.registry.communities[a.request.CID]
-	if c == nil {
-		return false, nil
+// decide decides whether an applicant gets its MAC and an address. It changes nothing
+// but the tokens of newcomers.
+func (g *registrar) decide(now time.Time, a applicant) (d decision, refused *refusal) {
+	m, owner := a.request, a.statement.ID
+	c := g.registry.communities[m.CID]
+	if c != nil {
+		d.known = c.byOwner[owner]
+		if d, refused = d.displacing(now, c, a); refused != nil {
+			return d, refused
+		}
 	}
+	if d.known != nil {
+		if a.statement.Seq < d.known.seq {
+			return d, &refusal{dropRegisterOld, protocol.Nak{Code: protocol.CodeOldStatement}}
+		}
+	} else if d.room, refused = g.admit(now, a, c == nil); refused != nil {
+		return d, refused
+	}
+	d.choice, refused = g.choose(now, c, d, m)
+	return d, refused
+}
+
+// displacing decides what becomes of somebody else who is registered with the
+// applicant's hardware address.
+func (d decision) displacing(now time.Time, c *community, a applicant) (decision, *refusal) {
 	other := c.byMAC[a.request.MAC]
 	if other == nil || other.owner == a.statement.ID {
-		return false, nil
+		return d, nil
 	}
-	lasts := !other.ended(now)
-	if lasts && !yields(other, a) {
-		return false, &refusal{dropMACTaken, protocol.Nak{
+	d.displaced, d.lasts = other, !other.ended(now)
+	if d.lasts && !yields(other, a) {
+		return d, &refusal{dropMACTaken, protocol.Nak{
 			Code: protocol.CodeMACTaken, Retry: retryTaken, Holder: other.mac, Prefix: other.lease,
 		}}
 	}
-	g.forget(other)
-	return lasts, nil
+	return d, nil
 }
 
 // yields reports whether the holder of a hardware address gives it up before its
@@ -77,19 +64,77 @@ func yields(holder *registration, a applicant) bool {
 	return crypto.MACFor(a.statement.ID[:], cid) == mac && crypto.MACFor(holder.owner[:], cid) != mac
 }
 
-// assignLease gives r the address that m asks for, or another one, or none.
-func (g *registrar) assignLease(now time.Time, r *registration, m *protocol.Register) (holder *registration, refused *refusal) {
-	if m.Features&protocol.FeatureNoAddress != 0 {
-		g.registry.setLease(r, netip.Prefix{})
-		return nil, nil
+// admit decides whether there is room for an edge that is not registered.
+func (g *registrar) admit(now time.Time, a applicant, newCommunity bool) (room, *refusal) {
+	r, reason := g.registry.roomFor(a.hop.source, newCommunity)
+	switch {
+	case reason != answered:
+		return room{}, &refusal{reason, protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}}
+	case !g.allowance.newcomer(now, a.hop):
+		return room{}, &refusal{dropNewcomerRate, protocol.Nak{Code: protocol.CodeRate, Retry: retryTaken}}
 	}
-	static := m.Features&protocol.FeatureStatic != 0
-	holder, ok := g.registry.leaseFor(now, r, m.Prefix, static)
+	return r, nil
+}
+
+// choose chooses the address that m asks for, or another one, or none. c is nil when the
+// community is new.
+func (g *registrar) choose(now time.Time, c *community, d decision, m *protocol.Register) (choice, *refusal) {
+	if m.Features&protocol.FeatureNoAddress != 0 {
+		return choice{}, nil
+	}
+	if c == nil {
+		c = &community{pool: poolOf(g.registry.pool, m.CID)}
+	}
+	w := wish{prefix: m.Prefix, static: m.Features&protocol.FeatureStatic != 0, gone: d.displaced}
+	w.owner = [32]byte(m.Statement[:32])
+	if d.known != nil {
+		w.kept = d.known.lease
+	}
+	got, ok := c.leaseFor(now, w)
 	switch {
 	case ok:
-		return holder, nil
-	case holder != nil && static:
-		return nil, &refusal{dropIPTaken, protocol.Nak{Code: protocol.CodeIPTaken, Retry: retryTaken, Holder: holder.mac, Prefix: m.Prefix}}
+		return got, nil
+	case got.holder != nil && w.static:
+		return got, &refusal{dropIPTaken, protocol.Nak{Code: protocol.CodeIPTaken, Retry: retryTaken, Holder: got.holder.mac, Prefix: m.Prefix}}
 	}
-	return nil, &refusal{dropPool, protocol.Nak{Code: protocol.CodePool, Retry: retryFull, Prefix: m.Prefix}}
+	return got, &refusal{dropPool, protocol.Nak{Code: protocol.CodePool, Retry: retryFull, Prefix: m.Prefix}}
+}
+
+// grant enters what was decided: whoever has to go is forgotten, and the applicant has
+// its hardware address and its lease.
+func (g *registrar) grant(a applicant, d decision) *registration {
+	m := a.request
+	for _, gone := range []*registration{d.displaced, d.room.visitor} {
+		if gone != nil && g.registry.byHandle[gone.handle] == gone {
+			g.forget(gone)
+		}
+	}
+	if c := d.room.community; c != nil {
+		for _, gone := range c.byMAC {
+			g.forget(gone)
+		}
+	}
+	r := d.known
+	if r == nil {
+		r = &registration{
+			community: g.registry.community(m.CID, m.NH, a.hop.source), mac: m.MAC, owner: a.statement.ID,
+			handle: g.registry.freeHandle(g.random.number), seat: seat{source: a.hop.source},
+		}
+		g.registry.add(r)
+	} else if r.mac != m.MAC {
+		g.store.erase(r.key())
+		g.registry.move(r, m.MAC)
+	}
+	g.registry.setLease(r, d.choice.lease)
+	r.announceOwner = r.announceOwner || d.lasts
+	return r
+}
+
+// wish is what an applicant wants of the addresses of its community.
+type wish struct {
+	owner  [32]byte
+	prefix netip.Prefix  // zero: any
+	static bool          // this one or none
+	kept   netip.Prefix  // the lease that it has; zero: none
+	gone   *registration // whose lease is free for it; nil: nobody's
 }

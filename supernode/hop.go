@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"hedgerow/crypto"
-	"hedgerow/internal/bucket"
 )
 
 // Times of a session between an edge and the supernode.
@@ -31,9 +30,8 @@ type hop struct {
 	confirmed bool
 	rtt       time.Duration // last measured; zero: unknown
 	probe     probe
-	control   bucket.Bucket
-	lists     bucket.Bucket
 	reg       *registration // nil: a guest
+	before    *hop          // the session that this one replaced, as long as it is retired
 	directSet []uint32      // handles of the members that get its floods without us, sorted
 }
 

@@ -4,16 +4,26 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"net/netip"
-	"time"
 )
 
-// leaseTime is how long an address and a hardware address stay reserved for
-// their owner after its last registration.
-const leaseTime = 24 * time.Hour
-
-// hostBits bounds the part of a network in which chooseAddress looks, so that it ends
-// in a full /8 or /64.
+// hostBits bounds the part of a network that chooseAddress leases from.
 const hostBits = 20
+
+// shortestNetwork is the shortest prefix of a network that an address is leased in: a
+// shorter one is no network of one site, and an edge would route half the internet into
+// it.
+const shortestNetwork = 8
+
+// notUnicast is the space that holds no unicast addresses of hosts: "this network",
+// loopback, multicast and what is reserved (RFC 6890, RFC 4291). A network that
+// overlaps it is leased to nobody.
+var notUnicast = [...]netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("127.0.0.0/8"),
+	netip.MustParsePrefix("224.0.0.0/3"),
+	netip.MustParsePrefix("::/8"), // with the unspecified one, loopback and IPv4-mapped ones
+	netip.MustParsePrefix("ff00::/8"),
+}
 
 // defaultPools is where the pools of communities come from: every community
 // has one /20 of it, chosen by its id, so that a host in several communities
@@ -33,46 +43,70 @@ func poolOf(configured netip.Prefix, cid [16]byte) netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom4(base), defaultPoolBits)
 }
 
+// unicastNetwork reports whether p is a network whose addresses are all those of hosts.
+func unicastNetwork(p netip.Prefix) bool {
+	if !p.IsValid() || p.Bits() < shortestNetwork {
+		return false
+	}
+	for _, space := range notUnicast {
+		if space.Overlaps(p) {
+			return false
+		}
+	}
+	return true
+}
+
 // leasable reports whether p is an address that a host may have in its own
 // network: not the network's address and not its broadcast address.
 func leasable(p netip.Prefix) bool {
-	a := p.Addr()
-	if !p.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() || a.Is4In6() {
+	if !unicastNetwork(p) {
 		return false
 	}
-	if !a.Is4() || p.Bits() >= 31 { // RFC 3021: a /31 has no broadcast address
+	if !p.Addr().Is4() || p.Bits() >= 31 { // RFC 3021: a /31 has no broadcast address
 		return true
 	}
-	b := a.As4()
+	b := p.Addr().As4()
 	host := binary.BigEndian.Uint32(b[:]) & (1<<(32-p.Bits()) - 1)
 	return host != 0 && host != 1<<(32-p.Bits())-1
 }
 
-// chooseAddress returns the first address of network that is not in use. It starts
-// at a number that follows from the owner's identity alone and goes on one by one,
-// so that a supernode without a store leases most edges the same address again.
-func chooseAddress(network netip.Prefix, owner [32]byte, inUse func(netip.Addr) bool) (netip.Prefix, bool) {
-	network = network.Masked()
-	size := uint64(1) << min(network.Addr().BitLen()-network.Bits(), hostBits)
-	sum := sha256.Sum256(append([]byte("hedgerow/1 lease"), owner[:]...))
-	preferred := binary.BigEndian.Uint64(sum[:8])
-	for i := range size {
-		p := netip.PrefixFrom(hostAddress(network, (preferred+i)%size), network.Bits())
-		if leasable(p) && p.Addr() != network.Addr() && !inUse(p.Addr()) {
-			return p, true
-		}
+// chooseAddress returns the first address of network that is not taken. It begins
+// at a number that follows from the owner's identity alone, so that a supernode
+// without a store leases most edges the same address again. What it costs depends
+// neither on the size of the network nor on how many addresses are taken.
+func chooseAddress(network netip.Prefix, owner [32]byte, taken *leased) (netip.Prefix, bool) {
+	if !unicastNetwork(network) {
+		return netip.Prefix{}, false
 	}
-	return netip.Prefix{}, false
+	network = network.Masked()
+	above, base := split(network.Addr())
+	bits := network.Addr().BitLen() - network.Bits()
+	size := uint64(1) << min(bits, hostBits)
+	first, last := uint64(1), size-1 // without the network's own address
+	if network.Addr().Is4() && bits > 1 && bits <= hostBits {
+		last-- // and without its broadcast address
+	}
+	if first > last {
+		return netip.Prefix{}, false
+	}
+	sum := sha256.Sum256(append([]byte("hedgerow/1 lease"), owner[:]...))
+	preferred := min(max(binary.BigEndian.Uint64(sum[:8])%size, first), last)
+	low, found := taken.next(above, uint64(base)+preferred, uint64(base)+last)
+	if !found {
+		low, found = taken.next(above, uint64(base)+first, uint64(base)+preferred)
+	}
+	if !found {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(withLow(network.Addr(), uint32(low)), network.Bits()), true
 }
 
-// hostAddress returns the address with number n in a network; n has at most
-// hostBits bits, so it lies within the last four bytes.
-func hostAddress(network netip.Prefix, n uint64) netip.Addr {
-	b := network.Addr().As16()
-	binary.BigEndian.PutUint32(b[12:], binary.BigEndian.Uint32(b[12:])|uint32(n))
-	a := netip.AddrFrom16(b)
-	if network.Addr().Is4() {
-		return a.Unmap()
+// withLow returns an address with other last four bytes.
+func withLow(a netip.Addr, low uint32) netip.Addr {
+	b := a.As16()
+	binary.BigEndian.PutUint32(b[12:], low)
+	if a.Is4() {
+		return netip.AddrFrom16(b).Unmap()
 	}
-	return a
+	return netip.AddrFrom16(b)
 }

@@ -50,26 +50,26 @@ func TestLeasable(t *testing.T) {
 
 func TestChooseAddress(t *testing.T) {
 	for _, network := range []string{"10.64.16.0/20", "192.0.2.0/24", "192.0.2.64/30", "10.0.0.0/8", "fd00::/64"} {
-		inUse := map[netip.Addr]bool{}
+		inUse, taken := map[netip.Addr]bool{}, new(leased)
 		first := map[int]netip.Prefix{}
 		n := 1000
 		if bits := prefix(network).Addr().BitLen() - prefix(network).Bits(); bits < 12 {
 			n = 1<<bits - 2
 		}
 		for i := range n {
-			p, ok := chooseAddress(prefix(network), [32]byte{byte(i), byte(i >> 8)}, func(a netip.Addr) bool { return inUse[a] })
+			p, ok := chooseAddress(prefix(network), [32]byte{byte(i), byte(i >> 8)}, taken)
 			if !ok || !leasable(p) || p.Masked() != prefix(network) || inUse[p.Addr()] {
 				t.Fatalf("%s: number %d got %v, %v", network, i, p, ok)
 			}
 			inUse[p.Addr()], first[i] = true, p
+			taken.add(p.Addr())
 		}
-		none := func(netip.Addr) bool { return false }
-		a, _ := chooseAddress(prefix(network), [32]byte{}, none)
+		a, _ := chooseAddress(prefix(network), [32]byte{}, new(leased))
 		if a != first[0] {
 			t.Errorf("%s: the choice for one identity was %v, is %v", network, first[0], a)
 		}
 		if n < 1000 {
-			if p, ok := chooseAddress(prefix(network), [32]byte{0xff, 0xff}, func(a netip.Addr) bool { return inUse[a] }); ok {
+			if p, ok := chooseAddress(prefix(network), [32]byte{0xff, 0xff}, taken); ok {
 				t.Errorf("%s is full, still it gave %v", network, p)
 			}
 		}
@@ -251,7 +251,7 @@ func TestEndedLeaseMayGoToAnother(t *testing.T) {
 		t.Fatal("not free")
 	}
 	r.pass(offlineTime+sweepPause, time.Second)
-	r.now = r.now.Add(leaseTime - offlineTime - time.Minute)
+	r.now = r.now.Add(firstLease - offlineTime - time.Minute)
 	if _, nak := join("b", 2); nak == nil || nak.Code != protocol.CodeIPTaken {
 		t.Fatalf("given away: %+v", nak)
 	}
@@ -294,7 +294,7 @@ func TestPreferredNumberIsSpread(t *testing.T) {
 	for i := range n {
 		var owner [32]byte
 		binary.BigEndian.PutUint32(owner[:], uint32(i))
-		p, _ := chooseAddress(prefix("10.64.0.0/20"), owner, func(netip.Addr) bool { return false })
+		p, _ := chooseAddress(prefix("10.64.0.0/20"), owner, new(leased))
 		seen[p.Addr()]++
 	}
 	// Of 4096 balls in as many boxes about 1-1/e hit an empty one.

@@ -26,15 +26,17 @@ func (a alarm) ring() {
 }
 
 // notices are the packets that nobody asked for and that may wait a few milliseconds:
-// the RESETs of the start, then the pushes about restarted edges. They leave at a
-// pace that edges, and the network before us, can bear.
+// the RESETs of the start, and the pushes about restarted edges. They leave at a
+// pace that edges, and the network before us, can bear, and where both wait each has
+// half of it.
 type notices struct {
-	resets   resets
-	pushes   pushes
-	resetter *resetter
-	registry *registry
-	sender   *controlSender
-	refused  *refusals
+	resets    resets
+	pushes    pushes
+	resetter  *resetter
+	registry  *registry
+	sender    *controlSender
+	allowance *allowance
+	refused   *refusals
 
 	out    *outbox // of the timers' goroutine
 	alarm  alarm   // wakes it
@@ -48,16 +50,20 @@ func (n *notices) begin(now time.Time) {
 	n.schedule(now)
 }
 
-// announce queues the PEER_INFO of r for all other members of its community.
+// announce queues the PEER_INFO of r for all other members of its community. They are
+// copies as those of a flood are, and cost the source of r as much. Members who are not
+// told find out by themselves, but later.
 func (n *notices) announce(now time.Time, r *registration) {
 	members := len(r.community.online) - 1
 	if members <= 0 {
 		return
 	}
-	if !n.pushes.add(r, members) {
+	limits := &n.registry.limits
+	if len(n.pushes.waiting) >= limits.Edges || !n.allowance.copies(now, r.hop, float64(members), limits.SourceFloods) {
 		n.refused.count(dropPushes, true, func() []any { return append(r.attributes(), "members", members) })
 		return
 	}
+	n.pushes.add(r)
 	n.schedule(now)
 	n.alarm.ring()
 }
@@ -65,7 +71,7 @@ func (n *notices) announce(now time.Time, r *registration) {
 // schedule sets the timer to when the next notice may go.
 func (n *notices) schedule(now time.Time) {
 	at, waiting := n.resets.due()
-	if len(n.pushes.list) > 0 {
+	if len(n.pushes.waiting) > 0 {
 		at, waiting = now, true
 	}
 	switch {
@@ -78,31 +84,40 @@ func (n *notices) schedule(now time.Time) {
 	}
 }
 
+// pushSteps is how many pushes are looked at in one go: some have nobody to tell.
+const pushSteps = 4 * packetsAPace
+
 // send sends as many notices as the pace allows at once.
 func (n *notices) send(now time.Time) {
-	sent := 0
-	for ; sent < packetsAPace; sent++ {
-		if at, ok := n.resets.due(); ok && !now.Before(at) {
-			n.resetter.send(n.out, n.resets.pop())
-		} else if len(n.pushes.list) > 0 {
-			n.sendPush()
-		} else {
-			break
-		}
+	at, resetting := n.resets.due()
+	resetting = resetting && !now.Before(at)
+	room := packetsAPace
+	if resetting && len(n.pushes.waiting) > 0 {
+		room /= 2
 	}
-	if sent > 0 {
+	sent := 0
+	for steps := 0; sent < room && steps < pushSteps && len(n.pushes.waiting) > 0; steps++ {
+		sent += n.sendPush()
+	}
+	for sent < packetsAPace && resetting {
+		n.resetter.send(n.out, n.resets.pop())
+		sent++
+		at, resetting = n.resets.due()
+		resetting = resetting && !now.Before(at)
+	}
+	if sent > 0 || len(n.pushes.waiting) > 0 {
 		n.resume = now.Add(pace)
 	}
 	n.schedule(now)
 }
 
-// sendPush sends one push. A member that has left meanwhile gets none.
-func (n *notices) sendPush() {
-	member, subject := n.pushes.pop()
-	to, about := n.registry.byHandle[member], n.registry.byHandle[subject]
-	if to == nil || about == nil || to.community != about.community || to.place < 0 || about.place < 0 {
-		return
+// sendPush sends the next push and returns how many packets that were.
+func (n *notices) sendPush() int {
+	to, about := n.pushes.pop()
+	if to == nil {
+		return 0
 	}
 	info := about.peerInfo()
 	n.sender.message(n.out, to.hop, &info)
+	return 1
 }

@@ -19,10 +19,11 @@ const (
 // prober measures the round trips to edges, and has a new address of one prove itself.
 // Its state is the probe of each session.
 type prober struct {
-	sender *controlSender
-	store  *store
-	random random
-	log    *slog.Logger
+	sender   *controlSender
+	registry *registry
+	store    *store
+	random   random
+	log      *slog.Logger
 }
 
 // heard notes an authentic packet of size bytes from another address than the one in
@@ -89,7 +90,7 @@ func (p *prober) handlePong(x *exchange, value []byte) {
 	}
 	h.addr, h.source = x.from, x.out.source
 	if r := h.reg; r != nil && r.hop == h {
-		r.addr = h.addr
+		p.registry.moveTo(r, h.addr)
 		p.store.save(r)
 		p.log.Debug("edge moved", "mac", r.mac.String(), "address", h.addr)
 	}

@@ -24,8 +24,12 @@ func (m *members) handlePunch(x *exchange, value []byte) {
 		x.refuse(dropPunch)
 		return
 	}
+	if !x.affords(punchCost) {
+		x.refuse(dropControlRate)
+		return
+	}
 	r := x.hop.reg
-	if !r.budget.punches.Take(x.now, 1, punchRate, punchBurst) {
+	if !m.allowance.punch(x.now, x.hop) {
 		x.refuse(dropPunchRate)
 		return
 	}

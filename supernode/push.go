@@ -1,47 +1,83 @@
 package supernode
 
-// pushLimit bounds the pushes that wait, over all communities.
-const pushLimit = 1 << 18
+import "hedgerow/internal/network"
 
 // pushes are PEER_INFOs that nobody asked for: of an edge that has restarted (its
 // statement is newer), or that has replaced another one at its MAC. Its peers hold
 // sessions that it does not know, and a PEER_INFO makes them begin new ones at once.
+//
+// Communities have turns, packet by packet, and within a community the networks that the
+// edges came from: where k communities wait, each has a k-th of the pace, however many of
+// its edges have restarted. An edge waits once at most.
 type pushes struct {
-	list    []push
-	waiting int
+	turns   turns[*community, turns[network.Key, []*push]]
+	waiting map[*registration]*push
 }
 
+// push is the PEER_INFO of one edge on its way to the others of its community.
 type push struct {
-	about uint32   // handle
-	to    []uint32 // handles of the members that it still has to be sent to
+	about *registration
+	// left is how many of community.online have not been told: those before it. They
+	// are told from the end to the beginning, since one that leaves is replaced by the
+	// last.
+	left  int
+	again bool // the edge has restarted once more
 }
 
-// add queues the PEER_INFO of r for the n other members of its community that have a
-// session. It reports false when there is no room.
-func (q *pushes) add(r *registration, n int) bool {
-	if q.waiting+n > pushLimit {
-		return false
+func newPushes() pushes { return pushes{waiting: make(map[*registration]*push)} }
+
+// add queues the PEER_INFO of r for all other members of its community that have a
+// session.
+func (q *pushes) add(r *registration) {
+	if p := q.waiting[r]; p != nil {
+		p.again = true
+		return
 	}
-	p := push{about: r.handle, to: make([]uint32, 0, n)}
-	for _, o := range r.community.online {
-		if o != r {
-			p.to = append(p.to, o.handle)
+	p := &push{about: r}
+	q.waiting[r] = p
+	q.enter(p)
+}
+
+// enter lets a push begin, after those of its network.
+func (q *pushes) enter(p *push) {
+	p.left, p.again = len(p.about.community.online), false
+	list := q.turns.of(p.about.community).of(p.network())
+	*list = append(*list, p)
+}
+
+// network returns the widest network that an edge came from.
+func (p *push) network() network.Key { return network.Of(p.about.seat.source)[network.Levels-1] }
+
+// pop returns the next push: who gets it and whom it is about. to is nil if there is
+// nobody whom the one whose turn it is still has to tell. There is a push.
+func (q *pushes) pop() (to, about *registration) {
+	c, networks := q.turns.take()
+	k, list := networks.take()
+	p := (*list)[0]
+	to, about = p.step(), p.about
+	if p.left == 0 {
+		*list = (*list)[1:]
+		if p.again && about.place >= 0 {
+			q.enter(p)
+		} else {
+			delete(q.waiting, about)
 		}
 	}
-	q.list = append(q.list, p)
-	q.waiting += n
-	return true
+	networks.pass(k, len(*list) == 0)
+	q.turns.pass(c, len(networks.values) == 0)
+	return to, about
 }
 
-// pop returns the next push: the handles of whom it goes to and whom it is about.
-func (q *pushes) pop() (to, about uint32) {
-	p := &q.list[0]
-	to, about = p.to[0], p.about
-	p.to = p.to[1:]
-	q.waiting--
-	if len(p.to) == 0 {
-		q.list[0] = push{}
-		q.list = q.list[1:]
+// step returns the next one who is to be told, nil for nobody.
+func (p *push) step() *registration {
+	online := p.about.community.online
+	if p.left = min(p.left, len(online)); p.left == 0 || p.about.place < 0 {
+		p.left = 0
+		return nil
 	}
-	return to, about
+	p.left--
+	if to := online[p.left]; to != p.about {
+		return to
+	}
+	return nil
 }

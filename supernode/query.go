@@ -2,22 +2,15 @@ package supernode
 
 import "hedgerow/protocol"
 
-// What QUERYs cost, in tokens of the session's bucket, and how many of them may be
-// for a list of members.
-const (
-	queryCost = 1
-	listRate  = 1 // a second
-	listBurst = 3
-)
-
 // listLen is how many members a QUERY for no one in particular gets.
 const listLen = 64
 
 // members serve the members of a community: whom they ask about, whom they want to
 // punch with, and whom their floods shall leave out.
 type members struct {
-	registry *registry
-	sender   *controlSender
+	registry  *registry
+	allowance *allowance
+	sender    *controlSender
 }
 
 // handleQuery answers a member with the PEER_INFO of another one, or of those that
@@ -29,7 +22,11 @@ func (m *members) handleQuery(x *exchange, value []byte) {
 		x.refuse(dropQuery)
 		return
 	}
-	if !x.affords(queryCost) {
+	cost := queryCost
+	if q.Handle == 0 && q.MAC.IsZero() {
+		cost = listCost
+	}
+	if !x.affords(float64(cost)) {
 		x.refuse(dropControlRate)
 		return
 	}
@@ -39,7 +36,7 @@ func (m *members) handleQuery(x *exchange, value []byte) {
 		m.addPeer(x, m.registry.member(r.community, q.Handle))
 	case !q.MAC.IsZero():
 		m.addPeer(x, r.community.byMAC[q.MAC])
-	case x.hop.lists.Take(x.now, 1, listRate, listBurst):
+	case m.allowance.list(x.now, x.hop):
 		for _, peer := range r.community.latest(r, listLen) {
 			m.addPeer(x, peer)
 		}

@@ -142,8 +142,8 @@ func TestNewerStatementIsPushed(t *testing.T) {
 	if n := told(append(first, r.pass(100*time.Millisecond, pace)...)); n != len(friends) {
 		t.Errorf("%d of %d were told of a restart", n, len(friends))
 	}
-	if r.s.notices.pushes.waiting != 0 || len(r.s.notices.pushes.list) != 0 {
-		t.Errorf("%d still wait", r.s.notices.pushes.waiting)
+	if p := &r.s.notices.pushes; len(p.waiting) != 0 || len(p.turns.values) != 0 || len(p.turns.order) != 0 {
+		t.Errorf("%d still wait", len(p.waiting))
 	}
 }
 

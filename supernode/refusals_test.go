@@ -210,7 +210,8 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 		{reason: "punch-target", says: "mac", does: func(s *stage) { s.a.ask(&protocol.Punch{Handle: s.foreign.ack.Handle}) }},
 		{reason: "punch-stream", says: "mac", does: func(s *stage) { s.a.ask(&protocol.Punch{Handle: s.byStream.ack.Handle}) }},
 		{reason: "pushes", says: "members", does: func(s *stage) {
-			s.s.notices.pushes.waiting = pushLimit
+			rate := s.s.registry.limits.SourceFloods
+			takeAtOnce(s.s.controls.allowance.floods, s.now, s.a.addr.Addr(), rate, rate, rate)
 			s.a.seq = 2
 			s.a.join()
 		}},
@@ -255,7 +256,7 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 		{reason: "register-edges", says: "id", change: func(c *Config) { c.Limits.Edges = 4 }, does: func(s *stage) { s.pending.register(s.pending.request()) }},
 		{reason: "register-newcomers", says: "id", does: func(s *stage) {
 			repeat(newcomerBurst, func() {
-				s.s.controls.registrar.newcomers.Take(s.now, s.pending.addr.Addr(), newcomerRate, newcomerBurst)
+				s.s.controls.allowance.newcomers.Take(s.now, s.pending.addr.Addr(), newcomerRate, newcomerBurst)
 			})
 			s.pending.register(s.pending.request())
 		}},

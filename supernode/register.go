@@ -5,21 +5,8 @@ import (
 	"time"
 
 	"hedgerow/crypto"
-	"hedgerow/internal/bucket"
 	"hedgerow/internal/timer"
 	"hedgerow/protocol"
-)
-
-// registerCost is what a REGISTER costs, in tokens of the session's bucket: two
-// signature checks.
-const registerCost = 25
-
-// How many edges that were never seen before may register from one IPv4 address
-// or IPv6 /64: whole offices at once, but too few in the time that a lease lasts
-// to fill the registry from one place.
-const (
-	newcomerRate  = 1 // a second
-	newcomerBurst = 256
 )
 
 // registrar decides who is registered, with which hardware address and which lease,
@@ -32,11 +19,12 @@ type registrar struct {
 	notices   *notices
 	turn      *turnServer
 	refused   *refusals
-	newcomers *bucket.Sources
+	allowance *allowance
 	seed      [32]byte // of our identity, for reset tokens
 	random    random
 	log       *slog.Logger
 	expiring  timer.Timer
+	expired   int // in registry.all: those before it are looked at next
 }
 
 // handleRegister checks and enters a registration. The same REGISTER again is
@@ -47,7 +35,7 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 	case err != nil:
 		x.refuse(dropRegister)
 		return
-	case !x.hop.retired.IsZero():
+	case !x.hop.retired.IsZero() || !g.sessions.has(x.hop):
 		x.refuse(dropRegisterRetired)
 		return
 	case !x.affords(registerCost):
@@ -60,13 +48,14 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 		return
 	}
 	a := applicant{hop: x.hop, request: &m, statement: st}
-	r, holder, refused := g.grant(x.now, a)
+	d, refused := g.decide(x.now, a)
 	if refused != nil {
 		g.refuse(x, &m, refused)
 		return
 	}
+	r := g.grant(a, d)
 	g.enter(x, r, a)
-	g.acknowledge(x, r, holder)
+	g.acknowledge(x, r, d.choice.holder)
 }
 
 // refuse refuses a REGISTER. What the debug line says of the edge is what
@@ -86,12 +75,12 @@ func (g *registrar) enter(x *exchange, r *registration, a applicant) {
 	r.seq = a.statement.Seq
 	r.features = a.request.Features
 	r.candidates = a.request.Candidates
-	r.expires = x.now.Add(leaseTime)
-	r.addr = a.hop.addr
+	g.registry.moveTo(r, a.hop.addr)
 	if old := r.hop; old != a.hop {
 		if old != nil {
-			old.retired = x.now
+			g.retire(x.now, old)
 		}
+		a.hop.before = old
 		g.sessions.adopt(a.hop, r)
 		r.hop = a.hop
 		g.prober.measure(x.now, x.out, a.hop)
@@ -106,15 +95,27 @@ func (g *registrar) enter(x *exchange, r *registration, a applicant) {
 	}
 }
 
+// retire has a session that a newer one replaces take no more than what is on its way.
+// The one that it replaced itself ends, so that no edge has more than two.
+func (g *registrar) retire(now time.Time, old *hop) {
+	old.retired = now
+	if old.before != nil {
+		g.sessions.remove(old.before)
+		old.before = nil
+	}
+}
+
 // acknowledge answers an edge with its handle, its lease and the rest of the ACK.
 func (g *registrar) acknowledge(x *exchange, r, holder *registration) {
 	ack := protocol.Ack{
 		Handle: r.handle, Seen: underlayAddr(x.from), Lease: r.lease,
-		LeaseSeconds: uint32(leaseTime / time.Second),
+		LeaseSeconds: uint32(r.term() / time.Second),
 		ResetToken:   crypto.ResetToken(g.seed, x.hop.session.LocalIndex()),
-		OtherKey:     g.registry.otherKey(r.community),
 		Members:      uint32(len(r.community.online)),
 		TURN:         g.turn.offer(x.now, r),
+	}
+	if r.community.nameInUse() && g.allowance.name(x.now, x.hop) {
+		ack.OtherKey = 1
 	}
 	if holder != nil {
 		ack.Code, ack.Holder = protocol.CodeIPTaken, holder.mac

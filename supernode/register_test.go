@@ -89,16 +89,18 @@ func TestRefreshIsIdempotent(t *testing.T) {
 	r := newRig(t, Config{})
 	e := r.edge(testCommunity("c", "k"), "e", 1).join()
 	first := e.ack
-	for range 3 {
+	for i := range 3 {
 		r.now = r.now.Add(time.Minute)
-		if ack, nak := e.register(e.request()); ack == nil || fmt.Sprint(*ack) != fmt.Sprint(first) {
+		again := first
+		again.LeaseSeconds += uint32(i+1) * leaseGrowth * 60 // it grows with presence
+		if ack, nak := e.register(e.request()); ack == nil || fmt.Sprint(*ack) != fmt.Sprint(again) {
 			t.Fatalf("got %+v, %+v; first %+v", ack, nak, first)
 		}
 	}
 	if st := r.s.Status(); st.Edges != 1 || st.Leases != 1 || st.Sessions != 1 || st.Guests != 0 {
 		t.Errorf("%+v", st)
 	}
-	want := protocol.Ack{Handle: first.Handle, Seen: e.addr, Lease: first.Lease, LeaseSeconds: 86400,
+	want := protocol.Ack{Handle: first.Handle, Seen: e.addr, Lease: first.Lease, LeaseSeconds: 1800,
 		ResetToken: crypto.ResetToken(r.s.identity.Seed, e.session.RemoteIndex()), Members: 1}
 	if fmt.Sprint(first) != fmt.Sprint(want) {
 		t.Errorf("got %+v\nwant %+v", first, want)
@@ -217,7 +219,7 @@ func TestOtherKeyAndMembers(t *testing.T) {
 			t.Errorf("%d: %+v", i, e.ack)
 		}
 	}
-	if e := r.edge(testCommunity("net", "wrong"), "w", 20).join(); e.ack.Members != 1 || e.ack.OtherKey != 3 {
+	if e := r.edge(testCommunity("net", "wrong"), "w", 20).join(); e.ack.Members != 1 || e.ack.OtherKey != 1 {
 		t.Errorf("%+v", e.ack)
 	}
 	if e := r.edge(testCommunity("other net", "right"), "o", 21).join(); e.ack.Members != 1 || e.ack.OtherKey != 0 {
@@ -299,6 +301,7 @@ func TestUnregisterFreesTheSessionAndKeepsTheLease(t *testing.T) {
 	r := newRig(t, Config{})
 	c := testCommunity("c", "k")
 	e := r.edge(c, "e", 1).join()
+	e.stay(6 * time.Hour)
 	friend := r.edge(c, "friend", 2).join()
 	before := e.ack
 	e.ask(&protocol.Unregister{})
@@ -316,6 +319,27 @@ func TestUnregisterFreesTheSessionAndKeepsTheLease(t *testing.T) {
 	e.join()
 	if e.ack.Handle != before.Handle || e.ack.Lease != before.Lease {
 		t.Errorf("was %+v, is %+v", before, e.ack)
+	}
+}
+
+// TestFirstLeaseIsShort: whoever was here once keeps nothing for a day, and who was here
+// for six hours does.
+func TestFirstLeaseIsShort(t *testing.T) {
+	for _, test := range []struct{ present, lease time.Duration }{
+		{0, firstLease}, {time.Hour, firstLease + leaseGrowth*time.Hour}, {7 * time.Hour, leaseTime},
+	} {
+		r := newRig(t, Config{StateDir: t.TempDir()})
+		e := r.edge(testCommunity("c", "k"), "e", 1).join()
+		e.stay(test.present)
+		e.ask(&protocol.Unregister{})
+		r.pass(test.lease-time.Minute, expiryPause)
+		if st := r.s.Status(); st.Leases != 1 {
+			t.Errorf("after %v it is gone too early", test.present)
+		}
+		r.pass(time.Minute+expiryPause, expiryPause)
+		if st := r.s.Status(); st.Leases != 0 || len(st.Communities) != 0 {
+			t.Errorf("after %v it stays for longer than %v", test.present, test.lease)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package supernode
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -22,7 +23,7 @@ type registration struct {
 	statement  []byte
 	seq        uint64
 	lease      netip.Prefix // zero: the edge wants none
-	expires    time.Time
+	seat       seat
 	candidates []netip.AddrPort
 	features   uint32
 	addr       netip.AddrPort // the last proved one, kept for RESET
@@ -34,15 +35,10 @@ type registration struct {
 	announceOwner bool
 }
 
-// relayBudget bounds the packets and punches of one edge.
+// relayBudget bounds what leaves for one edge, or for one community: bytes of relayed
+// packets, and copies of floods.
 type relayBudget struct {
-	bytes, floods, punches bucket.Bucket
-}
-
-// ended reports whether the lease of r is over, so that another edge may get its MAC
-// and its address.
-func (r *registration) ended(now time.Time) bool {
-	return r.place < 0 && !now.Before(r.expires)
+	bytes, floods bucket.Bucket
 }
 
 // index returns the index of the live session, or 0 when there is none.
@@ -74,15 +70,17 @@ func (r *registration) key() (k recordKey) {
 
 // A stored registration is
 //
-//	version u8 = 1 | name hash 32 | handle u32 | index u32 | expiry u64 (unix s) |
+//	version u8 = 2 | name hash 32 | handle u32 | index u32 | expiry u64 (unix s) |
 //	lease: ip 16, bits u8 (255: none) | address: ip 16, port u16 (0: none) |
-//	statement 166
+//	source: ip 16 | present u32 (s) | statement 166
 //
 // with IPv4 addresses in their IPv6-mapped form. Owner, hardware address and
-// seq are read from the statement, whose signature is checked again.
+// seq are read from the statement, whose signature is checked again. Version 1 has
+// neither source nor present.
 const (
-	recordVersion = 1
-	recordLen     = 1 + 32 + 4 + 4 + 8 + 17 + 18 + crypto.StatementLen
+	recordVersion = 2
+	recordLen     = 1 + 32 + 4 + 4 + 8 + 17 + 18 + 16 + 4 + crypto.StatementLen
+	recordLen1    = recordLen - 16 - 4
 	noLease       = 255
 )
 
@@ -93,16 +91,18 @@ func (r *registration) record() []byte {
 	b = append(b, r.community.nameHash[:]...)
 	b = binary.BigEndian.AppendUint32(b, r.handle)
 	b = binary.BigEndian.AppendUint32(b, r.index())
-	b = binary.BigEndian.AppendUint64(b, uint64(r.expires.Unix()))
+	b = binary.BigEndian.AppendUint64(b, uint64(r.until().Unix()))
 	lease, bits := r.lease.Addr().As16(), byte(noLease)
 	if r.lease.IsValid() {
 		bits = byte(r.lease.Bits())
 	}
 	b = append(append(b, lease[:]...), bits)
 	at := underlayAddr(r.addr) // a stream's side address would name another stream after a restart
-	addr := at.Addr().As16()
+	addr, source := at.Addr().As16(), r.seat.source.As16()
 	b = append(b, addr[:]...)
 	b = binary.BigEndian.AppendUint16(b, at.Port())
+	b = append(b, source[:]...)
+	b = binary.BigEndian.AppendUint32(b, uint32(r.presence()/time.Second))
 	return append(b, r.statement...)
 }
 
@@ -114,6 +114,8 @@ type stored struct {
 	expires   time.Time
 	lease     netip.Prefix
 	addr      netip.AddrPort
+	source    netip.Addr
+	present   time.Duration
 	statement crypto.Statement
 	signed    []byte
 }
@@ -122,10 +124,11 @@ var errRecord = errors.New("supernode: stored registration is damaged")
 
 // parseRecord reads what record wrote. It refuses what does not belong to key.
 func parseRecord(key recordKey, b []byte) (stored, error) {
-	if len(b) != recordLen || b[0] != recordVersion {
+	if !(len(b) == recordLen && b[0] == recordVersion || len(b) == recordLen1 && b[0] == 1) {
 		return stored{}, errRecord
 	}
-	st, err := crypto.VerifyStatement(b[recordLen-crypto.StatementLen:])
+	signed := b[len(b)-crypto.StatementLen:]
+	st, err := crypto.VerifyStatement(signed)
 	if err != nil || st.CID != [16]byte(key[:16]) || st.MAC != [6]byte(key[16:]) {
 		return stored{}, errRecord
 	}
@@ -135,7 +138,7 @@ func parseRecord(key recordKey, b []byte) (stored, error) {
 		index:     binary.BigEndian.Uint32(b[37:]),
 		expires:   time.Unix(int64(binary.BigEndian.Uint64(b[41:])), 0),
 		statement: st,
-		signed:    append([]byte(nil), b[recordLen-crypto.StatementLen:]...),
+		signed:    bytes.Clone(signed),
 	}
 	if bits := b[65]; bits != noLease {
 		s.lease = netip.PrefixFrom(netip.AddrFrom16([16]byte(b[49:65])).Unmap(), int(bits))
@@ -145,6 +148,11 @@ func parseRecord(key recordKey, b []byte) (stored, error) {
 	}
 	if port := binary.BigEndian.Uint16(b[82:]); port != 0 {
 		s.addr = netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[66:82])).Unmap(), port)
+	}
+	s.source, s.present = s.addr.Addr(), familiarTime // of those that are there from before
+	if len(b) == recordLen {
+		s.source = netip.AddrFrom16([16]byte(b[84:100])).Unmap()
+		s.present = min(time.Duration(binary.BigEndian.Uint32(b[100:]))*time.Second, leaseTime)
 	}
 	return s, nil
 }

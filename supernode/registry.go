@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"hedgerow/internal/network"
 	"hedgerow/protocol"
 )
 
@@ -13,38 +14,52 @@ type registry struct {
 	limits      Limits
 	pool        netip.Prefix // zero: each community its own
 	communities map[[16]byte]*community
-	byName      map[[32]byte][]*community // communities whose names have the same hash
+	names       map[[32]byte]*name
 	byHandle    map[uint32]*registration
-	online      int // registrations with a live session, over all communities
+	all         []*registration // in no order
+	online      int             // registrations with a live session, over all communities
+	shares      shares
+}
+
+// name is what communities have in common whose names have the same hash.
+type name struct {
+	communities int
+	online      int // registrations with a live session
 }
 
 func newRegistry(limits Limits, pool netip.Prefix) *registry {
-	return &registry{
+	g := &registry{
 		limits:      limits,
 		pool:        pool,
 		communities: make(map[[16]byte]*community),
-		byName:      make(map[[32]byte][]*community),
+		names:       make(map[[32]byte]*name),
 		byHandle:    make(map[uint32]*registration),
 	}
+	g.shares = newShares(&g.limits)
+	return g
 }
 
-// community returns the community with this id and makes it when it is new.
-// It returns nil when there is no room for one more.
-func (g *registry) community(id [16]byte, nameHash [32]byte) *community {
+// community returns the community with this id. When it is new it is made, and counted
+// for the source of the edge that brings it, which has to be added next.
+func (g *registry) community(id [16]byte, nameHash [32]byte, source netip.Addr) *community {
 	if c := g.communities[id]; c != nil {
 		return c
 	}
-	if len(g.communities) >= g.limits.Communities {
-		return nil
+	n := g.names[nameHash]
+	if n == nil {
+		n = new(name)
+		g.names[nameHash] = n
 	}
 	c := &community{
-		id: id, nameHash: nameHash, pool: poolOf(g.pool, id),
+		id: id, nameHash: nameHash, pool: poolOf(g.pool, id), name: n, late: n.online > 0, crowd: crowd{source: source},
 		byMAC:   make(map[protocol.MAC]*registration),
 		byOwner: make(map[[32]byte]*registration),
 		byAddr:  make(map[netip.Addr]*registration),
+		seen:    make(map[netip.Addr]int),
 	}
+	n.communities++
 	g.communities[id] = c
-	g.byName[nameHash] = append(g.byName[nameHash], c)
+	g.shares.count(network.Of(source), 0, 1)
 	return c
 }
 
@@ -54,38 +69,98 @@ func (g *registry) prune(c *community) {
 		return
 	}
 	delete(g.communities, c.id)
-	same := g.byName[c.nameHash]
-	for i := range same {
-		if same[i] == c {
-			same[i] = same[len(same)-1]
-			same = same[:len(same)-1]
-			break
-		}
+	g.shares.count(network.Of(c.crowd.source), 0, -1)
+	if c.name.communities--; c.name.communities == 0 {
+		delete(g.names, c.nameHash)
 	}
-	if len(same) == 0 {
-		delete(g.byName, c.nameHash)
-	} else {
-		g.byName[c.nameHash] = same
+	if c.crowd.deserted != nil {
+		g.shares.deserted.Remove(c.crowd.deserted)
+		c.crowd.deserted = nil
 	}
 }
 
 // add enters a new registration. Its MAC, owner and handle are free.
 func (g *registry) add(r *registration) {
 	r.place = -1
+	r.seat.number = len(g.all)
+	g.all = append(g.all, r)
 	r.community.byMAC[r.mac] = r
 	r.community.byOwner[r.owner] = r
 	g.byHandle[r.handle] = r
+	g.shares.count(network.Of(r.seat.source), 1, 0)
+	g.setVisitor(r)
 }
 
 // remove removes a registration, which has no session any more.
 func (g *registry) remove(r *registration) {
 	c := r.community
 	g.setOffline(r)
+	g.unsetVisitor(r)
 	g.setLease(r, netip.Prefix{})
 	delete(c.byMAC, r.mac)
 	delete(c.byOwner, r.owner)
 	delete(g.byHandle, r.handle)
+	last := g.all[len(g.all)-1]
+	g.all[r.seat.number], last.seat.number = last, r.seat.number
+	g.all[len(g.all)-1] = nil
+	g.all = g.all[:len(g.all)-1]
+	g.shares.count(network.Of(r.seat.source), -1, 0)
+	g.setDeserted(c)
 	g.prune(c)
+}
+
+// setVisitor notes whether a registration, and with it its community, makes room for
+// newcomers.
+func (g *registry) setVisitor(r *registration) {
+	c := r.community
+	if visits := r.place < 0 && !r.familiar(); visits && r.seat.visit == nil {
+		r.seat.visit = g.shares.visitors.Add(r.seat.source, r)
+		c.crowd.visitors++
+	} else if !visits && r.seat.visit != nil {
+		g.unsetVisitor(r)
+	}
+	g.setDeserted(c)
+}
+
+// unsetVisitor notes that a registration makes no room any more.
+func (g *registry) unsetVisitor(r *registration) {
+	if r.seat.visit != nil {
+		g.shares.visitors.Remove(r.seat.visit)
+		r.seat.visit = nil
+		r.community.crowd.visitors--
+	}
+}
+
+// setDeserted notes whether a community has visitors only.
+func (g *registry) setDeserted(c *community) {
+	if deserted := c.crowd.visitors == len(c.byMAC); deserted && c.crowd.deserted == nil {
+		c.crowd.deserted = g.shares.deserted.Add(c.crowd.source, c)
+	} else if !deserted && c.crowd.deserted != nil {
+		g.shares.deserted.Remove(c.crowd.deserted)
+		c.crowd.deserted = nil
+	}
+}
+
+// room is what makes room for a newcomer.
+type room struct {
+	visitor   *registration // nil: nobody has to
+	community *community    // nil: none has to
+}
+
+// roomFor returns what makes room for one more registration from a source, in a new
+// community or in one that is there. It returns a reason where nothing does.
+func (g *registry) roomFor(source netip.Addr, newCommunity bool) (r room, reason dropReason) {
+	keys := network.Of(source)
+	full := false
+	if newCommunity {
+		if r.community, full = g.shares.desertedIn(keys, len(g.communities) >= g.limits.Communities); full && r.community == nil {
+			return room{}, dropCommunities
+		}
+	}
+	if r.visitor, full = g.shares.visitorIn(keys, len(g.byHandle) >= g.limits.Edges); full && r.visitor == nil {
+		return room{}, dropEdges
+	}
+	return r, answered
 }
 
 // move gives a registration another MAC, which is free.
@@ -93,6 +168,15 @@ func (g *registry) move(r *registration, mac protocol.MAC) {
 	delete(r.community.byMAC, r.mac)
 	r.mac = mac
 	r.community.byMAC[mac] = r
+}
+
+// moveTo notes at which address a registered edge is now.
+func (g *registry) moveTo(r *registration, addr netip.AddrPort) {
+	if r.place >= 0 {
+		r.community.unsee(r.addr)
+		r.community.see(addr)
+	}
+	r.addr = addr
 }
 
 // freeHandle returns an unused handle made from random bits.
@@ -113,98 +197,96 @@ func (g *registry) member(c *community, handle uint32) *registration {
 	return nil
 }
 
-// setLease replaces the lease of r; the zero prefix only frees the old one.
+// setLease replaces the lease of r; the zero prefix only frees the old one. Whoever had
+// the new one loses it.
 func (g *registry) setLease(r *registration, p netip.Prefix) {
-	if r.lease.IsValid() && r.community.byAddr[r.lease.Addr()] == r {
-		delete(r.community.byAddr, r.lease.Addr())
+	c := r.community
+	if p.IsValid() {
+		if old := c.byAddr[p.Addr()]; old != nil && old != r {
+			g.setLease(old, netip.Prefix{})
+		}
+	}
+	if r.lease.IsValid() && c.byAddr[r.lease.Addr()] == r {
+		delete(c.byAddr, r.lease.Addr())
+		c.leased.remove(r.lease.Addr())
 	}
 	r.lease = p
 	if p.IsValid() {
-		r.community.byAddr[p.Addr()] = r
+		c.byAddr[p.Addr()] = r
+		c.leased.add(p.Addr())
 	}
 }
 
+// setOnline notes that r has a live session.
 func (g *registry) setOnline(r *registration) {
 	if r.place >= 0 {
 		return
 	}
-	r.place = len(r.community.online)
-	r.community.online = append(r.community.online, r)
+	c := r.community
+	r.place = len(c.online)
+	c.online = append(c.online, r)
+	c.name.online++
 	g.online++
+	c.see(r.addr)
+	r.arrive()
+	g.setVisitor(r)
 }
 
+// setOffline notes that r has no live session any more. The one that it had is still
+// there, so that its last packet says how long the edge was here.
 func (g *registry) setOffline(r *registration) {
 	if r.place < 0 {
 		return
 	}
-	list := r.community.online
-	last := list[len(list)-1]
-	list[r.place], last.place = last, r.place
-	list[len(list)-1] = nil
-	r.community.online = list[:len(list)-1]
-	r.place = -1
-	g.online--
-}
-
-// otherKey counts the edges that have a session and are registered under the same
-// community name with another key.
-func (g *registry) otherKey(c *community) (n uint32) {
-	for _, o := range g.byName[c.nameHash] {
-		if o != c {
-			n += uint32(len(o.online))
-		}
+	if r.hop != nil {
+		r.leave()
 	}
-	return n
-}
-
-// holder returns the registration that holds an address in c, or nil when owner may
-// have it: no registration, owner's own, or one whose lease has ended.
-func (c *community) holder(now time.Time, a netip.Addr, owner [32]byte) *registration {
-	r := c.byAddr[a]
-	if r == nil || r.owner == owner || r.ended(now) {
-		return nil
-	}
-	return r
-}
-
-// leaseFor chooses the address of r, which asked for wanted (the zero prefix:
-// any), and enters it. holder is the registration that has the wanted address when r
-// got another one or none; ok is false when r got none.
-func (g *registry) leaseFor(now time.Time, r *registration, wanted netip.Prefix, static bool) (holder *registration, ok bool) {
 	c := r.community
-	if wanted.IsValid() {
-		holder = c.holder(now, wanted.Addr(), r.owner)
-		if holder == nil && leasable(wanted) {
-			g.grantLease(r, wanted)
-			return nil, true
+	last := c.online[len(c.online)-1]
+	c.online[r.place], last.place = last, r.place
+	c.online[len(c.online)-1] = nil
+	c.online = c.online[:len(c.online)-1]
+	r.place = -1
+	c.name.online--
+	g.online--
+	c.unsee(r.addr)
+	g.setVisitor(r)
+}
+
+// choice is the address that an applicant gets.
+type choice struct {
+	lease  netip.Prefix  // zero: none
+	holder *registration // who has the address that was wanted; nil: nobody
+}
+
+// leaseFor chooses an address of c. ok is false if there is none. Nothing is entered.
+func (c *community) leaseFor(now time.Time, w wish) (got choice, ok bool) {
+	if w.prefix.IsValid() {
+		if !unicastNetwork(w.prefix) {
+			return choice{}, false
 		}
-		if static {
-			return holder, false
+		if r := c.byAddr[w.prefix.Addr()]; r != nil && r != w.gone && r.owner != w.owner && !r.ended(now) {
+			got.holder = r
+		} else if leasable(w.prefix) {
+			return choice{lease: w.prefix}, true
+		}
+		if w.static {
+			return got, false
 		}
 	}
-	inUse := func(a netip.Addr) bool { return c.holder(now, a, r.owner) != nil }
-	for _, network := range []netip.Prefix{wanted, c.pool} {
-		if !network.IsValid() {
+	for _, n := range []netip.Prefix{w.prefix, c.pool} {
+		if !n.IsValid() {
 			continue
 		}
-		// r keeps the address that it has, whatever would be chosen for it today.
-		if kept := netip.PrefixFrom(r.lease.Addr(), network.Bits()); r.lease.IsValid() && network.Masked() == kept.Masked() && leasable(kept) {
-			g.grantLease(r, kept)
-			return holder, true
+		// It keeps the address that it has, whatever would be chosen for it today.
+		if same := netip.PrefixFrom(w.kept.Addr(), n.Bits()); w.kept.IsValid() && n.Masked() == same.Masked() && leasable(same) {
+			got.lease = same
+			return got, true
 		}
-		if p, found := chooseAddress(network, r.owner, inUse); found {
-			g.grantLease(r, p)
-			return holder, true
+		if p, found := chooseAddress(n, w.owner, &c.leased); found {
+			got.lease = p
+			return got, true
 		}
 	}
-	return holder, false
-}
-
-// grantLease enters an address that is free for r. A registration whose lease
-// has ended loses it here.
-func (g *registry) grantLease(r *registration, p netip.Prefix) {
-	if old := r.community.byAddr[p.Addr()]; old != nil && old != r {
-		g.setLease(old, netip.Prefix{})
-	}
-	g.setLease(r, p)
+	return got, false
 }

@@ -9,11 +9,12 @@ import (
 
 // relayer passes packets on between the members of a community.
 type relayer struct {
-	sessions *sessions
-	registry *registry
-	sockets  *sockets // for floods, which may fill an outbox
-	refused  *refusals
-	limits   Limits
+	sessions  *sessions
+	registry  *registry
+	sockets   *sockets // for floods, which may fill an outbox
+	allowance *allowance
+	refused   *refusals
+	limits    Limits
 }
 
 // relay passes a packet on to another member of the sender's community. It
@@ -77,7 +78,7 @@ func (r *relayer) findTarget(run *relayRun, handle uint32) bool {
 func (r *relayer) charge(now time.Time, src *registration, size int) bool {
 	c, cost, limits := src.community, float64(size), &r.limits
 	if !src.budget.bytes.Take(now, cost, limits.EdgeBytes, limits.EdgeBytes) ||
-		!c.bytes.Take(now, cost, limits.CommunityBytes, limits.CommunityBytes) {
+		!c.budget.bytes.Take(now, cost, limits.CommunityBytes, limits.CommunityBytes) {
 		return false
 	}
 	c.traffic.Packets++

@@ -185,8 +185,11 @@ func TestRelayBudgets(t *testing.T) {
 	}{
 		{"bytes of an edge", Limits{EdgeBytes: 3000}, unicast, 90},
 		{"bytes of a community", Limits{CommunityBytes: 5000}, unicast, 100},
-		{"floods of an edge", Limits{EdgeFloods: 20}, flood, 60},
-		{"floods of a community", Limits{CommunityFloods: 15}, flood, 30},
+		// With the sink, one, two and three receive what the next one floods.
+		{"floods of an edge", Limits{EdgeFloods: 20}, flood, 20 + 20/2 + 20/3},
+		{"floods of a source", Limits{SourceFloods: 20}, flood, 20 + 20/2 + 20/3},
+		{"floods of a community", Limits{CommunityFloods: 15}, flood, 15 + 15/2},
+		{"bytes of floods of an edge", Limits{EdgeBytes: 1000}, flood, 10 + 10/2 + 10/3},
 		{"no limit in reach", Limits{}, unicast, 300},
 	} {
 		if got := count(test.limits, 3, test.send); got != test.want {

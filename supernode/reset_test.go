@@ -145,7 +145,7 @@ func TestStoredRegistrations(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got.nameHash != c.NameHash() || got.handle != e.ack.Handle || got.index != e.session.RemoteIndex() ||
-			!got.expires.Equal(reg.expires.Truncate(time.Second)) || got.lease != reg.lease || got.addr != addr ||
+			!got.expires.Equal(reg.until().Truncate(time.Second)) || got.lease != reg.lease || got.addr != addr ||
 			got.statement.ID != reg.owner || string(got.signed) != string(reg.statement) {
 			t.Errorf("%+v came back as %+v", reg, got)
 		}

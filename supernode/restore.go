@@ -1,47 +1,64 @@
 package supernode
 
 import (
+	"cmp"
+	"net/netip"
+	"slices"
 	"time"
 
+	"hedgerow/internal/network"
 	"hedgerow/protocol"
 )
 
 // restore enters the stored registrations whose lease lasts, and returns the sessions
 // that get a RESET because of the restart. Damaged records are counted and left out.
 func (g *registrar) restore(now time.Time) (lost []resetTarget, err error) {
+	var list []stored
 	err = g.store.each(func(key recordKey, b []byte) {
 		st, err := parseRecord(key, b)
-		if err != nil {
+		switch {
+		case err != nil:
 			g.refuseStored(dropStored, key)
 			g.store.erase(key)
-			return
-		}
-		if !now.Before(st.expires) {
+		case !now.Before(st.expires):
 			g.store.erase(key)
-			return
-		}
-		c := g.registry.community(st.statement.CID, st.nameHash)
-		if c == nil || len(g.registry.byHandle) >= g.registry.limits.Edges {
-			g.refuseStored(dropStoredFull, key)
-			return
-		}
-		if c.byOwner[st.statement.ID] != nil {
-			g.store.erase(key) // left over from a change of MAC
-			return
-		}
-		r := st.registration(c, now)
-		if g.registry.byHandle[r.handle] != nil {
-			r.handle = g.registry.freeHandle(g.random.number)
-		}
-		g.registry.add(r)
-		if c.byAddr[st.lease.Addr()] == nil {
-			g.registry.setLease(r, st.lease)
-		}
-		if st.index != 0 && r.addr.IsValid() {
-			lost = append(lost, resetTarget{index: st.index, addr: r.addr})
+		default:
+			list = append(list, st)
 		}
 	})
-	return lost, err
+	// Whose lease ends first has been away for longest, and makes room first.
+	slices.SortStableFunc(list, func(a, b stored) int { return a.expires.Compare(b.expires) })
+	var resets resetOrder
+	for i := range list {
+		r := g.enterStored(now, &list[i])
+		if r != nil && list[i].index != 0 && r.addr.IsValid() {
+			resets.add(r.seat.source, resetTarget{index: list[i].index, addr: r.addr})
+		}
+	}
+	return resets.targets(), err
+}
+
+// enterStored enters a stored registration, or counts why not and returns nil.
+func (g *registrar) enterStored(now time.Time, st *stored) *registration {
+	c := g.registry.communities[st.statement.CID]
+	if c != nil && c.byOwner[st.statement.ID] != nil {
+		g.store.erase(st.key()) // left over from a change of MAC
+		return nil
+	}
+	if needs, reason := g.registry.roomFor(st.source, c == nil); reason != answered || needs != (room{}) {
+		g.refuseStored(dropStoredFull, st.key())
+		return nil
+	}
+	r := st.registration(now)
+	r.community = g.registry.community(st.statement.CID, st.nameHash, st.source)
+	if g.registry.byHandle[r.handle] != nil {
+		r.handle = g.registry.freeHandle(g.random.number)
+	}
+	g.registry.add(r)
+	if r.community.byAddr[st.lease.Addr()] == nil {
+		g.registry.setLease(r, st.lease)
+	}
+	return r
 }
 
 // refuseStored counts and explains why a stored registration was not entered.
@@ -51,15 +68,56 @@ func (g *registrar) refuseStored(reason dropReason, key recordKey) {
 	})
 }
 
-// registration returns a stored registration, without session or lease. A clock
-// that was set back does not make its lease longer.
-func (st *stored) registration(c *community, now time.Time) *registration {
+// registration returns a stored registration, without community, session or lease. A
+// clock that was set back does not make its lease longer.
+func (st *stored) registration(now time.Time) *registration {
 	r := &registration{
-		community: c, mac: st.statement.MAC, owner: st.statement.ID, handle: st.handle,
-		statement: st.signed, seq: st.statement.Seq, expires: st.expires, addr: st.addr, place: -1,
+		mac: st.statement.MAC, owner: st.statement.ID, handle: st.handle,
+		statement: st.signed, seq: st.statement.Seq, addr: st.addr, place: -1,
+		seat: seat{source: st.source, present: st.present, expires: st.expires},
 	}
-	if latest := now.Add(leaseTime); r.expires.After(latest) {
-		r.expires = latest
+	if latest := now.Add(leaseTime); r.seat.expires.After(latest) {
+		r.seat.expires = latest
 	}
 	return r
+}
+
+// key returns what a registration is stored under.
+func (st *stored) key() (k recordKey) {
+	copy(k[:16], st.statement.CID[:])
+	copy(k[16:], st.statement.MAC[:])
+	return k
+}
+
+// resetOrder puts the RESETs of the start in an order in which networks take turns, so
+// that one with many does not delay those of others.
+type resetOrder struct {
+	list []resetTurn
+	had  map[network.Key]int
+}
+
+// resetTurn is a target and which turn of its network is its.
+type resetTurn struct {
+	resetTarget
+	turn int
+}
+
+// add adds the target of a registration that came from a source.
+func (o *resetOrder) add(source netip.Addr, t resetTarget) {
+	if o.had == nil {
+		o.had = make(map[network.Key]int)
+	}
+	widest := network.Of(source)[network.Levels-1]
+	o.list = append(o.list, resetTurn{t, o.had[widest]})
+	o.had[widest]++
+}
+
+// targets returns all targets in their order.
+func (o *resetOrder) targets() []resetTarget {
+	slices.SortStableFunc(o.list, func(a, b resetTurn) int { return cmp.Compare(a.turn, b.turn) })
+	targets := make([]resetTarget, len(o.list))
+	for i, t := range o.list {
+		targets[i] = t.resetTarget
+	}
+	return targets
 }

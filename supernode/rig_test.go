@@ -97,7 +97,8 @@ type rig struct {
 	now  time.Time
 	in   transport.Datagram
 
-	stamps uint64 // of the INITs of all edges
+	stamps    uint64 // of the INITs of all edges
+	delivered int    // datagrams and trains
 }
 
 func newRig(t testing.TB, cfg Config) *rig {
@@ -135,6 +136,7 @@ func (r *rig) deliver(from netip.AddrPort, pkt []byte) []sent {
 	r.in.N, r.in.Addr, r.in.Seg = copy(r.in.Buf, pkt), from, 0
 	r.s.handleTrain(r.now, r.out, &r.in)
 	r.s.sockets.flush(r.out)
+	r.verify()
 	return r.conn.drain()
 }
 
@@ -145,6 +147,7 @@ func (r *rig) deliverTrain(from netip.AddrPort, pkts ...[]byte) ([]entry, []sent
 	r.in.N, r.in.Addr, r.in.Seg = copy(r.in.Buf, bytes.Join(pkts, nil)), from, len(pkts[0])
 	r.s.handleTrain(r.now, r.out, &r.in)
 	r.s.sockets.flush(r.out)
+	r.verify()
 	entries := r.conn.entries
 	return entries, r.conn.drain()
 }
@@ -388,6 +391,20 @@ func (e *fakeEdge) join() *fakeEdge {
 		e.r.t.Fatalf("not registered: %+v, drops %v", nak, e.r.s.refused.drops.nonzero())
 	}
 	return e
+}
+
+// stay keeps an edge registered for a time, as edges do: with a ping now and then, and a
+// new session before the old one is worn.
+func (e *fakeEdge) stay(d time.Duration) {
+	e.r.t.Helper()
+	for end := e.r.now.Add(d); e.r.now.Before(end); {
+		e.r.pass(min(end.Sub(e.r.now), 100*time.Second), 10*time.Second)
+		if h := e.r.s.sessions.byIdx[e.session.RemoteIndex()]; h == nil || e.r.now.Sub(h.created) > 900*time.Second {
+			e.join()
+		} else {
+			e.ask(&protocol.Ping{Pad: 100})
+		}
+	}
 }
 
 // wrap makes a masked RELAY packet of packet.

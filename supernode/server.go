@@ -62,7 +62,7 @@ func New(cfg Config) (*Server, error) {
 	random := random{cfg.Rand}
 	s := &Server{cfg: cfg, identity: id, started: cfg.Now(), refused: &refusals{log: cfg.Log, now: cfg.Now}}
 	st, boot, err := openStore(storeConfig{
-		dir: cfg.StateDir, log: cfg.Log, now: cfg.Now, failures: &s.refused.drops[dropStoreWrite],
+		dir: cfg.StateDir, edges: cfg.Limits.Edges, log: cfg.Log, now: cfg.Now, failures: &s.refused.drops[dropStoreWrite],
 		boot: func() uint64 { return uint64(random.number()) },
 	})
 	if err != nil {

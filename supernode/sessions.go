@@ -58,6 +58,9 @@ func (s *sessions) remove(h *hop) {
 	}
 }
 
+// has reports whether a session is still in the table, so that it ends some day.
+func (s *sessions) has(h *hop) bool { return s.byIdx[h.session.LocalIndex()] == h }
+
 // adopt makes a guest the session of a registration.
 func (s *sessions) adopt(h *hop, r *registration) {
 	if h.reg == nil {
@@ -105,6 +108,9 @@ func (s *sessions) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort
 // offline from now on.
 func (s *sessions) end(h *hop) {
 	s.remove(h)
+	if h.before != nil {
+		s.remove(h.before)
+	}
 	if r := h.reg; r != nil && r.hop == h {
 		s.registry.setOffline(r)
 		r.hop = nil

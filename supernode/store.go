@@ -17,6 +17,9 @@ const (
 	// storePause is the shortest time between two writes: what changes within
 	// it shares one. The first change after a quiet time is written at once.
 	storePause = 200 * time.Millisecond
+	// storeNotes is how many registrations that are gone may still have to be removed
+	// from the disk.
+	storeNotes = 65536
 )
 
 // recordKey is where a registration is kept: its community and MAC.
@@ -24,9 +27,11 @@ type recordKey [16 + 6]byte
 
 // store keeps registrations on disk. put never waits: it notes the newest
 // state of a registration, and one goroutine writes what was noted. The notes
-// are bounded by the registry, one for each registration.
+// are bounded: one for each registration, and some for those that are gone. While the
+// disk refuses to be written, more of these are not noted, and end by their time.
 type store struct {
 	db       *bbolt.DB // nil: nothing is kept
+	maxNotes int       // that wait to be written
 	log      *slog.Logger
 	wake     chan struct{}
 	setAside string         // where the damaged database of the start is now; empty: it was not
@@ -43,6 +48,7 @@ type store struct {
 // storeConfig is where a store keeps registrations and what it needs for that.
 type storeConfig struct {
 	dir      string // empty: nowhere
+	edges    int    // how many registrations there may be
 	log      *slog.Logger
 	now      func() time.Time // names what is set aside
 	boot     func() uint64    // the boot count when there is none to go on from
@@ -55,7 +61,7 @@ type storeConfig struct {
 // count goes on from a random one then, since no index of a past boot may look
 // like one of this.
 func openStore(cfg storeConfig) (s *store, boot uint64, err error) {
-	s = &store{log: cfg.log, failures: cfg.failures, wake: make(chan struct{}, 1), dirty: make(map[recordKey][]byte)}
+	s = &store{maxNotes: cfg.edges + storeNotes, log: cfg.log, failures: cfg.failures, wake: make(chan struct{}, 1), dirty: make(map[recordKey][]byte)}
 	if cfg.dir == "" {
 		return s, cfg.boot(), nil
 	}
@@ -108,7 +114,9 @@ func (s *store) put(key recordKey, record []byte) {
 		return
 	}
 	s.mu.Lock()
-	s.dirty[key] = record
+	if _, noted := s.dirty[key]; noted || record != nil || len(s.dirty) < s.maxNotes {
+		s.dirty[key] = record
+	}
 	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:
@@ -173,7 +181,7 @@ func (s *store) write() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, record := range notes {
-		if _, newer := s.dirty[key]; !newer {
+		if _, newer := s.dirty[key]; !newer && (record != nil || len(s.dirty) < s.maxNotes) {
 			s.dirty[key] = record
 		}
 	}

@@ -104,7 +104,7 @@ func TestTURNAllowed(t *testing.T) {
 
 	// While its lease lasts an edge may be silent to us; then it is nobody.
 	peer.join()
-	r.pass(leaseTime-time.Minute, time.Minute)
+	r.pass(firstLease-time.Minute, time.Minute)
 	peer.join()
 	allowed("by a silent edge", ofEdge, 4, true)
 	r.pass(2*time.Minute, time.Minute)

@@ -69,10 +69,8 @@ func (t *turnServer) allowed(identity string, peer netip.Addr) bool {
 		t.refuse(dropTURNIdentity, identity, peer)
 		return false
 	}
-	for _, other := range r.community.online {
-		if seen := underlayAddr(other.hop.addr); other != r && seen.IsValid() && seen.Addr().Unmap() == peer {
-			return true
-		}
+	if r.community.seesAnother(r, peer) {
+		return true
 	}
 	t.refuse(dropTURNPeer, identity, peer)
 	return false
