@@ -46,6 +46,10 @@ func (b *peers) open() {
 	}
 }
 
+// met reports whether another member is known: whoever is has our key, so that it is
+// the right one whatever a supernode says of others.
+func (b *peers) met() bool { return len(b.byStatic) > 0 }
+
 func (b *peers) deadline() time.Time { return b.timers.Next() }
 func (b *peers) tick(now time.Time)  { b.timers.Run(now) }
 

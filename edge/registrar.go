@@ -121,7 +121,7 @@ func (r *registrar) handleAck(now time.Time, s *supernode, m protocol.Ack) {
 	g.done, g.on, g.pending, g.attempts = true, s.hop.session, false, 0
 	g.retry.Stop()
 	g.token = m.ResetToken
-	g.others, g.otherKey = max(int(m.Members)-1, 0), int(m.OtherKey)
+	g.others, g.nameInUse = max(int(m.Members)-1, 0), m.NameInUse != 0
 	if g.leased = m.LeaseSeconds > 0; g.leased {
 		g.renew.Set(now.Add(time.Duration(m.LeaseSeconds) * time.Second / 2))
 	}

@@ -112,14 +112,33 @@ func TestOddRegistrations(t *testing.T) {
 	for range 2 {
 		m := ack(1)
 		v.say(noon, m.Append(nil))
-		m.OtherKey = 4
+		m.NameInUse = 1
 		v.say(noon, m.Append(nil))
 		v.s.reported.ready = false
 		v.user.reports.registered(noon, v.s)
 	}
-	if a, w := v.told(EventAlone), v.told(EventWrongKey); len(a) != 1 || len(w) != 1 || w[0].Count != 4 {
+	if a, w := v.told(EventAlone), v.told(EventWrongKey); len(a) != 1 || len(w) != 1 {
 		t.Errorf("alone %v, wrong key %v", a, w)
 	}
+}
+
+// TestNobodyDoubtsARightKey: whoever is not alone, or knows a member, has the right key,
+// whatever a supernode or a stranger under the same name says.
+func TestNobodyDoubtsARightKey(t *testing.T) {
+	v := newServer(t, nil)
+	v.answer(noon)
+	m := ack(2) // in company
+	m.NameInUse = 1
+	v.say(noon, m.Append(nil))
+	m = ack(1)
+	m.NameInUse = 1
+	v.say(noon, m.Append(nil))
+	v.peers.byStatic[[32]byte{1}] = nil // a member is known
+	v.user.reports.registered(noon, v.s)
+	if w := v.told(EventWrongKey); len(w) != 0 {
+		t.Errorf("wrong key %v", w)
+	}
+	delete(v.peers.byStatic, [32]byte{1})
 }
 
 // TestKeepalive pings the supernode: a pong keeps the registration, and four pings

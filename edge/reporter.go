@@ -60,10 +60,11 @@ func (r *reporter) registered(now time.Time, s *supernode) {
 			KeyIndex: r.keys.sendingIndex(), Text: s.streamText(),
 		})
 	}
-	if s.grant.otherKey > 0 && !told.wrongKey {
+	alone := s.grant.others == 0
+	if alone && s.grant.nameInUse && !r.describer.peers.met() && !told.wrongKey {
 		told.wrongKey = true
-		r.report(now, Event{Kind: EventWrongKey, Supernode: s.cfg.Name, Count: s.grant.otherKey})
-	} else if s.grant.others == 0 && s.grant.otherKey == 0 && !told.alone {
+		r.report(now, Event{Kind: EventWrongKey, Supernode: s.cfg.Name})
+	} else if alone && !s.grant.nameInUse && !told.alone {
 		told.alone = true
 		r.report(now, Event{Kind: EventAlone, Supernode: s.cfg.Name})
 	}

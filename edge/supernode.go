@@ -101,16 +101,16 @@ type supernodeStream struct {
 
 // grant is what a supernode knows of us and granted.
 type grant struct {
-	done     bool                  // we are registered
-	on       *dataplane.HopSession // the session on which we registered
-	token    [16]byte              // of the RESET that may end the session
-	pending  bool                  // a REGISTER waits for its answer
-	leased   bool                  // an address, which has to be renewed
-	attempts int
-	others   int // edges in our community besides us
-	otherKey int // edges that use our community's name with another key
-	retry    timer.Timer
-	renew    timer.Timer
+	done      bool                  // we are registered
+	on        *dataplane.HopSession // the session on which we registered
+	token     [16]byte              // of the RESET that may end the session
+	pending   bool                  // a REGISTER waits for its answer
+	leased    bool                  // an address, which has to be renewed
+	attempts  int
+	others    int  // edges in our community besides us
+	nameInUse bool // others used our community's name with another key before it was here
+	retry     timer.Timer
+	renew     timer.Timer
 }
 
 // keepalive are the pings that keep the mapping to a supernode open, and notice

@@ -26,9 +26,9 @@ type Ack struct {
 	LeaseSeconds uint32
 	// ResetToken proves a RESET of this session.
 	ResetToken [16]byte
-	// OtherKey is how many edges are registered under the same name hash with
-	// another rendezvous key.
-	OtherKey uint32
+	// NameInUse is 1 if edges are registered under the same name hash with another
+	// rendezvous key, and were before this community. It does not count them.
+	NameInUse uint32
 	// Members is the number of edges that are registered in the community at
 	// this supernode, including this one.
 	Members uint32
@@ -71,8 +71,8 @@ func (m *Ack) Append(dst []byte) []byte {
 		dst, from = beginTLV(dst, memberSupernode)
 		dst = endTLV(append(appendAddr(dst, s.Addr), s.Key[:]...), from)
 	}
-	if m.OtherKey != 0 {
-		dst = appendMember32(dst, memberOtherKey, m.OtherKey)
+	if m.NameInUse != 0 {
+		dst = appendMember32(dst, memberNameInUse, m.NameInUse)
 	}
 	if m.Code != 0 {
 		dst = appendMember8(dst, memberCode, m.Code)
@@ -122,8 +122,8 @@ func (m *Ack) read(member uint8, r *reader) bool {
 		s := SupernodeRef{Addr: r.addr()}
 		r.copyTo(s.Key[:])
 		m.Supernodes = append(m.Supernodes, s)
-	case memberOtherKey:
-		m.OtherKey = r.u32()
+	case memberNameInUse:
+		m.NameInUse = r.u32()
 	case memberCode:
 		m.Code = r.u8()
 	case memberMembers:

@@ -26,7 +26,7 @@ const (
 	memberLease      uint8 = 15
 	memberResetToken uint8 = 16
 	memberSupernode  uint8 = 17
-	memberOtherKey   uint8 = 18
+	memberNameInUse  uint8 = 18
 	memberCode       uint8 = 19
 	memberRetry      uint8 = 20
 	memberMembers    uint8 = 21

@@ -95,7 +95,7 @@ var values = map[string]any{
 	},
 	"ack/full": Ack{
 		Handle: 0x01020304, Seen: addr4, Lease: lease, LeaseSeconds: 86400,
-		ResetToken: [16]byte(run(0xb0, 16)), OtherKey: 2, Members: 12, Code: CodeIPTaken,
+		ResetToken: [16]byte(run(0xb0, 16)), NameInUse: 2, Members: 12, Code: CodeIPTaken,
 		Holder: testPeer, Features: 1,
 		Supernodes: []SupernodeRef{{addr6, [32]byte(run(0x40, 32))}, {addr4, [32]byte(run(0x60, 32))}},
 	},

@@ -115,7 +115,7 @@ func (g *registrar) acknowledge(x *exchange, r, holder *registration) {
 		TURN:         g.turn.offer(x.now, r),
 	}
 	if r.community.nameInUse() && g.allowance.name(x.now, x.hop) {
-		ack.OtherKey = 1
+		ack.NameInUse = 1
 	}
 	if holder != nil {
 		ack.Code, ack.Holder = protocol.CodeIPTaken, holder.mac

@@ -211,18 +211,18 @@ func TestSessionBelongsToOneEdgeOfOneCommunity(t *testing.T) {
 	}
 }
 
-func TestOtherKeyAndMembers(t *testing.T) {
+func TestNameInUseAndMembers(t *testing.T) {
 	r := newRig(t, Config{})
 	for i := range 3 {
 		e := r.edge(testCommunity("net", "right"), fmt.Sprint("right", i), 10+i).join()
-		if e.ack.Members != uint32(i+1) || e.ack.OtherKey != 0 {
+		if e.ack.Members != uint32(i+1) || e.ack.NameInUse != 0 {
 			t.Errorf("%d: %+v", i, e.ack)
 		}
 	}
-	if e := r.edge(testCommunity("net", "wrong"), "w", 20).join(); e.ack.Members != 1 || e.ack.OtherKey != 1 {
+	if e := r.edge(testCommunity("net", "wrong"), "w", 20).join(); e.ack.Members != 1 || e.ack.NameInUse != 1 {
 		t.Errorf("%+v", e.ack)
 	}
-	if e := r.edge(testCommunity("other net", "right"), "o", 21).join(); e.ack.Members != 1 || e.ack.OtherKey != 0 {
+	if e := r.edge(testCommunity("other net", "right"), "o", 21).join(); e.ack.Members != 1 || e.ack.NameInUse != 0 {
 		t.Errorf("%+v", e.ack)
 	}
 }

@@ -36,7 +36,7 @@ const (
 	EventMACTaken
 	// EventRefused: Supernode refused us for the reason in Err.
 	EventRefused
-	// EventWrongKey: Count edges use our community's name with another key.
+	// EventWrongKey: our community's name is in use with another key, and we are alone.
 	EventWrongKey
 	// EventAlone: no other edge is registered in our community.
 	EventAlone

@@ -95,7 +95,7 @@ func (m *Messages) warning(ev control.Event) string {
 	case control.EventRefused:
 		return fmt.Sprintf("%s refused this edge: %v.", ev.Supernode, ev.Err)
 	case control.EventWrongKey:
-		return m.wrongKey(ev)
+		return fmt.Sprintf("the name %q is in use on %s with another key: check -k. [E06]", m.Community, hostOf(ev.Supernode))
 	case control.EventSupernodeLost:
 		return fmt.Sprintf("%s no longer answers; trying on. Direct links stay.", ev.Supernode)
 	case control.EventScheduleEnds:
@@ -171,15 +171,6 @@ func noAnswer(ev control.Event) string {
 	}
 	return fmt.Sprintf("no answer from %s over UDP (%d tries, %.0f s): check the address, the server's firewall, or that the supernode runs. [E08]",
 		ev.Supernode, ev.Count, ev.Elapsed.Seconds())
-}
-
-// wrongKey is E06.
-func (m *Messages) wrongKey(ev control.Event) string {
-	edges, verb := "edges", "use"
-	if ev.Count == 1 {
-		edges, verb = "edge", "uses"
-	}
-	return fmt.Sprintf("%d %s %s the name %q on %s with another key: check -k. [E06]", ev.Count, edges, verb, m.Community, hostOf(ev.Supernode))
 }
 
 // peerPath is the line of a peer whose path changed.
