@@ -49,6 +49,11 @@ const (
 	nameBurst = 8
 )
 
+// staticTable is how many buckets all static keys share. It is larger than that of the
+// sources, since keys cost nothing: whoever empties those of a thousand keys, which is
+// more than a network may, takes those of one in 260 others.
+const staticTable = 262144
+
 // allowance is what edges may make us do. It belongs to their static keys and to the
 // sources that they come from, never to a session or to anything else that a reconnect
 // makes anew.
@@ -64,7 +69,7 @@ type allowance struct {
 }
 
 func newAllowance() *allowance {
-	static := func() *bucket.Sources { return bucket.NewSources(sourceTable) }
+	static := func() *bucket.Sources { return bucket.NewSources(staticTable) }
 	source := func() *bucket.Networks { return bucket.NewNetworks(sourceTable) }
 	return &allowance{
 		statics: static(), lists: static(), punches: static(),

@@ -33,7 +33,7 @@ func (g *registrar) decide(now time.Time, a applicant) (d decision, refused *ref
 		if a.statement.Seq < d.known.seq {
 			return d, &refusal{dropRegisterOld, protocol.Nak{Code: protocol.CodeOldStatement}}
 		}
-	} else if d.room, refused = g.admit(now, a, c == nil); refused != nil {
+	} else if d.room, refused = g.admit(now, a, c == nil, d.displaced != nil); refused != nil {
 		return d, refused
 	}
 	d.choice, refused = g.choose(now, c, d, m)
@@ -64,13 +64,16 @@ func yields(holder *registration, a applicant) bool {
 	return crypto.MACFor(a.statement.ID[:], cid) == mac && crypto.MACFor(holder.owner[:], cid) != mac
 }
 
-// admit decides whether there is room for an edge that is not registered.
-func (g *registrar) admit(now time.Time, a applicant, newCommunity bool) (room, *refusal) {
-	r, reason := g.registry.roomFor(a.hop.source, newCommunity)
-	switch {
-	case reason != answered:
-		return room{}, &refusal{reason, protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}}
-	case !g.allowance.newcomer(now, a.hop):
+// admit decides whether there is room for an edge that is not registered. Whoever is
+// displaced leaves its place to it, also in the share of its network.
+func (g *registrar) admit(now time.Time, a applicant, newCommunity, displaces bool) (r room, refused *refusal) {
+	if !displaces {
+		var reason dropReason
+		if r, reason = g.registry.roomFor(a.hop.source, newCommunity); reason != answered {
+			return room{}, &refusal{reason, protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}}
+		}
+	}
+	if !g.allowance.newcomer(now, a.hop) {
 		return room{}, &refusal{dropNewcomerRate, protocol.Nak{Code: protocol.CodeRate, Retry: retryTaken}}
 	}
 	return r, nil
@@ -116,9 +119,13 @@ func (g *registrar) grant(a applicant, d decision) *registration {
 	}
 	r := d.known
 	if r == nil {
+		source := a.hop.source
+		if d.displaced != nil {
+			source = d.displaced.seat.source
+		}
 		r = &registration{
-			community: g.registry.community(m.CID, m.NH, a.hop.source), mac: m.MAC, owner: a.statement.ID,
-			handle: g.registry.freeHandle(g.random.number), seat: seat{source: a.hop.source},
+			community: g.registry.community(m.CID, m.NH, source), mac: m.MAC, owner: a.statement.ID,
+			handle: g.registry.freeHandle(g.random.number), seat: seat{source: source},
 		}
 		g.registry.add(r)
 	} else if r.mac != m.MAC {

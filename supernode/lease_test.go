@@ -38,6 +38,7 @@ func TestLeasable(t *testing.T) {
 		"10.1.2.3/32": true, "10.1.2.2/31": true, "10.1.2.3/31": true, "10.1.2.0/8": true,
 		"0.0.0.0/0": false, "224.0.0.1/24": false, "127.0.0.1/8": false,
 		"fd00::1/64": true, "::/64": false, "ff02::1/64": false, "::1/128": false,
+		"::ffff:10.0.0.1/120": false, "10.0.0.1/7": false, "224.0.0.1/4": false, "240.0.0.1/8": false, "2001:db8::1/7": false,
 	} {
 		if got := leasable(prefix(s)); got != want {
 			t.Errorf("%s: %v", s, got)

@@ -287,6 +287,10 @@ func (c *community) leaseFor(now time.Time, w wish) (got choice, ok bool) {
 			got.lease = p
 			return got, true
 		}
+		if w.gone != nil && w.gone.lease.Masked() == n.Masked() && leasable(w.gone.lease) {
+			got.lease = w.gone.lease
+			return got, true
+		}
 	}
 	return got, false
 }
