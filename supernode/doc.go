@@ -20,7 +20,9 @@
 //	refusals    what went no further: counters and debug lines (refusals.go)
 //	sockets     the sockets and the streams (sockets.go)
 //	store       registrations on disk (store.go)
-//	registry    communities, registrations and leases (registry.go)
+//	registry    communities, registrations and leases (registry.go), and which part of
+//	            them each network may have (shares.go)
+//	allowance   what static keys and sources may make us do (allowance.go)
 //	controlSender, exchange
 //	            control packets that we send, and one of an edge with its answer (exchange.go)
 //	prober      addresses that prove themselves, round trips (probe.go)
@@ -55,6 +57,11 @@
 // as the datagram that it answers, and every costly check comes after a cheaper one
 // that a flood fails (PROTOCOL.md, section 4). The one exception is STUN, whose
 // answers the standard makes longer; they are limited by rate.
+//
+// What a sender with a session can cause is bounded as well. Tokens belong to static keys
+// and to networks of sources (allowance.go), and are counted by what leaves; the tables
+// have a share for each network (shares.go). A body of control messages is done whole or
+// not at all (control.go), and a registration has a session that ends.
 //
 // Whatever is refused has a counter of its own (drops.go), and all but relayed
 // packets a debug line that says which edge it was about (refusals.go).

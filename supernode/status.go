@@ -27,12 +27,17 @@ func (s *Server) Status() admin.Status {
 	st.Edges, st.Leases = s.registry.online, len(s.registry.byHandle)
 	st.Sessions, st.Guests = len(s.sessions.byIdx), s.sessions.guests
 	st.Communities = make([]admin.CommunityStatus, 0, len(s.registry.communities))
-	for _, c := range s.registry.communities {
+	ids := make([][16]byte, 0, len(s.registry.communities))
+	for id, c := range s.registry.communities {
+		ids = append(ids, id)
 		st.Communities = append(st.Communities, admin.CommunityStatus{
-			ID: communityText(c.id), Edges: len(c.online), Leases: len(c.byMAC), Pool: c.pool, Relayed: c.traffic,
+			Edges: len(c.online), Leases: len(c.byMAC), Pool: c.pool, Relayed: c.traffic,
 		})
 	}
 	s.mu.Unlock()
+	for i, id := range ids { // without the mutex: there may be 65 536
+		st.Communities[i].ID = communityText(id)
+	}
 	slices.SortFunc(st.Communities, func(a, b admin.CommunityStatus) int {
 		return cmp.Or(b.Edges-a.Edges, cmp.Compare(a.ID, b.ID))
 	})
