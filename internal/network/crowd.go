@@ -13,6 +13,7 @@ import "net/netip"
 type Crowd[T any] struct {
 	all   node[T]
 	nodes map[Key]*node[T]
+	last  uint64 // number of the newest network
 }
 
 // Place is the place of one stranger.
@@ -29,9 +30,11 @@ type Place[T any] struct {
 type node[T any] struct {
 	key    Key
 	parent *node[T]
-	inner  []*node[T] // networks in it: a heap, the most crowded first
+	inner  []*node[T] // networks in it: a heap, the one that yields before the others first
 	at     int        // in parent.inner
+	number uint64     // rises from one new network to the next
 	count  int
+	silent int // of them, unconfirmed
 
 	// Of the innermost networks only:
 	unconfirmed, confirmed queue[T]
@@ -52,14 +55,17 @@ func (c *Crowd[T]) Len() int { return c.all.count }
 func (c *Crowd[T]) Add(from netip.Addr, value T) *Place[T] {
 	keys, at := Of(from), &c.all
 	at.count++
+	at.silent++
 	for i := len(keys) - 1; i >= 0; i-- {
 		n := c.nodes[keys[i]]
 		if n == nil {
-			n = &node[T]{key: keys[i], parent: at, at: len(at.inner)}
+			c.last++
+			n = &node[T]{key: keys[i], parent: at, at: len(at.inner), number: c.last}
 			c.nodes[keys[i]] = n
 			at.inner = append(at.inner, n)
 		}
 		n.count++
+		n.silent++
 		n.rise()
 		at = n
 	}
@@ -77,34 +83,46 @@ func (c *Crowd[T]) Confirm(p *Place[T]) {
 	p.leaf.unconfirmed.remove(p)
 	p.confirmed = true
 	p.leaf.confirmed.push(p)
+	for n := p.leaf; n != nil; n = n.parent {
+		n.silent--
+		if n.parent != nil {
+			n.sink()
+		}
+	}
 }
 
 // Remove removes a stranger. One that is not in the crowd any more is ignored.
 func (c *Crowd[T]) Remove(p *Place[T]) {
-	n := p.leaf
+	n, silent := p.leaf, 1
 	if n == nil {
 		return
 	}
 	if p.confirmed {
 		n.confirmed.remove(p)
+		silent = 0
 	} else {
 		n.unconfirmed.remove(p)
 	}
 	p.leaf = nil
-	for ; n != &c.all; n = n.parent {
+	for ; n != nil; n = n.parent {
 		n.count--
+		n.silent -= silent
+		if n.parent == nil {
+			return
+		}
 		n.sink()
 		if n.count == 0 {
 			n.parent.forget(n)
 			delete(c.nodes, n.key)
 		}
 	}
-	n.count--
 }
 
 // Yielding returns who makes room for others, nil for an empty crowd: in the most
 // crowded network, and in the most crowded one within it, the oldest unconfirmed
-// stranger, or the oldest if all are confirmed.
+// stranger, or the oldest if all are confirmed. Of networks with as many strangers the
+// one yields that has more unconfirmed ones, and of those the one that came first, so
+// that no newcomer yields to what has as much as it.
 func (c *Crowd[T]) Yielding() *Place[T] { return c.all.yielding() }
 
 func (n *node[T]) yielding() *Place[T] {
@@ -117,14 +135,23 @@ func (n *node[T]) yielding() *Place[T] {
 	return n.confirmed.first
 }
 
-// rise restores the order of the heap after n has become more crowded. Of two equal
-// networks the one that was there first stays in front, so that a newcomer does not
-// yield to those that have as much.
+// yieldsBefore reports whether strangers of n make room before those of other.
+func (n *node[T]) yieldsBefore(other *node[T]) bool {
+	if n.count != other.count {
+		return n.count > other.count
+	}
+	if n.silent != other.silent {
+		return n.silent > other.silent
+	}
+	return n.number < other.number
+}
+
+// rise restores the order of the heap after n has become more crowded.
 func (n *node[T]) rise() {
 	heap := n.parent.inner
 	for n.at > 0 {
 		above := heap[(n.at-1)/2]
-		if above.count >= n.count {
+		if !n.yieldsBefore(above) {
 			return
 		}
 		n.swap(above)
@@ -135,16 +162,16 @@ func (n *node[T]) rise() {
 func (n *node[T]) sink() {
 	heap := n.parent.inner
 	for {
-		largest := n
+		first := n
 		for child := 2*n.at + 1; child <= 2*n.at+2 && child < len(heap); child++ {
-			if heap[child].count > largest.count {
-				largest = heap[child]
+			if heap[child].yieldsBefore(first) {
+				first = heap[child]
 			}
 		}
-		if largest == n {
+		if first == n {
 			return
 		}
-		n.swap(largest)
+		n.swap(first)
 	}
 }
 

@@ -14,23 +14,25 @@ func (c *Crowd[T]) check(t *testing.T) {
 	nodes := 0
 	var visit func(n *node[T]) int
 	visit = func(n *node[T]) int {
-		sum := 0
-		for _, q := range []queue[T]{n.unconfirmed, n.confirmed} {
+		sum, silent := 0, 0
+		for i, q := range []queue[T]{n.confirmed, n.unconfirmed} {
 			for p := q.first; p != nil; p = p.next {
 				sum++
+				silent += i
 			}
 		}
 		for i, inner := range n.inner {
 			if inner.at != i || inner.parent != n || c.nodes[inner.key] != inner {
 				t.Fatalf("%v is misplaced", inner.key)
 			}
-			if i > 0 && n.inner[(i-1)/2].count < inner.count {
+			if i > 0 && inner.yieldsBefore(n.inner[(i-1)/2]) {
 				t.Fatal("no heap")
 			}
 			nodes++
 			sum += visit(inner)
+			silent += inner.silent
 		}
-		if sum != n.count || n != &c.all && sum == 0 {
+		if silent != n.silent || sum != n.count || n != &c.all && sum == 0 {
 			t.Fatalf("%v counts %d, has %d", n.key, n.count, sum)
 		}
 		return sum
