@@ -14,11 +14,15 @@ import (
 )
 
 // Limits of a Guard. An office behind one address may start a hundred edges at
-// once, while a stranger at one address costs about a hundredth of a core.
+// once, while a stranger at one address costs about a hundredth of a core, and one
+// with a whole /48 four times as much.
 const (
 	cookiePeriod    = 120 * time.Second
 	challengePeriod = 30 * time.Second
-	challengesMax   = 16384 // keys that used a challenge, per period
+	// challengesMax is how many keys may use a challenge in a period. It is more
+	// than a responder that bounds its strangers lets in (2000 a second), so that
+	// they cannot use up what others need.
+	challengesMax = 65536
 
 	initRate    = 50 // INITs a second of one IPv4 address or IPv6 /64
 	initBurst   = 100
@@ -39,7 +43,8 @@ type Guard struct {
 	challenges rotatingSecret
 	used       [2]map[[32]byte]byte // challenges used per key; by generation mod 2
 	stamps     stampTable
-	sources    *bucket.Sources
+	proved     *bucket.Networks // of sources that have returned a cookie
+	claimed    *bucket.Networks // of those that anybody may have written
 }
 
 // NewGuard returns the guard of the responder with that static public key. It
@@ -53,7 +58,8 @@ func NewGuard(static [32]byte, random io.Reader) *Guard {
 	g := &Guard{
 		mac1Key:    staticKey("mac1", static),
 		cookieKey:  newXChaCha(key[:]),
-		sources:    bucket.NewSources(initSources),
+		proved:     bucket.NewNetworks(initSources),
+		claimed:    bucket.NewNetworks(initSources),
 		rand:       random,
 		cookies:    rotatingSecret{period: cookiePeriod},
 		challenges: rotatingSecret{period: challengePeriod},
@@ -167,13 +173,19 @@ func (g *Guard) challenge(gen uint64, static [32]byte) [16]byte {
 	return g.challenges.hash(gen, static[:])
 }
 
-// Allow takes a token of the address's bucket: one for each IPv4 address, one for
-// each IPv6 /64. It reports whether there was one. Ask only after CheckMAC1, or
-// anybody could use up the tokens of another address.
-func (g *Guard) Allow(now time.Time, a netip.Addr) bool {
+// Allow takes a token of the address's buckets and reports whether there was one:
+// 50 a second and 100 at once for an IPv4 address or an IPv6 /64, twice as much for a
+// /56, and four times for a /48 or an IPv4 /24. proved says that the INIT has passed
+// CheckMAC2. What has not takes from buckets of its own: whoever writes another's
+// address into his INITs makes that one show a cookie, and takes nothing more from
+// it. Ask only after CheckMAC1.
+func (g *Guard) Allow(now time.Time, a netip.Addr, proved bool) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.sources.Take(now, a, initRate, initBurst)
+	if proved {
+		return g.proved.Take(now, a, initRate, initBurst)
+	}
+	return g.claimed.Take(now, a, initRate, initBurst)
 }
 
 // FreshStamp reports whether an INIT's stamp is greater than the last one from

@@ -155,7 +155,7 @@ func TestGuardAllow(t *testing.T) {
 	g, _ := sGuard(t)
 	take := func(now time.Time, a string, n int) (got int) {
 		for range n {
-			if g.Allow(now, netip.MustParseAddr(a)) {
+			if g.Allow(now, netip.MustParseAddr(a), false) {
 				got++
 			}
 		}
@@ -185,7 +185,29 @@ func TestGuardAllow(t *testing.T) {
 			t.Fatalf("%+v: %d", tt, got)
 		}
 	}
-	g.Allow(sNow, netip.Addr{})
+	g.Allow(sNow, netip.Addr{}, false)
+}
+
+// TestGuardForgedSources: INITs that anybody may have written take nothing from a
+// source that shows a cookie, and a source with many networks has no more than a /48.
+func TestGuardForgedSources(t *testing.T) {
+	g, _ := sGuard(t)
+	victim := netip.MustParseAddr("192.0.2.1")
+	for range 1000 {
+		g.Allow(sNow, victim, false)
+	}
+	if g.Allow(sNow, victim, false) || !g.Allow(sNow, victim, true) {
+		t.Error("a forged source uses up the tokens of a proved one")
+	}
+	passed := 0
+	for i := range 65536 {
+		if g.Allow(sNow, netip.AddrFrom16([16]byte{0x20, 1, 6: byte(i >> 8), 7: byte(i)}), true) {
+			passed++
+		}
+	}
+	if passed != 4*initBurst {
+		t.Errorf("%d INITs of one /48", passed)
+	}
 }
 
 func TestGuardStamp(t *testing.T) {

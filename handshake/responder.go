@@ -31,9 +31,10 @@ type ResponderConfig struct {
 	// InitRate is the number of INITs in a whole second from which on cookies are
 	// demanded, in it and the next. 0: DefaultInitRate. Negative: always.
 	InitRate int
-	// Room reports whether there is room for another session. It is asked before
-	// Noise. Nil: always.
-	Room func() bool
+	// Room reports whether there is room for another session of a source. It is
+	// asked before Noise. proved says that the INIT shows a cookie; one that does
+	// not and finds no room is asked for it. Nil: always.
+	Room func(now time.Time, from Source, proved bool) bool
 }
 
 // Responder reads INITs and makes the answers: COOKIE, NOTICE and RESP. None is
@@ -42,7 +43,7 @@ type Responder struct {
 	party   *Party
 	guard   *crypto.Guard
 	rate    int
-	room    func() bool
+	room    func(now time.Time, from Source, proved bool) bool
 	load    load
 	notices bucket.Bucket
 }
@@ -65,8 +66,13 @@ type Source struct {
 	// Cookie is what a cookie proves: the bytes of address and port, or of the
 	// supernode's key and the source handle of a relayed INIT.
 	Cookie []byte
-	// Rate is the address that INITs are counted by: one IPv4 address or IPv6 /64.
+	// Rate is the address that INITs are counted by, with the networks around it.
 	Rate netip.Addr
+	// Known says that the source is one of those that the caller counts itself, in
+	// Room, once it has shown a cookie.
+	Known bool
+	// Crowded says that a cookie is demanded, whatever the rate is.
+	Crowded bool
 }
 
 // Opening is an INIT that was read: its sender holds the static key and, for a
@@ -101,13 +107,9 @@ func (r *Responder) Read(now time.Time, init []byte, from Source) (o *Opening, a
 		return nil, nil, ErrKeyIndex
 	case !r.guard.CheckMAC1(init):
 		return nil, nil, ErrMAC1
-	case r.load.add(now) > r.rate && !r.guard.CheckMAC2(now, init, from.Cookie):
-		cookie := r.party.header(protocol.TypeCookie, h.KI, h.RX, 0)
-		return nil, r.guard.AppendCookie(nil, now, cookie, init, from.Cookie), ErrCookieDemanded
-	case !r.guard.Allow(now, from.Rate):
-		return nil, nil, ErrSourceRate
-	case r.room != nil && !r.room():
-		return nil, nil, ErrFull
+	}
+	if answer, err = r.admit(now, h, init, from); err != nil {
+		return nil, answer, err
 	}
 	var psk [32]byte
 	if !r.party.Hop {
@@ -119,6 +121,24 @@ func (r *Responder) Read(now time.Time, init []byte, from Source) (o *Opening, a
 	}
 	o, err = r.open(h, init, psk)
 	return o, nil, err
+}
+
+// admit decides whether a source may have an INIT opened, and makes the COOKIE for
+// one that has to prove itself first. What counts for a source that has proved itself
+// is nothing that others can use up in its name.
+func (r *Responder) admit(now time.Time, h protocol.Header, init []byte, from Source) (cookie []byte, err error) {
+	busy := r.load.add(now) > r.rate
+	room := func(proved bool) bool { return r.room == nil || r.room(now, from, proved) }
+	switch proved := r.guard.CheckMAC2(now, init, from.Cookie); {
+	case !proved && (busy || from.Crowded || !r.guard.Allow(now, from.Rate, false) || !room(false)):
+		hdr := r.party.header(protocol.TypeCookie, h.KI, h.RX, 0)
+		return r.guard.AppendCookie(nil, now, hdr, init, from.Cookie), ErrCookieDemanded
+	case proved && !from.Known && !r.guard.Allow(now, from.Rate, true):
+		return nil, ErrSourceRate
+	case proved && !room(true):
+		return nil, ErrFull
+	}
+	return nil, nil
 }
 
 // open opens an INIT and checks what it says.

@@ -76,7 +76,7 @@ func TestResponderRefuses(t *testing.T) {
 func TestResponderOrder(t *testing.T) {
 	a, b := ends(false)
 	full, asked := false, 0
-	b.responder = NewResponder(ResponderConfig{Party: b.Party, InitRate: 1e6, Room: func() bool { asked++; return !full }})
+	b.responder = NewResponder(ResponderConfig{Party: b.Party, InitRate: 1e6, Room: func(time.Time, Source, bool) bool { asked++; return !full }})
 	i := a.to(b)
 	good := must[[]byte](t)(i.Start(noon))
 	wrong := bytes.Clone(good)
@@ -91,7 +91,7 @@ func TestResponderOrder(t *testing.T) {
 	full = true
 	for range 50 { // room is asked for before the epoch and before Noise
 		_, _, err := b.responder.Read(noon, other, home)
-		want(t, "full", err, ErrFull)
+		want(t, "full", err, ErrCookieDemanded)
 	}
 	full = false
 	for range 49 {
@@ -100,14 +100,53 @@ func TestResponderOrder(t *testing.T) {
 	}
 	want(t, "the last token", errorAt(b, noon, good, home), nil) // the burst is 100
 	for range 10 {
-		want(t, "over the rate", errorAt(b, noon, good, home), ErrSourceRate)
+		want(t, "over the rate", errorAt(b, noon, good, home), ErrCookieDemanded)
 	}
 	if asked != 100 {
 		t.Errorf("asked for room %d times", asked)
 	}
 	want(t, "another source", errorAt(b, noon, good, source("192.0.2.9:1")), nil)
-	want(t, "the same address, another port", errorAt(b, noon, good, source("192.0.2.1:1")), ErrSourceRate)
+	want(t, "the same address, another port", errorAt(b, noon, good, source("192.0.2.1:1")), ErrCookieDemanded)
 	want(t, "a second later", errorAt(b, at(1), good, home), nil)
+}
+
+// TestProvedSources: a source that shows a cookie has tokens of its own, which nobody
+// uses up who writes its address into his INITs. One that the caller knows takes none.
+func TestProvedSources(t *testing.T) {
+	a, b := ends(true)
+	full, asked := false, 0
+	b.responder = NewResponder(ResponderConfig{Party: b.Party, InitRate: 1e6, Room: func(_ time.Time, _ Source, proved bool) bool {
+		if proved {
+			asked++
+		}
+		return !full
+	}})
+	i := a.to(b)
+	plain := must[[]byte](t)(i.Start(noon))
+	for range 1000 { // anybody's, in the name of home
+		_, _, _ = b.responder.Read(noon, plain, home)
+	}
+	_, cookie, err := b.responder.Read(noon, plain, home)
+	want(t, "unproved", err, ErrCookieDemanded)
+	proved := must[[]byte](t)(again(t, i, noon, cookie))
+	for range 100 {
+		want(t, "proved", errorAt(b, noon, proved, home), nil)
+	}
+	want(t, "over the rate", errorAt(b, noon, proved, home), ErrSourceRate)
+	known, crowded := home, home
+	known.Known, crowded.Crowded = true, true
+	for range 100 {
+		want(t, "known", errorAt(b, noon, proved, known), nil)
+	}
+	want(t, "known, unproved", errorAt(b, noon, plain, known), ErrCookieDemanded)
+	want(t, "crowded, unproved", errorAt(b, at(1), plain, crowded), ErrCookieDemanded)
+	want(t, "crowded, proved", errorAt(b, at(1), proved, crowded), nil)
+	full = true
+	want(t, "full, proved", errorAt(b, at(2), proved, home), ErrFull)
+	want(t, "full, unproved", errorAt(b, at(2), plain, home), ErrCookieDemanded)
+	if asked != 100+100+1+1 {
+		t.Errorf("asked %d times for room for a proved source", asked)
+	}
 }
 
 func errorAt(e *end, now time.Time, init []byte, from Source) error {

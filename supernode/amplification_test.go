@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"testing"
 	"time"
 
@@ -33,6 +32,8 @@ func (e *fakeEdge) samples() map[string][]byte {
 		"REGISTER": e.request(), "QUERY": &protocol.Query{MAC: e.mac}, "QUERY for all": &protocol.Query{},
 		"PUNCH": &protocol.Punch{Handle: 77}, "PING": &protocol.Ping{}, "long PING": &protocol.Ping{Pad: 1200},
 		"PONG": &protocol.Pong{}, "WHOAMI": &protocol.Whoami{Pad: protocol.SeenPad}, "short WHOAMI": &protocol.Whoami{},
+		"PINGs": manyPings(74, 0), "long PINGs": manyPings(30, 27), "WHOAMIs": many{&protocol.Whoami{Pad: protocol.SeenPad}, 30},
+		"REGISTERs": many{e.request(), 2}, "QUERYs for all": many{&protocol.Query{}, 30},
 		"DIRECT": &protocol.Direct{Handles: []uint32{1, 2}}, "UNREGISTER": &protocol.Unregister{},
 	} {
 		all[name] = e.seal(m)
@@ -45,9 +46,24 @@ func (e *fakeEdge) samples() map[string][]byte {
 	return all
 }
 
+// many is one message n times in one body.
+type many struct {
+	message
+	n int
+}
+
+// Append appends all of them.
+func (m many) Append(dst []byte) []byte {
+	for range m.n {
+		dst = m.message.Append(dst)
+	}
+	return dst
+}
+
+func manyPings(n, pad int) message { return many{&protocol.Ping{Pad: pad}, n} }
+
 // TestNoAmplification sends every packet, whole and cut, from addresses that
-// never proved themselves. STUN from a bare request is the one exception of the
-// specification; ours are as long as their answers.
+// never proved themselves.
 func TestNoAmplification(t *testing.T) {
 	for _, limits := range []Limits{{}, {InitRate: -1}} {
 		r := newRig(t, Config{Limits: limits})
@@ -74,14 +90,14 @@ func TestNoAmplification(t *testing.T) {
 				}
 				next++
 				stranger := netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, byte(next >> 8), byte(next)}), 4000)
-				out := 0
+				var out traffic
 				for _, p := range r.deliver(stranger, bytes.Clone(pkt)) {
 					if p.to == stranger {
-						out += len(p.pkt)
+						out.count(len(p.pkt))
 					}
 				}
-				if out > len(pkt) {
-					t.Errorf("%s %s: %d bytes out for %d in", kind, name, out, len(pkt))
+				if out.bytes > len(pkt) || out.packets > 1 {
+					t.Errorf("%s %s: %+v out for %d bytes in", kind, name, out, len(pkt))
 				}
 			}
 		}
@@ -111,34 +127,32 @@ func TestSTUN(t *testing.T) {
 	for range 100 {
 		answers += ask(address(1))
 	}
-	if answers != stunPaddedRate {
+	if answers != stunRate {
 		t.Errorf("%d answers for one source", answers)
 	}
 	six := 0
 	for i := range 100 { // one /64
 		six += ask(netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i)}), 1))
 	}
-	if six != stunPaddedRate {
+	if six != stunRate {
 		t.Errorf("%d answers for one IPv6 network", six)
 	}
-	for i := range 3000 {
-		answers += ask(address(100 + i))
+	for i := range 1000 { // one /48
+		six += ask(netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 6: byte(i >> 8), 7: byte(i), 15: 1}), 1))
 	}
-	if answers+six != stunRate {
-		t.Errorf("%d answers in no time", answers+six)
+	if six != 4*stunRate {
+		t.Errorf("%d answers for one IPv6 /48", six)
 	}
 	r.now = r.now.Add(time.Second)
 	if ask(address(1)) != 1 {
 		t.Error("the bucket does not fill")
 	}
-	bare := stun.AppendRequest(nil, [12]byte{})[:20]
-	bare[3] = 0
-	answers = 0
-	for range 50 {
-		answers += len(r.deliver(address(2), slices.Clone(bare)))
-	}
-	if answers != stunSourceRate {
-		t.Errorf("%d answers to requests that are shorter than they", answers)
+	for _, from := range []netip.AddrPort{address(2), netip.MustParseAddrPort("[2001:db8:7::1]:9")} {
+		bare := stun.AppendRequest(nil, [12]byte{})[:20]
+		bare[3] = 0
+		if got := r.deliver(from, bare); len(got) != 0 || r.dropped(dropSTUNShort) == 0 {
+			t.Errorf("%d answers to a request that is shorter than they", len(got))
+		}
 	}
 	response, _ := stun.AppendResponse(nil, stun.AppendRequest(nil, [12]byte{}), address(1), netip.AddrPort{})
 	if got := r.deliver(address(1), response); len(got) != 0 {
@@ -150,22 +164,28 @@ func TestHello(t *testing.T) {
 	for _, off := range []bool{false, true} {
 		r := newRig(t, Config{HelloOff: off})
 		mask := r.s.strangers.greeter.mask
-		answers := 0
-		for i := range 300 {
+		answers, each := 0, 0
+		for i := range 400 {
+			from := address(i * 256)
+			if i >= 300 {
+				from = address(99)
+			}
 			nonce := [16]byte{byte(i), 5}
 			pkt := protocol.AppendHello(nil, nonce)
 			mask.Hide(r.out.sc, pkt)
-			for _, p := range r.deliver(address(i), pkt) {
-				answers++
+			for _, p := range r.deliver(from, pkt) {
+				if answers++; i >= 300 {
+					each++
+				}
 				mask.Show(r.out.sc, p.pkt)
 				echo, key, err := protocol.ParseWelcome(p.pkt)
-				if err != nil || echo != nonce || key != r.s.Key() || p.to != address(i) || len(p.pkt) > len(pkt) {
+				if err != nil || echo != nonce || key != r.s.Key() || p.to != from || len(p.pkt) > len(pkt) {
 					t.Fatalf("%x %v", echo, err)
 				}
 			}
 		}
-		if want := map[bool]int{false: helloRate, true: 0}[off]; answers != want {
-			t.Errorf("off %v: %d answers", off, answers)
+		if want := map[bool]int{false: 300 + helloBurst, true: 0}[off]; answers != want {
+			t.Errorf("off %v: %d answers, %d to one source", off, answers, each)
 		}
 	}
 }

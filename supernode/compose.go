@@ -12,12 +12,12 @@ func (s *Server) compose(random random, boot uint8) {
 	s.sockets = newSockets(cfg, crypto.NewMask(crypto.SupernodeMaskKey(s.identity.Static, nil)), s.refused)
 	s.registry = newRegistry(cfg.Limits, cfg.Pool)
 	sender := &controlSender{s.refused}
-	allowance := newAllowance()
-	prober := &prober{sender: sender, registry: s.registry, store: s.store, random: random, log: log}
-	resetter := &resetter{seed: s.identity.Seed, refused: s.refused}
+	allowance, lanes := newAllowance(), make(lanes)
+	prober := &prober{sender: sender, lanes: lanes, registry: s.registry, store: s.store, random: random, log: log}
+	resetter := newResetter(s.identity.Seed, boot, s.store.counted(), s.refused)
 
 	s.sessions = &sessions{
-		boot: boot, byIdx: make(map[uint32]*hop), maxGuests: cfg.Limits.Guests, registry: s.registry, store: s.store,
+		boot: boot, byIdx: make(map[uint32]*hop), guests: newGuests(cfg.Limits.Guests, s.registry), lanes: lanes, registry: s.registry, store: s.store,
 		prober: prober, resetter: resetter, refused: s.refused, log: log,
 	}
 	s.sessions.sweeping = timer.New(&s.timers, "end dead sessions", s.sessions.sweep)

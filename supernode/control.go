@@ -40,16 +40,21 @@ func (c *controls) handleData(now time.Time, out *outbox, pkt []byte, from netip
 		return
 	}
 	if !edge.confirmed {
-		edge.confirm(now)
-		out.admit(from)
+		c.sessions.confirm(now, edge)
+		out.admit(from, streamSession)
 	}
-	c.sessions.heard(now, out, edge, from, len(pkt))
+	x := &exchange{now: now, out: out, hop: edge, from: from, sender: c.sender, allowance: c.allowance}
+	x.proves = c.sessions.heard(now, out, edge, from, len(pkt))
 	in, err := protocol.ParseInner(inner)
-	if err != nil || in.Kind != protocol.KindControl {
+	switch {
+	case err != nil || in.Kind != protocol.KindControl:
 		c.refused.about(dropInner, false, out.origin(from), edge)
-		return
+		in.Body = nil
+	case edge.reg == nil && !edge.packets.Take(now, 1, guestRate, guestBurst):
+		x.refuse(dropControlRate)
+		in.Body = nil
 	}
-	c.handleControl(&exchange{now: now, out: out, hop: edge, from: from, sender: c.sender, allowance: c.allowance}, in.Body)
+	c.handleControl(x, in.Body)
 }
 
 // handleControl handles the messages of one body and sends the answer. A body
@@ -57,13 +62,17 @@ func (c *controls) handleData(now time.Time, out *outbox, pkt []byte, from netip
 func (c *controls) handleControl(x *exchange, body []byte) {
 	if protocol.CheckControl(body) != nil || !oneChange(body) {
 		x.refuse(dropControl)
-		return
+		body = nil
 	}
 	for rest := body; len(rest) > 0; {
 		var typ uint8
 		var value []byte
 		typ, value, rest, _ = protocol.NextTLV(rest)
 		c.handleMessage(x, protocol.MsgType(typ), value)
+	}
+	if x.proves && !x.proved() {
+		c.prober.sendWith(x)
+		return
 	}
 	x.send()
 }

@@ -19,16 +19,20 @@ const (
 	dropMAC1                             // an INIT for another key
 	dropCookie                           // an INIT under load without a cookie: one was sent
 	dropInitRate                         // more INITs than a source may send
-	dropGuests                           // the table of sessions without registration is full
+	dropGuests                           // an INIT when handshakes have cost as much as they may
+	dropDisplaced                        // a session without registration that made room for another
 	dropStamp                            // an INIT that must answer a challenge: one was sent
 	dropUnknownSession                   // an index of no session
 	dropExpiredSession                   // a session past its life
-	dropResetRate                        // an index of another boot, and too many were told with a RESET
-	dropHello                            // a HELLO over its rate
+	dropResetRate                        // an index of another boot, and its source was told with as many RESETs as it may
+	dropResetTotal                       // RESETs have cost as much as they may
+	dropHello                            // a HELLO over the rate of its source
+	dropHelloTotal                       // HELLOs have cost as much as they may
 	dropHelloOff                         // a HELLO, and edges must know the key beforehand
 	dropSTUN                             // a STUN message that is malformed
 	dropSTUNRate                         // STUN over the rate of one source
-	dropSTUNTotal                        // STUN over the rate of all sources
+	dropSTUNTotal                        // STUN has cost as much as it may
+	dropSTUNShort                        // a STUN request that is shorter than its answer
 	dropSTUNStream                       // STUN over a stream, whose address is of no use
 	dropSTUNTrain                        // STUN requests behind one another: nobody asks so in good faith
 	dropSTUNPort                         // an answer from the other port was asked for, and there is none
@@ -87,6 +91,7 @@ const (
 	dropRelayTarget // a handle of nobody here, of another community, or its own
 	dropRelayBudget // over the budget of the edge or of its community
 	dropSend        // the socket refused it
+	dropAnswer      // the socket refused an answer to a stranger
 	dropReasons     // how many there are
 
 	// answered is no reason: what was asked for is done.
@@ -96,9 +101,9 @@ const (
 var dropNames = [dropReasons]string{
 	dropShort: "short", dropLong: "long", dropHeader: "header", dropTransform: "transform", dropLength: "length",
 	dropUnexpected: "unexpected", dropMAC1: "mac1", dropCookie: "cookie", dropInitRate: "init-rate",
-	dropGuests: "guests", dropStamp: "stamp", dropUnknownSession: "unknown-session",
-	dropExpiredSession: "expired-session", dropResetRate: "reset-rate", dropHello: "hello", dropHelloOff: "hello-off",
-	dropSTUN: "stun", dropSTUNRate: "stun-rate", dropSTUNTotal: "stun-total", dropSTUNStream: "stun-stream",
+	dropGuests: "guests", dropDisplaced: "displaced", dropStamp: "stamp", dropUnknownSession: "unknown-session",
+	dropExpiredSession: "expired-session", dropResetRate: "reset-rate", dropResetTotal: "reset-total", dropHello: "hello", dropHelloTotal: "hello-total", dropHelloOff: "hello-off",
+	dropSTUN: "stun", dropSTUNRate: "stun-rate", dropSTUNTotal: "stun-total", dropSTUNShort: "stun-short", dropSTUNStream: "stun-stream",
 	dropSTUNTrain: "stun-train", dropSTUNPort: "stun-port",
 
 	dropOpen: "open", dropReplay: "replay", dropInner: "inner", dropControl: "control", dropControlLong: "control-long",
@@ -117,7 +122,7 @@ var dropNames = [dropReasons]string{
 	dropStoredFull: "stored-full", dropStoreWrite: "store-write", dropTURNIdentity: "turn-identity",
 	dropTURNPeer: "turn-peer",
 
-	dropRelayTag: "relay-tag", dropRelayTarget: "relay-target", dropRelayBudget: "relay-budget", dropSend: "send",
+	dropRelayTag: "relay-tag", dropRelayTarget: "relay-target", dropRelayBudget: "relay-budget", dropSend: "send", dropAnswer: "answer",
 }
 
 func (r dropReason) String() string { return dropNames[r] }

@@ -11,6 +11,12 @@ import (
 // message is longer: it passes every path unfragmented.
 const controlLen = 1200
 
+// A guest has tokens for packets, whatever is in them.
+const (
+	guestRate  = 20 // a second
+	guestBurst = 100
+)
+
 // emptyControl is the length of a control packet without messages: a header, and the
 // first byte of the inner.
 const emptyControl = protocol.HeaderLen + 1
@@ -53,7 +59,7 @@ func (s *controlSender) send(out *outbox, h *hop, pkt []byte, to netip.AddrPort)
 		RX: h.session.RemoteIndex(), CTR: ctr,
 	}.Put(pkt)
 	if to != h.addr {
-		h.probe.out += size
+		h.probe.out.count(size)
 	}
 	out.send(h.session.Seal(out.sc, pkt), to)
 	return true
@@ -73,7 +79,11 @@ type exchange struct {
 	sender    *controlSender
 	allowance *allowance
 	reply     []byte // unsealed; nil: there is no answer yet
+	proves    bool   // from is to be asked to prove itself, together with the answer
 }
+
+// proved reports whether the edge is known to be where the packet came from.
+func (x *exchange) proved() bool { return x.from == x.hop.addr }
 
 // affords reports whether the edge has tokens for a message that costs as many, and
 // subtracts them.
@@ -82,7 +92,7 @@ func (x *exchange) affords(cost float64) bool {
 }
 
 // add appends a message to the answer. An answer that would get too long goes
-// out first.
+// out first, but to an address that has not proved itself there is one packet only.
 func (x *exchange) add(m message) {
 	if x.reply == nil {
 		x.reply = startControl(x.out.buffer())
@@ -90,6 +100,11 @@ func (x *exchange) add(m message) {
 	before := len(x.reply)
 	x.reply = m.Append(x.reply)
 	if before == emptyControl || len(x.reply)+protocol.TagLen <= controlLen {
+		return
+	}
+	if !x.proved() {
+		x.reply = x.reply[:before]
+		x.refuse(dropUnproved)
 		return
 	}
 	x.sender.send(x.out, x.hop, x.reply[:before], x.from)

@@ -5,25 +5,28 @@ import (
 	"time"
 
 	"hedgerow/crypto"
-	"hedgerow/internal/bucket"
 	"hedgerow/protocol"
 )
 
-// helloRate is how many HELLOs a second are answered, over all sources.
-const helloRate = 100
+// HELLOs of one IPv4 address or IPv6 /64 that are answered: an office may start
+// fifty edges at once that do not know our key yet.
+const (
+	helloRate  = 10 // a second
+	helloBurst = 50
+)
 
 // greeter tells our key to edges that do not know it.
 type greeter struct {
 	key     [32]byte
 	off     bool         // an edge must know the key beforehand
 	mask    *crypto.Mask // of HELLO and WELCOME; everybody has its key
-	answers bucket.Bucket
+	answers answers
 	random  random
 	refused *refusals
 }
 
 func newGreeter(key [32]byte, off bool, random random, refused *refusals) *greeter {
-	return &greeter{key: key, off: off, mask: crypto.NewMask(crypto.HelloMaskKey()), random: random, refused: refused}
+	return &greeter{key: key, off: off, mask: crypto.NewMask(crypto.HelloMaskKey()), answers: newAnswers(), random: random, refused: refused}
 }
 
 // answer answers an edge that does not know our key with a WELCOME that holds it: 96
@@ -35,18 +38,18 @@ func (g *greeter) answer(now time.Time, out *outbox, pkt []byte, from netip.Addr
 		g.refused.about(dropHeader, false, out.origin(from), nil)
 		return
 	}
-	switch {
-	case g.off:
+	if g.off {
 		g.refused.about(dropHelloOff, false, out.origin(from), nil)
 		return
-	case !g.answers.Take(now, 1, helloRate, helloRate):
-		g.refused.about(dropHello, false, out.origin(from), nil)
+	}
+	if reason := g.answers.take(now, out.source, helloRate, helloBurst, dropHello, dropHelloTotal); reason != answered {
+		g.refused.about(reason, false, out.origin(from), nil)
 		return
 	}
 	var fresh [32]byte
 	g.random.fill(fresh[:])
-	out.admit(from)
+	out.admit(from, streamHello)
 	welcome := protocol.AppendWelcome(out.buffer(), nonce, g.key, fresh)
 	g.mask.Hide(out.sc, welcome)
-	out.sendPlain(welcome, from)
+	out.answerPlain(welcome, from)
 }

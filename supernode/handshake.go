@@ -6,6 +6,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/handshake"
+	"hedgerow/internal/bucket"
 )
 
 // handshakes make the sessions with edges, by package handshake.
@@ -13,32 +14,54 @@ type handshakes struct {
 	responder *handshake.Responder
 	sessions  *sessions
 	refused   *refusals
+
+	from      netip.AddrPort   // of the INIT that is being handled
+	strangers effort           // of all strangers together
+	reserve   effort           // of those from quiet networks, when that is used up
+	quiet     *bucket.Networks // how little networks ask for
 }
 
 // newHandshakes returns the owner of the handshakes between edges and us: no
 // community, and no access key. What the responder counts and refuses is in package
 // handshake.
 func newHandshakes(identity *crypto.Identity, initRate int, sessions *sessions, random random, refused *refusals) *handshakes {
-	return &handshakes{
-		sessions: sessions, refused: refused,
-		responder: handshake.NewResponder(handshake.ResponderConfig{
-			Party: &handshake.Party{
-				Hop: true, Identity: identity, Rand: random.source,
-				Index: func() uint32 { return sessions.freeIndex(random.number) },
-			},
-			InitRate: initRate,
-			Room:     sessions.room,
-		}),
+	h := &handshakes{
+		sessions: sessions, refused: refused, quiet: bucket.NewNetworks(sourceTable),
 	}
+	h.responder = handshake.NewResponder(handshake.ResponderConfig{
+		Party: &handshake.Party{
+			Hop: true, Identity: identity, Rand: random.source,
+			Index: func() uint32 { return sessions.freeIndex(random.number) },
+		},
+		InitRate: initRate,
+		Room:     h.room,
+	})
+	return h
+}
+
+// room reports whether we have time for the handshake of a source. A registered edge
+// has its own, once it has shown a cookie; strangers share what there is, and those of
+// networks that ask for little have a part that the others cannot use up.
+func (h *handshakes) room(now time.Time, from handshake.Source, proved bool) bool {
+	if proved && from.Known {
+		return h.sessions.lanes.take(now, h.from)
+	}
+	if h.strangers.spend(now, handshakeCost, handshakeShare) {
+		return true
+	}
+	return proved && h.quiet.Take(now, from.Rate, quietRate, quietBurst) && h.reserve.spend(now, handshakeCost, quietShare)
 }
 
 // answer makes a session with an edge: it answers an INIT with RESP, with a
 // challenge or, under load, with COOKIE.
 func (h *handshakes) answer(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
-	proves := sourceBytes(from)
-	opening, cookie, err := h.responder.Read(now, pkt, handshake.Source{Cookie: proves[:], Rate: initSource(from, out.source)})
+	proves, counted := sourceBytes(from), initSource(from, out.source)
+	h.from = from
+	opening, cookie, err := h.responder.Read(now, pkt, handshake.Source{
+		Cookie: proves[:], Rate: counted, Known: h.sessions.lanes.known(from), Crowded: h.sessions.guests.crowded(),
+	})
 	if cookie != nil {
-		out.send(cookie, from)
+		out.answer(cookie, from)
 	}
 	if err != nil {
 		h.refused.init(out.origin(from), err)
@@ -46,7 +69,7 @@ func (h *handshakes) answer(now time.Time, out *outbox, pkt []byte, from netip.A
 	}
 	resp, result, err := h.responder.Answer(now, opening, nil)
 	if resp != nil {
-		out.send(resp, from)
+		out.answer(resp, from)
 	}
 	if err != nil {
 		h.refused.init(out.origin(from), err)
@@ -58,7 +81,7 @@ func (h *handshakes) answer(now time.Time, out *outbox, pkt []byte, from netip.A
 		return
 	}
 	h.sessions.add(&hop{
-		session: session, static: result.Remote, hash: result.Keys.Hash,
-		addr: from, source: out.source, created: now, heard: now,
-	})
+		session: session, shaken: shaken{static: result.Remote, hash: result.Keys.Hash},
+		addr: from, source: out.source, hopTimes: hopTimes{created: now, heard: now},
+	}, counted)
 }

@@ -145,17 +145,44 @@ func TestCookieUnderLoad(t *testing.T) {
 func TestInitRateOfOneSource(t *testing.T) {
 	r := newRig(t, Config{})
 	e := r.edge(testCommunity("c", "k"), "e", 1)
-	answers := 0
-	for range 500 {
-		_, pkt := e.initiate(nil)
-		answers += len(r.deliver(e.addr, pkt))
+	// handshakes is how many of INITs make a session.
+	handshakes := func(cookie *[16]byte) (n int) {
+		for range 500 {
+			_, pkt := e.initiate(cookie)
+			for _, p := range r.deliver(e.addr, pkt) {
+				if len(p.pkt) == protocol.RespLen {
+					n++
+				}
+			}
+		}
+		return n
 	}
-	if answers >= 250 || r.dropped(dropInitRate) == 0 {
-		t.Errorf("%d answers, drops %v", answers, r.s.refused.drops.nonzero())
+	if n := handshakes(nil); n >= 250 || r.dropped(dropCookie) == 0 {
+		t.Errorf("%d handshakes, drops %v", n, r.s.refused.drops.nonzero())
+	}
+	cookie := e.cookie()
+	if n := handshakes(&cookie); n >= 250 || r.dropped(dropInitRate) == 0 {
+		t.Errorf("%d handshakes with a cookie, drops %v", n, r.s.refused.drops.nonzero())
 	}
 	// Another source is not concerned.
 	e.addr = address(2)
 	e.connect()
+}
+
+// cookie has the supernode, which demands one, give the edge a cookie.
+func (e *fakeEdge) cookie() [16]byte {
+	e.r.t.Helper()
+	i, pkt := e.initiate(nil)
+	got := e.r.deliver(e.addr, pkt)
+	if len(got) != 1 || len(got[0].pkt) != protocol.CookieLen {
+		e.r.t.Fatalf("%d answers, no COOKIE", len(got))
+	}
+	e.show(got[0].pkt)
+	cookie, err := i.OpenCookie(got[0].pkt)
+	if err != nil {
+		e.r.t.Fatal(err)
+	}
+	return cookie
 }
 
 func TestGuestsAreBounded(t *testing.T) {
@@ -163,26 +190,32 @@ func TestGuestsAreBounded(t *testing.T) {
 	c := testCommunity("c", "k")
 	var edges []*fakeEdge
 	for n := range 10 {
-		e := r.edge(c, fmt.Sprint("e", n), n)
+		e := r.edge(c, fmt.Sprint("e", n), n) // all of one /24
 		e.connect()
 		edges = append(edges, e)
-	}
-	late := r.edge(c, "late", 11)
-	_, pkt := late.initiate(nil)
-	if got := r.deliver(late.addr, pkt); len(got) != 0 || r.dropped(dropGuests) != 1 {
-		t.Fatalf("%d answers", len(got))
 	}
 	// One registers, one confirms only, the rest is never heard of again.
 	if ack, _ := edges[0].register(edges[0].request()); ack == nil {
 		t.Fatal("not registered")
 	}
 	edges[1].ask()
-	late.connect()
+	for n := range 3 { // the first finds the place of the one that registered
+		r.edge(c, fmt.Sprint("late", n), 11+n).connect()
+	}
+	if st := r.s.Status(); st.Guests != 10 || r.dropped(dropDisplaced) != 2 {
+		t.Fatalf("%d guests, drops %v", st.Guests, r.s.refused.drops.nonzero())
+	}
+	for n, e := range edges {
+		// The oldest that never said anything made room.
+		if gone := r.s.sessions.byIdx[e.session.RemoteIndex()] == nil; gone != (n == 2 || n == 3) {
+			t.Errorf("%d is gone: %v", n, gone)
+		}
+	}
 	r.pass(handshakeTime+sweepPause, time.Second)
 	if st := r.s.Status(); st.Sessions != 2 || st.Guests != 1 {
 		t.Errorf("after %v: %+v", handshakeTime, st)
 	}
-	if got := r.deliver(edges[2].addr, edges[2].seal(edges[2].request())); len(got) != 0 {
+	if got := r.deliver(edges[4].addr, edges[4].seal(edges[4].request())); len(got) != 0 {
 		t.Error("a handshake was confirmed after its time")
 	}
 	r.pass(guestTime, time.Second)

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/internal/bucket"
+	"hedgerow/internal/network"
 )
 
 // Times of a session between an edge and the supernode.
@@ -19,31 +21,52 @@ const (
 // hop is one session with an edge. It begins as a guest: unconfirmed until its
 // first valid packet, then confirmed, until the edge registers over it.
 type hop struct {
-	session   *crypto.HopSession
-	static    [32]byte       // the edge's Noise static key
-	hash      [32]byte       // handshake hash, bound by the proof of membership
+	session *crypto.HopSession
+	shaken
+	hopTimes
 	addr      netip.AddrPort // where packets go: an address that has proved itself
 	source    netip.Addr     // by which new registrations from addr are counted
-	created   time.Time
-	heard     time.Time // last authentic packet
-	retired   time.Time // when a newer session replaced it; zero: none has
 	confirmed bool
 	rtt       time.Duration // last measured; zero: unknown
 	probe     probe
-	reg       *registration // nil: a guest
-	before    *hop          // the session that this one replaced, as long as it is retired
-	directSet []uint32      // handles of the members that get its floods without us, sorted
+	packets   bucket.Bucket        // while it is a guest
+	place     *network.Place[*hop] // among the guests; nil: it needs none there
+	reg       *registration        // nil: a guest
+	before    *hop                 // the session of the same registration that it replaced, while packets of that may come
+	directSet []uint32             // handles of the members that get its floods without us, sorted
+}
+
+// shaken is what the handshake of a session has proved.
+type shaken struct {
+	static [32]byte // the edge's Noise static key
+	hash   [32]byte // of the handshake, bound by the proof of membership
+}
+
+// hopTimes are the times in the life of a session.
+type hopTimes struct {
+	created time.Time
+	heard   time.Time // last authentic packet
+	retired time.Time // when a newer session replaced it; zero: none has
+	kept    time.Time // when the stream that it comes by was last told to stay
 }
 
 // probe is a PING for whose PONG a session waits. It goes to the address in use, to
 // measure the round trip, or to another one that an authentic packet came from: the
-// session moves there only after the PONG, and sends at most as many bytes there
-// until then as came from it.
+// session moves there only after the PONG, and until then sends there neither more
+// packets nor more bytes than came from it.
 type probe struct {
 	addr    netip.AddrPort
 	nonce   [8]byte
 	sent    time.Time
-	in, out int // bytes from and to addr while it has not proved itself
+	in, out traffic // from and to addr while it has not proved itself
+}
+
+// traffic is what came from an address, or went there.
+type traffic struct{ packets, bytes int }
+
+func (t *traffic) count(size int) {
+	t.packets++
+	t.bytes += size
 }
 
 // dead reports whether packets of the session are refused from now on.
@@ -59,16 +82,10 @@ func (h *hop) dead(now time.Time) bool {
 	return now.Sub(h.created) > hopTime
 }
 
-// maySend reports whether size more bytes may go to an address.
+// maySend reports whether one more packet, of size bytes, may go to an address.
 func (h *hop) maySend(to netip.AddrPort, size int) bool {
-	return to == h.addr || to == h.probe.addr && h.probe.out+size <= h.probe.in
-}
-
-// confirm notes the first authentic packet of a session: it proves that the
-// edge received RESP at the address that sent INIT.
-func (h *hop) confirm(now time.Time) {
-	h.confirmed = true
-	h.rtt = now.Sub(h.created)
+	p := &h.probe
+	return to == h.addr || to == p.addr && p.out.packets < p.in.packets && p.out.bytes+size <= p.in.bytes
 }
 
 // attributes returns what is known of the edge at the other end of a session.

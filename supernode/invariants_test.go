@@ -2,6 +2,7 @@ package supernode
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 
 	"hedgerow/internal/network"
@@ -156,8 +157,34 @@ func (s *Server) checkSessions(fault func(string, ...any)) {
 			}
 		}
 	}
-	if guests != s.sessions.guests || guests > s.sessions.maxGuests {
-		fault("%d guests of %d, %d counted", guests, s.sessions.maxGuests, s.sessions.guests)
+	g := s.sessions.guests
+	if guests != g.count() || g.crowd.Len() > g.most || len(g.waiting) > s.registry.limits.Edges {
+		fault("%d guests, %d counted, %d of %d places, %d keys wait", guests, g.count(), g.crowd.Len(), g.most, len(g.waiting))
+	}
+	s.checkLanes(fault)
+}
+
+// checkLanes checks that the lanes are the addresses of registered sessions, and the
+// known keys those of registrations.
+func (s *Server) checkLanes(fault func(string, ...any)) {
+	at, keys := map[netip.AddrPort]int{}, map[[32]byte]int{}
+	for _, h := range s.sessions.byIdx {
+		if h.reg != nil {
+			at[h.addr]++
+		}
+	}
+	for a, lane := range s.sessions.lanes {
+		if lane.edges != at[a] {
+			fault("the lane of %v counts %d edges, has %d", a, lane.edges, at[a])
+		}
+	}
+	for _, r := range s.registry.byHandle {
+		if key, ok := r.static(); ok {
+			keys[key]++
+		}
+	}
+	if len(at) != len(s.sessions.lanes) || !maps.Equal(keys, s.registry.statics) {
+		fault("%d lanes of %d, %d keys of %d", len(s.sessions.lanes), len(at), len(s.registry.statics), len(keys))
 	}
 }
 

@@ -37,13 +37,16 @@ type outbox struct {
 	at     int        // where in it the datagram that is being handled begins
 	tail   int        // where in it the last entry of batch ends; shut: it may not grow
 
-	admitted []netip.AddrPort // side addresses of streams over which an edge came
+	stays []stay // streams over which an edge came
 
 	run   relayRun
 	flood flood
 	// otherSocket are the datagrams that leave by the other socket.
 	otherSocket []transport.Datagram
-	spare       [protocol.HelloLen]byte // a datagram before it was unmasked
+	// answers go to strangers. They leave last: what the socket does not take any
+	// more is theirs.
+	answers []transport.Datagram
+	spare   [protocol.HelloLen]byte // a datagram before it was unmasked
 }
 
 // shut is a tail that nothing lies behind.
@@ -115,13 +118,24 @@ func (o *outbox) forward(size int, to netip.AddrPort) {
 	o.tail = end
 }
 
-// admit notes that an authentic packet, or one that was answered, came from an
-// address: if a stream has it, the stream is an edge's. The next flush, when no mutex
-// is held, admits it.
-func (o *outbox) admit(from netip.AddrPort) {
+// answer masks a packet for a sender that has no session, and queues it behind those
+// for edges. pkt is the outbox's until flush.
+func (o *outbox) answer(pkt []byte, to netip.AddrPort) {
+	o.mask.Hide(o.sc, pkt)
+	o.answerPlain(pkt, to)
+}
+
+// answerPlain is answer for a datagram that is not masked with the supernode's key.
+func (o *outbox) answerPlain(pkt []byte, to netip.AddrPort) {
+	o.answers = append(o.answers, transport.Datagram{Buf: pkt, N: len(pkt), Addr: to})
+}
+
+// admit notes how far what came from an address has got: if a stream has it, the
+// stream may stay for that. The next flush, when no mutex is held, tells the streams.
+func (o *outbox) admit(from netip.AddrPort, progress streamProgress) {
 	if transport.IsSide(from.Addr()) {
-		o.admitted = append(o.admitted, from)
+		o.stays = append(o.stays, stay{side: from, progress: progress})
 	}
 }
 
-func (o *outbox) full() bool { return len(o.batch) >= outboxFull }
+func (o *outbox) full() bool { return len(o.batch)+len(o.answers) >= outboxFull }

@@ -20,6 +20,7 @@ const (
 // Its state is the probe of each session.
 type prober struct {
 	sender   *controlSender
+	lanes    lanes
 	registry *registry
 	store    *store
 	random   random
@@ -27,15 +28,13 @@ type prober struct {
 }
 
 // heard notes an authentic packet of size bytes from another address than the one in
-// use, and asks that address to prove itself.
-func (p *prober) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) {
+// use. It reports whether that address is to be asked now to prove itself.
+func (p *prober) heard(now time.Time, h *hop, from netip.AddrPort, size int) bool {
 	if h.probe.addr != from {
 		p.begin(h, from)
 	}
-	h.probe.in += size
-	if now.Sub(h.probe.sent) >= probePause {
-		p.send(now, out, h)
-	}
+	h.probe.in.count(size)
+	return now.Sub(h.probe.sent) >= probePause
 }
 
 // measure asks the edge at its address in use for a PONG.
@@ -70,6 +69,29 @@ func (p *prober) send(now time.Time, out *outbox, h *hop) {
 	}
 }
 
+// sendWith asks the address that a packet came from to prove itself, in one packet with
+// the answer, or alone when both are longer than what came from there.
+func (p *prober) sendWith(x *exchange) {
+	if x.reply == nil {
+		p.send(x.now, x.out, x.hop)
+		return
+	}
+	ping := protocol.Ping{Nonce: x.hop.probe.nonce}
+	both := ping.Append(x.reply)
+	if room := -protocol.PongRoom(ping, x.from); x.hop.maySend(x.from, len(both)+room+protocol.TagLen) {
+		ping.Pad = room
+		both = ping.Append(x.reply)
+	}
+	if !x.hop.maySend(x.from, len(both)+protocol.TagLen) {
+		x.refuse(dropUnproved)
+		p.send(x.now, x.out, x.hop)
+		return
+	}
+	if p.sender.send(x.out, x.hop, both, x.from) {
+		x.hop.probe.sent = x.now
+	}
+}
+
 // handlePong ends a probe: the address that the PONG came from has proved itself.
 func (p *prober) handlePong(x *exchange, value []byte) {
 	pong, err := protocol.ParsePong(value)
@@ -88,7 +110,11 @@ func (p *prober) handlePong(x *exchange, value []byte) {
 	if h.addr == x.from {
 		return
 	}
-	h.addr, h.source = x.from, x.out.source
+	if h.reg != nil {
+		p.lanes.leave(h.addr)
+		p.lanes.enter(x.from)
+	}
+	h.addr, h.source, h.kept = x.from, x.out.source, time.Time{}
 	if r := h.reg; r != nil && r.hop == h {
 		p.registry.moveTo(r, h.addr)
 		p.store.save(r)

@@ -98,6 +98,12 @@ func (s *stage) packet(h protocol.Header, size int) []byte {
 	return s.a.hide(pkt)
 }
 
+// exhaust spends what strangers may cost.
+func exhaust(now time.Time, a *answers) {
+	for a.effort.spend(now, answerCost, answerShare) {
+	}
+}
+
 func repeat(n int, f func()) {
 	for range n {
 		f()
@@ -139,7 +145,7 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 			s.deliver(s.pending.addr, s.pending.seal())
 		}},
 		{reason: "reset-rate", says: "address", does: func(s *stage) {
-			repeat(resetRate+1, func() {
+			repeat(resetBurst+1, func() {
 				s.deliver(address(9), s.packet(protocol.Header{Type: protocol.TypeData, RX: uint32(s.s.sessions.boot+1) << 24}, 64))
 			})
 		}},
@@ -150,10 +156,23 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 		}},
 		{reason: "init-rate", says: "address", does: func(s *stage) {
 			repeat(101, func() { _, pkt := s.a.initiate(nil); s.deliver(address(9), pkt) })
+			s.a.addr = address(9)
+			cookie := s.a.cookie()
+			repeat(101, func() { _, pkt := s.a.initiate(&cookie); s.deliver(address(9), pkt) })
 		}},
-		{reason: "guests", says: "address", change: func(c *Config) { c.Limits.Guests = 1 }, does: func(s *stage) {
-			_, pkt := s.a.initiate(nil)
+		{reason: "guests", says: "address", does: func(s *stage) {
+			h := s.s.strangers.handshakes
+			for h.strangers.spend(s.now, handshakeCost, handshakeShare) {
+			}
+			for h.reserve.spend(s.now, handshakeCost, quietShare) {
+			}
+			s.a.addr = address(9)
+			cookie := s.a.cookie()
+			_, pkt := s.a.initiate(&cookie)
 			s.deliver(address(9), pkt)
+		}},
+		{reason: "displaced", says: "address", change: func(c *Config) { c.Limits.Guests = 1 }, does: func(s *stage) {
+			s.edge(s.community, "another", 9).connect()
 		}},
 		{reason: "stamp", says: "address", does: func(s *stage) {
 			_, pkt := s.a.initiate(nil)
@@ -164,18 +183,30 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 			_, pkt := e.initiate(nil)
 			s.deliver(address(9), pkt)
 		}},
-		{reason: "hello", says: "address", does: func(s *stage) { repeat(helloRate+1, func() { s.deliver(address(9), hello(s)) }) }},
+		{reason: "hello", says: "address", does: func(s *stage) { repeat(helloBurst+1, func() { s.deliver(address(9), hello(s)) }) }},
+		{reason: "hello-total", says: "address", does: func(s *stage) {
+			exhaust(s.now, &s.s.strangers.greeter.answers)
+			s.deliver(address(9), hello(s))
+		}},
+		{reason: "reset-total", says: "address", does: func(s *stage) {
+			exhaust(s.now, &s.s.sessions.resetter.answers)
+			s.deliver(address(9), s.packet(protocol.Header{Type: protocol.TypeData, RX: uint32(s.s.sessions.boot+1) << 24}, 64))
+		}},
 		{reason: "hello-off", says: "address", change: func(c *Config) { c.HelloOff = true }, does: func(s *stage) { s.deliver(address(9), hello(s)) }},
 		{reason: "stun", says: "address", does: func(s *stage) {
 			indication := bind(1)
 			indication[1] = 0x11
 			s.deliver(address(9), indication)
 		}},
-		{reason: "stun-rate", says: "address", does: func(s *stage) { repeat(stunPaddedRate+1, func() { s.deliver(address(9), bind(1)) }) }},
+		{reason: "stun-rate", says: "address", does: func(s *stage) { repeat(stunRate+1, func() { s.deliver(address(9), bind(1)) }) }},
 		{reason: "stun-total", says: "address", does: func(s *stage) {
-			for n := range stunRate + 1 {
-				s.deliver(address(1000+n/8), bind(byte(n)))
-			}
+			exhaust(s.now, &s.s.strangers.binding.answers)
+			s.deliver(address(9), bind(1))
+		}},
+		{reason: "stun-short", says: "address", does: func(s *stage) {
+			bare := bind(1)[:20]
+			bare[3] = 0
+			s.deliver(address(9), bare)
 		}},
 		{reason: "stun-stream", says: "stream", does: func(s *stage) { s.deliver(side(1), bind(1)) }},
 		{reason: "stun-port", says: "address", does: func(s *stage) {

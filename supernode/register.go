@@ -71,18 +71,14 @@ func (g *registrar) refuse(x *exchange, m *protocol.Register, why *refusal) {
 // its session the one that packets for it go to.
 func (g *registrar) enter(x *exchange, r *registration, a applicant) {
 	newer := r.statement != nil && a.statement.Seq > r.seq
-	r.statement = a.request.Statement
+	g.registry.setStatement(r, a.request.Statement)
 	r.seq = a.statement.Seq
 	r.features = a.request.Features
 	r.candidates = a.request.Candidates
 	g.registry.moveTo(r, a.hop.addr)
-	if old := r.hop; old != a.hop {
-		if old != nil {
-			g.retire(x.now, old)
-		}
-		a.hop.before = old
-		g.sessions.adopt(a.hop, r)
-		r.hop = a.hop
+	if r.hop != a.hop {
+		g.sessions.adopt(x.now, a.hop, r)
+		g.sessions.keepStream(x.now, x.out, a.hop)
 		g.prober.measure(x.now, x.out, a.hop)
 		g.log.Debug("edge registered", "community", communityText(r.community.id), "mac", r.mac.String(),
 			"id", crypto.ShortID(r.owner[:]), "address", r.addr, "lease", r.lease)
@@ -92,16 +88,6 @@ func (g *registrar) enter(x *exchange, r *registration, a applicant) {
 	if newer || r.announceOwner {
 		r.announceOwner = false
 		g.notices.announce(x.now, r)
-	}
-}
-
-// retire has a session that a newer one replaces take no more than what is on its way.
-// The one that it replaced itself ends, so that no edge has more than two.
-func (g *registrar) retire(now time.Time, old *hop) {
-	old.retired = now
-	if old.before != nil {
-		g.sessions.remove(old.before)
-		old.before = nil
 	}
 }
 

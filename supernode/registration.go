@@ -2,6 +2,7 @@ package supernode
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -39,6 +40,15 @@ type registration struct {
 // packets, and copies of floods.
 type relayBudget struct {
 	bytes, floods bucket.Bucket
+}
+
+// static returns the static key that the statement of r vouches for. It reports false
+// before there is one.
+func (r *registration) static() (key [32]byte, ok bool) {
+	if len(r.statement) != crypto.StatementLen {
+		return key, false
+	}
+	return [32]byte(r.statement[ed25519.PublicKeySize:]), true
 }
 
 // index returns the index of the live session, or 0 when there is none.

@@ -16,8 +16,9 @@ type registry struct {
 	communities map[[16]byte]*community
 	names       map[[32]byte]*name
 	byHandle    map[uint32]*registration
-	all         []*registration // in no order
-	online      int             // registrations with a live session, over all communities
+	all         []*registration  // in no order
+	online      int              // registrations with a live session, over all communities
+	statics     map[[32]byte]int // static keys that are registered, and how often
 	shares      shares
 }
 
@@ -34,9 +35,26 @@ func newRegistry(limits Limits, pool netip.Prefix) *registry {
 		communities: make(map[[16]byte]*community),
 		names:       make(map[[32]byte]*name),
 		byHandle:    make(map[uint32]*registration),
+		statics:     make(map[[32]byte]int),
 	}
 	g.shares = newShares(&g.limits)
 	return g
+}
+
+// knows reports whether an edge with that static key is registered.
+func (g *registry) knows(static [32]byte) bool { return g.statics[static] > 0 }
+
+// setStatement replaces what a registered edge says of itself; nil only forgets it.
+func (g *registry) setStatement(r *registration, statement []byte) {
+	if old, ok := r.static(); ok {
+		if g.statics[old]--; g.statics[old] == 0 {
+			delete(g.statics, old)
+		}
+	}
+	r.statement = statement
+	if static, ok := r.static(); ok {
+		g.statics[static]++
+	}
 }
 
 // community returns the community with this id. When it is new it is made, and counted
@@ -89,6 +107,9 @@ func (g *registry) add(r *registration) {
 	g.byHandle[r.handle] = r
 	g.shares.count(network.Of(r.seat.source), 1, 0)
 	g.setVisitor(r)
+	if static, ok := r.static(); ok {
+		g.statics[static]++
+	}
 }
 
 // remove removes a registration, which has no session any more.
@@ -106,6 +127,7 @@ func (g *registry) remove(r *registration) {
 	g.all = g.all[:len(g.all)-1]
 	g.shares.count(network.Of(r.seat.source), -1, 0)
 	g.setDeserted(c)
+	g.setStatement(r, nil)
 	g.prune(c)
 }
 

@@ -41,7 +41,9 @@ func (r *relayer) relay(now time.Time, out *outbox, pkt []byte, from netip.AddrP
 		r.refused.drop(dropRelayTag)
 		return
 	}
-	r.sessions.heard(now, out, edge, from, len(pkt))
+	if r.sessions.heard(now, out, edge, from, len(pkt)) {
+		r.sessions.prober.send(now, out, edge)
+	}
 	handle, _ := protocol.SplitRelayCTR(h.CTR)
 	if handle == protocol.HandleAll {
 		r.prepareFlood(now, out, edge, packet, h.Flags)

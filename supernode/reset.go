@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"hedgerow/crypto"
-	"hedgerow/internal/bucket"
 	"hedgerow/protocol"
 )
 
@@ -50,14 +49,33 @@ func (q *resets) pop() resetTarget {
 	return t
 }
 
-// resetRate is how many packets a second, over all sources, are answered with RESET.
-const resetRate = 100
+// Packets of one IPv4 address or IPv6 /64 that are answered with RESET: an office
+// comes back after a restart, each edge with a few packets.
+const (
+	resetRate  = 20 // a second
+	resetBurst = 200
+)
 
 // resetter tells edges that their session is gone.
 type resetter struct {
 	seed    [32]byte // of our identity
-	answers bucket.Bucket
+	boot    uint8    // top byte of every index that we give
+	counted bool     // boots are counted, one after the other
+	answers answers
 	refused *refusals
+}
+
+func newResetter(seed [32]byte, boot uint8, counted bool, refused *refusals) *resetter {
+	return &resetter{seed: seed, boot: boot, counted: counted, answers: newAnswers(), refused: refused}
+}
+
+// past reports whether an index is of a boot before this one. Of the other 255 that
+// its first byte may name, 128 are; the rest are still to come, and whoever had a
+// token of one of those could end sessions that we shall make. Where boots are not
+// counted there is no order, and every other boot counts as past.
+func (r *resetter) past(index uint32) bool {
+	before := r.boot - uint8(index>>24)
+	return before != 0 && (!r.counted || before <= 128)
 }
 
 // send tells the edge with an index that its session is gone. The token proves that
@@ -67,17 +85,17 @@ func (r *resetter) send(out *outbox, t resetTarget) {
 	out.send(protocol.AppendReset(out.buffer(), t.index, token), t.addr)
 }
 
-// answer answers a packet of size bytes for an index of another boot with RESET,
-// which is never longer. The caller does not ask for an index of this boot: we have
-// given it to nobody or its session has ended, and the token of a live session must
-// not be given away.
+// answer answers a packet of size bytes for an index of a past boot with RESET, which
+// is never longer. An index of this boot we have given to nobody, or its session has
+// ended; the token of a live session must not be given away.
 func (r *resetter) answer(now time.Time, out *outbox, size int, from netip.AddrPort, index uint32) {
-	if size <= protocol.ResetLen {
+	if size <= protocol.ResetLen || !r.past(index) {
 		return
 	}
-	if !r.answers.Take(now, 1, resetRate, resetRate) {
-		r.refused.about(dropResetRate, false, out.origin(from), nil)
+	if reason := r.answers.take(now, out.source, resetRate, resetBurst, dropResetRate, dropResetTotal); reason != answered {
+		r.refused.about(reason, false, out.origin(from), nil)
 		return
 	}
-	r.send(out, resetTarget{index: index, addr: from})
+	token := crypto.ResetToken(r.seed, index)
+	out.answer(protocol.AppendReset(out.buffer(), index, token), from)
 }

@@ -124,11 +124,39 @@ func TestResetOfAnotherBoot(t *testing.T) {
 		}
 	}
 	answers := 0
-	for i := range 1000 {
-		answers += len(r.deliver(address(i), packet(foreign, protocol.TypeData, 60)))
+	for range 1000 {
+		answers += len(r.deliver(address(9), packet(foreign, protocol.TypeData, 60)))
 	}
-	if answers > resetRate {
+	if answers != resetBurst {
 		t.Errorf("%d RESETs in no time", answers)
+	}
+	answers = 0
+	for i := range 1000 { // of one /48
+		from := netip.AddrFrom16([16]byte{0x20, 1, 6: byte(i >> 8), 7: byte(i)})
+		answers += len(r.deliver(netip.AddrPortFrom(from, 9), packet(foreign, protocol.TypeData, 60)))
+	}
+	if answers > 4*resetBurst {
+		t.Errorf("%d RESETs to one network", answers)
+	}
+}
+
+// TestNoTokensOfBootsToCome: whoever gathers tokens for indexes that we shall give
+// after the next restart could end sessions then.
+func TestNoTokensOfBootsToCome(t *testing.T) {
+	r := newRig(t, Config{StateDir: t.TempDir()})
+	e := r.edge(testCommunity("c", "k"), "e", 1)
+	past := 0
+	for other := range 256 {
+		pkt := junk(60)
+		index := uint32(uint8(other)+r.s.sessions.boot)<<24 | 5
+		protocol.Header{Type: protocol.TypeData, XF: protocol.XFHop, KI: protocol.KINone, RX: index, CTR: 7}.Put(pkt)
+		got := len(r.deliver(address(other*256), e.hide(pkt)))
+		if past += got; got != 0 && other < 128 {
+			t.Errorf("a token of %d boots later was given", other)
+		}
+	}
+	if past != 128 {
+		t.Errorf("%d past boots", past)
 	}
 }
 

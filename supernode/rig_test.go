@@ -277,13 +277,29 @@ func (e *fakeEdge) finish(i *crypto.Initiation, resp []byte) bool {
 	return true
 }
 
-// connect makes a session.
-func (e *fakeEdge) connect() {
+// reach makes a session, if the supernode lets it, and shows a cookie if it is asked for
+// one.
+func (e *fakeEdge) reach() bool {
 	e.r.t.Helper()
 	i, pkt := e.initiate(nil)
 	got := e.r.deliver(e.addr, pkt)
-	if len(got) != 1 || !e.finish(i, got[0].pkt) {
-		e.r.t.Fatalf("no session: %d answers, drops %v", len(got), e.r.s.refused.drops.nonzero())
+	if len(got) == 1 && len(got[0].pkt) == protocol.CookieLen {
+		e.show(got[0].pkt)
+		cookie, err := i.OpenCookie(got[0].pkt)
+		if err != nil {
+			e.r.t.Fatal(err)
+		}
+		i, pkt = e.initiate(&cookie)
+		got = e.r.deliver(e.addr, pkt)
+	}
+	return len(got) == 1 && e.finish(i, got[0].pkt)
+}
+
+// connect makes a session.
+func (e *fakeEdge) connect() {
+	e.r.t.Helper()
+	if !e.reach() {
+		e.r.t.Fatalf("no session: drops %v", e.r.s.refused.drops.nonzero())
 	}
 }
 

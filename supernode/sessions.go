@@ -14,10 +14,10 @@ const sweepPause = 2 * time.Second
 // sessions own the sessions with edges, by the index that edges address them with,
 // and say what the end or the silence of one means for its registration.
 type sessions struct {
-	boot      uint8 // top byte of every index
-	byIdx     map[uint32]*hop
-	guests    int // sessions without a registration
-	maxGuests int
+	boot   uint8 // top byte of every index
+	byIdx  map[uint32]*hop
+	guests *guests
+	lanes  lanes
 
 	registry *registry
 	store    *store
@@ -38,13 +38,14 @@ func (s *sessions) freeIndex(random func() uint32) uint32 {
 	}
 }
 
-// room reports whether there is room for one more guest.
-func (s *sessions) room() bool { return s.guests < s.maxGuests }
-
-// add enters a new session, which begins as a guest.
-func (s *sessions) add(h *hop) {
+// add enters a new session, which begins as a guest from an address, and ends the one
+// that makes room for it.
+func (s *sessions) add(h *hop, from netip.Addr) {
 	s.byIdx[h.session.LocalIndex()] = h
-	s.guests++
+	if displaced := s.guests.add(h, from); displaced != nil {
+		s.refused.about(dropDisplaced, false, origin{addr: displaced.addr, source: displaced.source}, nil)
+		s.remove(displaced)
+	}
 }
 
 // remove removes a session. The caller removes it from its registration.
@@ -54,19 +55,40 @@ func (s *sessions) remove(h *hop) {
 	}
 	delete(s.byIdx, h.session.LocalIndex())
 	if h.reg == nil {
-		s.guests--
+		s.guests.remove(h)
+	} else {
+		s.lanes.leave(h.addr)
 	}
 }
 
 // has reports whether a session is still in the table, so that it ends some day.
 func (s *sessions) has(h *hop) bool { return s.byIdx[h.session.LocalIndex()] == h }
 
-// adopt makes a guest the session of a registration.
-func (s *sessions) adopt(h *hop, r *registration) {
+// adopt makes a guest the session of a registration, in the place of the one before.
+// That one is still taken for packets in flight, unless it is itself in the place of
+// another such: a registration has no more than two.
+func (s *sessions) adopt(now time.Time, h *hop, r *registration) {
+	if old := r.hop; old != nil {
+		if old.before != nil {
+			s.remove(old.before)
+			old.before = nil
+		}
+		old.retired, h.before = now, old
+	}
+	r.hop = h
 	if h.reg == nil {
-		s.guests--
+		s.guests.remove(h)
+		s.lanes.enter(h.addr)
 	}
 	h.reg = r
+}
+
+// confirm notes the first authentic packet of a session: it proves that the edge
+// received RESP at the address that sent INIT.
+func (s *sessions) confirm(now time.Time, h *hop) {
+	h.confirmed = true
+	h.rtt = now.Sub(h.created)
+	s.guests.confirm(h)
 }
 
 // find returns the session that a packet of size bytes names, or nil after dropping
@@ -76,9 +98,7 @@ func (s *sessions) find(now time.Time, out *outbox, size int, from netip.AddrPor
 	switch {
 	case h == nil:
 		s.refused.about(dropUnknownSession, false, out.origin(from), nil)
-		if uint8(index>>24) != s.boot {
-			s.resetter.answer(now, out, size, from, index)
-		}
+		s.resetter.answer(now, out, size, from, index)
 		return nil
 	case h.dead(now):
 		s.refused.about(dropExpiredSession, false, out.origin(from), h)
@@ -88,20 +108,31 @@ func (s *sessions) find(now time.Time, out *outbox, size int, from netip.AddrPor
 }
 
 // heard notes that an authentic packet of size bytes came from an edge. Nothing that
-// we know of the edge changes before.
-func (s *sessions) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) {
+// we know of the edge changes before. It reports whether the address that it came from
+// is to be asked now to prove itself (prober.send, prober.sendWith).
+func (s *sessions) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) (prove bool) {
 	h.heard = now
 	if !h.retired.IsZero() {
-		return // the newer session knows the edge's address
+		return false // the newer session knows the edge's address
+	}
+	if h.reg != nil && now.Sub(h.kept) >= streamKeepPause {
+		s.keepStream(now, out, h)
 	}
 	if r := h.reg; r != nil && r.place < 0 {
 		s.registry.setOnline(r)
 		s.store.save(r)
 	}
-	if from != h.addr {
-		out.admit(from)
-		s.prober.heard(now, out, h, from, size)
+	if from == h.addr {
+		return false
 	}
+	out.admit(from, streamSession)
+	return s.prober.heard(now, h, from, size)
+}
+
+// keepStream lets the stream stay by which a registered edge comes, if it comes by one.
+func (s *sessions) keepStream(now time.Time, out *outbox, h *hop) {
+	h.kept = now
+	out.admit(h.addr, streamRegistered)
 }
 
 // end ends a session. If it was the current one of a registration, the edge is
@@ -118,14 +149,12 @@ func (s *sessions) end(h *hop) {
 	}
 }
 
-// sweep ends dead sessions and takes silent edges offline. When guests fill most of
-// their table, none stays longer than a silent one would, since an attacker could
-// keep all places by sending now and then.
+// sweep ends dead sessions and takes silent edges offline.
 func (s *sessions) sweep(now time.Time) {
 	s.sweeping.Set(now.Add(sweepPause))
-	crowded := s.guests > s.maxGuests*3/4
+	full := s.guests.full()
 	for _, h := range s.byIdx {
-		if h.dead(now) || crowded && h.reg == nil && now.Sub(h.created) > guestTime {
+		if h.dead(now) || h.reg == nil && s.guests.overstays(now, h, full) {
 			s.end(h)
 			continue
 		}

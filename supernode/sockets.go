@@ -58,18 +58,40 @@ func (s *sockets) flushBy(conn, other Conn, out *outbox) {
 			s.sent.count(out.batch[i].Datagrams())
 		}
 	}
+	if len(out.answers) > 0 {
+		s.answer(conn, out)
+	}
 	out.batch, out.used, out.tail = out.batch[:0], 0, shut
-	if len(out.admitted) > 0 {
+	if len(out.stays) > 0 {
 		s.admitStreams(out)
 	}
 }
 
-// admitStreams admits the streams that outbox.admit noted.
-func (s *sockets) admitStreams(out *outbox) {
-	for _, side := range out.admitted {
-		s.streams.Admit(side)
+// answer sends what is for strangers. That the socket takes no more of it is no fault
+// to tell.
+func (s *sockets) answer(conn Conn, out *outbox) {
+	if _, err := conn.WriteBatch(out.answers); err != nil && !errors.Is(err, net.ErrClosed) {
+		s.refused.drop(dropAnswer)
 	}
-	out.admitted = out.admitted[:0]
+	for range out.answers {
+		s.sent.count(1)
+	}
+	out.answers = out.answers[:0]
+}
+
+// admitStreams tells the streams what outbox.admit noted.
+func (s *sockets) admitStreams(out *outbox) {
+	for _, stay := range out.stays {
+		switch stay.progress {
+		case streamHello:
+			s.streams.Admit(stay.side, streamHelloTime)
+		case streamSession:
+			s.streams.Admit(stay.side, streamSessionTime)
+		case streamRegistered:
+			s.streams.Keep(stay.side, streamKeepTime)
+		}
+	}
+	out.stays = out.stays[:0]
 }
 
 // sourceOf returns the address by which a sender is counted until it has proved its

@@ -25,7 +25,7 @@ func (s *Server) Status() admin.Status {
 	}
 	s.mu.Lock()
 	st.Edges, st.Leases = s.registry.online, len(s.registry.byHandle)
-	st.Sessions, st.Guests = len(s.sessions.byIdx), s.sessions.guests
+	st.Sessions, st.Guests = len(s.sessions.byIdx), s.sessions.guests.count()
 	st.Communities = make([]admin.CommunityStatus, 0, len(s.registry.communities))
 	ids := make([][16]byte, 0, len(s.registry.communities))
 	for id, c := range s.registry.communities {

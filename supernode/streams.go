@@ -3,6 +3,7 @@ package supernode
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"hedgerow/transport/stream"
 )
@@ -20,11 +21,41 @@ import (
 type Streams interface {
 	// Serve accepts streams until ctx ends, and has ended them all when it returns.
 	Serve(ctx context.Context) error
-	// Admit keeps the stream with a side address open: it is an edge's. A stream that
-	// is not admitted ends after 5 s.
-	Admit(side netip.AddrPort)
+	// Admit lets the stream with a side address stay until a time after it was
+	// opened: an edge has begun to make itself known there. A stream that is not
+	// admitted ends after 5 s.
+	Admit(side netip.AddrPort, sinceOpened time.Duration)
+	// Keep lets the stream stay for a time from now on: a registered edge is there.
+	Keep(side netip.AddrPort, longer time.Duration)
 	// Source returns the address that a stream came from, the zero Addr for none.
 	Source(side netip.AddrPort) netip.Addr
 	// Status returns the present state.
 	Status() stream.Status
+}
+
+// How far a stream has got.
+type streamProgress uint8
+
+const (
+	streamHello      streamProgress = iota // a HELLO came by it
+	streamSession                          // a session was confirmed by it
+	streamRegistered                       // a registered edge sends by it
+)
+
+// Times of streams, so that no stranger keeps one by asking now and then: those before
+// a registration count from the opening of the stream.
+const (
+	streamHelloTime   = 15 * time.Second
+	streamSessionTime = 90 * time.Second
+	// streamKeepTime is how long a stream stays after the last authentic packet of a
+	// registered edge, which sends a keepalive every 20 s. It is told every
+	// streamKeepPause.
+	streamKeepTime  = offlineTime
+	streamKeepPause = 15 * time.Second
+)
+
+// stay is a stream that may stay for what came by it.
+type stay struct {
+	side     netip.AddrPort
+	progress streamProgress
 }

@@ -16,7 +16,7 @@ import (
 
 // noStreams are streams of which only the addresses are needed.
 type noStreams struct {
-	admitted []netip.AddrPort
+	admitted []netip.AddrPort // or kept
 	sources  map[netip.AddrPort]netip.Addr
 }
 
@@ -24,8 +24,13 @@ func newNoStreams() *noStreams {
 	return &noStreams{sources: make(map[netip.AddrPort]netip.Addr)}
 }
 
-func (s *noStreams) Serve(ctx context.Context) error       { <-ctx.Done(); return nil }
-func (s *noStreams) Admit(side netip.AddrPort)             { s.admitted = append(s.admitted, side) }
+func (s *noStreams) Serve(ctx context.Context) error { <-ctx.Done(); return nil }
+func (s *noStreams) Admit(side netip.AddrPort, _ time.Duration) {
+	s.admitted = append(s.admitted, side)
+}
+func (s *noStreams) Keep(side netip.AddrPort, _ time.Duration) {
+	s.admitted = append(s.admitted, side)
+}
 func (s *noStreams) Source(side netip.AddrPort) netip.Addr { return s.sources[side] }
 func (s *noStreams) Status() stream.Status                 { return stream.Status{Open: len(s.sources)} }
 
@@ -67,6 +72,19 @@ func TestOnlyEdgesAreAdmitted(t *testing.T) {
 	r.deliver(side(1), e.seal())
 	if got := streams.drain(); len(got) != 0 {
 		t.Errorf("told again: %v", got)
+	}
+	// From its registration on it is told again and again that an edge is there.
+	for i := range 5 {
+		if i == 0 {
+			e.register(e.request())
+		} else {
+			r.now = r.now.Add(20 * time.Second)
+			r.deliver(side(1), e.seal())
+			r.deliver(side(1), e.seal())
+		}
+		if got := streams.drain(); !slices.Equal(got, []netip.AddrPort{side(1)}) {
+			t.Errorf("keepalive %d of a registered edge keeps %v", i, got)
+		}
 	}
 
 	hello := protocol.AppendHello(nil, [16]byte{1})
@@ -244,7 +262,11 @@ func TestSourcesOfStreams(t *testing.T) {
 				e.addr = side(i + 1)
 				streams.from(source, e.addr)
 				_, pkt := e.initiate(nil)
-				answers += len(r.deliver(e.addr, pkt))
+				for _, p := range r.deliver(e.addr, pkt) {
+					if len(p.pkt) == protocol.RespLen { // no COOKIE
+						answers++
+					}
+				}
 			}
 			if (answers == n) != each {
 				t.Errorf("%d of %d INITs are answered", answers, n)

@@ -4,26 +4,28 @@ import (
 	"net/netip"
 	"time"
 
-	"hedgerow/internal/bucket"
 	"hedgerow/nat/stun"
 )
 
-// Rates of answers to STUN requests, a second.
+// stunRate is how many STUN requests of one IPv4 address or IPv6 /64 are answered, a
+// second and at once: an edge asks from many sockets how its NAT gives out ports.
+const stunRate = 64
+
+// Lengths of the shortest answers (RFC 8489, sections 5 and 14.2): a header, and an
+// address.
 const (
-	stunRate       = 1000 // over all sources
-	stunSourceRate = 10   // of one IPv4 address or IPv6 /64
-	stunPaddedRate = 64   // the same, when the answer is not longer than the request
+	stunAnswerIPv4 = 32
+	stunAnswerIPv6 = 44
 )
 
 // binding tells senders the address that they come from, by STUN.
 type binding struct {
-	answers bucket.Bucket
-	sources *bucket.Sources
+	answers answers
 	refused *refusals
 }
 
 func newBinding(refused *refusals) *binding {
-	return &binding{sources: bucket.NewSources(sourceTable), refused: refused}
+	return &binding{answers: newAnswers(), refused: refused}
 }
 
 // answer answers a STUN Binding request (RFC 8489) with the address that
@@ -43,16 +45,19 @@ func (b *binding) answer(now time.Time, out *outbox, pkt []byte, from netip.Addr
 	switch {
 	case err != nil:
 		b.refused.about(dropSTUN, false, out.origin(from), nil)
+	case len(answer) > len(pkt):
+		b.refused.about(dropSTUNShort, false, out.origin(from), nil)
 	case request.ChangePort:
 		out.sendByOtherSocket(answer, from)
 	default:
-		out.sendPlain(answer, from)
+		out.answerPlain(answer, from)
 	}
 }
 
 // check says why a STUN message gets no answer, and answered if it gets one.
-// Indications, responses and everything malformed are dropped, and what comes over
-// a stream, whose address is of no use.
+// Indications, responses and everything malformed are dropped, what comes over a
+// stream, whose address is of no use, and what is shorter than its answer: the
+// address that it names as its source is not proved.
 func (b *binding) check(now time.Time, pkt []byte, from netip.AddrPort, other Conn) (stun.Request, dropReason) {
 	const bindingRequest = 1
 	switch {
@@ -60,18 +65,11 @@ func (b *binding) check(now time.Time, pkt []byte, from netip.AddrPort, other Co
 		return stun.Request{}, dropSTUN
 	case !underlayAddr(from).IsValid():
 		return stun.Request{}, dropSTUNStream
+	case len(pkt) < stunAnswerIPv4 || !from.Addr().Unmap().Is4() && len(pkt) < stunAnswerIPv6:
+		return stun.Request{}, dropSTUNShort
 	}
-	// An answer that is not longer than its request cannot amplify, so an edge may
-	// ask from many sockets at once how its NAT gives out ports.
-	rate := float64(stunSourceRate)
-	if len(pkt) >= stun.RequestLen {
-		rate = stunPaddedRate
-	}
-	switch {
-	case !b.sources.Take(now, from.Addr(), rate, rate):
-		return stun.Request{}, dropSTUNRate
-	case !b.answers.Take(now, 1, stunRate, stunRate):
-		return stun.Request{}, dropSTUNTotal
+	if reason := b.answers.take(now, from.Addr(), stunRate, stunRate, dropSTUNRate, dropSTUNTotal); reason != answered {
+		return stun.Request{}, reason
 	}
 	request, err := stun.ParseRequest(pkt)
 	switch {

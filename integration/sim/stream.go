@@ -174,8 +174,19 @@ type streamServer struct {
 // accepted is the supernode's end of a stream.
 type accepted struct {
 	*nattest.Stream
-	source   netip.Addr
-	stranger *time.Timer // ends it; nil: admitted
+	source netip.Addr
+	opened time.Time
+	until  time.Time   // when it ends
+	end    *time.Timer // ends it
+	kept   bool        // a registered edge was there
+}
+
+// stay lets the stream stay until a time.
+func (a *accepted) stay(until time.Time) {
+	if until.After(a.until) {
+		a.until = until
+		a.end.Reset(time.Until(until))
+	}
 }
 
 // takeStreams makes a supernode one that takes streams.
@@ -197,14 +208,16 @@ func (x *streamServer) accept(source netip.Addr, s *nattest.Stream) bool {
 		return false
 	}
 	side := x.sides.Add(s.Send)
-	x.open[side] = &accepted{Stream: s, source: source, stranger: time.AfterFunc(admitTime, s.Close)}
+	now := time.Now()
+	x.open[side] = &accepted{Stream: s, source: source, opened: now, until: now.Add(admitTime), end: time.AfterFunc(admitTime, s.Close)}
 	x.running.Go(func() {
 		s.Serve(func(pkt []byte) { x.sides.Deliver(side, pkt) })
 		x.sides.Remove(side)
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		if a := x.open[side]; a.stranger != nil {
-			a.stranger.Stop()
+		a := x.open[side]
+		a.end.Stop()
+		if !a.kept {
 			x.strangers++
 		}
 		delete(x.open, side)
@@ -225,13 +238,22 @@ func (x *streamServer) Serve(ctx context.Context) error {
 	return nil
 }
 
-// Admit lets a stream stay.
-func (x *streamServer) Admit(side netip.AddrPort) {
+// Admit lets a stream stay until a time after its opening.
+func (x *streamServer) Admit(side netip.AddrPort, sinceOpened time.Duration) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if a := x.open[side]; a != nil && a.stranger != nil {
-		a.stranger.Stop()
-		a.stranger = nil
+	if a := x.open[side]; a != nil {
+		a.stay(a.opened.Add(sinceOpened))
+	}
+}
+
+// Keep lets a stream of a registered edge stay for longer.
+func (x *streamServer) Keep(side netip.AddrPort, longer time.Duration) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if a := x.open[side]; a != nil {
+		a.kept = true
+		a.stay(time.Now().Add(longer))
 	}
 }
 

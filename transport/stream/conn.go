@@ -151,7 +151,7 @@ func readMessage(r io.Reader, buf []byte) (longer []byte, n int, err error) {
 
 // Why streams end.
 var (
-	errStranger = fmt.Errorf("nothing that an edge sends came within %v", admitTime)
+	errStranger = errors.New("no edge registered in time")
 	errSilent   = fmt.Errorf("nothing came for %v", idleTime)
 	errLeft     = errors.New("the other end closed the stream")
 )
@@ -159,7 +159,7 @@ var (
 // readError puts the end of reading into words.
 func (f *flow) readError(err error) error {
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded) && !f.liveness.admitted.Load():
+	case errors.Is(err, os.ErrDeadlineExceeded) && f.liveness.isStrange():
 		return errStranger
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errSilent

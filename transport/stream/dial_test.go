@@ -238,7 +238,10 @@ func TestClose(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := serving(t, ServerConfig{})
 		c := r.net.stream(t, &mailbox{})
-		for range 100 {
+		c.Send([]byte("hello"))
+		synctest.Wait()
+		r.server.Keep(r.office.last(), time.Hour)
+		for range 99 {
 			c.Send([]byte("a goodbye"))
 		}
 		c.Close()

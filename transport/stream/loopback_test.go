@@ -14,11 +14,13 @@ import (
 // echo is an office that sends everything back where it came from.
 type echo struct {
 	*transport.Sides
-	out *transport.MuxWriter
-	t   *testing.T
+	out    *transport.MuxWriter
+	server *Server
+	t      *testing.T
 }
 
 func (e *echo) Deliver(from netip.AddrPort, pkt []byte) {
+	e.server.Keep(from, time.Hour)
 	d := transport.Datagram{Buf: pkt, N: len(pkt), Addr: from}
 	if _, err := e.out.WriteBatch([]transport.Datagram{d}); err != nil {
 		e.t.Error(err)
@@ -33,13 +35,15 @@ func TestLoopback(t *testing.T) {
 		t.Fatal(err)
 	}
 	sides := transport.NewSides()
+	office := &echo{Sides: sides, out: sides.Writer(nil), t: t}
 	s, err := NewServer(ServerConfig{
-		Listeners: []net.Listener{l}, Sides: &echo{Sides: sides, out: sides.Writer(nil), t: t},
+		Listeners: []net.Listener{l}, Sides: office,
 		Certificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(), nil },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	office.server = s
 	ctx := t.Context()
 	go func() { _ = s.Serve(ctx) }()
 	const burst = 100 // fits the queues

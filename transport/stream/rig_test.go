@@ -47,6 +47,7 @@ type office struct {
 	mail  mailbox
 	mu    sync.Mutex
 	froms []netip.AddrPort
+	came  time.Time // the last packet
 }
 
 func newOffice() *office { return &office{Sides: transport.NewSides()} }
@@ -56,6 +57,14 @@ func (o *office) Deliver(from netip.AddrPort, pkt []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.froms = append(o.froms, from)
+	o.came = time.Now()
+}
+
+// since returns how long after a time the last packet came.
+func (o *office) since(start time.Time) time.Duration {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.came.Sub(start)
 }
 
 // last returns where the last packet came from.

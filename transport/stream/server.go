@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"hedgerow/internal/bucket"
 )
 
 const (
@@ -52,8 +54,9 @@ type ServerConfig struct {
 	Sides Sides
 	// Path is the WebSocket's; default: DefaultPath.
 	Path string
-	// Connections and PerSource are ceilings, in all and for one source;
-	// default: DefaultConnections and DefaultPerSource. PerSource does not count
+	// Connections and PerSource are ceilings, in all and for one IPv4 address or
+	// IPv6 /64; default: DefaultConnections and DefaultPerSource. An IPv6 /56 may
+	// have 4 times and a /48, or an IPv4 /24, 16 times PerSource. It does not count
 	// for loopback, private and link-local addresses (RFC 1918, RFC 4193): such
 	// a source may be a reverse proxy that all edges connect through.
 	Connections, PerSource int
@@ -68,8 +71,9 @@ type Server struct {
 	cfg     ServerConfig
 	gate    gate
 	dropped atomic.Uint64
-	// strangers counts the streams that ended without having been admitted.
-	strangers atomic.Uint64
+	// strangers counts the streams that ended without a registered edge, hasty the
+	// packets that came faster than a stranger's may.
+	strangers, hasty atomic.Uint64
 
 	mu      sync.Mutex
 	streams map[netip.AddrPort]opened
@@ -178,7 +182,7 @@ func (s *Server) handler(ctx context.Context, open *sync.WaitGroup) http.Handler
 			return
 		}
 		wire := r.Context().Value(wireKey{}).(*tls.Conn)
-		passed(wire)
+		gatedOf(wire).pass()
 		p := &liveness{wire: wire}
 		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 			// The origin that a browser names does not matter: browsers cannot
@@ -198,12 +202,19 @@ func (s *Server) handler(ctx context.Context, open *sync.WaitGroup) http.Handler
 func (s *Server) serve(ctx context.Context, ws *websocket.Conn, p *liveness) {
 	f := newFlow(ws, p, &s.dropped)
 	side := s.cfg.Sides.Add(f.send)
-	s.enter(side, opened{liveness: p, source: sourceOf(p.wire.RemoteAddr())})
 	p.strange()
-	err := f.run(ctx, false, func(pkt []byte) { s.cfg.Sides.Deliver(side, pkt) })
+	s.enter(side, opened{liveness: p, source: sourceOf(p.wire.RemoteAddr())})
+	strange := bucket.NewLimiter(strangerRate, strangerBurst)
+	err := f.run(ctx, false, func(pkt []byte) {
+		if !p.isKept() && !strange.Take(time.Now()) {
+			s.hasty.Add(1)
+			return
+		}
+		s.cfg.Sides.Deliver(side, pkt)
+	})
 	s.cfg.Sides.Remove(side)
 	s.leave(side)
-	if !p.admitted.Load() {
+	if !p.isKept() {
 		s.strangers.Add(1)
 	}
 	s.cfg.Log.Debug("a stream ended", "source", p.wire.RemoteAddr(), "why", err)
@@ -229,12 +240,22 @@ func (s *Server) find(side netip.AddrPort) (o opened, ok bool) {
 	return o, ok
 }
 
-// Admit keeps the stream with a side address open: a packet from it has shown
-// that it belongs to an edge. Without that, a stream ends 5 s after it was
-// opened. An address without a stream is ignored.
-func (s *Server) Admit(side netip.AddrPort) {
+// Admit lets the stream with a side address stay until a time after it was opened, as
+// long as it is not silent: a packet from it has shown that it may belong to an edge.
+// Without that, a stream ends 5 s after it was opened. An address without a stream is
+// ignored.
+func (s *Server) Admit(side netip.AddrPort, sinceOpened time.Duration) {
 	if o, ok := s.find(side); ok {
-		o.liveness.admit()
+		o.liveness.stay(func(opened time.Time) time.Time { return opened.Add(sinceOpened) }, false)
+	}
+}
+
+// Keep lets the stream with a side address stay for a time from now on: a registered
+// edge is there. Such a stream makes room for no other one.
+func (s *Server) Keep(side netip.AddrPort, longer time.Duration) {
+	o, ok := s.find(side)
+	if ok && o.liveness.stay(func(time.Time) time.Time { return time.Now().Add(longer) }, true) {
+		s.gate.keep(gatedOf(o.liveness.wire))
 	}
 }
 

@@ -31,7 +31,7 @@ func TestBothWays(t *testing.T) {
 		if got := r.office.mail.take(); !slices.Equal(got, []string{"up 0", "up 1", "up 2"}) || !transport.IsSide(side.Addr()) {
 			t.Errorf("%q from %v", got, side)
 		}
-		r.server.Admit(side)
+		r.server.Keep(side, time.Hour)
 		r.office.write(t, side, "down")
 		synctest.Wait()
 		if got := mail.take(); !slices.Equal(got, []string{"down"}) {
@@ -52,7 +52,8 @@ func TestBothWays(t *testing.T) {
 		if !errors.Is(err, transport.ErrNoSide) || r.server.Source(side).IsValid() {
 			t.Error(err)
 		}
-		r.server.Admit(side) // of none any more
+		r.server.Admit(side, time.Hour) // of none any more
+		r.server.Keep(side, time.Hour)
 	})
 }
 
@@ -78,6 +79,86 @@ func TestStranger(t *testing.T) {
 	})
 }
 
+// TestStreamsComeToARegistration has strangers get as far as they like: none keeps its
+// stream for longer than its stage may last, whatever it sends and how often, and a
+// registered edge keeps it for as long as it is there.
+func TestStreamsComeToARegistration(t *testing.T) {
+	for name, tt := range map[string]struct {
+		every time.Duration // it does it again
+		does  func(s *Server, side netip.AddrPort)
+		ends  time.Duration // after its opening
+	}{
+		"HELLO":   {time.Second, func(s *Server, side netip.AddrPort) { s.Admit(side, 15*time.Second) }, 15 * time.Second},
+		"session": {time.Second, func(s *Server, side netip.AddrPort) { s.Admit(side, 90*time.Second) }, 90 * time.Second},
+		"session, HELLO": {time.Second, func(s *Server, side netip.AddrPort) {
+			s.Admit(side, 90*time.Second)
+			s.Admit(side, 15*time.Second)
+		}, 90 * time.Second},
+		"registration, and it left": {time.Hour, func(s *Server, side netip.AddrPort) { s.Keep(side, 120*time.Second) }, 122 * time.Second},
+		"registration":              {100 * time.Second, func(s *Server, side netip.AddrPort) { s.Keep(side, 120*time.Second) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := serving(t, ServerConfig{})
+				c := r.net.stream(t, &mailbox{}) // it sends a ping every 15 s
+				start := time.Now()
+				c.Send([]byte("hello"))
+				synctest.Wait()
+				side := r.office.last()
+				time.Sleep(2 * time.Second)
+				for range 100 {
+					tt.does(r.server, side)
+					c.Send([]byte("more"))
+					select {
+					case <-c.Done():
+					case <-time.After(tt.every):
+					}
+				}
+				switch {
+				case tt.ends == 0 && c.Err() != nil:
+					t.Error(c.Err())
+				case tt.ends != 0 && (c.Err() == nil || r.server.Status().Open != 0):
+					t.Error("it is open for ever")
+				case tt.ends != 0:
+					if d := r.office.since(start); d > tt.ends {
+						t.Errorf("it ended after %v", d)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestHastyStranger: a stream without a registered edge gets 40 packets in at once and
+// 20 a second, since all streams share one queue.
+func TestHastyStranger(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := serving(t, ServerConfig{})
+		c := r.net.stream(t, &mailbox{})
+		flood := func() int {
+			for range 200 {
+				c.Send([]byte("junk"))
+			}
+			synctest.Wait()
+			return len(r.office.mail.take())
+		}
+		if n := flood(); n != strangerBurst {
+			t.Errorf("%d packets of a stranger", n)
+		}
+		time.Sleep(time.Second)
+		if n := flood(); n != strangerRate {
+			t.Errorf("%d packets of a stranger a second later", n)
+		}
+		r.server.Keep(r.office.last(), time.Hour)
+		if n := flood(); n != 200 {
+			t.Errorf("%d packets of an edge", n)
+		}
+		if st := r.server.Status(); st.Hasty != 200-strangerBurst+200-strangerRate {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
 // TestIdle has an admitted stream live for as long as pings come, and 90 s longer.
 func TestIdle(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -86,7 +167,7 @@ func TestIdle(t *testing.T) {
 		upgradeByHand(t, wire)
 		writeFrame(t, wire, 2, []byte("\x00\x01a"))
 		synctest.Wait()
-		r.server.Admit(r.office.last())
+		r.server.Keep(r.office.last(), 2*time.Hour)
 		for range 5 {
 			time.Sleep(80 * time.Second)
 			writeFrame(t, wire, 9, []byte("ping"))
@@ -110,7 +191,7 @@ func TestPing(t *testing.T) {
 		c := r.net.stream(t, &mail)
 		c.Send([]byte("hello"))
 		synctest.Wait()
-		r.server.Admit(r.office.last())
+		r.server.Keep(r.office.last(), 2*time.Hour)
 		time.Sleep(time.Hour)
 		if c.Err() != nil {
 			t.Fatal(c.Err())
@@ -133,13 +214,13 @@ func TestSlowClient(t *testing.T) {
 		writeFrame(t, slow, 2, []byte("\x00\x01a"))
 		synctest.Wait()
 		slowSide := r.office.last()
-		r.server.Admit(slowSide)
+		r.server.Keep(slowSide, time.Hour)
 		var mail mailbox
 		c := r.net.stream(t, &mail)
 		c.Send([]byte("hello"))
 		synctest.Wait()
 		side := r.office.last()
-		r.server.Admit(side)
+		r.server.Keep(side, time.Hour)
 
 		start := time.Now()
 		big := strings.Repeat("x", 1400)
@@ -252,10 +333,10 @@ func TestCeilings(t *testing.T) {
 			t.Errorf("%d: a /64 beside it, and the same address in its other form", n)
 		}
 		proxies := slices.Repeat([]string{"10.1.2.3:1"}, 9)
-		if n := count(proxies...); n != 7 {
-			t.Errorf("%d by a reverse proxy up to the ceiling of all", n)
+		if n := count(proxies...); n != 9 {
+			t.Errorf("%d by a reverse proxy: others have more, and nothing came by them", n)
 		}
-		if st := r.server.Status(); st.Connections != 24 || st.Refused != 2+2+1+2 {
+		if st := r.server.Status(); st.Connections != 24 || st.Refused != 2+2+1 || st.Displaced != 2 {
 			t.Errorf("%+v", st)
 		}
 		time.Sleep(2 * admitTime) // they were strangers: places are given back
@@ -265,19 +346,66 @@ func TestCeilings(t *testing.T) {
 	})
 }
 
-func TestNetwork(t *testing.T) {
-	for text, want := range map[string]string{
-		"192.0.2.1": "192.0.2.1/32", "2001:db8::1": "2001:db8::/64",
-		"127.0.0.1": "", "::1": "", "10.0.0.1": "", "172.31.0.1": "", "192.168.1.1": "", "fd00::1": "", "fe80::1": "", "169.254.1.1": "",
-		"100.64.0.1": "100.64.0.1/32", // behind a carrier's NAT: strangers
+func TestCounted(t *testing.T) {
+	for text, want := range map[string]bool{
+		"192.0.2.1": true, "2001:db8::1": true,
+		"127.0.0.1": false, "::1": false, "10.0.0.1": false, "172.31.0.1": false, "192.168.1.1": false, "fd00::1": false, "fe80::1": false,
+		"169.254.1.1": false,
+		"100.64.0.1":  true, // behind a carrier's NAT: strangers
 	} {
-		got := ""
-		if p, counted := network(netip.MustParseAddr(text)); counted {
-			got = p.String()
+		if got := counted(netip.MustParseAddr(text)); got != want {
+			t.Errorf("%s: %v", text, got)
 		}
-		if got != want {
-			t.Errorf("%s: %q, want %q", text, got, want)
-		}
+	}
+}
+
+// TestPlacesOfOneNetwork has one network ask for all places, with as many addresses as
+// it has. It gets some, an edge that is registered keeps its own, and others come in,
+// as long as not all places are those of edges.
+func TestPlacesOfOneNetwork(t *testing.T) {
+	for name, of := range map[string]func(i int) string{
+		"a /48":        func(i int) string { return fmt.Sprintf("[2001:db8:0:%x::1]:1000", i*7) },
+		"a /24":        func(i int) string { return fmt.Sprintf("198.51.100.%d:1000", 1+i%254) },
+		"many /24s":    func(i int) string { return fmt.Sprintf("198.51.%d.1:1000", i) },
+		"one address":  func(int) string { return "198.51.100.1:1000" },
+		"by one proxy": func(int) string { return "10.1.2.3:1000" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := serving(t, ServerConfig{Connections: 60, PerSource: 2})
+				open := func(source string) (*Conn, netip.AddrPort) {
+					c, err := Dial(t.Context(), r.net.from(source).config(&mailbox{}))
+					if err != nil {
+						t.Fatalf("%s: %v", source, err)
+					}
+					t.Cleanup(c.Close)
+					c.Send([]byte("hello"))
+					synctest.Wait()
+					return c, r.office.last()
+				}
+				edge, side := open("203.0.113.77:1")
+				r.server.Keep(side, time.Hour)
+				flood := func(n int) {
+					for i := range n {
+						if c, err := Dial(t.Context(), r.net.from(of(i)).config(&mailbox{})); err == nil {
+							t.Cleanup(c.Close)
+						}
+					}
+				}
+				flood(150)
+				if st := r.server.Status(); st.Connections > 60 || strings.HasPrefix(name, "a /") && st.Connections != 1+2*16 {
+					t.Errorf("%+v", st)
+				}
+				honest, side := open("192.0.2.1:1")
+				flood(20) // while it makes its session
+				r.server.Keep(side, time.Hour)
+				flood(150)
+				synctest.Wait()
+				if edge.Err() != nil || honest.Err() != nil {
+					t.Errorf("an edge: %v, one that came later: %v", edge.Err(), honest.Err())
+				}
+			})
+		})
 	}
 }
 

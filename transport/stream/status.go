@@ -13,17 +13,24 @@ type Status struct {
 	// still opening.
 	Open        int `json:"open"`
 	Connections int `json:"connections"`
-	// Refused are the connections over a ceiling, Strangers the streams that ended
-	// because no packet of an edge came by them, and Dropped the packets that found
-	// the queue of their stream full. All count from the start.
+	// Refused are the connections over a ceiling, Displaced those without an edge
+	// that made room for others, Strangers the streams that ended before an edge had
+	// registered by them, Hasty the packets of such that came too fast, and Dropped
+	// the packets that found the queue of their stream full. All count from the
+	// start.
 	Refused   uint64 `json:"refused"`
+	Displaced uint64 `json:"displaced"`
 	Strangers uint64 `json:"strangers"`
+	Hasty     uint64 `json:"hasty"`
 	Dropped   uint64 `json:"dropped"`
 }
 
 // Status returns the present state.
 func (s *Server) Status() Status {
-	st := Status{Refused: s.gate.refused.Load(), Strangers: s.strangers.Load(), Dropped: s.dropped.Load()}
+	st := Status{
+		Refused: s.gate.refused.Load(), Displaced: s.gate.displaced.Load(),
+		Strangers: s.strangers.Load(), Hasty: s.hasty.Load(), Dropped: s.dropped.Load(),
+	}
 	for _, l := range s.cfg.Listeners {
 		if a, ok := l.Addr().(*net.TCPAddr); ok {
 			st.Listen = append(st.Listen, a.AddrPort())
