@@ -17,7 +17,9 @@ const (
 // mailbox is how the data goroutines reach the control loop. Both channels
 // are bounded; what does not fit is dropped and counted, as UDP would. What
 // strangers can send has a channel of its own, so that they cannot crowd out
-// what authenticated peers say.
+// what authenticated peers say. A packet of a supernode is still sealed, and anybody
+// can send one from its address: such packets get no more than half of the room, and
+// the rest is left to what has authenticated.
 type mailbox struct {
 	known     chan Event
 	strangers chan Event
@@ -37,6 +39,11 @@ func (m *mailbox) post(ev Event) bool {
 	switch ev.(type) {
 	case InitReceived, HandshakeAnswer, STUNReceived:
 		c = m.strangers
+	case HopPacket:
+		if len(c) >= cap(c)/2 {
+			m.drops.Drop(DropQueueFull)
+			return false
+		}
 	}
 	select {
 	case c <- ev:
