@@ -49,6 +49,7 @@ const (
 const (
 	attrChannelNumber    = 0x000C
 	attrLifetime         = 0x000D
+	attrNonce            = 0x0015
 	attrEvenPort         = 0x0018
 	attrReservationToken = 0x0022
 )
@@ -120,4 +121,24 @@ func addrPort(a net.Addr) netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return unmap(u.AddrPort())
+}
+
+// attributeOf returns the value of the first attribute of a kind, nil if a message,
+// whose attributes are measured, has none.
+func attributeOf(pkt []byte, kind uint16) []byte {
+	if len(pkt) < stunHeaderLen {
+		return nil
+	}
+	for b := pkt[stunHeaderLen:]; len(b) >= attributeLen; {
+		n := int(binary.BigEndian.Uint16(b[2:]))
+		padded := attributeLen + (n+3)&^3
+		if padded > len(b) {
+			return nil
+		}
+		if binary.BigEndian.Uint16(b) == kind {
+			return b[attributeLen : attributeLen+n]
+		}
+		b = b[padded:]
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -110,6 +111,10 @@ func (t *transactions) close() {
 	t.running.Wait()
 }
 
+// filling makes a request without a nonce as long as the refusal with one, since a
+// server sends a stranger no more than it got. It names no product: it travels in clear.
+var filling = strings.Repeat("generic STUN client after RFC 8489 and RFC 8656; ", 4)
+
 // build makes the message of a request, signed if c has a nonce.
 func (r request) build(c credential) (*pionstun.Message, error) {
 	setters := []pionstun.Setter{
@@ -128,7 +133,9 @@ func (r request) build(c credential) (*pionstun.Message, error) {
 		number := []byte{byte(r.channel >> 8), byte(r.channel), 0, 0}
 		setters = append(setters, pionstun.RawAttribute{Type: pionstun.AttrChannelNumber, Value: number}, peerAddress(r.peer))
 	}
-	if c.nonce != "" {
+	if c.nonce == "" {
+		setters = append(setters, pionstun.NewSoftware(filling))
+	} else {
 		setters = append(setters, pionstun.NewUsername(c.user), pionstun.NewRealm(c.realm), pionstun.NewNonce(c.nonce),
 			pionstun.NewLongTermIntegrity(c.user, c.realm, c.password))
 	}

@@ -123,8 +123,8 @@ func (c ServerConfig) withDefaults() ServerConfig {
 }
 
 // Server is a TURN server over UDP for clients with a credential of its secret.
-// Its answers to strangers are limited by rate; it does not answer Binding
-// requests.
+// An answer to a stranger is never longer than the request, so a client makes its
+// first one long enough (this package's do); it does not answer Binding requests.
 type Server struct {
 	cfg         ServerConfig
 	gate        *gate
@@ -199,7 +199,8 @@ func (s *Server) Stats() ServerStats {
 // allocation belongs to the identity that made it (RFC 8656, section 5).
 func (s *Server) authenticate(user, realm string, client netip.AddrPort) (password string, ok bool) {
 	identity, ok := identityOf(user, time.Now())
-	if r := s.allocations.of(client); !ok || realm != s.cfg.Realm || r != nil && r.identity != identity {
+	r := s.allocations.of(client)
+	if !ok || realm != s.cfg.Realm || r != nil && r.identity != identity || r == nil && !s.gate.unproved.proved() {
 		s.counters.refused.Add(1)
 		return "", false
 	}
