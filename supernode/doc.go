@@ -55,8 +55,10 @@
 // Whatever a sender without a session can cause is bounded: every table has a
 // ceiling, every answer to an address that has not proved itself is at most as long
 // as the datagram that it answers, and every costly check comes after a cheaper one
-// that a flood fails (PROTOCOL.md, section 4). The one exception is STUN, whose
-// answers the standard makes longer; they are limited by rate.
+// that a flood fails (PROTOCOL.md, section 4). Strangers compete for places by the
+// networks that they come from (guests.go), cost no more than a part of one processor
+// (effort.go), and never compete with registered edges, whose keys have places and
+// whose addresses have lanes of their own (lanes.go). Their answers leave last.
 //
 // What a sender with a session can cause is bounded as well. Tokens belong to static keys
 // and to networks of sources (allowance.go), and are counted by what leaves; the tables

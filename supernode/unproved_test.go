@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -268,4 +269,32 @@ func TestMembersHaveLanesOfTheirOwn(t *testing.T) {
 	if n >= laneBurst {
 		t.Errorf("%d INITs of one member", n)
 	}
+}
+
+// guestLen is the most that one session without a registration takes, with its place:
+// 96 MiB for all 16,384.
+const guestLen = 6 << 10
+
+// TestMemoryOfGuests makes guests from as many networks.
+func TestMemoryOfGuests(t *testing.T) {
+	const n = 1000
+	r := newRig(t, Config{})
+	e := r.edge(testCommunity("c", "k"), "e", 1)
+
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range n {
+		e.addr = netip.AddrPortFrom(netip.AddrFrom16([16]byte{0x20, 1, 2: byte(i >> 8), 3: byte(i)}), 9)
+		r.now = r.now.Add(2 * time.Millisecond)
+		e.connect()
+		r.deliver(e.addr, e.seal())
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / n
+	if st := r.s.Status(); st.Guests != n || each > guestLen {
+		t.Errorf("%d guests of %d bytes each", st.Guests, each)
+	}
+	t.Logf("%d bytes each", each)
 }

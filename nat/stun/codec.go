@@ -121,7 +121,7 @@ func addrPort(ip []byte, port int) netip.AddrPort {
 // if the request has one. It names the server's other address, if that is valid,
 // when the answer is then still not longer than the request. Requests of
 // AppendRequest are never shorter than their answer; a bare request of 20 bytes
-// is, so a responder limits its rate per source. For a request that ParseRequest
+// is, so a responder compares the two. For a request that ParseRequest
 // refuses it appends nothing and returns that error.
 func AppendResponse(dst, req []byte, from, other netip.AddrPort) ([]byte, error) {
 	r, err := ParseRequest(req)
