@@ -42,9 +42,11 @@ func (id *Identity) SignStatement(s Statement) []byte {
 	return append(b, id.Sign(s.signed())...)
 }
 
-// VerifyStatement parses a statement and checks its signature. Whether the
-// community, the static key and seq are the ones expected is the caller's
-// question. Every failure is ErrStatement.
+// VerifyStatement parses a statement and checks its signature, and that neither key in
+// it is of small order. What it proves is that the identity says so: that the static
+// key is the identity's only its holder can say, inside a session (PROTOCOL.md, message
+// 0e). Whether the community, the static key and seq are the ones expected is the
+// caller's question. Every failure is ErrStatement.
 func VerifyStatement(b []byte) (Statement, error) {
 	if len(b) != StatementLen {
 		return Statement{}, ErrStatement
@@ -57,7 +59,7 @@ func VerifyStatement(b []byte) (Statement, error) {
 		Seq:    binary.BigEndian.Uint64(b[86:94]),
 		Expiry: binary.BigEndian.Uint64(b[94:102]),
 	}
-	if !ed25519.Verify(s.ID[:], s.signed(), b[statementBody:]) {
+	if !UsableID(s.ID) || !UsableStatic(s.Static) || !ed25519.Verify(s.ID[:], s.signed(), b[statementBody:]) {
 		return Statement{}, ErrStatement
 	}
 	return s, nil
@@ -85,9 +87,9 @@ func SignMembership(rsk ed25519.PrivateKey, hash [32]byte, cid [16]byte, mac [6]
 
 // VerifyMembership reports whether sig is the result of SignMembership for the
 // private half of rpk and the same values. It returns false for a key of the
-// wrong length.
+// wrong length or of small order.
 func VerifyMembership(rpk []byte, hash [32]byte, cid [16]byte, mac [6]byte, xpk [32]byte, sig [64]byte) bool {
-	if len(rpk) != ed25519.PublicKeySize {
+	if len(rpk) != ed25519.PublicKeySize || !UsableID([32]byte(rpk)) {
 		return false
 	}
 	return ed25519.Verify(rpk, membershipSigned(hash, cid, mac, xpk), sig[:])
