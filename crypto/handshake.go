@@ -15,8 +15,25 @@ import (
 // learns nothing.
 var ErrHandshake = errors.New("crypto: handshake packet does not open")
 
-// errHeader is a header that the caller made wrong.
-var errHeader = errors.New("crypto: header does not fit the handshake")
+// Faults of what the caller gives for a handshake.
+var (
+	errHeader  = errors.New("crypto: header does not fit the handshake")
+	errWeakKey = errors.New("crypto: the remote static key is of small order")
+)
+
+// pattern is IK with the pre-shared key at the end of both messages: Noise, revision
+// 34, section 9. NewHandshakeState adds the second token and its name, so that the name
+// becomes IKpsk1+psk2. The first token has an INIT open for those only who hold the key
+// of its epoch. At the second a key of the two ends alone may be mixed in one day
+// (PROTOCOL.md, section 4).
+var pattern = noise.HandshakePattern{
+	Name:                 "IKpsk1+",
+	ResponderPreMessages: []noise.MessagePattern{noise.MessagePatternS},
+	Messages: [][]noise.MessagePattern{
+		{noise.MessagePatternE, noise.MessagePatternDHES, noise.MessagePatternS, noise.MessagePatternDHSS, noise.MessagePatternPSK},
+		{noise.MessagePatternE, noise.MessagePatternDHEE, noise.MessagePatternDHSE},
+	},
+}
 
 // Lengths of the two Noise messages: e 32, enc(static) 48 and enc(payload) 64;
 // e 32 and enc(payload) 48.
@@ -26,7 +43,7 @@ const (
 )
 
 // HandshakeConfig names the local identity of a handshake and its keys.
-// Handshakes are Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s (the Noise specification,
+// Handshakes are Noise_IKpsk1+psk2_25519_ChaChaPoly_BLAKE2s (the Noise specification,
 // revision 34; PROTOCOL.md, section 4).
 type HandshakeConfig struct {
 	Hop   bool      // edge with supernode; otherwise edge with edge
@@ -77,7 +94,7 @@ func (c *HandshakeConfig) state(a *agreement, hdr []byte, remote []byte, random 
 	return noise.NewHandshakeState(noise.Config{
 		CipherSuite:           a.suite(),
 		Random:                random,
-		Pattern:               noise.HandshakeIK,
+		Pattern:               pattern,
 		Initiator:             remote != nil,
 		Prologue:              prologue,
 		PresharedKey:          c.PSK[:],
@@ -107,8 +124,11 @@ type Initiation struct {
 // fit, when remote is no usable key, or when Rand fails.
 func Initiate(cfg HandshakeConfig, remote [32]byte, hdr [16]byte, payload [48]byte, cookie *[16]byte) (*Initiation, []byte, error) {
 	i := &Initiation{cfg: cfg, remote: remote, hdr: hdr, payload: payload, mac1Key: staticKey("mac1", remote)}
-	if !cfg.fits(hdr[:], typeInit) {
+	switch {
+	case !cfg.fits(hdr[:], typeInit):
 		return nil, nil, errHeader
+	case !UsableStatic(remote):
+		return nil, nil, errWeakKey
 	}
 	var filler [16]byte
 	for _, b := range [][]byte{i.ephemeral[:], filler[:]} {
@@ -215,9 +235,9 @@ type Reply struct {
 
 // ReadInit reads an INIT (192 bytes, unmasked); cfg.Local is the responder, and
 // cfg.PSK belongs to the header's key index. It checks mac1 once more, so that
-// no use of it can leave that out; mac2 is for the Guard. Nothing has been
-// proven about the sender's address, nor about the INIT being new. Any fault is
-// ErrHandshake.
+// no use of it can leave that out; mac2 is for the Guard. Whoever made the INIT held
+// its static key and cfg.PSK. Nothing has been proven about the sender's address, nor
+// about the INIT being new. Any fault is ErrHandshake.
 func ReadInit(cfg HandshakeConfig, init []byte) (*Reply, error) {
 	if len(init) != initLen || !cfg.fits(init, typeInit) || !mac1Valid(staticKey("mac1", cfg.Local.Static), init) {
 		return nil, ErrHandshake

@@ -239,9 +239,15 @@ func TestHandshakeWrongKeys(t *testing.T) {
 	}
 	cfg = v.responder()
 	cfg.PSK[31] ^= 1
-	r, err := ReadInit(cfg, v.Init)
+	if _, err := ReadInit(cfg, v.Init); err == nil {
+		t.Error("an INIT was taken under another psk")
+	}
+	r, err := ReadInit(v.responder(), v.Init)
 	if err != nil {
-		t.Fatal(err) // the psk comes in with the RESP
+		t.Fatal(err)
+	}
+	if err := r.noise.SetPresharedKey(cfg.PSK[:]); err != nil { // of the second message alone
+		t.Fatal(err)
 	}
 	resp, _, err := r.Write([16]byte(v.RespHeader), [32]byte(v.RespPayload))
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package handshake runs both ends of the handshakes that make sessions: between
 // two edges (a pair handshake) and between an edge and a supernode (a hop
-// handshake). The cryptography is Noise_IKpsk2 and belongs to package crypto;
+// handshake). The cryptography is Noise_IKpsk1+psk2 and belongs to package crypto;
 // this package decides what is sent when, what is believed, and what is refused.
 // The bytes are those of docs/PROTOCOL.md, section 4.
 //

@@ -118,13 +118,14 @@ def handshake(name, hop, fl, with_cookie):
     pi, pr, pei, per = (raw(k.public_key()) for k in (si, sr, ei, er))
     prologue = P + (b"hop" + bytes(16) if hop else b"pair" + cid) + bytes([1, xf, ki, fl])
 
-    s = Symmetric(b"Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s", prologue)
+    s = Symmetric(b"Noise_IKpsk1+psk2_25519_ChaChaPoly_BLAKE2s", prologue)
     s.mix_hash(pr)
     s.mix_hash(pei)
     s.mix_key(pei)
     s.mix_key(dh(ei, sr.public_key()))
     message = pei + s.seal(pi)
     s.mix_key(dh(si, sr.public_key()))
+    s.mix_key_and_hash(psk)
     message += s.seal(payload)
     mac_key = b2s(P + b"mac1" + pr)
     init = hdr + message
