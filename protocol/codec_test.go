@@ -47,6 +47,7 @@ var codecs = map[string]codec{
 	"about":      message(MsgAbout, ParseAbout),
 	"forward":    message(MsgForward, ParseForward),
 	"forwarded":  message(MsgForwarded, ParseForwarded),
+	"statement":  message(MsgStatement, ParseStatement),
 	"register":   message(MsgRegister, ParseRegister),
 	"ack":        message(MsgAck, ParseAck),
 	"nak":        message(MsgNak, ParseNak),

@@ -25,6 +25,7 @@ const (
 	MsgAbout     MsgType = 0x0b
 	MsgForward   MsgType = 0x0c
 	MsgForwarded MsgType = 0x0d
+	MsgStatement MsgType = 0x0e
 )
 
 // The messages between an edge and a supernode, in a hop session, which also
@@ -50,7 +51,8 @@ var msgNames = map[MsgType]string{
 	MsgPing: "PING", MsgPong: "PONG", MsgCand: "CAND", MsgCall: "CALL",
 	MsgCallAck: "CALLACK", MsgGo: "GO", MsgSalt: "SALT",
 	MsgKeyUpdate: "KEYUPDATE", MsgHosts: "HOSTS", MsgClose: "CLOSE",
-	MsgAbout: "ABOUT", MsgForward: "FORWARD", MsgForwarded: "FORWARDED", MsgRegister: "REGISTER", MsgAck: "ACK", MsgNak: "NAK",
+	MsgAbout: "ABOUT", MsgForward: "FORWARD", MsgForwarded: "FORWARDED", MsgStatement: "STATEMENT",
+	MsgRegister: "REGISTER", MsgAck: "ACK", MsgNak: "NAK",
 	MsgQuery: "QUERY", MsgPeerInfo: "PEER_INFO", MsgPunch: "PUNCH",
 	MsgUnregister: "UNREGISTER", MsgLoad: "LOAD", MsgWhoami: "WHOAMI",
 	MsgSeen: "SEEN", MsgDirect: "DIRECT", MsgAnnounce: "ANNOUNCE",

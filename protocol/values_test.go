@@ -54,6 +54,7 @@ var values = map[string]any{
 	"about/longest": About{Name: strings.Repeat("x", 63), Prefixes: manyPrefixes()},
 	"forward":       Forward{To: [32]byte(run(0x20, 32)), Packet: run(0, 40)},
 	"forwarded":     Forwarded{From: [32]byte(run(0x40, 32)), Packet: run(7, 1)},
+	"statement":     Statement{Signed: run(0, 166)},
 	"unregister":    Unregister{},
 	"load":          Load{Edges: 1200, Percent: 85},
 	"whoami":        Whoami{Nonce: nonce1, Pad: SeenPad},
@@ -69,6 +70,8 @@ var values = map[string]any{
 	"nak":           Nak{Code: CodeProof},
 	"nak/full":      Nak{Code: CodeIPTaken, Retry: 30, Holder: testPeer, Prefix: prefix},
 	"ack":           Ack{Handle: 0x01020304, ResetToken: [16]byte(run(0xb0, 16))},
+
+	"statement/wanted": Statement{},
 
 	"resp-payload/challenge": RespPayload{Version: 1, Flags: RespChallenge, Challenge: [16]byte(run(0xd0, 16))},
 	"pong/ipv6-padded":       Pong{Nonce: nonce1, Seen: addr6, Highest: 3, Received: 2, Pad: 5},
