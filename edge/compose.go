@@ -153,7 +153,7 @@ func (e *Edge) composeServers(random *random) {
 	}
 	s.connector.open()
 	s.directory = &directory{
-		supernodes: s.list, hops: hops, peers: e.peers, sessions: e.sessions, self: e.self, refusals: e.user.refusals,
+		supernodes: s.list, hops: hops, pairs: pairSender{e.data.send}, peers: e.peers, sessions: e.sessions, self: e.self, refusals: e.user.refusals,
 		queries: bucket.NewLimiter(queryRate, queryBurst), wanted: make(wantedMACs),
 	}
 	s.registrar = &registrar{

@@ -146,6 +146,9 @@ func (c *Config) validate() error {
 		if s.Host == "" || s.Port == 0 {
 			fault("supernode %q has no host or port", s.Name)
 		}
+		if s.Key != nil && !crypto.UsableStatic(*s.Key) {
+			fault("the key of supernode %q is none that a supernode can have", s.Name)
+		}
 	}
 	if c.MTU != 0 && (c.MTU < MinMTU || c.MTU > MaxMTU) {
 		fault("MTU %d is outside %d to %d", c.MTU, MinMTU, MaxMTU)

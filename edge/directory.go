@@ -15,8 +15,14 @@ import (
 const (
 	queryRate  = 100 // QUERYs a second
 	queryBurst = 200
-	// askEvery is the wait for a statement before it is asked for once more.
-	askEvery = time.Second
+	// askEvery is the wait for a statement before it is asked for once more,
+	// doubling up to askRarely.
+	askEvery  = time.Second
+	askRarely = 32 * time.Second
+
+	// Statements of one supernode that are verified: each costs a signature.
+	tellRate  = 200 // a second
+	tellBurst = 1000
 
 	// Bounds of the hardware addresses that are being asked for.
 	wantedMax   = 256
@@ -29,11 +35,13 @@ const (
 type directory struct {
 	supernodes supernodes
 	hops       hopSender
+	pairs      pairSender
 	peers      *peers
 	sessions   sessionMaker
 	self       *self
 	refusals   *refusals
 	queries    bucket.Limiter
+	told       [maxSupernodes]bucket.Bucket // statements that are verified, by supernode
 	wanted     wantedMACs
 	timers     timer.Queue
 }
@@ -54,24 +62,37 @@ func (d *directory) prepare(p *peer) {
 	p.asking = d.peers.timer(&d.timers, "ask for a statement", p, d.askStatement)
 }
 
-// settle asks for the statement of a peer with a session, without which nothing of
-// the peer is delivered. It asks until the statement has come.
+// settle asks for the statement of a peer with a session until the peer has said who it
+// is. It does so by itself at the start of the session; meanwhile a supernode may know,
+// since nothing of the peer is delivered before there is at least a hint.
 func (d *directory) settle(now time.Time, p *peer) {
 	switch {
-	case p.known() || p.sessions.none():
+	case p.identity.proven || p.sessions.current == nil:
 		p.asking.Stop()
+		p.sessions.asked = 0
 	case !p.asking.IsSet():
-		d.askStatement(now, p)
+		d.askSupernodes(now, p)
+		p.asking.Set(now.Add(askEvery))
 	}
 }
 
-// askStatement asks the supernodes that know a peer for its statement, or all of
-// them if none is known to.
+// askStatement asks a peer for its statement once more.
 func (d *directory) askStatement(now time.Time, p *peer) {
-	if p.known() || p.sessions.none() {
+	if p.identity.proven || p.sessions.current == nil {
 		return
 	}
-	p.asking.Set(now.Add(askEvery))
+	p.sessions.asked = min(p.sessions.asked+1, 5)
+	p.asking.Set(now.Add(min(askEvery<<p.sessions.asked, askRarely)))
+	d.pairs.send(p, (&protocol.Statement{}).Append)
+	d.askSupernodes(now, p)
+}
+
+// askSupernodes asks the supernodes that know a peer for its statement, or all of them
+// if none is known to, unless there is a hint already.
+func (d *directory) askSupernodes(now time.Time, p *peer) {
+	if p.known() {
+		return
+	}
 	asked := false
 	for _, s := range d.supernodes {
 		if h := p.handles[s.id()]; h != 0 {
@@ -129,27 +150,15 @@ func (d *directory) find(now time.Time, p *peer) {
 	}
 }
 
-// handlePeerInfo learns of another edge. The statement is the edge's own, so
-// a supernode cannot invent one.
+// handlePeerInfo learns of another edge. The statement is signed by the identity in it,
+// which may be anybody's: it is a hint of whom to greet, and what it says of a peer that
+// has proved who it is counts only from that very identity.
 func (d *directory) handlePeerInfo(now time.Time, s *supernode, m protocol.PeerInfo) {
-	st, err := crypto.VerifyStatement(m.Statement)
-	if err != nil || protocol.MAC(st.MAC) != m.MAC {
-		d.refusals.note(refusedStatement, s, "mac", m.MAC, "err", err)
-		return
-	}
-	if !d.self.other(st) {
-		if st.CID != d.self.cid {
-			d.refusals.note(refusedCommunity, s, "mac", m.MAC)
-		}
-		return
-	}
-	p := d.peers.meet(now, st.Static)
-	if p == nil {
-		d.refusals.note(refusedBookFull, s, "mac", m.MAC)
+	p, news := d.hint(now, s, m)
+	if p == nil || news == newsRefused {
 		return
 	}
 	p.seen = now
-	restarted := d.peers.learnStatement(p, st, m.Statement, m.Features)
 	d.peers.setHandle(p, s.id(), m.Handle)
 	if m.Prefix.IsValid() && len(p.about.Prefixes) == 0 {
 		p.about.Prefixes = []netip.Prefix{m.Prefix}
@@ -159,14 +168,43 @@ func (d *directory) handlePeerInfo(now time.Time, s *supernode, m protocol.PeerI
 		// We knew it before our restart, and now a supernode knows it, too.
 		d.sessions.endHandshake(p)
 		d.sessions.initiate(p)
-	case restarted && !p.sessions.idle():
+	case news == newsRestarted && !p.sessions.idle():
 		// The process that had the other end of our session, or was to answer
 		// our INIT, is gone.
 		d.sessions.restart(now, p)
-	case d.wanted.remove(m.MAC), d.sessions.withheld(p):
+	case news == newsDisputed && p.sessions.none(), d.wanted.remove(m.MAC), d.sessions.withheld(p):
 		d.sessions.initiate(p)
 	}
 	p.recalled = false
+}
+
+// hint returns the peer that a supernode tells of, and what is new about it; nil if
+// there is none.
+func (d *directory) hint(now time.Time, s *supernode, m protocol.PeerInfo) (*peer, news) {
+	if p := d.peers.stated(m.Statement); p != nil && p.view.MAC() == m.MAC {
+		return p, d.peers.told(now, p, p.identity.statement, m.Statement)
+	}
+	if !d.told[s.id()].Take(now, 1, tellRate, tellBurst) {
+		d.refusals.note(refusedStatementRate, s, "mac", m.MAC)
+		return nil, newsNone
+	}
+	st, err := crypto.VerifyStatement(m.Statement)
+	if err != nil || protocol.MAC(st.MAC) != m.MAC {
+		d.refusals.note(refusedStatement, s, "mac", m.MAC, "err", err)
+		return nil, newsNone
+	}
+	if !d.self.other(st) {
+		if st.CID != d.self.cid {
+			d.refusals.note(refusedCommunity, s, "mac", m.MAC)
+		}
+		return nil, newsNone
+	}
+	p := d.peers.meet(now, st.Static)
+	if p == nil {
+		d.refusals.note(refusedBookFull, s, "mac", m.MAC)
+		return nil, newsNone
+	}
+	return p, d.peers.told(now, p, st, m.Statement)
 }
 
 // wantedMACs are hardware addresses that frames were sent to and that nobody

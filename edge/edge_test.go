@@ -163,12 +163,12 @@ func (e *testEdge) sign(id *crypto.Identity, mac protocol.MAC, seq uint64) (cryp
 	return st, id.SignStatement(st)
 }
 
-// introduced returns a peer whose statement is known, with its derived address.
+// introduced returns a peer that has proved who it is, with its derived address.
 func (e *testEdge) introduced(n byte) *peer {
 	id := testIdentity(n)
 	p := e.peers.meet(noon, id.Static)
 	st, raw := e.sign(id, id.MAC(e.self.cid), 1)
-	e.peers.learnStatement(p, st, raw, 0)
+	e.peers.prove(noon, p, st, raw)
 	e.settle(noon)
 	return p
 }

@@ -14,7 +14,7 @@ func (e *Edge) handleEvent(now time.Time, ev dataplane.Event) {
 	case dataplane.PairMessages:
 		e.handlePair(now, ev)
 	case dataplane.Confirmed:
-		e.withPeer(ev.Peer, func(p *peer) { e.sessions.confirm(now, p, ev.Session, ev.Origin.Addr) })
+		e.withPeer(ev.Peer, func(p *peer) { e.sessions.confirm(now, p, ev.Session, ev.Origin) })
 	case dataplane.Roamed:
 		e.withPeer(ev.Peer, func(p *peer) { e.paths.routing.heard(now, p, ev.Addr) })
 	case dataplane.Needed:
@@ -108,7 +108,9 @@ func parsed[T any](value []byte, parse func([]byte) (T, error), f func(T)) error
 // handlePair acts on the control messages of a peer's packet.
 func (e *Edge) handlePair(now time.Time, ev dataplane.PairMessages) {
 	e.withPeer(ev.Peer, func(p *peer) {
-		e.sessions.confirm(now, p, ev.Session, ev.Origin.Addr)
+		if e.sessions.confirm(now, p, ev.Session, ev.Origin); p.gone {
+			return
+		}
 		p.seen = now
 		err := eachMessage(ev.Messages, func(typ protocol.MsgType, value []byte) error {
 			return e.handlePairMessage(now, p, typ, value, ev)
@@ -141,6 +143,8 @@ func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, v
 		return parsed(value, protocol.ParseSalt, func(m protocol.Salt) { e.sessions.learnSalt(now, p, m) })
 	case protocol.MsgAbout:
 		return parsed(value, protocol.ParseAbout, func(m protocol.About) { p.about = m })
+	case protocol.MsgStatement:
+		return parsed(value, protocol.ParseStatement, func(m protocol.Statement) { e.sessions.handleStatement(now, p, m) })
 	case protocol.MsgForward:
 		return parsed(value, protocol.ParseForward, func(m protocol.Forward) { e.paths.introducers.handleForward(now, p, m, ev.Origin) })
 	case protocol.MsgForwarded:

@@ -76,7 +76,7 @@ func (c *connector) sendHello(now time.Time, s *supernode) {
 func (c *connector) handleWelcome(now time.Time, s *supernode, ev dataplane.HandshakeAnswer) {
 	h := &s.hello
 	nonce, key, err := protocol.ParseWelcome(ev.Packet)
-	if err != nil || !h.active || nonce != h.nonce || ev.Origin.Addr != s.target(h.to) || now.Sub(h.sent) > helloWait {
+	if err != nil || !crypto.UsableStatic(key) || !h.active || nonce != h.nonce || ev.Origin.Addr != s.target(h.to) || now.Sub(h.sent) > helloWait {
 		c.refusals.note(refusedWelcome, s, "from", ev.Origin)
 		return
 	}

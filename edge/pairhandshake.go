@@ -111,6 +111,7 @@ func (s *sessions) finished(now time.Time, p *peer, done *handshake.Result, from
 		return
 	}
 	e.Confirm()
+	p.place = s.sourceOf(from).Rate
 	p.view.SetHeard(s.plane.Since(now))
 	s.noteHandle(p, from)
 	s.began(now, p, e, from.Addr)
@@ -143,7 +144,8 @@ func (s *sessions) newSession(now time.Time, p *peer, done *handshake.Result) (*
 // handleInit answers an INIT. What fails is dropped without an answer, but for
 // the cookie, the notice and the challenge that PROTOCOL.md asks for.
 func (s *sessions) handleInit(now time.Time, ev dataplane.InitReceived) {
-	opening, answer, err := s.responder.Read(now, ev.Packet, s.sourceOf(ev.Origin))
+	source := s.sourceOf(ev.Origin)
+	opening, answer, err := s.responder.Read(now, ev.Packet, source)
 	back := ev.Origin.Route()
 	if answer != nil {
 		s.pairs.out.SendPlain(&back, answer)
@@ -152,35 +154,32 @@ func (s *sessions) handleInit(now time.Time, ev dataplane.InitReceived) {
 		s.refusals.note(refusal(handshake.Reason(err)), nil, "from", ev.Origin)
 		return
 	}
-	p := s.peers.meet(now, opening.Remote)
-	if p == nil {
-		s.refusals.note(refusedBookFull, nil, "from", ev.Origin)
-		return
+	var ours *handshake.Initiator
+	if p := s.peers.byStatic[opening.Remote]; p != nil {
+		ours = p.sessions.init.initiator
 	}
-	resp, done, err := s.responder.Answer(now, opening, p.sessions.init.initiator)
+	resp, done, err := s.responder.Answer(now, opening, ours)
 	if resp != nil {
 		s.pairs.out.SendPlain(&back, resp)
 	}
 	if err != nil {
-		s.refusals.note(refusal(handshake.Reason(err)), p, "from", ev.Origin)
+		s.refusals.note(refusal(handshake.Reason(err)), nil, "from", ev.Origin)
 		return
 	}
-	s.answered(now, p, done, ev.Origin)
+	s.answered(now, s.peers.opened(now, opening.Remote, source), done, halfOpen{since: now, claimed: done.MAC, from: ev.Origin, source: source})
 }
 
-// answered keeps the session that an INIT of a peer has made until its first
-// packet confirms it. The table with it is published before the RESP leaves.
-func (s *sessions) answered(now time.Time, p *peer, done *handshake.Result, from dataplane.Origin) {
+// answered keeps the session that an INIT of a peer has made until its first packet
+// confirms it, and learns nothing. The table with it is published before the RESP
+// leaves.
+func (s *sessions) answered(now time.Time, p *peer, done *handshake.Result, half halfOpen) {
 	e, err := s.newSession(now, p, done)
 	if err != nil {
 		s.refusals.note(refusedSession, p, "err", err)
 		return
 	}
-	s.noteHandle(p, from)
-	s.keys.learn(now, done.KI)
-	p.seen = now
-	p.sessions.claimed = done.MAC
 	p.sessions.answer(now, e, s.draft)
+	p.sessions.half = half
 	s.peers.mark(p)
 }
 

@@ -7,6 +7,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/edge/dataplane"
 	"hedgerow/handshake"
+	"hedgerow/internal/bucket"
 	"hedgerow/internal/deadline"
 	"hedgerow/internal/timer"
 	"hedgerow/protocol"
@@ -28,14 +29,26 @@ const (
 type pairSessions struct {
 	current, previous, next *dataplane.Session
 
-	since   time.Time // when next was made
+	half    halfOpen  // of next
 	renewAt time.Time // when current is next considered for renewal; zero: at its next use
 	stopped bool      // current is for receiving only
 
 	init      pairInit
-	claimed   protocol.MAC // what the initiator of next says that its hardware address is
-	introduce bool         // the peer has to be told who we are
-	expiring  timer.Timer  // a session wants renewal or has to go
+	claimed   protocol.MAC  // what the initiator of current says that its hardware address is
+	introduce bool          // the peer has to be told who we are
+	asked     int           // how often the peer was asked who it is
+	stating   bucket.Bucket // how often it asks us
+	verifying bucket.Bucket // of its statements
+	expiring  timer.Timer   // a session wants renewal or has to go
+}
+
+// halfOpen is what the INIT of a session says that is not confirmed yet, and where it
+// came from.
+type halfOpen struct {
+	since   time.Time // when the session was made
+	claimed protocol.MAC
+	from    dataplane.Origin
+	source  handshake.Source
 }
 
 // pairInit is our side of the handshakes with a peer.
@@ -67,14 +80,14 @@ func (s *pairSessions) sealing() *crypto.Session {
 // answer keeps a session that we answered, until it is confirmed.
 func (s *pairSessions) answer(now time.Time, e *dataplane.Session, d *dataplane.Draft) {
 	drop(&s.next, d)
-	s.next, s.since = e, now
+	s.next, s.half = e, halfOpen{since: now}
 	d.SetSession(e)
 }
 
 // promote makes a session the current one and keeps the old for receiving.
 func (s *pairSessions) promote(e *dataplane.Session, d *dataplane.Draft) {
 	if s.next == e {
-		s.next = nil
+		s.next, s.half = nil, halfOpen{}
 	}
 	if s.current != nil && s.current != e {
 		drop(&s.previous, d)
@@ -122,7 +135,7 @@ func (s *pairSessions) move(v *dataplane.Peer, d *dataplane.Draft) {
 // expire drops the sessions that are past their time, and stops sending under the
 // current one shortly before. It reports whether the current one has gone.
 func (s *pairSessions) expire(now time.Time, d *dataplane.Draft) (lost bool) {
-	if s.next != nil && !now.Before(s.since.Add(confirmWithin)) {
+	if s.next != nil && !now.Before(s.half.since.Add(confirmWithin)) {
 		drop(&s.next, d)
 	}
 	if s.previous != nil && !now.Before(expiry(s.previous)) {
@@ -167,7 +180,7 @@ func renewal(s *crypto.Session) time.Time {
 func (s *pairSessions) deadline() time.Time {
 	var d time.Time
 	if s.next != nil {
-		d = deadline.Earliest(d, s.since.Add(confirmWithin))
+		d = deadline.Earliest(d, s.half.since.Add(confirmWithin))
 	}
 	if s.previous != nil {
 		d = deadline.Earliest(d, expiry(s.previous))

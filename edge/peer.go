@@ -3,6 +3,7 @@ package edge
 import (
 	"encoding/base64"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"hedgerow/crypto"
@@ -24,6 +25,9 @@ type peer struct {
 	seen     time.Time             // when a supernode last told of it, or the peer itself was heard
 	recalled bool                  // known from the state file, and no supernode has told of it yet
 
+	unconfirmed bool       // known by an INIT alone, whose session is not confirmed
+	place       netip.Addr // what its place in the book is counted under; not valid: nobody in particular
+
 	changed bool // it waits in the book's list to be settled
 	gone    bool // it was forgotten
 
@@ -35,12 +39,13 @@ type peer struct {
 	reported peerReport   // the reporter's
 }
 
-// identity is what a peer proved about itself.
+// identity is who a peer is: by a hint of somebody else, or proven by itself.
 type identity struct {
 	statement crypto.Statement
 	raw       []byte // the statement as signed; nil while unknown
-	features  uint32
-	bound     bool // its hardware address is its own
+	newest    uint64 // the highest number that was acted upon
+	proven    bool   // the peer has said so itself, in a session
+	bound     bool   // its hardware address is its own
 }
 
 // known reports whether the peer's statement is known.

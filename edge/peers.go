@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"cmp"
+	"net/netip"
 	"time"
 
 	"hedgerow/edge/dataplane"
@@ -10,9 +12,10 @@ import (
 
 // Bounds of what an edge keeps about others.
 const (
-	maxPeers   = 4096
-	peerForget = 10 * time.Minute // without a session, a use or a word from a supernode
-	inUse      = 15 * time.Second // frames within this time make a peer active
+	maxPeers    = 4096
+	sourceShare = 256              // peers with sessions that came from one source and are never forgotten for others
+	peerForget  = 10 * time.Minute // without a session, a use or a word from a supernode
+	inUse       = 15 * time.Second // frames within this time make a peer active
 )
 
 // peers is the owner of who is known: the book of peers under all the names by
@@ -23,6 +26,7 @@ type peers struct {
 	byMAC    map[protocol.MAC]*peer // bound ones
 	byView   map[*dataplane.Peer]*peer
 	byHandle [maxSupernodes]map[uint32]*peer
+	half     []*peer // known by an unconfirmed INIT alone, the oldest first
 	changed  []*peer // the loop settles them next, in this order
 
 	self       protocol.MAC
@@ -109,11 +113,25 @@ func (b *peers) found(p *peer) *peer {
 // nil when the book is full.
 func (b *peers) meet(now time.Time, static [32]byte) *peer {
 	if p := b.found(b.byStatic[static]); p != nil {
+		if !b.stay(p) {
+			return nil
+		}
 		return p
 	}
-	if len(b.byStatic) >= maxPeers && !b.forgetOne() {
+	if !b.makeRoom() {
 		return nil
 	}
+	return b.enter(now, static)
+}
+
+// makeRoom reports whether there is room in the book for one more peer, and makes it if
+// need be.
+func (b *peers) makeRoom() bool {
+	return len(b.byStatic)-len(b.half) < maxPeers || b.forgetOne()
+}
+
+// enter enters a new peer.
+func (b *peers) enter(now time.Time, static [32]byte) *peer {
 	p := &peer{view: dataplane.NewPeer(static, protocol.MAC{}), seen: now}
 	p.forgetting = b.timer(&b.timers, "forget a peer", p, b.age)
 	b.byStatic[static], b.byView[p.view] = p, p
@@ -123,25 +141,44 @@ func (b *peers) meet(now time.Time, static [32]byte) *peer {
 	return p
 }
 
-// forgetOne makes room by forgetting the peer that was quiet for longest and
-// has no session. It reports whether there was one.
+// forgetOne makes room by forgetting a peer: the one that was quiet for longest and has
+// no session, or else, of those that came from a source with more than its share, the
+// one that was quiet for longest. So whoever makes many edges of one cannot keep others
+// out. It reports whether there was one.
 func (b *peers) forgetOne() bool {
-	var oldest *peer
+	var idle, greedy *peer
+	places := make(map[netip.Addr]int)
 	for _, p := range b.byStatic {
-		if p.sessions.idle() && (oldest == nil || p.seen.Before(oldest.seen)) {
-			oldest = p
+		if p.place.IsValid() && !p.unconfirmed {
+			places[p.place]++
 		}
 	}
-	if oldest == nil {
+	most := sourceShare
+	for _, n := range places {
+		most = max(most, n)
+	}
+	older := func(p, than *peer) bool { return than == nil || p.seen.Before(than.seen) }
+	for _, p := range b.byStatic {
+		switch {
+		case p.unconfirmed:
+		case p.sessions.idle() && older(p, idle):
+			idle = p
+		case places[p.place] == most && older(p, greedy):
+			greedy = p
+		}
+	}
+	p := cmp.Or(idle, greedy)
+	if p == nil {
 		return false
 	}
-	b.forget(oldest)
+	b.forget(p)
 	return true
 }
 
 // forget removes a peer from everything that the book has. The other owners let
 // go of it when it is settled.
 func (b *peers) forget(p *peer) {
+	b.leave(p)
 	b.unbind(p)
 	delete(b.byStatic, p.view.Static())
 	delete(b.byView, p.view)
@@ -182,6 +219,10 @@ func (b *peers) setHandle(p *peer, supernode int, handle uint32) {
 	old := p.handles[supernode]
 	if old == handle {
 		return
+	}
+	if other := b.byHandle[supernode][handle]; other != nil && handle != 0 {
+		other.handles[supernode] = 0 // a handle is one edge's
+		b.mark(other)
 	}
 	if old != 0 && b.byHandle[supernode][old] == p {
 		delete(b.byHandle[supernode], old)

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"time"
 
 	"hedgerow/crypto"
@@ -8,16 +9,92 @@ import (
 	"hedgerow/protocol"
 )
 
-// learnStatement notes a peer's verified statement. It reports whether the
-// peer started anew since the one that was known.
-func (b *peers) learnStatement(p *peer, st crypto.Statement, raw []byte, features uint32) (restarted bool) {
-	had := p.known()
-	if had && st.Seq < p.identity.statement.Seq {
-		return false
+// seqAhead is how far ahead of our clock, or of the last one, the number of a statement
+// may be that is believed outside a session: numbers are wall clocks in milliseconds.
+// Without a bound one statement could keep all later ones from being noticed.
+const seqAhead = 24 * time.Hour
+
+// news is what a statement that came outside a session means.
+type news uint8
+
+const (
+	newsNone      news = iota // nothing, or no more than is known
+	newsMember                // this is all that is known of the peer
+	newsRestarted             // the peer, which had proved who it is, has started anew
+	newsDisputed              // another identity claims an unproven peer's static key: only the peer can tell
+	newsRefused               // it is not the peer's
+)
+
+// told takes a peer's statement from somebody else: a supernode, the LAN, the state
+// file. The signer says that the static key is its own, and nothing shows that it is:
+// until the peer itself has said who it is (prove) the statement is a hint, by which the
+// peer is found and greeted. A proven peer never becomes anybody else so.
+func (b *peers) told(now time.Time, p *peer, st crypto.Statement, raw []byte) news {
+	id := &p.identity
+	switch {
+	case !p.known():
+		b.take(p, st, raw)
+		return newsMember
+	case st.ID != id.statement.ID && id.proven:
+		b.refusals.note(refusedOtherIdentity, p, "claims", crypto.ShortID(st.ID[:]))
+		return newsRefused
+	case st.ID != id.statement.ID:
+		b.refusals.note(refusedDisputed, p, "claims", crypto.ShortID(st.ID[:]))
+		return newsDisputed
+	case st.Seq <= id.newest:
+		b.bind(p) // the holder of its address may have gone
+		return newsNone
+	case !b.plausible(now, id.newest, st.Seq):
+		b.refusals.note(refusedSeqJump, p, "seq", st.Seq, "known", id.newest)
+		return newsRefused
 	}
-	restarted = had && st.Seq > p.identity.statement.Seq
-	p.identity.features = features
-	p.identity.raw, p.identity.statement = append([]byte(nil), raw...), st
+	b.take(p, st, raw)
+	if !id.proven {
+		return newsMember
+	}
+	return newsRestarted
+}
+
+// stated returns the peer whose statement has just these bytes, marked, or nil: it was
+// verified when it became the peer's.
+func (b *peers) stated(raw []byte) *peer {
+	if len(raw) != crypto.StatementLen {
+		return nil
+	}
+	p := b.byStatic[[32]byte(raw[32:])]
+	if p == nil || !bytes.Equal(p.identity.raw, raw) {
+		return nil
+	}
+	return b.found(p)
+}
+
+// prove takes a peer's statement from the peer itself, inside a session with the static
+// key that it names: the identity has signed for the key, and the holder of the key
+// names the identity. It replaces every hint, whatever its number, and from now on the
+// key has this identity.
+func (b *peers) prove(now time.Time, p *peer, st crypto.Statement, raw []byte) {
+	id := &p.identity
+	if p.known() && st.ID != id.statement.ID {
+		if id.proven {
+			b.refusals.note(refusedOtherIdentity, p, "claims", crypto.ShortID(st.ID[:]))
+			return
+		}
+		b.unbind(p) // somebody else had claimed the key
+	}
+	newest := st.Seq
+	if id.proven {
+		newest = max(newest, id.newest)
+	}
+	id.proven = true
+	b.take(p, st, raw)
+	id.newest = newest
+	b.pin(now, p)
+}
+
+// take makes a statement the peer's.
+func (b *peers) take(p *peer, st crypto.Statement, raw []byte) {
+	id := &p.identity
+	id.raw, id.statement, id.newest = append([]byte(nil), raw...), st, st.Seq
 	if p.view.MAC() != protocol.MAC(st.MAC) {
 		b.unbind(p)
 		// The queues read the address without a lock: a peer with another
@@ -26,7 +103,14 @@ func (b *peers) learnStatement(p *peer, st crypto.Statement, raw []byte, feature
 	}
 	b.bind(p)
 	b.mark(p)
-	return restarted
+}
+
+// plausible reports whether a statement's number may follow another one. With a clock
+// that is known to be wrong nothing can be said.
+func (b *peers) plausible(now time.Time, last, seq uint64) bool {
+	wall := b.plane.Wall(now)
+	ahead := uint64(seqAhead.Milliseconds())
+	return seq <= uint64(max(wall.UnixMilli(), 0))+ahead || seq-last <= ahead || b.keys.schedule.ClockWrong(wall)
 }
 
 // replaceView gives a peer a view with another hardware address. Its sessions go
@@ -67,22 +151,27 @@ func (b *peers) bind(p *peer) {
 		b.unbind(holder)
 		b.mark(holder)
 	}
-	if p.sessions.current != nil {
-		b.pins.keep(mac, id, b.keys.community)
-	}
 	p.identity.bound = true
 	b.byMAC[mac] = p
 	b.draft.BindMAC(p.view)
 	b.mark(p)
 }
 
-// yields reports whether the holder of a hardware address gives it to a peer: to
-// the same identity's newer process, and to the identity that the address
-// follows from.
+// yields reports whether the holder of a hardware address gives it to a peer: to the
+// identity that the address follows from, to one that has proved who it is if the holder
+// has not, and to the same identity's newer process.
 func (b *peers) yields(holder, p *peer) bool {
-	mac := p.view.MAC()
-	theirs, his := p.identity.statement.ID, holder.identity.statement.ID
-	return his == theirs || b.pins.derived(mac, theirs) && !b.pins.derived(mac, his)
+	mac, theirs, his := p.view.MAC(), &p.identity, &holder.identity
+	if theirs.statement.ID == his.statement.ID {
+		if theirs.proven != his.proven {
+			return theirs.proven
+		}
+		return theirs.statement.Seq > his.statement.Seq
+	}
+	if due, kept := b.pins.derived(mac, theirs.statement.ID), b.pins.derived(mac, his.statement.ID); due != kept {
+		return due
+	}
+	return theirs.proven && !his.proven
 }
 
 // unbind ends that a peer has its hardware address.
@@ -96,11 +185,10 @@ func (b *peers) unbind(p *peer) {
 	b.mark(p)
 }
 
-// pin keeps a peer's hardware address for its identity: it has proved to be a
-// member's by a session.
-func (b *peers) pin(p *peer) {
-	if p.identity.bound {
-		b.pins.keep(p.view.MAC(), p.identity.statement.ID, b.keys.community)
+// pin keeps a peer's hardware address for its identity: both were proved in a session.
+func (b *peers) pin(now time.Time, p *peer) {
+	if p.identity.bound && p.identity.proven {
+		b.pins.keep(b.plane.Wall(now), p.view.MAC(), p.identity.statement.ID, b.keys.community)
 	}
 }
 

@@ -146,12 +146,12 @@ func TestViewFollowsStatement(t *testing.T) {
 	e.peers.setHandle(p, 0, 77)
 	e.sessions.staged.add(noon, p, ethernet(protocol.MAC(id.MAC(e.self.cid)), e.self.mac, protocol.EtherTypeIPv4, 46))
 	st, raw := e.sign(id, id.MAC(e.self.cid), 1)
-	e.peers.learnStatement(p, st, raw, 0)
+	e.peers.told(noon, p, st, raw)
 	e.conn.take()
 	e.settle(noon)
 	e.consistent()
 
-	if p.view == blank || p.view.MAC() != protocol.MAC(id.MAC(e.self.cid)) || !p.identity.bound || p.asking.IsSet() {
+	if p.view == blank || p.view.MAC() != protocol.MAC(id.MAC(e.self.cid)) || !p.identity.bound {
 		t.Fatalf("view %+v", p.view)
 	}
 	for index, confirmed := range map[uint32]bool{10: true, 20: false} {
@@ -172,13 +172,17 @@ func TestViewFollowsStatement(t *testing.T) {
 	if p.sessions.current.Crypto().LocalIndex() != 20 {
 		t.Error("the session was not confirmed")
 	}
-	if e.peers.learnStatement(p, st, raw, 0) {
+	e.peers.prove(noon, p, st, raw)
+	if e.settle(noon); p.asking.IsSet() {
+		t.Error("its statement is still asked for")
+	}
+	if e.peers.told(noon, p, st, raw) != newsNone {
 		t.Error("the same statement is a restart")
 	}
-	if older, raw := e.sign(id, id.MAC(e.self.cid), 0); e.peers.learnStatement(p, older, raw, 0) || p.identity.statement.Seq != 1 {
+	if older, raw := e.sign(id, id.MAC(e.self.cid), 0); e.peers.told(noon, p, older, raw) != newsNone || p.identity.statement.Seq != 1 {
 		t.Error("an older statement was taken")
 	}
-	if newer, raw := e.sign(id, id.MAC(e.self.cid), 2); !e.peers.learnStatement(p, newer, raw, 0) {
+	if newer, raw := e.sign(id, id.MAC(e.self.cid), 2); e.peers.told(noon, p, newer, raw) != newsRestarted {
 		t.Error("a newer statement is no restart")
 	}
 }
@@ -191,7 +195,7 @@ func TestViewReplacedTwice(t *testing.T) {
 	views := []*dataplane.Peer{p.view}
 	for n := range byte(2) {
 		st, raw := e.sign(id, host(n+1), uint64(n)+2)
-		e.peers.learnStatement(p, st, raw, 0)
+		e.peers.told(noon, p, st, raw)
 		e.settle(noon)
 		e.consistent()
 		views = append(views, p.view)
@@ -219,7 +223,7 @@ func TestBind(t *testing.T) {
 		id := testIdentity(n)
 		p := e.peers.meet(noon, id.Static)
 		st, raw := e.sign(id, mac, 1)
-		e.peers.learnStatement(p, st, raw, 0)
+		e.peers.told(noon, p, st, raw)
 		return p
 	}
 	for _, mac := range []protocol.MAC{e.data.plane.Self(), {}, protocol.Broadcast, {0x01, 0, 0x5e, 0, 0, 1}} {
@@ -248,7 +252,7 @@ func TestBind(t *testing.T) {
 	st := first.identity.statement
 	st.Static, st.Seq = [32]byte{6, 6}, 2
 	again := e.peers.meet(noon, st.Static)
-	e.peers.learnStatement(again, st, id.SignStatement(st), 0)
+	e.peers.told(noon, again, st, id.SignStatement(st))
 	if !again.identity.bound || first.identity.bound {
 		t.Error("a newer process of the same identity has not its address")
 	}

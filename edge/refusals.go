@@ -19,6 +19,10 @@ const (
 	refusedMACInvalid     refusal = "mac-invalid"       // a statement names our own, a group or no hardware address
 	refusedMACPinned      refusal = "mac-pinned"        // a hardware address is pinned to another identity
 	refusedMACHeld        refusal = "mac-held"          // a hardware address is another peer's
+	refusedOtherIdentity  refusal = "statement-other"   // an identity claims the static key of a peer that has proved to be another one
+	refusedDisputed       refusal = "statement-dispute" // two identities claim a static key whose holder has named none yet
+	refusedSeqJump        refusal = "statement-seq"     // a statement's number is too far ahead to be believed outside a session
+	refusedStatementRate  refusal = "statement-rate"    // more statements than are verified
 	refusedBookFull       refusal = "book-full"         // one more peer than are kept
 	refusedSession        refusal = "session"           // no session could be made of a handshake
 	refusedStatement      refusal = "statement"         // a statement is not signed by whom it names, or not of its packet

@@ -61,17 +61,37 @@ var atPeer = dataplane.Origin{Addr: elsewhere}
 var provocations = []provocation{
 	{refusedMACInvalid, "", func(v *testServer, _ *peer) { v.claims(9, v.self.mac) }},
 	{refusedMACPinned, "", func(v *testServer, _ *peer) {
-		v.peers.pins.keep(host(1), [32]byte{5}, v.cfg.Community)
+		v.peers.pins.keep(noon, host(1), [32]byte{5}, v.cfg.Community)
 		v.claims(9, host(1))
 	}},
 	{refusedMACHeld, "", func(v *testServer, _ *peer) { v.claims(8, host(1)); v.claims(9, host(1)) }},
+	{refusedOtherIdentity, "roof", func(v *testServer, _ *peer) {
+		v.toldBySupernode(host(9), 9, v.lie(thiefOf(9, testIdentity(2)), host(9), 9))
+	}},
+	{refusedDisputed, "", func(v *testServer, _ *peer) {
+		v.claims(8, host(8))
+		v.toldBySupernode(host(9), 9, v.lie(thiefOf(9, testIdentity(8)), host(9), 9))
+	}},
+	{refusedSeqJump, "roof", func(v *testServer, p *peer) {
+		_, raw := v.sign(testIdentity(2), p.view.MAC(), 1<<64-1)
+		v.toldBySupernode(p.view.MAC(), 2, raw)
+	}},
+	{refusedStatementRate, "roof", func(v *testServer, p *peer) {
+		for range verifyBurst {
+			p.sessions.verifying.Take(noon, 1, verifyRate, verifyBurst)
+		}
+		m := protocol.Statement{Signed: make([]byte, protocol.StatementLen)}
+		v.fromPeer(p, atPeer, m.Append(nil))
+	}},
 	{refusedBookFull, "sn:7654", func(v *testServer, _ *peer) {
 		v.full()
 		id := testIdentity(9)
 		_, raw := v.sign(id, host(3), 1)
 		v.servers.directory.handlePeerInfo(noon, v.s, protocol.PeerInfo{MAC: host(3), Statement: raw})
 	}},
-	{refusedSession, "roof", func(v *testServer, p *peer) { v.sessions.answered(noon, p, &handshake.Result{XF: 99}, atPeer) }},
+	{refusedSession, "roof", func(v *testServer, p *peer) {
+		v.sessions.answered(noon, p, &handshake.Result{XF: 99}, halfOpen{from: atPeer})
+	}},
 	{refusedStatement, "sn:7654", func(v *testServer, _ *peer) {
 		v.tells(9, host(1), func(m *protocol.PeerInfo, _ *crypto.Statement) { m.MAC = host(2) })
 	}},

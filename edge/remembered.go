@@ -16,6 +16,9 @@ import (
 func (e *Edge) keepState(now time.Time) {
 	e.chores.storing.Set(now.Add(storeEvery))
 	e.state.remember(e.peers)
+	if wall := e.data.plane.Wall(now); wall.Sub(e.state.aged).Abs() >= pinLeast {
+		e.peers.pins.aged(wall)
+	}
 	if e.state.dirty {
 		e.state.keep()
 	}
@@ -25,7 +28,7 @@ func (e *Edge) keepState(now time.Time) {
 func (s *state) remember(b *peers) {
 	var list []storedPeer
 	for _, p := range b.byStatic {
-		if p.sessions.current == nil || !p.known() || len(list) == storedPeers {
+		if p.sessions.current == nil || !p.identity.proven || len(list) == storedPeers {
 			continue
 		}
 		stored := storedPeer{Statement: base64.RawURLEncoding.EncodeToString(p.identity.raw), Name: p.about.Name}
@@ -56,7 +59,7 @@ func (e *Edge) recallPeers(now time.Time) {
 		if p == nil {
 			return
 		}
-		e.peers.learnStatement(p, st, raw, 0)
+		e.peers.told(now, p, st, raw)
 		p.about.Name = s.Name
 		p.recalled = true
 		if addr, err := netip.ParseAddrPort(s.Addr); err == nil && e.underlay.Addresses.Policy().Probeable(addr) {

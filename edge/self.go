@@ -29,12 +29,18 @@ func (s *self) sign(wall time.Time, seq uint64) {
 	})
 }
 
-// append appends what a peer is told at the start of a session: our name and
-// addresses, and where we may be reached.
+// append appends what a peer is told at the start of a session: who we are, our name
+// and addresses, and where we may be reached.
 func (s *self) append(b []byte) []byte {
 	about := protocol.About{Name: s.name, Prefixes: s.prefixes()}
 	c := s.candidates()
-	return c.Append(about.Append(b))
+	return c.Append(about.Append(s.appendStatement(b)))
+}
+
+// appendStatement appends who we are.
+func (s *self) appendStatement(b []byte) []byte {
+	m := protocol.Statement{Signed: s.statement}
+	return m.Append(b)
 }
 
 // ours reports whether a verified statement is of our community and of somebody

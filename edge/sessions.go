@@ -83,6 +83,10 @@ func (s *sessions) expire(now time.Time, p *peer) {
 		s.routing.stop(p)
 		return
 	}
+	if p.unconfirmed && p.sessions.next == nil {
+		s.peers.forget(p) // its INIT was all that we had of it
+		return
+	}
 	worn, old := p.sessions.due(now)
 	if !worn && !old {
 		return
@@ -105,7 +109,7 @@ func (s *sessions) began(now time.Time, p *peer, e *dataplane.Session, from neti
 	p.sessions.promote(e, s.draft)
 	p.sessions.introduce = true
 	p.seen = now
-	s.peers.pin(p)
+	s.peers.pin(now, p)
 	s.keys.learn(now, e.Crypto().KI())
 	s.routing.start(now, p)
 	if from.IsValid() {
@@ -114,14 +118,27 @@ func (s *sessions) began(now time.Time, p *peer, e *dataplane.Session, from neti
 	s.peers.mark(p)
 }
 
-// confirm adopts a session that we answered, at its first valid packet.
-func (s *sessions) confirm(now time.Time, p *peer, session *crypto.Session, from netip.AddrPort) {
+// confirm adopts a session that we answered, at its first valid packet. Only now is
+// anything learned from the INIT that it began with: anybody may have sent that once
+// more, from anywhere. A handle is the peer's if INIT and packet came by it.
+func (s *sessions) confirm(now time.Time, p *peer, session *crypto.Session, from dataplane.Origin) {
 	next := p.sessions.next
 	if next == nil || next.Crypto() != session {
 		return
 	}
+	if !s.peers.stay(p) {
+		s.refusals.note(refusedBookFull, p, "from", from)
+		s.peers.forget(p)
+		return
+	}
+	half := p.sessions.half
+	p.place = half.source.Rate
+	p.sessions.claimed = half.claimed
 	s.endHandshake(p) // its INIT won over ours, if there was one
-	s.began(now, p, next, from)
+	if from.Supernode == half.from.Supernode && from.Handle == half.from.Handle {
+		s.noteHandle(p, from)
+	}
+	s.began(now, p, next, from.Addr)
 }
 
 // closed ends the sessions with a peer that said good-bye.

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"hedgerow/crypto"
 	"hedgerow/internal/durable"
 )
 
@@ -39,7 +40,8 @@ type state struct {
 	dirty   bool   // saved is not on the disk as it is
 	version uint64 // of what was written last
 	writer  stateWriter
-	aside   string // where a damaged file was put, empty: there was none
+	aside   string    // where a damaged file was put, empty: there was none
+	aged    time.Time // by the wall clock, when pins that have ended were removed last
 }
 
 // stateWriter puts versions of the state file on the disk, from any goroutine.
@@ -52,7 +54,7 @@ type storedState struct {
 	Seq        uint64            `json:"seq"`
 	Lease      string            `json:"lease,omitempty"`
 	Supernodes map[string]string `json:"supernodes,omitempty"`
-	Pins       map[string]string `json:"pins,omitempty"`
+	Pins       map[string]pin    `json:"pins,omitempty"` // by hardware address
 	Peers      []storedPeer      `json:"peers,omitempty"`
 }
 
@@ -76,7 +78,7 @@ func loadState(dir string, now time.Time, log *slog.Logger) (*state, error) {
 		s.saved.Supernodes = make(map[string]string)
 	}
 	if s.saved.Pins == nil {
-		s.saved.Pins = make(map[string]string)
+		s.saved.Pins = make(map[string]pin)
 	}
 	return s, nil
 }
@@ -180,7 +182,7 @@ func (s *state) nextSeq(wall time.Time) uint64 {
 // supernodeKey returns the key pinned for a supernode on first use, or nil.
 func (s *state) supernodeKey(name string) *[32]byte {
 	b, err := base64.RawURLEncoding.DecodeString(s.saved.Supernodes[name])
-	if err != nil || len(b) != 32 {
+	if err != nil || len(b) != 32 || !crypto.UsableStatic([32]byte(b)) {
 		return nil
 	}
 	return (*[32]byte)(b)

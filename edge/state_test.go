@@ -33,7 +33,7 @@ func TestStateRoundTrip(t *testing.T) {
 	e := newEdge(t, inDir(dir))
 	e.state.pinSupernode("sn:7654", [32]byte{5, 6})
 	e.state.keepLease(netip.MustParsePrefix("10.64.3.4/20"))
-	e.peers.pins.keep(host(1), [32]byte{7}, e.cfg.Community)
+	e.peers.pins.keep(noon, host(1), [32]byte{7}, e.cfg.Community)
 	p := e.introduced(2)
 	p.about.Name = "second"
 	e.promote(p, e.session(p, noon, 1, true))

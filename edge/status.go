@@ -130,8 +130,9 @@ func (e *Edge) Ceilings(ctx context.Context) ([]Ceiling, error) {
 		maxSenders, maxSalts, maxRetired := e.data.plane.Groups().Bounds()
 		hosts, maxHosts := e.data.plane.HostCount()
 		list := []Ceiling{
-			{"peers", len(e.peers.byStatic), maxPeers},
-			{"views", len(e.peers.byView), 2 * maxPeers},
+			{"peers", len(e.peers.byStatic), maxPeers + maxUnconfirmed},
+			{"unconfirmed peers", len(e.peers.half), maxUnconfirmed},
+			{"views", len(e.peers.byView), 2 * (maxPeers + maxUnconfirmed)},
 			{"hardware addresses", len(e.peers.byMAC), maxPeers},
 			{"handshakes", len(e.sessions.pending), maxPeers},
 			{"frames for peers", len(e.sessions.staged.frames), stagedMax},

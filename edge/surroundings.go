@@ -70,9 +70,11 @@ func (o *networkObserver) MetOnLAN(now time.Time, statement []byte, at netip.Add
 		o.user.refusals.note(refusedBookFull, nil, "from", at)
 		return false
 	}
+	if o.peers.told(now, p, st, statement) == newsRefused {
+		return false
+	}
 	newcomer = !p.reach.lan.IsValid()
 	p.seen = now
-	o.peers.learnStatement(p, st, statement, p.identity.features)
 	o.paths.routing.metOnLAN(now, p, at)
 	if p.reach.path == nil || p.sessions.sealing() == nil {
 		p.sessions.init.to = at

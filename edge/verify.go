@@ -72,7 +72,8 @@ func (v *verifier) peer(p *peer) {
 		}
 		v.timer(name, "the next poll", p.reach.polling.At(), at)
 	}
-	v.check(p.known() || p.sessions.none() || p.asking.IsSet(), "%v: nobody asks for its statement", name)
+	v.check(p.identity.proven || p.sessions.current == nil || p.asking.IsSet(), "%v: nobody asks for its statement", name)
+	v.check(!p.unconfirmed || p.sessions.next != nil, "%v: its place is that of an INIT, and there is none", name)
 	v.check(!p.sessions.idle() || p.forgetting.IsSet(), "%v: it is never forgotten", name)
 }
 
@@ -111,7 +112,7 @@ func (v *verifier) books() {
 	}
 	for _, p := range e.peers.byStatic {
 		for i, h := range p.handles {
-			v.check(h == 0 || e.peers.byHandle[i][h] != nil, "%v: nobody is found by its handle at supernode %d", p.LogValue(), i)
+			v.check(h == 0 || e.peers.byHandle[i][h] == p, "%v: it is not found by its handle at supernode %d", p.LogValue(), i)
 		}
 	}
 }

@@ -71,7 +71,7 @@ func TestPlantedFaults(t *testing.T) {
 		}, "never forgotten"},
 		{"nobody asks for a statement", func(e *testEdge, _ *peer) {
 			q := e.peers.meet(noon, [32]byte{8})
-			q.sessions.answer(noon, e.session(q, noon, 800, false), e.data.draft)
+			e.promote(q, e.session(q, noon, 800, false))
 			e.settle(noon)
 			q.asking.Stop()
 		}, "asks for its statement"},

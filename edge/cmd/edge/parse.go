@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"hedgerow/crypto"
 	"hedgerow/edge"
 	"hedgerow/protocol"
 )
@@ -86,7 +87,7 @@ func parseSupernode(s string) (edge.Supernode, error) {
 	sn := edge.Supernode{Name: where, Host: host, Port: port}
 	if pinned {
 		k, ok := parseKey(key)
-		if !ok {
+		if !ok || !crypto.UsableStatic(k) {
 			return edge.Supernode{}, fmt.Errorf("-l %s: what follows the # is not a supernode's key; 'supernode id' prints it there", s)
 		}
 		sn.Key = &k

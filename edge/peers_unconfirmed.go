@@ -1,0 +1,64 @@
+package edge
+
+import (
+	"slices"
+	"time"
+
+	"hedgerow/handshake"
+)
+
+// Bounds of the peers that are known by an unconfirmed INIT alone. An office behind one
+// address may start a hundred edges at once.
+const (
+	maxUnconfirmed          = 512
+	maxUnconfirmedPerSource = 128
+)
+
+// opened returns the peer with a static key that an INIT has named, marked. One that was
+// not known gets a place among the unconfirmed, which takes none from those that are
+// known otherwise: over a bound the oldest of the source that has most goes, and of the
+// same source if that has too many itself.
+func (b *peers) opened(now time.Time, static [32]byte, source handshake.Source) *peer {
+	if p := b.found(b.byStatic[static]); p != nil {
+		return p
+	}
+	sourceOf := func(p *peer) string { return p.place.String() }
+	places := make(map[string]int)
+	for _, p := range b.half {
+		places[sourceOf(p)]++
+	}
+	if mine := source.Rate.String(); places[mine] >= maxUnconfirmedPerSource {
+		b.forget(b.half[slices.IndexFunc(b.half, func(p *peer) bool { return sourceOf(p) == mine })])
+	} else if len(b.half) >= maxUnconfirmed {
+		most := 0
+		for _, n := range places {
+			most = max(most, n)
+		}
+		b.forget(b.half[slices.IndexFunc(b.half, func(p *peer) bool { return places[sourceOf(p)] == most })])
+	}
+	p := b.enter(now, static)
+	p.unconfirmed, p.place = true, source.Rate
+	b.half = append(b.half, p)
+	return p
+}
+
+// stay gives a peer a lasting place in the book: it is known by more than an INIT. It
+// reports false when there is none.
+func (b *peers) stay(p *peer) bool {
+	if !p.unconfirmed {
+		return true
+	}
+	if !b.makeRoom() {
+		return false
+	}
+	b.leave(p)
+	return true
+}
+
+// leave takes a peer from among the unconfirmed.
+func (b *peers) leave(p *peer) {
+	if p.unconfirmed {
+		p.unconfirmed = false
+		b.half = slices.DeleteFunc(b.half, func(q *peer) bool { return q == p })
+	}
+}
