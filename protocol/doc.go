@@ -71,6 +71,9 @@
 //	09 HOSTS       seq u32, flags u8 (1 complete), {VLAN u16, MAC 6} <= 200
 //	0a CLOSE       reason u8
 //	0b ABOUT       n u8 <= 63, name n, prefix <= 8
+//	0c FORWARD     edge 32, packet
+//	0d FORWARDED   edge 32, packet
+//	0e STATEMENT   statement 166, or nothing: asks for it
 //	20 REGISTER    members
 //	21 ACK         members
 //	22 NAK         members
