@@ -257,6 +257,8 @@ func (c *Community) check() error {
 		return errors.New("the community secret is missing or zero: make a new file with edge keygen")
 	case c.Authority != nil && len(c.Authority) != ed25519.PublicKeySize:
 		return fmt.Errorf("the authority key is %d bytes long: it must be %d", len(c.Authority), ed25519.PublicKeySize)
+	case c.Authority != nil && !UsableID([32]byte(c.Authority)):
+		return errors.New("the authority key is none that an authority can have: anybody could sign for it")
 	case c.Members > MembersList:
 		return fmt.Errorf("%v is no rule of membership: use tofu, open or list", c.Members)
 	case c.Skew < 0 || c.Skew > MaxSkew:

@@ -283,7 +283,8 @@ func (m *crowdMember) newSession(keys crypto.SplitKeys, local, remote uint32, in
 func (m *crowdMember) introduce(direct bool) {
 	salt := protocol.Salt{XF: protocol.Transform(m.group.XF()), KI: m.group.KI(), Salt: m.group.Salt()}
 	about := protocol.About{Name: m.name()}
-	messages := []func([]byte) []byte{salt.Append, about.Append}
+	statement := protocol.Statement{Signed: m.statement}
+	messages := []func([]byte) []byte{salt.Append, statement.Append, about.Append}
 	if m.direct {
 		c := protocol.Candidates{Gen: 1, List: []protocol.Candidate{{Kind: 1, Addr: m.addr()}}}
 		messages = append(messages, c.Append)
