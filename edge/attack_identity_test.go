@@ -243,3 +243,36 @@ func TestSmallOrderKeys(t *testing.T) {
 		}
 	}
 }
+
+// A supernode tells of more members than there can be, as fast as it likes. The book
+// stays within its bound, few of the statements are verified, and those with whom there
+// is a session, or who have proved who they are and are greeted, stay.
+func TestHintsAreBounded(t *testing.T) {
+	v := registered(t, nil)
+	met := v.met(2, "roof")
+	asked := v.introduced(3)
+	v.sessions.initiate(asked)
+	v.settle(noon)
+	now := noon
+	before := v.drops()["statement-rate"]
+	for n := range maxPeers + 500 {
+		if n%500 == 0 {
+			now = now.Add(2 * time.Second)
+		}
+		id := unusual(n)
+		mac := protocol.MAC(id.MAC(v.self.cid))
+		_, raw := v.sign(id, mac, 1)
+		v.servers.directory.handlePeerInfo(now, v.s, protocol.PeerInfo{CID: v.self.cid, MAC: mac, Handle: uint32(1000 + n), Statement: raw})
+		if len(v.peers.byStatic) > maxPeers || len(v.peers.byHandle[0]) > maxPeers {
+			t.Fatalf("%d peers", len(v.peers.byStatic))
+		}
+	}
+	v.settle(now)
+	v.consistent()
+	if met.gone || asked.gone {
+		t.Error("a peer in use had to go")
+	}
+	if n := v.drops()["statement-rate"] - before; n == 0 || n > 1500 {
+		t.Errorf("%d statements were not verified", n)
+	}
+}
