@@ -291,3 +291,29 @@ func TestUnvouchedGroup(t *testing.T) {
 		b.dropped(t, DropReplay)
 	}
 }
+
+// A control loop that is flooded hears of a confirmed session with a later packet: the
+// first is told again until there is room.
+func TestConfirmedWhileFull(t *testing.T) {
+	r, a, b := pair(t)
+	b.entry[a].confirmed.Store(false)
+	for b.mailbox.post(Needed{}) {
+	}
+	hello := func() {
+		a.send(r.now, ethernet(b.self, a.self, 0x0806, 46))
+		r.carry()
+	}
+	hello()
+	for range b.events() {
+	}
+	hello()
+	told := 0
+	for _, ev := range b.events() {
+		if _, ok := ev.(Confirmed); ok {
+			told++
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times", told)
+	}
+}

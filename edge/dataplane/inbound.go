@@ -243,7 +243,9 @@ func (in *inbound) hear(e *Session, h protocol.Header, from Origin) {
 	p := e.peer
 	p.count.heard.Store(in.now)
 	if !e.confirmed.Load() && e.confirmed.CompareAndSwap(false, true) {
-		in.mailbox.post(Confirmed{Peer: p, Session: e.session, Origin: from})
+		if !in.mailbox.post(Confirmed{Peer: p, Session: e.session, Origin: from}) {
+			e.confirmed.Store(false) // the next packet tells it
+		}
 	}
 	in.noteOrigin(p, from)
 	in.noteEpoch(h.KI)
