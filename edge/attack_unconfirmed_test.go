@@ -118,8 +118,8 @@ func TestConfirmedINIT(t *testing.T) {
 		}
 		from.Handle = c.by
 		v.handle(noon, dataplane.Confirmed{Peer: p.view, Session: p.sessions.next.Crypto(), Origin: from})
-		if p.unconfirmed || p.sessions.current == nil || p.handles[0] != c.want || v.keys.sendingIndex() != 8 && v.keys.coming.KI() != 8 {
-			t.Errorf("by %d: unconfirmed %v, handle %d, sending under %d", c.by, p.unconfirmed, p.handles[0], v.keys.sendingIndex())
+		if p.place.unconfirmed || p.sessions.current == nil || p.handles[0] != c.want || v.keys.sendingIndex() != 8 && v.keys.coming.KI() != 8 {
+			t.Errorf("by %d: unconfirmed %v, handle %d, sending under %d", c.by, p.place.unconfirmed, p.handles[0], v.keys.sendingIndex())
 		}
 		if p.sessions.claimed != protocol.MAC(testIdentity(9).MAC(v.self.cid)) {
 			t.Error("what it says its address is was forgotten")
@@ -166,7 +166,7 @@ func TestUnconfirmedAreBounded(t *testing.T) {
 			t.Fatalf("%d sources: the honest newcomer has lost its place", sources)
 		}
 		v.handle(now, dataplane.Confirmed{Peer: p.view, Session: p.sessions.next.Crypto(), Origin: dataplane.Origin{Addr: honest}})
-		if p.unconfirmed || p.sessions.sealing() == nil {
+		if p.place.unconfirmed || p.sessions.sealing() == nil {
 			t.Error("it was not confirmed")
 		}
 		v.pass(now.Add(confirmWithin))
@@ -182,11 +182,11 @@ func TestUnconfirmedAreBounded(t *testing.T) {
 func TestBookIsShared(t *testing.T) {
 	e := newEdge(t, nil)
 	old := e.met(2, "roof")
-	old.place = netip.MustParseAddr("198.51.100.2")
+	old.place.source = netip.MustParseAddr("198.51.100.2")
 	greedy := netip.MustParseAddr("203.0.113.66")
 	for n := 1; n < maxPeers; n++ {
 		p := e.peers.meet(noon, [32]byte{0xad, byte(n), byte(n >> 8)})
-		p.place = greedy
+		p.place.source = greedy
 		e.promote(p, e.session(p, noon, uint32(1000+n), false))
 	}
 	p := e.peers.meet(noon, testIdentity(3).Static)

@@ -144,7 +144,7 @@ func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, v
 	case protocol.MsgAbout:
 		return parsed(value, protocol.ParseAbout, func(m protocol.About) { p.about = m })
 	case protocol.MsgStatement:
-		return parsed(value, protocol.ParseStatement, func(m protocol.Statement) { e.sessions.handleStatement(now, p, m) })
+		return parsed(value, protocol.ParseStatement, func(m protocol.Statement) { e.servers.directory.handleStatement(now, p, m) })
 	case protocol.MsgForward:
 		return parsed(value, protocol.ParseForward, func(m protocol.Forward) { e.paths.introducers.handleForward(now, p, m, ev.Origin) })
 	case protocol.MsgForwarded:

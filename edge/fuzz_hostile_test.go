@@ -171,7 +171,7 @@ var invariants = []invariant{
 		return to.Session == nil || p.sessions.current != nil && p.sessions.current.Crypto() == to.Session
 	}},
 	{"of a peer whose INIT is not confirmed nothing is known", func(_ *hostile, p *peer) bool {
-		return !p.unconfirmed || p.sessions.current == nil && !p.identity.bound && p.handles == [maxSupernodes]uint32{} && p.reach.path == nil && p.about.Name == ""
+		return !p.place.unconfirmed || p.sessions.current == nil && !p.identity.bound && p.handles == [maxSupernodes]uint32{} && p.reach.path == nil && p.about.Name == ""
 	}},
 	{"a hardware address is bound to one peer, which claims it, and is none of ours nor a group's", func(h *hostile, p *peer) bool {
 		mac := p.view.MAC()

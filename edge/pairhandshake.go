@@ -111,7 +111,7 @@ func (s *sessions) finished(now time.Time, p *peer, done *handshake.Result, from
 		return
 	}
 	e.Confirm()
-	p.place = s.sourceOf(from).Rate
+	p.place.source = s.sourceOf(from).Rate
 	p.view.SetHeard(s.plane.Since(now))
 	s.noteHandle(p, from)
 	s.began(now, p, e, from.Addr)

@@ -24,9 +24,7 @@ type peer struct {
 	handles  [maxSupernodes]uint32 // by supernode; 0: unknown there
 	seen     time.Time             // when a supernode last told of it, or the peer itself was heard
 	recalled bool                  // known from the state file, and no supernode has told of it yet
-
-	unconfirmed bool       // known by an INIT alone, whose session is not confirmed
-	place       netip.Addr // what its place in the book is counted under; not valid: nobody in particular
+	place    place
 
 	changed bool // it waits in the book's list to be settled
 	gone    bool // it was forgotten
@@ -37,6 +35,12 @@ type peer struct {
 	sessions pairSessions // the sessions owner's
 	reach    reachability // routing's, with parts of punching and of the introducers
 	reported peerReport   // the reporter's
+}
+
+// place is a peer's place in the book.
+type place struct {
+	source      netip.Addr // what it is counted under; not valid: nobody in particular
+	unconfirmed bool       // the peer is known by an INIT alone, whose session is not confirmed
 }
 
 // identity is who a peer is: by a hint of somebody else, or proven by itself.

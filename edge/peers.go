@@ -149,8 +149,8 @@ func (b *peers) forgetOne() bool {
 	var idle, greedy *peer
 	places := make(map[netip.Addr]int)
 	for _, p := range b.byStatic {
-		if p.place.IsValid() && !p.unconfirmed {
-			places[p.place]++
+		if p.place.source.IsValid() && !p.place.unconfirmed {
+			places[p.place.source]++
 		}
 	}
 	most := sourceShare
@@ -160,10 +160,10 @@ func (b *peers) forgetOne() bool {
 	older := func(p, than *peer) bool { return than == nil || p.seen.Before(than.seen) }
 	for _, p := range b.byStatic {
 		switch {
-		case p.unconfirmed:
+		case p.place.unconfirmed:
 		case p.sessions.idle() && older(p, idle):
 			idle = p
-		case places[p.place] == most && older(p, greedy):
+		case places[p.place.source] == most && older(p, greedy):
 			greedy = p
 		}
 	}

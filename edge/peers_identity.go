@@ -46,7 +46,7 @@ func (b *peers) told(now time.Time, p *peer, st crypto.Statement, raw []byte) ne
 		return newsNone
 	case !b.plausible(now, id.newest, st.Seq):
 		b.refusals.note(refusedSeqJump, p, "seq", st.Seq, "known", id.newest)
-		return newsRefused
+		return newsNone // it is the peer's all the same: where it is may be learned
 	}
 	b.take(p, st, raw)
 	if !id.proven {

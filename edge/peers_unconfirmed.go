@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -22,22 +23,21 @@ func (b *peers) opened(now time.Time, static [32]byte, source handshake.Source) 
 	if p := b.found(b.byStatic[static]); p != nil {
 		return p
 	}
-	sourceOf := func(p *peer) string { return p.place.String() }
-	places := make(map[string]int)
+	places := make(map[netip.Addr]int)
 	for _, p := range b.half {
-		places[sourceOf(p)]++
+		places[p.place.source]++
 	}
-	if mine := source.Rate.String(); places[mine] >= maxUnconfirmedPerSource {
-		b.forget(b.half[slices.IndexFunc(b.half, func(p *peer) bool { return sourceOf(p) == mine })])
+	if places[source.Rate] >= maxUnconfirmedPerSource {
+		b.forget(b.half[slices.IndexFunc(b.half, func(p *peer) bool { return p.place.source == source.Rate })])
 	} else if len(b.half) >= maxUnconfirmed {
 		most := 0
 		for _, n := range places {
 			most = max(most, n)
 		}
-		b.forget(b.half[slices.IndexFunc(b.half, func(p *peer) bool { return places[sourceOf(p)] == most })])
+		b.forget(b.half[slices.IndexFunc(b.half, func(p *peer) bool { return places[p.place.source] == most })])
 	}
 	p := b.enter(now, static)
-	p.unconfirmed, p.place = true, source.Rate
+	p.place = place{source: source.Rate, unconfirmed: true}
 	b.half = append(b.half, p)
 	return p
 }
@@ -45,7 +45,7 @@ func (b *peers) opened(now time.Time, static [32]byte, source handshake.Source) 
 // stay gives a peer a lasting place in the book: it is known by more than an INIT. It
 // reports false when there is none.
 func (b *peers) stay(p *peer) bool {
-	if !p.unconfirmed {
+	if !p.place.unconfirmed {
 		return true
 	}
 	if !b.makeRoom() {
@@ -57,8 +57,8 @@ func (b *peers) stay(p *peer) bool {
 
 // leave takes a peer from among the unconfirmed.
 func (b *peers) leave(p *peer) {
-	if p.unconfirmed {
-		p.unconfirmed = false
+	if p.place.unconfirmed {
+		p.place.unconfirmed = false
 		b.half = slices.DeleteFunc(b.half, func(q *peer) bool { return q == p })
 	}
 }

@@ -83,7 +83,7 @@ func (s *sessions) expire(now time.Time, p *peer) {
 		s.routing.stop(p)
 		return
 	}
-	if p.unconfirmed && p.sessions.next == nil {
+	if p.place.unconfirmed && p.sessions.next == nil {
 		s.peers.forget(p) // its INIT was all that we had of it
 		return
 	}
@@ -132,7 +132,7 @@ func (s *sessions) confirm(now time.Time, p *peer, session *crypto.Session, from
 		return
 	}
 	half := p.sessions.half
-	p.place = half.source.Rate
+	p.place.source = half.source.Rate
 	p.sessions.claimed = half.claimed
 	s.endHandshake(p) // its INIT won over ours, if there was one
 	if from.Supernode == half.from.Supernode && from.Handle == half.from.Handle {

@@ -18,27 +18,27 @@ const (
 
 // handleStatement takes from a peer who it is, or tells it who we are. That the message
 // came in a session with the static key is half of the proof (peers.prove).
-func (s *sessions) handleStatement(now time.Time, p *peer, m protocol.Statement) {
+func (d *directory) handleStatement(now time.Time, p *peer, m protocol.Statement) {
 	switch {
 	case m.Signed == nil:
 		if p.sessions.stating.Take(now, 1, stateRate, stateBurst) {
-			s.pairs.send(p, s.self.appendStatement)
+			d.pairs.send(p, d.self.appendStatement)
 		}
 		return
 	case p.identity.proven && bytes.Equal(p.identity.raw, m.Signed):
 		return // every session begins with it
 	case !p.sessions.verifying.Take(now, 1, verifyRate, verifyBurst):
-		s.refusals.note(refusedStatementRate, p)
+		d.refusals.note(refusedStatementRate, p)
 		return
 	}
 	st, err := crypto.VerifyStatement(m.Signed)
 	if err != nil || st.Static != p.view.Static() {
-		s.refusals.note(refusedStatement, p, "err", err)
+		d.refusals.note(refusedStatement, p, "err", err)
 		return
 	}
-	if st.CID != s.self.cid {
-		s.refusals.note(refusedCommunity, p)
+	if st.CID != d.self.cid {
+		d.refusals.note(refusedCommunity, p)
 		return
 	}
-	s.peers.prove(now, p, st, m.Signed)
+	d.peers.prove(now, p, st, m.Signed)
 }

@@ -73,7 +73,7 @@ func (v *verifier) peer(p *peer) {
 		v.timer(name, "the next poll", p.reach.polling.At(), at)
 	}
 	v.check(p.identity.proven || p.sessions.current == nil || p.asking.IsSet(), "%v: nobody asks for its statement", name)
-	v.check(!p.unconfirmed || p.sessions.next != nil, "%v: its place is that of an INIT, and there is none", name)
+	v.check(!p.place.unconfirmed || p.sessions.next != nil, "%v: its place is that of an INIT, and there is none", name)
 	v.check(!p.sessions.idle() || p.forgetting.IsSet(), "%v: it is never forgotten", name)
 }
 
