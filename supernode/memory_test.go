@@ -38,6 +38,7 @@ func TestMemoryOfFullTables(t *testing.T) {
 			statement: make([]byte, crypto.StatementLen), candidates: make([]netip.AddrPort, protocol.MaxCandidates),
 		}
 		g.add(r)
+		g.setVisitor(r)
 		p, ok := chooseAddress(c.pool, owner, &c.leased)
 		if !ok {
 			t.Fatal("no address")

@@ -97,7 +97,8 @@ func (g *registry) prune(c *community) {
 	}
 }
 
-// add enters a new registration. Its MAC, owner and handle are free.
+// add enters a new registration. Its MAC, owner and handle are free. setOnline has to
+// follow, or setVisitor if its edge is not here.
 func (g *registry) add(r *registration) {
 	r.place = -1
 	r.seat.number = len(g.all)
@@ -106,7 +107,6 @@ func (g *registry) add(r *registration) {
 	r.community.byOwner[r.owner] = r
 	g.byHandle[r.handle] = r
 	g.shares.count(network.Of(r.seat.source), 1, 0)
-	g.setVisitor(r)
 	if static, ok := r.static(); ok {
 		g.statics[static]++
 	}

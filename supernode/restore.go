@@ -55,6 +55,7 @@ func (g *registrar) enterStored(now time.Time, st *stored) *registration {
 		r.handle = g.registry.freeHandle(g.random.number)
 	}
 	g.registry.add(r)
+	g.registry.setVisitor(r)
 	if r.community.byAddr[st.lease.Addr()] == nil {
 		g.registry.setLease(r, st.lease)
 	}
