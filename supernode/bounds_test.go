@@ -159,7 +159,7 @@ func (e *fakeEdge) crowded(random *rand.Rand) netip.Addr {
 // the invariants hold and no table is over its bound; in between honest edges elsewhere
 // register, and those that are registered stay.
 func TestEveryTableIsBounded(t *testing.T) {
-	steps := 6000
+	steps := 3000
 	if testing.Short() {
 		steps = 1500
 	}
