@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -115,7 +116,7 @@ type asked struct {
 func (w *World) ask() *asking {
 	a := &asking{begun: time.Now(), seen: make(map[[12]byte]bool)}
 	w.Net.Tap(func(from, to netip.AddrPort, b []byte) {
-		if to.Port() != turnPort || len(b) < 20 || b[0] != 0 || b[1] != 3 || len(b) > 40 { // Allocate (RFC 8656, section 17)
+		if to.Port() != turnPort || len(b) < 20 || b[0] != 0 || b[1] != 3 || signed(b) { // Allocate (RFC 8656, section 17)
 			return
 		}
 		a.mu.Lock()
@@ -128,6 +129,18 @@ func (w *World) ask() *asking {
 		a.list = append(a.list, asked{from.Addr(), to.Addr(), time.Since(a.begun)})
 	})
 	return a
+}
+
+// signed reports whether a STUN request has a user name (RFC 8489, section 14.3).
+func signed(b []byte) bool {
+	for b = b[20:]; len(b) >= 4; {
+		n := 4 + (int(binary.BigEndian.Uint16(b[2:]))+3)&^3
+		if binary.BigEndian.Uint16(b) == 6 {
+			return true
+		}
+		b = b[min(n, len(b)):]
+	}
+	return false
 }
 
 // times returns when an address asked a server.
