@@ -179,12 +179,12 @@ func (e *Edge) composeChores() {
 	}
 }
 
-// freeIndex returns a session index that none of our sessions has.
+// freeIndex returns a session index that none of our sessions has: a random one, or
+// the next that is free. The tables are bounded, and with them the steps.
 func (e *Edge) freeIndex(random *random) uint32 {
-	for {
-		i := uint32(random.generator.Uint64())
-		if e.data.draft.Session(i) == nil && e.data.draft.Hop(i) == nil && e.sessions.pending[i] == nil {
-			return i
-		}
+	i := uint32(random.generator.Uint64())
+	for e.data.draft.Session(i) != nil || e.data.draft.Hop(i) != nil || e.sessions.pending[i] != nil {
+		i++
 	}
+	return i
 }

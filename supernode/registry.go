@@ -201,10 +201,10 @@ func (g *registry) moveTo(r *registration, addr netip.AddrPort) {
 	r.addr = addr
 }
 
-// freeHandle returns an unused handle made from random bits.
+// freeHandle returns an unused handle: a random one, or the next that is free. The
+// table is bounded, and with it the steps.
 func (g *registry) freeHandle(random func() uint32) uint32 {
-	for {
-		h := random()
+	for h := random(); ; h++ {
 		if _, used := g.byHandle[h]; !used && h != 0 && h != protocol.HandleAll {
 			return h
 		}

@@ -28,10 +28,12 @@ type sessions struct {
 	sweeping timer.Timer
 }
 
-// freeIndex returns an unused index of this boot, made from random bits.
+// freeIndex returns an unused index of this boot: a random one, or the next that is
+// free. There are fewer sessions than indices, which bounds the steps.
 func (s *sessions) freeIndex(random func() uint32) uint32 {
-	for {
-		index := uint32(s.boot)<<24 | random()&0xffffff
+	bits := random()
+	for ; ; bits++ {
+		index := uint32(s.boot)<<24 | bits&0xffffff
 		if _, used := s.byIdx[index]; !used {
 			return index
 		}

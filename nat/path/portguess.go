@@ -87,16 +87,26 @@ func nextPorts(last, step int) []uint16 {
 }
 
 // drawPorts draws want ports at random from where further ones probably are, none
-// twice; fewer from a small range.
+// twice; fewer from a small range. Each pass of the loop takes one port out of the
+// range for good (the shuffle of Fisher and Yates, which keeps only what it has moved),
+// so that the range bounds the passes whatever the peer says of its NAT.
 func drawPorts(theirs address.Pattern, want int, s *prober) []uint16 {
-	var list []uint16
 	low, high := theirs.Range()
-	drawn := make(map[uint16]bool, want)
-	for want = min(want, (high-low+1)*3/4); len(list) < want; {
-		port := uint16(low + int(s.random.Uint64()%uint64(high-low+1)))
-		if !drawn[port] && address.ProbeablePort(port) {
-			drawn[port] = true
-			list = append(list, port)
+	want = min(want, (high-low+1)*3/4)
+	var list []uint16
+	moved := make(map[int]int, max(want, 0)) // what stands at a place of the range now, if not its own port
+	standing := func(place int) int {
+		if port, ok := moved[place]; ok {
+			return port
+		}
+		return low + place
+	}
+	for left := high - low + 1; left > 0 && len(list) < want; left-- {
+		place := int(s.random.Uint64() % uint64(left))
+		port := standing(place)
+		moved[place] = standing(left - 1)
+		if address.ProbeablePort(uint16(port)) {
+			list = append(list, uint16(port))
 		}
 	}
 	return list
