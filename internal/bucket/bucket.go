@@ -50,6 +50,9 @@ func (b *Bucket) Has(now time.Time, cost, rate, burst float64) bool {
 	return ok
 }
 
+// Full reports whether the bucket has nothing to remember: it is as its zero value.
+func (b *Bucket) Full(now time.Time) bool { return b.full <= now.UnixNano() }
+
 // after returns when the bucket would be full again after Take, and whether Take
 // may succeed.
 func (b *Bucket) after(now time.Time, cost, rate, burst float64) (full int64, ok bool) {

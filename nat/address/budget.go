@@ -19,32 +19,63 @@ const (
 	budgetBurst = 400  // tokens
 	tokenBytes  = 120  // 24 kB/s
 	visitSpan   = 11   // seconds looked at: ten whole ones and the running one
-	maxVisits   = 4096 // addresses remembered; the rate fills 2600 in a span
+	maxVisits   = 4096 // addresses remembered
 
+	// claimsRate is the part of the whole that goes to addresses that only peers name:
+	// what they name must not use up what peers need that a supernode has seen. Since a
+	// token is owed for 30 s, no more than 3200 addresses are remembered for it.
+	claimsRate  = 100
+	claimsBurst = 200
 	// claimBurst is how many packets an IP address gets that only a peer names and
 	// that never answered; one is forgiven every 30 s. So a peer that names a
 	// stranger's address makes an edge send 70 packets there in twenty minutes, and
 	// three edges that it aims at one address send 90 at once.
 	claimBurst = 30
 	claimRate  = 1. / 30
+	// seenBurst is the same for an address at which a supernode saw a peer. It, too,
+	// may lie; but those who tell the truth have some attempts in a row.
+	seenBurst = 240
+	seenRate  = 1. / 2
 )
 
-// Budget bounds the datagrams that an edge sends to addresses from which no
-// PONG ever came, over all its paths: 200 a second and 24 kB/s with a burst of
-// 400, and 30 within 10 s to one IP address. So a peer that lies about its
-// candidates cannot use an edge to flood a stranger.
+// Evidence is what is known of an address besides that it is named.
+type Evidence uint8
+
+// The degrees of evidence.
+const (
+	// Claimed: one peer says that it can be reached there.
+	Claimed Evidence = iota
+	// Seen: a supernode says that it has seen a peer there.
+	Seen
+	// Answered: an answer came from there once, but not within the last minute.
+	Answered
+)
+
+// Budget bounds the datagrams that an edge sends to addresses that have not proved
+// that they want any, over all its paths and handshakes, so that neither a peer that
+// lies about its addresses nor a supernode that lies about a peer's can use an edge to
+// flood a stranger. In all that is 200 datagrams a second and 24 kB/s with a burst of
+// 400, half of it for what only peers name; to one IP address,
+// 30 in any 10 s, and as long as nothing has answered there 30 and then one every 30 s
+// on a peer's word, 240 and then one every 2 s on a supernode's. What techniques for
+// hard NATs send on the word of both is counted apart (Reserve).
 type Budget struct {
-	all     bucket.Bucket
-	began   time.Time // of the seconds in visits
-	reserve time.Time // when the next technique of hundreds of packets may begin
-	visits  map[netip.Addr]visit
+	all    bucket.Bucket
+	claims bucket.Bucket // the part of what only peers name
+	few    bucket.Bucket // packets of techniques that need few
+	many   bucket.Bucket // techniques that need many
+	began  time.Time     // of the seconds in visits
+	swept  time.Time
+	visits map[netip.Addr]visit
 }
 
 // visit counts the packets to one address in each of the last seconds.
 type visit struct {
-	second int64 // the newest, since the budget began
-	counts [visitSpan]uint8
-	claims bucket.Bucket // packets to it while only a peer names it
+	second     int64 // the newest, since the budget began
+	counts     [visitSpan]uint8
+	claims     bucket.Bucket // packets to it while only a peer names it
+	seen       bucket.Bucket // packets to it while a supernode says that the peer is there
+	techniques bucket.Bucket // packets of techniques
 }
 
 // NewBudget returns a full budget.
@@ -52,40 +83,68 @@ func NewBudget() *Budget { return &Budget{visits: make(map[netip.Addr]visit)} }
 
 // Spend counts a datagram of the given size in bytes, IP header included, that is
 // about to be sent to an unverified address, and returns Allowed; or it counts
-// nothing and returns why the datagram may not be sent now. claimed says that only
-// the peer's word is known for the address.
-func (b *Budget) Spend(now time.Time, to netip.Addr, bytes int, claimed bool) Refusal {
-	if b.began.IsZero() {
-		b.began = now
-	}
-	v, known := b.visits[to] // a copy, which is put back if nothing refuses
+// nothing and returns why the datagram may not be sent now. known says how much more
+// than a name is known of the address.
+func (b *Budget) Spend(now time.Time, to netip.Addr, bytes int, known Evidence) Refusal {
+	cost := max(1, float64(bytes)/tokenBytes)
+	to = to.Unmap()
+	v, ok := b.visit(now, to) // a copy, which is put back if nothing refuses
 	switch {
-	case !known && len(b.visits) >= maxVisits && !b.sweep(now):
+	case !ok:
 		return RefusedTable
 	case v.advance(b.second(now)) >= BurstPerAddress:
 		return RefusedAddressRate
-	case claimed && !v.claims.Take(now, 1, claimRate, claimBurst):
+	case known == Claimed && !v.claims.Take(now, cost, claimRate, claimBurst),
+		known == Seen && !v.seen.Take(now, cost, seenRate, seenBurst):
 		return RefusedClaim
-	case !b.all.Take(now, max(1, float64(bytes)/tokenBytes), budgetRate, budgetBurst):
+	case !b.all.Has(now, cost, budgetRate, budgetBurst),
+		known == Claimed && !b.claims.Take(now, cost, claimsRate, claimsBurst):
 		return RefusedRate
 	}
+	b.all.Take(now, cost, budgetRate, budgetBurst)
 	v.counts[v.second%visitSpan]++
 	b.visits[to] = v
 	return Allowed
 }
 
-// reserveEvery is the least time between two techniques of hundreds of packets,
-// over all paths: each fills the tables of two routers.
-const reserveEvery = 60 * time.Second
+// The limits of techniques for hard NATs. Each fills the tables of two routers, and
+// most of its packets get to nobody who wants them.
+const (
+	fewPackets  = 200     // of a technique that need not wait for another one
+	fewRate     = 100     // packets a second of those, over all paths
+	fewBurst    = 3000    // packets
+	manyRate    = 1. / 60 // of the others, a second over all paths
+	targetBurst = 3072    // packets of techniques to one address at once: three of the largest
+	targetRate  = 1024. / 600
+)
 
-// Reserve reports whether such a technique may begin at the time now, and if so
-// lets the next one wait for a minute.
-func (b *Budget) Reserve(now time.Time) bool {
-	if now.Before(b.reserve) {
-		return false
+// Reserve counts a technique of so many packets to an address, and returns Allowed; or
+// it counts nothing and returns RefusedRate. Over all paths one of more than 200 packets
+// may begin a minute, and of the others 100 packets a second with a burst of 3000; to
+// one IP address they send 3072 packets at once, and then 1024 in 10 minutes.
+func (b *Budget) Reserve(now time.Time, to netip.Addr, packets int) Refusal {
+	to = to.Unmap()
+	v, ok := b.visit(now, to)
+	kind, cost, rate, burst := &b.few, float64(packets), float64(fewRate), float64(fewBurst)
+	if packets > fewPackets {
+		kind, cost, rate, burst = &b.many, 1, manyRate, 1
 	}
-	b.reserve = now.Add(reserveEvery)
-	return true
+	switch {
+	case !ok, !v.techniques.Take(now, float64(packets), targetRate, targetBurst), !kind.Take(now, cost, rate, burst):
+		return RefusedRate
+	}
+	b.visits[to] = v
+	return Allowed
+}
+
+// visit returns what is remembered of an address. It reports false when there is no
+// room for one more.
+func (b *Budget) visit(now time.Time, to netip.Addr) (v visit, ok bool) {
+	if b.began.IsZero() {
+		b.began = now
+	}
+	v, known := b.visits[to]
+	return v, known || len(b.visits) < maxVisits || b.sweep(now)
 }
 
 func (b *Budget) second(now time.Time) int64 { return int64(now.Sub(b.began) / time.Second) }
@@ -103,10 +162,17 @@ func (v *visit) advance(second int64) (sum int) {
 	return sum
 }
 
-// sweep forgets addresses whose time is over and reports whether there is room.
+// sweep forgets addresses of which nothing is owed any more, and reports whether there
+// is room. It looks once a second: a full table must not cost a look at all of it for
+// each packet.
 func (b *Budget) sweep(now time.Time) bool {
+	if since := now.Sub(b.swept); 0 <= since && since < time.Second {
+		return false
+	}
+	b.swept = now
 	for a, v := range b.visits {
-		if b.second(now)-v.second >= visitSpan {
+		owed := !v.claims.Full(now) || !v.seen.Full(now) || !v.techniques.Full(now)
+		if !owed && b.second(now)-v.second >= visitSpan {
 			delete(b.visits, a)
 		}
 	}

@@ -20,12 +20,26 @@ type Policy struct {
 	// means something to this edge alone, so that it is never a candidate, but a packet
 	// that came from one may be answered there.
 	Side netip.Prefix
+	// Outside returns the IP address at the far end of a side address, if there is one.
+	// Nil: side addresses have none. What is sent there is counted under it.
+	Outside func(side netip.AddrPort) (far netip.AddrPort, ok bool)
 	// Payload is the largest UDP payload in bytes that the edge wants to send on a
 	// direct path unfragmented.
 	Payload int
-	// PingLen is the UDP payload in bytes of a packet with one PING without
-	// padding.
+	// PingLen is the UDP payload in bytes of the shortest packet with one PING that
+	// the edge sends.
 	PingLen int
+}
+
+// Target returns the IP address that packets to an address of a peer get to: the far
+// end of a side address, or else the address itself.
+func (p *Policy) Target(a netip.AddrPort) netip.Addr {
+	if p.Outside != nil && p.Side.IsValid() && p.Side.Contains(a.Addr()) {
+		if far, ok := p.Outside(a); ok {
+			return far.Addr()
+		}
+	}
+	return a.Addr()
 }
 
 // reserved4 is IPv4 space that no peer can have: "this network", loopback,

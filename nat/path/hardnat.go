@@ -72,11 +72,6 @@ func (h *hardNAT) deadline() time.Time {
 	return deadline.Earliest(h.next, h.end)
 }
 
-// isHeavy reports whether it fills tables of routers by the hundred.
-func (h *hardNAT) isHeavy() bool {
-	return h.sockets > openPredicted || len(h.ports) > probeSequential*probeRounds
-}
-
 // stop ends the technique.
 func (h *hardNAT) stop() {
 	h.begun, h.sockets, h.ports, h.next = time.Time{}, 0, nil, time.Time{}
@@ -148,7 +143,7 @@ func (h *hardNAT) mayBegin(now time.Time, s *prober) bool {
 	if now.Before(h.begun) {
 		return true
 	}
-	if h.isHeavy() && !s.budget.Reserve(now) {
+	if s.budget.Reserve(now, h.target.Addr(), h.packets()+maxHits*len(fullAt)) != address.Allowed {
 		s.refuse(RefusedTechniqueRate)
 		return false
 	}
@@ -186,9 +181,8 @@ func (h *hardNAT) burst(now time.Time, s *prober) {
 	}
 }
 
-// sendProbe adds one ping of the technique to the output. It is not counted against
-// the budget for unverified addresses: it goes only to where a supernode sees
-// the peer, at a pace and in a number of its own.
+// sendProbe adds one ping of the technique to the output. It was counted when the
+// technique began (address.Budget.Reserve).
 func (h *hardNAT) sendProbe(x Probe, s *prober) {
 	refusal := s.policy.ProbeRefusal(x.To)
 	if refusal != address.Allowed && x.TTL > 0 {
@@ -205,12 +199,12 @@ func (h *hardNAT) sendProbe(x Probe, s *prober) {
 // whether it does: where it came from is a candidate from now on.
 func (p *Machine) techniqueAnswered(now time.Time, nonce [8]byte, from netip.AddrPort) bool {
 	h := &p.hardNAT
-	if !h.running() || nonce != h.nonce || !p.prober.allows(p.prober.policy.ReplyRefusal(from)) {
+	if !h.running() || nonce != h.nonce || !h.asked(from, p.prober.policy) || !p.prober.allows(p.prober.policy.ReplyRefusal(from)) {
 		return false
 	}
 	r := p.remotes.find(from)
 	switch {
-	case r != nil && r.ponged.IsZero(): // it has sent us something; now it has answered as well
+	case r != nil && r.ponged.IsZero() && r.prepaid == 0 && !r.opened: // it has sent us something; now it has answered as well
 		r.plan = fullProbes(now)
 	case r == nil && h.countHit(p.selection.exists(), &p.prober):
 		r = p.remotes.learn(now, from, address.KindPeerReflexive, p.selection.remote, p.nomination.remote)
@@ -218,12 +212,18 @@ func (p *Machine) techniqueAnswered(now time.Time, nonce [8]byte, from netip.Add
 	default:
 		return true
 	}
-	// It answered a ping that went to just that address, so further pings there cost
-	// no budget, which may be exhausted by now.
-	r.heard, r.ponged = true, now
+	// Further pings there cost no budget, which may be exhausted by now. They are what
+	// proves the address: all pings of a technique share a nonce.
+	r.heard, r.opened, r.prepaid = true, true, len(fullAt)
 	p.schedule()
 	p.reported.wake(now)
 	return true
+}
+
+// asked reports whether a ping of the technique may have gone to where its answer came
+// from: to the address of its target, or out of a socket of its own.
+func (h *hardNAT) asked(from netip.AddrPort, policy *address.Policy) bool {
+	return from.Addr() == h.target.Addr() || policy.ProbeRefusal(from) == address.RefusedSide
 }
 
 // countHit notes that a new address of the peer showed up, by the technique if one

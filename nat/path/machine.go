@@ -3,6 +3,7 @@ package path
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"hedgerow/internal/deadline"
@@ -132,6 +133,19 @@ func (p *Machine) Reachable() []netip.Addr { return p.remotes.ipv4() }
 
 // Knows reports whether an address is one at which the peer may be.
 func (p *Machine) Knows(a netip.AddrPort) bool { return p.remotes.find(address.Unmap(a)) != nil }
+
+// Any reports whether f holds for an address at which the peer may be.
+func (p *Machine) Any(f func(a netip.AddrPort) bool) bool {
+	return slices.ContainsFunc(p.remotes.list, func(r *remote) bool { return f(r.addr) })
+}
+
+// Proven reports whether the peer is at an address beyond doubt: it answered a ping to
+// just that address within the last minute. Its packets may come from there although
+// it is not, since their source may be forged.
+func (p *Machine) Proven(now time.Time, a netip.AddrPort) bool {
+	r := p.remotes.find(address.Unmap(a))
+	return r != nil && r.proven(now)
+}
 
 // Times of traffic.
 const (

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"hedgerow/internal/bucket"
 	"hedgerow/nat/address"
 	"hedgerow/nat/pmtu"
 )
@@ -14,6 +15,11 @@ const (
 	pingLife     = 5 * time.Second // after which a PONG is too late to count
 	maxPings     = 256             // outstanding at once; the oldest goes first
 	verifiedLife = time.Minute     // after a PONG; then pings to its address cost budget again
+
+	// unprovenRate and unprovenBurst bound the packets of one path to addresses that
+	// have not answered: one attempt over 20 addresses, and a tenth of the edge's budget.
+	unprovenRate  = 20 // packets a second
+	unprovenBurst = 200
 )
 
 // Probe is a PING that the caller sends now.
@@ -22,7 +28,7 @@ type Probe struct {
 	Nonce [8]byte
 	Gen   uint32 // of the peer's candidates
 	Path  uint8  // a number of the address, for readers of captures
-	Pad   int    // bytes of padding in the PING; the PONG is to be padded to the same size
+	Pad   int    // bytes beyond the shortest PING that is sent; the PONG is to be as long
 	TTL   uint8  // 0 = the socket's default
 	// Socket is 0 for the data socket, else the number of one of those that
 	// Sockets asks for.
@@ -34,6 +40,7 @@ type Probe struct {
 type prober struct {
 	policy   *address.Policy
 	budget   *address.Budget
+	unproven bucket.Bucket // of this path, to addresses that have not answered
 	random   rand.Source
 	gen      uint32   // of the peer's candidates
 	seen     sighting // of the peer
@@ -81,17 +88,39 @@ func (s *prober) send(now time.Time, one ping, ttl uint8) {
 	}
 	least := ipOverhead(r.addr) + s.policy.PingLen
 	pad := max(0, one.size-least)
-	if r.ponged.IsZero() || now.Sub(r.ponged) >= verifiedLife {
-		claimed := r.ponged.IsZero() && r.addr.Addr() != s.seen.addr.Addr()
-		if !s.allows(s.budget.Spend(now, r.addr.Addr(), least+pad, claimed)) {
-			return
-		}
+	if !r.proven(now) && !s.allows(s.spend(now, r, least+pad)) {
+		return
 	}
 	probe := Probe{To: r.addr, Gen: s.gen, Path: r.id, Pad: pad, TTL: ttl}
 	binary.BigEndian.PutUint64(probe.Nonce[:], s.random.Uint64())
 	one.nonce, one.sent = probe.Nonce, now
 	s.pings.add(one)
 	s.out = append(s.out, probe)
+}
+
+// spend counts a packet of so many bytes to an address that has not answered within
+// the last minute, or returns why it may not be sent. Those that a technique has opened
+// are paid for by the technique.
+func (s *prober) spend(now time.Time, r *remote, bytes int) address.Refusal {
+	if r.prepaid > 0 {
+		r.prepaid--
+		return address.Allowed
+	}
+	if !s.unproven.Has(now, 1, unprovenRate, unprovenBurst) {
+		return address.RefusedRate
+	}
+	to, known := s.policy.Target(r.addr), address.Claimed
+	switch {
+	case !r.ponged.IsZero():
+		known = address.Answered
+	case to == s.seen.addr.Addr() && now.Sub(s.seen.at) < seenLife:
+		known = address.Seen
+	}
+	refusal := s.budget.Spend(now, to, bytes, known)
+	if refusal == address.Allowed {
+		s.unproven.Take(now, 1, unprovenRate, unprovenBurst)
+	}
+	return refusal
 }
 
 // ping is one that was sent and is not answered yet.

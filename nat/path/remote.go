@@ -26,6 +26,10 @@ type remote struct {
 	seen   netip.AddrPort
 	rtt    roundTrip
 	plan   plan
+	opened bool // it answered a technique, whose nonce it shares with others
+	// prepaid is how many packets it gets beyond the budget, which the technique that
+	// opened it has paid for.
+	prepaid int
 }
 
 // String returns the address with its kind, for a transition's reason.
@@ -41,6 +45,11 @@ func (r *remote) needsPrimer() bool {
 // primersOnly reports whether the address gets primers and nothing more: its port
 // is never probed before something came from it, which primers let in.
 func (r *remote) primersOnly() bool { return !r.heard && !address.ProbeablePort(r.addr.Port()) }
+
+// proven reports whether the address answered within the last minute.
+func (r *remote) proven(now time.Time) bool {
+	return !r.ponged.IsZero() && now.Sub(r.ponged) < verifiedLife
+}
 
 // smallOnly reports whether only small pings came back from the address when it was
 // last nominated, less than 10 s ago.

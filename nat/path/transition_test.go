@@ -375,7 +375,7 @@ func TestRefusals(t *testing.T) {
 		"not-seen 1":     func(s *story) { s.p.Arrange(s.now, s.now, easy, heavy) },
 		"no-technique 1": func(s *story) { s.p.Punch(s.now, host, 0); s.p.Arrange(s.now, s.now, easy, easy) },
 		"technique-rate 1": func(s *story) {
-			s.p.prober.budget.Reserve(s.now)
+			s.p.prober.budget.Reserve(s.now, host.Addr(), probeRandom)
 			s.p.Punch(s.now, host, 0)
 			s.p.Arrange(s.now, s.now, easy, heavy)
 			s.run(time.Second)
@@ -400,7 +400,7 @@ func TestRefusals(t *testing.T) {
 		},
 		"over-address-rate": func(s *story) {
 			for range address.BurstPerAddress {
-				s.p.prober.budget.Spend(s.now, host.Addr(), 77, false)
+				s.p.prober.budget.Spend(s.now, host.Addr(), 77, address.Answered)
 			}
 			s.fail()
 		},

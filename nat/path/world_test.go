@@ -179,6 +179,10 @@ func (w *world) newEdge(number byte, host *nattest.Host) *edge {
 	e.policy.Supernodes, e.policy.Side = []netip.AddrPort{w.relay.LocalAddr()}, sidePrefix
 	e.path = New(e.policy, address.NewBudget(), rand.NewPCG(uint64(number), w.net.Seed()))
 	e.extra = extraSockets{edge: e, host: host, sides: map[netip.AddrPort]far{}}
+	e.policy.Outside = func(side netip.AddrPort) (netip.AddrPort, bool) {
+		f, ok := e.extra.sides[side]
+		return f.to, ok
+	}
 	go e.read()
 	go e.run()
 	return e
