@@ -27,10 +27,18 @@ func (s *memorySides) Add(send func([]byte)) netip.AddrPort {
 	}
 	s.given++
 	b := transport.SidePrefix().Addr().As16()
-	binary.BigEndian.PutUint16(b[14:], uint16(s.given))
+	binary.BigEndian.PutUint32(b[8:], uint32(s.given))
 	a := netip.AddrPortFrom(netip.AddrFrom16(b), 1)
 	s.send[a] = send
 	return a
+}
+
+// AddEnds is for sockets and allocations, of which these tests have none.
+func (s *memorySides) AddEnds(func(netip.AddrPort, []byte)) netip.Prefix {
+	s.given++
+	b := transport.SidePrefix().Addr().As16()
+	binary.BigEndian.PutUint32(b[8:], uint32(s.given))
+	return netip.PrefixFrom(netip.AddrFrom16(b), 96)
 }
 
 func (s *memorySides) Remove(a netip.AddrPort) { delete(s.send, a) }

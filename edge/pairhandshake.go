@@ -7,6 +7,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge/dataplane"
+	"hedgerow/edge/underlay"
 	"hedgerow/handshake"
 	"hedgerow/protocol"
 )
@@ -202,5 +203,9 @@ func (s *sessions) sourceOf(from dataplane.Origin) handshake.Source {
 		copy(rate[:8], by[:])
 		return handshake.Source{Cookie: cookie, Rate: netip.AddrFrom16(rate)}
 	}
-	return handshake.Source{Cookie: cookie, Rate: from.Addr.Addr()}
+	rated := from.Addr
+	if far, ok := underlay.FarEnd(from.Addr); ok {
+		rated = far // else all who send to further sockets and allocations would share a /64
+	}
+	return handshake.Source{Cookie: cookie, Rate: rated.Addr()}
 }

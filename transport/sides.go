@@ -12,11 +12,14 @@ import (
 // transport: a stream, an allocation on a TURN server, a further socket. Its
 // packets look like datagrams with that address, so that code that moves
 // datagrams needs nothing else for them. Side addresses are in 100::/64, the
-// discard-only prefix (RFC 6666), which no packet on a wire has; the low 64 bits
-// are the number of the side transport.
+// discard-only prefix (RFC 6666), which no packet on a wire has. The next 32 bits are
+// the number of the side transport. Where one has many far ends, as a socket has, the
+// low 32 bits and the port are those of the IPv4 far end, so that nothing has to be
+// kept for whoever sends to it.
 const (
 	sidePrefix = 0x0100_0000_0000_0000
 	sidePort   = 1
+	sideBits   = 96 // the prefix and the number
 )
 
 // MaxSidePacket is the longest packet in bytes that Sides.Deliver accepts.
@@ -52,33 +55,65 @@ type Sides struct {
 	sent  atomic.Uint64
 
 	mu      sync.RWMutex // guards what follows; not held while a packet is sent
-	last    uint64       // the number that was given last; none is used again
-	senders map[uint64]func(pkt []byte)
+	last    uint32       // the number that was given last
+	senders map[uint32]func(far netip.AddrPort, pkt []byte)
 }
 
 // NewSides returns a set without side transports. It starts nothing.
 func NewSides() *Sides {
-	return &Sides{inbox: inbox{ready: make(chan struct{}, 1)}, senders: make(map[uint64]func([]byte))}
+	return &Sides{inbox: inbox{ready: make(chan struct{}, 1)}, senders: make(map[uint32]func(netip.AddrPort, []byte))}
 }
 
-// Add gives a side transport an address, which no other one gets later. A
-// connection of Writer or Reader calls send for each datagram to that address,
-// on the goroutine of the write: send must not block, and must copy what it
-// keeps. The caller bounds how many there are.
+// Add gives a side transport an address, which no other one gets before four
+// billions of others. A connection of Writer or Reader calls send for each datagram to
+// that address, on the goroutine of the write: send must not block, and must copy what
+// it keeps. The caller bounds how many there are.
 func (s *Sides) Add(send func(pkt []byte)) netip.AddrPort {
+	p := s.AddEnds(func(_ netip.AddrPort, pkt []byte) { send(pkt) })
+	return netip.AddrPortFrom(p.Addr(), sidePort)
+}
+
+// AddEnds is Add for a side transport with many far ends over IPv4. It returns the
+// prefix of their addresses, a /96, in which SideOf and FarEnd translate; a datagram to
+// any of them is given to send with its far end.
+func (s *Sides) AddEnds(send func(far netip.AddrPort, pkt []byte)) netip.Prefix {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last++
+	for s.last++; s.senders[s.last] != nil; s.last++ {
+	}
 	s.senders[s.last] = send
 	s.used.Store(true)
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], sidePrefix)
-	binary.BigEndian.PutUint64(b[8:], s.last)
-	return netip.AddrPortFrom(netip.AddrFrom16(b), sidePort)
+	binary.BigEndian.PutUint32(b[8:], s.last)
+	return netip.PrefixFrom(netip.AddrFrom16(b), sideBits)
 }
 
-// Remove ends the use of a side address. A later write to it is refused with
-// ErrNoSide; a concurrent write may still call its send. Packets that were
+// SideOf returns the side address of an IPv4 far end behind a prefix of AddEnds. It is
+// not valid for a far end without an IPv4 address or a port.
+func SideOf(p netip.Prefix, far netip.AddrPort) netip.AddrPort {
+	ip := far.Addr().Unmap()
+	if !ip.Is4() || far.Port() == 0 {
+		return netip.AddrPort{}
+	}
+	b, four := p.Addr().As16(), ip.As4()
+	copy(b[12:], four[:])
+	return netip.AddrPortFrom(netip.AddrFrom16(b), far.Port())
+}
+
+// FarEnd returns the far end that a side address stands for. ok is false for an address
+// of Add, which has none, and for what is no side address.
+func FarEnd(side netip.AddrPort) (far netip.AddrPort, ok bool) {
+	if !IsSide(side.Addr()) {
+		return netip.AddrPort{}, false
+	}
+	b := side.Addr().As16()
+	far = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[12:])), side.Port())
+	return far, !far.Addr().IsUnspecified()
+}
+
+// Remove ends the use of a side address, and of all others of its side transport. A
+// later write to one is refused with ErrNoSide; a concurrent write may still call its send. Packets that were
 // delivered before can still be read.
 func (s *Sides) Remove(a netip.AddrPort) {
 	s.mu.Lock()
@@ -114,14 +149,14 @@ func (s *Sides) Counters() SideCounters {
 	return SideCounters{Open: open, Received: s.inbox.received.Load(), Sent: s.sent.Load(), Dropped: s.inbox.dropped.Load()}
 }
 
-// sideNumber returns the number in a side address.
-func sideNumber(a netip.AddrPort) uint64 {
+// sideNumber returns the number of the side transport in a side address.
+func sideNumber(a netip.AddrPort) uint32 {
 	b := a.Addr().As16()
-	return binary.BigEndian.Uint64(b[8:])
+	return binary.BigEndian.Uint32(b[8:])
 }
 
 // sender returns the function that sends to a side address, or nil.
-func (s *Sides) sender(a netip.AddrPort) func([]byte) {
+func (s *Sides) sender(a netip.AddrPort) func(netip.AddrPort, []byte) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.senders[sideNumber(a)]
@@ -134,13 +169,14 @@ func (s *Sides) send(d *Datagram) error {
 	if send == nil {
 		return ErrNoSide
 	}
+	far, _ := FarEnd(d.Addr)
 	payload, seg := d.Payload(), d.Seg
 	if seg <= 0 {
 		seg = len(payload)
 	}
 	for len(payload) > 0 {
 		n := min(seg, len(payload))
-		send(payload[:n:n])
+		send(far, payload[:n:n])
 		s.sent.Add(1)
 		payload = payload[n:]
 	}

@@ -440,3 +440,40 @@ func TestConcurrentSides(t *testing.T) {
 	close(stop)
 	group.Wait()
 }
+
+// A side transport with many far ends gets each datagram with its far end, and keeps
+// nothing for any: the address says all. What has no far end is lost.
+func TestSideEnds(t *testing.T) {
+	s := NewSides()
+	m := muxReader(t, s, newMemory())
+	var got []netip.AddrPort
+	p := s.AddEnds(func(far netip.AddrPort, _ []byte) { got = append(got, far) })
+	alone := s.Add(func([]byte) { got = append(got, netip.AddrPort{}) })
+	for n := range 1000 {
+		far := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 51, byte(n), 1}), uint16(1+n*65))
+		side := SideOf(p, far)
+		if back, ok := FarEnd(side); !ok || back != far || !IsSide(side.Addr()) || !p.Contains(side.Addr()) || p.Contains(alone.Addr()) {
+			t.Fatalf("%v has the address %v, which leads to %v", far, side, back)
+		}
+		if _, err := m.WriteBatch([]Datagram{{Buf: []byte{1}, N: 1, Addr: side}}); err != nil || got[n] != far {
+			t.Fatalf("sent to %v, not %v: %v", got[n], far, err)
+		}
+	}
+	if c := s.Counters(); c.Open != 2 {
+		t.Errorf("%d side transports", c.Open)
+	}
+	for _, far := range []netip.AddrPort{{}, netip.MustParseAddrPort("198.51.100.1:0"), netip.MustParseAddrPort("[2001:db8::1]:9")} {
+		if a := SideOf(p, far); a.IsValid() {
+			t.Errorf("%v has the address %v", far, a)
+		}
+	}
+	for _, a := range []netip.AddrPort{alone, outside, {}} {
+		if far, ok := FarEnd(a); ok {
+			t.Errorf("behind %v is %v", a, far)
+		}
+	}
+	s.Remove(netip.AddrPortFrom(p.Addr(), 0))
+	if _, err := m.WriteBatch([]Datagram{{Buf: []byte{1}, N: 1, Addr: SideOf(p, outside)}}); !errors.Is(err, ErrNoSide) {
+		t.Errorf("after the end: %v", err)
+	}
+}

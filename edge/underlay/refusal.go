@@ -25,9 +25,6 @@ const (
 	RefusedAnnouncementForm
 	// RefusedAnnouncementAddress: it names an address that is not probed.
 	RefusedAnnouncementAddress
-	// RefusedSideAddress: packets come from more far ends than one socket or
-	// allocation may have.
-	RefusedSideAddress
 	// RefusedSocket: the system gives no further socket.
 	RefusedSocket
 	// RefusedTURNServer: more TURN servers than are used.
@@ -40,7 +37,7 @@ const (
 
 var refusalNames = [Refusals]string{
 	"stun-not-asked", "announcement-long", "announcement-source-rate", "announcement-rate",
-	"announcement-form", "announcement-address", "side-address-full", "socket-not-opened",
+	"announcement-form", "announcement-address", "socket-not-opened",
 	"turn-server-full", "turn-peer-full",
 }
 

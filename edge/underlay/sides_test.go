@@ -12,33 +12,41 @@ import (
 // sides is a double of transport.Sides.
 type sides struct {
 	mu        sync.Mutex
-	last      uint64
-	ends      map[netip.AddrPort]func(pkt []byte)
+	last      uint32
+	ends      map[netip.Prefix]func(far netip.AddrPort, pkt []byte)
 	delivered []datagram
-	adding    func() // called once within Add
 }
 
-func newSides() *sides { return &sides{ends: make(map[netip.AddrPort]func([]byte))} }
+func newSides() *sides { return &sides{ends: make(map[netip.Prefix]func(netip.AddrPort, []byte))} }
 
 func (s *sides) Add(send func(pkt []byte)) netip.AddrPort {
-	if f := s.adding; f != nil {
-		s.adding = nil
-		f()
-	}
+	p := s.AddEnds(func(_ netip.AddrPort, pkt []byte) { send(pkt) })
+	return netip.AddrPortFrom(p.Addr(), 1)
+}
+
+func (s *sides) AddEnds(send func(far netip.AddrPort, pkt []byte)) netip.Prefix {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.last++
 	b := transport.SidePrefix().Addr().As16()
-	binary.BigEndian.PutUint64(b[8:], s.last)
-	a := netip.AddrPortFrom(netip.AddrFrom16(b), 1)
-	s.ends[a] = send
-	return a
+	binary.BigEndian.PutUint32(b[8:], s.last)
+	p := netip.PrefixFrom(netip.AddrFrom16(b), 96)
+	s.ends[p] = send
+	return p
+}
+
+// write sends to a side address.
+func (s *sides) write(to netip.AddrPort, pkt []byte) {
+	p, _ := to.Addr().Prefix(96)
+	far, _ := transport.FarEnd(to)
+	s.ends[p](far, pkt)
 }
 
 func (s *sides) Remove(a netip.AddrPort) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.ends, a)
+	p, _ := a.Addr().Prefix(96)
+	delete(s.ends, p)
 }
 
 func (s *sides) Deliver(from netip.AddrPort, pkt []byte) {
@@ -72,20 +80,35 @@ func TestSidePrefix(t *testing.T) {
 	}
 }
 
-// A far end that two goroutines see first gets one address, and what was made in
-// vain is given back.
-func TestSideAddressOnce(t *testing.T) {
+// Nothing is kept for whoever sends to a socket or an allocation: the side addresses of
+// a hundred thousand strangers lead back to them, and the one transport is all there is.
+func TestStrangersTakeNoSideAddresses(t *testing.T) {
 	s := newSides()
 	cfg := &Config{Transports: Transports{Sides: s}}
-	x := newSideAddresses(cfg, 1, func(netip.AddrPort, []byte) {})
-	var first netip.AddrPort
-	s.adding = func() { first = x.side(addr("192.0.2.1:7000")) }
-	if got := x.side(addr("192.0.2.1:7000")); got != first || !got.IsValid() || len(s.ends) != 1 {
-		t.Errorf("addresses %v and %v, %d ends", first, got, len(s.ends))
+	x, y := newSideAddresses(cfg, func(netip.AddrPort, []byte) {}), newSideAddresses(cfg, func(netip.AddrPort, []byte) {})
+	for n := range 100_000 {
+		far := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, byte(n >> 16), byte(n >> 8), byte(n)}), 1+uint16(n%65535))
+		x.deliver(far, []byte{1})
+		got := s.take()
+		if len(got) != 1 || !IsSide(got[0].to) {
+			t.Fatalf("delivered %v", got)
+		}
+		if back, ok := x.far(got[0].to); !ok || back != far {
+			t.Fatalf("behind %v is %v, not %v", got[0].to, back, far)
+		}
+		if _, ok := y.far(got[0].to); ok {
+			t.Fatal("it is another transport's as well")
+		}
 	}
-	x = newSideAddresses(cfg, 1, func(netip.AddrPort, []byte) {})
-	s.adding = x.end // it ended meanwhile
-	if got := x.side(addr("192.0.2.1:7000")); got.IsValid() || len(s.ends) != 1 {
-		t.Errorf("address %v after the end, %d ends", got, len(s.ends))
+	if len(s.ends) != 2 {
+		t.Errorf("%d transports after strangers have sent", len(s.ends))
+	}
+	for _, far := range []netip.AddrPort{{}, addr("198.51.100.1:0"), addr("[2001:db8::1]:7000")} {
+		x.deliver(far, []byte{1})
+	}
+	x.end()
+	x.deliver(addr("198.51.100.1:7000"), []byte{1})
+	if got := s.take(); len(got) != 0 || len(s.ends) != 1 {
+		t.Errorf("delivered %v; %d transports are left", got, len(s.ends))
 	}
 }

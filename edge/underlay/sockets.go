@@ -3,12 +3,7 @@ package underlay
 import (
 	"errors"
 	"net/netip"
-	"slices"
 )
-
-// maxFarEnds is how many addresses count that packets come from to one further
-// socket: it is opened for one peer, whose NAT may give it several.
-const maxFarEnds = 4
 
 // ErrNoSockets says that the configuration has nothing that opens sockets.
 var ErrNoSockets = errors.New("underlay: no further sockets can be opened")
@@ -22,20 +17,21 @@ type Sockets struct{ cfg *Config }
 func (s *Sockets) Possible() bool { return s.cfg.Transports.sockets() }
 
 // Open opens a socket. What comes in appears as coming from side addresses, one
-// for each address that it comes from. It fails with ErrNoSockets, and when the
+// for each IPv4 address and port that it comes from. It fails with ErrNoSockets, and when the
 // system has no socket left.
 func (s *Sockets) Open() (*SideSocket, error) {
 	if !s.Possible() {
 		return nil, ErrNoSockets
 	}
 	x := &SideSocket{}
-	x.addresses = newSideAddresses(s.cfg, maxFarEnds, func(far netip.AddrPort, pkt []byte) { x.conn.Send(far, 0, pkt) })
+	x.addresses = newSideAddresses(s.cfg, func(far netip.AddrPort, pkt []byte) { x.conn.Send(far, 0, pkt) })
 	ready := make(chan struct{})
 	conn, err := s.cfg.Transports.Open(func(from netip.AddrPort, pkt []byte) {
 		<-ready // what comes at once may be answered at once
 		x.addresses.deliver(from, pkt)
 	})
 	if err != nil {
+		x.addresses.end()
 		s.cfg.refuse(RefusedSocket, netip.AddrPort{}, err)
 		return nil, err
 	}
@@ -60,9 +56,10 @@ func (x *SideSocket) Far(side netip.AddrPort) (far netip.AddrPort, ok bool) {
 	return x.addresses.far(side)
 }
 
-// Uses reports whether f holds for one of the socket's side addresses.
-func (x *SideSocket) Uses(f func(side netip.AddrPort) bool) bool {
-	return slices.ContainsFunc(x.addresses.list(), f)
+// Holds reports whether a side address is one of this socket.
+func (x *SideSocket) Holds(side netip.AddrPort) bool {
+	_, ok := x.addresses.far(side)
+	return ok
 }
 
 // Close closes the socket and removes its side addresses.

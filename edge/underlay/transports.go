@@ -32,7 +32,11 @@ type Sides interface {
 	// Add returns the address of a new transport. send is called for every packet
 	// to it; it does not block and keeps nothing.
 	Add(send func(pkt []byte)) netip.AddrPort
-	// Remove ends an address: nothing is delivered from it any more.
+	// AddEnds returns the prefix of the addresses of a new transport with many far
+	// ends, as transport.SideOf makes them. send is called as for Add.
+	AddEnds(send func(far netip.AddrPort, pkt []byte)) netip.Prefix
+	// Remove ends an address, or all of a prefix: nothing is delivered from there
+	// any more.
 	Remove(a netip.AddrPort)
 	// Deliver hands in a packet that came by the transport with an address.
 	Deliver(from netip.AddrPort, pkt []byte)
@@ -66,3 +70,6 @@ func (t *Transports) sockets() bool { return t.Sides != nil && t.Open != nil }
 // IsSide reports whether an address is a side address, which stands for a further
 // transport of this edge.
 func IsSide(a netip.AddrPort) bool { return transport.IsSide(a.Addr()) }
+
+// FarEnd returns the address outside that a side address stands for, where there is one.
+func FarEnd(side netip.AddrPort) (far netip.AddrPort, ok bool) { return transport.FarEnd(side) }

@@ -19,11 +19,12 @@ type allocation struct {
 func (t *TURN) allocate(now time.Time, x *turnServer) {
 	x.backOff.Set(now.Add(min(allocateRetry<<min(x.failures, 6), allocateMost)))
 	a := &allocation{permitted: make(map[netip.Addr]bool)}
-	a.sides = newSideAddresses(t.cfg, maxPermitted, func(far netip.AddrPort, pkt []byte) { _ = a.client.Write(far, pkt) })
+	a.sides = newSideAddresses(t.cfg, func(far netip.AddrPort, pkt []byte) { _ = a.client.Write(far, pkt) })
 	client, receiver, err := t.cfg.Transports.TURN(TURNConfig{
 		Server: x.addr, User: x.user, Password: x.password, Send: t.cfg.Sender.Send, Receive: a.sides.deliver,
 	})
 	if err != nil {
+		a.sides.end()
 		t.allocateFailed(x, err)
 		return
 	}

@@ -139,7 +139,7 @@ func TestTURN(t *testing.T) {
 		if _, ok := r.TURN.ByTURN(addr("198.51.100.2:7000")); ok {
 			t.Error("every address goes by TURN")
 		}
-		x.s.ends[in[0].to]([]byte("back"))
+		x.s.write(in[0].to, []byte("back"))
 		if len(a.wrote) != 1 || a.wrote[0].to != addr("198.51.100.2:7000") || string(a.wrote[0].pkt) != "back" {
 			t.Errorf("wrote %v", a.wrote)
 		}
