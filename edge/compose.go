@@ -113,7 +113,7 @@ func (e *Edge) composePaths(random *random) {
 	n := &introducers{
 		peers: e.peers, pairs: pairs, supernodes: e.servers.list, sides: e.cfg.Transports.Sides, plane: e.data.plane,
 		refusals: e.user.refusals, self: e.cfg.Identity.Static, byAddr: make(map[netip.AddrPort]*introduced),
-		forwards: bucket.NewLimiter(forwardsRate, forwardsBurst),
+		forwards: bucket.NewLimiter(forwardsRate, forwardsBurst), forwarded: bucket.NewLimiter(forwardedRate, forwardedBurst),
 	}
 	u := &punching{
 		peers: e.peers, pairs: pairs, hops: hops, supernodes: e.servers.list, introducers: n, underlay: e.underlay,

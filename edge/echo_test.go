@@ -189,7 +189,7 @@ func TestPingInPieces(t *testing.T) {
 			t.Errorf("%d bytes: %d datagrams, want %d", size, len(sent), want)
 		}
 		back := dataplane.PairMessages{Origin: dataplane.Origin{Supernode: s.view, Handle: 2}, InPieces: want > 1}
-		e.paths.routing.pong(p, protocol.Ping{Nonce: [8]byte{1}, Pad: size - protocol.PingLen}, back)
+		e.paths.routing.pong(noon, p, protocol.Ping{Nonce: [8]byte{1}, Pad: size - protocol.PingLen}, back)
 		answer := e.sentNow()
 		if len(answer) != want {
 			t.Errorf("%d bytes: %d datagrams answer, want %d", size, len(answer), want)

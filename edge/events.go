@@ -112,7 +112,15 @@ func (e *Edge) handlePair(now time.Time, ev dataplane.PairMessages) {
 			return
 		}
 		p.seen = now
+		answered := false // a packet has one answer at most: its source may be forged
 		err := eachMessage(ev.Messages, func(typ protocol.MsgType, value []byte) error {
+			if typ == protocol.MsgPing {
+				if answered {
+					e.user.refusals.note(refusedPingMany, p)
+					return nil
+				}
+				answered = true
+			}
 			return e.handlePairMessage(now, p, typ, value, ev)
 		})
 		if err != nil {
@@ -124,7 +132,7 @@ func (e *Edge) handlePair(now time.Time, ev dataplane.PairMessages) {
 func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, value []byte, ev dataplane.PairMessages) error {
 	switch typ {
 	case protocol.MsgPing:
-		return parsed(value, protocol.ParsePing, func(m protocol.Ping) { e.paths.routing.pong(p, m, ev) })
+		return parsed(value, protocol.ParsePing, func(m protocol.Ping) { e.paths.routing.pong(now, p, m, ev) })
 	case protocol.MsgPong:
 		return parsed(value, protocol.ParsePong, func(m protocol.Pong) {
 			if !e.user.echoes.answered(now, p, m.Nonce, ev.Origin) {

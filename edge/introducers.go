@@ -24,6 +24,13 @@ const (
 	forwardsBurst     = 200
 	forwardRate       = 10 // the same for one peer
 	forwardBurst      = 40
+
+	// An introducer may have forwarded to us what an honest one forwards in all, and for
+	// one sender what it forwards for one. It may have invented the senders, so it has a
+	// part of the side addresses, and of all FORWARDED packets.
+	introducedByOne = maxIntroduced / 4
+	forwardedRate   = 100 // FORWARDED packets a second of all introducers
+	forwardedBurst  = 400
 )
 
 // introducers are the peers that are reached through a third edge, and what is
@@ -38,12 +45,15 @@ type introducers struct {
 	self       [32]byte // our static key
 	byAddr     map[netip.AddrPort]*introduced
 	forwards   bucket.Limiter
+	forwarded  bucket.Limiter
 }
 
 // introduced is a peer that is reached through a third edge.
 type introduced struct {
 	by, to [32]byte // static keys of the introducer and of the peer
 	used   time.Time
+	proven bool          // a packet from there has authenticated
+	sent   bucket.Bucket // what the introducer says that the peer has sent
 }
 
 // holds reports whether an address stands for a peer behind an introducer.
@@ -61,29 +71,68 @@ func (n *introducers) introducerOf(a netip.AddrPort) (static [32]byte, ok bool) 
 // addrOf returns the address that stands for a peer behind an introducer. It is
 // not valid when there are too many.
 func (n *introducers) addrOf(now time.Time, by *peer, to [32]byte) netip.AddrPort {
-	var stale netip.AddrPort
+	static := by.view.Static()
+	of := 0 // side addresses behind this introducer
 	for a, i := range n.byAddr {
-		if i.by == by.view.Static() && i.to == to {
+		if i.by != static {
+			continue
+		}
+		if i.to == to {
 			i.used = now
 			return a
 		}
-		if now.Sub(i.used) >= introducedIdle {
-			stale = a
-		}
+		of++
 	}
-	if len(n.byAddr) >= maxIntroduced {
-		if !stale.IsValid() {
-			return stale
-		}
-		n.sides.Remove(stale)
-		delete(n.byAddr, stale)
+	if (of >= introducedByOne || len(n.byAddr) >= maxIntroduced) && !n.makeRoom(now, static, of >= introducedByOne) {
+		return netip.AddrPort{}
 	}
 	var side netip.AddrPort
 	side = n.sides.Add(func(pkt []byte) {
 		n.plane.Post(dataplane.Forwardable{Side: side, Packet: bytes.Clone(pkt)})
 	})
-	n.byAddr[side] = &introduced{by: by.view.Static(), to: to, used: now}
+	n.byAddr[side] = &introduced{by: static, to: to, used: now}
 	return side
+}
+
+// makeRoom takes a side address from a peer, and reports whether it could: from one
+// that was not used for two minutes, or else, of those from which nothing has
+// authenticated, from the one that was not used for longest. own says that it has to be
+// one behind the same introducer; otherwise it is one behind whoever has most.
+func (n *introducers) makeRoom(now time.Time, by [32]byte, own bool) bool {
+	count := make(map[[32]byte]int)
+	most := 0
+	for _, i := range n.byAddr {
+		count[i.by]++
+		most = max(most, count[i.by])
+	}
+	var stale, stranger netip.AddrPort
+	var oldest time.Time
+	for a, i := range n.byAddr {
+		switch {
+		case own && i.by != by:
+		case now.Sub(i.used) >= introducedIdle:
+			stale = a
+		case !i.proven && (own || count[i.by] == most) && (!stranger.IsValid() || i.used.Before(oldest)):
+			stranger, oldest = a, i.used
+		}
+	}
+	if !stale.IsValid() {
+		stale = stranger
+	}
+	if !stale.IsValid() {
+		return false
+	}
+	n.sides.Remove(stale)
+	delete(n.byAddr, stale)
+	return true
+}
+
+// heard notes that a packet from the address of a peer behind an introducer has
+// authenticated.
+func (n *introducers) heard(now time.Time, side netip.AddrPort) {
+	if i := n.byAddr[side]; i != nil {
+		i.proven, i.used = true, now
+	}
 }
 
 // send sends a packet for a peer behind an introducer to that introducer.
@@ -126,18 +175,25 @@ func (n *introducers) handleForward(now time.Time, from *peer, m protocol.Forwar
 }
 
 // handleForwarded handles a packet that an introducer forwards as if it had come to a
-// socket.
+// socket. Who has sent it is the introducer's word.
 func (n *introducers) handleForwarded(now time.Time, by *peer, m protocol.Forwarded, origin dataplane.Origin) {
-	if n.sides == nil || n.holds(origin.Addr) || m.From == n.self {
+	switch {
+	case n.sides == nil || n.holds(origin.Addr) || m.From == n.self:
 		n.refusals.note(refusedForwarded, by)
+		return
+	case !by.reach.forwarded.Take(now, 1, forwardsRate, forwardsBurst):
+		n.refusals.note(refusedForwardedRate, by)
 		return
 	}
 	side := n.addrOf(now, by, m.From)
-	if !side.IsValid() {
+	switch {
+	case !side.IsValid():
 		n.refusals.note(refusedIntroducedFull, by)
-		return
+	case !n.byAddr[side].sent.Take(now, 1, forwardRate, forwardBurst), !n.forwarded.Take(now):
+		n.refusals.note(refusedForwardedRate, by)
+	default:
+		n.sides.Deliver(side, m.Packet)
 	}
-	n.sides.Deliver(side, m.Packet)
 }
 
 // sendInit sends an INIT to a peer through introducers if no supernode carries

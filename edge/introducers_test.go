@@ -140,32 +140,108 @@ func TestForwardsGoOneEdgeFurther(t *testing.T) {
 	}
 }
 
-// There are 256 peers behind introducers at a time; one that nobody has used for
-// two minutes makes room.
+// far returns the nth of many static keys.
+func far(n int) (k [32]byte) {
+	binary.BigEndian.PutUint32(k[:], uint32(n))
+	return k
+}
+
+// There are 256 peers behind introducers at a time, and 64 behind one. One that nobody
+// has used for two minutes makes room, or one from which nothing has authenticated.
 func TestIntroducedAreBounded(t *testing.T) {
 	e := newEdge(t, withTransports)
-	by, n := e.neighbour(2), e.paths.introducers
-	far := func(n int) (k [32]byte) {
-		binary.BigEndian.PutUint32(k[:], uint32(n))
-		return k
-	}
-	for i := range maxIntroduced {
-		if a := n.addrOf(noon, by, far(i)); !a.IsValid() || a != n.addrOf(noon, by, far(i)) || !n.holds(a) {
-			t.Fatalf("peer %d: %v", i, a)
+	n := e.paths.introducers
+	var by []*peer
+	for i := range maxIntroduced / introducedByOne {
+		by = append(by, e.neighbour(byte(2+i)))
+		for k := range introducedByOne {
+			a := n.addrOf(noon, by[i], far(k))
+			if !a.IsValid() || a != n.addrOf(noon, by[i], far(k)) || !n.holds(a) {
+				t.Fatalf("peer %d: %v", k, a)
+			}
+			n.heard(noon, a)
 		}
 	}
-	if a := n.addrOf(noon, by, far(maxIntroduced)); a.IsValid() {
+	if a := n.addrOf(noon, by[0], far(1000)); a.IsValid() {
+		t.Error("one more behind one introducer than there may be")
+	}
+	if a := n.addrOf(noon, e.neighbour(20), far(1000)); a.IsValid() {
 		t.Error("one more than there may be")
 	}
 	later := noon.Add(introducedIdle)
-	n.addrOf(later.Add(-time.Second), by, far(7))
-	for i := range maxIntroduced - 1 {
-		if a := n.addrOf(later, by, far(1000+i)); !a.IsValid() {
+	n.addrOf(later.Add(-time.Second), by[0], far(7))
+	for i := range introducedByOne - 1 {
+		a := n.addrOf(later, by[0], far(1000+i))
+		if !a.IsValid() {
 			t.Fatalf("no room for %d later", i)
 		}
+		n.heard(later, a)
 	}
-	if a := n.addrOf(later, by, far(5000)); a.IsValid() || len(n.byAddr) != maxIntroduced || len(e.sides().send) != maxIntroduced {
+	if a := n.addrOf(later, by[0], far(5000)); a.IsValid() || len(n.byAddr) != maxIntroduced || len(e.sides().send) != maxIntroduced {
 		t.Errorf("%d peers, %d side addresses", len(n.byAddr), len(e.sides().send))
+	}
+}
+
+// An introducer that invents senders displaces those that it has invented, and none
+// that others have brought or that proved themselves; it brings 50 packets a second, ten
+// of one sender, and all together 100.
+func TestForwardedAreRationed(t *testing.T) {
+	e := newEdge(t, withTransports)
+	n := e.paths.introducers
+	honest := e.neighbour(2)
+	var liars []*peer
+	for i := byte(3); i < 13; i++ {
+		liars = append(liars, e.neighbour(i))
+	}
+	bring := func(now time.Time, by *peer, from [32]byte) (delivered int) {
+		before := len(e.sides().delivered)
+		m := protocol.Forwarded{From: from, Packet: make([]byte, 192)}
+		e.handle(now, dataplane.PairMessages{Peer: by.view, Session: by.sessions.current.Crypto(), Origin: dataplane.Origin{Addr: by.view.Route().Direct}, Messages: m.Append(nil)})
+		return len(e.sides().delivered) - before
+	}
+	bring(noon, honest, far(1))
+	first := e.sides().delivered[0].to
+	e.handle(noon, dataplane.Roamed{Peer: e.met(99, "behind").view, Addr: first}) // it authenticates
+	for now := noon; now.Before(noon.Add(20 * time.Second)); now = now.Add(20 * time.Millisecond) {
+		for i, by := range liars {
+			k := int(now.Sub(noon)/time.Millisecond)*100 + i
+			bring(now, by, far(1000+k))
+			if len(n.byAddr) > maxIntroduced || len(n.byAddr) != len(e.sides().send) {
+				t.Fatalf("%d peers, %d side addresses", len(n.byAddr), len(e.sides().send))
+			}
+		}
+		if now.Sub(noon)%time.Second == 0 && !n.addrOf(now, honest, far(2+int(now.Sub(noon)/time.Second))).IsValid() {
+			t.Fatal("no room for what an honest introducer brings")
+		}
+	}
+	if !n.holds(first) {
+		t.Error("a peer that has authenticated was displaced by strangers")
+	}
+	of := make(map[[32]byte]int)
+	for _, i := range n.byAddr {
+		of[i.by]++
+	}
+	for _, by := range liars {
+		if c := of[by.view.Static()]; c > introducedByOne {
+			t.Errorf("%d peers behind one introducer", c)
+		}
+	}
+	if all := len(e.sides().delivered); all > forwardedBurst+20*forwardedRate {
+		t.Errorf("%d packets in 20 s", all)
+	}
+	now, one := noon.Add(time.Hour), 0
+	for range 1000 {
+		one += bring(now, liars[0], far(7))
+	}
+	many := 0
+	for k := range 1000 {
+		many += bring(now, liars[1], far(k))
+	}
+	if one != forwardBurst || many != forwardsBurst {
+		t.Errorf("%d of one sender, %d of one introducer at once", one, many)
+	}
+	if e.drops()["forwarded-rate"] == 0 {
+		t.Error("nothing was counted")
 	}
 }
 

@@ -13,8 +13,14 @@ import (
 	"hedgerow/internal/deadline"
 )
 
-// eventBurst is how many events are handled before deadlines are looked at.
-const eventBurst = 64
+// Bounds of one turn of the loop. Authenticated peers can keep their queue full for
+// ever, so a turn ends after so many of their events or so long, and everybody else
+// gets a share of each: deadlines, strangers, questions of the user, and the end.
+const (
+	eventBurst  = 64
+	burstTime   = 5 * time.Millisecond
+	othersBurst = 8 // events of strangers, and questions
+)
 
 // owner is a concern of the control loop: it has a state of its own, and says when
 // it has something to do next.
@@ -31,45 +37,48 @@ func (e *Edge) loop(ctx context.Context, ended <-chan error) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for !e.servers.addresses.taken {
-		var ev dataplane.Event
-		var ask func(now time.Time)
 		select {
-		case ev = <-e.data.plane.Known():
+		case ev := <-e.data.plane.Known():
+			e.handleEvents(ev)
 		default:
-			timer.Reset(time.Until(e.deadline()))
-			select {
-			case ev = <-e.data.plane.Known():
-			case ev = <-e.data.plane.Strangers():
-			case ask = <-e.background.requests:
-			case err := <-ended:
-				if err != nil && !isClosed(err) {
-					return fmt.Errorf("edge: %w", err)
-				}
-				return errors.New("edge: device or socket was closed")
-			case <-timer.C:
-			case <-ctx.Done():
-				return nil
+			if done, err := e.wait(ctx, ended, timer); done {
+				return err
 			}
 		}
-		now := time.Now()
-		if ask != nil {
-			ask(now)
-			e.settle(now)
+		if done, err := e.serveOthers(ctx, ended); done {
+			return err
 		}
-		if ev != nil {
-			e.handleEvents(now, ev)
-		}
-		e.tick(now)
+		e.tick(time.Now())
 	}
 	return ErrAddressTaken
 }
 
-// handleEvents handles an event and those that wait behind it.
-func (e *Edge) handleEvents(now time.Time, ev dataplane.Event) {
-	for n := 0; ; n++ {
-		e.handleEvent(now, ev)
-		e.settle(now)
-		if n == eventBurst {
+// wait sleeps until there is something to do, and does it. It reports whether the
+// edge is to end.
+func (e *Edge) wait(ctx context.Context, ended <-chan error, timer *time.Timer) (done bool, err error) {
+	timer.Reset(time.Until(e.deadline()))
+	select {
+	case ev := <-e.data.plane.Known():
+		e.handleEvents(ev)
+	case ev := <-e.data.plane.Strangers():
+		e.handleOne(ev)
+	case ask := <-e.background.requests:
+		e.answerOne(ask)
+	case err := <-ended:
+		return true, lost(err)
+	case <-timer.C:
+	case <-ctx.Done():
+		return true, nil
+	}
+	return false, nil
+}
+
+// handleEvents handles an event of an authenticated peer and those that wait behind
+// it, as many as one turn has.
+func (e *Edge) handleEvents(ev dataplane.Event) {
+	for began, n := time.Now(), 1; ; n++ {
+		e.handleOne(ev)
+		if n == eventBurst || time.Since(began) >= burstTime {
 			return
 		}
 		select {
@@ -78,6 +87,52 @@ func (e *Edge) handleEvents(now time.Time, ev dataplane.Event) {
 			return
 		}
 	}
+}
+
+// serveOthers does a share of what waits beside the events of authenticated peers,
+// however many of those there are. It reports whether the edge is to end.
+func (e *Edge) serveOthers(ctx context.Context, ended <-chan error) (done bool, err error) {
+	for range othersBurst {
+		select {
+		case <-ctx.Done():
+			return true, nil
+		case err := <-ended:
+			return true, lost(err)
+		case ask := <-e.background.requests:
+			e.answerOne(ask)
+			continue
+		default:
+		}
+		select {
+		case ev := <-e.data.plane.Strangers():
+			e.handleOne(ev)
+		default:
+			return false, nil
+		}
+	}
+	return false, nil
+}
+
+// handleOne handles one event and settles what came of it.
+func (e *Edge) handleOne(ev dataplane.Event) {
+	now := time.Now()
+	e.handleEvent(now, ev)
+	e.settle(now)
+}
+
+// answerOne answers a question and settles what came of it.
+func (e *Edge) answerOne(ask func(now time.Time)) {
+	now := time.Now()
+	ask(now)
+	e.settle(now)
+}
+
+// lost returns the error of an edge whose device or socket has ended.
+func lost(err error) error {
+	if err != nil && !isClosed(err) {
+		return fmt.Errorf("edge: %w", err)
+	}
+	return errors.New("edge: device or socket was closed")
 }
 
 // deadline returns when tick has something to do next.

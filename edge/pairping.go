@@ -52,18 +52,27 @@ func (r *routing) pingRelay(now time.Time, p *peer) {
 	r.pairs.sendBy(p, &by, 0, func(b []byte) []byte { return r.keys.appendSalts(m.Append(b)) })
 }
 
-// pong answers a peer's ping by the path on which it came. The pong is as long
-// as the ping, so that it cannot amplify, and goes in pieces if the ping came so.
-func (r *routing) pong(p *peer, m protocol.Ping, ev dataplane.PairMessages) {
+// pong answers a peer's ping by the path on which it came. Where that is an address,
+// it may be forged, although the peer is not: so the pong is one packet, no longer than
+// the ping, and goes in pieces as the ping did only to an address that has answered us,
+// since all pieces of the ping but the last may have come from elsewhere.
+func (r *routing) pong(now time.Time, p *peer, m protocol.Ping, ev dataplane.PairMessages) {
 	session := p.sessions.sealing()
 	if session == nil {
 		return
 	}
-	highest, received := session.Received()
-	answer := protocol.Pong{
-		Nonce: m.Nonce, Seen: ev.Origin.Addr, Highest: highest, Received: received,
-		Pad: max(protocol.PongRoom(m, ev.Origin.Addr), 0),
+	room := protocol.PongRoom(m, ev.Origin.Addr)
+	direct := ev.Origin.Supernode == nil
+	switch {
+	case room < 0:
+		r.refusals.note(refusedPingShort, p, "from", ev.Origin)
+		return
+	case ev.InPieces && direct && (p.reach.path == nil || !p.reach.path.Proven(now, ev.Origin.Addr)):
+		r.refusals.note(refusedPingUnproven, p, "from", ev.Origin)
+		return
 	}
+	highest, received := session.Received()
+	answer := protocol.Pong{Nonce: m.Nonce, Seen: ev.Origin.Addr, Highest: highest, Received: received, Pad: room}
 	to := p.view.Route()
 	if back := ev.Origin.Route(); ev.InPieces {
 		r.pairs.sendFragmented(p, back, to.LeastInner(), answer.Append)

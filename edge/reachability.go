@@ -25,6 +25,7 @@ type reachability struct {
 	lan        netip.AddrPort         // where the peer was met on a LAN that both share
 	introducer netip.AddrPort         // stands for the third edge through which the peer was last heard
 	forwards   bucket.Bucket          // the introducers': what the peer may have us forward
+	forwarded  bucket.Bucket          // the introducers': what the peer brings as an introducer
 	polling    timer.Timer            // when one of the machines has something to do next
 }
 

@@ -41,6 +41,9 @@ const (
 	refusedResetRate      refusal = "reset-rate"        // one more RESET within a second
 	refusedQueryRate      refusal = "query-rate"        // more was to be asked of supernodes than may be
 	refusedPathPong       refusal = "pong"              // a PONG that answers no ping of the path
+	refusedPingMany       refusal = "ping-many"         // one more PING of a packet, which has one answer
+	refusedPingShort      refusal = "ping-short"        // a PING that is shorter than its answer would be
+	refusedPingUnproven   refusal = "ping-unproven"     // a PING in pieces from an address that has not answered
 	refusedRelayPong      refusal = "relay-pong"        // a relayed PONG that answers no ping
 	refusedPunch          refusal = "punch"             // a PUNCH for a peer without a session
 	refusedCallUseless    refusal = "call-useless"      // a CALL without a session, or where no socket can be opened
@@ -52,6 +55,7 @@ const (
 	refusedForwardPath    refusal = "forward-path"      // a FORWARD to an edge that we cannot reach directly
 	refusedForwardRate    refusal = "forward-rate"      // more FORWARDs of a peer than are forwarded
 	refusedForwardsRate   refusal = "forwards-rate"     // more FORWARDs of all peers than are forwarded
+	refusedForwardedRate  refusal = "forwarded-rate"    // more FORWARDED packets than an introducer may bring
 	refusedForwarded      refusal = "forwarded"         // a FORWARDED through two introducers, or from ourselves
 	refusedIntroducedFull refusal = "introduced-full"   // one more peer behind introducers than are kept
 	refusedNoIntroducer   refusal = "no-introducer"     // the introducer that a packet was for is gone

@@ -152,6 +152,18 @@ var provocations = []provocation{
 		m := protocol.Pong{Nonce: [8]byte{1}, Seen: elsewhere}
 		v.fromPeer(p, atPeer, m.Append(nil))
 	}},
+	{refusedPingMany, "roof", func(v *testServer, p *peer) {
+		m := protocol.Ping{Pad: protocol.MinPingPad}
+		v.fromPeer(p, atPeer, m.Append(m.Append(nil)))
+	}},
+	{refusedPingShort, "roof", func(v *testServer, p *peer) {
+		m := protocol.Ping{Pad: protocol.MinPingPad - 13} // an IPv4 address takes 12 bytes less than an IPv6 one
+		v.fromPeer(p, atPeer, m.Append(nil))
+	}},
+	{refusedPingUnproven, "roof", func(v *testServer, p *peer) {
+		m := protocol.Ping{Pad: 5000}
+		v.handle(noon, dataplane.PairMessages{Peer: p.view, Session: p.sessions.current.Crypto(), Origin: atPeer, Messages: m.Append(nil), InPieces: true})
+	}},
 	{refusedRelayPong, "roof", func(v *testServer, p *peer) {
 		m := protocol.Pong{Nonce: [8]byte{1}, Seen: elsewhere}
 		v.fromPeer(p, dataplane.Origin{Supernode: v.s.view, Handle: 2}, m.Append(nil))
@@ -196,9 +208,16 @@ var provocations = []provocation{
 		m := protocol.Forwarded{From: v.cfg.Identity.Static, Packet: []byte{1}}
 		v.fromPeer(p, atPeer, m.Append(nil))
 	}},
+	{refusedForwardedRate, "roof", func(v *testServer, p *peer) {
+		for range forwardBurst + 1 {
+			m := protocol.Forwarded{From: [32]byte{77}, Packet: []byte{1}}
+			v.fromPeer(p, atPeer, m.Append(nil))
+		}
+	}},
 	{refusedIntroducedFull, "roof", func(v *testServer, p *peer) {
-		for n := range maxIntroduced {
-			v.paths.introducers.addrOf(noon, p, [32]byte{byte(n), byte(n >> 8), 1})
+		for n := range introducedByOne {
+			a := v.paths.introducers.addrOf(noon, p, [32]byte{byte(n), byte(n >> 8), 1})
+			v.paths.introducers.heard(noon, a)
 		}
 		m := protocol.Forwarded{From: [32]byte{77}, Packet: []byte{1}}
 		v.fromPeer(p, atPeer, m.Append(nil))

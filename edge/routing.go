@@ -77,6 +77,7 @@ func (r *routing) heard(now time.Time, p *peer, from netip.AddrPort) {
 	switch _, byTURN := r.underlay.TURN.ByTURN(from); {
 	case r.introducers.holds(from):
 		p.reach.introducer = from
+		r.introducers.heard(now, from)
 	case p.reach.path == nil:
 	case byTURN:
 		p.reach.path.ReceivedByTURN(now, from)
