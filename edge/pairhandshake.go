@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"time"
@@ -50,11 +51,11 @@ func (s *sessions) sendInit(now time.Time, p *peer, pkt []byte, err error) {
 	}
 	init := &p.sessions.init
 	r := p.view.Route()
-	switch { // which of two members on a LAN greeted the other does not matter
-	case init.to.IsValid():
-		r.Direct = init.to
-	case !r.Direct.IsValid():
-		r.Direct = p.reach.lan
+	if !r.Direct.IsValid() || init.to.IsValid() {
+		at := cmp.Or(init.to, p.reach.lan) // which of two members on a LAN greeted the other does not matter
+		if at.IsValid() && s.routing.mayReach(now, p, at, len(pkt)) {
+			r.Direct = at
+		}
 	}
 	r.Dual = true
 	s.pairs.out.SendPlain(&r, pkt)
@@ -96,8 +97,11 @@ func (s *sessions) handleAnswer(now time.Time, h protocol.Header, ev dataplane.H
 		s.refusals.note(refusal(handshake.Reason(err)), p, "from", ev.Origin)
 	case again != nil:
 		s.await(p)
-		back := ev.Origin.Route()
-		s.pairs.out.SendPlain(&back, again) // a cookie is valid where it came from
+		// A cookie is valid where it came from, but that may be forged, and what it
+		// asks for is longer than itself.
+		if back := ev.Origin.Route(); back.Supernode != nil || s.routing.mayReach(now, p, back.Direct, len(again)) {
+			s.pairs.out.SendPlain(&back, again)
+		}
 	case done != nil:
 		s.await(p)
 		s.finished(now, p, done, ev.Origin)

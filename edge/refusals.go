@@ -41,6 +41,8 @@ const (
 	refusedResetRate      refusal = "reset-rate"        // one more RESET within a second
 	refusedQueryRate      refusal = "query-rate"        // more was to be asked of supernodes than may be
 	refusedPathPong       refusal = "pong"              // a PONG that answers no ping of the path
+	refusedInitAddress    refusal = "init-address"      // an INIT would go to an address that no peer can have
+	refusedInitBudget     refusal = "init-budget"       // more INITs would go to addresses that have not answered than may
 	refusedPingMany       refusal = "ping-many"         // one more PING of a packet, which has one answer
 	refusedPingShort      refusal = "ping-short"        // a PING that is shorter than its answer would be
 	refusedPingUnproven   refusal = "ping-unproven"     // a PING in pieces from an address that has not answered

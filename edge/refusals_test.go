@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"log/slog"
+	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
@@ -151,6 +152,14 @@ var provocations = []provocation{
 	{refusedPathPong, "roof", func(v *testServer, p *peer) {
 		m := protocol.Pong{Nonce: [8]byte{1}, Seen: elsewhere}
 		v.fromPeer(p, atPeer, m.Append(nil))
+	}},
+	{refusedInitAddress, "roof", func(v *testServer, p *peer) {
+		v.paths.routing.mayReach(noon, p, netip.MustParseAddrPort("224.0.0.1:7000"), protocol.InitLen)
+	}},
+	{refusedInitBudget, "roof", func(v *testServer, p *peer) {
+		for range 16 { // two tokens each
+			v.paths.routing.mayReach(noon, p, elsewhere, protocol.InitLen)
+		}
 	}},
 	{refusedPingMany, "roof", func(v *testServer, p *peer) {
 		m := protocol.Ping{Pad: protocol.MinPingPad}

@@ -9,6 +9,7 @@ import (
 	"hedgerow/edge/underlay"
 	"hedgerow/internal/deadline"
 	"hedgerow/internal/timer"
+	"hedgerow/nat/address"
 	"hedgerow/nat/path"
 	"hedgerow/protocol"
 )
@@ -86,6 +87,31 @@ func (r *routing) heard(now time.Time, p *peer, from netip.AddrPort) {
 	}
 	r.peers.mark(p)
 }
+
+// mayReach reports whether a packet of so many bytes of UDP payload may go to an address
+// at which a peer may be, and counts it if the peer has not proved that it is there: the
+// address may be somebody's word, or the forged source of a packet.
+func (r *routing) mayReach(now time.Time, p *peer, at netip.AddrPort, length int) bool {
+	policy := r.underlay.Addresses.Policy()
+	known := address.OnLAN(policy.Target(at))
+	if p.recalled && at == p.sessions.init.to {
+		known = address.Answered // in an earlier run
+	}
+	switch {
+	case r.introducers.holds(at), p.reach.path != nil && p.reach.path.Proven(now, at):
+		return true
+	case policy.ReplyRefusal(at) != address.Allowed:
+		r.refusals.note(refusedInitAddress, p, "to", at)
+	case r.underlay.Addresses.Budget().Spend(now, policy.Target(at), length+ipHeaders, known) != address.Allowed:
+		r.refusals.note(refusedInitBudget, p, "to", at)
+	default:
+		return true
+	}
+	return false
+}
+
+// ipHeaders are the bytes of an IPv6 and a UDP header.
+const ipHeaders = 40 + 8
 
 // metOnLAN notes at which address of a LAN that both share a peer was met.
 func (r *routing) metOnLAN(now time.Time, p *peer, at netip.AddrPort) {

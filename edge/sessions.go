@@ -32,12 +32,13 @@ type sessions struct {
 }
 
 // pathKeeper is what sessions need of routing: it is told when a peer's session
-// begins and ends, and what is heard of the peer.
+// begins and ends, and what is heard of the peer, and says where an INIT may go.
 type pathKeeper interface {
 	start(now time.Time, p *peer)
 	stop(p *peer)
 	heard(now time.Time, p *peer, from netip.AddrPort)
 	restarted(now time.Time, p *peer)
+	mayReach(now time.Time, p *peer, at netip.AddrPort, length int) bool
 }
 
 // initForwarder sends INITs where no supernode carries them.

@@ -51,6 +51,16 @@ const (
 	Answered
 )
 
+// OnLAN is what is known of an address at which a peer was met on a LAN that both share,
+// or was answered from: if it is private, whoever gets the packets is on that LAN, and
+// has as many as on a supernode's word; else it is the peer's word.
+func OnLAN(a netip.Addr) Evidence {
+	if a.IsPrivate() || a.IsLinkLocalUnicast() {
+		return Seen
+	}
+	return Claimed
+}
+
 // Budget bounds the datagrams that an edge sends to addresses that have not proved
 // that they want any, over all its paths and handshakes, so that neither a peer that
 // lies about its addresses nor a supernode that lies about a peer's can use an edge to

@@ -75,10 +75,11 @@ func (p *Machine) Met(now time.Time, addr netip.AddrPort) {
 		return
 	}
 	if r := p.remotes.find(addr); r != nil {
-		r.kind = address.KindLAN
+		r.kind, r.met = address.KindLAN, true
 		return
 	}
 	r := p.remotes.learn(now, addr, address.KindLAN, p.selection.remote, p.nomination.remote)
+	r.met = true
 	p.tryAtOnce(now, []*remote{r}, "the peer was met on the LAN")
 }
 

@@ -115,6 +115,8 @@ func (s *prober) spend(now time.Time, r *remote, bytes int) address.Refusal {
 		known = address.Answered
 	case to == s.seen.addr.Addr() && now.Sub(s.seen.at) < seenLife:
 		known = address.Seen
+	case r.met:
+		known = address.OnLAN(to)
 	}
 	refusal := s.budget.Spend(now, to, bytes, known)
 	if refusal == address.Allowed {

@@ -20,6 +20,7 @@ type remote struct {
 	listed bool      // in the peer's newest list; otherwise learnt
 	learnt time.Time // when it became known
 	heard  bool      // something of the peer came from it
+	met    bool      // discovery met the peer there, on a LAN that both share
 	ponged time.Time // when it last answered; zero never
 	failed time.Time // when it last answered small pings only
 	asked  time.Time // when it last was asked because it had sent something
