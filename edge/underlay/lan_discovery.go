@@ -48,11 +48,13 @@ const (
 
 // Announcements of others that are listened to a second: from one source, which
 // sends one in two seconds at most, and from all that are members, each of which
-// costs a signature.
+// costs a signature. Only what a member has sealed takes from either: whoever is none
+// may send packets that he has recorded, from any source, and has a limit of his own.
 const (
-	sourceRate, sourceBurst = 5, 20
-	memberRate, memberBurst = 20, 100
-	sourceBuckets           = 256
+	sourceRate, sourceBurst     = 5, 20
+	memberRate, memberBurst     = 20, 100
+	strangerRate, strangerBurst = 1000, 2000
+	sourceBuckets               = 256
 )
 
 // LANDiscovery announces us to members on the same LAN, and hears them.
@@ -64,6 +66,7 @@ type LANDiscovery struct {
 	next      timer.Timer // stopped: never
 	sources   *bucket.Sources
 	members   bucket.Bucket
+	strangers bucket.Bucket // packets that did not open
 }
 
 func newLANDiscovery(cfg *Config, a *Addresses) *LANDiscovery {
@@ -136,15 +139,22 @@ func (l *LANDiscovery) heard(now time.Time, from netip.AddrPort, pkt []byte) {
 		l.cfg.debugFrom("an announcement is not of our community", from, err)
 		return
 	}
-	if !l.sources.Take(now, sourceKey(from.Addr()), sourceRate, sourceBurst) {
+	source := sourceKey(from.Addr())
+	switch {
+	case !l.sources.Has(now, source, sourceRate, sourceBurst):
 		l.cfg.refuse(RefusedAnnouncementSource, from, nil)
+		return
+	case !l.strangers.Has(now, 1, strangerRate, strangerBurst):
+		l.cfg.refuse(RefusedAnnouncementStranger, from, nil)
 		return
 	}
 	body, err := packets.Open(now, pkt)
 	if err != nil { // our own comes back, and every copy but the first
+		l.strangers.Take(now, 1, strangerRate, strangerBurst)
 		l.cfg.debugFrom("an announcement was not opened", from, err)
 		return
 	}
+	l.sources.Take(now, source, sourceRate, sourceBurst)
 	m, err := parseAnnounce(body)
 	if err != nil {
 		l.cfg.refuse(RefusedAnnouncementForm, from, err)

@@ -246,21 +246,55 @@ func TestAnnouncementSource(t *testing.T) {
 		r.Start(time.Now(), statement(7))
 		r.run(0)
 		flooder, neighbour := addr("[fe80::bad%eth0]:7655"), addr("[fe80::8%eth0]:7655")
-		for range 500 {
+		want := []string{"0s candidates 1"}
+		for i := range 500 {
 			l.say(neighbour, []byte{1, 2, 3})
-			l.say(flooder, announcement(66, 6000))
+			l.say(flooder, announcement(66, uint16(6000+i)))
+			if i < sourceBurst {
+				want = append(want, fmt.Sprintf("0s met 42 at [fe80::bad%%eth0]:%d", 6000+i))
+			}
 		}
 		if p.opened != sourceBurst {
 			t.Errorf("%d packets of a flooder were opened", p.opened)
 		}
 		r.counts(map[Refusal]int{RefusedAnnouncementSource: 500 - sourceBurst})
 		l.say(neighbour, announcement(1, 6000))
-		r.told("0s candidates 1", "0s met 42 at [fe80::bad%eth0]:6000", "0s met 1 at [fe80::8%eth0]:6000")
+		r.told(append(want, "0s met 1 at [fe80::8%eth0]:6000")...)
 		r.run(time.Second)
 		for i := range byte(10) {
 			l.say(flooder, announcement(100+i, 6000))
 		}
 		r.counts(map[Refusal]int{RefusedAnnouncementSource: 10 - sourceRate})
+	})
+}
+
+// Strangers who repeat what a member has announced, from its own address, take nothing
+// from that member: what it says next is heard. What does not open has a limit of its
+// own, within which a member is heard.
+func TestStrangersTakeNoTokens(t *testing.T) {
+	inLAN(t, func(r *rig, l *lanDouble, p *packetsDouble) {
+		r.Start(time.Now(), statement(7))
+		r.run(0)
+		member := addr("192.0.2.8:7655")
+		recorded := announcement(1, 6000)
+		l.say(member, recorded)
+		for range 500 {
+			l.say(member, recorded)
+		}
+		l.say(member, announcement(2, 6000))
+		r.told("0s candidates 1", "0s met 1 at 192.0.2.8:6000", "0s met 2 at 192.0.2.8:6000")
+		r.counts(nil)
+		for range strangerBurst {
+			l.say(addr("192.0.2.66:7655"), recorded)
+		}
+		if p.opened > strangerBurst+2 {
+			t.Errorf("%d packets were tried to be opened", p.opened)
+		}
+		r.counts(map[Refusal]int{RefusedAnnouncementStranger: 500})
+		r.run(time.Second)
+		l.say(member, announcement(3, 6000))
+		r.told("1s met 3 at 192.0.2.8:6000")
+		r.counts(nil)
 	})
 }
 

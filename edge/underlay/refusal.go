@@ -18,6 +18,9 @@ const (
 	RefusedAnnouncementLong
 	// RefusedAnnouncementSource: one source announces more often than members do.
 	RefusedAnnouncementSource
+	// RefusedAnnouncementStranger: more packets that are no member's come by the LAN
+	// than are tried to be opened.
+	RefusedAnnouncementStranger
 	// RefusedAnnouncementRate: all members together announce more than signatures
 	// can be verified.
 	RefusedAnnouncementRate
@@ -36,7 +39,7 @@ const (
 )
 
 var refusalNames = [Refusals]string{
-	"stun-not-asked", "announcement-long", "announcement-source-rate", "announcement-rate",
+	"stun-not-asked", "announcement-long", "announcement-source-rate", "announcement-stranger-rate", "announcement-rate",
 	"announcement-form", "announcement-address", "socket-not-opened",
 	"turn-server-full", "turn-peer-full",
 }

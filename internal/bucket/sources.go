@@ -31,6 +31,17 @@ func NewSources(n int) *Sources {
 // that of its /64, since an end site has at least that much (RFC 6177). Zones do
 // not count.
 func (s *Sources) Take(now time.Time, a netip.Addr, rate, burst float64) bool {
+	return s.of(a).Take(now, 1, rate, burst)
+}
+
+// Has reports whether Take would succeed, and takes nothing: for callers that do not
+// know yet whether a packet is of whom it claims to be.
+func (s *Sources) Has(now time.Time, a netip.Addr, rate, burst float64) bool {
+	return s.of(a).Has(now, 1, rate, burst)
+}
+
+// of returns the bucket of an address.
+func (s *Sources) of(a netip.Addr) *Bucket {
 	key, n := a.As16(), 16
 	if a.Is6() && !a.Is4In6() {
 		n = 8
