@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/netip"
 	"time"
+
+	"hedgerow/internal/bucket"
 )
 
 // allocation is an allocation on a TURN server, asked for or made, and the
@@ -11,14 +13,15 @@ import (
 type allocation struct {
 	client    TURNClient
 	sides     *sideAddresses
-	relayed   netip.AddrPort // not valid while it is only asked for
-	permitted map[netip.Addr]bool
+	relayed   netip.AddrPort           // not valid while it is only asked for
+	permitted map[netip.Addr]time.Time // when each was needed last
+	requests  bucket.Bucket            // for permissions
 }
 
 // allocate asks a server for a relayed address in the background.
 func (t *TURN) allocate(now time.Time, x *turnServer) {
 	x.backOff.Set(now.Add(min(allocateRetry<<min(x.failures, 6), allocateMost)))
-	a := &allocation{permitted: make(map[netip.Addr]bool)}
+	a := &allocation{permitted: make(map[netip.Addr]time.Time)}
 	a.sides = newSideAddresses(t.cfg, func(far netip.AddrPort, pkt []byte) { _ = a.client.Write(far, pkt) })
 	client, receiver, err := t.cfg.Transports.TURN(TURNConfig{
 		Server: x.addr, User: x.user, Password: x.password, Send: t.cfg.Sender.Send, Receive: a.sides.deliver,
@@ -71,7 +74,7 @@ func (t *TURN) allocated(now time.Time, x *turnServer, relayed netip.AddrPort) {
 	x.allocation.relayed = relayed
 	t.cfg.Log.Info("a TURN relay stands ready", "server", x.addr, "relayed", relayed)
 	t.gather(now)
-	t.permit(x, t.needs.addrs(now))
+	t.permit(now, x, t.needs.addrs(now))
 }
 
 // allocateFailed notes why there is no allocation. The user is told once, the log
@@ -113,20 +116,21 @@ func (t *TURN) gather(now time.Time) {
 	t.addresses.setRelayed(now, list)
 }
 
-// permit has an allocation let through what comes from addresses that need it.
-func (t *TURN) permit(x *turnServer, needed []netip.Addr) {
+// permit has an allocation let through what comes from addresses that need it. When
+// there is no room for one more, the address goes that was not needed for longest: the
+// client lets the server's permission end likewise.
+func (t *TURN) permit(now time.Time, x *turnServer, needed []netip.Addr) {
 	a := x.allocation
 	var fresh []netip.Addr
 	for _, p := range needed {
-		if a.permitted[p] {
-			continue
+		if _, permitted := a.permitted[p]; !permitted {
+			if !a.room(now) || !a.requests.Take(now, 1, permitRate, permitBurst) {
+				t.cfg.refuse(RefusedTURNPeer, netip.AddrPortFrom(p, 0), nil)
+				continue
+			}
+			fresh = append(fresh, p)
 		}
-		if len(a.permitted) == maxPermitted {
-			t.cfg.refuse(RefusedTURNPeer, netip.AddrPortFrom(p, 0), nil)
-			continue
-		}
-		a.permitted[p] = true
-		fresh = append(fresh, p)
+		a.permitted[p] = now
 	}
 	if len(fresh) == 0 {
 		return
@@ -136,4 +140,20 @@ func (t *TURN) permit(x *turnServer, needed []netip.Addr) {
 			t.cfg.Log.Debug("the TURN server permits less than was asked for", "server", x.addr, "addresses", fresh, "err", err)
 		}
 	})
+}
+
+// room makes room for one more address, and reports whether it could: those that are
+// needed now stay.
+func (a *allocation) room(now time.Time) bool {
+	if len(a.permitted) < maxPermitted {
+		return true
+	}
+	var idle netip.Addr
+	for p, at := range a.permitted {
+		if now.Sub(at) >= NeedLasts && (!idle.IsValid() || at.Before(a.permitted[idle])) {
+			idle = p
+		}
+	}
+	delete(a.permitted, idle)
+	return idle.IsValid()
 }

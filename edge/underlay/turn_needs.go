@@ -21,10 +21,14 @@ type turnNeeds struct {
 // to be let through.
 func (n *turnNeeds) add(now time.Time, addrs []netip.Addr) []netip.Addr {
 	n.any = now.Add(NeedLasts)
-	needed := make([]netip.Addr, 0, len(addrs))
+	needed := make([]netip.Addr, 0, min(len(addrs), peerPermitted))
 	for _, a := range addrs {
 		if a.IsPrivate() {
 			continue
+		}
+		if len(needed) == peerPermitted {
+			n.cfg.refuse(RefusedTURNPeer, netip.AddrPortFrom(a, 0), nil)
+			break
 		}
 		if _, known := n.until[a]; !known && len(n.until) >= maxPermitted && !n.expire(now) {
 			n.cfg.refuse(RefusedTURNPeer, netip.AddrPortFrom(a, 0), nil)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hedgerow/internal/timer"
+	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
 
@@ -16,6 +17,12 @@ const (
 	allocateMost  = 5 * time.Minute
 	maxTURN       = 4   // servers
 	maxPermitted  = 256 // addresses of peers that one allocation serves; more are not
+
+	// What one peer can have permitted, who may name any address: so many at a time, and
+	// so many new ones a second of all peers, each of which is a request to the server.
+	peerPermitted = 16
+	permitRate    = 10
+	permitBurst   = maxPermitted
 )
 
 // TURN allocates relayed addresses on TURN servers while peers need them. Each
@@ -42,11 +49,26 @@ func newTURN(cfg *Config, a *Addresses) *TURN {
 	return &TURN{cfg: cfg, addresses: a, needs: turnNeeds{cfg: cfg, until: make(map[netip.Addr]time.Time)}}
 }
 
-// AddServer adds a server that a supernode hands out or that the configuration
-// names, or renews the credential of one that is known; the next allocation uses
-// it. Four servers are used; more are refused. A server without a valid address is
-// no server.
+// AddServer adds a server that a supernode hands out, or renews the credential of one
+// that is known; the next allocation uses it. Four servers are used; more are refused,
+// and so is an address that is no server's: what a data socket gets from a server goes
+// to nobody else, so that a supernode could cut an edge off from another one by its
+// name. A server without a valid address is no server.
 func (t *TURN) AddServer(now time.Time, s protocol.TURNServer) {
+	if s.Addr.IsValid() && (t.addresses.policy.ReplyRefusal(s.Addr) != address.Allowed || IsSide(s.Addr) || t.isPeer(s.Addr)) {
+		t.cfg.refuse(RefusedTURNAddress, s.Addr, nil)
+		return
+	}
+	t.add(now, s)
+}
+
+// isPeer reports whether a peer is reached at an address.
+func (t *TURN) isPeer(a netip.AddrPort) bool {
+	return t.cfg.Receivers != nil && t.cfg.Receivers.IsPeer(a)
+}
+
+// add is AddServer for one that the configuration may name.
+func (t *TURN) add(now time.Time, s protocol.TURNServer) {
 	if !s.Addr.IsValid() || t.cfg.Transports.TURN == nil || t.cfg.Transports.Sides == nil {
 		return
 	}
@@ -68,7 +90,8 @@ func (t *TURN) AddServer(now time.Time, s protocol.TURNServer) {
 
 // Need says that a peer needs a TURN server, and at which addresses it may be, if any is
 // known. The caller repeats that while it is so: a need lasts for NeedLasts.
-// Private addresses are not permitted, as no TURN server reaches them.
+// Private addresses are not permitted, as no TURN server reaches them, and of one peer
+// no more than the first 16.
 func (t *TURN) Need(now time.Time, addrs []netip.Addr) {
 	needed := t.needs.add(now, addrs)
 	for _, x := range t.servers {
@@ -94,8 +117,8 @@ func (t *TURN) ByTURN(side netip.AddrPort) (peer netip.AddrPort, ok bool) {
 func (t *TURN) serve(now time.Time, x *turnServer, needed []netip.Addr) {
 	switch {
 	case x.allocation != nil && x.allocation.relayed.IsValid():
-		t.permit(x, needed)
-	case x.allocation == nil && !x.backOff.IsSet() && now.Before(t.needs.any):
+		t.permit(now, x, needed)
+	case x.allocation == nil && !x.backOff.IsSet() && now.Before(t.needs.any) && !t.isPeer(x.addr):
 		t.allocate(now, x)
 	}
 }

@@ -263,24 +263,94 @@ func TestTURNLimits(t *testing.T) {
 			r.TURN.AddServer(time.Now(), protocol.TURNServer{Addr: addr(fmt.Sprintf("203.0.113.%d:3478", i+1))})
 		}
 		r.counts(map[Refusal]int{RefusedTURNServer: 2})
-		r.TURN.Need(time.Now(), peers(0, 250))
-		r.TURN.Need(time.Now(), append(peers(0, 1), []netip.Addr{
+		need := func(list ...netip.Addr) { // of as many peers as that takes
+			for some := range slices.Chunk(list, peerPermitted) {
+				r.TURN.Need(time.Now(), some)
+			}
+		}
+		need(peers(0, 250)...)
+		need(append(peers(0, 1), []netip.Addr{
 			addr("203.0.113.1:1").Addr(), addr("203.0.113.2:1").Addr(), addr("203.0.113.3:1").Addr(), addr("203.0.113.4:1").Addr(),
 			addr("203.0.113.5:1").Addr(), addr("203.0.113.6:1").Addr(), addr("203.0.113.7:1").Addr(),
-		}...))
+		}...)...)
 		r.counts(map[Refusal]int{RefusedTURNPeer: 1})
 		r.run(NeedLasts)
 		if len(x.made) != 4 || len(x.made[3].permitted) != 256 {
 			t.Fatalf("%d allocations", len(x.made))
 		}
 		r.candidates("turn 203.0.113.1:40001", "turn 203.0.113.2:40002", "turn 203.0.113.3:40003", "turn 203.0.113.4:40004", "host 192.0.2.7:7000")
-		// The needs are over, but what was permitted stays so.
-		r.TURN.Need(time.Now(), []netip.Addr{addr("203.0.113.99:1").Addr()})
-		r.counts(map[Refusal]int{RefusedTURNPeer: 4})
-		r.run(0)
-		if len(r.TURN.needs.until) != 1 || len(x.made[0].permitted) != 256 {
-			t.Errorf("%d needs, %d permitted", len(r.TURN.needs.until), len(x.made[0].permitted))
+		// The needs are over, and what was needed long ago makes room, at the pace at
+		// which servers are asked.
+		for i := range 4 {
+			need(addr(fmt.Sprintf("203.0.113.%d:1", 100+i)).Addr())
 		}
+		r.run(0)
+		for _, m := range x.made {
+			if n := len(m.permitted); n != 260 {
+				t.Errorf("%d were asked for", n)
+			}
+		}
+		if len(r.TURN.needs.until) != 4 || len(r.TURN.servers[0].allocation.permitted) != maxPermitted {
+			t.Errorf("%d needs, %d permitted", len(r.TURN.needs.until), len(r.TURN.servers[0].allocation.permitted))
+		}
+	})
+}
+
+// A peer that names other addresses every second has 16 of them permitted at a time,
+// asks the servers ten times a second at most, and does not keep others from being
+// permitted.
+func TestTURNPermitsOfOnePeer(t *testing.T) {
+	x := turnServers{}
+	inRig(t, x.into, func(r *rig) {
+		r.Start(time.Now(), nil)
+		r.TURN.AddServer(time.Now(), protocol.TURNServer{Addr: turnA})
+		r.TURN.Need(time.Now(), peers(1, 1))
+		r.run(time.Second)
+		const seconds = 120
+		for n := range byte(seconds) {
+			r.TURN.Need(time.Now(), func() (list []netip.Addr) {
+				for i := range byte(40) {
+					list = append(list, netip.AddrFrom4([4]byte{203, 1, n, i}))
+				}
+				return list
+			}())
+			r.run(time.Second)
+			if held := len(r.TURN.servers[0].allocation.permitted); held > maxPermitted || len(r.TURN.needs.until) > maxPermitted {
+				t.Fatalf("%d permitted, %d needed", held, len(r.TURN.needs.until))
+			}
+		}
+		if n := len(x.made[0].permitted); n > permitBurst+seconds*permitRate {
+			t.Errorf("%d requests", n)
+		}
+		r.run(10 * time.Second)
+		r.TURN.Need(time.Now(), peers(77, 1))
+		r.run(0)
+		if !slices.Contains(x.made[0].permitted, peers(77, 1)[0]) {
+			t.Error("an honest peer is not permitted")
+		}
+		r.counts(map[Refusal]int{RefusedTURNPeer: r.refused[RefusedTURNPeer]})
+	})
+}
+
+// A supernode that hands out a TURN server at the address of another supernode or of a
+// peer, or at one that no server has, makes nothing go there, and nothing that comes
+// from there go astray.
+func TestTURNServersThatAreNone(t *testing.T) {
+	x := turnServers{}
+	inRig(t, x.into, func(r *rig) {
+		r.Start(time.Now(), nil)
+		other := addr("203.0.113.9:7654")
+		r.peer = addr("198.51.100.4:4000")
+		r.Addresses.SetSupernodes([]netip.AddrPort{other})
+		r.TURN.Need(time.Now(), peers(2, 1))
+		for _, a := range []netip.AddrPort{other, r.peer, addr("127.0.0.1:3478"), addr("224.0.0.1:3478"), addr("255.255.255.255:3478"), addr("[100::1]:1"), addr("0.0.0.0:3478")} {
+			r.TURN.AddServer(time.Now(), protocol.TURNServer{Addr: a})
+		}
+		r.run(time.Minute)
+		if len(x.made) != 0 || len(r.receivers) != 0 {
+			t.Errorf("%d allocations were asked for", len(x.made))
+		}
+		r.counts(map[Refusal]int{RefusedTURNAddress: 7})
 	})
 }
 
