@@ -54,29 +54,33 @@ type datagram struct {
 
 // inRig runs f with an Underlay that was not started yet.
 func inRig(t *testing.T, change func(r *rig, cfg *Config), f func(r *rig)) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		r := &rig{
-			T: t, began: time.Now(), ctx: ctx, requests: make(chan func(time.Time)), newcomer: true,
-			refused: make(map[Refusal]int), receivers: make(map[netip.AddrPort]TURNReceiver),
-			hosts: []netip.Addr{netip.MustParseAddr("192.0.2.7")},
-		}
-		r.queue.Strict = func(name string) { t.Errorf("the timer %q would keep the loop from sleeping", name) }
-		cfg := Config{
-			Loop: r, Timers: &r.queue, Sender: r, Observer: observer{r}, Receivers: r,
-			Own:    OwnAddresses{Port: 7000, Interfaces: func() ([]netip.Addr, error) { return r.hosts, r.hostsErr }},
-			Random: rand.NewChaCha8([32]byte{1}), Jitter: func(below time.Duration) time.Duration { return below / 2 },
-			Log:     slog.New(slog.NewTextHandler(locked{r}, &slog.HandlerOptions{Level: slog.LevelDebug})),
-			Refused: func(why Refusal) bool { r.mu.Lock(); r.refused[why]++; r.mu.Unlock(); return true },
-		}
-		if change != nil {
-			change(r, &cfg)
-		}
-		r.Underlay = New(cfg)
-		defer r.workers.Wait()
-		defer cancel()
-		f(r)
-	})
+	synctest.Test(t, func(t *testing.T) { withRig(t, change, f) })
+}
+
+// withRig is inRig in real time, where nothing but what the product does puts the
+// goroutines in order.
+func withRig(t *testing.T, change func(r *rig, cfg *Config), f func(r *rig)) {
+	ctx, cancel := context.WithCancel(t.Context())
+	r := &rig{
+		T: t, began: time.Now(), ctx: ctx, requests: make(chan func(time.Time)), newcomer: true,
+		refused: make(map[Refusal]int), receivers: make(map[netip.AddrPort]TURNReceiver),
+		hosts: []netip.Addr{netip.MustParseAddr("192.0.2.7")},
+	}
+	r.queue.Strict = func(name string) { t.Errorf("the timer %q would keep the loop from sleeping", name) }
+	cfg := Config{
+		Loop: r, Timers: &r.queue, Sender: r, Observer: observer{r}, Receivers: r,
+		Own:    OwnAddresses{Port: 7000, Interfaces: func() ([]netip.Addr, error) { return r.hosts, r.hostsErr }},
+		Random: rand.NewChaCha8([32]byte{1}), Jitter: func(below time.Duration) time.Duration { return below / 2 },
+		Log:     slog.New(slog.NewTextHandler(locked{r}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Refused: func(why Refusal) bool { r.mu.Lock(); r.refused[why]++; r.mu.Unlock(); return true },
+	}
+	if change != nil {
+		change(r, &cfg)
+	}
+	r.Underlay = New(cfg)
+	defer r.workers.Wait()
+	defer cancel()
+	f(r)
 }
 
 // locked is where the log goes.
@@ -125,6 +129,15 @@ func (r *rig) run(d time.Duration) {
 			f(time.Now())
 		case <-time.After(time.Until(next)):
 		}
+	}
+}
+
+// serve has the loop take so many requests, one right after the other.
+func (r *rig) serve(n int) {
+	for range n {
+		f := <-r.requests
+		f(time.Now())
+		r.queue.Run(time.Now())
 	}
 }
 

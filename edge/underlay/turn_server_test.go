@@ -149,6 +149,33 @@ func TestTURN(t *testing.T) {
 	}
 }
 
+// Two servers answer at the same time, while the loop lists what has been allocated: the
+// goroutine that holds an allocation writes nothing that the loop reads. It is the race
+// detector that looks.
+func TestTwoTURNServersAtOnce(t *testing.T) {
+	for range 20 {
+		x := turnServers{delay: time.Millisecond}
+		withRig(t, x.into, func(r *rig) {
+			r.Start(time.Now(), nil)
+			for _, server := range []string{"203.0.113.1:3478", "203.0.113.2:3478"} {
+				r.TURN.AddServer(time.Now(), protocol.TURNServer{Addr: addr(server)})
+			}
+			r.TURN.Need(time.Now(), peers(2, 1))
+			r.serve(2)
+			r.candidates("turn 203.0.113.1:40001", "turn 203.0.113.2:40002", "host 192.0.2.7:7000")
+			for _, m := range x.made {
+				m.Handle(netip.AddrPort{}, []byte{2})
+			}
+			for _, in := range x.s.take() {
+				x.s.write(in.to, []byte("back"))
+			}
+			close(x.made[0].done)
+			r.serve(1)
+			r.candidates("turn 203.0.113.2:40002", "host 192.0.2.7:7000")
+		})
+	}
+}
+
 // After a failure the server is asked 5 s later, then after twice that, up to 5
 // minutes, as long as somebody needs it; the user is told once.
 func TestTURNRetry(t *testing.T) {
