@@ -120,6 +120,10 @@ func (d *describer) peer(now time.Time, p *peer) control.Peer {
 	if heard := d.peers.heardAt(p); !heard.IsZero() {
 		s.LastSeenS = seconds(now.Sub(heard))
 	}
+	if p.reach.path != nil {
+		refused := p.reach.path.Refusals()
+		s.Refused = refused.Counts()
+	}
 	r, since := p.view.Route(), p.reach.since
 	if r.Supernode != nil {
 		s.Handle = r.Handle

@@ -1,10 +1,12 @@
 package edge
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
 	"hedgerow/edge/dataplane"
+	"hedgerow/protocol"
 )
 
 // For how long a path is what it is, whatever else changes.
@@ -39,5 +41,21 @@ func TestSince(t *testing.T) {
 	c.Supernode, c.Session = nil, nil
 	if b.NextHop() == a.NextHop() || b.NextHop() != c.NextHop() || (&dataplane.Route{Supernode: a.Supernode}).NextHop() != (dataplane.NextHop{}) {
 		t.Error("a direct next hop depends on the relay")
+	}
+}
+
+// What the search for a direct path refused is said of each peer.
+func TestRefusedOfPeer(t *testing.T) {
+	e := newEdge(t, nil)
+	p := e.met(2, "roof")
+	e.paths.routing.start(noon, p)
+	if got := e.user.describer.peer(noon, p); got.Refused != nil {
+		t.Errorf("refused at the start: %v", got.Refused)
+	}
+	e.paths.routing.setCandidates(noon, p, protocol.Candidates{Gen: 1, List: []protocol.Candidate{
+		{Kind: 1, Addr: netip.MustParseAddrPort("203.0.113.5:53")}, {Kind: 1, Addr: netip.MustParseAddrPort("224.0.0.1:7000")}, {Kind: 1, Addr: netip.MustParseAddrPort("203.0.113.5:22")},
+	}})
+	if got := e.user.describer.peer(noon, p); got.Refused["forbidden-port"] != 2 || got.Refused["reserved-address"] != 1 || len(got.Refused) != 2 {
+		t.Errorf("refused %v", got.Refused)
 	}
 }
