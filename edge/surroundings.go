@@ -93,16 +93,6 @@ func (o *networkObserver) Receive(_ time.Time, server netip.AddrPort, r underlay
 	o.data.plane.Publish(o.data.draft) // its answers may come before the loop settles
 }
 
-// IsPeer reports whether frames to a peer go to an address.
-func (o *networkObserver) IsPeer(a netip.AddrPort) bool {
-	for _, p := range o.peers.byStatic {
-		if p.view.Route().Direct == a {
-			return true
-		}
-	}
-	return false
-}
-
 // lanPackets seals and opens what is announced on the LAN as GROUP packets of the
 // community.
 type lanPackets struct{ edge *Edge }

@@ -99,7 +99,4 @@ type Receivers interface {
 	// Receive has datagrams from a server handed to r from now on; nil ends that.
 	// It is called by the control loop, which passes r to the data path.
 	Receive(now time.Time, server netip.AddrPort, r TURNReceiver)
-	// IsPeer reports whether an address is that of a peer's direct path, whose
-	// datagrams have another receiver.
-	IsPeer(a netip.AddrPort) bool
 }

@@ -81,7 +81,7 @@ func (u *Underlay) lookUpServers(now time.Time) {
 	}
 	for _, s := range u.cfg.TURN {
 		u.lookUp.start(now, "ip4", s.Host, s.Port, func(now time.Time, a netip.AddrPort) {
-			u.TURN.add(now, protocol.TURNServer{Addr: a, User: s.User, Password: s.Password})
+			u.TURN.AddServer(now, protocol.TURNServer{Addr: a, User: s.User, Password: s.Password})
 		})
 	}
 }

@@ -32,9 +32,6 @@ const (
 	RefusedSocket
 	// RefusedTURNServer: more TURN servers than are used.
 	RefusedTURNServer
-	// RefusedTURNAddress: a supernode hands out a TURN server at an address that is
-	// none: a supernode's, a peer's, or one that no server can have.
-	RefusedTURNAddress
 	// RefusedTURNPeer: more addresses need an allocation than one edge asks for.
 	RefusedTURNPeer
 	// Refusals is how many reasons there are.
@@ -44,7 +41,7 @@ const (
 var refusalNames = [Refusals]string{
 	"stun-not-asked", "announcement-long", "announcement-source-rate", "announcement-stranger-rate", "announcement-rate",
 	"announcement-form", "announcement-address", "socket-not-opened",
-	"turn-server-full", "turn-address", "turn-peer-full",
+	"turn-server-full", "turn-peer-full",
 }
 
 // String returns the name of the counter.

@@ -37,8 +37,7 @@ type rig struct {
 	refused map[Refusal]int
 
 	receivers map[netip.AddrPort]TURNReceiver
-	peer      netip.AddrPort // the address of the one peer's direct path
-	newcomer  bool           // what MetOnLAN returns
+	newcomer  bool // what MetOnLAN returns
 	hosts     []netip.Addr
 	hostsErr  error
 }
@@ -150,9 +149,6 @@ func (r *rig) Send(to netip.AddrPort, pkt []byte) {
 	defer r.mu.Unlock()
 	r.sent = append(r.sent, datagram{at: r.since(), to: to, pkt: bytes.Clone(pkt)})
 }
-
-// IsPeer reports whether an address is the one peer's.
-func (r *rig) IsPeer(a netip.AddrPort) bool { return a == r.peer }
 
 // Receive notes who reads what a TURN server sends.
 func (r *rig) Receive(_ time.Time, server netip.AddrPort, x TURNReceiver) {

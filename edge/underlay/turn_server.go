@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"hedgerow/internal/timer"
-	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
 
@@ -49,26 +48,11 @@ func newTURN(cfg *Config, a *Addresses) *TURN {
 	return &TURN{cfg: cfg, addresses: a, needs: turnNeeds{cfg: cfg, until: make(map[netip.Addr]time.Time)}}
 }
 
-// AddServer adds a server that a supernode hands out, or renews the credential of one
-// that is known; the next allocation uses it. Four servers are used; more are refused,
-// and so is an address that is no server's: what a data socket gets from a server goes
-// to nobody else, so that a supernode could cut an edge off from another one by its
-// name. A server without a valid address is no server.
+// AddServer adds a server that a supernode hands out or that the configuration
+// names, or renews the credential of one that is known; the next allocation uses
+// it. Four servers are used; more are refused. A server without a valid address is
+// no server.
 func (t *TURN) AddServer(now time.Time, s protocol.TURNServer) {
-	if s.Addr.IsValid() && (t.addresses.policy.ReplyRefusal(s.Addr) != address.Allowed || IsSide(s.Addr) || t.isPeer(s.Addr)) {
-		t.cfg.refuse(RefusedTURNAddress, s.Addr, nil)
-		return
-	}
-	t.add(now, s)
-}
-
-// isPeer reports whether a peer is reached at an address.
-func (t *TURN) isPeer(a netip.AddrPort) bool {
-	return t.cfg.Receivers != nil && t.cfg.Receivers.IsPeer(a)
-}
-
-// add is AddServer for one that the configuration may name.
-func (t *TURN) add(now time.Time, s protocol.TURNServer) {
 	if !s.Addr.IsValid() || t.cfg.Transports.TURN == nil || t.cfg.Transports.Sides == nil {
 		return
 	}
@@ -118,7 +102,7 @@ func (t *TURN) serve(now time.Time, x *turnServer, needed []netip.Addr) {
 	switch {
 	case x.allocation != nil && x.allocation.relayed.IsValid():
 		t.permit(now, x, needed)
-	case x.allocation == nil && !x.backOff.IsSet() && now.Before(t.needs.any) && !t.isPeer(x.addr):
+	case x.allocation == nil && !x.backOff.IsSet() && now.Before(t.needs.any):
 		t.allocate(now, x)
 	}
 }

@@ -359,28 +359,6 @@ func TestTURNPermitsOfOnePeer(t *testing.T) {
 	})
 }
 
-// A supernode that hands out a TURN server at the address of another supernode or of a
-// peer, or at one that no server has, makes nothing go there, and nothing that comes
-// from there go astray.
-func TestTURNServersThatAreNone(t *testing.T) {
-	x := turnServers{}
-	inRig(t, x.into, func(r *rig) {
-		r.Start(time.Now(), nil)
-		other := addr("203.0.113.9:7654")
-		r.peer = addr("198.51.100.4:4000")
-		r.Addresses.SetSupernodes([]netip.AddrPort{other})
-		r.TURN.Need(time.Now(), peers(2, 1))
-		for _, a := range []netip.AddrPort{other, r.peer, addr("127.0.0.1:3478"), addr("224.0.0.1:3478"), addr("255.255.255.255:3478"), addr("[100::1]:1"), addr("0.0.0.0:3478")} {
-			r.TURN.AddServer(time.Now(), protocol.TURNServer{Addr: a})
-		}
-		r.run(time.Minute)
-		if len(x.made) != 0 || len(r.receivers) != 0 {
-			t.Errorf("%d allocations were asked for", len(x.made))
-		}
-		r.counts(map[Refusal]int{RefusedTURNAddress: 7})
-	})
-}
-
 // A peer of which only private addresses are known needs a relay, too: it may
 // reach ours. Nothing is permitted for it yet.
 func TestTURNPrivate(t *testing.T) {
