@@ -39,6 +39,7 @@ const (
 	DropQueueFull                        // the control loop is behind
 	DropDeviceWrite                      // the device refused it
 	DropLong                             // a datagram longer than any packet
+	DropControlRate                      // more control packets than one peer may have the loop hear of
 	DropReasons                          // how many there are
 )
 
@@ -46,7 +47,7 @@ var dropNames = [DropReasons]string{
 	"frame-invalid", "no-path", "session-worn", "too-big", "send", "stage-full",
 	"short", "header", "transform", "unknown-session", "open", "replay",
 	"group-tag", "group-budget", "group-unvouched", "inner", "fragment",
-	"own-source", "spoofed-source", "unbound", "queue-full", "device-write", "long",
+	"own-source", "spoofed-source", "unbound", "queue-full", "device-write", "long", "control-rate",
 }
 
 // String returns the name of the reason's counter in status and metrics.

@@ -317,9 +317,14 @@ func (in *inbound) handleControl(p *Peer, session *crypto.Session, b []byte, fro
 		in.drops.Drop(DropInner)
 		return
 	}
-	if session != nil && len(inner.Body) > 0 {
-		in.mailbox.post(PairMessages{Peer: p, Session: session, Origin: from, Messages: clone(inner.Body), InPieces: joined})
+	if session == nil || len(inner.Body) == 0 {
+		return
 	}
+	if !p.mayTell(in.now) {
+		in.drops.Drop(DropControlRate)
+		return
+	}
+	in.mailbox.post(PairMessages{Peer: p, Session: session, Origin: from, Messages: clone(inner.Body), InPieces: joined})
 }
 
 // handleFragment keeps a piece, and handles the inner that it completes.

@@ -3,6 +3,7 @@ package dataplane
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"hedgerow/protocol"
 )
@@ -34,6 +35,7 @@ type traffic struct {
 	used             atomic.Int64 // the last unicast frame in either direction
 	asked            atomic.Int64 // when the control loop was last told of a need
 	roamed           atomic.Int64 // when the control loop was last told of a new address
+	told             atomic.Int64 // until when the peer's control packets are paid for
 }
 
 // NewPeer returns a peer with an X25519 static key and a hardware address, to
@@ -76,6 +78,31 @@ func (p *Peer) Used() int64 { return p.count.used.Load() }
 
 // SetUsed notes that the path to the peer is in use.
 func (p *Peer) SetUsed(ns int64) { p.count.used.Store(ns) }
+
+// The control packets of one peer that the control loop hears of: 200 a second, with a
+// burst of 400, which is less than half of what waits for the loop. The most that an
+// honest one sends are the 256 packets of a technique for hard NATs.
+const (
+	controlEvery = int64(time.Second / 200)
+	controlBurst = 400 * controlEvery
+)
+
+// mayTell counts a control packet of the peer, and reports whether the control loop
+// hears of it: one peer must not crowd out what others say. It is the generic cell rate
+// algorithm of package bucket, for several queues at once.
+func (p *Peer) mayTell(now int64) bool {
+	for range 4 { // queues that meet here
+		told := p.count.told.Load()
+		next := max(told, now) + controlEvery
+		if next > now+controlBurst {
+			return false
+		}
+		if p.count.told.CompareAndSwap(told, next) {
+			return true
+		}
+	}
+	return false
+}
 
 // needEvery is how often the control loop hears that a peer is in use.
 const needEvery = int64(2e9)
