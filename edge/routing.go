@@ -92,22 +92,39 @@ func (r *routing) heard(now time.Time, p *peer, from netip.AddrPort) {
 // at which a peer may be, and counts it if the peer has not proved that it is there: the
 // address may be somebody's word, or the forged source of a packet.
 func (r *routing) mayReach(now time.Time, p *peer, at netip.AddrPort, length int) bool {
+	return r.reaches(p, at, func(policy *address.Policy, known address.Evidence) address.Refusal {
+		if p.reach.path != nil && p.reach.path.Proven(now, at) {
+			return address.Allowed
+		}
+		return r.underlay.Addresses.Budget().Spend(now, policy.Target(at), length+ipHeaders, known)
+	})
+}
+
+// mayGreet is mayReach for an INIT that is not made yet, and counts nothing.
+func (r *routing) mayGreet(now time.Time, p *peer, at netip.AddrPort) bool {
+	return r.reaches(p, at, func(policy *address.Policy, known address.Evidence) address.Refusal {
+		return r.underlay.Addresses.Budget().Look(now, policy.Target(at), protocol.InitLen+ipHeaders, known)
+	})
+}
+
+// reaches asks whether the budget lets something go to an address, unless the policy
+// does not, or the address stands for a peer behind an introducer.
+func (r *routing) reaches(p *peer, at netip.AddrPort, budget func(*address.Policy, address.Evidence) address.Refusal) bool {
 	policy := r.underlay.Addresses.Policy()
 	known := address.OnLAN(policy.Target(at))
 	if p.recalled && at == p.sessions.init.to {
 		known = address.Answered // in an earlier run
 	}
 	switch {
-	case r.introducers.holds(at), p.reach.path != nil && p.reach.path.Proven(now, at):
-		return true
+	case r.introducers.holds(at):
 	case policy.ReplyRefusal(at) != address.Allowed:
 		r.refusals.note(refusedInitAddress, p, "to", at)
-	case r.underlay.Addresses.Budget().Spend(now, policy.Target(at), length+ipHeaders, known) != address.Allowed:
+		return false
+	case budget(policy, known) != address.Allowed:
 		r.refusals.note(refusedInitBudget, p, "to", at)
-	default:
-		return true
+		return false
 	}
-	return false
+	return true
 }
 
 // ipHeaders are the bytes of an IPv6 and a UDP header.

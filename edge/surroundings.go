@@ -76,7 +76,7 @@ func (o *networkObserver) MetOnLAN(now time.Time, statement []byte, at netip.Add
 	newcomer = !p.reach.lan.IsValid()
 	p.seen = now
 	o.paths.routing.metOnLAN(now, p, at)
-	if p.reach.path == nil || p.sessions.sealing() == nil {
+	if (p.reach.path == nil || p.sessions.sealing() == nil) && o.paths.routing.mayGreet(now, p, at) {
 		p.sessions.init.to = at
 		o.sessions.initiate(p)
 	}

@@ -96,25 +96,48 @@ func NewBudget() *Budget { return &Budget{visits: make(map[netip.Addr]visit)} }
 // nothing and returns why the datagram may not be sent now. known says how much more
 // than a name is known of the address.
 func (b *Budget) Spend(now time.Time, to netip.Addr, bytes int, known Evidence) Refusal {
-	cost := max(1, float64(bytes)/tokenBytes)
-	to = to.Unmap()
-	v, ok := b.visit(now, to) // a copy, which is put back if nothing refuses
+	refusal, v := b.look(now, to.Unmap(), bytes, known)
+	if refusal != Allowed {
+		return refusal
+	}
+	cost := tokens(bytes)
+	b.all.Take(now, cost, budgetRate, budgetBurst)
+	if known == Claimed {
+		b.claims.Take(now, cost, claimsRate, claimsBurst)
+	}
+	v.counts[v.second%visitSpan]++
+	b.visits[to.Unmap()] = v
+	return Allowed
+}
+
+// Look returns what Spend would, and counts nothing: for callers that have work to do
+// before there is a datagram.
+func (b *Budget) Look(now time.Time, to netip.Addr, bytes int, known Evidence) Refusal {
+	refusal, _ := b.look(now, to.Unmap(), bytes, known)
+	return refusal
+}
+
+// tokens returns what a datagram of so many bytes costs.
+func tokens(bytes int) float64 { return max(1, float64(bytes)/tokenBytes) }
+
+// look returns why a datagram may not be sent, or else what is to be remembered of its
+// target if it is.
+func (b *Budget) look(now time.Time, to netip.Addr, bytes int, known Evidence) (Refusal, visit) {
+	cost := tokens(bytes)
+	v, ok := b.visit(now, to) // a copy
 	switch {
 	case !ok:
-		return RefusedTable
+		return RefusedTable, v
 	case v.advance(b.second(now)) >= BurstPerAddress:
-		return RefusedAddressRate
+		return RefusedAddressRate, v
 	case known == Claimed && !v.claims.Take(now, cost, claimRate, claimBurst),
 		known == Seen && !v.seen.Take(now, cost, seenRate, seenBurst):
-		return RefusedClaim
+		return RefusedClaim, v
 	case !b.all.Has(now, cost, budgetRate, budgetBurst),
-		known == Claimed && !b.claims.Take(now, cost, claimsRate, claimsBurst):
-		return RefusedRate
+		known == Claimed && !b.claims.Has(now, cost, claimsRate, claimsBurst):
+		return RefusedRate, v
 	}
-	b.all.Take(now, cost, budgetRate, budgetBurst)
-	v.counts[v.second%visitSpan]++
-	b.visits[to] = v
-	return Allowed
+	return Allowed, v
 }
 
 // The limits of techniques for hard NATs. Each fills the tables of two routers, and
