@@ -33,7 +33,7 @@ func (r *routing) trimSockets(p *peer) {
 		return
 	}
 	p.reach.sockets = slices.DeleteFunc(p.reach.sockets, func(s *underlay.SideSocket) bool {
-		if machine != nil && machine.Any(s.Holds) {
+		if machine != nil && machine.Remotes().Any(s.Holds) {
 			return false
 		}
 		s.Close()

@@ -10,6 +10,7 @@ import (
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/nat/address"
+	"hedgerow/nat/path"
 )
 
 // describer says what is known of peers and supernodes in the documents of package
@@ -120,9 +121,8 @@ func (d *describer) peer(now time.Time, p *peer) control.Peer {
 	if heard := d.peers.heardAt(p); !heard.IsZero() {
 		s.LastSeenS = seconds(now.Sub(heard))
 	}
-	if p.reach.path != nil {
-		refused := p.reach.path.Refusals()
-		s.Refused = refused.Counts()
+	if p.reach.path != nil && s.Reason != "" {
+		s.Reason = path.WithRefusals(s.Reason, p.reach.path.Refusals())
 	}
 	r, since := p.view.Route(), p.reach.since
 	if r.Supernode != nil {

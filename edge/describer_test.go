@@ -2,6 +2,7 @@ package edge
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,13 +50,16 @@ func TestRefusedOfPeer(t *testing.T) {
 	e := newEdge(t, nil)
 	p := e.met(2, "roof")
 	e.paths.routing.start(noon, p)
-	if got := e.user.describer.peer(noon, p); got.Refused != nil {
-		t.Errorf("refused at the start: %v", got.Refused)
+	e.peers.setHandle(p, 0, 2)
+	e.settle(noon)
+	reason := func() string { return e.user.describer.peer(noon, p).Reason }
+	if got := reason(); got == "" || strings.Contains(got, "refused") {
+		t.Errorf("at the start: %q", got)
 	}
 	e.paths.routing.setCandidates(noon, p, protocol.Candidates{Gen: 1, List: []protocol.Candidate{
 		{Kind: 1, Addr: netip.MustParseAddrPort("203.0.113.5:53")}, {Kind: 1, Addr: netip.MustParseAddrPort("224.0.0.1:7000")}, {Kind: 1, Addr: netip.MustParseAddrPort("203.0.113.5:22")},
 	}})
-	if got := e.user.describer.peer(noon, p); got.Refused["forbidden-port"] != 2 || got.Refused["reserved-address"] != 1 || len(got.Refused) != 2 {
-		t.Errorf("refused %v", got.Refused)
+	if got := reason(); !strings.HasSuffix(got, "; refused so far: reserved-address 1, forbidden-port 2") {
+		t.Errorf("afterwards: %q", got)
 	}
 }

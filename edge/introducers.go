@@ -52,7 +52,6 @@ type introducers struct {
 type introduced struct {
 	by, to [32]byte // static keys of the introducer and of the peer
 	used   time.Time
-	proven bool          // a packet from there has authenticated
 	sent   bucket.Bucket // what the introducer says that the peer has sent
 }
 
@@ -112,7 +111,7 @@ func (n *introducers) makeRoom(now time.Time, by [32]byte, own bool) bool {
 		case own && i.by != by:
 		case now.Sub(i.used) >= introducedIdle:
 			stale = a
-		case !i.proven && (own || count[i.by] == most) && (!stranger.IsValid() || i.used.Before(oldest)):
+		case !n.proven(a, i) && (own || count[i.by] == most) && (!stranger.IsValid() || i.used.Before(oldest)):
 			stranger, oldest = a, i.used
 		}
 	}
@@ -127,12 +126,11 @@ func (n *introducers) makeRoom(now time.Time, by [32]byte, own bool) bool {
 	return true
 }
 
-// heard notes that a packet from the address of a peer behind an introducer has
-// authenticated.
-func (n *introducers) heard(now time.Time, side netip.AddrPort) {
-	if i := n.byAddr[side]; i != nil {
-		i.proven, i.used = true, now
-	}
+// proven reports whether a packet from the address of a peer behind an introducer has
+// authenticated, and none of that peer since through another one.
+func (n *introducers) proven(a netip.AddrPort, i *introduced) bool {
+	p := n.peers.byStatic[i.to]
+	return p != nil && p.reach.introducer == a
 }
 
 // send sends a packet for a peer behind an introducer to that introducer.

@@ -146,6 +146,13 @@ func far(n int) (k [32]byte) {
 	return k
 }
 
+// authenticates has a packet of a peer behind an introducer come from a side address.
+func (e *testEdge) authenticates(now time.Time, to [32]byte, side netip.AddrPort) {
+	p := e.peers.meet(now, to)
+	e.paths.routing.heard(now, p, side)
+	e.settle(now)
+}
+
 // There are 256 peers behind introducers at a time, and 64 behind one. One that nobody
 // has used for two minutes makes room, or one from which nothing has authenticated.
 func TestIntroducedAreBounded(t *testing.T) {
@@ -155,11 +162,12 @@ func TestIntroducedAreBounded(t *testing.T) {
 	for i := range maxIntroduced / introducedByOne {
 		by = append(by, e.neighbour(byte(2+i)))
 		for k := range introducedByOne {
-			a := n.addrOf(noon, by[i], far(k))
-			if !a.IsValid() || a != n.addrOf(noon, by[i], far(k)) || !n.holds(a) {
+			to := far(i*introducedByOne + k)
+			a := n.addrOf(noon, by[i], to)
+			if !a.IsValid() || a != n.addrOf(noon, by[i], to) || !n.holds(a) {
 				t.Fatalf("peer %d: %v", k, a)
 			}
-			n.heard(noon, a)
+			e.authenticates(noon, to, a)
 		}
 	}
 	if a := n.addrOf(noon, by[0], far(1000)); a.IsValid() {
@@ -175,7 +183,7 @@ func TestIntroducedAreBounded(t *testing.T) {
 		if !a.IsValid() {
 			t.Fatalf("no room for %d later", i)
 		}
-		n.heard(later, a)
+		e.authenticates(later, far(1000+i), a)
 	}
 	if a := n.addrOf(later, by[0], far(5000)); a.IsValid() || len(n.byAddr) != maxIntroduced || len(e.sides().send) != maxIntroduced {
 		t.Errorf("%d peers, %d side addresses", len(n.byAddr), len(e.sides().send))
@@ -201,7 +209,7 @@ func TestForwardedAreRationed(t *testing.T) {
 	}
 	bring(noon, honest, far(1))
 	first := e.sides().delivered[0].to
-	e.handle(noon, dataplane.Roamed{Peer: e.met(99, "behind").view, Addr: first}) // it authenticates
+	e.authenticates(noon, far(1), first)
 	for now := noon; now.Before(noon.Add(20 * time.Second)); now = now.Add(20 * time.Millisecond) {
 		for i, by := range liars {
 			k := int(now.Sub(noon)/time.Millisecond)*100 + i

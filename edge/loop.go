@@ -34,18 +34,18 @@ type owner interface {
 // loop is the control loop. It owns every mutable state but the queues' buffers,
 // reads the clock once for each event, and sleeps until the earliest deadline.
 func (e *Edge) loop(ctx context.Context, ended <-chan error) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	t := turns{edge: e, known: e.data.plane.Known(), strangers: e.data.plane.Strangers(), ended: ended, timer: time.NewTimer(0)}
+	defer t.timer.Stop()
 	for !e.servers.addresses.taken {
 		select {
-		case ev := <-e.data.plane.Known():
-			e.handleEvents(ev)
+		case ev := <-t.known:
+			t.events(ev)
 		default:
-			if done, err := e.wait(ctx, ended, timer); done {
+			if done, err := t.wait(ctx); done {
 				return err
 			}
 		}
-		if done, err := e.serveOthers(ctx, ended); done {
+		if done, err := t.others(ctx); done {
 			return err
 		}
 		e.tick(time.Now())
@@ -53,59 +53,67 @@ func (e *Edge) loop(ctx context.Context, ended <-chan error) error {
 	return ErrAddressTaken
 }
 
+// turns are what the control loop does by turns.
+type turns struct {
+	edge             *Edge
+	known, strangers <-chan dataplane.Event
+	ended            <-chan error
+	timer            *time.Timer
+}
+
 // wait sleeps until there is something to do, and does it. It reports whether the
 // edge is to end.
-func (e *Edge) wait(ctx context.Context, ended <-chan error, timer *time.Timer) (done bool, err error) {
-	timer.Reset(time.Until(e.deadline()))
+func (t *turns) wait(ctx context.Context) (done bool, err error) {
+	t.timer.Reset(time.Until(t.edge.deadline()))
 	select {
-	case ev := <-e.data.plane.Known():
-		e.handleEvents(ev)
-	case ev := <-e.data.plane.Strangers():
-		e.handleOne(ev)
-	case ask := <-e.background.requests:
-		e.answerOne(ask)
-	case err := <-ended:
+	case ev := <-t.known:
+		t.events(ev)
+	case ev := <-t.strangers:
+		t.event(ev)
+	case ask := <-t.edge.background.requests:
+		t.answer(ask)
+	case err := <-t.ended:
 		return true, lost(err)
-	case <-timer.C:
+	case <-t.timer.C:
 	case <-ctx.Done():
 		return true, nil
 	}
 	return false, nil
 }
 
-// handleEvents handles an event of an authenticated peer and those that wait behind
-// it, as many as one turn has.
-func (e *Edge) handleEvents(ev dataplane.Event) {
+// events handles an event of an authenticated peer and those that wait behind it, as
+// many as one turn has.
+func (t *turns) events(ev dataplane.Event) {
 	for began, n := time.Now(), 1; ; n++ {
-		e.handleOne(ev)
+		t.event(ev)
 		if n == eventBurst || time.Since(began) >= burstTime {
 			return
 		}
 		select {
-		case ev = <-e.data.plane.Known():
+		case ev = <-t.known:
 		default:
 			return
 		}
 	}
 }
 
-// serveOthers does a share of what waits beside the events of authenticated peers,
-// however many of those there are. It reports whether the edge is to end.
-func (e *Edge) serveOthers(ctx context.Context, ended <-chan error) (done bool, err error) {
+// others does a share of what waits beside the events of authenticated peers, however
+// many of those there are. It reports whether the edge is to end.
+func (t *turns) others(ctx context.Context) (done bool, err error) {
 	for range othersBurst {
 		select {
 		case <-ctx.Done():
 			return true, nil
-		case err := <-ended:
+		case err := <-t.ended:
 			return true, lost(err)
-		case ask := <-e.background.requests:
-			e.answerOne(ask)
+		case ask := <-t.edge.background.requests:
+			t.answer(ask)
 			continue
 		default:
 		}
 		select {
-		case ev := <-e.data.plane.Strangers():
-			e.handleOne(ev)
+		case ev := <-t.strangers:
+			t.event(ev)
 		default:
 			return false, nil
 		}
@@ -113,18 +121,18 @@ func (e *Edge) serveOthers(ctx context.Context, ended <-chan error) (done bool, 
 	return false, nil
 }
 
-// handleOne handles one event and settles what came of it.
-func (e *Edge) handleOne(ev dataplane.Event) {
+// event handles one event and settles what came of it.
+func (t *turns) event(ev dataplane.Event) {
 	now := time.Now()
-	e.handleEvent(now, ev)
-	e.settle(now)
+	t.edge.handleEvent(now, ev)
+	t.edge.settle(now)
 }
 
-// answerOne answers a question and settles what came of it.
-func (e *Edge) answerOne(ask func(now time.Time)) {
+// answer answers a question and settles what came of it.
+func (t *turns) answer(ask func(now time.Time)) {
 	now := time.Now()
 	ask(now)
-	e.settle(now)
+	t.edge.settle(now)
 }
 
 // lost returns the error of an edge whose device or socket has ended.

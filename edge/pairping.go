@@ -67,7 +67,7 @@ func (r *routing) pong(now time.Time, p *peer, m protocol.Ping, ev dataplane.Pai
 	case room < 0:
 		r.refusals.note(refusedPingShort, p, "from", ev.Origin)
 		return
-	case ev.InPieces && direct && (p.reach.path == nil || !p.reach.path.Proven(now, ev.Origin.Addr)):
+	case ev.InPieces && direct && (p.reach.path == nil || !p.reach.path.Remotes().Proven(now, ev.Origin.Addr)):
 		r.refusals.note(refusedPingUnproven, p, "from", ev.Origin)
 		return
 	}

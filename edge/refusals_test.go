@@ -225,8 +225,8 @@ var provocations = []provocation{
 	}},
 	{refusedIntroducedFull, "roof", func(v *testServer, p *peer) {
 		for n := range introducedByOne {
-			a := v.paths.introducers.addrOf(noon, p, [32]byte{byte(n), byte(n >> 8), 1})
-			v.paths.introducers.heard(noon, a)
+			to := [32]byte{byte(n), byte(n >> 8), 1}
+			v.authenticates(noon, to, v.paths.introducers.addrOf(noon, p, to))
 		}
 		m := protocol.Forwarded{From: [32]byte{77}, Packet: []byte{1}}
 		v.fromPeer(p, atPeer, m.Append(nil))

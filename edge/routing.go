@@ -78,7 +78,6 @@ func (r *routing) heard(now time.Time, p *peer, from netip.AddrPort) {
 	switch _, byTURN := r.underlay.TURN.ByTURN(from); {
 	case r.introducers.holds(from):
 		p.reach.introducer = from
-		r.introducers.heard(now, from)
 	case p.reach.path == nil:
 	case byTURN:
 		p.reach.path.ReceivedByTURN(now, from)
@@ -93,7 +92,7 @@ func (r *routing) heard(now time.Time, p *peer, from netip.AddrPort) {
 // address may be somebody's word, or the forged source of a packet.
 func (r *routing) mayReach(now time.Time, p *peer, at netip.AddrPort, length int) bool {
 	return r.reaches(p, at, func(policy *address.Policy, known address.Evidence) address.Refusal {
-		if p.reach.path != nil && p.reach.path.Proven(now, at) {
+		if p.reach.path != nil && p.reach.path.Remotes().Proven(now, at) {
 			return address.Allowed
 		}
 		return r.underlay.Addresses.Budget().Spend(now, policy.Target(at), length+ipHeaders, known)

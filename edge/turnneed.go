@@ -30,7 +30,7 @@ func (r *routing) settleTURN(now time.Time, p *peer) {
 	if wait := n.since.Add(turnAfter); now.Before(wait) {
 		n.timer.Set(wait)
 	} else if !n.timer.IsSet() {
-		r.underlay.TURN.Need(now, p.reach.path.Reachable())
+		r.underlay.TURN.Need(now, p.reach.path.Remotes().IPv4())
 		n.timer.Set(now.Add(underlay.NeedLasts / 2))
 	}
 }

@@ -28,7 +28,8 @@ type PathStatus struct {
 	// (null) before the first one.
 	RTTms *float64 `json:"rtt_ms"`
 	// Reason says in words why the path is not direct or why there is none, or is
-	// empty.
+	// empty. In the list of peers it ends with what the search for a direct path did not
+	// do although the peer or a supernode asked for it, counted by reason (docs/NAT.md).
 	Reason string `json:"reason,omitempty"`
 }
 
@@ -56,10 +57,6 @@ type Peer struct {
 	// Payload is the longest payload of a frame, an IP packet, in bytes, that goes
 	// to the peer in one packet; 0 without a path.
 	Payload int `json:"payload,omitempty"`
-	// Refused counts, by reason, what the search for a direct path did not do although
-	// the peer or a supernode asked for it: addresses that are not probed, packets over
-	// a budget, techniques that had to wait. The reasons are those of docs/NAT.md.
-	Refused map[string]uint64 `json:"refused,omitempty"`
 	// RxBytes and TxBytes count bytes of frames from and to the peer.
 	RxBytes uint64 `json:"rx_bytes"`
 	TxBytes uint64 `json:"tx_bytes"`

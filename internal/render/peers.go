@@ -5,8 +5,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -18,7 +16,7 @@ import (
 var peerColumns = []string{"NAME", "IP", "PATH", "ENDPOINT", "SINCE", "RTT", "LOSS", "MTU", "RX/TX", "HOSTS", "LAST"}
 
 // Peers writes the table of an edge's peers, and beneath each that has no direct path
-// the reason for that, and what was refused meanwhile. The error is the writer's.
+// the reason for that. The error is the writer's.
 func Peers(w io.Writer, peers []control.Peer) error {
 	if len(peers) == 0 {
 		_, err := fmt.Fprintln(w, "no peers yet")
@@ -44,25 +42,11 @@ func Peers(w io.Writer, peers []control.Peer) error {
 		s.WriteString(line)
 		if row > 0 && peers[row-1].Reason != "" {
 			s.WriteString("    " + format.Printable(peers[row-1].Reason) + "\n")
-			if refused := peers[row-1].Refused; len(refused) > 0 {
-				s.WriteString("    refused so far: " + format.Printable(refusedText(refused)) + "\n")
-			}
 		}
 		row++
 	}
 	_, err := io.WriteString(w, s.String())
 	return err
-}
-
-// refusedText lists counts, the greatest first.
-func refusedText(counts map[string]uint64) string {
-	reasons := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
-		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
-	})
-	for i, r := range reasons {
-		reasons[i] = fmt.Sprintf("%s %d", r, counts[r])
-	}
-	return strings.Join(reasons, ", ")
 }
 
 func peerCells(p control.Peer) []string {

@@ -140,6 +140,29 @@ func (b *Budget) look(now time.Time, to netip.Addr, bytes int, known Evidence) (
 	return Allowed, v
 }
 
+// The part of a Budget that one path has: an attempt over 20 addresses, and a tenth of the
+// rate.
+const (
+	shareRate  = 20  // packets a second
+	shareBurst = 200 // packets
+)
+
+// Share is the part of a Budget that one path, and so one peer, may use. The zero value
+// is full.
+type Share struct{ packets bucket.Bucket }
+
+// Spend is Budget.Spend for a path with a share: 20 packets a second, with a burst of 200.
+func (s *Share) Spend(b *Budget, now time.Time, to netip.Addr, bytes int, known Evidence) Refusal {
+	if !s.packets.Has(now, 1, shareRate, shareBurst) {
+		return RefusedRate
+	}
+	refusal := b.Spend(now, to, bytes, known)
+	if refusal == Allowed {
+		s.packets.Take(now, 1, shareRate, shareBurst)
+	}
+	return refusal
+}
+
 // The limits of techniques for hard NATs. Each fills the tables of two routers, and
 // most of its packets get to nobody who wants them.
 const (

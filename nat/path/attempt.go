@@ -165,7 +165,7 @@ func (p *Machine) finish(now time.Time) {
 		p.attempt.begun = time.Time{}
 	case p.usage.wanted(now):
 		p.attempt.fail(now, p.prober.random)
-		p.report(now, withRefusals(p.Why(now), &p.prober.refusals), nil)
+		p.report(now, WithRefusals(p.Why(now), p.prober.refusals), nil)
 	default:
 		p.letGo()
 		p.report(now, noTraffic, nil)

@@ -3,7 +3,6 @@ package path
 import (
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"time"
 
 	"hedgerow/internal/deadline"
@@ -127,25 +126,11 @@ func (p *Machine) Sockets() int {
 // the zero value without one.
 func (p *Machine) Loss() Loss { return p.selection.heart.loss }
 
-// Reachable returns the IPv4 addresses at which the peer may be: those that a
-// TURN server has to let through.
-func (p *Machine) Reachable() []netip.Addr { return p.remotes.ipv4() }
+// Remotes returns the addresses at which the peer may be.
+func (p *Machine) Remotes() Remotes { return Remotes{&p.remotes} }
 
 // Knows reports whether an address is one at which the peer may be.
 func (p *Machine) Knows(a netip.AddrPort) bool { return p.remotes.find(address.Unmap(a)) != nil }
-
-// Any reports whether f holds for an address at which the peer may be.
-func (p *Machine) Any(f func(a netip.AddrPort) bool) bool {
-	return slices.ContainsFunc(p.remotes.list, func(r *remote) bool { return f(r.addr) })
-}
-
-// Proven reports whether the peer is at an address beyond doubt: it answered a ping to
-// just that address within the last minute. Its packets may come from there although
-// it is not, since their source may be forged.
-func (p *Machine) Proven(now time.Time, a netip.AddrPort) bool {
-	r := p.remotes.find(address.Unmap(a))
-	return r != nil && r.proven(now)
-}
 
 // Times of traffic.
 const (

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"hedgerow/internal/bucket"
 	"hedgerow/nat/address"
 	"hedgerow/nat/pmtu"
 )
@@ -15,11 +14,6 @@ const (
 	pingLife     = 5 * time.Second // after which a PONG is too late to count
 	maxPings     = 256             // outstanding at once; the oldest goes first
 	verifiedLife = time.Minute     // after a PONG; then pings to its address cost budget again
-
-	// unprovenRate and unprovenBurst bound the packets of one path to addresses that
-	// have not answered: one attempt over 20 addresses, and a tenth of the edge's budget.
-	unprovenRate  = 20 // packets a second
-	unprovenBurst = 200
 )
 
 // Probe is a PING that the caller sends now.
@@ -40,7 +34,7 @@ type Probe struct {
 type prober struct {
 	policy   *address.Policy
 	budget   *address.Budget
-	unproven bucket.Bucket // of this path, to addresses that have not answered
+	share    address.Share // of the budget
 	random   rand.Source
 	gen      uint32   // of the peer's candidates
 	seen     sighting // of the peer
@@ -106,9 +100,6 @@ func (s *prober) spend(now time.Time, r *remote, bytes int) address.Refusal {
 		r.prepaid--
 		return address.Allowed
 	}
-	if !s.unproven.Has(now, 1, unprovenRate, unprovenBurst) {
-		return address.RefusedRate
-	}
 	to, known := s.policy.Target(r.addr), address.Claimed
 	switch {
 	case !r.ponged.IsZero():
@@ -118,11 +109,7 @@ func (s *prober) spend(now time.Time, r *remote, bytes int) address.Refusal {
 	case r.met:
 		known = address.OnLAN(to)
 	}
-	refusal := s.budget.Spend(now, to, bytes, known)
-	if refusal == address.Allowed {
-		s.unproven.Take(now, 1, unprovenRate, unprovenBurst)
-	}
-	return refusal
+	return s.share.Spend(s.budget, now, to, bytes, known)
 }
 
 // ping is one that was sent and is not answered yet.

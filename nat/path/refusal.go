@@ -77,21 +77,6 @@ type Refusals [refusalEnd]uint32
 // add counts one.
 func (l *Refusals) add(r Refusal) { l[r]++ }
 
-// Counts returns the reasons that occurred with their counts, nil if there are none.
-func (l *Refusals) Counts() map[string]uint64 {
-	var counts map[string]uint64
-	for r, n := range l {
-		if n == 0 {
-			continue
-		}
-		if counts == nil {
-			counts = make(map[string]uint64)
-		}
-		counts[Refusal(r).String()] = uint64(n)
-	}
-	return counts
-}
-
 // String lists the reasons that occurred with their counts, as in
 // "forbidden-port 3, over-rate 12"; it is empty when nothing was refused.
 func (l *Refusals) String() string {

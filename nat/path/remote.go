@@ -58,6 +58,34 @@ func (r *remote) smallOnly(now time.Time) bool {
 	return !r.failed.IsZero() && now.Sub(r.failed) < stableAfter
 }
 
+// Remotes are the addresses at which a peer may be, for who asks.
+type Remotes struct{ all *remotes }
+
+// IPv4 returns the IPv4 addresses, none twice: those that a TURN server has to let
+// through.
+func (l Remotes) IPv4() []netip.Addr {
+	var list []netip.Addr
+	for _, r := range l.all.list {
+		if a := r.addr.Addr(); a.Is4() && !slices.Contains(list, a) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// Any reports whether f holds for one of them.
+func (l Remotes) Any(f func(a netip.AddrPort) bool) bool {
+	return slices.ContainsFunc(l.all.list, func(r *remote) bool { return f(r.addr) })
+}
+
+// Proven reports whether the peer is at an address beyond doubt: it answered a ping to
+// just that address within the last minute. Its packets may come from there although
+// it is not, since their source may be forged.
+func (l Remotes) Proven(now time.Time, a netip.AddrPort) bool {
+	r := l.all.find(address.Unmap(a))
+	return r != nil && r.proven(now)
+}
+
 // roundTrip estimates the time to an address and back as RFC 6298 does.
 type roundTrip struct {
 	smooth    time.Duration
@@ -95,17 +123,6 @@ func (l *remotes) find(a netip.AddrPort) *remote {
 		}
 	}
 	return nil
-}
-
-// ipv4 returns the IPv4 addresses, none twice.
-func (l *remotes) ipv4() []netip.Addr {
-	var list []netip.Addr
-	for _, r := range l.list {
-		if a := r.addr.Addr(); a.Is4() && !slices.Contains(list, a) {
-			list = append(list, a)
-		}
-	}
-	return list
 }
 
 func (l *remotes) add(now time.Time, a netip.AddrPort, kind address.CandidateKind) *remote {

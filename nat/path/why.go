@@ -28,8 +28,8 @@ func (p *Machine) Why(now time.Time) string {
 	return text
 }
 
-// withRefusals adds the refusals so far to a text.
-func withRefusals(text string, l *Refusals) string {
+// WithRefusals adds refusals so far to a text, if there are any.
+func WithRefusals(text string, l Refusals) string {
 	if refused := l.String(); refused != "" {
 		text += "; refused so far: " + refused
 	}
