@@ -46,7 +46,7 @@ func (s *Sources) of(a netip.Addr) *Bucket {
 	if a.Is6() && !a.Is4In6() {
 		n = 8
 	}
-	return s.bucket(key[:n]).Take(now, 1, rate, burst)
+	return s.bucket(key[:n])
 }
 
 // bucket returns the bucket that a key hashes to.
