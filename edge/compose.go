@@ -87,7 +87,12 @@ func (e *Edge) composeSelf(random *random) {
 	e.self = &self{
 		cid: cfg.Community.ID(), mac: protocol.MAC(cfg.MAC), identity: cfg.Identity, name: cfg.Name, features: features,
 	}
-	e.servers.addresses = &deviceAddresses{cfg: cfg.Address, device: cfg.Device, state: e.state, reports: e.user.reports, log: cfg.Host.Log}
+	addresses := &deviceAddresses{
+		cfg: cfg.Address, supernodes: e.servers.list, device: cfg.Device, state: e.state, reports: e.user.reports, log: cfg.Host.Log,
+	}
+	addresses.rules = leaseRules{want: cfg.Address, overlap: cfg.Host.Networks, outside: func() []netip.Addr { return addresses.outside(cfg.Host.Addresses) }}
+	addresses.open()
+	e.servers.addresses = addresses
 	e.chores.network = timers{new(timer.Queue)}
 	network := cfg.Network
 	network.Packets = &lanPackets{edge: e}
@@ -174,7 +179,7 @@ func (e *Edge) composeChores() {
 		e.data.plane.Sweep(now)
 	})
 	e.owners = []owner{
-		e.keys, e.servers.connector, e.servers.registrar, e.servers.directory, e.sessions, e.paths.routing, e.peers,
+		e.keys, e.servers.connector, e.servers.registrar, e.servers.addresses, e.servers.directory, e.sessions, e.paths.routing, e.peers,
 		e.user.echoes, e.chores.network, &e.chores,
 	}
 }

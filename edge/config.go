@@ -35,6 +35,8 @@ const maxSupernodes = 8
 type Device interface {
 	// SetAddress gives the device an address with its prefix length.
 	SetAddress(prefix netip.Prefix) error
+	// RemoveAddress takes an address from it.
+	RemoveAddress(prefix netip.Prefix) error
 	// Features says which super-frames the queues take.
 	Features() tap.Features
 	Close() error
@@ -61,6 +63,11 @@ const (
 type Address struct {
 	Mode   AddressMode
 	Prefix netip.Prefix
+	// Allow are IPv4 networks in which a lease is taken though they are public, or
+	// collide with a network of this host. Others are taken in private, shared and
+	// documentation space only (RFC 1918, 6598, 5737, 2544), and where this host
+	// reaches nobody else.
+	Allow []netip.Prefix
 }
 
 // Supernode names one supernode of the community.
@@ -113,6 +120,7 @@ type Host struct {
 	Version     string                           // shown in status
 	Build       time.Time                        // when the program was built: no right clock is before it
 	Addresses   func() ([]netip.Addr, error)     // underlay addresses; default: those of the interfaces
+	Networks    NetworkFinder                    // finds what a lease collides with; default: the networks of this host are not known
 	Resolver    underlay.Resolver                // default: net.DefaultResolver
 	Log         *slog.Logger                     // default: discarded
 	Report      func(Event)                      // called from the control loop; must not block
@@ -121,6 +129,12 @@ type Host struct {
 	BootClock   func() (sinceBoot time.Duration) // counts suspension too; default: suspension is not noticed
 	Machine     func() string                    // identity of the machine, changed by cloning; default: none
 }
+
+// NetworkFinder looks for a network of this host, or one that it has a route to, that
+// shares addresses with an overlay's; those of the TAP device itself do not count, and
+// no default route does. The control loop calls it now and then, so it must not take
+// longer than a few milliseconds.
+type NetworkFinder func(overlay netip.Prefix) (other Network, ok bool)
 
 // Errors that end Run.
 var (
@@ -155,6 +169,11 @@ func (c *Config) validate() error {
 	}
 	if (c.Address.Mode == AddressPrefer || c.Address.Mode == AddressStatic) && !c.Address.Prefix.IsValid() {
 		fault("the address mode needs an address")
+	}
+	for _, p := range c.Address.Allow {
+		if !p.IsValid() || !p.Addr().Is4() || p.Bits() < shortestLease {
+			fault("leases cannot be allowed in %v: it is no IPv4 network from /%d on", p, shortestLease)
+		}
 	}
 	if c.MAC[0]&1 != 0 {
 		fault("%x is a group address, no device can have it", c.MAC)

@@ -56,7 +56,9 @@ func TestValidateLimits(t *testing.T) {
 		func(c *Config) { c.MTU = MinMTU },
 		func(c *Config) { c.MTU = MaxMTU },
 		func(c *Config) { c.Name = strings.Repeat("n", 63) },
-		func(c *Config) { c.Address = Address{AddressStatic, netip.MustParsePrefix("10.1.2.3/24")} },
+		func(c *Config) {
+			c.Address = Address{Mode: AddressStatic, Prefix: netip.MustParsePrefix("10.1.2.3/24")}
+		},
 		func(c *Config) { c.Address.Mode = AddressNone },
 		func(c *Config) { c.MAC = [6]byte{2, 1} },
 		func(c *Config) {

@@ -24,7 +24,7 @@ func TestLeases(t *testing.T) {
 		t.Errorf("wants %v", a.wanted())
 	}
 	for _, lease := range []netip.Prefix{{}, first, second, first} {
-		a.granted(noon, protocol.Ack{Lease: lease})
+		a.granted(noon, e.servers.list[0], protocol.Ack{Lease: lease})
 	}
 	if a.lease != first || a.wanted() != first || !slices.Contains(e.device.have, first) || slices.Contains(e.device.have, second) || len(e.told(EventLease)) != 1 {
 		t.Errorf("leases %v, the device has %v", a.lease, e.device.have)
@@ -40,19 +40,23 @@ func TestLeases(t *testing.T) {
 		mode     Address
 		wanted   netip.Prefix
 		features uint32
+		replaced int // how often the user is told of another address than the one wanted
 	}{
-		{Address{AddressNone, second}, netip.Prefix{}, protocol.FeatureNoAddress},
-		{Address{AddressStatic, second}, second, protocol.FeatureStatic},
-		{Address{AddressPrefer, second}, second, 0},
+		{Address{Mode: AddressNone, Prefix: second}, netip.Prefix{}, protocol.FeatureNoAddress, 0},
+		{Address{Mode: AddressStatic, Prefix: second}, second, protocol.FeatureStatic, 0},
+		{Address{Mode: AddressPrefer, Prefix: second}, second, 0, 1},
 	} {
 		e := newEdge(t, func(cfg *Config) { cfg.Address = c.mode })
 		a := e.servers.addresses
 		if a.wanted() != c.wanted || a.features() != c.features {
 			t.Errorf("%v: wants %v, features %x", c.mode, a.wanted(), a.features())
 		}
-		a.granted(noon, protocol.Ack{Lease: first, Code: protocol.CodeIPTaken, Holder: host(1)})
-		if told := e.told(EventAddressReplaced); len(told) != 1 || told[0].Wanted != c.mode.Prefix || told[0].MAC != host(1) {
+		a.granted(noon, e.servers.list[0], protocol.Ack{Lease: first, Code: protocol.CodeIPTaken, Holder: host(1)})
+		if told := e.told(EventAddressReplaced); len(told) != c.replaced || len(told) == 1 && (told[0].Wanted != c.mode.Prefix || told[0].MAC != host(1)) {
 			t.Errorf("%v: told %v", c.mode, told)
+		}
+		if n := len(e.told(EventLeaseRefused)); n != 1-c.replaced {
+			t.Errorf("%v: told %d times of a lease that was not asked for", c.mode, n)
 		}
 	}
 	refusing := newEdge(t, func(c *Config) { c.Device = &refusingDevice{} })

@@ -43,6 +43,11 @@ func (d *memoryDevice) SetAddress(p netip.Prefix) error {
 	return nil
 }
 
+func (d *memoryDevice) RemoveAddress(p netip.Prefix) error {
+	d.have = slices.DeleteFunc(d.have, func(q netip.Prefix) bool { return q == p })
+	return nil
+}
+
 func (d *memoryDevice) Close() error { return nil }
 
 func (d *memoryDevice) Features() tap.Features { return 0 }

@@ -33,4 +33,5 @@ const (
 	EventStream          = control.EventStream
 	EventStreamFailed    = control.EventStreamFailed
 	EventReloaded        = control.EventReloaded
+	EventLeaseRefused    = control.EventLeaseRefused
 )

@@ -36,6 +36,7 @@ const (
 	refusedHopInner       refusal = "hop-inner"         // a hop packet is malformed inside
 	refusedHopPong        refusal = "hop-pong"          // a supernode's PONG that answers no ping
 	refusedNak            refusal = "nak"               // a NAK that answers no REGISTER
+	refusedTURNAddress    refusal = "turn-address"      // a supernode hands out a TURN server where none can be
 	refusedWelcome        refusal = "welcome"           // a WELCOME that answers no HELLO
 	refusedReset          refusal = "reset"             // a RESET of another session, or with a wrong token
 	refusedResetRate      refusal = "reset-rate"        // one more RESET within a second

@@ -132,6 +132,11 @@ var provocations = []provocation{
 		v.say(noon, m.Append(nil))
 	}},
 	{refusedNak, "sn:7654", func(v *testServer, _ *peer) { m := protocol.Nak{Code: 1}; v.say(noon, m.Append(nil)) }},
+	{refusedTURNAddress, "sn:7654", func(v *testServer, _ *peer) {
+		m := ack(3)
+		m.TURN = protocol.TURNServer{Addr: atServer, User: "u", Password: "p"}
+		v.say(noon, m.Append(nil))
+	}},
 	{refusedWelcome, "sn:7654", func(v *testServer, _ *peer) {
 		v.handle(noon, dataplane.HandshakeAnswer{Origin: v.origin(), Packet: protocol.AppendWelcome(nil, [16]byte{1}, [32]byte{2}, [32]byte{3})})
 	}},

@@ -8,12 +8,19 @@ import (
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/internal/timer"
+	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
 
-// registerRetry is the wait before a REGISTER is repeated for the first time,
-// doubling.
-const registerRetry = 500 * time.Millisecond
+// Times of a registration. A supernode says when it wants to be asked again, within
+// bounds: it can neither have us register without a pause nor keep us away for hours.
+const (
+	registerRetry = 500 * time.Millisecond // before a REGISTER is repeated for the first time, doubling
+	renewSoonest  = 10 * time.Second       // after an ACK, whatever the lease
+	renewLatest   = 12 * time.Hour
+	nakSoonest    = 5 * time.Second // after a NAK, whatever it says
+	nakLatest     = 10 * time.Minute
+)
 
 // registrar is the owner of our registrations with the supernodes: it registers on
 // each hop session, keeps it alive, and tells the supernode which peers need no
@@ -123,10 +130,10 @@ func (r *registrar) handleAck(now time.Time, s *supernode, m protocol.Ack) {
 	g.token = m.ResetToken
 	g.others, g.nameInUse = max(int(m.Members)-1, 0), m.NameInUse != 0
 	if g.leased = m.LeaseSeconds > 0; g.leased {
-		g.renew.Set(now.Add(time.Duration(m.LeaseSeconds) * time.Second / 2))
+		g.renew.Set(now.Add(min(max(time.Duration(m.LeaseSeconds)*time.Second/2, renewSoonest), renewLatest)))
 	}
 	r.underlay.Addresses.Observed(now, s.hop.at, m.Seen)
-	r.underlay.TURN.AddServer(now, m.TURN)
+	r.offerTURN(now, s, m.TURN)
 	if first {
 		r.forgetDirect(s)
 		s.publishHop()
@@ -134,7 +141,7 @@ func (r *registrar) handleAck(now time.Time, s *supernode, m protocol.Ack) {
 		r.peers.markAll()
 		r.reports.registered(now, s)
 	}
-	r.addresses.granted(now, m)
+	r.addresses.granted(now, s, m)
 	if first {
 		r.reports.ready(now)
 		r.directory.ask(now, s, protocol.Query{})
@@ -147,7 +154,7 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 		r.refusals.note(refusedNak, s)
 		return
 	}
-	s.grant.retry.Set(now.Add(max(time.Duration(m.Retry)*time.Second, 5*time.Second)))
+	s.grant.retry.Set(now.Add(min(max(time.Duration(m.Retry)*time.Second, nakSoonest), nakLatest)))
 	if s.registered() && !s.current() { // it was for the session before
 		s.grant.done = false
 		r.peers.markAll()
@@ -165,6 +172,25 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 	default:
 		r.reports.report(now, Event{Kind: EventRefused, Supernode: s.cfg.Name, Err: errors.New(protocol.CodeString(m.Code))})
 	}
+}
+
+// offerTURN uses the TURN server that a supernode hands out, if it can be one. The
+// edge sends requests there, and takes what comes from there for answers.
+func (r *registrar) offerTURN(now time.Time, s *supernode, server protocol.TURNServer) {
+	if !server.Addr.IsValid() {
+		return
+	}
+	if why := r.underlay.Addresses.Policy().ServerRefusal(server.Addr, s.shownAddr().Addr()); why != address.Allowed {
+		r.refusals.note(refusedTURNAddress, s, "address", server.Addr, "why", why)
+		return
+	}
+	for _, p := range r.peers.byStatic {
+		if p.view.Route().Direct == server.Addr {
+			r.refusals.note(refusedTURNAddress, s, "address", server.Addr, "why", "a peer is there")
+			return
+		}
+	}
+	r.underlay.TURN.Offer(now, s.id(), server)
 }
 
 // goodbye tells a supernode that we leave.

@@ -72,6 +72,7 @@ func (e *Edge) status(now time.Time) control.Status {
 	for _, n := range e.servers.list {
 		s.Supernodes = append(s.Supernodes, n.status())
 	}
+	s.Notes = append(s.Notes, e.servers.addresses.notes()...)
 	if note := e.state.note(); note != "" {
 		s.Notes = append(s.Notes, note)
 	}

@@ -106,6 +106,10 @@ type grant struct {
 	token     [16]byte              // of the RESET that may end the session
 	pending   bool                  // a REGISTER waits for its answer
 	leased    bool                  // an address, which has to be renewed
+	offer     netip.Prefix          // what it leases, taken or not
+	second    netip.Prefix          // the last offer beside another's lease that was told
+	fault     string                // why the offer is not taken, as the user is told; empty: it is
+	faultAt   time.Time             // when that was told last
 	attempts  int
 	others    int  // edges in our community besides us
 	nameInUse bool // others used our community's name with another key before it was here

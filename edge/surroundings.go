@@ -46,6 +46,7 @@ func (o *networkObserver) MappingClassified(now time.Time, m address.MappingBeha
 
 // NetworkChanged doubts every path: addresses or routes of this host have changed.
 func (o *networkObserver) NetworkChanged(now time.Time) {
+	o.servers.addresses.check(now)
 	o.servers.registrar.roamed(now)
 	o.servers.connector.roamed(now)
 	o.paths.routing.roamed(now)

@@ -144,17 +144,57 @@ func TestOverlapInNamespace(t *testing.T) {
 	if err := d.SetAddress(netip.MustParsePrefix("10.64.3.4/16")); err != nil {
 		t.Fatal(err)
 	}
-	name, other, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), "edge0")
+	itself, err := net.InterfaceByName("wlan0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, other, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), func(ifindex int) bool { return ifindex != itself.Index })
 	if !ok || name != "wlan0" || other.String() != "10.64.0.0/16" {
 		t.Errorf("got %s %s %v", name, other, ok)
 	}
-	if name, _, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), "wlan0"); ok {
+	if name, _, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), func(ifindex int) bool { return ifindex == itself.Index }); ok {
 		t.Errorf("the excepted interface was reported as %s", name)
 	}
 	if err := d.SetUp(false); err != nil {
 		t.Fatal(err)
 	}
-	if name, _, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), ""); ok {
+	if name, _, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), nil); ok {
 		t.Errorf("%s is down", name)
+	}
+}
+
+// Routes count like the networks of interfaces, whichever of the two is wider; default
+// routes do not, whole or in halves, nor do those of the device itself.
+func TestOverlapOfRoutes(t *testing.T) {
+	enterNamespace(t)
+	d := open(t, Config{Name: "vpn0"})
+	if err := d.SetAddress(netip.MustParsePrefix("192.0.2.1/24")); err != nil {
+		t.Fatal(err)
+	}
+	itself, err := net.InterfaceByName("vpn0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1", "10.0.0.0/8", "172.16.9.0/24", "100.64.0.0/10"} {
+		_, dst, _ := net.ParseCIDR(to)
+		r := netlink.Route{LinkIndex: itself.Index, Dst: dst}
+		if to == "100.64.0.0/10" {
+			r = netlink.Route{Dst: dst, Type: unix.RTN_UNREACHABLE}
+		}
+		if err := netlink.RouteAdd(&r); err != nil {
+			t.Fatalf("%s: %v", to, err)
+		}
+	}
+	for overlay, want := range map[string]string{
+		"10.64.0.0/20": "10.0.0.0/8", "172.16.0.0/12": "172.16.9.0/24", "192.0.2.128/25": "192.0.2.0/24",
+		"192.168.0.0/24": "", "100.64.0.0/24": "", "203.0.113.0/24": "",
+	} {
+		name, other, ok := Overlap(netip.MustParsePrefix(overlay), nil)
+		if ok != (want != "") || ok && (name != "vpn0" || other.String() != want) {
+			t.Errorf("%s: %s %s %v, want %q", overlay, name, other, ok, want)
+		}
+		if name, other, ok := Overlap(netip.MustParsePrefix(overlay), func(ifindex int) bool { return ifindex == itself.Index }); ok {
+			t.Errorf("%s overlaps the device's own %s (%s)", overlay, other, name)
+		}
 	}
 }

@@ -5,15 +5,20 @@ import (
 	"net/netip"
 )
 
-// Overlap looks for a local network that shares addresses with prefix, since
-// traffic for the overlay would then leave by the wrong interface. It returns
-// the first interface that has one and its network, masked. It ignores
-// interfaces that are down, which have no routes, the interface named except
-// (the device itself), and link-local networks, which every interface shares. It
-// reports nothing when the system does not list its interfaces.
+// shortestRoute is the shortest prefix of a route that counts as one to a network.
+// Shorter ones are default routes, whole or in halves as some VPNs set them.
+const shortestRoute = 8
+
+// Overlap looks for a local network, or on Linux for one that the main routing table
+// has a route to, that shares addresses with prefix, since traffic for one of the two
+// would then leave by the wrong interface. It returns the first interface that leads
+// to one and its network, masked. It ignores interfaces that are down, which have no
+// routes, those for which except returns true (the device itself), default routes, and
+// link-local networks, which every interface shares. It reports nothing when the
+// system does not list its interfaces.
 //
 // On Linux the interfaces are those of the calling thread's network namespace.
-func Overlap(prefix netip.Prefix, except string) (ifname string, other netip.Prefix, ok bool) {
+func Overlap(prefix netip.Prefix, except func(ifindex int) bool) (ifname string, other netip.Prefix, ok bool) {
 	prefix = prefix.Masked()
 	if !prefix.IsValid() || prefix.Addr().IsLinkLocalUnicast() {
 		return "", netip.Prefix{}, false
@@ -22,10 +27,12 @@ func Overlap(prefix netip.Prefix, except string) (ifname string, other netip.Pre
 	if err != nil {
 		return "", netip.Prefix{}, false
 	}
+	names := make(map[int]string, len(interfaces))
 	for _, ifi := range interfaces {
-		if ifi.Name == except || ifi.Flags&net.FlagUp == 0 {
+		if ifi.Flags&net.FlagUp == 0 || except != nil && except(ifi.Index) {
 			continue
 		}
+		names[ifi.Index] = ifi.Name
 		addrs, err := ifi.Addrs()
 		if err != nil {
 			continue // it was deleted since it was listed
@@ -34,7 +41,7 @@ func Overlap(prefix netip.Prefix, except string) (ifname string, other netip.Pre
 			return ifi.Name, other, true
 		}
 	}
-	return "", netip.Prefix{}, false
+	return overlappingRoute(prefix, names)
 }
 
 // firstOverlap returns the first network of addrs that shares addresses with

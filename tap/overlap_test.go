@@ -36,11 +36,11 @@ func TestFirstOverlap(t *testing.T) {
 
 func TestOverlapOfNothing(t *testing.T) {
 	for _, p := range []netip.Prefix{{}, netip.MustParsePrefix("fe80::/64")} {
-		if name, _, ok := Overlap(p, ""); ok {
+		if name, _, ok := Overlap(p, nil); ok {
 			t.Errorf("%v overlaps %s", p, name)
 		}
 	}
-	if name, other, ok := Overlap(netip.MustParsePrefix("127.0.0.0/24"), ""); ok && other.String() != "127.0.0.0/8" {
+	if name, other, ok := Overlap(netip.MustParsePrefix("127.0.0.0/24"), nil); ok && other.String() != "127.0.0.0/8" {
 		t.Errorf("%s %s", name, other)
 	}
 }

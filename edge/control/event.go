@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -60,6 +61,9 @@ const (
 	EventStreamFailed
 	// EventReloaded: the community was read again; Err if that failed.
 	EventReloaded
+	// EventLeaseRefused: the address Prefix that Supernode leases is not taken, for
+	// the reason in Text, which is LeaseRefusal's.
+	EventLeaseRefused
 )
 
 // Event is one change of state that the edge reports to its user. Fields that do not
@@ -94,4 +98,10 @@ type Event struct {
 	Text string
 	// Err is why something failed.
 	Err error
+}
+
+// LeaseRefusal is the sentence about a lease that an edge does not take: supernode
+// leases it, and why is the rest of the sentence behind "it", with what to type.
+func LeaseRefusal(supernode string, lease netip.Prefix, why string) string {
+	return fmt.Sprintf("the address %s that %s leases is not taken, the edge goes on without it: it %s. [E12]", lease, supernode, why)
 }

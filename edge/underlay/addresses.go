@@ -90,6 +90,15 @@ func (a *Addresses) Forbid(now time.Time, prefix netip.Prefix) {
 	}
 }
 
+// Allow ends what Forbid began: the subnet leads into no overlay any more.
+func (a *Addresses) Allow(now time.Time, prefix netip.Prefix) {
+	if i := slices.Index(a.policy.Forbidden, prefix); i >= 0 {
+		// Paths read the slice without a copy: what they have stays as it was.
+		a.policy.Forbidden = slices.Delete(slices.Clone(a.policy.Forbidden), i, i+1)
+		a.gather(now)
+	}
+}
+
 // SetSupernodes says which addresses are supernodes': they are never probed.
 func (a *Addresses) SetSupernodes(list []netip.AddrPort) { a.policy.Supernodes = list }
 

@@ -14,7 +14,7 @@ import (
 const (
 	allocateRetry = 5 * time.Second // after the first failure, doubling
 	allocateMost  = 5 * time.Minute
-	maxTURN       = 4   // servers
+	maxTURN       = 4   // servers of the configuration, and as many of supernodes
 	maxPermitted  = 256 // addresses of peers that one allocation serves; more are not
 
 	// What one peer can have permitted, who may name any address: so many at a time, and
@@ -38,6 +38,7 @@ type TURN struct {
 type turnServer struct {
 	addr           netip.AddrPort
 	user, password string
+	by             int         // the supernode that hands it out; byUser: the configuration names it
 	allocation     *allocation // nil: none, and none is asked for
 	failed         string      // why there is none, as it was logged
 	failures       int         // in a row
@@ -48,25 +49,47 @@ func newTURN(cfg *Config, a *Addresses) *TURN {
 	return &TURN{cfg: cfg, addresses: a, needs: turnNeeds{cfg: cfg, until: make(map[netip.Addr]time.Time)}}
 }
 
-// AddServer adds a server that a supernode hands out or that the configuration
-// names, or renews the credential of one that is known; the next allocation uses
-// it. Four servers are used; more are refused. A server without a valid address is
-// no server.
-func (t *TURN) AddServer(now time.Time, s protocol.TURNServer) {
+// byUser stands for the configuration among those that name TURN servers.
+const byUser = -1
+
+// AddServer adds a server that the configuration names, or says its credential. Four
+// are used; more are refused. A server without a valid address is no server.
+func (t *TURN) AddServer(now time.Time, s protocol.TURNServer) { t.add(now, byUser, s) }
+
+// Offer adds the server that a supernode hands out, or renews its credential; the
+// next allocation uses it. A supernode has one server: another one takes the place of
+// the one before, but of no allocation. It changes nothing of a server that the
+// configuration or another supernode names. The servers of four supernodes are used.
+func (t *TURN) Offer(now time.Time, supernode int, s protocol.TURNServer) { t.add(now, supernode, s) }
+
+func (t *TURN) add(now time.Time, by int, s protocol.TURNServer) {
 	if !s.Addr.IsValid() || t.cfg.Transports.TURN == nil || t.cfg.Transports.Sides == nil {
 		return
 	}
+	places := maxTURN
 	for _, x := range t.servers {
-		if x.addr == s.Addr {
-			x.user, x.password = s.User, s.Password
+		switch {
+		case x.addr == s.Addr && x.by == by, by != byUser && x.by == by && x.allocation == nil:
+			// The back-off stays, whatever the address: it is this supernode's.
+			x.addr, x.user, x.password = s.Addr, s.User, s.Password
 			return
+		case by != byUser && x.by == by:
+			return
+		case x.addr == s.Addr && by != byUser:
+			t.cfg.refuse(RefusedTURNServer, s.Addr, nil)
+			return
+		case x.addr == s.Addr: // the user's word comes first
+			x.by, x.user, x.password = by, s.User, s.Password
+			return
+		case (x.by == byUser) == (by == byUser):
+			places--
 		}
 	}
-	if len(t.servers) == maxTURN {
+	if places == 0 {
 		t.cfg.refuse(RefusedTURNServer, s.Addr, nil)
 		return
 	}
-	x := &turnServer{addr: s.Addr, user: s.User, password: s.Password}
+	x := &turnServer{addr: s.Addr, user: s.User, password: s.Password, by: by}
 	x.backOff = timer.New(t.cfg.Timers, "turn: back-off", func(now time.Time) { t.serve(now, x, t.needs.addrs(now)) })
 	t.servers = append(t.servers, x)
 	t.serve(now, x, t.needs.addrs(now))

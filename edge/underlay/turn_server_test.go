@@ -359,6 +359,48 @@ func TestTURNPermitsOfOnePeer(t *testing.T) {
 	})
 }
 
+// What a supernode hands out takes nothing from the user: neither the places of the
+// servers that the configuration names nor their credentials; and each supernode has one
+// server, however many it names.
+func TestTURNOffers(t *testing.T) {
+	x := turnServers{}
+	inRig(t, x.into, func(r *rig) {
+		r.Start(time.Now(), nil)
+		r.TURN.AddServer(time.Now(), protocol.TURNServer{Addr: turnA, User: "mine", Password: "secret"})
+		server := func(n int) protocol.TURNServer {
+			return protocol.TURNServer{Addr: addr(fmt.Sprintf("203.0.113.%d:3478", n)), User: "theirs", Password: "x"}
+		}
+		r.TURN.Offer(time.Now(), 0, protocol.TURNServer{Addr: turnA, User: "theirs", Password: "x"})
+		r.counts(map[Refusal]int{RefusedTURNServer: 1})
+		for n := range 100 {
+			r.TURN.Offer(time.Now(), 0, server(n+20))
+		}
+		r.TURN.Offer(time.Now(), 1, server(119)) // the other one's
+		r.counts(map[Refusal]int{RefusedTURNServer: 1})
+		if len(r.TURN.servers) != 2 || r.TURN.servers[0].user != "mine" || r.TURN.servers[1].addr != server(119).Addr {
+			t.Fatalf("%d servers are used, the first with %q", len(r.TURN.servers), r.TURN.servers[0].user)
+		}
+		for n := 1; n < 8; n++ {
+			r.TURN.Offer(time.Now(), n, server(n+130))
+		}
+		r.counts(map[Refusal]int{RefusedTURNServer: 4})
+		for n := range 3 {
+			r.TURN.AddServer(time.Now(), server(n+140)) // the look-up of a name took its time
+		}
+		r.counts(nil)
+		if len(r.TURN.servers) != 2*maxTURN {
+			t.Fatalf("%d servers are used", len(r.TURN.servers))
+		}
+		r.TURN.Need(time.Now(), peers(2, 1))
+		r.run(0)
+		r.TURN.Offer(time.Now(), 0, server(200)) // an allocation stands
+		r.TURN.AddServer(time.Now(), protocol.TURNServer{Addr: server(119).Addr, User: "mine too"})
+		if s := r.TURN.servers[1]; s.addr != server(119).Addr || s.user != "mine too" || s.by != byUser {
+			t.Errorf("the server with an allocation is %v of %q", s.addr, s.user)
+		}
+	})
+}
+
 // A peer of which only private addresses are known needs a relay, too: it may
 // reach ours. Nothing is permitted for it yet.
 func TestTURNPrivate(t *testing.T) {

@@ -90,6 +90,8 @@ func (m *Messages) warning(ev control.Event) string {
 	case control.EventAddressRefused:
 		return fmt.Sprintf("%s is already used by %s. Choose another address with -a static:IP/LEN, or leave -a out to be given a free one.",
 			ev.Wanted.Addr(), ev.MAC)
+	case control.EventLeaseRefused:
+		return control.LeaseRefusal(ev.Supernode, ev.Prefix, ev.Text)
 	case control.EventMACTaken:
 		return fmt.Sprintf("another edge uses mac %s (cloned machine image?). Delete %s or use -m random. [E13]", ev.MAC, m.IdentityFile)
 	case control.EventRefused:

@@ -36,6 +36,8 @@ func TestSentences(t *testing.T) {
 			"cannot resolve vps.example: no answer. Will retry every 30 s. [E10]"},
 		{control.Event{Kind: control.EventAddressReplaced, Wanted: netip.MustParsePrefix("10.64.0.7/24"), Prefix: netip.MustParsePrefix("10.64.0.12/24"), MAC: mac},
 			"10.64.0.7 is already used by 02:00:00:00:00:31. Got 10.64.0.12 instead. [E11]"},
+		{control.Event{Kind: control.EventLeaseRefused, Supernode: sn, Prefix: netip.MustParsePrefix("10.64.0.7/24"), Text: "overlaps wlan0 (10.64.0.0/16): choose another"},
+			"the address 10.64.0.7/24 that vps.example:7654 leases is not taken, the edge goes on without it: it overlaps wlan0 (10.64.0.0/16): choose another. [E12]"},
 		{control.Event{Kind: control.EventMACTaken, MAC: mac},
 			"another edge uses mac 02:00:00:00:00:31 (cloned machine image?). Delete /var/lib/edge/mynetwork/id or use -m random. [E13]"},
 		{control.Event{Kind: control.EventRefused, Supernode: sn, Err: errors.New("the community is full")},
@@ -66,7 +68,7 @@ func TestSentences(t *testing.T) {
 // Every kind of event has words, and each belongs to one of the levels.
 func TestEveryEventHasWords(t *testing.T) {
 	m := Messages{Community: "mynetwork", Preferred: netip.MustParsePrefix("10.64.0.7/24")}
-	for kind := control.EventResolveFailed; kind <= control.EventReloaded; kind++ {
+	for kind := control.EventResolveFailed; kind <= control.EventLeaseRefused; kind++ {
 		if kind == control.EventMapping {
 			continue // the edge's own words
 		}
@@ -74,7 +76,7 @@ func TestEveryEventHasWords(t *testing.T) {
 			t.Errorf("kind %d has no words", kind)
 		}
 	}
-	if got := m.Of(control.Event{Kind: control.EventReloaded + 1}); got.Text != "" {
+	if got := m.Of(control.Event{Kind: control.EventLeaseRefused + 1}); got.Text != "" {
 		t.Errorf("an unknown kind says %q", got.Text)
 	}
 }

@@ -92,6 +92,30 @@ func (p *Policy) ReplyRefusal(a netip.AddrPort) Refusal {
 	return Allowed
 }
 
+// serverPorts are the ports below LowestPort at which TURN servers are (RFC 8656,
+// section 3.1; 80 and 443 for firewalls).
+var serverPorts = [...]uint16{80, 443}
+
+// ServerRefusal returns why no requests may be sent to a server at an address on the
+// word of another server, which is at from, or Allowed. A server on the internet names
+// none on a private network or on this host: it cannot know it, and the edge would knock
+// there for it.
+func (p *Policy) ServerRefusal(a netip.AddrPort, from netip.Addr) Refusal {
+	ip := a.Addr()
+	if ip.IsLoopback() && from.IsLoopback() && a.Port() != 0 {
+		return Allowed
+	}
+	switch r := p.anyPort(a); {
+	case r != Allowed:
+		return r
+	case ip.IsPrivate() && !from.IsPrivate() && !from.IsLoopback():
+		return RefusedReserved
+	case a.Port() < LowestPort && !slices.Contains(serverPorts[:], a.Port()):
+		return RefusedPort
+	}
+	return Allowed
+}
+
 // anyPort returns why a peer cannot be at an address, whatever its port.
 func (p *Policy) anyPort(a netip.AddrPort) Refusal {
 	ip := a.Addr()

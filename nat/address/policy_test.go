@@ -92,3 +92,42 @@ func TestRefusalNames(t *testing.T) {
 		t.Error(RefusalEnd)
 	}
 }
+
+// TestServerRefusal says where no server can be that another server names.
+func TestServerRefusal(t *testing.T) {
+	p := &Policy{
+		Side:       netip.MustParsePrefix("100::/64"),
+		Forbidden:  []netip.Prefix{netip.MustParsePrefix("10.64.0.0/20")},
+		Supernodes: []netip.AddrPort{at("198.51.100.1:7654")},
+	}
+	for _, c := range []struct {
+		server, from string
+		want         Refusal
+	}{
+		{"203.0.113.1:3478", "198.51.100.1", Allowed},
+		{"198.51.100.1:3478", "198.51.100.1", Allowed},
+		{"203.0.113.1:443", "198.51.100.1", Allowed},
+		{"203.0.113.1:80", "198.51.100.1", Allowed},
+		{"203.0.113.1:53", "198.51.100.1", RefusedPort},
+		{"203.0.113.1:22", "198.51.100.1", RefusedPort},
+		{"203.0.113.1:0", "198.51.100.1", RefusedInvalid},
+		{"198.51.100.1:7654", "198.51.100.1", RefusedSupernode},
+		{"198.51.100.1:7654", "192.168.1.1", RefusedSupernode},
+		{"192.168.1.1:3478", "198.51.100.1", RefusedReserved},
+		{"[fd00::1]:3478", "2001:db8::1", RefusedReserved},
+		{"192.168.1.1:3478", "192.168.1.9", Allowed},
+		{"10.1.1.1:3478", "127.0.0.1", Allowed},
+		{"127.0.0.1:3478", "127.0.0.1", Allowed},
+		{"127.0.0.1:3478", "198.51.100.1", RefusedReserved},
+		{"127.0.0.1:0", "127.0.0.1", RefusedInvalid},
+		{"10.64.0.9:3478", "10.64.0.1", RefusedOverlay},
+		{"224.0.0.9:3478", "198.51.100.1", RefusedReserved},
+		{"169.254.169.254:3478", "192.168.1.9", RefusedReserved},
+		{"[fe80::1]:3478", "fe80::2", RefusedReserved},
+		{"[100::7]:3478", "198.51.100.1", RefusedSide},
+	} {
+		if got := p.ServerRefusal(at(c.server), netip.MustParseAddr(c.from)); got != c.want {
+			t.Errorf("%s on the word of %s: %v, want %v", c.server, c.from, got, c.want)
+		}
+	}
+}

@@ -4,7 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
 	"sync"
 
 	"hedgerow/edge"
@@ -86,7 +90,8 @@ func deviceError(err error) error {
 // address range that is in use on another interface (E12).
 type device struct {
 	tapDevice
-	log *slog.Logger
+	index int // of its interface, which stays when the name changes; 0: not known
+	log   *slog.Logger
 
 	mu     sync.Mutex
 	warned netip.Prefix // the last range that was warned of
@@ -105,7 +110,7 @@ func (d *device) SetAddress(prefix netip.Prefix) error {
 // warnOverlap warns once of a range whose traffic the kernel would send
 // elsewhere, or take away from another network.
 func (d *device) warnOverlap(prefix netip.Prefix) {
-	ifname, other, overlaps := tap.Overlap(prefix, d.Name())
+	other, overlaps := d.networks(prefix)
 	if !overlaps {
 		return
 	}
@@ -114,12 +119,35 @@ func (d *device) warnOverlap(prefix netip.Prefix) {
 	d.warned = prefix.Masked()
 	d.mu.Unlock()
 	if first {
-		d.log.Warn(overlapSentence(prefix, ifname, other))
+		d.log.Warn(overlapSentence(prefix, other))
 	}
 }
 
 // overlapSentence is E12.
-func overlapSentence(prefix netip.Prefix, ifname string, other netip.Prefix) string {
+func overlapSentence(prefix netip.Prefix, other edge.Network) string {
 	return fmt.Sprintf("%s overlaps %s (%s): traffic would go the wrong way. Pick another range with -a or on the supernode. [E12]",
-		prefix.Masked(), ifname, other)
+		prefix.Masked(), other.Interface, other.Prefix)
+}
+
+// networks is the edge's NetworkFinder: it leaves out the device and the bridge that it
+// is a port of, which may have the overlay's address in its place.
+func (d *device) networks(prefix netip.Prefix) (other edge.Network, ok bool) {
+	own := d.own()
+	ifname, network, ok := tap.Overlap(prefix, func(ifindex int) bool { return slices.Contains(own, ifindex) })
+	return edge.Network{Interface: ifname, Prefix: network}, ok
+}
+
+// own returns the indices of the device's interface and of its bridge.
+func (d *device) own() []int {
+	own := []int{d.index}
+	ifi, err := net.InterfaceByIndex(d.index)
+	if err != nil {
+		return own
+	}
+	if master, err := os.Readlink(filepath.Join("/sys/class/net", ifi.Name, "master")); err == nil { // Linux; elsewhere there is none
+		if bridge, err := net.InterfaceByName(filepath.Base(master)); err == nil {
+			own = append(own, bridge.Index)
+		}
+	}
+	return own
 }

@@ -116,7 +116,7 @@ func TestOverlap(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want := overlapSentence(netip.MustParsePrefix("127.64.0.7/24"), "lo", loopback)
+	want := overlapSentence(netip.MustParsePrefix("127.64.0.7/24"), edge.Network{Interface: "lo", Prefix: loopback})
 	if n := strings.Count(log.String(), want); n != 1 {
 		t.Errorf("%q said %d times in %q", want, n, log.String())
 	}

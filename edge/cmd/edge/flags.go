@@ -17,6 +17,7 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "key-exec", Usage: "run `COMMAND` (program and arguments, no shell), which prints a community file"},
 		&ucli.StringSliceFlag{Name: "l", Aliases: []string{"supernode"}, Usage: "`HOST:PORT[#KEY]` of a supernode; may be repeated"},
 		&ucli.StringFlag{Name: "a", Aliases: []string{"address"}, Usage: "`ADDRESS` to prefer (IP[/LEN]), static:IP[/LEN], or dhcp; default: a lease"},
+		&ucli.StringSliceFlag{Name: "allow-lease", Usage: "take a lease in `NETWORK` though it is public or in use here; may be repeated"},
 		&ucli.StringFlag{Name: "d", Aliases: []string{"device"}, Usage: "`NAME` of the TAP device; default: the first free one of edge0, edge1, ..."},
 		&ucli.StringFlag{Name: "m", Aliases: []string{"mac"}, Usage: "hardware `ADDRESS`, or random; default: from the identity"},
 		&ucli.StringFlag{Name: "M", Aliases: []string{"mtu"}, Usage: "MTU of the device in `BYTES`; default: 1370"},

@@ -123,13 +123,19 @@ func (o *options) parseServers(c *ucli.Context, faults *cli.Faults) {
 	}
 }
 
-// parseDevice reads -a, -d, -m, -M, -p and what concerns the queues. An option that was given an empty
+// parseDevice reads -a, --allow-lease, -d, -m, -M, -p and what concerns the queues. An option that was given an empty
 // value is at fault in each of them.
 func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
 	var err error
 	if s, ok := cli.String(c, "a"); ok {
 		o.Address, err = parseAddress(s)
 		faults.Add(err)
+	}
+	for _, s := range cli.Strings(c, "allow-lease") {
+		allowed, err := parseNetwork(s)
+		if faults.Add(err); err == nil {
+			o.Address.Allow = append(o.Address.Allow, allowed)
+		}
 	}
 	if s, ok := cli.String(c, "d"); ok {
 		o.Device = s

@@ -90,6 +90,9 @@ func TestOptions(t *testing.T) {
 		{"static without a length", short + "-a static:10.1.2.1", nil, plain(func(o *options) {
 			o.Address = edge.Address{Mode: edge.AddressStatic, Prefix: netip.MustParsePrefix("10.1.2.1/24")}
 		})},
+		{"leases allowed", short + "--allow-lease 8.8.8.0/24 --allow-lease 9.9.9.9/8", nil, plain(func(o *options) {
+			o.Address.Allow = []netip.Prefix{netip.MustParsePrefix("8.8.8.0/24"), netip.MustParsePrefix("9.0.0.0/8")}
+		})},
 		{"hardware address and MTU", short + "-m 02:00:00:00:00:09 -M 1400", nil, plain(func(o *options) {
 			o.MAC, o.MTU = [6]byte{2, 5: 9}, 1400
 		})},
@@ -209,6 +212,8 @@ func TestFaults(t *testing.T) {
 		{short + "-a fd00::1/64", nil, []string{"IPv6 address follows from its identity"}},
 		{short + "-a ten", nil, []string{"-a ten is not an address"}},
 		{short + "-a 10.1.2.3/0", nil, []string{"covers more than a /8"}},
+		{short + "--allow-lease 128.0.0.0/1 --allow-lease fd00::/64 --allow-lease all", nil, []string{
+			"--allow-lease 128.0.0.0/1 is not an IPv4 network from /8 on", "--allow-lease fd00::/64 is not", "--allow-lease all is not"}},
 		{short + "-m zebra", nil, []string{"-m zebra is not a hardware address", "random"}},
 		{short + "-d a/b", nil, []string{`-d "a/b" is not a name that a device can have`}},
 		{short + "-d ..", nil, []string{`-d ".." is not a name`}},

@@ -53,27 +53,20 @@ func parseAddress(s string) (edge.Address, error) {
 	if !prefix.Addr().Is4() {
 		return edge.Address{}, fmt.Errorf("-a %s: choose an IPv4 address; the edge's IPv6 address follows from its identity", s)
 	}
-	if why := unusable(prefix); why != "" {
+	if why := edge.AddressFault(prefix); why != "" {
 		return edge.Address{}, fmt.Errorf("-a %s %s", s, why)
 	}
 	return edge.Address{Mode: mode, Prefix: prefix}, nil
 }
 
-// unusable says why a host cannot have the address, or nothing.
-func unusable(p netip.Prefix) string {
-	const wholeLinks = 31 // from here on every address is a host's (RFC 3021)
-	a := p.Addr()
-	switch {
-	case a.IsUnspecified(), a.IsMulticast(), a.IsLoopback(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return "is not an address that a host can have"
-	case p.Bits() < 8:
-		return "covers more than a /8: check the length behind the slash"
-	case p.Bits() < wholeLinks && a == p.Masked().Addr():
-		return fmt.Sprintf("is the network itself: type a host in it, such as %s", netip.PrefixFrom(a.Next(), p.Bits()))
-	case p.Bits() < wholeLinks && !p.Contains(a.Next()):
-		return fmt.Sprintf("is the broadcast address of the network: type a host in it, such as %s", netip.PrefixFrom(a.Prev(), p.Bits()))
+// parseNetwork reads a value of --allow-lease: an IPv4 network, or an address inside it
+// that stands for it.
+func parseNetwork(s string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(s)
+	if err != nil || !p.Addr().Is4() || p.Bits() < 8 {
+		return netip.Prefix{}, fmt.Errorf("--allow-lease %s is not an IPv4 network from /8 on, such as 198.18.0.0/15", s)
 	}
-	return ""
+	return p.Masked(), nil
 }
 
 // parseSupernode reads HOST:PORT[#KEY]. The key is the one that "supernode id"

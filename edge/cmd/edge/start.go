@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"path/filepath"
 	"strconv"
 
@@ -141,6 +142,9 @@ func (m *member) openDevice() error {
 		return err
 	}
 	m.device = &device{tapDevice: d, log: m.log}
+	if ifi, err := net.InterfaceByName(d.Name()); err == nil {
+		m.device.index = ifi.Index
+	}
 	m.service.OnClose(func() { _ = d.Close() })
 	return nil
 }
@@ -176,6 +180,7 @@ func (m *member) config() edge.Config {
 		Network:    m.network(),
 		Host: edge.Host{
 			Interface:   m.device.Name(),
+			Networks:    m.device.networks,
 			Version:     cli.Release,
 			Log:         m.log,
 			Report:      m.report.Event,
