@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"context"
+	"slices"
 	"time"
 
 	"hedgerow/internal/timer"
@@ -9,16 +11,28 @@ import (
 const (
 	// clockEvery is the watchdog's period (PROTOCOL.md, section 6).
 	clockEvery = time.Second
-	// clockJump is the difference between two clocks that counts as a jump.
+	// clockJump is how far the wall clock may be set back, or the boot clock lie beside
+	// the monotonic one, before it counts as a jump.
 	clockJump = 10 * time.Second
+	// clockForward is how far the wall clock may be set forward. The monotonic clock of
+	// a machine that is restored goes on where it was, and the wall clock is set to what
+	// time it is: even the shortest way from a snapshot to its copy must be seen. No
+	// correction by slewing comes near.
+	clockForward = 250 * time.Millisecond
+	// clockReadings is how many readings are compared with. The wall clock is read before
+	// the monotonic one, so that a pause between the two makes it seem late, never early:
+	// the highest of a few readings is right.
+	clockReadings = 4
 )
 
-// clockWatch compares the wall, monotonic and boot clocks and the machine's
-// identity once a second, because a snapshot, a clone or a suspension may have
+// clockWatch compares the wall, monotonic and boot clocks and the identities of
+// machine and boot once a second, because a snapshot, a clone or a suspension may have
 // taken us back to counters that were used already.
 type clockWatch struct {
 	next    timer.Timer
-	last    time.Time // carries wall and monotonic readings
+	first   time.Time       // carries wall and monotonic readings
+	last    time.Time       // as first
+	ahead   []time.Duration // the last readings of how far the wall clock has run ahead of the monotonic one
 	boot    time.Duration
 	machine string
 }
@@ -28,11 +42,11 @@ type clockChange uint8
 
 const (
 	clockSteady  clockChange = iota
-	clockWall                // the wall clock alone jumped: new salts will do
-	clockResumed             // suspended, restored or cloned: new sessions too
+	clockWall                // the wall clock alone was set back: new salts will do
+	clockResumed             // suspended, restored, cloned, or the clock set forward as after one of these: new sessions too
 )
 
-// check compares the clocks with their last reading.
+// check compares the clocks with their last readings.
 func (w *clockWatch) check(now time.Time, boot func() time.Duration, machine func() string) clockChange {
 	last, lastBoot, lastMachine := w.last, w.boot, w.machine
 	w.last = now
@@ -43,16 +57,32 @@ func (w *clockWatch) check(now time.Time, boot func() time.Duration, machine fun
 		w.machine = machine()
 	}
 	if last.IsZero() {
+		w.first, w.ahead = now, []time.Duration{0}
 		return clockSteady
 	}
+	wall := w.checkWall(now)
 	elapsed := now.Sub(last) // monotonic
-	wall := now.Round(0).Sub(last.Round(0))
-	if lastMachine != w.machine || (boot != nil && apart(w.boot-lastBoot, elapsed)) {
+	if lastMachine != w.machine || boot != nil && apart(w.boot-lastBoot, elapsed) {
 		return clockResumed
 	}
-	if apart(wall, elapsed) {
+	return wall
+}
+
+// checkWall compares the wall clock with the monotonic one.
+func (w *clockWatch) checkWall(now time.Time) clockChange {
+	ahead := now.Round(0).Sub(w.first.Round(0)) - now.Sub(w.first)
+	by := ahead - slices.Max(w.ahead)
+	switch {
+	case by > clockForward:
+		w.ahead = []time.Duration{ahead}
+		return clockResumed
+	case by < -clockJump:
+		w.ahead = []time.Duration{ahead}
 		return clockWall
+	case len(w.ahead) == clockReadings:
+		w.ahead = append(w.ahead[:0], w.ahead[1:]...)
 	}
+	w.ahead = append(w.ahead, ahead)
 	return clockSteady
 }
 
@@ -63,16 +93,40 @@ func apart(a, b time.Duration) bool { return a-b > clockJump || b-a > clockJump 
 func (e *Edge) watchClock(now time.Time) {
 	e.chores.clock.next.Set(now.Add(clockEvery))
 	e.keys.checkWear(now)
-	change := e.chores.clock.check(now, e.cfg.Host.BootClock, e.cfg.Host.Machine)
-	if change == clockSteady {
-		return
+	switch e.chores.clock.check(now, e.cfg.Host.BootClock, e.cfg.Host.Machine) {
+	case clockWall:
+		e.keys.drawSalt(now, true)
+		e.keys.roll(now)
+	case clockResumed:
+		e.cfg.Host.Log.Warn("the machine was suspended or restored, or its clock set forward: renewing all sessions")
+		e.forked(now)
 	}
+}
+
+// watchForks waits for the system to tell that this machine was restored or cloned with
+// its memory.
+func (e *Edge) watchForks(ctx context.Context) {
+	err := e.cfg.Host.Forks(ctx, func() {
+		e.background.Do(func(now time.Time) {
+			e.cfg.Host.Log.Warn("the virtual machine was restored or cloned: renewing all sessions")
+			e.forked(now)
+		})
+	})
+	if err != nil && ctx.Err() == nil {
+		e.cfg.Host.Log.Debug("the system does not tell when this machine is restored from a snapshot", "err", err)
+	}
+}
+
+// forked ends sealing under every key that a copy of this machine may seal under, too:
+// pair sessions, those that we answered and that are not confirmed yet, hop sessions with
+// their RELAY counters, streams, GROUP salts, and handshakes under way. What comes in the
+// old sessions is opened until their time is over.
+func (e *Edge) forked(now time.Time) {
+	e.random.reseed()
 	e.keys.drawSalt(now, true)
-	if change == clockResumed {
-		e.cfg.Host.Log.Warn("the machine was suspended or restored: renewing all sessions")
-		e.servers.connector.restartAll(now)
-		e.sessions.renewAll(now)
-		e.underlay.NetworkChanged(now)
-	}
+	e.servers.registrar.forked()
+	e.servers.connector.renewAll(now)
+	e.sessions.renewAll(now)
+	e.underlay.NetworkChanged(now)
 	e.keys.roll(now)
 }

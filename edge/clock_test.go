@@ -8,12 +8,15 @@ import (
 
 // jump sets the wall reading of a time forward and leaves its monotonic one,
 // as setting the clock does. Package time offers no way to make such a time,
-// so this writes the seconds of its wall word (33 bits above 30 of
-// nanoseconds).
+// so this writes its wall word (33 bits of seconds above 30 of nanoseconds).
 func jump(t *testing.T, at time.Time, by time.Duration) time.Time {
 	set := at
-	*(*uint64)(unsafe.Pointer(&set)) += uint64(by/time.Second) << 30
-	if set.Sub(at) != 0 || set.Unix()-at.Unix() != int64(by/time.Second) {
+	word := (*uint64)(unsafe.Pointer(&set))
+	const nanoseconds = 1<<30 - 1
+	to := at.Round(0).Add(by)
+	*word += uint64(to.Unix()-at.Unix()) << 30
+	*word = *word&^nanoseconds | uint64(to.Nanosecond())
+	if set.Sub(at) != 0 || !set.Round(0).Equal(to) {
 		t.Fatal("the layout of time.Time is another one")
 	}
 	return set
@@ -33,12 +36,19 @@ type clockReading struct {
 func TestClockWatch(t *testing.T) {
 	steady := clockReading{elapsed: time.Second, machine: "a"}
 	for name, steps := range map[string][]clockReading{
-		"steady":         {steady, steady, steady},
-		"a busy machine": {steady, {elapsed: time.Hour, machine: "a"}, steady},
-		"a small step":   {steady, {elapsed: time.Second, wall: clockJump, machine: "a"}, steady},
-		"set forward":    {steady, {elapsed: time.Second, wall: clockJump + time.Second, machine: "a", want: clockWall}, steady},
-		"set back":       {steady, {elapsed: time.Second, wall: -time.Hour, machine: "a", want: clockWall}, steady},
-		"a short sleep":  {steady, {elapsed: time.Second, wall: clockJump, boot: clockJump, machine: "a"}, steady},
+		"steady":           {steady, steady, steady},
+		"a busy machine":   {steady, {elapsed: time.Hour, machine: "a"}, steady},
+		"a small step":     {steady, {elapsed: time.Second, wall: clockForward, machine: "a"}, steady},
+		"small steps":      {steady, {elapsed: time.Second, wall: clockForward, machine: "a"}, {elapsed: time.Second, wall: clockForward, machine: "a"}, steady},
+		"restored at once": {steady, {elapsed: time.Second, wall: clockForward + time.Millisecond, machine: "a", want: clockResumed}, steady},
+		"a pause between the two readings": {steady, {elapsed: time.Second, wall: -5 * time.Second, machine: "a"},
+			{elapsed: time.Second, wall: 5 * time.Second, machine: "a"}, steady},
+		"a pause before": {{elapsed: time.Second, wall: -clockForward, machine: "a"}, {elapsed: time.Second, wall: 2 * clockForward, machine: "a"}, steady},
+		"set back a little, and forward": {steady, {elapsed: time.Second, wall: -clockJump, machine: "a"}, steady, steady, steady, steady,
+			{elapsed: time.Second, wall: time.Second, machine: "a", want: clockResumed}},
+		"set forward":   {steady, {elapsed: time.Second, wall: clockJump + time.Second, machine: "a", want: clockResumed}, steady},
+		"set back":      {steady, {elapsed: time.Second, wall: -time.Hour, machine: "a", want: clockWall}, steady},
+		"a short sleep": {steady, {elapsed: time.Second, wall: time.Second, boot: time.Second, machine: "a", want: clockResumed}, steady},
 		"suspended": {steady, {elapsed: time.Second, wall: time.Hour, boot: time.Hour, machine: "a", want: clockResumed},
 			steady},
 		"restored":       {steady, {elapsed: time.Second, boot: -time.Hour, machine: "a", want: clockResumed}, steady},
@@ -69,8 +79,8 @@ func TestClockWatch(t *testing.T) {
 func TestClockWatchWithout(t *testing.T) {
 	var w clockWatch
 	now := time.Now()
-	for i, want := range []clockChange{clockSteady, clockSteady, clockWall, clockSteady} {
-		if want == clockWall {
+	for i, want := range []clockChange{clockSteady, clockSteady, clockResumed, clockSteady} {
+		if want == clockResumed {
 			now = jump(t, now, time.Minute)
 		}
 		now = now.Add(time.Second)

@@ -31,6 +31,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 	})
 	e.data = data{plane: plane, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}
 	random := newRandom(cfg.Host.Rand)
+	e.random = random
 	e.composeUser()
 	e.composeSelf(random)
 	e.composePaths(random)

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -127,7 +128,10 @@ type Host struct {
 	ClockOffset time.Duration                    // added to the wall clock, for tests of skewed clocks
 	Rand        io.Reader                        // default: crypto/rand
 	BootClock   func() (sinceBoot time.Duration) // counts suspension too; default: suspension is not noticed
-	Machine     func() string                    // identity of the machine, changed by cloning; default: none
+	Machine     func() string                    // identity of machine and boot, changed by cloning and by being restored elsewhere; default: none
+	// Forks calls forked whenever the system tells that this machine was restored or
+	// cloned with its memory, until ctx ends. Default: nobody tells.
+	Forks func(ctx context.Context, forked func()) error
 }
 
 // NetworkFinder looks for a network of this host, or one that it has a route to, that

@@ -124,11 +124,34 @@ func (c *connector) roamed(now time.Time) {
 	}
 }
 
-// restartAll begins a new session with every supernode.
-func (c *connector) restartAll(now time.Time) {
+// renewAll makes new sessions with every supernode: nothing is sealed under the old
+// ones any more, nor sent by the old streams, and no handshake goes on.
+func (c *connector) renewAll(now time.Time) {
 	for _, s := range c.supernodes {
+		c.dropStream(s)
+		c.retire(s)
+		if i := s.init.initiator; i != nil {
+			i.Stop()
+		}
+		s.init.retry.Stop()
+		s.hello.end()
 		c.restart(now, s)
 	}
+}
+
+// retire ends sealing under the session with a supernode. What comes in it is still
+// opened.
+func (c *connector) retire(s *supernode) {
+	h := &s.hop
+	if h.session == nil {
+		return
+	}
+	if h.old != nil {
+		c.draft.DropHop(h.old.Crypto().LocalIndex())
+	}
+	h.old, h.session, h.at, h.fresh, h.broken = h.session, nil, netip.AddrPort{}, false, false
+	h.route = dataplane.HopRoute{}
+	s.view.ClearRoute()
 }
 
 // giveUp ends a session that a supernode no longer answers in, and looks for the

@@ -18,6 +18,7 @@ type Edge struct {
 	cfg        Config
 	data       data
 	background *background
+	random     *random
 	self       *self
 	state      *state
 	user       user
@@ -144,6 +145,9 @@ func (e *Edge) begin(now time.Time) error {
 	e.recallPeers(now)
 	if e.cfg.Keys != nil {
 		e.background.Go(e.watchKeys)
+	}
+	if e.cfg.Host.Forks != nil {
+		e.background.Go(e.watchForks)
 	}
 	e.settle(now)
 	return nil

@@ -127,6 +127,9 @@ func (k *keyring) drawSalt(now time.Time, fresh bool) {
 	} else {
 		k.use(nil)
 	}
+	if fresh {
+		k.use(nil)
+	}
 	k.log.Error("cannot send to the community", "err", err)
 }
 

@@ -14,11 +14,16 @@ type random struct {
 }
 
 func newRandom(system io.Reader) *random {
-	r := &random{system: system}
+	r := &random{system: system, generator: new(rand.ChaCha8)}
+	r.reseed()
+	return r
+}
+
+// reseed begins the generator anew: a copy of this machine has the old one, too.
+func (r *random) reseed() {
 	var seed [32]byte
 	r.fill(seed[:])
-	r.generator = rand.NewChaCha8(seed)
-	return r
+	r.generator.Seed(seed)
 }
 
 // fill fills b with random bytes.

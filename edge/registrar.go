@@ -97,6 +97,20 @@ func (r *registrar) begin(now time.Time, s *supernode) {
 	r.register(now, s)
 }
 
+// forked notes that every session with a supernode ends. None has us registered until
+// the next ones are made.
+func (r *registrar) forked() {
+	for _, s := range r.supernodes {
+		s.grant.done, s.grant.pending = false, false
+		s.grant.retry.Stop()
+		s.grant.renew.Stop()
+		s.keepalive.forget()
+		s.keepalive.next.Stop()
+		r.forgetDirect(s)
+	}
+	r.peers.markAll()
+}
+
 // renew registers again: half of the lease is over.
 func (r *registrar) renew(now time.Time, s *supernode) {
 	s.grant.attempts = 0

@@ -165,11 +165,17 @@ func (s *sessions) restart(now time.Time, p *peer) {
 }
 
 // renewAll makes new sessions with everybody: the counters of the old ones may
-// have been used by a copy of this machine.
+// have been used by a copy of this machine. A session that we answered and that is not
+// confirmed yet must not come into use either, and a handshake under way has an
+// ephemeral key that the copy has, too.
 func (s *sessions) renewAll(now time.Time) {
 	for _, p := range s.peers.byStatic {
+		if p.sessions.idle() {
+			continue
+		}
 		p.sessions.retire()
-		s.peers.mark(p)
+		drop(&p.sessions.next, s.draft)
+		s.endHandshake(p)
 		s.initiate(p)
 	}
 }

@@ -23,7 +23,10 @@ func (n *Supernode) ID() int { return n.id }
 // SetRoute changes how the supernode is reached, from the next packet on.
 func (n *Supernode) SetRoute(r HopRoute) { n.hop.Store(&r) }
 
-// Reachable reports whether there was a hop route ever.
+// ClearRoute ends sending to the supernode until there is another route.
+func (n *Supernode) ClearRoute() { n.hop.Store(nil) }
+
+// Reachable reports whether there is a hop route.
 func (n *Supernode) Reachable() bool { return n.hop.Load() != nil }
 
 // HopRoute is how to reach a supernode now. It is a value: whoever has one may

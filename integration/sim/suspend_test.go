@@ -16,7 +16,7 @@ import (
 // back that are used: its edge notices within a second, has new sessions with its
 // peer and its supernode, and traffic goes on without a pause.
 func TestSuspended(t *testing.T) {
-	for _, name := range []string{"suspended", "cloned"} {
+	for _, name := range []string{"suspended", "cloned", "told"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newCouple(t, nattest.PortRestricted, nattest.PortRestricted)
@@ -28,6 +28,8 @@ func TestSuspended(t *testing.T) {
 				booted := time.Now()
 				c.left.options.Around.Boot = func() time.Duration { return time.Since(booted) + time.Duration(asleep.Load()) }
 				c.left.options.Around.Machine = func() string { return machine.Load().(string) }
+				told := make(chan struct{}, 1)
+				c.left.options.Around.Forked = told
 				c.left.Start()
 				time.Sleep(time.Second)
 				c.both(10*time.Second, 20*time.Millisecond)
@@ -40,10 +42,13 @@ func TestSuspended(t *testing.T) {
 				}
 				before, n, at := failed(), c.there.Len(), time.Now()
 				tape := c.Record(1 << 16)
-				if name == "suspended" {
+				switch name {
+				case "suspended":
 					asleep.Store(int64(time.Hour))
-				} else {
+				case "cloned":
 					machine.Store("two")
+				case "told":
+					told <- struct{}{}
 				}
 				c.both(10*time.Second, 20*time.Millisecond)
 				handshakes := 0

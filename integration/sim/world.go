@@ -248,6 +248,24 @@ type Around struct {
 	NoNames bool                 // names are not looked up where the edge is
 	Boot    func() time.Duration // since the host was started, suspensions too
 	Machine func() string        // identity of the host
+	Forked  <-chan struct{}      // each receipt tells the edge that the host was restored or cloned
+}
+
+// forks is the edge's Host.Forks.
+func (a Around) forks() func(ctx context.Context, forked func()) error {
+	if a.Forked == nil {
+		return nil
+	}
+	return func(ctx context.Context, forked func()) error {
+		for {
+			select {
+			case <-a.Forked:
+				forked()
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
 }
 
 // Edge starts an edge on a host.
@@ -287,7 +305,7 @@ func (e *Edge) Start() {
 			Addresses: func() ([]netip.Addr, error) { return e.host.Addresses(), nil },
 			Report:    e.options.Report,
 			Rand:      e.world.random(),
-			BootClock: e.options.Around.Boot, Machine: e.options.Around.Machine,
+			BootClock: e.options.Around.Boot, Machine: e.options.Around.Machine, Forks: e.options.Around.forks(),
 		},
 	}
 	if e.options.Log != nil {

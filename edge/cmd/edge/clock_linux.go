@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"os"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hedgerow/internal/vmgen"
 )
 
 // bootClock returns a clock that counts suspension, which Go's monotonic clock
@@ -20,13 +23,26 @@ func bootClock() func() time.Duration {
 	}
 }
 
-// machine returns the identity of the machine, which a clone is given anew.
+// Where Linux says which machine it runs on, and since which boot.
+const (
+	machineFile = "/etc/machine-id" // machine-id(5): a clone is given another, if it is made with care
+	bootFile    = "/proc/sys/kernel/random/boot_id"
+)
+
+// machine returns the identity of machine and boot: another one is read by a process
+// that was restored on another machine, or on this one after a boot (criu(8)).
 func machine() func() string {
-	return func() string {
-		id, err := os.ReadFile("/etc/machine-id")
-		if err != nil {
-			return ""
-		}
-		return strings.TrimSpace(string(id))
-	}
+	return func() string { return machineID(machineFile) + " " + machineID(bootFile) }
 }
+
+// machineID reads an identity of the machine; empty: it has none.
+func machineID(path string) string {
+	id, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(id))
+}
+
+// forks returns what tells of a virtual machine that was restored or cloned.
+func forks() func(ctx context.Context, forked func()) error { return vmgen.Watch }

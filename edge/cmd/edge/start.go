@@ -187,6 +187,7 @@ func (m *member) config() edge.Config {
 			ClockOffset: m.options.Clock,
 			BootClock:   bootClock(),
 			Machine:     machine(),
+			Forks:       forks(),
 		},
 	}
 }
