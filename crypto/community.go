@@ -255,12 +255,12 @@ func (c *Community) check() error {
 	switch {
 	case c.Secret == [32]byte{}:
 		return errors.New("the community secret is missing or zero: make a new file with edge keygen")
-	case c.Authority != nil && len(c.Authority) != ed25519.PublicKeySize:
-		return fmt.Errorf("the authority key is %d bytes long: it must be %d", len(c.Authority), ed25519.PublicKeySize)
-	case c.Authority != nil && !UsableID([32]byte(c.Authority)):
-		return errors.New("the authority key is none that an authority can have: anybody could sign for it")
+	case c.Authority != nil:
+		return errAuthority
+	case c.Members == MembersList:
+		return errList
 	case c.Members > MembersList:
-		return fmt.Errorf("%v is no rule of membership: use tofu, open or list", c.Members)
+		return fmt.Errorf("%v is no rule of membership: use tofu or open", c.Members)
 	case c.Skew < 0 || c.Skew > MaxSkew:
 		return fmt.Errorf("a skew of %v is not possible: use at most 24h", c.Skew)
 	case len(c.Epochs) == 0:

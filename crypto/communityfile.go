@@ -2,7 +2,6 @@ package crypto
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -17,20 +16,28 @@ import (
 //	# anything after a # at the start of a line
 //	name = mynetwork
 //	secret = BASE64 OF 32 BYTES
-//	authority = BASE64 OF 32 BYTES     (optional)
-//	members = tofu | open | list       (optional, tofu)
+//	members = tofu | open              (optional, tofu)
 //	skew = 1h                          (optional, 1h)
 //	on_schedule_end = hold | fail      (optional, hold)
 //	epoch INDEX FROM UNTIL TRANSFORM KEY
 //
 // with one epoch line per key. FROM and UNTIL are RFC 3339 times, or - for no
 // bound. Whatever is not understood is an error: a setting that is skipped in
-// silence is how keys get lost.
+// silence is how keys get lost. So is what is understood and decides nothing yet:
+// members = list and an authority, which would sign the list, promise a community that
+// keeps others out, and this version lets in whoever has the file.
 const (
 	fileMagic   = "hedgerow community"
 	fileHeader  = fileMagic + " 1"
 	noBound     = "-"
 	epochLayout = "epoch INDEX FROM UNTIL TRANSFORM KEY"
+)
+
+// Settings that this version knows and cannot keep.
+var (
+	errList = errors.New("members = list is not enforced by this version: whoever has the keys would be a member all the same. " +
+		"Write members = tofu or members = open, and give the file only to those who may be in")
+	errAuthority = errors.New("an authority decides nothing in this version, which reads no list of members that it could sign: take the line away")
 )
 
 // fileSettings are the words of the lines that set one thing each, in the
@@ -84,9 +91,6 @@ func (c *Community) AppendText(dst []byte) ([]byte, error) {
 		end = "fail"
 	}
 	dst = fmt.Appendf(dst, "%s\nname = %s\nsecret = %s\n", fileHeader, c.Name, encodeKey(c.Secret[:]))
-	if c.Authority != nil {
-		dst = fmt.Appendf(dst, "authority = %s\n", encodeKey(c.Authority))
-	}
 	dst = fmt.Appendf(dst, "members = %v\nskew = %s\non_schedule_end = %s\n\n# %s\n", c.Members, encodeLength(c.skew()), end, epochLayout)
 	for _, e := range c.Epochs {
 		transform := e.Transform
@@ -149,9 +153,7 @@ func (p *fileParser) set(word, value string) (err error) {
 	case "secret":
 		p.c.Secret, err = decodeKey(word, value)
 	case "authority":
-		var key [32]byte
-		key, err = decodeKey(word, value)
-		p.c.Authority = ed25519.PublicKey(key[:])
+		return errAuthority
 	case "members":
 		switch value {
 		case "tofu":
@@ -159,9 +161,9 @@ func (p *fileParser) set(word, value string) (err error) {
 		case "open":
 			p.c.Members = MembersOpen
 		case "list":
-			p.c.Members = MembersList
+			return errList
 		default:
-			return fmt.Errorf("members cannot be %s: write tofu, open or list", quoteShort(value))
+			return fmt.Errorf("members cannot be %s: write tofu or open", quoteShort(value))
 		}
 	case "skew":
 		p.c.Skew, err = time.ParseDuration(value)

@@ -2,7 +2,6 @@ package crypto
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"os"
 	"strings"
 	"testing"
@@ -26,12 +25,11 @@ func kTime(s string) time.Time {
 // kGolden is the community of testdata/community.txt.
 func kGolden() *Community {
 	return &Community{
-		Name:      "Nachbarschaft = é",
-		Secret:    [32]byte(kRange(1, 32)),
-		Authority: ed25519.PublicKey(kRange(0x21, 32)),
-		Members:   MembersList,
-		Fail:      true,
-		Skew:      90 * time.Minute,
+		Name:    "Nachbarschaft = é",
+		Secret:  [32]byte(kRange(1, 32)),
+		Members: MembersOpen,
+		Fail:    true,
+		Skew:    90 * time.Minute,
 		Epochs: []Epoch{
 			{Index: 7, Until: kTime("2026-01-31T00:00:00Z"), Transform: TransformAuto, Key: [32]byte(kRange(0x41, 32))},
 			{Index: 8, From: kTime("2026-01-31T00:00:00Z"), Until: kTime("2026-03-02T12:00:00.5Z"),
@@ -109,19 +107,22 @@ func TestCommunityFileErrors(t *testing.T) {
 		{"hedgerow community 1", "s3cret", "line 1: this is no community file"},
 		{"hedgerow community 1", "\ufeffhedgerow community 1", "line 1: this is no community file"},
 		{"secret =", "secrte =", `line 3: unknown word "secrte": the nearest one is "secret"`},
-		{"members", "member", `line 5: unknown word "member": the nearest one is "members"`},
-		{"on_schedule_end", "on-schedule-end", `line 7: unknown word "on-schedule-end": the nearest one is "on_schedule_end"`},
-		{"epoch 8", "Epoch 8", `line 11: unknown word "Epoch": the nearest one is "epoch"`},
-		{"epoch 8", "8", `line 11: unknown word "8"`},
-		{"skew = 1h30m", "name = other", "line 6: name was already set in line 2"},
-		{"skew = 1h30m", "skew 1h30m", "line 6: skew has no value: write skew = VALUE"},
-		{"skew = 1h30m", "skew =", "line 6: skew has no value"},
-		{"skew = 1h30m", "skew = 25h", `line 6: skew cannot be "25h"`},
-		{"skew = 1h30m", "skew = -1h", `line 6: skew cannot be "-1h"`},
-		{"skew = 1h30m", "skew = 0", `line 6: skew cannot be "0"`},
-		{"skew = 1h30m", "skew = 90", `line 6: skew cannot be "90"`},
-		{"members = list", "members = all", `line 5: members cannot be "all": write tofu, open or list`},
-		{"= fail", "= stop", `line 7: on_schedule_end cannot be "stop": write hold or fail`},
+		{"members", "member", `line 4: unknown word "member": the nearest one is "members"`},
+		{"on_schedule_end", "on-schedule-end", `line 6: unknown word "on-schedule-end": the nearest one is "on_schedule_end"`},
+		{"epoch 8", "Epoch 8", `line 10: unknown word "Epoch": the nearest one is "epoch"`},
+		{"epoch 8", "8", `line 10: unknown word "8"`},
+		{"skew = 1h30m", "name = other", "line 5: name was already set in line 2"},
+		{"skew = 1h30m", "skew 1h30m", "line 5: skew has no value: write skew = VALUE"},
+		{"skew = 1h30m", "skew =", "line 5: skew has no value"},
+		{"skew = 1h30m", "skew = 25h", `line 5: skew cannot be "25h"`},
+		{"skew = 1h30m", "skew = -1h", `line 5: skew cannot be "-1h"`},
+		{"skew = 1h30m", "skew = 0", `line 5: skew cannot be "0"`},
+		{"skew = 1h30m", "skew = 90", `line 5: skew cannot be "90"`},
+		{"members = open", "members = all", `line 4: members cannot be "all": write tofu or open`},
+		{"members = open", "members = list", "line 4: members = list is not enforced by this version: whoever has the keys would be a member all the same. Write members = tofu or members = open"},
+		{"members = open", "authority = ISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+P0A=", "line 4: an authority decides nothing in this version, which reads no list of members that it could sign: take the line away"},
+		{"members = open", "authority = x", "line 4: an authority decides nothing in this version"},
+		{"= fail", "= stop", `line 6: on_schedule_end cannot be "stop": write hold or fail`},
 		{"name = Nachbarschaft = é", "name = a\x00b", "line 2: the community name"},
 		{"name = Nachbarschaft = é", "name = a\xff", "line 2: the community name"},
 		{"name = Nachbarschaft = é", "name = " + strings.Repeat("x", 65), "line 2: the community name is 65 bytes long"},
@@ -129,26 +130,26 @@ func TestCommunityFileErrors(t *testing.T) {
 		{"secret = AQID", "# AQID", "the secret line is missing"},
 		{"secret = AQID", "secret = aQI", "line 3: secret is damaged"},
 		{"secret = AQID", "secret = AQ ID", "line 3: secret is damaged"},
-		{"QUJDREVG", "QUJDREV!", "line 10: the key of the epoch is damaged"},
-		{"X2A=", "X2B=", "line 10: the key of the epoch is damaged"},
-		{"X2A=", "X2A", "line 10: the key of the epoch is damaged"},
-		{key8, zero, "line 11: epoch 8 has a key of zeros"},
+		{"QUJDREVG", "QUJDREV!", "line 9: the key of the epoch is damaged"},
+		{"X2A=", "X2B=", "line 9: the key of the epoch is damaged"},
+		{"X2A=", "X2A", "line 9: the key of the epoch is damaged"},
+		{key8, zero, "line 10: epoch 8 has a key of zeros"},
 		{key8, "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", "epoch 8 uses the community secret as its key"},
-		{key8, "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVpbXF1eX2A=", "line 11: epochs 7 and 8 have the same key"},
-		{"epoch 8", "epoch 7", "line 11: epoch 7 is there twice: an index is never given another key"},
-		{"epoch 8", "epoch 255", `line 11: "255" is no key index`},
-		{"epoch 8", "epoch 256", `line 11: "256" is no key index`},
-		{"epoch 8", "epoch -1", `line 11: "-1" is no key index`},
-		{"epoch 8", "epoch", "line 11: an epoch has 5 values, here are 4"},
-		{key8, key8 + " # new", "line 11: an epoch has 5 values, here are 7"},
-		{"2026-01-31T00:00:00Z 2026-03-02T12:00:00.5Z", "- 2026-03-02T12:00:00.5Z", "line 11: epochs 7 and 8 start at the same time"},
-		{"2026-01-31T00:00:00Z 2026-03-02T12:00:00.5Z", "2026-03-02T00:00:00Z -", "line 12: epochs 8 and 254 start at the same time"},
-		{"2026-01-31T00:00:00Z 2026-03-02T12:00:00.5Z", "2026-03-02T12:00:00Z 2026-03-02T12:00:00Z", "line 11: epoch 8 ends at"},
-		{"- 2026-01-31T00:00:00Z", "- 2026-01-31", `line 10: "2026-01-31" is no time: write it as`},
-		{"- 2026-01-31T00:00:00Z", "- 0001-01-01T00:00:00Z", "line 10: \"0001-01-01T00:00:00Z\" is out of range"},
+		{key8, "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVpbXF1eX2A=", "line 10: epochs 7 and 8 have the same key"},
+		{"epoch 8", "epoch 7", "line 10: epoch 7 is there twice: an index is never given another key"},
+		{"epoch 8", "epoch 255", `line 10: "255" is no key index`},
+		{"epoch 8", "epoch 256", `line 10: "256" is no key index`},
+		{"epoch 8", "epoch -1", `line 10: "-1" is no key index`},
+		{"epoch 8", "epoch", "line 10: an epoch has 5 values, here are 4"},
+		{key8, key8 + " # new", "line 10: an epoch has 5 values, here are 7"},
+		{"2026-01-31T00:00:00Z 2026-03-02T12:00:00.5Z", "- 2026-03-02T12:00:00.5Z", "line 10: epochs 7 and 8 start at the same time"},
+		{"2026-01-31T00:00:00Z 2026-03-02T12:00:00.5Z", "2026-03-02T00:00:00Z -", "line 11: epochs 8 and 254 start at the same time"},
+		{"2026-01-31T00:00:00Z 2026-03-02T12:00:00.5Z", "2026-03-02T12:00:00Z 2026-03-02T12:00:00Z", "line 10: epoch 8 ends at"},
+		{"- 2026-01-31T00:00:00Z", "- 2026-01-31", `line 9: "2026-01-31" is no time: write it as`},
+		{"- 2026-01-31T00:00:00Z", "- 0001-01-01T00:00:00Z", "line 9: \"0001-01-01T00:00:00Z\" is out of range"},
 		{"- 2026-01-31T00:00:00Z", "- 9999-12-31T23:59:59-23:00", "is out of range"},
-		{"aes-256-gcm", "aes", `line 11: epoch 8 has the unknown transform "aes"`},
-		{"epoch 254", "\x00\x01", "line 12: unknown word"},
+		{"aes-256-gcm", "aes", `line 10: epoch 8 has the unknown transform "aes"`},
+		{"epoch 254", "\x00\x01", "line 11: unknown word"},
 	}
 	golden := string(kGoldenText(t))
 	for _, tt := range tests {
@@ -201,7 +202,9 @@ func TestCommunityFileNotWritten(t *testing.T) {
 	year := kGolden()
 	year.Epochs[0].Until = time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC)
 	authority := kGolden()
-	authority.Authority = authority.Authority[:31]
+	authority.Authority = kRange(0x21, 32)
+	list := kGolden()
+	list.Members = MembersList
 	for _, tt := range []struct {
 		c    *Community
 		says string
@@ -210,7 +213,8 @@ func TestCommunityFileNotWritten(t *testing.T) {
 		{twice, "epoch 7 is there twice"},
 		{confused, "two different things"},
 		{year, "year 12000"},
-		{authority, "31 bytes"},
+		{authority, "an authority decides nothing"},
+		{list, "members = list is not enforced"},
 		{&Community{}, "no name"},
 		{&Community{Name: " x", Secret: [32]byte{1}}, "begins or ends with a space"},
 		{&Community{Name: "x"}, "secret is missing"},

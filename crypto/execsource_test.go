@@ -49,7 +49,7 @@ func TestExecSourceErrors(t *testing.T) {
 		{"says nothing", "true", "", "line 1: this is no community file"},
 		{"says too much", `cat "$1"; while :; do echo "# and more, and more, and more, and more, and more"; done`, "", "wrote more than 1048576 bytes"},
 		{"gives another community", `cat "$1"`, "mynetwork", `gave the keys of "Nachbarschaft = é", not of "mynetwork": it must heed HEDGEROW_COMMUNITY`},
-		{"gives a damaged file", `sed s/epoch/epcoh/ "$1"`, "", `line 10: unknown word "epcoh": the nearest one is "epoch"`},
+		{"gives a damaged file", `sed s/epoch/epcoh/ "$1"`, "", `line 9: unknown word "epcoh": the nearest one is "epoch"`},
 	}
 	for _, tt := range tests {
 		s := kHelper(t, tt.script)

@@ -56,7 +56,7 @@ func TestFileSourceLoad(t *testing.T) {
 		t.Errorf("loaded (-want +got):\n%s", diff)
 	}
 	kWrite(t, path, golden+"x\n", 0o600)
-	if _, err := s.Load(t.Context()); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "line 13") {
+	if _, err := s.Load(t.Context()); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "line 12") {
 		t.Errorf("damaged: %v", err)
 	}
 	kWrite(t, path, golden, 0o644)

@@ -137,6 +137,9 @@ func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
 			o.Address.Allow = append(o.Address.Allow, allowed)
 		}
 	}
+	if len(o.Address.Allow) > 0 && (o.Address.Mode == edge.AddressNone || o.Address.Mode == edge.AddressStatic) {
+		faults.Addf("--allow-lease has no meaning with -a dhcp and -a static:IP, which take no lease: leave one of the two out")
+	}
 	if s, ok := cli.String(c, "d"); ok {
 		o.Device = s
 		faults.Add(checkDevice(s))

@@ -214,6 +214,7 @@ func TestFaults(t *testing.T) {
 		{short + "-a 10.1.2.3/0", nil, []string{"covers more than a /8"}},
 		{short + "--allow-lease 128.0.0.0/1 --allow-lease fd00::/64 --allow-lease all", nil, []string{
 			"--allow-lease 128.0.0.0/1 is not an IPv4 network from /8 on", "--allow-lease fd00::/64 is not", "--allow-lease all is not"}},
+		{short + "-a dhcp --allow-lease 8.0.0.0/8", nil, []string{"--allow-lease has no meaning with -a dhcp"}},
 		{short + "-m zebra", nil, []string{"-m zebra is not a hardware address", "random"}},
 		{short + "-d a/b", nil, []string{`-d "a/b" is not a name that a device can have`}},
 		{short + "-d ..", nil, []string{`-d ".." is not a name`}},
