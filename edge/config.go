@@ -119,6 +119,7 @@ type Config struct {
 type Host struct {
 	Interface   string                           // name of the device, kept out of the candidates
 	Version     string                           // shown in status
+	Notes       []string                         // shown in status: what the user should know of how the edge was started
 	Build       time.Time                        // when the program was built: no right clock is before it
 	Addresses   func() ([]netip.Addr, error)     // underlay addresses; default: those of the interfaces
 	Networks    NetworkFinder                    // finds what a lease collides with; default: the networks of this host are not known

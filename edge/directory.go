@@ -194,6 +194,9 @@ func (d *directory) hint(now time.Time, s *supernode, m protocol.PeerInfo) (*pee
 		return nil, newsNone
 	}
 	if !d.self.other(st) {
+		if d.self.isTwins(st) {
+			d.self.twin.notice(now, s.cfg.Name)
+		}
 		if st.CID != d.self.cid {
 			d.refusals.note(refusedCommunity, s, "mac", m.MAC)
 		}

@@ -34,4 +34,5 @@ const (
 	EventStreamFailed    = control.EventStreamFailed
 	EventReloaded        = control.EventReloaded
 	EventLeaseRefused    = control.EventLeaseRefused
+	EventIdentityTwice   = control.EventIdentityTwice
 )

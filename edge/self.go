@@ -8,8 +8,8 @@ import (
 	"hedgerow/protocol"
 )
 
-// self is what this edge is in its community. Only its statement is made anew,
-// once, when Run begins.
+// self is what this edge is in its community. Only its statement is made anew: when
+// Run begins, and once more if the clock was wrong then.
 type self struct {
 	cid        [16]byte
 	mac        protocol.MAC
@@ -17,12 +17,15 @@ type self struct {
 	name       string
 	features   uint32
 	statement  []byte
+	seq        uint64 // of the statement
+	twin       twin
 	prefixes   func() []netip.Prefix // of the device
 	candidates func() protocol.Candidates
 }
 
 // sign makes the statement of this run.
 func (s *self) sign(wall time.Time, seq uint64) {
+	s.seq = seq
 	s.statement = s.identity.SignStatement(crypto.Statement{
 		ID: [32]byte(s.identity.ID), Static: s.identity.Static, CID: s.cid, MAC: [6]byte(s.mac),
 		Seq: seq, Expiry: uint64(wall.Add(365 * 24 * time.Hour).Unix()),

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -51,6 +52,7 @@ type stateWriter struct {
 }
 
 type storedState struct {
+	Identity   string            `json:"identity,omitempty"` // whose state it is
 	Seq        uint64            `json:"seq"`
 	Lease      string            `json:"lease,omitempty"`
 	Supernodes map[string]string `json:"supernodes,omitempty"`
@@ -169,6 +171,19 @@ func (w *stateWriter) write(path string, version uint64, b []byte) error {
 	}
 	w.last = version
 	return nil
+}
+
+// belong makes the state an identity's. What another identity of this machine has
+// learned stays true, but its lease is its own.
+func (s *state) belong(id ed25519.PublicKey) {
+	name := pinText([32]byte(id))
+	if s.saved.Identity == name {
+		return
+	}
+	if s.saved.Identity != "" {
+		s.saved.Lease = ""
+	}
+	s.saved.Identity, s.dirty = name, true
 }
 
 // nextSeq returns a sequence number higher than that of any earlier start.

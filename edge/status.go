@@ -72,6 +72,10 @@ func (e *Edge) status(now time.Time) control.Status {
 	for _, n := range e.servers.list {
 		s.Supernodes = append(s.Supernodes, n.status())
 	}
+	if note := e.self.twin.note(now); note != "" {
+		s.Notes = append(s.Notes, note)
+	}
+	s.Notes = append(s.Notes, e.cfg.Host.Notes...)
 	s.Notes = append(s.Notes, e.servers.addresses.notes()...)
 	if note := e.state.note(); note != "" {
 		s.Notes = append(s.Notes, note)

@@ -26,6 +26,7 @@ type supernode struct {
 	hello     helloOut
 	init      hopInit
 	resetAt   time.Time // when a RESET was last acted on
+	twinAt    time.Time // when a word about another machine with our identity was last acted on
 	hop       hopSessions
 	stream    supernodeStream
 	published []netip.AddrPort // addresses that the queues know as its own

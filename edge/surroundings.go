@@ -62,6 +62,9 @@ func (o *networkObserver) STUNAnswered(now time.Time, server netip.AddrPort) {
 // answers.
 func (o *networkObserver) MetOnLAN(now time.Time, statement []byte, at netip.AddrPort) (newcomer bool) {
 	st, err := crypto.VerifyStatement(statement)
+	if err == nil && o.self.isTwins(st) {
+		o.self.twin.notice(now, at.Addr().String())
+	}
 	if err != nil || !o.self.other(st) {
 		o.user.refusals.note(refusedAnnouncement, nil, "from", at, "err", err)
 		return false

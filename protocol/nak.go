@@ -24,6 +24,10 @@ const (
 	// CodePool says that the address pool is used up, or that the wanted address
 	// is not in it.
 	CodePool = 8
+	// CodeIdentityTwice says to a registered edge that another session tries to
+	// register with its identity, or has done so while its own was in use. It answers
+	// nothing.
+	CodeIdentityTwice = 9
 )
 
 // CodeString returns the meaning of a code in a few words, or its number.
@@ -47,6 +51,8 @@ func CodeString(code uint8) string {
 		return "too many requests"
 	case CodePool:
 		return "no address in the pool"
+	case CodeIdentityTwice:
+		return "another machine uses this identity"
 	}
 	return fmt.Sprintf("code %d", code)
 }

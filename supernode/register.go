@@ -50,6 +50,9 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 	a := applicant{hop: x.hop, request: &m, statement: st}
 	d, refused := g.decide(x.now, a)
 	if refused != nil {
+		if refused.nak.Code == protocol.CodeOldStatement {
+			g.tellHolder(x, &m, st.ID)
+		}
 		g.refuse(x, &m, refused)
 		return
 	}
@@ -76,7 +79,10 @@ func (g *registrar) enter(x *exchange, r *registration, a applicant) {
 	r.features = a.request.Features
 	r.candidates = a.request.Candidates
 	g.registry.moveTo(r, a.hop.addr)
-	if r.hop != a.hop {
+	if old := r.hop; old != a.hop {
+		if old != nil && newer {
+			g.tellReplaced(x, r, old)
+		}
 		g.sessions.adopt(x.now, a.hop, r)
 		g.sessions.keepStream(x.now, x.out, a.hop)
 		g.prober.measure(x.now, x.out, a.hop)

@@ -202,6 +202,53 @@ func TestOldStatementIsRefused(t *testing.T) {
 	}
 }
 
+// Two machines with one identity are told of each other: the one whose session is
+// replaced while it is in use, at once, and the one that is registered when the other
+// comes again, once a minute. An edge that was started anew is not told of itself.
+func TestIdentityTwice(t *testing.T) {
+	r := newRig(t, Config{})
+	told := func(e *fakeEdge, packets []sent) (n int) {
+		for _, m := range e.open(packets) {
+			if nak, err := protocol.ParseNak(m.value); m.typ == protocol.MsgNak && err == nil && nak.Code == protocol.CodeIdentityTwice {
+				n++
+			}
+		}
+		return n
+	}
+	c := testCommunity("c", "k")
+	original, copied := r.edge(c, "e", 1), r.edge(c, "e", 2)
+	original.seq, copied.seq = 5, 6
+	original.join()
+	copied.connect()
+	if n := told(original, r.deliver(copied.addr, copied.seal(copied.request()))); n != 1 {
+		t.Errorf("the one that was replaced was told %d times", n)
+	}
+	comes := func() (n int) {
+		for range 5 {
+			original.connect()
+			n += told(copied, r.deliver(original.addr, original.seal(original.request())))
+		}
+		return n
+	}
+	if n := comes(); n != 1 || r.dropped(dropRegisterOld) != 5 {
+		t.Errorf("the one that is registered was told %d times within a minute", n)
+	}
+	for range 4 { // it is in use
+		r.pass(16*time.Second, time.Second)
+		copied.ask(&protocol.Ping{Pad: protocol.MinPingPad})
+	}
+	if n := comes(); n != 1 {
+		t.Errorf("a minute later it was told %d times", n)
+	}
+	r.pass(twinTime, time.Second)
+	again := r.edge(c, "e", 3)
+	again.seq = 7
+	again.connect()
+	if packets := r.deliver(again.addr, again.seal(again.request())); told(copied, packets)+told(again, packets) != 0 {
+		t.Error("an edge that was silent and started anew was told of itself")
+	}
+}
+
 func TestSessionBelongsToOneEdgeOfOneCommunity(t *testing.T) {
 	r := newRig(t, Config{})
 	e := r.edge(testCommunity("a", "k"), "e", 1).join()

@@ -37,9 +37,10 @@ type registration struct {
 }
 
 // relayBudget bounds what leaves for one edge, or for one community: bytes of relayed
-// packets, and copies of floods.
+// packets, copies of floods, and how often an edge is told of another one with its
+// identity.
 type relayBudget struct {
-	bytes, floods bucket.Bucket
+	bytes, floods, twins bucket.Bucket
 }
 
 // static returns the static key that the statement of r vouches for. It reports false

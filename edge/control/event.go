@@ -64,6 +64,8 @@ const (
 	// EventLeaseRefused: the address Prefix that Supernode leases is not taken, for
 	// the reason in Text, which is LeaseRefusal's.
 	EventLeaseRefused
+	// EventIdentityTwice: another machine uses our identity; Text names who noticed it.
+	EventIdentityTwice
 )
 
 // Event is one change of state that the edge reports to its user. Fields that do not
@@ -98,6 +100,13 @@ type Event struct {
 	Text string
 	// Err is why something failed.
 	Err error
+}
+
+// IdentityTwice is the sentence about another machine that uses an edge's identity in a
+// community, as by has noticed.
+func IdentityTwice(by, community string) string {
+	return fmt.Sprintf("another machine uses the identity of this edge, or its state was put back while the clock was wrong (noticed by %s): "+
+		"two such edges throw each other out. On the copy, stop the edge and type 'edge identity new -c %s'. [E13]", by, community)
 }
 
 // LeaseRefusal is the sentence about a lease that an edge does not take: supernode

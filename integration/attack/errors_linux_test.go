@@ -285,8 +285,7 @@ func TestClashes(t *testing.T) {
 	})
 	t.Run("MAC", func(t *testing.T) {
 		p := s.start("twin", "203.0.113.14", passphrase, "-m", "02:00:00:00:aa:01")
-		s.said(t, p, fmt.Sprintf("warning: another edge uses mac 02:00:00:00:aa:01 (cloned machine image?). Delete %s or use -m random. [E13]",
-			filepath.Join(s.rig.Dir, "twin", "mynetwork", "id")))
+		s.said(t, p, "warning: another edge uses mac 02:00:00:00:aa:01 (cloned machine image?). Stop this edge and type 'edge identity new -c mynetwork', or use -m random. [E13]")
 		s.goesOn(t, p)
 	})
 	t.Run("overlap", func(t *testing.T) {

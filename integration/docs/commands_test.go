@@ -39,8 +39,15 @@ func build(t *testing.T) programs {
 		_, list, _ := strings.Cut(help, "COMMANDS:")
 		list, _, _ = strings.Cut(list, "OPTIONS:")
 		for _, m := range subcommand.FindAllStringSubmatch(list, -1) {
-			if m[1] != "help" {
-				all[program][m[1]] = options(ask(t, path, m[1]))
+			if m[1] == "help" {
+				continue
+			}
+			help := ask(t, path, m[1])
+			all[program][m[1]] = options(help)
+			_, list, _ := strings.Cut(help, "COMMANDS:")
+			list, _, _ = strings.Cut(list, "OPTIONS:")
+			for _, n := range subcommand.FindAllStringSubmatch(list, -1) {
+				all[program][m[1]+" "+n[1]] = options(ask(t, path, m[1], n[1]))
 			}
 		}
 	}
@@ -93,6 +100,9 @@ func (all programs) checkProduct(program string, words []string) error {
 	known, sub := all[program], ""
 	if len(words) > 0 && !strings.HasPrefix(words[0], "-") {
 		sub = words[0]
+		if len(words) > 1 && known[sub+" "+words[1]] != nil {
+			sub += " " + words[1]
+		}
 	}
 	if known[sub] == nil {
 		return fmt.Errorf("%s has no command %s", program, sub)
@@ -231,7 +241,7 @@ func TestCommands(t *testing.T) {
 // The check itself: what passes, and what does not.
 func TestCheck(t *testing.T) {
 	all := programs{
-		"edge":      {"": {"-l", "--mtu"}, "peers": {"--json"}},
+		"edge":      {"": {"-l", "--mtu"}, "peers": {"--json"}, "identity": {"-c"}, "identity new": {"-c", "--hard"}},
 		"supernode": {"": {"-p"}, "id": {}},
 	}
 	cases := []struct {
@@ -243,6 +253,10 @@ func TestCheck(t *testing.T) {
 		{"edge peers --json  # of --nothing", true},
 		{"edge peers --mtu 1370", false},
 		{"edge pears", false},
+		{"edge identity -c x", true},
+		{"edge identity --hard", false},
+		{"edge identity new --hard", true},
+		{"edge identity new --harder", false},
 		{"edge --nothing", false},
 		{"EDGE_KEY=x edge -l a:1 && supernode --nothing", false},
 		{"supernode id", true},

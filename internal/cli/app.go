@@ -65,6 +65,9 @@ func prepareCommand(cmd *cli.Command) {
 	cmd.OnUsageError = usageError
 	cmd.HideHelpCommand = true
 	cmd.CustomHelpTemplate = cli.CommandHelpTemplate + "\n" // it ends without one
+	if len(cmd.Subcommands) > 0 {
+		cmd.CustomHelpTemplate = cli.SubcommandHelpTemplate // which lists them
+	}
 	if cmd.Action != nil {
 		cmd.Action = refuseLeftover(cmd.Action)
 	}
@@ -82,7 +85,11 @@ func VersionFlag() cli.Flag {
 func refuseLeftover(action cli.ActionFunc) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if c.NArg() > 0 {
-			return leftover(c.Args().First(), commandNames(c.App))
+			commands := c.App.Commands
+			if c.Command != nil && len(c.Command.Subcommands) > 0 {
+				commands = c.Command.Subcommands
+			}
+			return leftover(c.Args().First(), commandNames(commands))
 		}
 		return action(c)
 	}
@@ -98,9 +105,9 @@ func leftover(arg string, commands []string) error {
 	return Errorf(Usage, "E24", format, arg, "Remove it; the sub-commands are "+strings.Join(commands, ", ")+".")
 }
 
-func commandNames(app *cli.App) []string {
+func commandNames(commands []*cli.Command) []string {
 	var names []string
-	for _, cmd := range app.Commands {
+	for _, cmd := range commands {
 		if !cmd.Hidden && cmd.Name != "help" {
 			names = append(names, cmd.Name)
 		}

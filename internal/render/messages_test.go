@@ -38,8 +38,11 @@ func TestSentences(t *testing.T) {
 			"10.64.0.7 is already used by 02:00:00:00:00:31. Got 10.64.0.12 instead. [E11]"},
 		{control.Event{Kind: control.EventLeaseRefused, Supernode: sn, Prefix: netip.MustParsePrefix("10.64.0.7/24"), Text: "overlaps wlan0 (10.64.0.0/16): choose another"},
 			"the address 10.64.0.7/24 that vps.example:7654 leases is not taken, the edge goes on without it: it overlaps wlan0 (10.64.0.0/16): choose another. [E12]"},
+		{control.Event{Kind: control.EventIdentityTwice, Text: sn},
+			"another machine uses the identity of this edge, or its state was put back while the clock was wrong (noticed by vps.example:7654): " +
+				"two such edges throw each other out. On the copy, stop the edge and type 'edge identity new -c mynetwork'. [E13]"},
 		{control.Event{Kind: control.EventMACTaken, MAC: mac},
-			"another edge uses mac 02:00:00:00:00:31 (cloned machine image?). Delete /var/lib/edge/mynetwork/id or use -m random. [E13]"},
+			"another edge uses mac 02:00:00:00:00:31 (cloned machine image?). Stop this edge and type 'edge identity new -c mynetwork', or use -m random. [E13]"},
 		{control.Event{Kind: control.EventRefused, Supernode: sn, Err: errors.New("the community is full")},
 			"vps.example:7654 refused this edge: the community is full."},
 		{control.Event{Kind: control.EventKeyChanged, Supernode: sn, Key: [32]byte{0xfb, 0xff}},
@@ -68,7 +71,7 @@ func TestSentences(t *testing.T) {
 // Every kind of event has words, and each belongs to one of the levels.
 func TestEveryEventHasWords(t *testing.T) {
 	m := Messages{Community: "mynetwork", Preferred: netip.MustParsePrefix("10.64.0.7/24")}
-	for kind := control.EventResolveFailed; kind <= control.EventLeaseRefused; kind++ {
+	for kind := control.EventResolveFailed; kind <= control.EventIdentityTwice; kind++ {
 		if kind == control.EventMapping {
 			continue // the edge's own words
 		}
@@ -76,7 +79,7 @@ func TestEveryEventHasWords(t *testing.T) {
 			t.Errorf("kind %d has no words", kind)
 		}
 	}
-	if got := m.Of(control.Event{Kind: control.EventLeaseRefused + 1}); got.Text != "" {
+	if got := m.Of(control.Event{Kind: control.EventIdentityTwice + 1}); got.Text != "" {
 		t.Errorf("an unknown kind says %q", got.Text)
 	}
 }

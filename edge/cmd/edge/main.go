@@ -26,6 +26,7 @@ func main() {
 			place:    p,
 			hostname: os.Hostname,
 			now:      time.Now,
+			machine:  thisMachine,
 			openTAP:  openTAP,
 			probe:    netcheck.Run,
 		}
@@ -40,6 +41,7 @@ type command struct {
 	place    cli.Place
 	hostname func() (string, error)
 	now      func() time.Time
+	machine  func() string // the hash of the machine id, empty: there is none
 	openTAP  tapOpener
 	probe    func(context.Context, netcheck.Config) control.Netcheck
 }
@@ -57,7 +59,8 @@ func (cmd *command) app() *ucli.App {
 		Version: cli.Release,
 		UsageText: "edge -c mynetwork --key-file /etc/edge/key -l vps.example:7654\n" +
 			"edge -c mynetwork -k KEY -l HOST:PORT -a 10.1.2.1 -d n2n0\n" +
-			"edge status | peers | ping PEER | netcheck | keys | counters",
+			"edge status | peers | ping PEER | netcheck | keys | counters\n" +
+			"edge identity | identity adopt | identity new",
 		Description: "Environment: EDGE_COMMUNITY or N2N_COMMUNITY for -c; EDGE_KEY or N2N_KEY for -k;\n" +
 			"${CREDENTIALS_DIRECTORY}/key (systemd) is used when no other key is given.\n" +
 			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission or missing device,\n" +
@@ -72,6 +75,7 @@ func (cmd *command) app() *ucli.App {
 			{Name: "netcheck", Usage: "find out what the network lets through", Flags: netcheckFlags(), Action: cmd.netcheck},
 			{Name: "keys", Usage: "show the key schedule", Flags: append(readFlags(), communityFileFlag()), Action: cmd.keys},
 			{Name: "counters", Usage: "show what the data path has done", Flags: readFlags(), Action: cmd.counters},
+			cmd.identityCommand(),
 			{Name: "keygen", Usage: "make the keys of a community", Flags: keygenFlags(), Action: cmd.keygen},
 			cli.VersionCommand(protocol.Version),
 		},

@@ -25,6 +25,7 @@ func testCommand(env map[string]string) *command {
 		streams:  cli.Streams{In: strings.NewReader(""), Out: new(strings.Builder), Err: new(strings.Builder)},
 		place:    cli.Place{Program: program, Root: true, Env: func(name string) string { return env[name] }},
 		hostname: func() (string, error) { return "harlem-roof.example", nil },
+		machine:  func() string { return "" },
 		now:      func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) },
 	}
 }

@@ -24,9 +24,6 @@ import (
 	"hedgerow/transport"
 )
 
-// identityFile holds the edge's identity in its state directory.
-const identityFile = "id"
-
 // start is "edge" and "edge run". It opens what the edge needs in the order in
 // which the user can correct it (options, keys, state, socket, device), so that
 // nothing is created by a command line that was wrong.
@@ -72,6 +69,7 @@ type member struct {
 
 	state      string // the community's own state directory
 	id         *crypto.Identity
+	notes      []string // about the start, for status
 	device     *device
 	sockets    []*transport.UDP
 	queues     []dataplane.Queue
@@ -85,12 +83,16 @@ func (m *member) open() error {
 	if err := m.service.Lock(m.state); err != nil {
 		return err
 	}
-	idPath := filepath.Join(m.state, identityFile)
-	id, created, err := m.service.Identity(idPath)
+	identity := m.cmd.identityDir(m.state)
+	found, err := identity.open()
 	if err != nil {
-		return err
+		return service.StateError(err)
 	}
-	m.id = id
+	m.id = found.id
+	if found.left != "" {
+		m.note(fmt.Sprintf("the state directory %s comes from another machine: this edge has a new identity, %s, and the old one is kept in %s. "+
+			"If no other machine uses that one, stop this edge and type: %s identity adopt -c %s", m.state, found.id.ShortID(), found.left, program, strconv.Quote(m.keys.Name)))
+	}
 	with := m.options.Queues.Without.socket
 	with.Log = m.log
 	if m.sockets, err = openSockets(m.options.Port, m.options.Queues.Count, with, m.state); err != nil {
@@ -108,8 +110,14 @@ func (m *member) open() error {
 	if err := m.openQueues(); err != nil {
 		return err
 	}
-	m.openReport(idPath, created)
+	m.openReport(identity.file(), found.created)
 	return nil
+}
+
+// note says a sentence about the start in the log, and keeps it for status.
+func (m *member) note(text string) {
+	m.log.Warn(text)
+	m.notes = append(m.notes, text)
 }
 
 // openReport begins to show the user what happens.
@@ -182,6 +190,7 @@ func (m *member) config() edge.Config {
 			Interface:   m.device.Name(),
 			Networks:    m.device.networks,
 			Version:     cli.Release,
+			Notes:       m.notes,
 			Log:         m.log,
 			Report:      m.report.Event,
 			ClockOffset: m.options.Clock,
