@@ -18,6 +18,7 @@ const (
 	helloWait     = 5 * time.Second   // a WELCOME counts within this time (PROTOCOL.md, section 4)
 	helloSilence  = 30 * time.Second  // without a RESP; then a HELLO asks whether the key is another one now
 	resetsEvery   = time.Second
+	resetDoubt    = time.Minute // after a RESET that did not come from another boot
 )
 
 // restart begins a new hop session; the old one lives until then.
@@ -181,6 +182,7 @@ func (c *connector) finished(now time.Time, s *supernode, done *handshake.Result
 		s.keepalive.rtt = smooth(s.keepalive.rtt, done.RTT)
 	}
 	h := &s.hop
+	s.reset.judge(now, h.session, session)
 	if underlay.IsSide(h.at) != underlay.IsSide(from) {
 		h.moved = now
 	}
@@ -193,8 +195,9 @@ func (c *connector) finished(now time.Time, s *supernode, done *handshake.Result
 	s.hello.end()
 }
 
-// handleReset begins a new handshake if the RESET is about our session. The old
-// session is kept until the new one is confirmed.
+// handleReset begins a new handshake if the RESET is about our session, once for each
+// session: a RESET that comes again must not cut its own handshake short. The old session
+// is kept until the new one is confirmed.
 func (c *connector) handleReset(now time.Time, s *supernode, h protocol.Header, ev dataplane.HandshakeAnswer) {
 	_, token, err := protocol.ParseReset(ev.Packet)
 	if err != nil || s.hop.session == nil || h.RX != s.hop.session.Crypto().RemoteIndex() ||
@@ -202,15 +205,32 @@ func (c *connector) handleReset(now time.Time, s *supernode, h protocol.Header, 
 		c.refusals.note(refusedReset, s, "from", ev.Origin)
 		return
 	}
-	if now.Sub(s.resetAt) < resetsEvery {
-		c.refusals.note(refusedResetRate, s, "from", ev.Origin)
+	if r := &s.reset; now.Sub(r.at) < resetsEvery || now.Before(r.doubted) || r.session == s.hop.session && s.init.active() {
+		c.refusals.note(refusedResetRate, s, "from", ev.Origin) // the INIT is repeated without it
 		return
 	}
-	s.resetAt = now
+	s.reset.at, s.reset.session = now, s.hop.session
 	// An INIT that was sent before may have found nobody.
 	s.init.to = s.hop.at
 	pkt, err := s.init.initiator.Start(now)
 	c.sendInit(now, s, s.target(s.init.to), pkt, err)
+}
+
+// resetIn is the RESET that was obeyed last. A RESET is for sessions of a past boot of the
+// supernode, which gives the indices of each boot another top byte.
+type resetIn struct {
+	at      time.Time             // when
+	session *dataplane.HopSession // that it ended; it is not obeyed again for this one while an INIT is under way
+	doubted time.Time             // until when further ones are not obeyed
+}
+
+// judge compares the session that a RESET brought with the one that it ended: if both are of
+// one boot the supernode had no reason for it, and for a while it is believed no more. Its
+// restart would be noticed by pings without an answer.
+func (r *resetIn) judge(now time.Time, old *dataplane.HopSession, made *crypto.HopSession) {
+	if old != nil && r.session == old && old.Crypto().RemoteIndex()>>24 == made.RemoteIndex()>>24 {
+		r.doubted = now.Add(resetDoubt)
+	}
 }
 
 // openHop opens a control packet of a supernode. It returns the messages in it,

@@ -95,14 +95,82 @@ func TestReset(t *testing.T) {
 	if reset(noon, index, [16]byte{1}) || reset(noon, index+1, testToken) {
 		t.Error("a RESET of somebody else was taken")
 	}
-	if !reset(noon, index, testToken) || reset(noon.Add(resetsEvery-1), index, testToken) || !reset(noon.Add(resetsEvery), index, testToken) {
-		t.Error("not one RESET a second")
+	if !reset(noon, index, testToken) || reset(noon.Add(resetsEvery-1), index, testToken) || reset(noon.Add(resetsEvery), index, testToken) {
+		t.Error("not one RESET for a session")
 	}
-	if d := v.drops(); d["reset"] != 2 || d["reset-rate"] != 1 {
+	if d := v.drops(); d["reset"] != 2 || d["reset-rate"] != 2 {
 		t.Errorf("counted %v", d)
 	}
 	if !v.s.registered() || v.s.hop.session.Crypto().RemoteIndex() != old.LocalIndex() {
 		t.Error("the session was given up at once")
+	}
+}
+
+// rounds has a supernode send a RESET with the right token for whatever session there is,
+// ten times a second for a minute, and answer each INIT after a time, out of the boot that
+// next says. It returns how many INITs there were.
+func (v *testServer) rounds(answersIn time.Duration, next func()) (inits int) {
+	v.tb.Helper()
+	var init sentDatagram
+	var answer time.Time
+	for n := range 600 {
+		now := noon.Add(time.Duration(n) * 100 * time.Millisecond)
+		token := v.s.grant.token
+		v.handle(now, dataplane.HandshakeAnswer{Origin: v.origin(), Packet: protocol.AppendReset(nil, v.s.hop.session.Crypto().RemoteIndex(), token)})
+		v.servers.connector.tick(now)
+		v.settle(now)
+		for _, d := range v.sentNow() {
+			if len(d.pkt) == protocol.InitLen {
+				inits++
+				init, answer = d, now.Add(answersIn)
+			}
+		}
+		if !answer.IsZero() && !now.Before(answer) {
+			next()
+			v.conn.sent = []sentDatagram{init}
+			v.answer(now)
+			granted := ack(3)
+			v.say(now, granted.Append(nil))
+			answer = time.Time{}
+		}
+	}
+	return inits
+}
+
+// TestResetsForEver has a supernode send RESETs without an end. One that restarts each
+// time, slowly too, gets one INIT a second at most and is registered with; one that does
+// not restart is obeyed once a minute. The data path is up all the time.
+func TestResetsForEver(t *testing.T) {
+	for name, c := range map[string]struct {
+		answersIn time.Duration
+		boots     uint32 // added at each session
+		most      int    // INITs in a minute
+	}{
+		"another boot each time":     {0, 1, 60},
+		"another boot, and far away": {1500 * time.Millisecond, 1, 60},
+		"always the same boot":       {0, 0, 1},
+		"the same boot, far away":    {1500 * time.Millisecond, 0, 2}, // one is repeated
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := registered(t, nil)
+			p, relayed := v.neighbour(2), v.met(3, "roof")
+			direct, sessions := p.view.Route(), 0
+			stays := func() bool { return p.view.Route().Session == direct.Session } // its path has no answers here
+			up := 0
+			inits := v.rounds(c.answersIn, func() {
+				v.index += c.boots << 24
+				sessions++
+				if v.s.registered() && v.s.view.Reachable() && stays() && relayed.view.Route().Supernode == v.s.view {
+					up++
+				}
+			})
+			if inits > c.most || sessions == 0 || up != sessions {
+				t.Errorf("%d INITs, %d sessions, the data path was up %d times", inits, sessions, up)
+			}
+			if !v.s.registered() || !v.s.current() {
+				t.Error("it is not registered at the end")
+			}
+		})
 	}
 }
 

@@ -25,7 +25,7 @@ type supernode struct {
 	where     whereabouts
 	hello     helloOut
 	init      hopInit
-	resetAt   time.Time // when a RESET was last acted on
+	reset     resetIn
 	twinAt    time.Time // when a word about another machine with our identity was last acted on
 	hop       hopSessions
 	stream    supernodeStream
