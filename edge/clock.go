@@ -2,27 +2,18 @@ package edge
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"hedgerow/internal/timer"
+	"hedgerow/internal/vmgen"
 )
 
 const (
 	// clockEvery is the watchdog's period (PROTOCOL.md, section 6).
-	clockEvery = time.Second
+	clockEvery = vmgen.ClockEvery
 	// clockJump is how far the wall clock may be set back, or the boot clock lie beside
 	// the monotonic one, before it counts as a jump.
 	clockJump = 10 * time.Second
-	// clockForward is how far the wall clock may be set forward. The monotonic clock of
-	// a machine that is restored goes on where it was, and the wall clock is set to what
-	// time it is: even the shortest way from a snapshot to its copy must be seen. No
-	// correction by slewing comes near.
-	clockForward = 250 * time.Millisecond
-	// clockReadings is how many readings are compared with. The wall clock is read before
-	// the monotonic one, so that a pause between the two makes it seem late, never early:
-	// the highest of a few readings is right.
-	clockReadings = 4
 )
 
 // clockWatch compares the wall, monotonic and boot clocks and the identities of
@@ -30,9 +21,8 @@ const (
 // taken us back to counters that were used already.
 type clockWatch struct {
 	next    timer.Timer
-	first   time.Time       // carries wall and monotonic readings
-	last    time.Time       // as first
-	ahead   []time.Duration // the last readings of how far the wall clock has run ahead of the monotonic one
+	last    time.Time // carries wall and monotonic readings
+	wall    vmgen.Clock
 	boot    time.Duration
 	machine string
 }
@@ -56,33 +46,17 @@ func (w *clockWatch) check(now time.Time, boot func() time.Duration, machine fun
 	if machine != nil {
 		w.machine = machine()
 	}
+	step := w.wall.Step(now, clockJump)
 	if last.IsZero() {
-		w.first, w.ahead = now, []time.Duration{0}
 		return clockSteady
 	}
-	wall := w.checkWall(now)
 	elapsed := now.Sub(last) // monotonic
-	if lastMachine != w.machine || boot != nil && apart(w.boot-lastBoot, elapsed) {
-		return clockResumed
-	}
-	return wall
-}
-
-// checkWall compares the wall clock with the monotonic one.
-func (w *clockWatch) checkWall(now time.Time) clockChange {
-	ahead := now.Round(0).Sub(w.first.Round(0)) - now.Sub(w.first)
-	by := ahead - slices.Max(w.ahead)
 	switch {
-	case by > clockForward:
-		w.ahead = []time.Duration{ahead}
+	case step > vmgen.Forward || lastMachine != w.machine || boot != nil && apart(w.boot-lastBoot, elapsed):
 		return clockResumed
-	case by < -clockJump:
-		w.ahead = []time.Duration{ahead}
+	case step < -clockJump:
 		return clockWall
-	case len(w.ahead) == clockReadings:
-		w.ahead = append(w.ahead[:0], w.ahead[1:]...)
 	}
-	w.ahead = append(w.ahead, ahead)
 	return clockSteady
 }
 

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"hedgerow/internal/vmgen"
 )
 
 // jump sets the wall reading of a time forward and leaves its monotonic one,
@@ -38,12 +40,12 @@ func TestClockWatch(t *testing.T) {
 	for name, steps := range map[string][]clockReading{
 		"steady":           {steady, steady, steady},
 		"a busy machine":   {steady, {elapsed: time.Hour, machine: "a"}, steady},
-		"a small step":     {steady, {elapsed: time.Second, wall: clockForward, machine: "a"}, steady},
-		"small steps":      {steady, {elapsed: time.Second, wall: clockForward, machine: "a"}, {elapsed: time.Second, wall: clockForward, machine: "a"}, steady},
-		"restored at once": {steady, {elapsed: time.Second, wall: clockForward + time.Millisecond, machine: "a", want: clockResumed}, steady},
+		"a small step":     {steady, {elapsed: time.Second, wall: vmgen.Forward, machine: "a"}, steady},
+		"small steps":      {steady, {elapsed: time.Second, wall: vmgen.Forward, machine: "a"}, {elapsed: time.Second, wall: vmgen.Forward, machine: "a"}, steady},
+		"restored at once": {steady, {elapsed: time.Second, wall: vmgen.Forward + time.Millisecond, machine: "a", want: clockResumed}, steady},
 		"a pause between the two readings": {steady, {elapsed: time.Second, wall: -5 * time.Second, machine: "a"},
 			{elapsed: time.Second, wall: 5 * time.Second, machine: "a"}, steady},
-		"a pause before": {{elapsed: time.Second, wall: -clockForward, machine: "a"}, {elapsed: time.Second, wall: 2 * clockForward, machine: "a"}, steady},
+		"a pause before": {{elapsed: time.Second, wall: -vmgen.Forward, machine: "a"}, {elapsed: time.Second, wall: 2 * vmgen.Forward, machine: "a"}, steady},
 		"set back a little, and forward": {steady, {elapsed: time.Second, wall: -clockJump, machine: "a"}, steady, steady, steady, steady,
 			{elapsed: time.Second, wall: time.Second, machine: "a", want: clockResumed}},
 		"set forward":   {steady, {elapsed: time.Second, wall: clockJump + time.Second, machine: "a", want: clockResumed}, steady},

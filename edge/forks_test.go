@@ -7,6 +7,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge/dataplane"
+	"hedgerow/internal/vmgen"
 	"hedgerow/protocol"
 )
 
@@ -31,7 +32,7 @@ func newForkedEdge(t *testing.T) *forkedEdge {
 		}
 	})
 	w := &f.chores.clock
-	w.first, w.last, w.ahead, w.boot, w.machine = time.Time{}, time.Time{}, nil, 0, ""
+	w.last, w.wall, w.boot, w.machine = time.Time{}, vmgen.Clock{}, 0, ""
 	f.watchClock(f.at)
 	return f
 }
@@ -76,7 +77,7 @@ func TestForks(t *testing.T) {
 	for name, fork := range map[string]func(f *forkedEdge){
 		"suspended":           func(f *forkedEdge) { f.boot += time.Hour },
 		"restored a day late": func(f *forkedEdge) { f.at = jump(t, f.at, 24*time.Hour) },
-		"restored at once":    func(f *forkedEdge) { f.at = jump(t, f.at, clockForward+time.Millisecond) },
+		"restored at once":    func(f *forkedEdge) { f.at = jump(t, f.at, vmgen.Forward+time.Millisecond) },
 		"cloned":              func(f *forkedEdge) { f.machine = "two" },
 		"the system tells": func(f *forkedEdge) {
 			tell := <-f.told

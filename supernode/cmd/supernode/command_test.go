@@ -131,6 +131,44 @@ func TestServeAndAsk(t *testing.T) {
 	}
 }
 
+// A supernode on a machine that was restored or cloned with its memory begins anew: with
+// the same key at the same port, in another boot, without a session that its copy has.
+func TestForked(t *testing.T) {
+	dir := t.TempDir()
+	term := newTerminal(dir)
+	tell := make(chan struct{})
+	term.cmd.forks = func(ctx context.Context, forked func()) {
+		select {
+		case <-tell:
+			forked()
+		case <-ctx.Done():
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	code := make(chan cli.Code, 1)
+	go func() { code <- term.run(ctx, "-p", "0", "--tls-listen", "off") }()
+	socket := admin.Socket(filepath.Join(dir, "run", controlSocket))
+	var st admin.Status
+	eventually(t, "the control socket", func() (ok bool) { var err error; st, err = socket.Status(ctx); return err == nil })
+	for n := 1; n <= 2; n++ {
+		tell <- struct{}{}
+		eventually(t, "another start", func() bool {
+			return strings.Count(term.out.String(), "listening on UDP") == n+1
+		})
+		eventually(t, "the control socket", func() bool {
+			again, err := socket.Status(ctx)
+			return err == nil && again.Key == st.Key && again.Listen == st.Listen
+		})
+	}
+	if n := strings.Count(term.err.String(), "all sessions begin anew"); n != 2 {
+		t.Errorf("said %d times: %s", n, term.err.String())
+	}
+	cancel()
+	if c := <-code; c != cli.OK {
+		t.Errorf("exit code %d: %s", c, term.err.String())
+	}
+}
+
 func TestFailures(t *testing.T) {
 	dir := t.TempDir()
 	_, stop := serve(t, dir, "-p", "0")

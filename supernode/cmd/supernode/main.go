@@ -18,7 +18,7 @@ const program = "supernode"
 
 func main() {
 	cli.Main(program, func(ctx context.Context, args []string, s cli.Streams, p cli.Place) cli.Code {
-		return (&command{streams: s, place: p}).run(ctx, args)
+		return (&command{streams: s, place: p, forks: watchForks}).run(ctx, args)
 	})
 }
 
@@ -27,6 +27,7 @@ func main() {
 type command struct {
 	streams cli.Streams
 	place   cli.Place
+	forks   func(ctx context.Context, forked func()) // tells that this machine was restored or cloned with its memory
 }
 
 // run executes one command line and returns the exit code.

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"syscall"
 
 	ucli "github.com/urfave/cli/v2"
@@ -14,6 +16,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/service"
+	"hedgerow/internal/vmgen"
 	"hedgerow/supernode"
 	"hedgerow/supernode/admin"
 	"hedgerow/transport"
@@ -35,14 +38,46 @@ func (cmd *command) start(c *ucli.Context) error {
 	}
 	ctx, stop := service.UntilSignal(c.Context, log, "stopping")
 	defer stop()
-	p := &process{cmd: cmd, options: o, log: log, service: service.New(service.Config{
-		Program: program, Instance: program, Second: "-p PORT, --state-dir DIR and --control PATH", Log: log,
-	})}
+	for {
+		p := &process{cmd: cmd, options: o, log: log, service: service.New(service.Config{
+			Program: program, Instance: program, Second: "-p PORT, --state-dir DIR and --control PATH", Log: log,
+		})}
+		forked, err := p.serve(ctx)
+		if !forked || err != nil {
+			return err
+		}
+		// A copy of this machine has the counters of every session, too. A start has none,
+		// counts one more boot, and sends a RESET to whoever is registered.
+		log.Warn("this machine was restored, cloned or suspended, or its clock set forward: all sessions begin anew")
+		o.Port = p.socket.LocalAddr().Port()
+	}
+}
+
+// watchForks calls forked whenever this machine may be a copy of another one.
+func watchForks(ctx context.Context, forked func()) {
+	var told sync.WaitGroup
+	told.Go(func() { _ = vmgen.Watch(ctx, forked) }) // without it the clock has to do
+	vmgen.WatchClock(ctx, forked)
+	told.Wait()
+}
+
+// serve opens everything and runs until ctx ends, or until the machine may be a copy.
+func (p *process) serve(ctx context.Context) (forked bool, err error) {
 	defer p.service.Close()
 	if err := p.open(); err != nil {
-		return err
+		return false, err
 	}
-	return p.run(ctx)
+	running, end := context.WithCancel(ctx)
+	defer end()
+	var copied atomic.Bool
+	var watching sync.WaitGroup
+	if p.cmd.forks != nil {
+		watching.Go(func() { p.cmd.forks(running, func() { copied.Store(true); end() }) })
+	}
+	err = p.run(running)
+	end()
+	watching.Wait()
+	return copied.Load() && ctx.Err() == nil, err
 }
 
 // process is one supernode while it is put together and runs.

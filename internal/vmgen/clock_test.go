@@ -1,0 +1,30 @@
+package vmgen
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestClockSteady finds no step where both clocks go on, however seldom they are read. A
+// clock that is set is in edge.TestClockWatch, which can make such times.
+func TestClockSteady(t *testing.T) {
+	var c Clock
+	now := time.Now()
+	for _, elapsed := range []time.Duration{0, time.Second, 0, time.Hour, time.Millisecond, 24 * time.Hour} {
+		now = now.Add(elapsed)
+		if by := c.Step(now, time.Minute); by != 0 {
+			t.Errorf("a step of %v after %v", by, elapsed)
+		}
+	}
+}
+
+// TestWatchClock ends with its context and reports nothing meanwhile.
+func TestWatchClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		WatchClock(ctx, func() { t.Error("the clock was not set") })
+	})
+}
