@@ -73,17 +73,17 @@ func (e *Edge) watchClock(now time.Time) {
 		e.keys.roll(now)
 	case clockResumed:
 		e.cfg.Host.Log.Warn("the machine was suspended or restored, or its clock set forward: renewing all sessions")
-		e.forked(now)
+		renewEverything(e, now)
 	}
 }
 
 // watchForks waits for the system to tell that this machine was restored or cloned with
 // its memory.
-func (e *Edge) watchForks(ctx context.Context) {
+func watchForks(ctx context.Context, e *Edge) {
 	err := e.cfg.Host.Forks(ctx, func() {
 		e.background.Do(func(now time.Time) {
 			e.cfg.Host.Log.Warn("the virtual machine was restored or cloned: renewing all sessions")
-			e.forked(now)
+			renewEverything(e, now)
 		})
 	})
 	if err != nil && ctx.Err() == nil {
@@ -91,11 +91,11 @@ func (e *Edge) watchForks(ctx context.Context) {
 	}
 }
 
-// forked ends sealing under every key that a copy of this machine may seal under, too:
+// renewEverything ends sealing under every key that a copy of this machine may seal under, too:
 // pair sessions, those that we answered and that are not confirmed yet, hop sessions with
 // their RELAY counters, streams, GROUP salts, and handshakes under way. What comes in the
 // old sessions is opened until their time is over.
-func (e *Edge) forked(now time.Time) {
+func renewEverything(e *Edge, now time.Time) {
 	e.random.reseed()
 	e.keys.drawSalt(now, true)
 	e.servers.registrar.forked()

@@ -88,7 +88,7 @@ func (e *Edge) composeSelf(random *random) {
 	}
 	e.self = &self{
 		cid: cfg.Community.ID(), mac: protocol.MAC(cfg.MAC), identity: cfg.Identity, name: cfg.Name, features: features,
-		twin: twin{community: cfg.Community.Name, reports: e.user.reports},
+		twin: twin{community: cfg.Community.Name, reports: e.user.reports}, state: e.state,
 	}
 	addresses := &deviceAddresses{
 		cfg: cfg.Address, supernodes: e.servers.list, device: cfg.Device, state: e.state, reports: e.user.reports, log: cfg.Host.Log,
@@ -166,7 +166,7 @@ func (e *Edge) composeServers(random *random) {
 	}
 	s.registrar = &registrar{
 		supernodes: s.list, hops: hops, connector: s.connector, directory: s.directory, peers: e.peers, keys: e.keys, self: e.self,
-		addresses: s.addresses, underlay: e.underlay, state: e.state, reports: e.user.reports, refusals: e.user.refusals, random: random, draft: e.data.draft,
+		addresses: s.addresses, underlay: e.underlay, reports: e.user.reports, refusals: e.user.refusals, random: random, draft: e.data.draft,
 	}
 	s.registrar.open()
 }

@@ -147,7 +147,7 @@ func (e *Edge) begin(now time.Time) error {
 		e.background.Go(e.watchKeys)
 	}
 	if e.cfg.Host.Forks != nil {
-		e.background.Go(e.watchForks)
+		e.background.Go(func(ctx context.Context) { watchForks(ctx, e) })
 	}
 	e.settle(now)
 	return nil

@@ -35,7 +35,6 @@ type registrar struct {
 	self       *self
 	addresses  *deviceAddresses
 	underlay   *underlay.Underlay
-	state      *state
 	reports    *reporter
 	refusals   *refusals
 	random     *random
@@ -166,8 +165,8 @@ func (r *registrar) handleAck(now time.Time, s *supernode, m protocol.Ack) {
 // handleNak reports why a supernode refused us, and tries again later.
 func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 	if m.Code == protocol.CodeIdentityTwice { // which answers nothing
-		if now.Sub(s.twinAt) >= twinRestart {
-			s.twinAt = now
+		if now.Sub(s.grant.twinAt) >= twinRestart {
+			s.grant.twinAt = now
 			r.connector.restart(now, s) // it may have replaced our session, and does not say so otherwise
 		}
 		r.self.twin.notice(now, s.cfg.Name)
@@ -182,8 +181,12 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 		s.grant.done = false
 		r.peers.markAll()
 	}
-	if m.Code == protocol.CodeOldStatement && !r.signAgain(now, s) {
-		r.self.twin.notice(now, s.cfg.Name)
+	if m.Code == protocol.CodeOldStatement {
+		if plane := r.keys.plane; r.self.signAgain(plane.Wall(now), now.Sub(plane.Started())) {
+			s.grant.retry.Set(now.Add(registerRetry))
+		} else {
+			r.self.twin.notice(now, s.cfg.Name)
+		}
 	}
 	if s.reported.refused == m.Code {
 		return
@@ -199,21 +202,6 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 	default:
 		r.reports.report(now, Event{Kind: EventRefused, Supernode: s.cfg.Name, Err: errors.New(protocol.CodeString(m.Code))})
 	}
-}
-
-// signAgain signs a new statement if the clock was wrong at our start and is right now, so
-// that a later one than ours is known. It reports whether it did. A clock that is right has
-// our number stand for the time of our start, so that two machines with one identity
-// do not outbid each other.
-func (r *registrar) signAgain(now time.Time, s *supernode) bool {
-	wall := r.keys.plane.Wall(now)
-	if uint64(max(wall.Add(-signAgainAfter).UnixMilli(), 0)) <= r.self.seq+uint64(now.Sub(r.keys.plane.Started()).Milliseconds()) {
-		return false
-	}
-	r.self.sign(wall, r.state.nextSeq(wall))
-	r.state.keep()
-	s.grant.retry.Set(now.Add(registerRetry))
-	return true
 }
 
 // offerTURN uses the TURN server that a supernode hands out, if it can be one. The

@@ -19,6 +19,7 @@ type self struct {
 	statement  []byte
 	seq        uint64 // of the statement
 	twin       twin
+	state      *state
 	prefixes   func() []netip.Prefix // of the device
 	candidates func() protocol.Candidates
 }

@@ -26,7 +26,6 @@ type supernode struct {
 	hello     helloOut
 	init      hopInit
 	reset     resetIn
-	twinAt    time.Time // when a word about another machine with our identity was last acted on
 	hop       hopSessions
 	stream    supernodeStream
 	published []netip.AddrPort // addresses that the queues know as its own
@@ -111,6 +110,7 @@ type grant struct {
 	second    netip.Prefix          // the last offer beside another's lease that was told
 	fault     string                // why the offer is not taken, as the user is told; empty: it is
 	faultAt   time.Time             // when that was told last
+	twinAt    time.Time             // when a word about another machine with our identity was last acted on
 	attempts  int
 	others    int  // edges in our community besides us
 	nameInUse bool // others used our community's name with another key before it was here

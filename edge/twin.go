@@ -52,3 +52,16 @@ func (t *twin) note(now time.Time) string {
 func (s *self) isTwins(st crypto.Statement) bool {
 	return st.CID == s.cid && st.Static == s.identity.Static && st.ID == [32]byte(s.identity.ID) && st.Seq > s.seq
 }
+
+// signAgain signs a new statement if the clock was wrong at our start, which was some time
+// ago, and is right now, so that a later statement than ours is known. It reports whether
+// it did. With a clock that is right our number stands for the time of our start, so that
+// two machines with one identity do not outbid each other.
+func (s *self) signAgain(wall time.Time, ago time.Duration) bool {
+	if uint64(max(wall.Add(-signAgainAfter).UnixMilli(), 0)) <= s.seq+uint64(ago.Milliseconds()) {
+		return false
+	}
+	s.sign(wall, s.state.nextSeq(wall))
+	s.state.keep()
+	return true
+}
