@@ -10,17 +10,17 @@ import (
 	"hedgerow/protocol"
 )
 
-// hostile has a fuzzer's bytes choose what a member, a supernode and somebody on the
+// liar has a fuzzer's bytes choose what a member, a supernode and somebody on the
 // LAN say: messages that parse, with values that nobody honest would send. Its reader
 // gives zeros when the bytes are over.
-type hostile struct {
+type liar struct {
 	fuzzEdge
 	b     []byte
 	moves int // made so far
 }
 
 // byte returns the next byte.
-func (h *hostile) byte() byte {
+func (h *liar) byte() byte {
 	if len(h.b) == 0 {
 		return 0
 	}
@@ -30,7 +30,7 @@ func (h *hostile) byte() byte {
 }
 
 // number returns one of the values at which something may break, or any.
-func (h *hostile) number() uint64 {
+func (h *liar) number() uint64 {
 	edges := [...]uint64{0, 1, 2, 3, 255, 1 << 15, 1<<16 - 1, 1<<31 - 1, 1<<32 - 1, 1 << 53, 1 << 63, 1<<64 - 1, uint64(noon.UnixMilli()), uint64(noon.Add(time.Hour).UnixMilli())}
 	if n := int(h.byte()); n < len(edges)*8 {
 		return edges[n%len(edges)]
@@ -39,7 +39,7 @@ func (h *hostile) number() uint64 {
 }
 
 // addr returns an address that must not be probed, one that is somebody's, or any.
-func (h *hostile) addr() netip.AddrPort {
+func (h *liar) addr() netip.AddrPort {
 	list := [...]string{
 		"127.0.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.1", "169.254.169.254", "203.0.113.1", "203.0.113.2", "192.0.2.66", "10.64.0.7",
 		"::1", "::", "ff02::1", "fe80::1", "fd00::1", "2001:db8::5", "100::1", "64:ff9b::7f00:1",
@@ -48,27 +48,27 @@ func (h *hostile) addr() netip.AddrPort {
 }
 
 // static returns a key of the peers, our own, a weak one or one of nobody.
-func (h *hostile) static() [32]byte {
+func (h *liar) static() [32]byte {
 	list := [...][32]byte{h.near.view.Static(), h.far.view.Static(), h.self.identity.Static, {}, {1}, {9}, testIdentity(9).Static}
 	return list[int(h.byte())%len(list)]
 }
 
 // mac returns a hardware address of the peers, our own, a group's or one of nobody.
-func (h *hostile) mac() protocol.MAC {
+func (h *liar) mac() protocol.MAC {
 	list := [...]protocol.MAC{h.near.view.MAC(), h.far.view.MAC(), h.self.mac, {}, protocol.Broadcast, host(1), host(2), protocol.MAC(testIdentity(9).MAC(h.self.cid))}
 	return list[int(h.byte())%len(list)]
 }
 
 // lie returns a statement that verifies: of an identity that may be anybody's, with a
 // static key, an address and a number that may be anybody's.
-func (h *hostile) statement() (raw []byte, mac protocol.MAC) {
+func (h *liar) statement() (raw []byte, mac protocol.MAC) {
 	id := *testIdentity(8 + h.byte()%4)
 	id.Static, mac = h.static(), h.mac()
 	return h.lie(&id, mac, h.number()), mac
 }
 
 // candidates returns up to sixteen addresses.
-func (h *hostile) candidates() (list []protocol.Candidate) {
+func (h *liar) candidates() (list []protocol.Candidate) {
 	for range h.byte() % 17 {
 		list = append(list, protocol.Candidate{Kind: 1 + h.byte()%7, Addr: h.addr()})
 	}
@@ -76,7 +76,7 @@ func (h *hostile) candidates() (list []protocol.Candidate) {
 }
 
 // call returns what is said of a NAT.
-func (h *hostile) call() protocol.Call {
+func (h *liar) call() protocol.Call {
 	c := protocol.Call{Gen: uint32(h.number()), Sent: uint32(h.number()), Mapping: h.byte(), List: h.candidates()}
 	for range h.byte() % 17 {
 		c.Ports = append(c.Ports, uint16(1024+h.number()%60000))
@@ -85,7 +85,7 @@ func (h *hostile) call() protocol.Call {
 }
 
 // message returns one message of a peer.
-func (h *hostile) message() []byte {
+func (h *liar) message() []byte {
 	var nonce [8]byte
 	nonce[0] = h.byte()
 	var m interface{ Append([]byte) []byte }
@@ -125,7 +125,7 @@ func (h *hostile) message() []byte {
 }
 
 // move has one of the three do something.
-func (h *hostile) move(now time.Time) {
+func (h *liar) move(now time.Time) {
 	h.moves++
 	by := dataplane.Origin{Supernode: h.s.view, Handle: uint32(h.number() % 6)}
 	if h.byte()%2 == 0 {
@@ -162,28 +162,28 @@ func (h *hostile) move(now time.Time) {
 // invariant is what holds after whatever anybody says.
 type invariant struct {
 	name string
-	hold func(h *hostile, p *peer) bool // of each peer
+	hold func(h *liar, p *peer) bool // of each peer
 }
 
 var invariants = []invariant{
-	{"a peer that has a route inside a session has that session", func(_ *hostile, p *peer) bool {
+	{"a peer that has a route inside a session has that session", func(_ *liar, p *peer) bool {
 		to := p.view.Route()
 		return to.Session == nil || p.sessions.current != nil && p.sessions.current.Crypto() == to.Session
 	}},
-	{"of a peer whose INIT is not confirmed nothing is known", func(_ *hostile, p *peer) bool {
+	{"of a peer whose INIT is not confirmed nothing is known", func(_ *liar, p *peer) bool {
 		return !p.place.unconfirmed || p.sessions.current == nil && !p.identity.bound && p.handles == [maxSupernodes]uint32{} && p.reach.path == nil && p.about.Name == ""
 	}},
-	{"a hardware address is bound to one peer, which claims it, and is none of ours nor a group's", func(h *hostile, p *peer) bool {
+	{"a hardware address is bound to one peer, which claims it, and is none of ours nor a group's", func(h *liar, p *peer) bool {
 		mac := p.view.MAC()
 		return !p.identity.bound || h.peers.byMAC[mac] == p && mac == protocol.MAC(p.identity.statement.MAC) && mac != h.self.mac && !mac.IsGroup() && !mac.IsZero()
 	}},
-	{"a statement is of the peer's static key", func(_ *hostile, p *peer) bool {
+	{"a statement is of the peer's static key", func(_ *liar, p *peer) bool {
 		return !p.known() || p.identity.statement.Static == p.view.Static()
 	}},
-	{"no peer has a weak key, or ours", func(h *hostile, p *peer) bool {
+	{"no peer has a weak key, or ours", func(h *liar, p *peer) bool {
 		return crypto.UsableStatic(p.view.Static()) && p.view.Static() != h.self.identity.Static
 	}},
-	{"an address that follows from a proven identity is that identity's", func(h *hostile, p *peer) bool {
+	{"an address that follows from a proven identity is that identity's", func(h *liar, p *peer) bool {
 		id := p.identity.statement.ID
 		if !p.identity.proven || p.view.MAC() != protocol.MAC(crypto.MACFor(id[:], h.self.cid)) {
 			return true
@@ -191,10 +191,10 @@ var invariants = []invariant{
 		holder := h.peers.byMAC[p.view.MAC()]
 		return holder != nil && holder.identity.statement.ID == id
 	}},
-	{"whoever was proven is who it was", func(h *hostile, p *peer) bool {
+	{"whoever was proven is who it was", func(h *liar, p *peer) bool {
 		return p != h.near || p.identity.statement.ID == [32]byte(testIdentity(2).ID)
 	}},
-	{"no frame, probe or INIT goes to an address that must not be probed", func(h *hostile, p *peer) bool {
+	{"no frame, probe or INIT goes to an address that must not be probed", func(h *liar, p *peer) bool {
 		policy := h.underlay.Addresses.Policy()
 		allowed := func(a netip.AddrPort) bool {
 			return !a.IsValid() || policy.Probeable(a) || h.paths.introducers.holds(a) || p == h.near && a == netip.MustParseAddrPort("203.0.113.2:4000")
@@ -205,7 +205,7 @@ var invariants = []invariant{
 
 // check fails unless every invariant holds of every peer, the table says what follows
 // from the owners, and every table is within its bound.
-func (h *hostile) check(now time.Time) {
+func (h *liar) check(now time.Time) {
 	h.tb.Helper()
 	for _, p := range h.peers.byStatic {
 		for _, i := range invariants {
@@ -231,7 +231,7 @@ func (h *hostile) check(now time.Time) {
 	}
 }
 
-// FuzzHostile has a hostile member, supernode and LAN make up to thirty moves, 20 ms
+// FuzzHostile has a liar member, supernode and LAN make up to thirty moves, 20 ms
 // apart, and checks the invariants after each.
 func FuzzHostile(f *testing.F) {
 	for kind := range byte(8) {
@@ -244,7 +244,7 @@ func FuzzHostile(f *testing.F) {
 		if len(b) > 2000 {
 			return
 		}
-		h := &hostile{fuzzEdge: newFuzzEdge(t), b: b}
+		h := &liar{fuzzEdge: newFuzzEdge(t), b: b}
 		now := noon
 		for h.moves < 30 && len(h.b) > 0 {
 			h.move(now)
