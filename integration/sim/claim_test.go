@@ -216,8 +216,8 @@ func TestStolenStatement(t *testing.T) {
 			want uint8
 		}{
 			"stolen":           {x.Claim(c.right.MAC, sign(victim, victim.Static, c.right.MAC), netip.Prefix{}), protocol.CodeProof},
-			"another's MAC":    {x.Claim(c.right.MAC, sign(x.identity, x.identity.Static, c.right.MAC), netip.Prefix{}), protocol.CodeMACTaken},
-			"one MAC, another": {x.Claim(c.right.MAC, sign(x.identity, x.identity.Static, protocol.MAC{2, 1}), netip.Prefix{}), protocol.CodeProof},
+			"another's MAC":    {x.Claim(c.right.MAC, sign(x.Identity, x.Identity.Static, c.right.MAC), netip.Prefix{}), protocol.CodeMACTaken},
+			"one MAC, another": {x.Claim(c.right.MAC, sign(x.Identity, x.Identity.Static, protocol.MAC{2, 1}), netip.Prefix{}), protocol.CodeProof},
 		} {
 			time.Sleep(time.Second)
 			if code := x.Register(claim.m); code != claim.want {
@@ -225,7 +225,7 @@ func TestStolenStatement(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
-		if code := x.Register(x.Claim(protocol.MAC{2, 1}, sign(x.identity, x.identity.Static, protocol.MAC{2, 1}), netip.Prefix{})); code != 0 {
+		if code := x.Register(x.Claim(protocol.MAC{2, 1}, sign(x.Identity, x.Identity.Static, protocol.MAC{2, 1}), netip.Prefix{})); code != 0 {
 			t.Errorf("a true registration got code %d", code)
 		}
 		if st := c.sn.Server.Status(); st.Leases != 3 {

@@ -35,11 +35,9 @@ type Crowd struct {
 	community *crypto.Community
 	identity  *crypto.Identity
 	socket    *crowdSocket
-	hub       *crowdHub
-	members   []*crowdMember
-	masks     struct{ pairs, hops *crypto.Mask }
-	psk       [32]byte
-	scratch   *crypto.Scratch
+	hub       *CrowdHub
+	members   []*CrowdMember
+	traffic   map[netip.AddrPort]Exchange // with addresses that the edge got or sent something; the playing goroutine's
 	process   process
 	playing   sync.WaitGroup
 	script    chan func()
@@ -69,14 +67,11 @@ type CrowdPlan struct {
 func NewCrowd(tb testing.TB, most int, meter func() time.Duration) *Crowd {
 	w := &World{tb: tb, seed: 91}
 	c := &Crowd{
-		tb: tb, world: w, identity: w.identity(), scratch: crypto.NewScratch(), script: make(chan func(), 1024), meter: meter,
+		tb: tb, world: w, identity: w.identity(), script: make(chan func(), 1024), meter: meter, traffic: make(map[netip.AddrPort]Exchange),
 		community: &crypto.Community{Name: "crowd", Secret: w.key(0), Epochs: []crypto.Epoch{{Index: 0, Key: w.key(1)}}},
 		broadcast: make([]atomic.Uint32, most), unicast: make([]atomic.Uint32, most), answered: make([]atomic.Uint32, most),
 	}
-	c.psk = c.community.PairPSK(c.community.Epochs[0])
 	c.hub = newCrowdHub(c, w.identity())
-	c.masks.pairs = crypto.NewMask(c.community.MaskKey())
-	c.masks.hops = crypto.NewMask(crypto.SupernodeMaskKey(c.hub.identity.Static, nil))
 	for i := range most {
 		c.members = append(c.members, newCrowdMember(c, i))
 	}
@@ -89,7 +84,7 @@ func NewCrowd(tb testing.TB, most int, meter func() time.Duration) *Crowd {
 
 // startEdge starts the edge and the scripts.
 func (c *Crowd) startEdge() {
-	key := c.hub.identity.Static
+	key := c.hub.Identity.Static
 	e, err := edge.New(edge.Config{
 		Community: c.community, Identity: c.identity, Name: "edge", Device: c.device,
 		Supernodes: []edge.Supernode{{Name: "hub", Host: crowdHubAddr.Addr().String(), Port: crowdHubAddr.Port(), Key: &key}},
@@ -166,6 +161,9 @@ func (c *Crowd) answer() {
 		if !ok {
 			return
 		}
+		x := c.traffic[to]
+		x.PacketsOut, x.BytesOut = x.PacketsOut+1, x.BytesOut+len(pkt)
+		c.traffic[to] = x
 		if to == crowdHubAddr {
 			c.hub.handle(pkt)
 		} else if m := c.at(to); m != nil {
@@ -176,9 +174,9 @@ func (c *Crowd) answer() {
 }
 
 // at returns the member that can be reached at an address.
-func (c *Crowd) at(a netip.AddrPort) *crowdMember {
+func (c *Crowd) at(a netip.AddrPort) *CrowdMember {
 	b := a.Addr().As4()
-	if i := int(binary.BigEndian.Uint16(b[2:])); b[0] == 11 && b[1] == 1 && i < len(c.members) && c.members[i].direct {
+	if i := int(binary.BigEndian.Uint16(b[2:])); b[0] == 11 && b[1] == 1 && i < len(c.members) && c.members[i].Direct {
 		return c.members[i]
 	}
 	return nil
@@ -196,7 +194,7 @@ func (c *Crowd) Arrive(p CrowdPlan) {
 	for i, m := range c.members[:p.Members] {
 		talks := p.Talk > 0 && i%p.Talk == 0
 		c.do(func() {
-			m.direct = talks && p.Direct > 0 && i/p.Talk%p.Direct == 0
+			m.Direct = talks && p.Direct > 0 && i/p.Talk%p.Direct == 0
 			m.arrive()
 			if talks {
 				c.after(100*time.Millisecond, m.initiate)
@@ -227,6 +225,9 @@ func (c *Crowd) deliver(frame []byte) {
 		return
 	}
 	i := binary.BigEndian.Uint32(frame[14:])
+	if int(i) >= len(c.unicast) {
+		return // of a member that says anything
+	}
 	if f.Dst().IsGroup() {
 		c.broadcast[i].Add(1)
 		return
@@ -250,5 +251,5 @@ func (c *Crowd) check(what string, list []atomic.Uint32, which func(i int) bool)
 	}
 }
 
-// name is what a member calls itself.
-func (m *crowdMember) name() string { return fmt.Sprintf("member %04d", m.number) }
+// crowdName is what a member calls itself.
+func crowdName(number int) string { return fmt.Sprintf("member %04d", number) }

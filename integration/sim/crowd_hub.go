@@ -2,150 +2,86 @@ package sim
 
 import (
 	"sync/atomic"
-	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/integration/attack/adversary"
 	"hedgerow/protocol"
 )
 
-// crowdHub is the supernode of a crowd: it knows the one edge, tells it of the
+// CrowdHub is the supernode of a crowd: it knows the one edge, tells it of the
 // members that have come, and relays between them and it.
-type crowdHub struct {
+type CrowdHub struct {
+	*adversary.Supernode
 	crowd      *Crowd
-	identity   *crypto.Identity
-	session    *crypto.HopSession
 	registered atomic.Bool
-	work       []byte
+	Silent     bool                            // answers nothing but handshakes; what is said to it is only heard
+	Ack        func(protocol.Ack) protocol.Ack // what a REGISTER is answered with; nil: as it is
 }
 
-func newCrowdHub(c *Crowd, id *crypto.Identity) *crowdHub {
-	return &crowdHub{crowd: c, identity: id, work: make([]byte, 0, 2048)}
+func newCrowdHub(c *Crowd, id *crypto.Identity) *CrowdHub {
+	return &CrowdHub{crowd: c, Supernode: adversary.NewSupernode(c.world.surroundings(), id)}
 }
 
 // handle takes a datagram of the edge.
-func (h *crowdHub) handle(pkt []byte) {
-	c := h.crowd
-	if !c.masks.hops.Show(c.scratch, pkt) {
-		return // a question of STUN
-	}
-	head, err := protocol.ParseHeader(pkt)
-	if err != nil || head.XF != protocol.XFHop {
-		return
-	}
-	switch head.Type {
-	case protocol.TypeInit:
-		h.answerInit(head, pkt)
-	case protocol.TypeData:
-		if h.session == nil || head.RX != h.session.LocalIndex() {
-			return
-		}
-		if inner, err := h.session.Open(c.scratch, pkt); err == nil {
-			h.handleControl(inner)
-		}
-	case protocol.TypeRelay:
-		if h.session == nil || head.RX != h.session.LocalIndex() {
-			return
-		}
-		packet, err := h.session.OpenRelay(c.scratch, pkt)
-		handle, _ := protocol.SplitRelayCTR(head.CTR)
-		if err == nil && handle >= 1 && int(handle) <= len(c.members) {
-			c.members[handle-1].handle(packet, false)
-		}
+func (h *CrowdHub) handle(pkt []byte) {
+	got, err := h.Supernode.Handle(pkt)
+	switch {
+	case err != nil:
+		h.crowd.tb.Error(err)
+	case got.Reply != nil:
+		h.Write(got.Reply)
+	case got.Inner != nil:
+		adversary.Messages(got.Inner, h.handleMessage)
+	case got.Packet != nil && got.Handle >= 1 && int(got.Handle) <= len(h.crowd.members):
+		h.crowd.members[got.Handle-1].handle(got.Packet, false)
 	}
 }
 
-func (h *crowdHub) answerInit(head protocol.Header, pkt []byte) {
-	c := h.crowd
-	reply, err := crypto.ReadInit(crypto.HandshakeConfig{Hop: true, Local: h.identity, Rand: c.world.random()}, pkt)
-	if err != nil {
-		return
-	}
-	index := head.RX ^ 0x5a5a5a5a
-	var plain [32]byte
-	answer := protocol.RespPayload{Version: protocol.Version, MTU: protocol.MaxDatagram}
-	answer.Put(&plain)
-	var hdr [16]byte
-	protocol.Header{Type: protocol.TypeResp, XF: protocol.XFHop, KI: protocol.KINone, RX: head.RX, CTR: uint64(index) << 32}.Put(hdr[:])
-	resp, keys, err := reply.Write(hdr, plain)
-	if err != nil {
-		c.tb.Error(err)
-		return
-	}
-	h.session, err = crypto.NewHopSession(crypto.SessionConfig{
-		Keys: keys, XF: uint8(protocol.XFHop), KI: protocol.KINone, Local: index, Remote: head.RX, Static: reply.Remote, Created: time.Now(),
-	})
-	if err != nil {
-		c.tb.Error(err)
-		return
-	}
-	h.write(resp)
-}
+// Write sends the edge a packet as it is.
+func (h *CrowdHub) Write(pkt []byte) { h.crowd.Inject(crowdHubAddr, pkt) }
 
-// write masks a packet for the edge and sends it.
-func (h *crowdHub) write(pkt []byte) {
-	h.crowd.masks.hops.Hide(h.crowd.scratch, pkt)
-	h.crowd.socket.in.put(crowdHubAddr, pkt)
-}
-
-// say sends the edge control messages.
-func (h *crowdHub) say(messages ...func([]byte) []byte) {
-	if h.session == nil {
+// Tell sends the edge control messages.
+func (h *CrowdHub) Tell(messages ...adversary.Message) {
+	if h.Session == nil {
 		return
 	}
-	pkt := protocol.AppendControl(h.work[:protocol.HeaderLen])
-	for _, m := range messages {
-		pkt = m(pkt)
-	}
-	ctr, err := h.session.Reserve(1)
+	pkt, err := h.Say(messages...)
 	if err != nil {
 		h.crowd.tb.Error(err)
 		return
 	}
-	protocol.Header{Type: protocol.TypeData, XF: protocol.XFHop, KI: protocol.KINone, RX: h.session.RemoteIndex(), CTR: ctr}.Put(pkt)
-	h.write(h.session.Seal(h.crowd.scratch, pkt))
+	h.Write(pkt)
 }
 
-// relay sends the edge a packet of a member, sealed and masked.
-func (h *crowdHub) relay(from uint32, packet []byte) {
-	pkt := append(h.work[:protocol.RelayOverhead], packet...)
-	counter, err := h.session.ReserveRelay()
+// Carry sends the edge a packet of a member, sealed and masked.
+func (h *CrowdHub) Carry(from uint32, packet []byte) {
+	pkt, err := h.Relay(from, 0, packet)
 	if err != nil {
 		h.crowd.tb.Error(err)
 		return
 	}
-	protocol.Header{
-		Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone, RX: h.session.RemoteIndex(), CTR: protocol.RelayCTR(from, counter),
-	}.Put(pkt)
-	h.session.SealRelay(h.crowd.scratch, pkt)
-	h.write(pkt)
+	h.Write(pkt)
 }
 
-func (h *crowdHub) handleControl(inner []byte) {
-	in, err := protocol.ParseInner(inner)
-	if err != nil || in.Kind != protocol.KindControl {
+func (h *CrowdHub) handleMessage(typ protocol.MsgType, value []byte) {
+	if typ == protocol.MsgRegister {
+		h.registered.Store(true)
+	}
+	if h.Silent {
 		return
 	}
-	for rest := in.Body; len(rest) > 0; {
-		var typ uint8
-		var value []byte
-		if typ, value, rest, err = protocol.NextTLV(rest); err != nil {
-			return
-		}
-		h.handleMessage(protocol.MsgType(typ), value)
-	}
-}
-
-func (h *crowdHub) handleMessage(typ protocol.MsgType, value []byte) {
 	switch typ {
 	case protocol.MsgPing:
 		if m, err := protocol.ParsePing(value); err == nil {
 			answer := protocol.Pong{Nonce: m.Nonce, Seen: crowdEdgeAddr, Pad: max(0, protocol.PongRoom(m, crowdEdgeAddr))}
-			h.say(answer.Append)
+			h.Tell(answer.Append)
 		}
 	case protocol.MsgRegister:
 		ack := protocol.Ack{Handle: 1 << 30, Seen: crowdEdgeAddr, LeaseSeconds: 86400, Members: uint32(len(h.crowd.members) + 1)}
-		h.say(ack.Append)
-		h.registered.Store(true)
+		if h.Ack != nil {
+			ack = h.Ack(ack)
+		}
+		h.Tell(ack.Append)
 	case protocol.MsgQuery:
 		if m, err := protocol.ParseQuery(value); err == nil {
 			h.answerQuery(m)
@@ -154,17 +90,17 @@ func (h *crowdHub) handleMessage(typ protocol.MsgType, value []byte) {
 }
 
 // answerQuery tells of one member that has come, or of none.
-func (h *crowdHub) answerQuery(q protocol.Query) {
+func (h *CrowdHub) answerQuery(q protocol.Query) {
 	for i, m := range h.crowd.members {
-		if m.here && (q.Handle == m.handleNumber() || q.Handle == 0 && q.MAC == m.mac) {
-			h.tellOf(i)
+		if m.here && (q.Handle == m.Handle() || q.Handle == 0 && q.MAC == m.MAC) {
+			h.TellOf(i)
 			return
 		}
 	}
 }
 
-// tellOf tells the edge of a member.
-func (h *crowdHub) tellOf(i int) {
-	info := h.crowd.members[i].info()
-	h.say(info.Append)
+// TellOf tells the edge of a member.
+func (h *CrowdHub) TellOf(i int) {
+	info := h.crowd.members[i].Info()
+	h.Tell(info.Append)
 }

@@ -115,7 +115,7 @@ func oneChange(t *testing.T, n int) (comes, goes cost) {
 	c := NewCrowd(t, n+changes, threadTime)
 	defer c.End()
 	for _, m := range c.members[:n] {
-		c.do(m.meet)
+		c.do(m.Meet)
 		time.Sleep(5 * time.Millisecond)
 	}
 	time.Sleep(20 * time.Second) // nobody is in use any more

@@ -1,62 +1,57 @@
 package sim
 
 import (
-	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"time"
 
-	"hedgerow/crypto"
+	"hedgerow/integration/attack/adversary"
 	"hedgerow/protocol"
 )
 
-// crowdMember is a member of a crowd. It does what an edge would do for the one
+// CrowdMember is a member of a crowd. It does what an edge would do for the one
 // that is under test, and answers what it is asked.
-type crowdMember struct {
-	crowd      *Crowd
-	number     int
-	identity   *crypto.Identity
-	statement  []byte
-	mac        protocol.MAC
-	here       bool // it has come
-	direct     bool // it can be reached at its address
-	group      *crypto.GroupSender
-	initiation *crypto.Initiation // nil: none is under way
-	challenge  [16]byte
-	cookie     *[16]byte
-	inits      int
-	index      uint32
-	begun      time.Time       // when the last INIT left
-	session    *crypto.Session // sealed under; nil: none
-	old, next  *crypto.Session // the one before, and one that the edge has yet to confirm
-	work       []byte
+type CrowdMember struct {
+	*adversary.Member
+	crowd  *Crowd
+	number int
+	here   bool // it has come
+	inits  int
+
+	Direct bool // it can be reached at its address
+	Silent bool // answers nothing but handshakes; what is said to it is only heard
+	// Hear is called with what a packet of the edge is, besides what is done about it.
+	Hear func(got adversary.Heard, direct bool)
 }
 
-func newCrowdMember(c *Crowd, number int) *crowdMember {
-	m := &crowdMember{crowd: c, number: number, identity: c.world.identity(), work: make([]byte, 0, 2048)}
-	cid := c.community.ID()
-	m.mac = m.identity.MAC(cid)
-	m.statement = m.identity.SignStatement(crypto.Statement{CID: cid, MAC: m.mac, Seq: 1, Expiry: 1 << 40})
-	return m
+func newCrowdMember(c *Crowd, number int) *CrowdMember {
+	return &CrowdMember{crowd: c, number: number, Member: adversary.NewMember(adversary.MemberConfig{
+		Surroundings: c.world.surroundings(), Community: c.community, Epoch: c.community.Epochs[0], Identity: c.world.identity(),
+		Peer: c.identity.Static, Index: uint32(number) << 8,
+	})}
 }
 
-// handleNumber is the handle that the supernode knows it by.
-func (m *crowdMember) handleNumber() uint32 { return uint32(m.number + 1) }
+// name is what the member calls itself.
+func (m *CrowdMember) name() string { return crowdName(m.number) }
 
-// addr is where it can be reached, if it can.
-func (m *crowdMember) addr() netip.AddrPort {
+// Handle is what the supernode knows it by.
+func (m *CrowdMember) Handle() uint32 { return uint32(m.number + 1) }
+
+// Addr is where it can be reached, if it can.
+func (m *CrowdMember) Addr() netip.AddrPort {
 	b := [4]byte{11, 1}
 	binary.BigEndian.PutUint16(b[2:], uint16(m.number))
 	return netip.AddrPortFrom(netip.AddrFrom4(b), 6000)
 }
 
-func (m *crowdMember) info() protocol.PeerInfo {
-	return protocol.PeerInfo{CID: m.crowd.community.ID(), MAC: m.mac, Handle: m.handleNumber(), Statement: m.statement}
+// Info is what the supernode tells of it.
+func (m *CrowdMember) Info() protocol.PeerInfo {
+	return protocol.PeerInfo{CID: m.crowd.community.ID(), MAC: m.MAC, Handle: m.Handle(), Statement: m.Statement}
 }
 
 // arrive has it come, and ask for somebody by broadcast, as a host does that looks
 // for a hardware address: three times, a second apart.
-func (m *crowdMember) arrive() {
+func (m *CrowdMember) arrive() {
 	m.here = true
 	m.newGroup()
 	m.broadcast()
@@ -65,80 +60,69 @@ func (m *crowdMember) arrive() {
 }
 
 // newGroup makes the key of its broadcasts.
-func (m *crowdMember) newGroup() {
-	g, err := crypto.NewGroupSender(m.crowd.community, m.crowd.community.Epochs[0], uint8(protocol.XFGroupGCM), time.Now(), m.crowd.world.random())
+func (m *CrowdMember) newGroup() { m.fault(m.NewGroup(time.Now())) }
+
+// fault fails the test for an error of its own.
+func (m *CrowdMember) fault(err error) bool {
 	if err != nil {
-		m.crowd.tb.Error(err)
-		return
+		m.crowd.tb.Errorf("member %d: %v", m.number, err)
 	}
-	m.group = g
+	return err != nil
 }
 
 // come has the supernode tell the edge of it.
-func (m *crowdMember) come() {
+func (m *CrowdMember) come() {
 	m.here = true
-	m.crowd.hub.tellOf(m.number)
+	m.crowd.hub.TellOf(m.number)
 }
 
-// meet has it come and make a session, without a frame.
-func (m *crowdMember) meet() {
+// Meet has it come and make a session, without a frame.
+func (m *CrowdMember) Meet() {
 	m.come()
 	m.newGroup()
 	m.initiate()
 }
 
 // bye ends the session.
-func (m *crowdMember) bye() {
-	if m.session != nil {
-		m.say(false, (&protocol.Close{}).Append)
-		m.session, m.old, m.next = nil, nil, nil
+func (m *CrowdMember) bye() {
+	if m.Session != nil {
+		m.Tell(false, (&protocol.Close{}).Append)
+		m.Forget()
 	}
 }
 
 // frame is one that says whose it is.
-func (m *crowdMember) frame(dst protocol.MAC) []byte {
-	return Frame(dst, m.mac, binary.BigEndian.AppendUint32(nil, uint32(m.number)))
+func (m *CrowdMember) frame(dst protocol.MAC) []byte {
+	return Frame(dst, m.MAC, binary.BigEndian.AppendUint32(nil, uint32(m.number)))
 }
 
 // broadcast floods a frame; only the edge's copy is made.
-func (m *crowdMember) broadcast() {
-	ctr, err := m.group.Reserve(1)
-	if err != nil {
-		m.crowd.tb.Error(err)
-		return
-	}
-	f := m.frame(protocol.Broadcast)
-	buf := append(m.work[:64], f...)
-	start := protocol.EncodeFrame(buf, 64, len(f), false)
-	head := start - protocol.HeaderLen - protocol.SaltLen
-	pkt := buf[head:]
-	protocol.Header{
-		Type: protocol.TypeGroup, XF: protocol.Transform(m.group.XF()), KI: m.group.KI(), RX: m.crowd.community.Tag(), CTR: ctr,
-	}.Put(pkt)
-	m.send(m.group.Seal(m.crowd.scratch, pkt), false)
+func (m *CrowdMember) broadcast() {
+	pkt, err := m.Flood(m.frame(protocol.Broadcast))
+	m.Send(false, pkt, err)
 }
 
-// send masks a packet for the edge and sends it, directly or by the supernode.
-func (m *crowdMember) send(pkt []byte, direct bool) {
-	m.crowd.masks.pairs.Hide(m.crowd.scratch, pkt)
-	if direct {
-		m.crowd.socket.in.put(m.addr(), pkt)
-	} else {
-		m.crowd.hub.relay(m.handleNumber(), pkt)
+// Send sends the edge a packet, directly or by the supernode, unless it could not be
+// made.
+func (m *CrowdMember) Send(direct bool, pkt []byte, err error) {
+	switch {
+	case m.fault(err):
+	case direct:
+		m.crowd.Inject(m.Addr(), pkt)
+	default:
+		m.crowd.hub.Carry(m.Handle(), pkt)
 	}
-}
-
-func (m *crowdMember) handshake() crypto.HandshakeConfig {
-	return crypto.HandshakeConfig{Local: m.identity, CID: m.crowd.community.ID(), PSK: m.crowd.psk, Rand: m.crowd.world.random()}
 }
 
 // initiate begins a handshake unless there is a session, and repeats it as an edge
 // does.
-func (m *crowdMember) initiate() {
-	if m.session != nil || m.next != nil || m.inits > 12 {
+func (m *CrowdMember) initiate() {
+	if m.Busy() || m.inits > 12 {
 		return
 	}
-	m.sendInit()
+	m.inits++
+	pkt, err := m.Initiate()
+	m.Send(false, pkt, err)
 	wait := 5 * time.Second
 	if m.inits <= 3 {
 		wait = time.Second << (m.inits - 1)
@@ -146,186 +130,56 @@ func (m *crowdMember) initiate() {
 	m.crowd.after(wait, m.initiate)
 }
 
-func (m *crowdMember) sendInit() {
-	m.inits++
-	m.begun = time.Now()
-	m.index = uint32(m.number)<<8 | uint32(m.inits)
-	var hdr [16]byte
-	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: 0, RX: m.index}.Put(hdr[:])
-	payload := protocol.InitPayload{
-		Stamp: uint64(time.Now().UnixNano()), VMin: 1, VMax: 1, MAC: m.mac, MTU: 1370, Challenge: m.challenge,
-	}
-	var plain [48]byte
-	payload.Put(&plain)
-	i, pkt, err := crypto.Initiate(m.handshake(), m.crowd.identity.Static, hdr, plain, m.cookie)
-	if err != nil {
-		m.crowd.tb.Error(err)
-		return
-	}
-	m.initiation = i
-	m.send(pkt, false)
-}
-
 // handle takes a packet of the edge.
-func (m *crowdMember) handle(pkt []byte, direct bool) {
-	if !m.here || !m.crowd.masks.pairs.Show(m.crowd.scratch, pkt) {
+func (m *CrowdMember) handle(pkt []byte, direct bool) {
+	if !m.here {
 		return
 	}
-	h, err := protocol.ParseHeader(pkt)
-	if err != nil {
+	got, err := m.Member.Handle(pkt)
+	if m.fault(err) {
 		return
 	}
-	switch h.Type {
-	case protocol.TypeInit:
-		m.answerInit(h, pkt, direct)
-	case protocol.TypeResp:
-		m.finish(h, pkt, direct)
-	case protocol.TypeCookie:
-		if m.initiation == nil || h.RX != m.index {
-			return
-		}
-		if cookie, err := m.initiation.OpenCookie(pkt); err == nil && m.cookie == nil {
-			m.cookie = &cookie
-			m.sendInit()
-		}
-	case protocol.TypeData:
-		m.open(h, pkt, direct)
+	if got.Reply != nil {
+		m.Send(direct, got.Reply, nil)
 	}
-}
-
-// open opens a packet of any of the sessions. The first in one that was answered
-// confirms it.
-func (m *crowdMember) open(h protocol.Header, pkt []byte, direct bool) {
-	for _, s := range []*crypto.Session{m.session, m.next, m.old} {
-		if s == nil || h.RX != s.LocalIndex() {
-			continue
-		}
-		inner, err := s.Open(m.crowd.scratch, pkt)
-		if err != nil {
-			return
-		}
-		if s == m.next {
-			m.old, m.session, m.next, m.initiation = m.session, s, nil, nil
-			m.introduce(direct)
-		}
-		m.handleInner(inner, direct)
-		return
+	if got.Began {
+		m.introduce(direct)
 	}
-}
-
-// answerInit answers an INIT, unless its own wins: that of the lower key does when
-// two cross.
-func (m *crowdMember) answerInit(h protocol.Header, pkt []byte, direct bool) {
-	mine, theirs := m.identity.Static, m.crowd.identity.Static
-	if m.initiation != nil && time.Since(m.begun) < time.Second && bytes.Compare(mine[:], theirs[:]) < 0 {
-		return
+	if m.Hear != nil {
+		m.Hear(got, direct)
 	}
-	reply, err := crypto.ReadInit(m.handshake(), pkt)
-	if err != nil {
-		m.crowd.tb.Errorf("member %d: %v", m.number, err)
-		return
+	if got.Inner != nil {
+		m.handleInner(got.Inner, direct)
 	}
-	m.inits++
-	index := uint32(m.number)<<8 | uint32(m.inits)
-	var plain [32]byte
-	answer := protocol.RespPayload{Version: protocol.Version, MTU: 1370, MAC: m.mac}
-	answer.Put(&plain)
-	var hdr [16]byte
-	protocol.Header{Type: protocol.TypeResp, XF: protocol.XFPair, KI: h.KI, RX: h.RX, CTR: uint64(index) << 32}.Put(hdr[:])
-	resp, keys, err := reply.Write(hdr, plain)
-	if err != nil {
-		m.crowd.tb.Error(err)
-		return
-	}
-	m.next = m.newSession(keys, index, h.RX, false)
-	m.send(resp, direct)
-}
-
-func (m *crowdMember) finish(h protocol.Header, pkt []byte, direct bool) {
-	if m.initiation == nil || h.RX != m.index {
-		return
-	}
-	plain, keys, err := m.initiation.Finish(pkt)
-	if err != nil {
-		m.crowd.tb.Errorf("member %d: %v", m.number, err)
-		return
-	}
-	p, err := protocol.ParseRespPayload(plain[:])
-	if err != nil {
-		m.crowd.tb.Errorf("member %d: %v", m.number, err)
-		return
-	}
-	if p.Flags&protocol.RespChallenge != 0 {
-		m.challenge = p.Challenge
-		m.sendInit()
-		return
-	}
-	m.old, m.session, m.initiation = m.session, m.newSession(keys, m.index, uint32(h.CTR>>32), true), nil
-	m.introduce(direct)
-}
-
-// newSession makes the session of a handshake.
-func (m *crowdMember) newSession(keys crypto.SplitKeys, local, remote uint32, initiator bool) *crypto.Session {
-	xf := protocol.XFDataGCM
-	if !crypto.HardwareAES() {
-		xf = protocol.XFDataChaCha
-	}
-	s, err := crypto.NewSession(crypto.SessionConfig{
-		Keys: keys, XF: uint8(xf), KI: 0, Local: local, Remote: remote, Static: m.crowd.identity.Static, Created: time.Now(), Initiator: initiator,
-	})
-	if err != nil {
-		panic("sim: " + err.Error()) // the transform is one of a pair
-	}
-	return s
 }
 
 // introduce says what every session begins with.
-func (m *crowdMember) introduce(direct bool) {
-	salt := protocol.Salt{XF: protocol.Transform(m.group.XF()), KI: m.group.KI(), Salt: m.group.Salt()}
-	about := protocol.About{Name: m.name()}
+func (m *CrowdMember) introduce(direct bool) {
+	salt, about := m.Salt(), protocol.About{Name: m.name()}
 	statement := protocol.Statement{Signed: m.statement}
-	messages := []func([]byte) []byte{salt.Append, statement.Append, about.Append}
-	if m.direct {
-		c := protocol.Candidates{Gen: 1, List: []protocol.Candidate{{Kind: 1, Addr: m.addr()}}}
+	messages := []adversary.Message{salt.Append, statement.Append, about.Append}
+	if m.Direct {
+		c := protocol.Candidates{Gen: 1, List: []protocol.Candidate{{Kind: 1, Addr: m.Addr()}}}
 		messages = append(messages, c.Append)
 	}
-	m.say(direct, messages...)
+	m.Tell(direct, messages...)
 }
 
-// say sends control messages in the session.
-func (m *crowdMember) say(direct bool, messages ...func([]byte) []byte) {
-	pkt := protocol.AppendControl(m.work[:protocol.HeaderLen])
-	for _, f := range messages {
-		pkt = f(pkt)
-	}
-	m.seal(pkt, direct)
-}
-
-// seal sends an inner behind room for a header.
-func (m *crowdMember) seal(pkt []byte, direct bool) {
-	ctr, err := m.session.Reserve(1)
-	if err != nil {
-		m.crowd.tb.Error(err)
-		return
-	}
-	protocol.Header{
-		Type: protocol.TypeData, XF: protocol.Transform(m.session.XF()), KI: m.session.KI(), RX: m.session.RemoteIndex(), CTR: ctr,
-	}.Put(pkt)
-	m.send(m.session.Seal(m.crowd.scratch, pkt), direct)
+// Tell sends the edge control messages in the session.
+func (m *CrowdMember) Tell(direct bool, messages ...adversary.Message) {
+	pkt, err := m.Say(messages...)
+	m.Send(direct, pkt, err)
 }
 
 // speak sends the edge a frame, if there is a session.
-func (m *crowdMember) speak() {
-	if m.session == nil {
-		return
+func (m *CrowdMember) speak() {
+	if m.Session != nil {
+		pkt, err := m.SayFrame(m.frame(m.crowd.MAC))
+		m.Send(m.Direct, pkt, err)
 	}
-	f := m.frame(m.crowd.MAC)
-	buf := append(m.work[:64], f...)
-	start := protocol.EncodeFrame(buf, 64, len(f), true)
-	m.seal(buf[start-protocol.HeaderLen:], m.direct)
 }
 
-func (m *crowdMember) handleInner(inner []byte, direct bool) {
+func (m *CrowdMember) handleInner(inner []byte, direct bool) {
 	in, err := protocol.ParseInner(inner)
 	if err != nil {
 		return
@@ -334,22 +188,17 @@ func (m *crowdMember) handleInner(inner []byte, direct bool) {
 		m.crowd.answered[m.number].Add(1)
 		return
 	}
-	if in.Kind != protocol.KindControl {
+	if m.Silent {
 		return
 	}
-	for rest := in.Body; len(rest) > 0; {
-		var typ uint8
-		var value []byte
-		if typ, value, rest, err = protocol.NextTLV(rest); err != nil {
-			return
+	adversary.Messages(inner, func(typ protocol.MsgType, value []byte) {
+		if typ == protocol.MsgPing {
+			m.pong(value, direct)
 		}
-		if protocol.MsgType(typ) == protocol.MsgPing {
-			m.pong(bytes.Clone(value), direct)
-		}
-	}
+	})
 }
 
-func (m *crowdMember) pong(value []byte, direct bool) {
+func (m *CrowdMember) pong(value []byte, direct bool) {
 	ping, err := protocol.ParsePing(value)
 	if err != nil {
 		return
@@ -358,7 +207,7 @@ func (m *crowdMember) pong(value []byte, direct bool) {
 	if direct {
 		seen = crowdEdgeAddr
 	}
-	highest, received := m.session.Received()
+	highest, received := m.Session.Received()
 	answer := protocol.Pong{Nonce: ping.Nonce, Seen: seen, Highest: highest, Received: received, Pad: max(0, protocol.PongRoom(ping, seen))}
-	m.say(direct, answer.Append)
+	m.Tell(direct, answer.Append)
 }

@@ -48,8 +48,8 @@ func TestCrowdArrives(t *testing.T) {
 			paths[p.MAC] = p.Path
 		}
 		for i, m := range c.members {
-			path := paths[m.mac.String()]
-			if want := control.PathDirect; m.direct && path != want || talks(i) && !m.direct && path != control.PathRelay {
+			path := paths[m.MAC.String()]
+			if want := control.PathDirect; m.Direct && path != want || talks(i) && !m.Direct && path != control.PathRelay {
 				t.Errorf("member %d is reached by %q", i, path)
 			}
 			if lost := c.unicast[i].Load(); talks(i) && c.answered[i].Load() != lost {

@@ -21,6 +21,7 @@ import (
 	"hedgerow/edge"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
+	"hedgerow/integration/attack/adversary"
 	"hedgerow/internal/waiter"
 	"hedgerow/nat/nattest"
 	"hedgerow/protocol"
@@ -69,6 +70,11 @@ func (w *World) identity() *crypto.Identity {
 func (w *World) random() io.Reader {
 	w.sources++
 	return &source{random: rand.NewChaCha8(w.key(1<<32 + w.sources))}
+}
+
+// surroundings are what an end played by hand needs of the world.
+func (w *World) surroundings() adversary.Surroundings {
+	return adversary.Surroundings{Rand: w.random(), Now: time.Now}
 }
 
 // source is a random source for several goroutines.

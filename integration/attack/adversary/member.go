@@ -1,0 +1,292 @@
+package adversary
+
+import (
+	"bytes"
+	"errors"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/protocol"
+)
+
+// errNoSession is what an end without a session gets that wants to seal.
+var errNoSession = errors.New("adversary: no session")
+
+// MemberConfig says who a member is, what it knows and with which edge it talks.
+type MemberConfig struct {
+	Surroundings
+	Community *crypto.Community
+	Epoch     crypto.Epoch // of its handshakes and floods
+	Identity  *crypto.Identity
+	Peer      [32]byte // static key of the edge
+	Index     uint32   // of its first session; the next ones count on
+}
+
+// Member is one end of pair handshakes and sessions with one edge. It keeps the
+// rules as far as a call does not say otherwise.
+type Member struct {
+	cfg     MemberConfig
+	mask    *crypto.Mask
+	scratch *crypto.Scratch
+	work    []byte
+
+	MAC       protocol.MAC
+	Statement []byte               // what it says of itself
+	Payload   protocol.InitPayload // of its INITs; the stamp is the time unless it is set
+	Group     *crypto.GroupSender  // nil until NewGroup
+	Session   *crypto.Session      // sealed under; nil: none
+
+	old, next  *crypto.Session // the one before, and one that the edge has yet to confirm
+	initiation *crypto.Initiation
+	cookie     *[16]byte
+	index      uint32    // of the last handshake
+	begun      time.Time // when the last INIT was made
+}
+
+// NewMember returns a member without a session.
+func NewMember(cfg MemberConfig) *Member {
+	cid := cfg.Community.ID()
+	m := &Member{
+		cfg: cfg, mask: crypto.NewMask(cfg.Community.MaskKey()), scratch: crypto.NewScratch(), work: make([]byte, 0, 4096),
+		MAC: cfg.Identity.MAC(cid), index: cfg.Index,
+	}
+	m.Statement = cfg.Identity.SignStatement(crypto.Statement{CID: cid, MAC: m.MAC, Seq: 1, Expiry: 1 << 40})
+	m.Payload = protocol.InitPayload{VMin: protocol.Version, VMax: protocol.Version, MAC: m.MAC, MTU: 1370}
+	return m
+}
+
+// Identity returns who the member is.
+func (m *Member) Identity() *crypto.Identity { return m.cfg.Identity }
+
+// SetEpoch has the next handshakes and floods be under an epoch, whose key may be a
+// wrong one.
+func (m *Member) SetEpoch(e crypto.Epoch) { m.cfg.Epoch = e }
+
+// Forget lets go of every session and handshake.
+func (m *Member) Forget() { m.Session, m.old, m.next, m.initiation = nil, nil, nil, nil }
+
+// Busy reports whether there is a session, or one that waits to be confirmed.
+func (m *Member) Busy() bool { return m.Session != nil || m.next != nil }
+
+// NewGroup makes the key of its floods, with a salt of a time.
+func (m *Member) NewGroup(at time.Time) (err error) {
+	m.Group, err = crypto.NewGroupSender(m.cfg.Community, m.cfg.Epoch, uint8(protocol.XFGroupGCM), at, m.cfg.Rand)
+	return err
+}
+
+// Salt is the SALT message of its floods.
+func (m *Member) Salt() protocol.Salt {
+	return protocol.Salt{XF: protocol.Transform(m.Group.XF()), KI: m.Group.KI(), Salt: m.Group.Salt()}
+}
+
+func (m *Member) handshake() crypto.HandshakeConfig {
+	return crypto.HandshakeConfig{
+		Local: m.cfg.Identity, CID: m.cfg.Community.ID(), PSK: m.cfg.Community.PairPSK(m.cfg.Epoch), Rand: m.cfg.Rand,
+	}
+}
+
+// hide masks a packet.
+func (m *Member) hide(pkt []byte) []byte {
+	m.mask.Hide(m.scratch, pkt)
+	return pkt
+}
+
+// Initiate returns an INIT.
+func (m *Member) Initiate() ([]byte, error) {
+	m.index++
+	m.begun = m.cfg.Now()
+	payload := m.Payload
+	if payload.Stamp == 0 {
+		payload.Stamp = uint64(m.begun.UnixNano())
+	}
+	var plain [protocol.InitPayloadLen]byte
+	payload.Put(&plain)
+	return m.InitiateWith(plain)
+}
+
+// InitiateWith returns an INIT with a payload of any bytes.
+func (m *Member) InitiateWith(plain [protocol.InitPayloadLen]byte) ([]byte, error) {
+	var hdr [protocol.HeaderLen]byte
+	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: m.cfg.Epoch.Index, RX: m.index}.Put(hdr[:])
+	i, pkt, err := crypto.Initiate(m.handshake(), m.cfg.Peer, hdr, plain, m.cookie)
+	if err != nil {
+		return nil, err
+	}
+	m.initiation = i
+	return m.hide(pkt), nil
+}
+
+// Handle takes a packet of the edge and returns what it is, and what an honest end
+// answers. Bytes that are not for it are a Heard with nothing in it.
+func (m *Member) Handle(pkt []byte) (got Heard, err error) {
+	if !m.mask.Show(m.scratch, pkt) {
+		return got, nil
+	}
+	if got.Header, err = protocol.ParseHeader(pkt); err != nil {
+		return got, nil
+	}
+	switch got.Header.Type {
+	case protocol.TypeInit:
+		err = m.answer(&got, pkt)
+	case protocol.TypeResp:
+		err = m.finish(&got, pkt)
+	case protocol.TypeCookie:
+		if m.initiation == nil || got.Header.RX != m.index || m.cookie != nil {
+			return got, nil
+		}
+		if cookie, err := m.initiation.OpenCookie(pkt); err == nil {
+			m.cookie = &cookie
+			got.Reply, err = m.Initiate()
+			return got, err
+		}
+	case protocol.TypeData:
+		m.open(&got, pkt)
+	}
+	return got, err
+}
+
+// open opens a packet of any of the sessions. The first in one that was answered
+// confirms it.
+func (m *Member) open(got *Heard, pkt []byte) {
+	for _, s := range []*crypto.Session{m.Session, m.next, m.old} {
+		if s == nil || got.Header.RX != s.LocalIndex() {
+			continue
+		}
+		inner, err := s.Open(m.scratch, pkt)
+		if err != nil {
+			return
+		}
+		if s == m.next {
+			m.old, m.Session, m.next, m.initiation = m.Session, s, nil, nil
+			got.Began = true
+		}
+		got.Inner = inner
+		return
+	}
+}
+
+// answer answers an INIT, unless its own wins: that of the lower key does when two
+// cross.
+func (m *Member) answer(got *Heard, pkt []byte) error {
+	mine := m.cfg.Identity.Static
+	if m.initiation != nil && m.cfg.Now().Sub(m.begun) < time.Second && bytes.Compare(mine[:], m.cfg.Peer[:]) < 0 {
+		return nil
+	}
+	reply, err := crypto.ReadInit(m.handshake(), pkt)
+	if err != nil {
+		return err
+	}
+	m.index++
+	var plain [protocol.RespPayloadLen]byte
+	payload := protocol.RespPayload{Version: protocol.Version, MTU: 1370, MAC: m.MAC}
+	payload.Put(&plain)
+	var hdr [protocol.HeaderLen]byte
+	h := got.Header
+	protocol.Header{Type: protocol.TypeResp, XF: protocol.XFPair, KI: h.KI, RX: h.RX, CTR: uint64(m.index) << 32}.Put(hdr[:])
+	resp, keys, err := reply.Write(hdr, plain)
+	if err != nil {
+		return err
+	}
+	if m.next, err = m.newSession(keys, m.index, h.RX, false); err == nil {
+		got.Reply = m.hide(resp)
+	}
+	return err
+}
+
+func (m *Member) finish(got *Heard, pkt []byte) error {
+	if m.initiation == nil || got.Header.RX != m.index {
+		return nil
+	}
+	plain, keys, err := m.initiation.Finish(pkt)
+	if err != nil {
+		return err
+	}
+	p, err := protocol.ParseRespPayload(plain[:])
+	if err != nil {
+		return err
+	}
+	if p.Flags&protocol.RespChallenge != 0 {
+		m.Payload.Challenge = p.Challenge
+		got.Reply, err = m.Initiate()
+		return err
+	}
+	m.old, m.initiation = m.Session, nil
+	m.Session, err = m.newSession(keys, m.index, uint32(got.Header.CTR>>32), true)
+	got.Began = err == nil
+	return err
+}
+
+// newSession makes the session of a handshake.
+func (m *Member) newSession(keys crypto.SplitKeys, local, remote uint32, initiator bool) (*crypto.Session, error) {
+	xf := protocol.XFDataGCM
+	if !crypto.HardwareAES() {
+		xf = protocol.XFDataChaCha
+	}
+	return crypto.NewSession(crypto.SessionConfig{
+		Keys: keys, XF: uint8(xf), KI: m.cfg.Epoch.Index, Local: local, Remote: remote, Static: m.cfg.Peer, Created: m.cfg.Now(), Initiator: initiator,
+	})
+}
+
+// Say returns a packet of control messages.
+func (m *Member) Say(messages ...Message) ([]byte, error) { return m.seal(control(m.work, messages)) }
+
+// SayInner returns a packet with an inner of any bytes.
+func (m *Member) SayInner(inner []byte) ([]byte, error) {
+	return m.seal(append(m.work[:protocol.HeaderLen], inner...))
+}
+
+// SayFrame returns a packet with an Ethernet frame.
+func (m *Member) SayFrame(frame []byte) ([]byte, error) {
+	const room = 64
+	buf := append(m.work[:room], frame...)
+	start := protocol.EncodeFrame(buf, room, len(frame), true)
+	return m.seal(buf[start-protocol.HeaderLen:])
+}
+
+// seal seals an inner behind room for a header.
+func (m *Member) seal(pkt []byte) ([]byte, error) {
+	if m.Session == nil {
+		return nil, errNoSession
+	}
+	ctr, err := m.Session.Reserve(1)
+	if err != nil {
+		return nil, err
+	}
+	protocol.Header{
+		Type: protocol.TypeData, XF: protocol.Transform(m.Session.XF()), KI: m.Session.KI(), RX: m.Session.RemoteIndex(), CTR: ctr,
+	}.Put(pkt)
+	return m.hide(m.Session.Seal(m.scratch, pkt)), nil
+}
+
+// Flood returns a GROUP packet with an Ethernet frame.
+func (m *Member) Flood(frame []byte) ([]byte, error) {
+	const room = 64
+	buf := append(m.work[:room], frame...)
+	start := protocol.EncodeFrame(buf, room, len(frame), false)
+	return m.sealGroup(buf[start-protocol.HeaderLen-protocol.SaltLen:])
+}
+
+// FloodInner returns a GROUP packet with an inner of any bytes.
+func (m *Member) FloodInner(inner []byte) ([]byte, error) {
+	return m.sealGroup(append(m.work[:protocol.HeaderLen+protocol.SaltLen], inner...))
+}
+
+// sealGroup seals an inner behind room for a header and a salt.
+func (m *Member) sealGroup(pkt []byte) ([]byte, error) {
+	ctr, err := m.Group.Reserve(1)
+	if err != nil {
+		return nil, err
+	}
+	protocol.Header{
+		Type: protocol.TypeGroup, XF: protocol.Transform(m.Group.XF()), KI: m.Group.KI(), RX: m.cfg.Community.Tag(), CTR: ctr,
+	}.Put(pkt)
+	return m.hide(m.Group.Seal(m.scratch, pkt)), nil
+}
+
+// Packet returns a packet of a header and any bytes behind it, masked as if it were a
+// right one.
+func (m *Member) Packet(h protocol.Header, rest []byte) []byte {
+	pkt := append(m.work[:protocol.HeaderLen], rest...)
+	h.Put(pkt)
+	return m.hide(pkt)
+}
