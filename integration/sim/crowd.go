@@ -14,9 +14,11 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/edge"
 	"hedgerow/edge/dataplane"
+	"hedgerow/edge/underlay"
 	"hedgerow/internal/waiter"
 	"hedgerow/protocol"
 	"hedgerow/tap/taptest"
+	"hedgerow/transport"
 )
 
 // Where a crowd has its edge and its supernode.
@@ -65,6 +67,14 @@ type CrowdPlan struct {
 // yet. meter returns the processor time of its thread so far; nil measures
 // nothing. The edge ends with End.
 func NewCrowd(tb testing.TB, most int, meter func() time.Duration) *Crowd {
+	return newCrowd(tb, most, meter, false)
+}
+
+// NewEquippedCrowd returns a crowd whose edge has further sockets, side addresses
+// and TURN, as a real one does.
+func NewEquippedCrowd(tb testing.TB, most int) *Crowd { return newCrowd(tb, most, nil, true) }
+
+func newCrowd(tb testing.TB, most int, meter func() time.Duration, equipped bool) *Crowd {
 	w := &World{tb: tb, seed: 91}
 	c := &Crowd{
 		tb: tb, world: w, identity: w.identity(), script: make(chan func(), 1024), meter: meter, traffic: make(map[netip.AddrPort]Exchange),
@@ -78,19 +88,18 @@ func NewCrowd(tb testing.TB, most int, meter func() time.Duration) *Crowd {
 	c.socket = newCrowdSocket()
 	c.device = taptest.New(taptest.Options{Deliver: c.deliver})
 	c.MAC = c.identity.MAC(c.community.ID())
-	c.startEdge()
+	c.startEdge(equipped)
 	return c
 }
 
 // startEdge starts the edge and the scripts.
-func (c *Crowd) startEdge() {
+func (c *Crowd) startEdge(equipped bool) {
 	key := c.hub.Identity.Static
+	queue, further := c.queue(equipped)
 	e, err := edge.New(edge.Config{
 		Community: c.community, Identity: c.identity, Name: "edge", Device: c.device,
 		Supernodes: []edge.Supernode{{Name: "hub", Host: crowdHubAddr.Addr().String(), Port: crowdHubAddr.Port(), Key: &key}},
-		Queues: []dataplane.Queue{{
-			Frames: c.device, Conn: c.socket, Waiter: waiter.NewChannels(c.device.Ready(), c.socket.in.ready),
-		}},
+		Queues:     []dataplane.Queue{queue}, Transports: further,
 		Host: edge.Host{
 			Interface: "crowd0", Log: c.world.log("edge"), Rand: c.world.random(),
 			Addresses: func() ([]netip.Addr, error) { return []netip.Addr{crowdEdgeAddr.Addr()}, nil },
@@ -110,6 +119,21 @@ func (c *Crowd) startEdge() {
 	if !c.hub.registered.Load() {
 		c.tb.Fatal("the edge has not registered")
 	}
+}
+
+// queue returns what the edge sends by.
+func (c *Crowd) queue(equipped bool) (q dataplane.Queue, further underlay.Transports) {
+	q = dataplane.Queue{Frames: c.device, Conn: c.socket, Waiter: waiter.NewChannels(c.device.Ready(), c.socket.in.ready)}
+	if !equipped {
+		return q, further
+	}
+	sides := transport.NewSides()
+	mux, err := sides.Reader(c.socket, false)
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	q.Conn, q.Waiter = mux, waiter.NewChannels(c.device.Ready(), c.socket.in.ready, mux.SideReady())
+	return q, underlay.Transports{Sides: sides, Open: c.socket.open, TURN: newTURNClient}
 }
 
 // End ends the edge and the scripts.

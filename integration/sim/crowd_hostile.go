@@ -59,3 +59,10 @@ func (c *Crowd) Speak(i int) { c.members[i].speak() }
 func (c *Crowd) Answered(i int) (there, back uint32) {
 	return c.unicast[i].Load(), c.answered[i].Load()
 }
+
+// AllTraffic returns what has passed between the edge and each address. It is the
+// scripts' goroutine's.
+func (c *Crowd) AllTraffic() map[netip.AddrPort]Exchange { return c.traffic }
+
+// IsMember reports whether a member can be reached at an address.
+func (c *Crowd) IsMember(a netip.AddrPort) bool { return c.at(a) != nil }

@@ -211,3 +211,10 @@ func (m *CrowdMember) pong(value []byte, direct bool) {
 	answer := protocol.Pong{Nonce: ping.Nonce, Seen: seen, Highest: highest, Received: received, Pad: max(0, protocol.PongRoom(ping, seen))}
 	m.Tell(direct, answer.Append)
 }
+
+// MeetAgain has it make another session, whatever it has.
+func (m *CrowdMember) MeetAgain() {
+	m.Forget()
+	m.inits = 0
+	m.Meet()
+}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"hedgerow/edge/underlay"
 	"hedgerow/transport"
 )
 
@@ -51,6 +52,9 @@ func (s *crowdSocket) WriteBatch(ds []transport.Datagram) (int, error) {
 	return len(ds), nil
 }
 
+// Ready returns a channel that holds a token when something has come.
+func (s *crowdSocket) Ready() <-chan struct{} { return s.in.ready }
+
 // LocalAddr returns the edge's address.
 func (s *crowdSocket) LocalAddr() netip.AddrPort { return crowdEdgeAddr }
 
@@ -59,6 +63,25 @@ func (s *crowdSocket) Close() error {
 	s.in.end()
 	return nil
 }
+
+// open opens a further socket, to which nobody answers.
+func (s *crowdSocket) open(func(from netip.AddrPort, pkt []byte)) (underlay.Socket, error) {
+	return furtherSocket{s}, nil
+}
+
+// furtherSocket is one of the further sockets of a crowd's edge.
+type furtherSocket struct{ *crowdSocket }
+
+// Send hands a datagram to the scripts. One that does not get there, for its TTL,
+// is lost.
+func (s furtherSocket) Send(to netip.AddrPort, ttl uint8, pkt []byte) {
+	if ttl == 0 {
+		s.out.put(to, pkt)
+	}
+}
+
+// Close leaves the data socket as it is.
+func (furtherSocket) Close() error { return nil }
 
 // mail is the datagrams of one direction.
 type mail struct {

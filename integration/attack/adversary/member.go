@@ -40,6 +40,7 @@ type Member struct {
 	initiation *crypto.Initiation
 	cookie     *[16]byte
 	index      uint32    // of the last handshake
+	answered   uint32    // index of the last INIT that was answered
 	begun      time.Time // when the last INIT was made
 }
 
@@ -172,10 +173,14 @@ func (m *Member) answer(got *Heard, pkt []byte) error {
 	if m.initiation != nil && m.cfg.Now().Sub(m.begun) < time.Second && bytes.Compare(mine[:], m.cfg.Peer[:]) < 0 {
 		return nil
 	}
+	if got.Header.RX == m.answered {
+		return nil // it came by two paths
+	}
 	reply, err := crypto.ReadInit(m.handshake(), pkt)
 	if err != nil {
 		return err
 	}
+	m.answered = got.Header.RX
 	m.index++
 	var plain [protocol.RespPayloadLen]byte
 	payload := protocol.RespPayload{Version: protocol.Version, MTU: 1370, MAC: m.MAC}
