@@ -81,6 +81,10 @@ func newCrowd(tb testing.TB, most int, meter func() time.Duration, equipped bool
 		community: &crypto.Community{Name: "crowd", Secret: w.key(0), Epochs: []crypto.Epoch{{Index: 0, Key: w.key(1)}}},
 		broadcast: make([]atomic.Uint32, most), unicast: make([]atomic.Uint32, most), answered: make([]atomic.Uint32, most),
 	}
+	if equipped { // somebody may have the first key and not the next one
+		next := crypto.Epoch{Index: 1, Key: w.key(2), From: time.Now().Add(30 * time.Minute)}
+		c.community.Epochs = append(c.community.Epochs, next)
+	}
 	c.hub = newCrowdHub(c, w.identity())
 	for i := range most {
 		c.members = append(c.members, newCrowdMember(c, i))
@@ -199,6 +203,9 @@ func (c *Crowd) answer() {
 
 // at returns the member that can be reached at an address.
 func (c *Crowd) at(a netip.AddrPort) *CrowdMember {
+	if !a.Addr().Is4() {
+		return nil
+	}
 	b := a.Addr().As4()
 	if i := int(binary.BigEndian.Uint16(b[2:])); b[0] == 11 && b[1] == 1 && i < len(c.members) && c.members[i].Direct {
 		return c.members[i]

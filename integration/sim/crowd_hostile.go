@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"hedgerow/crypto"
+	"hedgerow/integration/attack/adversary"
 )
 
 // Exchange is what has passed between the edge of a crowd and one address.
@@ -66,3 +67,6 @@ func (c *Crowd) AllTraffic() map[netip.AddrPort]Exchange { return c.traffic }
 
 // IsMember reports whether a member can be reached at an address.
 func (c *Crowd) IsMember(a netip.AddrPort) bool { return c.at(a) != nil }
+
+// Surroundings returns what an end needs of the crowd's world.
+func (c *Crowd) Surroundings() adversary.Surroundings { return c.world.surroundings() }

@@ -10,7 +10,13 @@ import (
 // that is on the list and is not found any more does, so that the list shrinks with
 // what is mended, and is empty in the end.
 var known = map[string]string{
-	neverProbed: "a CALL or CALLACK naming only ports that may never be probed makes the port guess draw for ever",
+	publicLease:   "it can lease 129.1.1.1/1 or 8.8.8.1/24, and the edge routes half the internet into the overlay",
+	stolenBinding: "a supernode or a LAN member can unbind any member's address for ever",
+	unprovedEpoch: "INIT proves no epoch key, and yet moves handle, epoch and table",
+	replayedInit:  "a recorded INIT points a handle at somebody else",
+	forgedSource:  "74 PINGs in one datagram bring 74 PONGs to any address",
+	saltFlood:     "a member's SALTs: one million leave 967,232 entries and 214 MiB",
+	neverProbed:   "a CALL or CALLACK naming only ports that may never be probed makes the port guess draw for ever",
 }
 
 // hangs are those of known after which an edge does nothing any more. They are not

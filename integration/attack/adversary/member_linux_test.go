@@ -21,7 +21,7 @@ func attackOf(v adversary.Value) string {
 // table grows over its bound, nobody's address is another's, and an honest member's
 // frames pass.
 func TestEveryPairMessage(t *testing.T) {
-	inScene(t, func(s *edgeScene) {
+	newVerdicts(t).inScene(func(s *edgeScene) {
 		m := s.crowd.Member(hostileMember)
 		for i, v := range adversary.Variants(s.know.PairMessages()) {
 			name := attackOf(v)
@@ -35,7 +35,7 @@ func TestEveryPairMessage(t *testing.T) {
 
 // A datagram is full of one message.
 func TestManyPairMessagesAtOnce(t *testing.T) {
-	inScene(t, func(s *edgeScene) {
+	newVerdicts(t).inScene(func(s *edgeScene) {
 		m := s.crowd.Member(hostileMember)
 		for i, v := range s.know.PairMessages() {
 			name := attackOf(v)
@@ -53,6 +53,7 @@ const neverProbed = "a CALL that names only ports that are never probed"
 // A member agrees on a technique for hard NATs and names ports of every kind, when a
 // supernode has just seen it where it does not answer.
 func TestPortsOfCalls(t *testing.T) {
+	v := newVerdicts(t, neverProbed)
 	for i, ports := range adversary.Ports() {
 		name := "ports of a CALL"
 		if slices.Contains(ports, 1719) || slices.Contains(ports, 5060) {
@@ -60,7 +61,7 @@ func TestPortsOfCalls(t *testing.T) {
 				continue
 			}
 		}
-		inScene(t, func(s *edgeScene) {
+		v.inScene(func(s *edgeScene) {
 			m, hub := s.crowd.Member(hostileMember), s.crowd.Hub()
 			m.Direct = false
 			s.seen[m.Addr().Addr()] = true
@@ -78,6 +79,6 @@ func TestPortsOfCalls(t *testing.T) {
 				s.check(name, what)
 				s.alive(name, what)
 			}
-		}, name)
+		})
 	}
 }
