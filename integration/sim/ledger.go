@@ -141,3 +141,12 @@ func (f *Faults) Add(format string, args ...any) {
 	}
 	f.list = append(f.list, fmt.Sprintf("at %v: ", time.Since(f.start).Round(time.Millisecond))+fmt.Sprintf(format, args...))
 }
+
+// Take returns what was collected, and forgets it.
+func (f *Faults) Take() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := f.list
+	f.list = nil
+	return list
+}

@@ -194,3 +194,14 @@ func (w *Wire) turn() {
 		}
 	}
 }
+
+// Stranger returns how many bytes came from an address to a supernode, and went
+// there.
+func (w *Wire) Stranger(supernode, addr netip.AddrPort) (in, out int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if a := w.strangers[stranger{supernode, addr}]; a != nil {
+		return a.in, a.out
+	}
+	return 0, 0
+}

@@ -418,3 +418,6 @@ func Frame(dst, src protocol.MAC, payload []byte) []byte {
 	f = binary.BigEndian.AppendUint16(f, EtherType)
 	return append(f, payload...)
 }
+
+// Identity returns who the edge is.
+func (e *Edge) Identity() *crypto.Identity { return e.identity }

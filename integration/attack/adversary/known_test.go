@@ -16,6 +16,8 @@ var known = map[string]string{
 	replayedInit:  "a recorded INIT points a handle at somebody else",
 	forgedSource:  "74 PINGs in one datagram bring 74 PONGs to any address",
 	saltFlood:     "a member's SALTs: one million leave 967,232 entries and 214 MiB",
+	scanOfPool:    "a REGISTER that wants 224.0.0.1/4, 127.0.0.1/8 or ff00::1/8 scans 2^20 addresses under the registry's lock, 22 ms each",
+	unendingReg:   "UNREGISTER and REGISTER in one body leave a registration that never ends, its address flooded on",
 	neverProbed:   "a CALL or CALLACK naming only ports that may never be probed makes the port guess draw for ever",
 }
 
