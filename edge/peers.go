@@ -214,7 +214,9 @@ func (b *peers) schedule(p *peer) {
 	}
 }
 
-// setHandle notes by which handle a supernode knows a peer; 0: by none.
+// setHandle notes by which handle a supernode knows a peer; 0: by none. A handle is
+// one peer's: a supernode that names another one's has given that one another handle,
+// or none.
 func (b *peers) setHandle(p *peer, supernode int, handle uint32) {
 	old := p.handles[supernode]
 	if old == handle {
@@ -229,6 +231,10 @@ func (b *peers) setHandle(p *peer, supernode int, handle uint32) {
 	}
 	p.handles[supernode] = handle
 	if handle != 0 {
+		if former := b.byHandle[supernode][handle]; former != nil {
+			former.handles[supernode] = 0
+			b.mark(former)
+		}
 		b.byHandle[supernode][handle] = p
 	}
 	b.mark(p)

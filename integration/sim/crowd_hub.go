@@ -14,6 +14,7 @@ type CrowdHub struct {
 	*adversary.Supernode
 	crowd      *Crowd
 	registered atomic.Bool
+	Hasty      bool                            // what it cannot say is no fault
 	Silent     bool                            // answers nothing but handshakes; what is said to it is only heard
 	Ack        func(protocol.Ack) protocol.Ack // what a REGISTER is answered with; nil: as it is
 }
@@ -46,21 +47,23 @@ func (h *CrowdHub) Tell(messages ...adversary.Message) {
 		return
 	}
 	pkt, err := h.Say(messages...)
-	if err != nil {
-		h.crowd.tb.Error(err)
-		return
-	}
-	h.Write(pkt)
+	h.Send(pkt, err)
 }
 
 // Carry sends the edge a packet of a member, sealed and masked.
 func (h *CrowdHub) Carry(from uint32, packet []byte) {
 	pkt, err := h.Relay(from, 0, packet)
-	if err != nil {
+	h.Send(pkt, err)
+}
+
+// Send sends the edge a packet, unless it could not be made.
+func (h *CrowdHub) Send(pkt []byte, err error) {
+	switch {
+	case err == nil:
+		h.Write(pkt)
+	case !h.Hasty:
 		h.crowd.tb.Error(err)
-		return
 	}
-	h.Write(pkt)
 }
 
 func (h *CrowdHub) handleMessage(typ protocol.MsgType, value []byte) {

@@ -20,6 +20,7 @@ type CrowdMember struct {
 
 	Direct bool // it can be reached at its address
 	Silent bool // answers nothing but handshakes; what is said to it is only heard
+	Hasty  bool // what it cannot say, or not understand, is no fault
 	// Hear is called with what a packet of the edge is, besides what is done about it.
 	Hear func(got adversary.Heard, direct bool)
 }
@@ -64,7 +65,7 @@ func (m *CrowdMember) newGroup() { m.fault(m.NewGroup(time.Now())) }
 
 // fault fails the test for an error of its own.
 func (m *CrowdMember) fault(err error) bool {
-	if err != nil {
+	if err != nil && !m.Hasty {
 		m.crowd.tb.Errorf("member %d: %v", m.number, err)
 	}
 	return err != nil

@@ -36,7 +36,11 @@ type edgeScene struct {
 
 // newEdgeScene has to be called in a bubble.
 func newEdgeScene(v *verdicts, dog *watchdog) *edgeScene {
-	s := &edgeScene{verdicts: v, dog: dog, crowd: sim.NewEquippedCrowd(v.t, crowdMembers), began: time.Now()}
+	var tb testing.TB = v.t
+	if v.quiet {
+		tb = recorder{v.t, v}
+	}
+	s := &edgeScene{verdicts: v, dog: dog, crowd: sim.NewEquippedCrowd(tb, crowdMembers), began: time.Now()}
 	for i := range absentMember {
 		m := s.crowd.Member(i)
 		m.Direct = i != relayedMember

@@ -77,8 +77,11 @@ func (h *hop) seal(pkt []byte) ([]byte, error) {
 // Relay returns a RELAY packet around a packet, which is sealed and masked for
 // itself. handle is the source's from a supernode, the destination's from an edge.
 func (h *hop) Relay(handle uint32, flags protocol.Flags, packet []byte) ([]byte, error) {
-	if h.Session == nil {
+	switch n := len(packet); {
+	case h.Session == nil:
 		return nil, errNoSession
+	case n < protocol.HeaderLen+protocol.TagLen, n > protocol.MaxDatagram-protocol.RelayOverhead:
+		return nil, errLength
 	}
 	counter, err := h.Session.ReserveRelay()
 	if err != nil {

@@ -1,6 +1,7 @@
 package adversary_test
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 )
@@ -30,6 +31,17 @@ type verdicts struct {
 	t     *testing.T
 	mu    sync.Mutex
 	found map[string]int
+	quiet bool // faults are collected in lines
+	lines []string
+}
+
+// take returns the lines, and forgets them.
+func (v *verdicts) take() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	lines := v.lines
+	v.lines = nil
+	return lines
 }
 
 // newVerdicts judges when the test ends: names are the attacks that it makes.
@@ -56,6 +68,12 @@ func (v *verdicts) fault(name, format string, args ...any) {
 	defer v.mu.Unlock()
 	v.found[name]++
 	const most = 20 // lines for each attack
+	if v.quiet {
+		if len(v.lines) < most {
+			v.lines = append(v.lines, fmt.Sprintf(name+": "+format, args...))
+		}
+		return
+	}
 	if _, isKnown := known[name]; !isKnown && v.found[name] <= most {
 		v.t.Errorf(name+": "+format, args...)
 	}

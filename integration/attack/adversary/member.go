@@ -9,8 +9,13 @@ import (
 	"hedgerow/protocol"
 )
 
-// errNoSession is what an end without a session gets that wants to seal.
-var errNoSession = errors.New("adversary: no session")
+// Errors of sealing.
+var (
+	// errNoSession: an end without a session wants to seal.
+	errNoSession = errors.New("adversary: no session")
+	// errLength: no packet has this length.
+	errLength = errors.New("adversary: no packet has this length")
+)
 
 // MemberConfig says who a member is, what it knows and with which edge it talks.
 type MemberConfig struct {
