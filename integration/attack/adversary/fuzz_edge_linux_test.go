@@ -12,9 +12,6 @@ import (
 	"hedgerow/protocol"
 )
 
-// steps is how many steps of an input are played.
-const steps = 24
-
 // edgeStage is an edge scene that scripts are played in.
 type edgeStage struct {
 	*edgeScene
@@ -51,11 +48,7 @@ func newEdgeStage(v *verdicts, supernode bool) *edgeStage {
 }
 
 func (s *edgeStage) play(script []byte) {
-	n := 0
 	for x := range adversary.Steps(script) {
-		if n++; n > steps {
-			return
-		}
 		s.do(x)
 		synctest.Wait()
 	}
@@ -96,9 +89,12 @@ func (s *edgeStage) refresh() {
 	}
 }
 
-// value is a message of the table, damaged by the bytes of a step.
-func (s *edgeStage) value(x adversary.Step) adversary.Value {
-	v := s.values[x.Number()%len(s.values)]
+// value is a message of the table.
+func (s *edgeStage) value(x adversary.Step) adversary.Value { return damaged(s.values, x) }
+
+// damaged is a message of a table, damaged by the bytes of a step.
+func damaged(values []adversary.Value, x adversary.Step) adversary.Value {
+	v := values[x.Number()%len(values)]
 	if len(x.Bytes) == 0 {
 		return v
 	}
@@ -286,14 +282,14 @@ func (s *edgeStage) asSupernode(x adversary.Step) {
 
 // FuzzHostileMember plays what a hostile member may do to an edge.
 func FuzzHostileMember(f *testing.F) {
-	rig := &fuzzRig{begin: func(v *verdicts) stage { return newEdgeStage(v, false) }}
+	rig := &fuzzRig{begin: stages["member"]}
 	seeds(f, memberOps)
 	f.Fuzz(func(t *testing.T, script []byte) { rig.run(t, script) })
 }
 
 // FuzzHostileSupernode plays what a hostile supernode may do to an edge.
 func FuzzHostileSupernode(f *testing.F) {
-	rig := &fuzzRig{begin: func(v *verdicts) stage { return newEdgeStage(v, true) }}
+	rig := &fuzzRig{begin: stages["supernode"]}
 	seeds(f, supernodeOps)
 	f.Fuzz(func(t *testing.T, script []byte) { rig.run(t, script) })
 }

@@ -18,6 +18,9 @@ const (
 
 // edgeAttackOf names the attack that an edge's message is.
 func edgeAttackOf(v adversary.Value) string {
+	if strings.HasPrefix(v.Name, "REGISTER: wants") || strings.HasPrefix(v.Name, "REGISTER: insists") {
+		return scanOfPool
+	}
 	return strings.Fields(strings.ReplaceAll(v.Name, ",", " "))[0]
 }
 
