@@ -70,8 +70,13 @@ func NewCrowd(tb testing.TB, most int, meter func() time.Duration) *Crowd {
 	return newCrowd(tb, most, meter, false)
 }
 
+// NextEpoch is when the second epoch of an equipped crowd starts: so late that the
+// members, which stay with the first, are not there any more, and within the skew of
+// clocks from the beginning.
+const NextEpoch = 59 * time.Minute
+
 // NewEquippedCrowd returns a crowd whose edge has further sockets, side addresses
-// and TURN, as a real one does.
+// and TURN, as a real one does, and a second epoch.
 func NewEquippedCrowd(tb testing.TB, most int) *Crowd { return newCrowd(tb, most, nil, true) }
 
 func newCrowd(tb testing.TB, most int, meter func() time.Duration, equipped bool) *Crowd {
@@ -82,7 +87,7 @@ func newCrowd(tb testing.TB, most int, meter func() time.Duration, equipped bool
 		broadcast: make([]atomic.Uint32, most), unicast: make([]atomic.Uint32, most), answered: make([]atomic.Uint32, most),
 	}
 	if equipped { // somebody may have the first key and not the next one
-		next := crypto.Epoch{Index: 1, Key: w.key(2), From: time.Now().Add(30 * time.Minute)}
+		next := crypto.Epoch{Index: 1, Key: w.key(2), From: time.Now().Add(NextEpoch)}
 		c.community.Epochs = append(c.community.Epochs, next)
 	}
 	c.hub = newCrowdHub(c, w.identity())

@@ -233,7 +233,7 @@ func (s *edgeScene) alive(name, after string) {
 		s.crowd.Play(func() { s.crowd.Speak(i) })
 		time.Sleep(20 * time.Millisecond)
 		if t, b := s.crowd.Answered(i); t == there || b == back {
-			s.fault(name, "of member %d's frames %d arrived and %d were answered after %s", i, t-there, b-back, after)
+			s.fault(name, "of member %d's frames %d arrived and %d were answered after %s, %v after the start", i, t-there, b-back, after, time.Since(s.began))
 		}
 	}
 }
@@ -271,4 +271,22 @@ func (s *edgeScene) again(m *sim.CrowdMember) {
 	}
 	s.crowd.Play(m.MeetAgain)
 	time.Sleep(200 * time.Millisecond)
+}
+
+// refresh has honest members whose sessions have ended make other ones, since minutes
+// may have passed, and waits for as long as INITs that cross may take.
+func (s *edgeScene) refresh() {
+	const tries = 6
+	for _, i := range []int{honestMember, relayedMember} {
+		for range tries {
+			there, back := s.crowd.Answered(i)
+			s.crowd.Play(func() { s.crowd.Speak(i) })
+			time.Sleep(20 * time.Millisecond)
+			if t, b := s.crowd.Answered(i); t != there && b != back {
+				break
+			}
+			s.crowd.Play(s.crowd.Member(i).MeetAgain)
+			time.Sleep(5 * time.Second)
+		}
+	}
 }

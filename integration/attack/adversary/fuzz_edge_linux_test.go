@@ -74,20 +74,8 @@ func (s *edgeStage) check() {
 	}
 }
 
-// refresh has honest members whose sessions have ended make other ones: hours may
-// have passed.
-func (s *edgeStage) refresh() {
-	for _, i := range []int{honestMember, relayedMember} {
-		there, back := s.crowd.Answered(i)
-		s.crowd.Play(func() { s.crowd.Speak(i) })
-		time.Sleep(20 * time.Millisecond)
-		if t, b := s.crowd.Answered(i); t != there && b != back {
-			continue
-		}
-		s.crowd.Play(s.crowd.Member(i).MeetAgain)
-		time.Sleep(2 * time.Second)
-	}
-}
+// old reports whether the next epoch is near, which the members have not.
+func (s *edgeStage) old() bool { return time.Since(s.began) > sim.NextEpoch-10*time.Minute }
 
 // value is a message of the table.
 func (s *edgeStage) value(x adversary.Step) adversary.Value { return damaged(s.values, x) }

@@ -62,7 +62,14 @@ const (
 type stage interface {
 	play(script []byte)
 	check()
+	old() bool // it should end
 	end()
+}
+
+// result is what has come of an input.
+type result struct {
+	found []string
+	old   bool
 }
 
 // fuzzRig has a stage in a bubble of its own, which lives on from one input to the
@@ -74,13 +81,13 @@ type fuzzRig struct {
 	mu     sync.Mutex
 	played int
 	past   []byte
-	jobs   chan []byte   // nil: no stage is there
-	done   chan []string // what was found
+	jobs   chan []byte // nil: no stage is there
+	done   chan result
 }
 
 // start begins another stage.
 func (r *fuzzRig) start() {
-	r.jobs, r.done, r.played, r.past = make(chan []byte), make(chan []string), 0, nil
+	r.jobs, r.done, r.played, r.past = make(chan []byte), make(chan result), 0, nil
 	jobs, done := r.jobs, r.done
 	go testing.RunTests(func(string, string) (bool, error) { return true, nil }, []testing.InternalTest{{
 		Name: "stage",
@@ -90,16 +97,16 @@ func (r *fuzzRig) start() {
 
 // runStage plays inputs until there are no more. The channels are not the bubble's, so
 // that its clock stands still while it waits for one.
-func runStage(t *testing.T, begin func(v *verdicts) stage, jobs <-chan []byte, done chan<- []string) {
+func runStage(t *testing.T, begin func(v *verdicts) stage, jobs <-chan []byte, done chan<- result) {
 	v := &verdicts{t: t, found: make(map[string]int), quiet: true}
 	s := begin(v)
 	for script := range jobs {
 		s.play(script)
 		s.check()
-		done <- v.take()
+		done <- result{v.take(), s.old()}
 	}
 	s.end()
-	done <- v.take()
+	done <- result{found: v.take()}
 }
 
 // allocated returns how many bytes this process has ever allocated.
@@ -120,7 +127,8 @@ func (r *fuzzRig) run(t *testing.T, script []byte) {
 	before, begun := allocated(), used(unix.CLOCK_PROCESS_CPUTIME_ID)
 	r.jobs <- script
 	r.past = append(append(r.past, script...), between...)
-	found, ended := r.wait()
+	got, ended := r.wait()
+	found := got.found
 	if !ended {
 		found = append(found, "it hangs")
 	}
@@ -131,11 +139,12 @@ func (r *fuzzRig) run(t *testing.T, script []byte) {
 		found = append(found, fmt.Sprintf("it takes %d KiB of memory", took>>10))
 	}
 	r.played++
-	if r.played >= inputs && len(found) == 0 {
+	if (r.played >= inputs || got.old) && len(found) == 0 {
 		close(r.jobs)
-		if found, ended = r.wait(); !ended {
-			found = append(found, "it does not end")
+		if got, ended = r.wait(); !ended {
+			got.found = append(got.found, "it does not end")
 		}
+		found = got.found
 		r.jobs = nil
 	}
 	if len(found) > 0 {
@@ -157,15 +166,15 @@ func firstSteps(script []byte) (first []byte) {
 }
 
 // wait returns what a stage has found, unless it takes too much processor time.
-func (r *fuzzRig) wait() (found []string, ended bool) {
+func (r *fuzzRig) wait() (got result, ended bool) {
 	begun := used(unix.CLOCK_PROCESS_CPUTIME_ID)
 	for {
 		select {
-		case found = <-r.done:
-			return found, true
+		case got = <-r.done:
+			return got, true
 		case <-time.After(time.Second):
 			if used(unix.CLOCK_PROCESS_CPUTIME_ID)-begun > hungAfter {
-				return nil, false
+				return got, false
 			}
 		}
 	}

@@ -42,6 +42,9 @@ func (s *supernodeStage) check() {
 	s.heap.check(s.verdicts)
 }
 
+// old reports whether leases may be over.
+func (s *supernodeStage) old() bool { return false }
+
 // value is a message of the table, damaged by the bytes of a step.
 func (s *supernodeStage) value(x adversary.Step) adversary.Value {
 	if s.values == nil {

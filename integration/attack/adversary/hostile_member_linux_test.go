@@ -114,7 +114,7 @@ func TestForgedSources(t *testing.T) {
 					}
 				})
 			}
-			time.Sleep(3 * time.Second) // pings of what may be a path
+			time.Sleep(time.Second) // pings of what may be a path
 			s.crowd.Play(func() {
 				const pings = 30 // of what may have become the member's address
 				x := s.crowd.Traffic(victim)
@@ -124,6 +124,7 @@ func TestForgedSources(t *testing.T) {
 			})
 			s.again(m)
 			if i%20 == 0 {
+				s.refresh()
 				s.check(forgedSource, v.Name)
 				s.alive(forgedSource, v.Name)
 			}
@@ -142,8 +143,9 @@ func heap() int64 {
 // growth is the most that one member may make an edge keep, in bytes.
 const growth = 4 << 20
 
-// hoard has something be said very often, and asserts that the edge keeps little of it.
-func (s *edgeScene) hoard(name string, times int, f func(i int)) {
+// hoard has something be said very often, with a pause after each 200, and asserts
+// that the edge keeps little of it.
+func (s *edgeScene) hoard(name string, times int, pause time.Duration, f func(i int)) {
 	before := heap()
 	const batch = 200
 	for i := 0; i < times; i += batch {
@@ -154,6 +156,7 @@ func (s *edgeScene) hoard(name string, times int, f func(i int)) {
 			}
 		})
 		synctest.Wait()
+		time.Sleep(pause)
 		if i%(20*batch) == 0 {
 			time.Sleep(10 * time.Millisecond)
 			s.alive(name, name)
@@ -167,14 +170,19 @@ func (s *edgeScene) hoard(name string, times int, f func(i int)) {
 
 // A member vouches for one salt after another.
 func TestSaltsWithoutEnd(t *testing.T) {
-	newVerdicts(t, saltFlood).inScene(func(s *edgeScene) {
-		m := s.crowd.Member(hostileMember)
-		salt := protocol.Salt{XF: protocol.XFGroupGCM, KI: s.crowd.Community().Epochs[0].Index}
-		seconds := uint32(time.Now().Unix())
-		s.hoard(saltFlood, 60_000, func(i int) {
-			salt.Salt = [protocol.SaltLen]byte{byte(seconds >> 24), byte(seconds >> 16), byte(seconds >> 8), byte(seconds), byte(i), byte(i >> 8), byte(i >> 16)}
-			m.Tell(i%2 == 0, salt.Append)
-		})
+	v := newVerdicts(t, saltFlood)
+	for _, pause := range []time.Duration{0, 200 * time.Millisecond} { // faster than an edge listens to one peer, and not
+		v.inScene(func(s *edgeScene) { s.vouchWithoutEnd(pause) })
+	}
+}
+
+func (s *edgeScene) vouchWithoutEnd(pause time.Duration) {
+	m := s.crowd.Member(hostileMember)
+	salt := protocol.Salt{XF: protocol.XFGroupGCM, KI: s.crowd.Community().Epochs[0].Index}
+	seconds := uint32(time.Now().Unix())
+	s.hoard(saltFlood, 60_000, pause, func(i int) {
+		salt.Salt = [protocol.SaltLen]byte{byte(seconds >> 24), byte(seconds >> 16), byte(seconds >> 8), byte(seconds), byte(i), byte(i >> 8), byte(i >> 16)}
+		m.Tell(i%2 == 0, salt.Append)
 	})
 }
 
@@ -183,7 +191,7 @@ func TestFragmentsWithoutEnd(t *testing.T) {
 	newVerdicts(t, fragmentHoard).inScene(func(s *edgeScene) {
 		m := s.crowd.Member(hostileMember)
 		inner := make([]byte, protocol.MaxInner)
-		s.hoard(fragmentHoard, 20_000, func(i int) {
+		s.hoard(fragmentHoard, 20_000, 0, func(i int) {
 			piece := protocol.AppendPiece(nil, inner, i%40, 50)
 			pkt, err := m.SayInner(append([]byte{byte(protocol.KindFragment) << 6}, piece...))
 			m.Send(i%2 == 0, pkt, err)
@@ -196,7 +204,7 @@ func TestFragmentsWithoutEnd(t *testing.T) {
 func TestNewIdentitiesWithoutEnd(t *testing.T) {
 	newVerdicts(t, strangersInits).inScene(func(s *edgeScene) {
 		const identities = 3000
-		s.hoard(strangersInits, identities, func(i int) {
+		s.hoard(strangersInits, identities, 0, func(i int) {
 			m := s.outsider(s.crowd.NewIdentity(), s.crowd.Community(), s.crowd.Community().Epochs[0])
 			pkt, err := m.Initiate()
 			s.carry(uint32(1000+i), pkt, err)
