@@ -157,7 +157,7 @@ func (m *CrowdMember) handle(pkt []byte, direct bool) {
 // introduce says what every session begins with.
 func (m *CrowdMember) introduce(direct bool) {
 	salt, about := m.Salt(), protocol.About{Name: m.name()}
-	statement := protocol.Statement{Signed: m.statement}
+	statement := protocol.Statement{Signed: m.Statement}
 	messages := []adversary.Message{salt.Append, statement.Append, about.Append}
 	if m.Direct {
 		c := protocol.Candidates{Gen: 1, List: []protocol.Candidate{{Kind: 1, Addr: m.Addr()}}}

@@ -58,7 +58,7 @@ func (k *Knowledge) acks() []Value {
 		})
 	}
 	add("all numbers at their end", func(a *protocol.Ack) {
-		a.Members, a.OtherKey, a.Features, a.Code, a.Holder = 1<<32-1, 1<<32-1, 1<<32-1, 255, k.Honest.MAC
+		a.Members, a.NameInUse, a.Features, a.Code, a.Holder = 1<<32-1, 1<<32-1, 1<<32-1, 255, k.Honest.MAC
 	})
 	add("address taken by the edge itself", func(a *protocol.Ack) { a.Code, a.Holder = protocol.CodeIPTaken, k.Edge.MAC })
 	return list
