@@ -140,6 +140,13 @@ func (c *Community) Tag() uint32 {
 	return binary.BigEndian.Uint32(derive(4, c.Secret[:], nil, "community tag"))
 }
 
+// SenderTag returns the tag by which the salts of a member with that X25519 static
+// key name it (PROTOCOL.md, section 3). Only members can make the tag, and of no
+// two static keys is it the same but by chance.
+func (c *Community) SenderTag(static [32]byte) [8]byte {
+	return [8]byte(derive(senderTagLen, c.Secret[:], nil, "sender tag", static[:]))
+}
+
 // MaskKey returns the key that masks the packets between edges.
 func (c *Community) MaskKey() [16]byte {
 	return [16]byte(derive(16, c.Secret[:], nil, "mask edge"))

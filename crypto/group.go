@@ -19,44 +19,87 @@ const (
 	saltAcceptance = saltLife + saltSkew
 )
 
+// Where a salt names what (PROTOCOL.md, section 3).
+const (
+	saltRandomAt = 4 // behind the time of its creation
+	saltSenderAt = 8 // the sender tag, to the salt's end
+	senderTagLen = 8
+)
+
 // groupMin is the length of the shortest GROUP packet.
 const groupMin = headerLen + saltLen + tagLen
 
-// GroupSender seals the GROUP packets of one sender under one salt. No two
-// senders share a salt, so none share a key, and counters can be nonces. It is
-// safe for concurrent use; each goroutine brings its own Scratch.
+// GroupSender seals the GROUP packets of one sender under one salt. The salt
+// names its sender, so no two senders share one, none share a key, and counters
+// can be nonces. It is safe for concurrent use; each goroutine brings its own
+// Scratch.
 type GroupSender struct {
 	aead    cipher.AEAD // nil in an insecure community
 	salt    [saltLen]byte
 	ki, xf  uint8
+	serial  uint64
 	created time.Time
 	sent    numbers
 }
 
-// NewGroupSender draws a new salt and returns its sender. e is the epoch to send
-// under, xf the transform: 0x01 (ChaCha20-Poly1305) or 0x02 (AES-256-GCM); an
-// insecure community always uses 0x00. random is read for 12 bytes; nil means
-// crypto/rand. The error is that of random, or names a transform that GROUP
-// cannot have.
-func NewGroupSender(c *Community, e Epoch, xf uint8, now time.Time, random io.Reader) (*GroupSender, error) {
-	if random == nil {
-		random = rand.Reader
+// GroupConfig is what a GroupSender is made from.
+type GroupConfig struct {
+	Community *Community
+	// Epoch is the one to send under, XF the transform: 0x01
+	// (ChaCha20-Poly1305) or 0x02 (AES-256-GCM); an insecure community always
+	// uses 0x00.
+	Epoch Epoch
+	XF    uint8
+	// Static is the sender's X25519 static key, which the salt names.
+	Static [32]byte
+	// Serial is higher than that of every salt that the sender drew before, in
+	// this run or an earlier one.
+	Serial uint64
+	// Now is the time of creation.
+	Now time.Time
+	// Random is read for 4 bytes. Nil: crypto/rand.
+	Random io.Reader
+}
+
+// NewGroupSender draws a new salt and returns its sender. The error is that of
+// Random, or names a transform that GROUP cannot have.
+func NewGroupSender(c GroupConfig) (*GroupSender, error) {
+	if c.Random == nil {
+		c.Random = rand.Reader
 	}
-	if c.Insecure {
-		xf = xfNull
-	} else if xf != xfGroupChaCha && xf != xfGroupGCM {
-		return nil, fmt.Errorf("crypto: transform %#02x is not one of GROUP", xf)
+	if c.Community.Insecure {
+		c.XF = xfNull
+	} else if c.XF != xfGroupChaCha && c.XF != xfGroupGCM {
+		return nil, fmt.Errorf("crypto: transform %#02x is not one of GROUP", c.XF)
 	}
-	g := &GroupSender{ki: e.Index, xf: xf, created: now}
-	binary.BigEndian.PutUint32(g.salt[:], uint32(now.Unix()))
-	if _, err := io.ReadFull(random, g.salt[4:]); err != nil {
+	g := &GroupSender{ki: c.Epoch.Index, xf: c.XF, serial: c.Serial, created: c.Now}
+	binary.BigEndian.PutUint32(g.salt[:], uint32(c.Now.Unix()))
+	if _, err := io.ReadFull(c.Random, g.salt[saltRandomAt:saltSenderAt]); err != nil {
 		return nil, err
 	}
-	g.aead = groupAEAD(c.ID(), e, groupSalt{g.salt, g.ki, g.xf})
+	tag := c.Community.SenderTag(c.Static)
+	copy(g.salt[saltSenderAt:], tag[:])
+	g.aead = groupAEAD(c.Community.ID(), c.Epoch, groupSalt{g.salt, g.ki, g.xf})
 	return g, nil
 }
 
-// Salt returns the salt, to be vouched for in a SALT message.
+// GroupVouch is what a sender says of a salt of its own in a SALT message.
+type GroupVouch struct {
+	KI, XF uint8
+	Salt   [16]byte
+	// Lowest is the lowest counter that the salt is vouched for from: everything
+	// below was sealed before.
+	Lowest uint64
+	// Serial orders the salts of one sender, over restarts too.
+	Serial uint64
+}
+
+// Vouch returns what to say of the salt now.
+func (g *GroupSender) Vouch() GroupVouch {
+	return GroupVouch{KI: g.ki, XF: g.xf, Salt: g.salt, Lowest: g.sent.next.Load(), Serial: g.serial}
+}
+
+// Salt returns the salt, which ends with the sender tag.
 func (g *GroupSender) Salt() [16]byte { return g.salt }
 
 // KI returns the key index that goes into the header.
@@ -97,6 +140,9 @@ type groupSalt struct {
 	salt   [saltLen]byte
 	ki, xf uint8
 }
+
+// sender returns the tag of the sender that the salt names.
+func (k *groupSalt) sender() [senderTagLen]byte { return [senderTagLen]byte(k.salt[saltSenderAt:]) }
 
 // time returns the time of creation that the salt names.
 func (k *groupSalt) time() time.Time {

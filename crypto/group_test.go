@@ -5,15 +5,13 @@ import (
 	"errors"
 	"testing"
 	"time"
-
-	"hedgerow/internal/bucket"
 )
 
 type sGroupVector struct {
-	Name                                         string
-	XF, KI                                       uint8
-	Secret, Key, SaltRand, Header, Inner, Packet sHex
-	Unix                                         int64
+	Name                                                 string
+	XF, KI                                               uint8
+	Secret, Key, Static, SaltRand, Header, Inner, Packet sHex
+	Unix                                                 int64
 }
 
 // community returns the community of the vector.
@@ -38,7 +36,8 @@ func TestGroupVectors(t *testing.T) {
 	for _, v := range sVectors[sGroupVector](t, "group.json") {
 		t.Run(v.Name, func(t *testing.T) {
 			c, now := v.community(), time.Unix(v.Unix, 0)
-			s, err := NewGroupSender(c, c.Epochs[0], v.XF, now, bytes.NewReader(v.SaltRand))
+			static := [32]byte(v.Static)
+			s, err := NewGroupSender(GroupConfig{Community: c, Epoch: c.Epochs[0], XF: v.XF, Static: static, Now: now, Random: bytes.NewReader(v.SaltRand)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,23 +52,23 @@ func TestGroupVectors(t *testing.T) {
 			for _, vouch := range []bool{false, true} {
 				r := NewGroupReceiver(c)
 				if vouch {
-					r.Vouch(now, [32]byte{1}, v.KI, v.XF, salt)
+					r.Vouch(now, static, s.Vouch())
 				}
 				sFlips(t, v.Packet, func(bad []byte) bool {
-					r.budget = bucket.Bucket{} // never refused for want of a token
-					_, _, _, err := r.Open(sc, now, bad, sCanReceive(c))
+					r.budget = groupBudget{} // never refused for want of a token
+					_, _, _, err := r.Open(sc, now, GroupOrigin{}, bad, sCanReceive(c))
 					return err == nil || err == ErrStaleSalt
 				})
-				if len(r.entries) != r.count[vouched] {
+				if len(r.places.list) != 0 {
 					t.Fatal("an entry for a packet that does not open")
 				}
-				r.budget = bucket.Bucket{}
-				inner, from, known, err := r.Open(sc, now, bytes.Clone(v.Packet), sCanReceive(c))
-				if err != nil || known != vouch || (from == [32]byte{1}) != vouch {
+				r.budget = groupBudget{}
+				inner, from, known, err := r.Open(sc, now, GroupOrigin{}, bytes.Clone(v.Packet), sCanReceive(c))
+				if err != nil || known != vouch || (from == static) != vouch {
 					t.Fatal(from, known, err)
 				}
 				sEqual(t, "opened", inner, v.Inner)
-				if _, _, _, err := r.Open(sc, now, bytes.Clone(v.Packet), sCanReceive(c)); err != ErrReplay {
+				if _, _, _, err := r.Open(sc, now, GroupOrigin{}, bytes.Clone(v.Packet), sCanReceive(c)); err != ErrReplay {
 					t.Fatalf("replayed: %v", err)
 				}
 			}
@@ -92,7 +91,7 @@ func TestGroupKeyIsTheCommunitys(t *testing.T) {
 func TestGroupSenderLife(t *testing.T) {
 	v := sVectors[sGroupVector](t, "group.json")[0]
 	c := v.community()
-	s, err := NewGroupSender(c, c.Epochs[0], xfGroupGCM, sNow, nil)
+	s, err := NewGroupSender(GroupConfig{Community: c, Epoch: c.Epochs[0], XF: xfGroupGCM, Now: sNow})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,17 +113,17 @@ func TestGroupSenderLife(t *testing.T) {
 	if _, err := s.Reserve(1); !errors.Is(err, ErrExhausted) {
 		t.Error("reserved 2^29")
 	}
-	other, err := NewGroupSender(c, c.Epochs[0], xfGroupGCM, sNow, nil)
+	other, err := NewGroupSender(GroupConfig{Community: c, Epoch: c.Epochs[0], XF: xfGroupGCM, Now: sNow})
 	if err != nil || other.Salt() == s.Salt() {
 		t.Error("a salt came twice", err)
 	}
 	for xf := range 256 {
-		_, err := NewGroupSender(c, c.Epochs[0], uint8(xf), sNow, nil)
+		_, err := NewGroupSender(GroupConfig{Community: c, Epoch: c.Epochs[0], XF: uint8(xf), Now: sNow})
 		if ok := xf == 1 || xf == 2; ok != (err == nil) {
 			t.Errorf("transform %#x: %v", xf, err)
 		}
 	}
-	if _, err := NewGroupSender(c, c.Epochs[0], 1, sNow, bytes.NewReader(make([]byte, 11))); err == nil {
+	if _, err := NewGroupSender(GroupConfig{Community: c, Epoch: c.Epochs[0], XF: 1, Now: sNow, Random: bytes.NewReader(make([]byte, 3))}); err == nil {
 		t.Error("a salt without randomness")
 	}
 }
@@ -140,7 +139,7 @@ func TestGroupNull(t *testing.T) {
 	secure := *open
 	secure.Insecure = false
 	send := func(c *Community, ctr uint64) []byte {
-		s, err := NewGroupSender(c, c.Epochs[0], xfGroupGCM, sNow, nil)
+		s, err := NewGroupSender(GroupConfig{Community: c, Epoch: c.Epochs[0], XF: xfGroupGCM, Now: sNow})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -151,16 +150,16 @@ func TestGroupNull(t *testing.T) {
 		t.Fatalf("%x", clear)
 	}
 	a, b := NewGroupReceiver(open), NewGroupReceiver(&secure)
-	if _, _, _, err := a.Open(sc, sNow, bytes.Clone(sealed), sCanReceive(open)); err != ErrOpen {
+	if _, _, _, err := a.Open(sc, sNow, relayed, bytes.Clone(sealed), sCanReceive(open)); err != ErrOpen {
 		t.Errorf("sealed in an insecure community: %v", err)
 	}
-	if _, _, _, err := b.Open(sc, sNow, bytes.Clone(clear), sCanReceive(&secure)); err != ErrOpen {
+	if _, _, _, err := b.Open(sc, sNow, relayed, bytes.Clone(clear), sCanReceive(&secure)); err != ErrOpen {
 		t.Errorf("clear in a secure community: %v", err)
 	}
-	if inner, _, _, err := a.Open(sc, sNow, bytes.Clone(clear), sCanReceive(open)); err != nil || string(inner) != "frame" {
+	if inner, _, _, err := a.Open(sc, sNow, relayed, bytes.Clone(clear), sCanReceive(open)); err != nil || string(inner) != "frame" {
 		t.Errorf("%q, %v", inner, err)
 	}
-	if _, _, _, err := a.Open(sc, sNow, clear, sCanReceive(open)); err != ErrReplay {
+	if _, _, _, err := a.Open(sc, sNow, relayed, clear, sCanReceive(open)); err != ErrReplay {
 		t.Errorf("replayed: %v", err)
 	}
 }

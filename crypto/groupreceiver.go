@@ -6,8 +6,6 @@ import (
 	"errors"
 	"sync"
 	"time"
-
-	"hedgerow/internal/bucket"
 )
 
 // Errors that only GROUP packets have.
@@ -22,19 +20,6 @@ var (
 	ErrBudget = errors.New("crypto: no budget for another group salt")
 )
 
-// Bounds of a GroupReceiver. A salt that was displaced by newer ones is
-// remembered without its window, in some fifty bytes, until its time is over.
-const (
-	groupSenders   = 4096             // senders that vouched, at two salts each
-	groupUnvouched = 4096             // salts that no session vouched for
-	groupStale     = 64               // salts outside their time, kept for staleLife
-	groupRetired   = 8 * groupSenders // displaced salts: 12 min are six of each sender
-	staleLife      = 10 * time.Second
-
-	saltRate  = 200 // new unvouched salts a second, all senders together
-	saltBurst = 200
-)
-
 // standing says why a salt is in the table.
 type standing uint8
 
@@ -46,39 +31,40 @@ const (
 
 // groupEntry is the state of one salt.
 type groupEntry struct {
+	key      groupSalt
 	aead     cipher.AEAD // nil: not derived yet, or the null transform
 	ready    bool        // aead is derived
 	standing standing
-	from     [32]byte // the sender whose session vouched
+	sender   *groupSender // whose session vouched; nil: nobody's
+	serial   uint64       // what its sender said of its age
+	origin   GroupOrigin  // where its first packet came from, unless vouched
+	place    int          // in places.list, unless vouched
+	lowest   uint64       // counters below are refused: they were not vouched for
 	window   Window
 	used     time.Time // last vouched for, or last opened
 }
 
-// groupSender holds one sender's newest two salts, the newer first.
-type groupSender struct{ salts [2]groupSalt }
+// isNew reports whether a counter was not seen yet, as far as the entry can tell.
+func (e *groupEntry) isNew(ctr uint64) bool { return ctr >= e.lowest && e.window.Check(ctr) }
 
 // GroupReceiver opens the GROUP packets of a community, with a replay window
 // for each salt. It is safe for concurrent use; each goroutine brings its own
-// Scratch.
+// Scratch. No call keeps it locked for more than a few microseconds, however full
+// its tables are.
 type GroupReceiver struct {
 	mu        sync.Mutex
 	community *Community
 	cid       [16]byte
 	tag       [4]byte
 	entries   map[groupSalt]*groupEntry
-	senders   map[[32]byte]*groupSender
-	retired   map[groupSalt]time.Time // displaced, and until when to refuse it
-	count     [3]int                  // entries by standing
-	budget    bucket.Bucket
+	senders   groupSenders
+	places    groupPlaces
+	budget    groupBudget
 }
 
 // NewGroupReceiver returns a receiver that knows no sender.
 func NewGroupReceiver(c *Community) *GroupReceiver {
-	g := &GroupReceiver{
-		entries: make(map[groupSalt]*groupEntry),
-		senders: make(map[[32]byte]*groupSender),
-		retired: make(map[groupSalt]time.Time),
-	}
+	g := &GroupReceiver{entries: make(map[groupSalt]*groupEntry), senders: makeGroupSenders(), places: makeGroupPlaces()}
 	g.setCommunity(c)
 	return g
 }
@@ -89,82 +75,21 @@ func (g *GroupReceiver) setCommunity(c *Community) {
 	binary.BigEndian.PutUint32(g.tag[:], c.Tag())
 }
 
-// Vouch records that the sender with the X25519 static key from vouched for a
-// salt inside a pair session. Its newest two count; a third displaces the
-// oldest, which is refused from then on. A salt that another sender vouched for
-// first stays with it. Beyond 4096 senders nothing is recorded.
-func (g *GroupReceiver) Vouch(now time.Time, from [32]byte, ki, xf uint8, salt [16]byte) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	k := groupSalt{salt, ki, xf}
-	if _, gone := g.retired[k]; gone || k == (groupSalt{}) {
-		return
-	}
-	e := g.entries[k]
-	if e != nil && e.standing == vouched {
-		if e.from == from {
-			e.used = now
-		}
-		return
-	}
-	sender := g.senders[from]
-	if sender == nil {
-		if len(g.senders) >= groupSenders {
-			return
-		}
-		sender = new(groupSender)
-		g.senders[from] = sender
-	}
-	if oldest := sender.salts[1]; oldest != (groupSalt{}) {
-		g.retire(now, oldest)
-	}
-	sender.salts[0], sender.salts[1] = k, sender.salts[0]
-	if e == nil {
-		e = &groupEntry{window: makeWindow(windowBits)}
-		g.entries[k] = e
-		g.count[vouched]++
-	} else {
-		g.count[e.standing]--
-		g.count[vouched]++
-	}
-	e.standing, e.from, e.used = vouched, from, now
-}
-
-// retire removes a displaced salt from the table. Its window goes with it, so
-// the salt must not come back as an unvouched one while its time lasts. When too
-// many are remembered already it stays as it is, unvouched, with its window.
-func (g *GroupReceiver) retire(now time.Time, k groupSalt) {
-	e := g.entries[k]
-	if e == nil {
-		return
-	}
-	if k.acceptable(now) {
-		if len(g.retired) >= groupRetired {
-			g.count[e.standing]--
-			g.count[unvouched]++
-			e.standing, e.from = unvouched, [32]byte{}
-			return
-		}
-		g.retired[k] = k.time().Add(saltAcceptance)
-	}
-	g.remove(k, e)
-}
-
-// remove deletes an entry.
-func (g *GroupReceiver) remove(k groupSalt, e *groupEntry) {
-	g.count[e.standing]--
-	delete(g.entries, k)
+// remove deletes an entry that nobody vouched for.
+func (g *GroupReceiver) remove(e *groupEntry) {
+	g.places.leave(e)
+	delete(g.entries, e.key)
 }
 
 // Open opens a GROUP packet (unmasked) in place and returns its inner, a part of
-// pkt. isVouched says whether a session vouched for its salt, and from is that
-// session's peer; otherwise from is zero and the packet proves only that some
-// member sent it. canReceive says whether an epoch may be received under now,
-// and returns it; it is called once, with no lock held.
+// pkt. origin says where it came from. isVouched says whether a session vouched for
+// its salt, and from is that session's peer; otherwise from is zero and the packet
+// proves only that some member sent it. canReceive says whether an epoch may be
+// received under now, and returns it; it is called once, with no lock held.
 //
 // The errors are ErrOpen, ErrReplay, ErrBudget and ErrStaleSalt; only with the
 // last is inner valid too. A failed open destroys pkt.
-func (g *GroupReceiver) Open(sc *Scratch, now time.Time, pkt []byte, canReceive func(ki uint8) (Epoch, bool)) (inner []byte, from [32]byte, isVouched bool, err error) {
+func (g *GroupReceiver) Open(sc *Scratch, now time.Time, origin GroupOrigin, pkt []byte, canReceive func(ki uint8) (Epoch, bool)) (inner []byte, from [32]byte, isVouched bool, err error) {
 	if len(pkt) < groupMin {
 		return nil, from, false, ErrOpen
 	}
@@ -172,53 +97,64 @@ func (g *GroupReceiver) Open(sc *Scratch, now time.Time, pkt []byte, canReceive 
 	if !ok {
 		return nil, from, false, ErrOpen
 	}
-	k, aead, err := g.find(now, pkt, epoch)
+	f, err := g.find(now, origin, pkt)
 	if err != nil {
 		return nil, from, false, err
 	}
-	if inner, err = openGroup(sc, aead, pkt); err != nil {
+	if !f.ready {
+		f.aead = groupAEAD(f.cid, epoch, f.key)
+	}
+	if inner, err = openGroup(sc, f.aead, pkt); err != nil {
 		return nil, from, false, err
 	}
-	from, isVouched, err = g.admit(now, k, aead, counterOf(pkt))
+	from, isVouched, err = g.admit(now, origin, f.key, f.aead, counterOf(pkt))
 	if err != nil && err != ErrStaleSalt {
 		inner = nil
 	}
 	return inner, from, isVouched, err
 }
 
-// find returns the AEAD for a packet that is not yet authenticated: the one in
-// the table, after a look at the window, or a new one, for a token.
-func (g *GroupReceiver) find(now time.Time, pkt []byte, epoch Epoch) (groupSalt, cipher.AEAD, error) {
+// found is what a packet is opened with. ready is false where the AEAD has to be
+// derived.
+type found struct {
+	key   groupSalt
+	cid   [16]byte
+	aead  cipher.AEAD
+	ready bool
+}
+
+// find looks a packet up that is not yet authenticated: the AEAD in the table,
+// after a look at the window. One of an unknown salt takes a token.
+func (g *GroupReceiver) find(now time.Time, origin GroupOrigin, pkt []byte) (f found, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	k, ok := parseGroup(pkt, g.tag, g.community.Insecure)
+	f.key, f.cid = k, g.cid
 	if !ok {
-		return k, nil, ErrOpen
+		return f, ErrOpen
 	}
 	if e := g.entries[k]; e != nil {
-		if !e.window.Check(counterOf(pkt)) {
-			return k, nil, ErrReplay
+		if !e.isNew(counterOf(pkt)) {
+			return f, ErrReplay
 		}
-		if !e.ready {
-			e.aead, e.ready = groupAEAD(g.cid, epoch, k), true
-		}
-		return k, e.aead, nil
+		f.aead, f.ready = e.aead, e.ready
+		return f, nil
 	}
-	if until, gone := g.retired[k]; gone && !now.After(until) {
-		return k, nil, ErrReplay
+	if g.senders.displaced(&k) {
+		return f, ErrReplay
 	}
-	if !g.hasRoom(now, k) || !g.budget.Take(now, 1, saltRate, saltBurst) {
-		return k, nil, ErrBudget
+	if !g.places.hasRoom(origin, standingOf(&k, now)) || !g.budget.take(now, origin) {
+		return f, ErrBudget
 	}
-	return k, groupAEAD(g.cid, epoch, k), nil
+	return f, nil
 }
 
-// hasRoom reports whether an unknown salt may enter the table.
-func (g *GroupReceiver) hasRoom(now time.Time, k groupSalt) bool {
+// standingOf returns the standing of a salt that nobody vouched for.
+func standingOf(k *groupSalt, now time.Time) standing {
 	if k.acceptable(now) {
-		return g.count[unvouched] < groupUnvouched
+		return unvouched
 	}
-	return g.count[stale] < groupStale
+	return stale
 }
 
 // openGroup opens a GROUP packet in place.
@@ -236,91 +172,85 @@ func openGroup(sc *Scratch, aead cipher.AEAD, pkt []byte) ([]byte, error) {
 
 // admit commits the counter of a packet that opened, makes the entry of a new
 // salt, and applies the time rule. The table may have changed since find.
-func (g *GroupReceiver) admit(now time.Time, k groupSalt, aead cipher.AEAD, ctr uint64) (from [32]byte, isVouched bool, err error) {
+func (g *GroupReceiver) admit(now time.Time, origin GroupOrigin, k groupSalt, aead cipher.AEAD, ctr uint64) (from [32]byte, isVouched bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	e := g.entries[k]
 	if e == nil {
-		if _, gone := g.retired[k]; gone {
+		if g.senders.displaced(&k) {
 			return from, false, ErrReplay
 		}
-		if !g.hasRoom(now, k) {
+		if !g.places.hasRoom(origin, standingOf(&k, now)) {
 			return from, false, ErrBudget
 		}
-		e = &groupEntry{aead: aead, ready: true, window: makeWindow(windowBits), standing: unvouched}
-		if !k.acceptable(now) {
-			e.standing = stale
-		}
+		e = &groupEntry{key: k, standing: standingOf(&k, now), origin: origin, window: makeWindow(windowBits)}
 		g.entries[k] = e
-		g.count[e.standing]++
+		g.places.enter(e)
 	}
-	if !e.window.Commit(ctr) {
+	if !e.ready {
+		e.aead, e.ready = aead, true
+	}
+	if ctr < e.lowest || !e.window.Commit(ctr) {
 		return from, false, ErrReplay
 	}
 	e.used = now
 	switch {
 	case e.standing == vouched:
-		return e.from, true, nil
+		e.sender.used = now
+		return e.sender.static, true, nil
 	case e.standing == stale || !k.acceptable(now):
 		return from, false, ErrStaleSalt
 	}
 	return from, false, nil
 }
 
-// Sweep forgets salts that are over: unused for 12 minutes and outside their
-// own time, stale ones after 10 s. Call it every few seconds.
+// sweepStep is how many entries are looked at before the lock is given to others.
+const sweepStep = 64
+
+// Sweep forgets salts and senders that are over: unused for 12 minutes and outside
+// their own time; stale salts after 10 s. Call it every few seconds.
 func (g *GroupReceiver) Sweep(now time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for k, e := range g.entries {
-		idle := now.Sub(e.used)
-		if e.standing == stale && idle > staleLife {
-			g.remove(k, e)
-		} else if idle > saltAcceptance && !k.acceptable(now) {
-			g.bury(now, k)
-			g.remove(k, e)
-		}
+	for at, more := 0, true; more; at += sweepStep {
+		more = g.sweepPlaces(now, at)
 	}
-	for from, s := range g.senders {
-		if g.entries[s.salts[0]] == nil && g.entries[s.salts[1]] == nil {
-			delete(g.senders, from)
-		}
-	}
-	for k, until := range g.retired {
-		if now.After(until) {
-			delete(g.retired, k)
-		}
+	for at, more := 0, true; more; at += sweepStep {
+		more = g.sweepSenders(now, at)
 	}
 }
 
-// Vouched reports whether a sender vouched for a salt, and it still counts.
-func (g *GroupReceiver) Vouched(from [32]byte, ki, xf uint8, salt [16]byte) bool {
+// sweepPlaces sweeps the entries from at on, and reports whether there are more
+// behind them. What takes the place of a removed one is looked at the next time.
+func (g *GroupReceiver) sweepPlaces(now time.Time, at int) (more bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	e := g.entries[groupSalt{salt, ki, xf}]
-	return e != nil && e.standing == vouched && e.from == from
+	list := g.places.list
+	for i := min(at+sweepStep, len(list)) - 1; i >= at; i-- {
+		if list[i].over(now) {
+			g.remove(list[i])
+		}
+	}
+	return at+sweepStep < len(g.places.list)
 }
 
-// Count returns how many senders vouched, how many salts are known, and how many
-// displaced ones are remembered.
-func (g *GroupReceiver) Count() (senders, salts, retired int) {
+// over reports whether an entry that nobody vouched for has served its time.
+func (e *groupEntry) over(now time.Time) bool {
+	idle := now.Sub(e.used)
+	if e.standing == stale {
+		return idle > staleLife
+	}
+	return idle > saltAcceptance && !e.key.acceptable(now)
+}
+
+// Count returns how many senders vouched, and how many salts are known.
+func (g *GroupReceiver) Count() (senders, salts int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return len(g.senders), len(g.entries), len(g.retired)
+	return len(g.senders.list), len(g.entries)
 }
 
 // Bounds returns the upper bounds of Count.
-func (g *GroupReceiver) Bounds() (senders, salts, retired int) {
-	return groupSenders, 2*groupSenders + groupUnvouched + groupStale, groupRetired
-}
-
-// bury remembers a salt of a sender whose clock is ahead of ours: its time is
-// still to come, and it must not count as a new one then. Such an entry lasts
-// long, so buried salts may fill only half of the table.
-func (g *GroupReceiver) bury(now time.Time, k groupSalt) {
-	if k.time().After(now) && len(g.retired) < groupRetired/2 {
-		g.retired[k] = k.time().Add(saltAcceptance)
-	}
+func (g *GroupReceiver) Bounds() (senders, salts int) {
+	return groupSendersMax, 2*groupSendersMax + 2*groupUnvouched + 2*groupStale
 }
 
 // Replace replaces the community after a reload. It forgets salts under an epoch
@@ -333,8 +263,13 @@ func (g *GroupReceiver) Replace(c *Community) {
 	g.setCommunity(c)
 	for k, e := range g.entries {
 		key, ok := after[k.ki]
-		if !same || !ok || key != before[k.ki] {
-			g.remove(k, e)
+		switch {
+		case same && ok && key == before[k.ki]:
+		case e.standing == vouched:
+			e.sender.forget(e)
+			delete(g.entries, k)
+		default:
+			g.remove(e)
 		}
 	}
 }

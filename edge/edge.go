@@ -126,7 +126,9 @@ func (e *Edge) close() {
 // begin sets up what the loop goes on from.
 func (e *Edge) begin(now time.Time) error {
 	wall := e.data.plane.Wall(now)
-	e.self.sign(wall, e.state.nextSeq(wall))
+	seq := e.state.nextSeq(wall)
+	e.self.sign(wall, seq)
+	e.keys.countFrom(seq)
 	e.state.keepNow() // the number must not come twice, however we end
 	e.chores.clock.check(now, e.cfg.Host.BootClock, e.cfg.Host.Machine)
 	e.chores.clock.next.Set(now.Add(clockEvery))

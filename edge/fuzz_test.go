@@ -129,7 +129,7 @@ func (f fuzzEdge) throw(now time.Time, kind uint8, b []byte) {
 	case asLANBody:
 		l := &lanPackets{edge: f.Edge}
 		if pkt, err := l.Seal(now, b[:min(len(b), 1000)]); err == nil && l.Check(pkt) == nil {
-			_, _ = l.Open(now, pkt)
+			_, _ = l.Open(now, elsewhere, pkt)
 		}
 		return
 	}

@@ -27,9 +27,11 @@ type keyring struct {
 	schedule  *crypto.Schedule
 	group     *crypto.GroupSender // in use; nil while no epoch may be sent under
 	coming    *crypto.GroupSender // vouched for, and used from changing on
+	serial    uint64              // of the newest salt
 	vouching  bool                // peers have to be told of a new salt
 	psks      map[uint8][32]byte  // by key index; deriving one costs as much as an agreement
 
+	static [32]byte // ours, which salts name
 	rand   io.Reader
 	plane  *dataplane.Plane
 	draft  *dataplane.Draft
@@ -111,6 +113,13 @@ func (k *keyring) use(g *crypto.GroupSender) {
 	k.draft.SetGroup(g)
 }
 
+// serialBits leaves each run the serials of four years of salts.
+const serialBits = 20
+
+// countFrom has the serials of salts begin behind those of every earlier run, as
+// the sequence number of our statement does.
+func (k *keyring) countFrom(seq uint64) { k.serial = seq << serialBits }
+
 // drawSalt draws a salt under the epoch that is sent under now, which peers have to
 // be told of. With a salt in use the new one waits for saltAhead; fresh says that
 // the old one must not be used again.
@@ -120,7 +129,12 @@ func (k *keyring) drawSalt(now time.Time, fresh bool) {
 	err := ErrScheduleEnded
 	if e, ok := k.schedule.Transmit(k.plane.Wall(now)); ok {
 		var g *crypto.GroupSender
-		if g, err = crypto.NewGroupSender(k.community, e, k.groupTransform(e), k.plane.Wall(now), k.rand); err == nil {
+		k.serial++
+		g, err = crypto.NewGroupSender(crypto.GroupConfig{
+			Community: k.community, Epoch: e, XF: k.groupTransform(e), Static: k.static, Serial: k.serial,
+			Now: k.plane.Wall(now), Random: k.rand,
+		})
+		if err == nil {
 			k.follow(now, g, fresh)
 			return
 		}
@@ -160,7 +174,8 @@ func (k *keyring) checkWear(now time.Time) {
 func (k *keyring) appendSalts(b []byte) []byte {
 	for _, g := range []*crypto.GroupSender{k.group, k.coming} {
 		if g != nil {
-			m := protocol.Salt{XF: protocol.Transform(g.XF()), KI: g.KI(), Salt: g.Salt()}
+			v := g.Vouch()
+			m := protocol.Salt{XF: protocol.Transform(v.XF), KI: v.KI, Salt: v.Salt, Lowest: v.Lowest, Serial: v.Serial}
 			b = m.Append(b)
 		}
 	}

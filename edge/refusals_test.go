@@ -313,14 +313,14 @@ var onLAN = map[refusal]func(l *lanPackets){
 		pkt, _ := l.Seal(noon, make([]byte, 100))
 		pkt[protocol.HeaderLen+protocol.SaltLen+5] ^= 1 // the mask depends on the last bytes
 		if l.Check(pkt) == nil {
-			_, _ = l.Open(noon, pkt)
+			_, _ = l.Open(noon, elsewhere, pkt)
 		}
 	},
 	refusedLANInner: func(l *lanPackets) {
 		group, send := l.edge.keys.group, l.edge.data.send
 		pkt := send.SealGroup(group, func([]byte) []byte { return make([]byte, 200) })
 		if l.Check(pkt) == nil {
-			_, _ = l.Open(noon, pkt)
+			_, _ = l.Open(noon, elsewhere, pkt)
 		}
 	},
 }

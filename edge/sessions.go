@@ -252,6 +252,7 @@ func (s *sessions) vouch() {
 
 // learnSalt notes a salt that a peer vouches for.
 func (s *sessions) learnSalt(now time.Time, p *peer, m protocol.Salt) {
-	s.plane.Groups().Vouch(s.plane.Wall(now), p.view.Static(), m.KI, uint8(m.XF), m.Salt)
+	v := crypto.GroupVouch{KI: m.KI, XF: uint8(m.XF), Salt: m.Salt, Lowest: m.Lowest, Serial: m.Serial}
+	s.plane.Groups().Vouch(s.plane.Wall(now), p.view.Static(), v)
 	s.peers.mark(p)
 }

@@ -131,9 +131,10 @@ type Ceiling struct {
 // Ceilings returns how full every table that others can fill is.
 func (e *Edge) Ceilings(ctx context.Context) ([]Ceiling, error) {
 	return ask(ctx, e, func(time.Time) []Ceiling {
-		senders, salts, retired := e.data.plane.Groups().Count()
-		maxSenders, maxSalts, maxRetired := e.data.plane.Groups().Bounds()
+		senders, salts := e.data.plane.Groups().Count()
+		maxSenders, maxSalts := e.data.plane.Groups().Bounds()
 		hosts, maxHosts := e.data.plane.HostCount()
+		pieces, maxPieces := e.data.plane.PieceBytes()
 		list := []Ceiling{
 			{"peers", len(e.peers.byStatic), maxPeers + maxUnconfirmed},
 			{"unconfirmed peers", len(e.peers.half), maxUnconfirmed},
@@ -147,7 +148,7 @@ func (e *Edge) Ceilings(ctx context.Context) ([]Ceiling, error) {
 			{"pins", len(e.state.saved.Pins), maxPins},
 			{"group senders", senders, maxSenders},
 			{"group salts", salts, maxSalts},
-			{"past group salts", retired, maxRetired},
+			{"shared bytes for pieces", pieces, maxPieces},
 			{"sessions", e.data.draft.SessionCount(), 3 * len(e.peers.byStatic)},
 			{"hop sessions", e.data.draft.HopCount(), 2 * len(e.servers.list)},
 		}

@@ -133,9 +133,9 @@ func (l *lanPackets) Check(pkt []byte) error {
 
 // Open returns the control messages in a packet that Check has unmasked. Our own
 // come back, and one that was sent by several interfaces comes several times.
-func (l *lanPackets) Open(now time.Time, pkt []byte) ([]byte, error) {
+func (l *lanPackets) Open(now time.Time, from netip.AddrPort, pkt []byte) ([]byte, error) {
 	wall := l.edge.data.plane.Wall(now)
-	inner, _, _, err := l.edge.data.plane.Groups().Open(l.edge.data.send.Scratch(), wall, pkt, func(ki uint8) (crypto.Epoch, bool) {
+	inner, _, _, err := l.edge.data.plane.Groups().Open(l.edge.data.send.Scratch(), wall, crypto.GroupOrigin{Addr: from}, pkt, func(ki uint8) (crypto.Epoch, bool) {
 		return l.edge.keys.schedule.CanReceive(wall, ki)
 	})
 	if err != nil {

@@ -19,11 +19,10 @@ const (
 // unvouched holds opened GROUP frames whose sender is not known well enough
 // yet: nobody has vouched for its salt, or its statement has yet to come.
 type unvouched struct {
-	waiting   []waitingFrame
-	fragments protocol.Reassembler
-	plane     *dataplane.Plane
-	device    dataplane.FrameQueue // gets the frames that count after all
-	expiry    timer.Timer
+	waiting []waitingFrame
+	plane   *dataplane.Plane
+	device  dataplane.FrameQueue // gets the frames that count after all
+	expiry  timer.Timer
 }
 
 type waitingFrame struct {
@@ -36,14 +35,26 @@ func (u *unvouched) open(q *timer.Queue, plane *dataplane.Plane) {
 	u.expiry = timer.New(q, "drop frames of strangers", u.expire)
 }
 
-// add keeps a frame; over the bound the oldest goes.
+// add keeps a frame. Over the bound the oldest goes of the origin that has the most
+// waiting, so that one origin cannot crowd out the others.
 func (u *unvouched) add(now time.Time, ev dataplane.Unvouched) {
 	if len(u.waiting) >= unvouchedMax {
 		u.plane.Drops().Drop(dataplane.DropStageFull)
-		u.waiting = slices.Delete(u.waiting, 0, 1)
+		at := u.mostOf()
+		u.waiting = slices.Delete(u.waiting, at, at+1)
 	}
 	u.waiting = append(u.waiting, waitingFrame{event: ev, since: now})
 	u.schedule()
+}
+
+// mostOf returns the place of the oldest frame of the origin that has the most.
+func (u *unvouched) mostOf() (at int) {
+	count, most := make(map[dataplane.Origin]int, len(u.waiting)), 0
+	for _, w := range u.waiting {
+		count[w.event.Origin]++
+		most = max(most, count[w.event.Origin])
+	}
+	return slices.IndexFunc(u.waiting, func(w waitingFrame) bool { return count[w.event.Origin] == most })
 }
 
 // remove returns the frames for which match holds, which wait no longer.
@@ -78,8 +89,8 @@ func (u *unvouched) schedule() {
 	u.expiry.Set(u.waiting[0].since.Add(unvouchedWait))
 }
 
-// whole returns the inner of a frame, once all pieces of it have come.
-func (u *unvouched) whole(now time.Time, ev dataplane.Unvouched) (inner []byte, ok bool) {
+// whole returns the inner of a peer's frame, once all pieces of it have come.
+func (u *unvouched) whole(now time.Time, p *peer, ev dataplane.Unvouched) (inner []byte, ok bool) {
 	if len(ev.Inner) == 0 || protocol.Kind(ev.Inner[0]>>6) != protocol.KindFragment {
 		return ev.Inner, true
 	}
@@ -88,7 +99,7 @@ func (u *unvouched) whole(now time.Time, ev dataplane.Unvouched) (inner []byte, 
 		u.plane.Drops().Drop(dataplane.DropInner)
 		return nil, false
 	}
-	return u.fragments.Add(now, ev.Run, ev.CTR, in.Body)
+	return u.plane.Join(now, p.view, ev.Run, ev.CTR, in.Body)
 }
 
 // sent reports whether an event's packet came from a peer, as far as its origin
@@ -143,7 +154,7 @@ func (s *sessions) handleUnvouched(now time.Time, ev dataplane.Unvouched) (unkno
 // source is just the address in its sender's statement. Nothing is learned
 // from it.
 func (s *sessions) deliverUnvouched(now time.Time, p *peer, ev dataplane.Unvouched) {
-	inner, whole := s.unvouched.whole(now, ev)
+	inner, whole := s.unvouched.whole(now, p, ev)
 	switch {
 	case !whole:
 	case !p.identity.bound:

@@ -49,6 +49,8 @@ type stranger struct {
 func newStranger(t *testing.T, change func(*Config)) *stranger {
 	e := newEdge(t, change)
 	s := &stranger{testEdge: e, p: e.introduced(2), salt: [16]byte{1, 2, 3}}
+	tag := e.keys.community.SenderTag(s.p.view.Static())
+	copy(s.salt[8:], tag[:])
 	e.peers.setHandle(s.p, 0, strangersHandle)
 	e.settle(noon)
 	return s
@@ -66,7 +68,9 @@ func (s *stranger) frame(src protocol.MAC) []byte {
 	return fullFrame(ethernet(protocol.Broadcast, src, 0x0806, 46))
 }
 
-func (s *stranger) vouch() { s.data.plane.Groups().Vouch(noon, s.p.view.Static(), 7, 2, s.salt) }
+func (s *stranger) vouch() {
+	s.data.plane.Groups().Vouch(noon, s.p.view.Static(), crypto.GroupVouch{KI: 7, XF: 2, Salt: s.salt})
+}
 
 // TestUnvouchedRules checks when an unvouched frame is delivered: at once,
 // after its very salt was vouched for, or never.
@@ -190,6 +194,20 @@ func TestUnvouchedBound(t *testing.T) {
 	}
 	if got := e.sessions.unvouched.waiting[0].event.Inner; !bytes.Equal(got, numbered(6)) {
 		t.Errorf("the oldest is %x", got)
+	}
+}
+
+// TestUnvouchedCrowd: one origin that sends without end costs the frames of another
+// one nothing.
+func TestUnvouchedCrowd(t *testing.T) {
+	e := newEdge(t, nil)
+	other := dataplane.Origin{Addr: netip.AddrPortFrom(elsewhere.Addr(), 2000)}
+	e.handle(noon, dataplane.Unvouched{Inner: numbered(1), Origin: other})
+	for n := range 10 * unvouchedMax {
+		e.handle(noon, dataplane.Unvouched{Inner: numbered(n), Origin: dataplane.Origin{Addr: elsewhere}})
+	}
+	if len(e.sessions.unvouched.waiting) != unvouchedMax || e.sessions.unvouched.waiting[0].event.Origin != other {
+		t.Error("the frame of another origin is gone")
 	}
 }
 

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -9,22 +10,60 @@ import (
 const (
 	// ReassemblySlots is how many inners may be in the making at once.
 	ReassemblySlots = 64
-	// ReassemblyBytes is how many bytes their buffers may hold together.
+	// ReassemblyBytes is how many bytes one peer's buffers may hold together.
 	ReassemblyBytes = 1 << 18
+	// ReassemblyOwn is how many of them each peer has for itself, enough for a
+	// frame of the largest MTU in the making. The rest comes from a pool.
+	ReassemblyOwn = 1 << 14
+	// ReassemblyShared is how many bytes the pool of one edge has.
+	ReassemblyShared = 1 << 23
 	// ReassemblyTimeout is how long an inner waits for its pieces, counted
 	// from the first that came.
 	ReassemblyTimeout = 2 * time.Second
 )
+
+// ReassemblyPool is the memory that the Reassemblers of all peers share beyond what
+// each has for itself: however many peers send pieces, and of however many
+// inners, they hold ReassemblyOwn each and ReassemblyShared together. Its zero value
+// is full. It is safe for concurrent use.
+type ReassemblyPool struct{ taken atomic.Int64 }
+
+// take takes n bytes and reports whether they were there.
+func (p *ReassemblyPool) take(n int) bool {
+	if p == nil {
+		return true
+	}
+	if p.taken.Add(int64(n)) > ReassemblyShared {
+		p.taken.Add(int64(-n))
+		return false
+	}
+	return true
+}
+
+// give gives n bytes back.
+func (p *ReassemblyPool) give(n int) {
+	if p != nil {
+		p.taken.Add(int64(-n))
+	}
+}
+
+// Taken returns how many bytes of ReassemblyShared are in use.
+func (p *ReassemblyPool) Taken() int { return int(p.taken.Load()) }
 
 // Reassembler joins the pieces of one peer's fragmented inners. It drops an
 // inner that is not complete after ReassemblyTimeout, and the oldest one when a
 // bound is reached. The zero value is ready for use and holds no memory. It is
 // not safe for concurrent use.
 type Reassembler struct {
+	// Pool is what memory beyond ReassemblyOwn is taken from. Nil: there is always
+	// some. It does not change while memory is held.
+	Pool *ReassemblyPool
+
 	// active are the incomplete inners, oldest first. free is the storage of
 	// those that ended; the storage that was used last is used again first.
 	active, free []*assembly
 	held         int // bytes of storage in active and free
+	granted      int // bytes of the pool
 }
 
 // Add adds the body of an inner of kind KindFragment that was opened under the
@@ -69,14 +108,23 @@ func (r *Reassembler) Add(now time.Time, source uint64, ctr uint64, body []byte)
 }
 
 // Expire drops the inners that are not complete after ReassemblyTimeout, and
-// frees all memory once there is none. It is for a peer that fell silent: Add
-// drops old inners itself.
+// frees all memory once there is none. Call it now and then: Add drops old inners
+// itself, but keeps their memory for the next.
 func (r *Reassembler) Expire(now time.Time) {
 	r.dropOld(now)
 	if len(r.active) == 0 {
-		*r = Reassembler{}
+		r.Release()
 	}
 }
+
+// Release drops everything and frees all memory.
+func (r *Reassembler) Release() {
+	r.Pool.give(r.granted)
+	*r = Reassembler{Pool: r.Pool}
+}
+
+// Held returns how many bytes are held.
+func (r *Reassembler) Held() int { return r.held }
 
 func (r *Reassembler) dropOld(now time.Time) {
 	for len(r.active) > 0 && now.Sub(r.active[0].born) >= ReassemblyTimeout {
@@ -100,6 +148,7 @@ func (r *Reassembler) find(now time.Time, source, first uint64) int {
 		a, r.free = r.free[n-1], r.free[:n-1]
 	} else {
 		a = new(assembly)
+		r.held += assemblyBytes
 	}
 	*a = assembly{source: source, first: first, born: now, buf: a.buf[:0], tail: a.tail[:0]}
 	r.active = append(r.active, a)
@@ -113,20 +162,32 @@ func (r *Reassembler) release(i int) {
 	r.free = append(r.free, a)
 }
 
-// trim keeps the storage within ReassemblyBytes: it frees the unused storage
-// first, then drops the oldest inner, but never keep.
+// fits reports whether the storage is within the bounds, for which it takes from
+// the pool what is missing.
+func (r *Reassembler) fits() bool {
+	missing := r.held - ReassemblyOwn - r.granted
+	switch {
+	case missing <= 0:
+		return true
+	case r.held > ReassemblyBytes || !r.Pool.take(missing):
+		return false
+	}
+	r.granted += missing
+	return true
+}
+
+// trim keeps the storage within the bounds: it frees the unused storage first,
+// then drops the oldest inner, and keep at last.
 func (r *Reassembler) trim(keep *assembly) {
-	for r.held > ReassemblyBytes {
+	for !r.fits() {
 		switch {
 		case len(r.free) > 0:
 			r.held -= r.free[0].storage()
 			r.free = slices.Delete(r.free, 0, 1)
-		case r.active[0] != keep:
+		case r.active[0] != keep || len(r.active) == 1:
 			r.release(0)
-		case len(r.active) > 1:
-			r.release(1)
 		default:
-			return
+			r.release(1)
 		}
 	}
 }
@@ -145,8 +206,11 @@ type assembly struct {
 	buf, tail     []byte
 }
 
-// storage returns the bytes that the buffers use.
-func (a *assembly) storage() int { return cap(a.buf) + cap(a.tail) }
+// assemblyBytes is what an assembly takes besides its buffers, rounded up.
+const assemblyBytes = 192
+
+// storage returns the bytes that the assembly and its buffers use.
+func (a *assembly) storage() int { return assemblyBytes + cap(a.buf) + cap(a.tail) }
 
 // fits reports whether a piece of n bytes can be part of the inner, given those
 // that have come: the first piece always can. The index of a last piece is not

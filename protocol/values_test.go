@@ -47,7 +47,7 @@ var values = map[string]any{
 	"cand/empty":    Candidates{Gen: 9},
 	"cand/full":     Candidates{Gen: 1, List: manyCandidates()},
 	"go":            Go{Gen: 9, Delay: 150 * time.Millisecond},
-	"salt":          Salt{XF: XFGroupGCM, KI: 3, Salt: [16]byte(run(0x50, 16))},
+	"salt":          Salt{XF: XFGroupGCM, KI: 3, Salt: [16]byte(run(0x50, 16)), Lowest: 0x0102030405060708, Serial: 0x1112131415161718},
 	"hosts/empty":   Hosts{Seq: 6},
 	"close":         Close{Reason: CloseRevoked},
 	"about/empty":   About{},

@@ -174,16 +174,17 @@ def hop_relay(name, n, handle, counter):
 
 
 def group(name, xf, n, ctr, unix):
-    secret, key, salt_rand = fill(name + " secret", 32), fill(name + " key", 32), fill(name + " salt", 12)
+    secret, key, salt_rand = fill(name + " secret", 32), fill(name + " key", 32), fill(name + " salt", 4)
+    static = fill(name + " static", 32)
     rsk = Ed25519PrivateKey.from_private_bytes(hkdf(secret, b"", b"rendezvous signing key", 32))
     nh = hashlib.sha256(P + b"name" + name.encode()).digest()
     cid = hashlib.sha256(P + b"community id" + nh + raw(rsk.public_key())).digest()[:16]
     tag = int.from_bytes(hkdf(secret, b"", b"community tag", 4), "big")
-    salt, ki = struct.pack(">I", unix) + salt_rand, 3
+    salt, ki = struct.pack(">I", unix) + salt_rand + hkdf(secret, b"", b"sender tag" + static, 8), 3
     sub = hkdf(key, salt, b"group key" + bytes([xf, ki]) + cid, 32)
     hdr, inner = header(5, xf, ki, 0, tag, ctr), fill(name + " inner", n)
     aead = (ChaCha20Poly1305 if xf == 1 else AESGCM)(sub)
-    return dict(name=name, xf=xf, ki=ki, secret=secret, key=key, unix=unix, saltRand=salt_rand, header=hdr,
+    return dict(name=name, xf=xf, ki=ki, secret=secret, key=key, static=static, unix=unix, saltRand=salt_rand, header=hdr,
                 inner=inner, packet=hdr + salt + aead.encrypt(nonce(hdr), inner, hdr + salt))
 
 

@@ -83,7 +83,7 @@ func TestSealGroup(t *testing.T) {
 	two := send.SealGroup(a.group, ping)
 	for _, pkt := range [][]byte{one, two} {
 		b.mask.Show(b.scratch, pkt)
-		inner, static, vouched, err := b.groupRx.Open(b.scratch, noon, pkt, b.in.canReceive)
+		inner, static, vouched, err := b.groupRx.Open(b.scratch, noon, Origin{Addr: a.addr}.group(), pkt, b.in.canReceive)
 		if want := ping(protocol.AppendControl(nil)); err != nil || !vouched || static != a.static || !bytes.Equal(inner, want) {
 			t.Errorf("%x %v", inner, err)
 		}

@@ -232,11 +232,11 @@ func TestLearnEpoch(t *testing.T) {
 	c.Epochs = append(c.Epochs, crypto.Epoch{Index: 9, Key: [32]byte{3}, From: noon.Add(-time.Second)})
 	r, a, b := pairOf(newRigOf(t, c, protocol.XFDataGCM, protocol.XFGroupGCM, 2))
 	b.change(func(d *Draft) { d.SetEpochs(c.Epochs) })
-	newer, err := crypto.NewGroupSender(c, c.Epochs[1], uint8(protocol.XFGroupGCM), r.now, rand.NewChaCha8([32]byte{9}))
+	newer, err := crypto.NewGroupSender(crypto.GroupConfig{Community: c, Epoch: c.Epochs[1], XF: uint8(protocol.XFGroupGCM), Static: a.static, Serial: 1, Now: r.now, Random: rand.NewChaCha8([32]byte{9})})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.groupRx.Vouch(r.now, a.static, newer.KI(), newer.XF(), newer.Salt())
+	b.groupRx.Vouch(r.now, a.static, newer.Vouch())
 	inner := fullFrame(ethernet(protocol.Broadcast, a.self, 0x0806, 46))
 	bad := a.sealGroup(newer, inner)
 	bad[len(bad)/2] ^= 1
@@ -272,7 +272,7 @@ func TestUnvouchedGroup(t *testing.T) {
 		{"from the future", noon.Add(13 * time.Minute), true},
 	} {
 		r, a, b := pair(t)
-		g, err := crypto.NewGroupSender(r.community, r.community.Epochs[0], uint8(r.groupXF), c.made, rand.NewChaCha8([32]byte{5}))
+		g, err := crypto.NewGroupSender(crypto.GroupConfig{Community: r.community, Epoch: r.community.Epochs[0], XF: uint8(r.groupXF), Now: c.made, Random: rand.NewChaCha8([32]byte{5})})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -27,6 +27,14 @@ func (o Origin) Route() Route {
 	return Route{Supernode: o.Supernode, Handle: o.Handle}
 }
 
+// group returns the origin as the receiver of GROUP packets tells them apart.
+func (o Origin) group() crypto.GroupOrigin {
+	if o.Supernode == nil {
+		return crypto.GroupOrigin{Addr: o.Addr}
+	}
+	return crypto.GroupOrigin{Supernode: o.Supernode.id, Handle: o.Handle}
+}
+
 // String returns the origin for a log line.
 func (o Origin) String() string {
 	switch {

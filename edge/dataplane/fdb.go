@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -104,14 +105,28 @@ func (f *fdb) forget(key fdbKey, e fdbEntry) {
 	}
 }
 
-// sweep removes entries past their age.
+// fdbStep is how many entries are removed before the lock is given to others.
+const fdbStep = 64
+
+// sweep removes entries past their age. It looks for them while frames look theirs
+// up, and removes a few at a time.
 func (f *fdb) sweep(now int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	f.mu.RLock()
+	var old []fdbKey
 	for key, e := range f.entries {
 		if now-e.seen > int64(fdbAge) {
-			f.forget(key, e)
+			old = append(old, key)
 		}
+	}
+	f.mu.RUnlock()
+	for keys := range slices.Chunk(old, fdbStep) {
+		f.mu.Lock()
+		for _, key := range keys {
+			if e, ok := f.entries[key]; ok && now-e.seen > int64(fdbAge) {
+				f.forget(key, e)
+			}
+		}
+		f.mu.Unlock()
 	}
 }
 

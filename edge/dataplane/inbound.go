@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"encoding/binary"
 	"errors"
 	"net/netip"
 	"time"
@@ -344,7 +345,7 @@ func (in *inbound) handleFragment(p *Peer, session *crypto.Session, body []byte,
 func (in *inbound) reassemble(p *Peer, session *crypto.Session, body []byte, ctr, run uint64) (at, n int, ok bool) {
 	p.fragments.mu.Lock()
 	defer p.fragments.mu.Unlock()
-	whole, done := p.fragments.Add(time.Unix(0, in.now), run, ctr, body)
+	whole, done := p.fragments.add(in.Plane, p, in.now, run, ctr, body)
 	if !done {
 		return 0, 0, false
 	}
@@ -442,7 +443,7 @@ func (in *inbound) handleGroup(h protocol.Header, b []byte, from Origin) {
 		in.drops.Drop(DropGroupTag)
 		return
 	}
-	inner, static, vouched, err := in.groupRx.Open(in.scratch, in.wallNow, b, in.canReceive)
+	inner, static, vouched, err := in.groupRx.Open(in.scratch, in.wallNow, from.group(), b, in.canReceive)
 	stale := errors.Is(err, crypto.ErrStaleSalt)
 	if err != nil && !stale {
 		if errors.Is(err, crypto.ErrBudget) {
@@ -463,15 +464,9 @@ func (in *inbound) handleGroup(h protocol.Header, b []byte, from Origin) {
 	in.handleInner(p, nil, in.buf, at, at+len(inner), h.CTR, saltRun(b), from)
 }
 
-// saltRun folds the salt of a GROUP packet into the identity of a run of
-// fragments; its last 12 bytes are random.
-func saltRun(b []byte) uint64 {
-	var v uint64
-	for _, c := range b[protocol.HeaderLen+8 : protocol.HeaderLen+16] {
-		v = v<<8 | uint64(c)
-	}
-	return v
-}
+// saltRun returns what names a salt among those of one peer, for its runs of
+// fragments: the time of its creation, and what is random of it.
+func saltRun(b []byte) uint64 { return binary.BigEndian.Uint64(b[protocol.HeaderLen:]) }
 
 // postUnvouched hands an opened GROUP packet of an unvouched sender to the
 // control loop, with everything that names its run of fragments.

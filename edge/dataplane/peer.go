@@ -23,8 +23,42 @@ type Peer struct {
 // fragments are the pieces of a peer's frames that are in the making. Pieces of
 // one frame come to several queues when the peer sends by several paths.
 type fragments struct {
-	mu sync.Mutex
+	mu    sync.Mutex
+	holds atomic.Bool // there is memory to free
 	protocol.Reassembler
+}
+
+// add keeps a piece in memory of the plane's pool, and returns the inner that it
+// completes. The mutex is held. A peer that is gone keeps nothing.
+func (f *fragments) add(d *Plane, p *Peer, now int64, run, ctr uint64, body []byte) (inner []byte, done bool) {
+	if p.gone.Load() {
+		return nil, false
+	}
+	f.Pool = &d.pieces
+	inner, done = f.Add(time.Unix(0, now), run, ctr, body)
+	if f.Held() > 0 && !f.holds.Load() {
+		f.holds.Store(true)
+	}
+	return inner, done
+}
+
+// expire frees the memory if no inner is in the making.
+func (f *fragments) expire(now int64) {
+	if !f.holds.Load() {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.Expire(time.Unix(0, now))
+	f.holds.Store(f.Held() > 0)
+}
+
+// release frees the memory.
+func (f *fragments) release() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.Release()
+	f.holds.Store(false)
 }
 
 // traffic counts a peer's frames and remembers when it was last heard. Times

@@ -35,6 +35,7 @@ type Plane struct {
 	total     totals
 	helloMask *crypto.Mask // of HELLO and WELCOME
 	mailbox   *mailbox
+	pieces    protocol.ReassemblyPool // of all peers
 
 	groupPacket atomic.Int64 // bytes of the largest GROUP packet that reaches everybody; 0: the usual size
 }
@@ -106,17 +107,37 @@ func (d *Plane) Hosts(p *Peer) int { return d.fdb.hosts(p) }
 // can.
 func (d *Plane) HostCount() (count, most int) { return d.fdb.size(), fdbMax }
 
+// PieceBytes returns how many bytes the pieces of frames take of the memory that all
+// peers share, and how many they can.
+func (d *Plane) PieceBytes() (count, most int) { return d.pieces.Taken(), protocol.ReassemblyShared }
+
 // Retire ends a Peer for good: its peer has another one, or is forgotten. The
-// hosts behind it are unknown from now on.
-func (d *Plane) Retire(p *Peer) { d.fdb.flush(p) }
+// hosts behind it are unknown from now on, and the pieces of its frames are dropped.
+func (d *Plane) Retire(p *Peer) {
+	d.fdb.flush(p)
+	p.fragments.release()
+}
 
 // SweepEvery is how often Sweep is worth calling.
 const SweepEvery = fdbSweep
 
-// Sweep forgets the hosts and the salts that are past their age.
+// Sweep forgets the hosts and the salts that are past their age, and frees the
+// memory that was for pieces of peers that send none.
 func (d *Plane) Sweep(now time.Time) {
 	d.fdb.sweep(d.Since(now))
 	d.groupRx.Sweep(d.Wall(now))
+	for _, p := range d.table.Load().statics.All() {
+		p.fragments.expire(d.Since(now))
+	}
+}
+
+// Join keeps a piece of a peer's inner, whose salt nobody had vouched for, and
+// returns the inner that it completes. It is the caller's.
+func (d *Plane) Join(now time.Time, p *Peer, run, ctr uint64, body []byte) (inner []byte, done bool) {
+	p.fragments.mu.Lock()
+	defer p.fragments.mu.Unlock()
+	inner, done = p.fragments.add(d, p, d.Since(now), run, ctr, body)
+	return clone(inner), done
 }
 
 // SetGroupPacket sets the bytes of the largest GROUP packet that reaches

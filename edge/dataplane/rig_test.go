@@ -199,7 +199,7 @@ func (r *rig) add(n byte) *member {
 	}
 	m.Plane = New(Config{Self: protocol.MAC{2, 0, 0, 0, 0, n}, Community: r.community, Started: r.now.Add(-time.Hour)})
 	epoch := r.community.Epochs[0]
-	group, err := crypto.NewGroupSender(r.community, epoch, uint8(r.groupXF), r.now, rand.NewChaCha8([32]byte{n}))
+	group, err := crypto.NewGroupSender(crypto.GroupConfig{Community: r.community, Epoch: epoch, XF: uint8(r.groupXF), Static: m.static, Now: r.now, Random: rand.NewChaCha8([32]byte{n})})
 	if err != nil {
 		r.tb.Fatal(err)
 	}
@@ -278,7 +278,7 @@ func (r *rig) half(a, b *member, keys crypto.SplitKeys, local, remote uint32) {
 	e.Confirm()
 	a.entry[b] = e
 	a.change(func(d *Draft) { d.SetSession(e) })
-	a.groupRx.Vouch(r.now, b.static, b.group.KI(), b.group.XF(), b.group.Salt())
+	a.groupRx.Vouch(r.now, b.static, b.group.Vouch())
 	old := *v.route.Load()
 	old.Session, old.Limit = s, MaxDatagramIPv4
 	v.route.Store(&old)

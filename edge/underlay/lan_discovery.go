@@ -31,9 +31,9 @@ type LANPackets interface {
 	// Check reports at little cost whether a packet seems to be of our community.
 	// It may change the packet, which Open then gets.
 	Check(pkt []byte) error
-	// Open returns the control messages in a packet that Check let pass. They are
-	// borrowed until the next call.
-	Open(now time.Time, pkt []byte) (body []byte, err error)
+	// Open returns the control messages in a packet that Check let pass, and that
+	// came from an address. They are borrowed until the next call.
+	Open(now time.Time, from netip.AddrPort, pkt []byte) (body []byte, err error)
 }
 
 // Times of announcements (docs/NAT.md).
@@ -148,7 +148,7 @@ func (l *LANDiscovery) heard(now time.Time, from netip.AddrPort, pkt []byte) {
 		l.cfg.refuse(RefusedAnnouncementStranger, from, nil)
 		return
 	}
-	body, err := packets.Open(now, pkt)
+	body, err := packets.Open(now, from, pkt)
 	if err != nil { // our own comes back, and every copy but the first
 		l.strangers.Take(now, 1, strangerRate, strangerBurst)
 		l.cfg.debugFrom("an announcement was not opened", from, err)

@@ -83,7 +83,7 @@ func (p *packetsDouble) Check(pkt []byte) error {
 	return nil
 }
 
-func (p *packetsDouble) Open(_ time.Time, pkt []byte) ([]byte, error) {
+func (p *packetsDouble) Open(_ time.Time, _ netip.AddrPort, pkt []byte) ([]byte, error) {
 	p.opened++
 	if p.seen[string(pkt)] {
 		return nil, errText("seen before")
@@ -118,7 +118,7 @@ func TestAnnounce(t *testing.T) {
 		if len(l.announced) != 1 {
 			t.Fatal("not announced at the start")
 		}
-		body, err := p.Open(time.Now(), l.announced[0].pkt)
+		body, err := p.Open(time.Now(), netip.AddrPort{}, l.announced[0].pkt)
 		if err != nil {
 			t.Fatal(err)
 		}

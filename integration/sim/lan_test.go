@@ -333,7 +333,7 @@ func TestPoorLAN(t *testing.T) {
 
 // groupControl seals a control message as a member announces it.
 func (w *World) groupControl(message func([]byte) []byte) []byte {
-	g, err := crypto.NewGroupSender(w.Community, w.Community.Epochs[0], uint8(protocol.XFGroupGCM), time.Now(), w.random())
+	g, err := crypto.NewGroupSender(crypto.GroupConfig{Community: w.Community, Epoch: w.Community.Epochs[0], XF: uint8(protocol.XFGroupGCM), Now: time.Now(), Random: w.random()})
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -440,7 +440,7 @@ func TestForgedAnnouncements(t *testing.T) {
 
 // groupFrame seals a frame as a member floods it.
 func (w *World) groupFrame() []byte {
-	g, err := crypto.NewGroupSender(w.Community, w.Community.Epochs[0], uint8(protocol.XFGroupGCM), time.Now(), w.random())
+	g, err := crypto.NewGroupSender(crypto.GroupConfig{Community: w.Community, Epoch: w.Community.Epochs[0], XF: uint8(protocol.XFGroupGCM), Now: time.Now(), Random: w.random()})
 	if err != nil {
 		w.tb.Fatal(err)
 	}

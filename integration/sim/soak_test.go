@@ -543,7 +543,7 @@ func (s *soak) checkEdge(m *soaked) {
 		return
 	}
 	for _, c := range list {
-		if c.Count > c.Max || c.Table != "past group salts" && c.Count > 8*soakEdges {
+		if c.Count > c.Max || c.Table != "shared bytes for pieces" && c.Count > 8*soakEdges {
 			s.faults.Add("edge %d holds %d %s", m.index, c.Count, c.Table)
 		}
 	}
