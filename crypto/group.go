@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"time"
 )
 
@@ -27,7 +28,7 @@ const (
 )
 
 // groupMin is the length of the shortest GROUP packet.
-const groupMin = headerLen + saltLen + tagLen
+const groupMin = headerLen + saltLen + tagLen + tailLen
 
 // GroupSender seals the GROUP packets of one sender under one salt. The salt
 // names its sender, so no two senders share one, none share a key, and counters
@@ -115,16 +116,26 @@ func (g *GroupSender) Reserve(n uint32) (first uint64, err error) {
 }
 
 // Seal writes the salt into pkt = hdr16 | room for the salt 16 | inner, seals
-// it in place and returns it with its tag, 16 bytes longer; cap(pkt) must leave
-// room for them, or the packet is copied. The header must be complete: its CTR,
-// from Reserve, is the nonce; header and salt are authenticated.
+// it in place and returns it with its tag and a random tail, 24 bytes longer;
+// cap(pkt) must leave room for them, or the packet is copied. The header must be
+// complete: its CTR, from Reserve, is the nonce; header and salt are authenticated.
+// Each further copy gets a tail of its own: see Vary.
 func (g *GroupSender) Seal(sc *Scratch, pkt []byte) []byte {
 	const at = headerLen + saltLen
 	copy(pkt[headerLen:at], g.salt[:])
 	if g.aead == nil {
-		return sealNull(pkt)
+		pkt = sealNull(pkt)
+	} else {
+		pkt = g.aead.Seal(pkt[:at], sc.counterNonce(pkt), pkt[at:], pkt[:at])
 	}
-	return g.aead.Seal(pkt[:at], sc.counterNonce(pkt), pkt[at:], pkt[:at])
+	return binary.NativeEndian.AppendUint64(pkt, mathrand.Uint64())
+}
+
+// Vary gives a copy of a sealed GROUP packet, before it is masked, another tail: the
+// mask is made from the end of a packet, and no two copies are to have the same.
+// The tail is not authenticated, and receivers ignore it.
+func Vary(pkt []byte) {
+	binary.NativeEndian.PutUint64(pkt[len(pkt)-tailLen:], mathrand.Uint64())
 }
 
 // Worn reports whether it is time for a new salt: after 120 s, after 2^28
@@ -168,10 +179,11 @@ func groupAEAD(cid [16]byte, e Epoch, k groupSalt) cipher.AEAD {
 	return newChaCha(key[:])
 }
 
-// parseGroup returns the salt of a GROUP packet of the community with that tag;
+// parseGroup returns the salt of a GROUP packet, less its tail, of the community with
+// that tag;
 // null says that the community is insecure and accepts packets in clear only.
 func parseGroup(pkt []byte, tag [4]byte, null bool) (k groupSalt, ok bool) {
-	if len(pkt) < groupMin || pkt[0] != firstByte(typeGroup) || !bytes.Equal(pkt[offRX:offCTR], tag[:]) {
+	if len(pkt) < groupMin-tailLen || pkt[0] != firstByte(typeGroup) || !bytes.Equal(pkt[offRX:offCTR], tag[:]) {
 		return k, false
 	}
 	k.xf, k.ki = pkt[offXF], pkt[offKI]

@@ -42,7 +42,15 @@ func TestGroupVectors(t *testing.T) {
 				t.Fatal(err)
 			}
 			sealed := s.Seal(sc, sPacket([16]byte(v.Header), make([]byte, 16), v.Inner))
-			sEqual(t, "sealed", sealed, v.Packet)
+			tail := len(v.Packet) - tailLen
+			sEqual(t, "sealed", sealed[:tail], v.Packet[:tail])
+			if other := bytes.Clone(sealed); len(other) == len(v.Packet) {
+				if Vary(other); bytes.Equal(other[tail:], sealed[tail:]) || !bytes.Equal(other[:tail], sealed[:tail]) {
+					t.Fatal("a copy has the same tail, or other bytes before it")
+				}
+			} else {
+				t.Fatalf("%d bytes, want %d", len(other), len(v.Packet))
+			}
 			salt := s.Salt()
 			sEqual(t, "salt", salt[:], v.Packet[16:32])
 			if s.XF() != v.XF || s.KI() != v.KI {
@@ -54,7 +62,8 @@ func TestGroupVectors(t *testing.T) {
 				if vouch {
 					r.Vouch(now, static, s.Vouch())
 				}
-				sFlips(t, v.Packet, func(bad []byte) bool {
+				sFlips(t, v.Packet[:tail], func(bad []byte) bool {
+					bad = append(bytes.Clone(bad), v.Packet[tail:]...)
 					r.budget = groupBudget{} // never refused for want of a token
 					_, _, _, err := r.Open(sc, now, GroupOrigin{}, bad, sCanReceive(c))
 					return err == nil || err == ErrStaleSalt
@@ -81,7 +90,7 @@ func TestGroupKeyIsTheCommunitys(t *testing.T) {
 	v, sc := sVectors[sGroupVector](t, "group.json")[1], NewScratch()
 	c := v.community()
 	key := c.GroupKey(c.Epochs[0], v.XF, [16]byte(v.Packet[16:32]))
-	inner, err := newGCM(key[:]).Open(nil, sc.counterNonce(v.Packet), v.Packet[32:], v.Packet[:32])
+	inner, err := newGCM(key[:]).Open(nil, sc.counterNonce(v.Packet), v.Packet[32:len(v.Packet)-tailLen], v.Packet[:32])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +155,7 @@ func TestGroupNull(t *testing.T) {
 		return s.Seal(sc, sPacket(sHeader(typeGroup, s.XF(), s.KI(), c.Tag(), ctr), make([]byte, 16), []byte("frame")))
 	}
 	clear, sealed := send(open, 0), send(&secure, 0)
-	if clear[offXF] != xfNull || !bytes.Equal(clear[32:37], []byte("frame")) || len(clear) != 32+5+16 {
+	if clear[offXF] != xfNull || !bytes.Equal(clear[32:37], []byte("frame")) || len(clear) != 32+5+16+8 {
 		t.Fatalf("%x", clear)
 	}
 	a, b := NewGroupReceiver(open), NewGroupReceiver(&secure)

@@ -97,6 +97,7 @@ func (g *GroupReceiver) Open(sc *Scratch, now time.Time, origin GroupOrigin, pkt
 	if !ok {
 		return nil, from, false, ErrOpen
 	}
+	pkt = pkt[:len(pkt)-tailLen]
 	f, err := g.find(now, origin, pkt)
 	if err != nil {
 		return nil, from, false, err

@@ -4,6 +4,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/subtle"
+	"sync"
 
 	"golang.org/x/crypto/chacha20"
 )
@@ -17,6 +18,8 @@ const maskMin = headerLen + tagLen
 // nothing. A nil Mask is the setting header_mask = off and does nothing. It is
 // safe for concurrent use; each goroutine brings its own Scratch.
 type Mask struct {
+	key   [16]byte
+	pad   func() []byte          // made when the first packet is veiled
 	block cipher.Block           // AES-128 for headers and GROUP salts
 	body  [chacha20.KeySize]byte // for the bodies of handshakes
 }
@@ -27,7 +30,9 @@ func NewMask(key [16]byte) *Mask {
 	if err != nil {
 		panic("crypto: " + err.Error()) // a wrong length: our own bug
 	}
-	return &Mask{block: block, body: derive32(key[:], nil, "mask body")}
+	m := &Mask{key: key, block: block, body: derive32(key[:], nil, "mask body")}
+	m.pad = sync.OnceValue(m.makePad)
+	return m
 }
 
 // Hide masks a finished packet in place: bytes 0 to 15, the salt of GROUP, and

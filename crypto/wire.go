@@ -9,6 +9,7 @@ const (
 	headerLen = 16
 	tagLen    = 16
 	saltLen   = 16
+	tailLen   = 8 // of GROUP, random
 
 	initLen   = 192
 	respLen   = 128

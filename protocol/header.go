@@ -18,6 +18,11 @@ const (
 	// SaltLen is the size of the salt between header and inner of a GROUP
 	// packet.
 	SaltLen = 16
+	// GroupTailLen is the size of the random bytes at the end of a GROUP packet,
+	// which are others in each copy of it.
+	GroupTailLen = 8
+	// GroupOverhead is how many bytes a GROUP packet is longer than its inner.
+	GroupOverhead = HeaderLen + SaltLen + TagLen + GroupTailLen
 	// RelayOverhead is how many bytes a RELAY packet is longer than the packet
 	// that it carries: a header and a hop tag.
 	RelayOverhead = HeaderLen + TagLen

@@ -5,7 +5,8 @@ import (
 	"hedgerow/protocol"
 )
 
-// rehead gives a relayed packet the header and the hop tag of its receiver. pkt
+// rehead gives a relayed packet the header, the veil and the hop tag of its
+// receiver. pkt
 // has room for both in front. It reports false, after dropping the packet, when
 // the session is worn.
 func (r *relayer) rehead(out *outbox, pkt []byte, handle uint32, to *crypto.HopSession) bool {
@@ -18,6 +19,7 @@ func (r *relayer) rehead(out *outbox, pkt []byte, handle uint32, to *crypto.HopS
 		Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone,
 		RX: to.RemoteIndex(), CTR: protocol.RelayCTR(handle, counter),
 	}.Put(pkt)
+	out.mask.Veil(out.sc, pkt)
 	to.SealRelay(out.sc, pkt)
 	return true
 }

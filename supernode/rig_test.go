@@ -453,6 +453,7 @@ func (e *fakeEdge) unwrap(packets []sent) (from []uint32, inner [][]byte) {
 		if err != nil {
 			e.r.t.Fatal(err)
 		}
+		e.mask.Veil(e.sc, pkt)
 		handle, _ := protocol.SplitRelayCTR(h.CTR)
 		from, inner = append(from, handle), append(inner, bytes.Clone(packet))
 	}

@@ -185,7 +185,15 @@ def group(name, xf, n, ctr, unix):
     hdr, inner = header(5, xf, ki, 0, tag, ctr), fill(name + " inner", n)
     aead = (ChaCha20Poly1305 if xf == 1 else AESGCM)(sub)
     return dict(name=name, xf=xf, ki=ki, secret=secret, key=key, static=static, unix=unix, saltRand=salt_rand, header=hdr,
-                inner=inner, packet=hdr + salt + aead.encrypt(nonce(hdr), inner, hdr + salt))
+                inner=inner, packet=hdr + salt + aead.encrypt(nonce(hdr), inner, hdr + salt) + fill(name + " tail", 8))
+
+
+def veil(name, n):
+    key = fill("mask key", 16)
+    pad = Cipher(algorithms.ChaCha20(hkdf(key, b"", b"veil pad", 32), bytes(16)), mode=None).encryptor().update(bytes(65536 + 2048))
+    hdr, tag, packet = header(6, 0x20, 255, 0, 0x11223344, 0xDEADBEEF << 32 | 5), fill(name + " tag", 16), fill(name, n)
+    at = int.from_bytes(Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(hdr)[:2], "big")
+    return dict(name=name, key=key, packet=hdr + tag + packet, veiled=hdr + tag + xor(packet, pad[at:]))
 
 
 def xor(a, b):
@@ -234,4 +242,5 @@ write("group.json", [group("chacha", 1, 64, 0, 1700000000), group("gcm", 2, 1300
 write("mask.json", [mask("init", 1, 192), mask("resp", 2, 128), mask("cookie", 3, 72), mask("data", 4, 33), mask("data shortest", 4, 32),
                     mask("group", 5, 48), mask("group long", 5, 1400), mask("relay", 6, 80), mask("reset", 7, 32),
                     mask("notice", 8, 48), mask("hello", 9, 96), mask("welcome", 10, 96)])
+write("veil.json", [veil("veil", 200), veil("veil shortest", 32), veil("veil longest", 2016)])
 write("derived.json", derived())

@@ -81,7 +81,7 @@ func (c *Sender) SealHop(h HopRoute, build func([]byte) []byte) {
 }
 
 // SealGroup seals control messages, which build appends, as one GROUP packet that
-// is not sent and is the caller's. It is nil when the salt is worn.
+// is masked and not sent, and is the caller's. It is nil when the salt is worn.
 func (c *Sender) SealGroup(g *crypto.GroupSender, build func([]byte) []byte) []byte {
 	ctr, err := g.Reserve(1)
 	if err != nil {
@@ -89,7 +89,9 @@ func (c *Sender) SealGroup(g *crypto.GroupSender, build func([]byte) []byte) []b
 		return nil
 	}
 	b := c.control(build)
-	return clone(c.s.sealGroup(g, ctr, b, headroom, len(b)))
+	pkt := c.s.sealGroup(g, ctr, b, headroom, len(b))
+	c.s.mask.Hide(c.s.scratch, pkt)
+	return clone(pkt)
 }
 
 // SendPlain masks a copy of an unmasked packet between edges and sends it by the

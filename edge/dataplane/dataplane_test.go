@@ -133,8 +133,8 @@ func (r *rig) arrives(t *testing.T, what string, frame []byte, from *member, to 
 func TestDatagramSizes(t *testing.T) {
 	const ip = 1000
 	overhead := map[string][3]int{ // elided, full, broadcast; over the IP packet
-		"direct":  {33, 47, 63},
-		"relayed": {65, 79, 95},
+		"direct":  {33, 47, 71},
+		"relayed": {65, 79, 103},
 	}
 	limit := map[string]int{"direct": MaxDatagramIPv4, "relayed": MaxDatagramRelayed}
 	for name, want := range overhead {

@@ -117,6 +117,7 @@ func (h *hub) seal(handle uint32, to *member, packet []byte) []byte {
 		Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone,
 		RX: h.legs[to].RemoteIndex(), CTR: protocol.RelayCTR(handle, ctr),
 	}.Put(pkt)
+	h.mask.Veil(h.scratch, pkt)
 	h.legs[to].SealRelay(h.scratch, pkt)
 	h.mask.Hide(h.scratch, pkt)
 	return pkt

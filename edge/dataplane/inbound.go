@@ -163,6 +163,7 @@ func (in *inbound) handleHop(src *Source, h protocol.Header, b []byte, from neti
 			in.drops.DropOpen(err)
 			return
 		}
+		src.Mask.Veil(in.scratch, b)
 		if !in.mask.Show(in.scratch, pkt) {
 			in.drops.Drop(DropShort)
 			return

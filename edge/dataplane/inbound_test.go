@@ -40,7 +40,9 @@ func (m *member) sealGroup(g *crypto.GroupSender, inner []byte) []byte {
 	}
 	buf := make([]byte, headroom+len(inner)+tailroom)
 	copy(buf[headroom:], inner)
-	return slices.Clip(m.out.sealGroup(g, ctr, buf, headroom, headroom+len(inner)))
+	pkt := m.out.sealGroup(g, ctr, buf, headroom, headroom+len(inner))
+	m.mask.Hide(m.scratch, pkt)
+	return slices.Clip(pkt)
 }
 
 // forge makes a packet with a header and n bytes that nobody sealed.

@@ -249,7 +249,7 @@ func (o *outbound) flood(t *Table, f *tap.Frame) {
 // to everybody when both are nil. Every edge can open the same sealed bytes, so a
 // flood is sealed once however many it reaches.
 func (o *outbound) sealBroadcast(t *Table, p *Peer, to *Route, f *tap.Frame) {
-	limit := o.GroupPacket() - protocol.HeaderLen - protocol.SaltLen - protocol.TagLen
+	limit := o.GroupPacket() - protocol.GroupOverhead
 	if err := o.cutter.Start(f.Buf, f.Off, f.Len, f.Offload, limit-1); err != nil {
 		o.drops.Drop(DropFrameInvalid)
 		return
@@ -285,12 +285,12 @@ func (o *outbound) sealBroadcast(t *Table, p *Peer, to *Route, f *tap.Frame) {
 	}
 }
 
-// spread sends a sealed GROUP packet along one route, or to everybody: to the
-// peers that have a direct path from here, and through the supernodes to the
+// spread sends copies of a sealed GROUP packet along one route, or to everybody: to
+// the peers that have a direct path from here, and through the supernodes to the
 // rest.
 func (o *outbound) spread(t *Table, to *Route, pkt []byte) {
 	if to != nil {
-		o.transmit(to, pkt)
+		o.transmitGroup(to, pkt)
 		return
 	}
 	sent := false
@@ -302,7 +302,7 @@ func (o *outbound) spread(t *Table, to *Route, pkt []byte) {
 	}
 	for _, p := range t.macs.All() {
 		if r := p.route.Load(); r.Direct.IsValid() {
-			o.put(r.Direct, pkt)
+			o.putGroup(r.Direct, pkt)
 			sent = true
 		} else if seek {
 			p.touch(now, o.mailbox)
@@ -317,7 +317,7 @@ func (o *outbound) spread(t *Table, to *Route, pkt []byte) {
 		if h.DirectSet {
 			flags = protocol.FlagExceptDirect
 		}
-		sent = o.relay(l, protocol.HandleAll, flags, pkt) || sent
+		sent = o.relayGroup(l, protocol.HandleAll, flags, pkt) || sent
 	}
 	if !sent {
 		o.drops.Drop(DropNoPath)

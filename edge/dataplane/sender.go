@@ -157,13 +157,47 @@ func (s *sender) wrap(h *HopRoute, slot []byte) {
 
 // sealGroup seals the inner buf[start:end] in place as one GROUP packet, under a
 // counter that was reserved. The room in front of the inner and behind it is
-// used.
+// used. The packet is not masked: each copy of it is for itself.
 func (s *sender) sealGroup(g *crypto.GroupSender, ctr uint64, buf []byte, start, end int) []byte {
 	start -= protocol.HeaderLen + protocol.SaltLen
 	protocol.Header{
 		Type: protocol.TypeGroup, XF: protocol.Transform(g.XF()), KI: g.KI(), RX: s.tag, CTR: ctr,
 	}.Put(buf[start:])
-	pkt := g.Seal(s.scratch, buf[start:end])
-	s.mask.Hide(s.scratch, pkt)
-	return pkt
+	return g.Seal(s.scratch, buf[start:end])
+}
+
+// copyGroup fills a slot with a copy of a sealed GROUP packet, masked unlike any
+// other copy.
+func (s *sender) copyGroup(slot, pkt []byte) {
+	copy(slot, pkt)
+	crypto.Vary(slot)
+	s.mask.Hide(s.scratch, slot)
+}
+
+// putGroup sends a copy of a sealed GROUP packet to an address.
+func (s *sender) putGroup(to netip.AddrPort, pkt []byte) {
+	s.copyGroup(s.slot(to, len(pkt), 0), pkt)
+}
+
+// relayGroup sends a copy of a sealed GROUP packet through a supernode. It reports
+// whether it was sent.
+func (s *sender) relayGroup(l *Supernode, handle uint32, flags protocol.Flags, pkt []byte) bool {
+	slot, hop := s.relaySlot(l, handle, flags, len(pkt))
+	if slot == nil {
+		return false
+	}
+	s.copyGroup(slot[protocol.RelayOverhead:], pkt)
+	s.wrap(hop, slot)
+	return true
+}
+
+// transmitGroup sends copies of a sealed GROUP packet by the paths of a route.
+func (s *sender) transmitGroup(r *Route, pkt []byte) {
+	direct := r.Direct.IsValid()
+	if direct {
+		s.putGroup(r.Direct, pkt)
+	}
+	if (!direct || r.Dual) && !s.relayGroup(r.Supernode, r.Handle, 0, pkt) && !direct {
+		s.drops.Drop(DropNoPath)
+	}
 }

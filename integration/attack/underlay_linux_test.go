@@ -66,6 +66,42 @@ func TestUnderlayShowsNothing(t *testing.T) {
 	}
 	s.checkClear(wire.Packets(), tap.Packets(), members)
 	s.checkUniform(wire.Packets())
+	s.checkLegs(wire.Packets())
+}
+
+// checkLegs searches what the supernode sent for what it received: no eight bytes
+// of a packet, wherever they are in it, are those of a packet on another leg of its
+// way, nor of another copy that the supernode sent. So no capture of two legs can be
+// put together by comparing bytes.
+func (s *scene) checkLegs(packets []lab.Packet) {
+	s.t.Helper()
+	type leg struct {
+		from, to netip.AddrPort
+	}
+	seen, size := make(map[[8]byte]leg), 0
+	shared := make(map[string]int)
+	for _, p := range packets {
+		from, to, b, ok := p.UDP()
+		if !ok || isSTUN(b) || !isSuper(from) && !isSuper(to) {
+			continue
+		}
+		size += len(b)
+		here := leg{from, to}
+		for at := range len(b) - 7 {
+			eight := [8]byte(b[at:])
+			if there, ok := seen[eight]; ok && there != here {
+				shared[fmt.Sprintf("%v to %v and %v to %v", there.from, there.to, from, to)]++
+			}
+			seen[eight] = here
+		}
+	}
+	for legs, n := range shared {
+		s.t.Errorf("%d strings of eight bytes on the legs %s", n, legs)
+	}
+	s.t.Logf("%d strings of eight bytes on the legs to and from the supernode, %d on more than one; %d bytes", len(seen), len(shared), size)
+	if size < 1<<20 {
+		s.t.Error("too little to tell")
+	}
 }
 
 // keepaliveLen is the length of a DATA packet with an empty control body.
@@ -250,14 +286,11 @@ func (s *scene) checkClear(wire, tap []lab.Packet, members []*member) {
 }
 
 // checkUniform tests the first 32 bytes of the datagrams that left edges, and
-// of those that left the supernode. Within each, copies of one sealed packet
-// count once: a direct flood sends the same bytes to several, and a relayed
-// packet keeps its last 16 bytes, of which its mask is made, on its way out of
-// the supernode. Copies are no independent samples, whatever the bytes are.
+// of those that left the supernode, every copy of a flood among them.
 func (s *scene) checkUniform(packets []lab.Packet) {
 	s.t.Helper()
 	k := s.secrets()
-	sets := map[string]*sampleSet{"edges": newSampleSet(), "supernode": newSampleSet()}
+	sets := map[string]*sampleSet{"edges": {}, "supernode": {}}
 	kinds := make(map[string]int)
 	stun := 0
 	for _, p := range packets {
@@ -278,7 +311,7 @@ func (s *scene) checkUniform(packets []lab.Packet) {
 			set = sets["supernode"]
 		}
 		shown := append([]byte(nil), b...)
-		for _, kind := range k.show(shown, isSuper(from) || isSuper(to)) {
+		for _, kind := range k.show(shown, isSuper(from), isSuper(to)) {
 			kinds[kind]++
 		}
 		set.add(b, shown)
@@ -319,28 +352,17 @@ func isSuper(a netip.AddrPort) bool {
 	return a == netip.MustParseAddrPort(superAddr) || a == netip.MustParseAddrPort("[2001:db8:1::1]:7654")
 }
 
-// sampleSet is datagrams as they were captured, and without their mask, each
-// sealed packet once.
-type sampleSet struct {
-	masked, shown [][]byte
-	seen          map[[16]byte]bool // last 16 bytes
-}
-
-func newSampleSet() *sampleSet { return &sampleSet{seen: make(map[[16]byte]bool)} }
+// sampleSet is datagrams as they were captured, and without their mask.
+type sampleSet struct{ masked, shown [][]byte }
 
 func (s *sampleSet) add(masked, shown []byte) {
-	last := [16]byte(masked[len(masked)-16:])
-	if s.seen[last] {
-		return
-	}
-	s.seen[last] = true
 	s.masked, s.shown = append(s.masked, masked), append(s.shown, shown)
 }
 
 // show unmasks a datagram in place, as a member that is a supernode as well
 // could, and names what it is and what is inside.
-func (k *secrets) show(b []byte, hop bool) []string {
-	if !hop {
+func (k *secrets) show(b []byte, fromHop, toHop bool) []string {
+	if !fromHop && !toHop {
 		k.edge.Show(k.scratch, b)
 		return []string{kindOf(b)}
 	}
@@ -355,7 +377,11 @@ func (k *secrets) show(b []byte, hop bool) []string {
 	if err != nil || h.Type != protocol.TypeRelay {
 		return []string{"hop " + kindOf(b)}
 	}
-	inner := append([]byte(nil), b[protocol.RelayOverhead:]...)
+	whole = append(whole[:0], b...)
+	if fromHop {
+		k.super.Veil(k.scratch, whole)
+	}
+	inner := whole[protocol.RelayOverhead:]
 	k.edge.Show(k.scratch, inner)
 	return []string{"RELAY", "relayed " + kindOf(inner)}
 }

@@ -114,7 +114,10 @@ func (w *Wire) Tap(from, to netip.AddrPort, b []byte) {
 		if typ == protocol.TypeRelay {
 			_, c := protocol.SplitRelayCTR(h.CTR)
 			ctr = uint64(c)
-			w.packet(b[protocol.RelayOverhead:])
+			if fromHop {
+				mask.Veil(w.sc, p)
+			}
+			w.packet(p[protocol.RelayOverhead:])
 		}
 		w.count(nonce{stream{kind: kind, index: h.RX}, ctr}, maphash.Bytes(w.seed, p))
 	}
@@ -137,7 +140,7 @@ func (w *Wire) packet(b []byte) {
 		s := stream{kind: 0x81}
 		copy(s.salt[:], p[16:32])
 		s.salt[16], s.salt[17] = h.KI, uint8(h.XF)
-		w.count(nonce{s, h.CTR}, maphash.Bytes(w.seed, p))
+		w.count(nonce{s, h.CTR}, maphash.Bytes(w.seed, p[:len(p)-protocol.GroupTailLen])) // each copy has a tail of its own
 	}
 }
 

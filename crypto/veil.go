@@ -1,0 +1,45 @@
+package crypto
+
+import (
+	"crypto/subtle"
+	"encoding/binary"
+
+	"golang.org/x/crypto/chacha20"
+)
+
+// Sizes in bytes of the pad that a veil is cut from: the places where a veil may
+// begin, and the longest packet inside a RELAY.
+const (
+	padPlaces  = 1 << 16
+	padLongest = 2048
+)
+
+// makePad makes the pad of a mask.
+func (m *Mask) makePad() []byte {
+	pad := make([]byte, padPlaces+padLongest)
+	key := derive32(m.key[:], nil, "veil pad")
+	c, err := chacha20.NewUnauthenticatedCipher(key[:], make([]byte, chacha20.NonceSize))
+	if err != nil {
+		panic("crypto: " + err.Error()) // a wrong length: our own bug
+	}
+	c.XORKeyStream(pad, pad)
+	return pad
+}
+
+// Veil covers or uncovers the packet inside a RELAY from a supernode to an edge,
+// hdr16 | hop tag 16 | packet, in place, so that it has no bytes in common with the
+// packet that the supernode received, nor with another copy of a flood. The header
+// must be complete. Supernodes call it before SealRelay, edges after OpenRelay. It
+// protects nothing: the packet is sealed anyway. A nil Mask does nothing, and
+// neither changes a packet that is too short or too long for a RELAY.
+func (m *Mask) Veil(sc *Scratch, pkt []byte) {
+	if m == nil || len(pkt) <= relayOverhead || len(pkt) > padLongest {
+		return
+	}
+	pad := m.pad()
+	copy(sc.in[:], pkt[:headerLen])
+	m.block.Encrypt(sc.out[:], sc.in[:])
+	at := int(binary.BigEndian.Uint16(sc.out[:]))
+	packet := pkt[relayOverhead:]
+	subtle.XORBytes(packet, packet, pad[at:at+len(packet)])
+}
