@@ -35,4 +35,5 @@ const (
 	EventReloaded        = control.EventReloaded
 	EventLeaseRefused    = control.EventLeaseRefused
 	EventIdentityTwice   = control.EventIdentityTwice
+	EventOlder           = control.EventOlder
 )

@@ -110,7 +110,7 @@ func (f fuzzEdge) init(b []byte) []byte {
 	var payload [protocol.InitPayloadLen]byte
 	copy(payload[:], b)
 	var hdr [protocol.HeaderLen]byte
-	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: 7, RX: 77}.Put(hdr[:])
+	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: 7, RX: 77, CTR: protocol.Revision}.Put(hdr[:])
 	psk, _ := f.keys.PSK(noon, 7)
 	_, pkt, err := crypto.Initiate(crypto.HandshakeConfig{Local: testIdentity(50), CID: f.self.cid, PSK: psk}, f.self.identity.Static, hdr, payload, nil)
 	if err != nil {

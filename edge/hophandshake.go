@@ -83,8 +83,12 @@ func (c *connector) handleWelcome(now time.Time, s *supernode, ev dataplane.Hand
 	}
 	to := h.to
 	h.end()
+	if head, _ := protocol.ParseHeader(ev.Packet); head.Older() {
+		c.older(now, s, ev.Origin.Addr, to)
+		return
+	}
 	if s.key != nil {
-		if *s.key != key && !s.reported.keyChanged {
+		if *s.key != key && s.cfg.Key == nil && !s.reported.keyChanged {
 			s.reported.keyChanged = true
 			c.reports.report(now, Event{Kind: EventKeyChanged, Supernode: s.cfg.Name, Addr: ev.Origin.Addr, Key: key})
 		}
@@ -96,6 +100,20 @@ func (c *connector) handleWelcome(now time.Time, s *supernode, ev dataplane.Hand
 	c.state.keep() // the next start must not trust anew, however soon we end
 	c.reports.report(now, Event{Kind: EventPinned, Supernode: s.cfg.Name, Addr: ev.Origin.Addr, Key: key})
 	c.beginAt(now, s, to)
+}
+
+// older tells the user once that a supernode speaks the protocol as it was before
+// version 1 was final, and asks it again later: it may be updated. Anybody on the way
+// could say so, so it is told and nothing else changes.
+func (c *connector) older(now time.Time, s *supernode, from, to netip.AddrPort) {
+	if !s.reported.older {
+		s.reported.older = true
+		c.reports.report(now, Event{Kind: EventOlder, Supernode: s.cfg.Name, Addr: from})
+	}
+	if s.key == nil {
+		s.hello.active, s.hello.to = true, to
+		s.hello.retry.Set(now.Add(helloSilence))
+	}
 }
 
 // retryInit repeats an INIT at the supernode's next address. While a stream
@@ -124,9 +142,14 @@ func (c *connector) sendInit(now time.Time, s *supernode, to netip.AddrPort, pkt
 	if i.LookUpAgain() {
 		c.resolve(now, s) // its name may stand for another host by now
 	}
-	if now.Sub(i.Begun()) > helloSilence && !s.hello.active && s.cfg.Key == nil {
-		// Perhaps the supernode has another key now; the user is told, no more.
+	unheard := i.Attempts() == 2 && s.hop.session == nil
+	if (unheard || now.Sub(i.Begun()) > helloSilence) && !s.hello.active {
+		// Perhaps the supernode has another key now, or speaks an older protocol: then
+		// the user is told, no more.
 		s.hello.begun, s.hello.attempts = now, i.Attempts()
+		if unheard {
+			s.hello.begun = i.Begun()
+		}
 		c.sendHello(now, s)
 		s.hello.retry.Set(now.Add(helloSilence))
 	}
@@ -134,7 +157,7 @@ func (c *connector) sendInit(now time.Time, s *supernode, to netip.AddrPort, pkt
 
 // reportNoAnswer tells the user once that a supernode does not answer.
 func (c *connector) reportNoAnswer(now time.Time, s *supernode, attempts int, begun time.Time) {
-	if attempts < 4 || s.reported.noAnswer || s.hop.session != nil || s.stream.conn != nil {
+	if attempts < 4 || s.reported.noAnswer || s.reported.older || s.hop.session != nil || s.stream.conn != nil {
 		return
 	}
 	s.reported.noAnswer = true

@@ -1,13 +1,18 @@
 package edge
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"hedgerow/crypto"
+	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
@@ -59,8 +64,17 @@ func TestPinning(t *testing.T) {
 	if again := newEdge(t, unpinned); *again.servers.list[0].key != key {
 		t.Error("the key was not kept")
 	}
-	// Nobody answers the INITs: it is asked whether its key is another one by now.
+	// Nobody answers the INITs: it is asked whether its key is another one by now, or
+	// whether it speaks an older protocol.
 	now := noon
+	for !s.hello.active && now.Before(noon.Add(helloSilence)) {
+		now = now.Add(time.Second)
+		e.pass(now)
+	}
+	if d := now.Sub(noon); d > 5*time.Second {
+		t.Errorf("first asked after %v", d)
+	}
+	s.hello.end()
 	for !s.hello.active && now.Before(noon.Add(2*helloSilence)) {
 		now = now.Add(time.Second)
 		e.pass(now)
@@ -79,6 +93,63 @@ func TestPinning(t *testing.T) {
 	}
 	if len(e.told(EventNoAnswer)) != 1 {
 		t.Errorf("that nobody answers was told %d times", len(e.told(EventNoAnswer)))
+	}
+}
+
+// TestOlderSupernode tells the user that a supernode has to be updated, once, whether
+// its key is known or not, and not that UDP is blocked.
+func TestOlderSupernode(t *testing.T) {
+	older := func(nonce [16]byte, key [32]byte) []byte { // as it was before version 1 was final
+		pkt := protocol.AppendWelcome(nil, nonce, key, [32]byte{1})
+		clear(pkt[8:protocol.HeaderLen])
+		return pkt
+	}
+	for name, change := range map[string]func(*Config){
+		"its key is configured": nil,
+		"its key is not known":  func(c *Config) { c.Supernodes[0].Key = nil },
+	} {
+		e := newEdge(t, change)
+		s, now := e.servers.list[0], noon
+		for range 60 {
+			if s.hello.active {
+				e.handle(now, dataplane.HandshakeAnswer{
+					Origin: dataplane.Origin{Addr: s.addr(), Supernode: s.view}, Packet: older(s.hello.nonce, testIdentity(200).Static),
+				})
+			}
+			now = now.Add(time.Second)
+			e.pass(now)
+		}
+		if told := e.told(EventOlder); len(told) != 1 || told[0].Supernode != s.cfg.Name {
+			t.Errorf("%s: told %v", name, told)
+		}
+		for _, kind := range []EventKind{EventNoAnswer, EventStream, EventKeyChanged, EventPinned} {
+			if told := e.told(kind); len(told) != 0 {
+				t.Errorf("%s: told %v as well", name, told)
+			}
+		}
+		if s.state() != control.StateOlder {
+			t.Errorf("%s: state %v", name, s.state())
+		}
+	}
+}
+
+// TestOlderEdge says in the log that an edge has to be updated whose INIT is of before
+// version 1 was final; nothing is learned of it.
+func TestOlderEdge(t *testing.T) {
+	var log bytes.Buffer
+	e := newEdge(t, func(c *Config) { c.Host.Log = slog.New(slog.NewTextHandler(&log, nil)) })
+	for range 3 {
+		var hdr [protocol.HeaderLen]byte
+		protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: 7, RX: 77}.Put(hdr[:])
+		psk, _ := e.keys.PSK(noon, 7)
+		_, pkt, err := crypto.Initiate(crypto.HandshakeConfig{Local: testIdentity(9), CID: e.self.cid, PSK: psk}, e.self.identity.Static, hdr, [48]byte{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.handle(noon, dataplane.InitReceived{Origin: dataplane.Origin{Addr: elsewhere}, Packet: pkt})
+	}
+	if n := strings.Count(log.String(), "[E22]"); n != 1 || e.drops()["handshake-older"] != 3 || len(e.peers.byStatic) != 0 {
+		t.Errorf("%d lines, drops %v, log:\n%s", n, e.drops(), log.String())
 	}
 }
 

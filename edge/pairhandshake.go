@@ -157,6 +157,9 @@ func (s *sessions) handleInit(now time.Time, ev dataplane.InitReceived) {
 	}
 	if err != nil {
 		s.refusals.note(refusal(handshake.Reason(err)), nil, "from", ev.Origin)
+		if err == handshake.ErrOlder {
+			s.refusals.older(now, ev.Origin)
+		}
 		return
 	}
 	var ours *handshake.Initiator

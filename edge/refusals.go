@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"hedgerow/edge/dataplane"
 	"hedgerow/internal/bucket"
 )
 
@@ -97,10 +98,23 @@ type refusals struct {
 	mu    sync.Mutex
 	n     map[refusal]uint64
 	lines map[refusal]*bucket.Bucket
+
+	olders bucket.Bucket // lines about edges of an older protocol
 }
 
 func newRefusals(log *slog.Logger) *refusals {
 	return &refusals{log: log, n: make(map[refusal]uint64), lines: make(map[refusal]*bucket.Bucket)}
+}
+
+// olderLines is how often, in a second, the log says that edges speak an older
+// protocol: once in ten minutes.
+const olderLines = 1.0 / 600
+
+// older says in the log, now and then, that an edge which greeted us has to be updated.
+func (r *refusals) older(now time.Time, from dataplane.Origin) {
+	if r.olders.Take(now, 1, olderLines, 1) {
+		r.log.Warn("an edge speaks the protocol as it was before version 1 was final: update that edge [E22]", "from", from)
+	}
 }
 
 // note counts a refusal. who is the peer or the supernode that is refused, nil for

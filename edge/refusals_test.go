@@ -255,7 +255,7 @@ var provocations = []provocation{
 	}},
 	{"handshake-mac1", "", func(v *testServer, _ *peer) {
 		pkt := make([]byte, protocol.InitLen)
-		protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: 7, RX: 1}.Put(pkt)
+		protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: 7, RX: 1, CTR: protocol.Revision}.Put(pkt)
 		v.handle(noon, dataplane.InitReceived{Origin: atPeer, Packet: pkt})
 	}},
 }

@@ -105,6 +105,9 @@ func (c *connector) dialed(now time.Time, s *supernode, conn underlay.Stream, si
 	if s.registered() && s.keepalive.missed == 0 {
 		return
 	}
+	if s.reported.older {
+		return // UDP is not blocked
+	}
 	c.reports.report(now, Event{Kind: EventStream, Supernode: s.cfg.Name, Text: conn.String()})
 	c.beginAt(now, s, side)
 }

@@ -135,8 +135,8 @@ type directSet struct {
 
 // supernodeReport is what the user was told about a supernode.
 type supernodeReport struct {
-	noAnswer, lost, alone, wrongKey, keyChanged, ready bool
-	refused                                            uint8
+	noAnswer, lost, alone, wrongKey, keyChanged, ready, older bool
+	refused                                                   uint8
 }
 
 // id returns the supernode's place in the configuration.

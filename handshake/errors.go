@@ -20,6 +20,9 @@ const (
 	// ErrVersion says that the other end speaks another version of the protocol:
 	// in the header, or by what it says inside.
 	ErrVersion
+	// ErrOlder says that the other end speaks the protocol as it was before version
+	// 1 was final. It says so in the clear part of an INIT, whose mac1 was right.
+	ErrOlder
 	// ErrTransform says that the header names the transform of the other kind of
 	// handshake: of a pair where a hop is meant, or the reverse.
 	ErrTransform
@@ -113,6 +116,7 @@ var failures = [errorLimit]failure{
 	ErrLength:    {"length", "a packet has not the length of its type"},
 	ErrHeader:    {"header", "a header does not fit"},
 	ErrVersion:   {"version", "the other end speaks another version"},
+	ErrOlder:     {"older", "the other end speaks the protocol as it was before version 1 was final"},
 	ErrTransform: {"transform", "a packet is of the other kind of handshake"},
 	ErrKeyIndex:  {"key-index", "a key index does not fit"},
 	ErrMAC1:      {"mac1", "mac1 is wrong"},

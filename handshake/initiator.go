@@ -181,7 +181,7 @@ func (i *Initiator) send(now time.Time) ([]byte, error) {
 	}
 	var plain [protocol.InitPayloadLen]byte
 	payload.Put(&plain)
-	initiation, pkt, err := crypto.Initiate(p.config(psk), i.remote, p.header(protocol.TypeInit, ki, w.index, 0), plain, i.cookie(now))
+	initiation, pkt, err := crypto.Initiate(p.config(psk), i.remote, p.header(protocol.TypeInit, ki, w.index, protocol.Revision), plain, i.cookie(now))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrBuild, err)
 	}

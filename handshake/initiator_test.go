@@ -87,7 +87,7 @@ func TestEachInitIsAnother(t *testing.T) {
 		want(t, "INIT", err, nil)
 		index, ok := i.Index()
 		h := must[protocol.Header](t)(protocol.ParseHeader(pkt))
-		if !ok || h.RX != index || h.KI != 3 || h.CTR != 0 || len(pkt) != protocol.InitLen {
+		if !ok || h.RX != index || h.KI != 3 || h.CTR != protocol.Revision || len(pkt) != protocol.InitLen {
 			t.Fatalf("%+v", h)
 		}
 		for _, part := range [][]byte{pkt[4:8], pkt[16:48]} {

@@ -107,6 +107,8 @@ func (r *Responder) Read(now time.Time, init []byte, from Source) (o *Opening, a
 		return nil, nil, ErrKeyIndex
 	case !r.guard.CheckMAC1(init):
 		return nil, nil, ErrMAC1
+	case h.Older():
+		return nil, nil, ErrOlder
 	}
 	if answer, err = r.admit(now, h, init, from); err != nil {
 		return nil, answer, err

@@ -17,7 +17,18 @@ func initiate(t testing.TB, a, b *end, ki uint8, psk [32]byte, change func(*prot
 	change(&p)
 	var plain [48]byte
 	p.Put(&plain)
-	_, pkt, err := crypto.Initiate(a.config(psk), b.Identity.Static, a.header(protocol.TypeInit, ki, 77, 0), plain, nil)
+	_, pkt, err := crypto.Initiate(a.config(psk), b.Identity.Static, a.header(protocol.TypeInit, ki, 77, protocol.Revision), plain, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pkt
+}
+
+// older makes an INIT of a's to b as it was before version 1 was final, as far as it can
+// be read without a key.
+func older(t testing.TB, a, b *end, ki uint8, psk [32]byte) []byte {
+	t.Helper()
+	_, pkt, err := crypto.Initiate(a.config(psk), b.Identity.Static, a.header(protocol.TypeInit, ki, 77, 0), [48]byte{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,6 +61,7 @@ func TestResponderRefuses(t *testing.T) {
 			{"too long", append(bytes.Clone(good), 0), ErrLength},
 			{"a RESP", resp, ErrHeader},
 			{"another version", changed(func(p []byte) { p[0] ^= 0x60 }), ErrVersion},
+			{"of before version 1 was final", older(t, a, b, good[2], psk), ErrOlder},
 			{"a flag", changed(func(p []byte) { p[3] = 2 }), ErrHeader},
 			{"another transform", changed(func(p []byte) { p[1] ^= 0x30 }), ErrTransform},
 			{"no epoch, or one for a hop", changed(func(p []byte) { p[2] = ^p[2] | map[bool]byte{false: 0xff, true: 0}[hop] }), ErrKeyIndex},

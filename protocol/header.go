@@ -8,6 +8,11 @@ import (
 // Version is the protocol version in the top three bits of every header.
 const Version = 1
 
+// Revision is what INIT, HELLO and WELCOME have in CTR. Packets of before version 1
+// was final have 0 there; any other number is a later state of version 1, which this
+// one gets on with.
+const Revision = 1
+
 // Sizes in bytes of the parts of a packet.
 const (
 	// HeaderLen is the size of the header in front of every packet.
@@ -100,7 +105,8 @@ type Header struct {
 	RX uint32
 	// CTR is the counter under the packet's key, from 0, never reused. In
 	// RELAY it is a handle and a counter: see RelayCTR. In RESP it is the
-	// responder's session index shifted left by 32.
+	// responder's session index shifted left by 32, in INIT, HELLO and WELCOME
+	// the Revision.
 	CTR uint64
 }
 
@@ -147,6 +153,12 @@ func ParseHeader(b []byte) (Header, error) {
 		return Header{}, ErrFlags
 	}
 	return h, nil
+}
+
+// Older reports whether the header is one of an INIT, a HELLO or a WELCOME from before
+// version 1 was final.
+func (h Header) Older() bool {
+	return h.CTR == 0 && (h.Type == TypeInit || h.Type == TypeHello || h.Type == TypeWelcome)
 }
 
 // parseFixed reads the header of a packet that has one type and one size.

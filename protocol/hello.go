@@ -3,7 +3,7 @@ package protocol
 // AppendHello appends a HELLO, unmasked: 96 bytes that ask a supernode for its
 // public key. It is as long as the answer. The nonce is random and used once.
 func AppendHello(dst []byte, nonce [16]byte) []byte {
-	dst = Header{Type: TypeHello, XF: XFHop, KI: KINone}.append(dst)
+	dst = Header{Type: TypeHello, XF: XFHop, KI: KINone, CTR: Revision}.append(dst)
 	dst = appendZeros(dst, HelloLen-HeaderLen-len(nonce))
 	return append(dst, nonce[:]...)
 }
@@ -21,7 +21,7 @@ func ParseHello(b []byte) (nonce [16]byte, err error) {
 // HELLO, the supernode's X25519 public key, and random bytes, which the mask
 // needs at a packet's end.
 func AppendWelcome(dst []byte, nonce [16]byte, key [32]byte, random [32]byte) []byte {
-	dst = Header{Type: TypeWelcome, XF: XFHop, KI: KINone}.append(dst)
+	dst = Header{Type: TypeWelcome, XF: XFHop, KI: KINone, CTR: Revision}.append(dst)
 	dst = append(dst, nonce[:]...)
 	dst = append(dst, key[:]...)
 	return append(dst, random[:]...)

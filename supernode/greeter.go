@@ -38,6 +38,9 @@ func (g *greeter) answer(now time.Time, out *outbox, pkt []byte, from netip.Addr
 		g.refused.about(dropHeader, false, out.origin(from), nil)
 		return
 	}
+	if h, err := protocol.ParseHeader(pkt); err == nil && h.Older() {
+		g.refused.older(out.origin(from))
+	}
 	if g.off {
 		g.refused.about(dropHelloOff, false, out.origin(from), nil)
 		return

@@ -33,6 +33,7 @@ type refusals struct {
 	mu        sync.Mutex
 	strangers map[string]*lineBudget // by reason
 	members   lineBudget
+	olders    lineBudget // lines about edges of an older protocol
 }
 
 // lineBudget bounds some of the lines.
@@ -98,8 +99,28 @@ func (r *refusals) about(reason dropReason, authentic bool, from origin, edge de
 	})
 }
 
+// olderEvery is how often the log says that edges speak an older protocol.
+const olderEvery = 10 * time.Minute
+
+// older says, now and then, that an edge has to be updated: it was told nothing, since
+// it would understand no answer, and takes its network for one that blocks UDP.
+func (r *refusals) older(from origin) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.olders.Take(r.now(), 1, 1/olderEvery.Seconds(), 1) {
+		r.olders.leftOut++
+		return
+	}
+	attributes := append(from.attributes(), "others", r.olders.leftOut)
+	r.olders.leftOut = 0
+	r.log.Warn("an edge speaks the protocol as it was before version 1 was final and cannot register: update it [E22]", attributes...)
+}
+
 // init counts and explains why an INIT made no session.
 func (r *refusals) init(from origin, err error) {
+	if errors.Is(err, handshake.ErrOlder) {
+		r.older(from)
+	}
 	r.explain(r.countInit(err), false, func() []any { return append(from.attributes(), "err", err) })
 }
 

@@ -236,7 +236,7 @@ func (e *fakeEdge) initiate(cookie *[16]byte) (*crypto.Initiation, []byte) {
 		stamp = e.r.stamps
 	}
 	var hdr [16]byte
-	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFHop, KI: protocol.KINone, RX: e.index}.Put(hdr[:])
+	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFHop, KI: protocol.KINone, RX: e.index, CTR: protocol.Revision}.Put(hdr[:])
 	payload := protocol.InitPayload{Stamp: stamp, VMin: 1, VMax: 1, MAC: e.mac, MTU: 1370, Challenge: e.challenge}
 	var p [48]byte
 	payload.Put(&p)

@@ -66,6 +66,9 @@ const (
 	EventLeaseRefused
 	// EventIdentityTwice: another machine uses our identity; Text names who noticed it.
 	EventIdentityTwice
+	// EventOlder: Supernode at Addr speaks the protocol as it was before version 1
+	// was final, and does not understand us.
+	EventOlder
 )
 
 // Event is one change of state that the edge reports to its user. Fields that do not

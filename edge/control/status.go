@@ -69,6 +69,9 @@ const (
 	StateRegistered SupernodeState = "registered"
 	// StateRefused means that the supernode answered and said no.
 	StateRefused SupernodeState = "refused"
+	// StateOlder means that the supernode answers, and speaks the protocol as it was
+	// before version 1 was final: it has to be updated.
+	StateOlder SupernodeState = "older"
 	// StateLost means that a registered supernode has stopped answering.
 	StateLost SupernodeState = "lost"
 )

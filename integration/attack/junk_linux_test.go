@@ -51,7 +51,7 @@ func newJunk(seed uint64, k *secrets, hop bool, static [32]byte, recorded [][]by
 		random: rand.New(rand.NewPCG(seed, seed)), scratch: crypto.NewScratch(),
 		mask: k.edge, hello: k.hello, hop: hop, recorded: recorded,
 	}
-	header := protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: k.community.Epochs[0].Index}
+	header := protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: k.community.Epochs[0].Index, CTR: protocol.Revision}
 	cfg := crypto.HandshakeConfig{CID: k.community.ID()}
 	if hop {
 		j.mask = k.super

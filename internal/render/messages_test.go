@@ -71,7 +71,7 @@ func TestSentences(t *testing.T) {
 // Every kind of event has words, and each belongs to one of the levels.
 func TestEveryEventHasWords(t *testing.T) {
 	m := Messages{Community: "mynetwork", Preferred: netip.MustParsePrefix("10.64.0.7/24")}
-	for kind := control.EventResolveFailed; kind <= control.EventIdentityTwice; kind++ {
+	for kind := control.EventResolveFailed; kind <= control.EventOlder; kind++ {
 		if kind == control.EventMapping {
 			continue // the edge's own words
 		}
@@ -79,7 +79,7 @@ func TestEveryEventHasWords(t *testing.T) {
 			t.Errorf("kind %d has no words", kind)
 		}
 	}
-	if got := m.Of(control.Event{Kind: control.EventIdentityTwice + 1}); got.Text != "" {
+	if got := m.Of(control.Event{Kind: control.EventOlder + 1}); got.Text != "" {
 		t.Errorf("an unknown kind says %q", got.Text)
 	}
 }
