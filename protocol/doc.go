@@ -25,8 +25,9 @@
 //	 2 RESP    128  hdr | e 32 | payload 48 | mac1 16 | mac2 16
 //	 3 COOKIE   72  hdr | nonce 24 | sealed cookie 32
 //	 4 DATA         hdr | sealed inner | tag 16
-//	 5 GROUP        hdr | salt 16 | sealed inner | tag 16
-//	 6 RELAY        hdr | hop tag 16 | packet         CTR = handle u32 | counter u32
+//	 5 GROUP        hdr | salt 16 | sealed inner | tag 16 | random 8
+//	 6 RELAY        hdr | hop tag 16 | packet         CTR = handle u32 | counter u32;
+//	                from a supernode the packet is veiled
 //	 7 RESET    32  hdr | token 16
 //	 8 NOTICE   48  hdr | n u8 | key index 8 | zero 7 | mac 16
 //	 9 HELLO    96  hdr | zero 64 | nonce 16
@@ -66,9 +67,9 @@
 //	04 CALL        gen u32, sent u32, mapping u8, n u8 <= 16, port u16 n times, {kind u8, addr} <= 16
 //	05 CALLACK     echo u32, then as CALL
 //	06 GO          gen u32, delay u16 ms
-//	07 SALT        XF u8, KI u8, salt 16
+//	07 SALT        XF u8, KI u8, salt 16, lowest u64, serial u64
 //	08 KEYUPDATE   version u64, KI u8, XF u8, from u64, until u64, key 32, signature 64
-//	09 HOSTS       seq u32, flags u8 (1 complete), {VLAN u16, MAC 6} <= 200
+//	09 HOSTS       seq u32, flags u8 (1 first, 2 last), {VLAN u16 (8000 gone), MAC 6, moves u16} <= 128
 //	0a CLOSE       reason u8
 //	0b ABOUT       n u8 <= 63, name n, prefix <= 8
 //	0c FORWARD     edge 32, packet

@@ -102,7 +102,7 @@ func ParseRespPayload(b []byte) (RespPayload, error) {
 	switch {
 	case p.Version != Version:
 		return RespPayload{}, ErrVersion
-	case p.Flags&^RespChallenge != 0:
+	case p.Flags&^(RespChallenge|RespIgnored) != 0:
 		return RespPayload{}, ErrFlags
 	}
 	return p, nil

@@ -82,7 +82,7 @@ var values = map[string]any{
 	"keyupdate": KeyUpdate{
 		Version: 7, KI: 4, From: 1700000000, Key: [32]byte(run(0, 32)), Sig: [64]byte(run(64, 64)),
 	},
-	"hosts": Hosts{Seq: 6, Complete: true, List: []Host{{0, testSelf}, {4094, testPeer}}},
+	"hosts": Hosts{Seq: 6, First: true, Last: true, List: []Host{{MAC: testSelf, Moves: 0x0102}, {VLAN: 4094, Gone: true, MAC: testPeer}}},
 	"about": About{
 		Name: "müll", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.1.2.3/24"), netip.MustParsePrefix("fd00::1/64")},
 	},
