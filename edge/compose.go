@@ -61,8 +61,8 @@ func (e *Edge) composeUser() {
 	}
 	refusals := newRefusals(e.cfg.Host.Log)
 	e.keys = &keyring{
-		community: e.cfg.Community, schedule: crypto.NewSchedule(e.cfg.Community, e.cfg.Host.Build), rand: e.cfg.Host.Rand,
-		static: e.cfg.Identity.Static, plane: e.data.plane, draft: e.data.draft, log: e.cfg.Host.Log,
+		community: e.cfg.Community, schedule: crypto.NewSchedule(e.cfg.Community, e.cfg.Host.Build),
+		salts: saltSource{static: e.cfg.Identity.Static, rand: e.cfg.Host.Rand}, plane: e.data.plane, draft: e.data.draft, log: e.cfg.Host.Log,
 	}
 	e.keys.open()
 	e.peers = &peers{

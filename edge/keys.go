@@ -27,12 +27,10 @@ type keyring struct {
 	schedule  *crypto.Schedule
 	group     *crypto.GroupSender // in use; nil while no epoch may be sent under
 	coming    *crypto.GroupSender // vouched for, and used from changing on
-	serial    uint64              // of the newest salt
 	vouching  bool                // peers have to be told of a new salt
 	psks      map[uint8][32]byte  // by key index; deriving one costs as much as an agreement
 
-	static [32]byte // ours, which salts name
-	rand   io.Reader
+	salts  saltSource
 	plane  *dataplane.Plane
 	draft  *dataplane.Draft
 	report func(now time.Time, ev Event)
@@ -42,6 +40,13 @@ type keyring struct {
 	rolling  timer.Timer // when what may be received or sent under changes next
 	changing timer.Timer // to the salt that is coming
 	wearing  timer.Timer // when the salt in use has served its time
+}
+
+// saltSource is what salts are drawn from.
+type saltSource struct {
+	static [32]byte // ours, which they name
+	serial uint64   // of the newest
+	rand   io.Reader
 }
 
 // open makes the timers.
@@ -118,7 +123,7 @@ const serialBits = 20
 
 // countFrom has the serials of salts begin behind those of every earlier run, as
 // the sequence number of our statement does.
-func (k *keyring) countFrom(seq uint64) { k.serial = seq << serialBits }
+func (k *keyring) countFrom(seq uint64) { k.salts.serial = seq << serialBits }
 
 // drawSalt draws a salt under the epoch that is sent under now, which peers have to
 // be told of. With a salt in use the new one waits for saltAhead; fresh says that
@@ -129,10 +134,10 @@ func (k *keyring) drawSalt(now time.Time, fresh bool) {
 	err := ErrScheduleEnded
 	if e, ok := k.schedule.Transmit(k.plane.Wall(now)); ok {
 		var g *crypto.GroupSender
-		k.serial++
+		k.salts.serial++
 		g, err = crypto.NewGroupSender(crypto.GroupConfig{
-			Community: k.community, Epoch: e, XF: k.groupTransform(e), Static: k.static, Serial: k.serial,
-			Now: k.plane.Wall(now), Random: k.rand,
+			Community: k.community, Epoch: e, XF: k.groupTransform(e), Static: k.salts.static, Serial: k.salts.serial,
+			Now: k.plane.Wall(now), Random: k.salts.rand,
 		})
 		if err == nil {
 			k.follow(now, g, fresh)

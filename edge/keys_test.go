@@ -30,7 +30,7 @@ type ring struct {
 func newRing(c *crypto.Community) *ring {
 	r := &ring{log: new(bytes.Buffer)}
 	r.keyring = &keyring{
-		community: c, schedule: crypto.NewSchedule(c, time.Time{}), rand: rand.NewChaCha8([32]byte{1}),
+		community: c, schedule: crypto.NewSchedule(c, time.Time{}), salts: saltSource{rand: rand.NewChaCha8([32]byte{1})},
 		plane: dataplane.New(dataplane.Config{Community: c, Started: noon}), draft: dataplane.NewDraft(),
 		report: func(_ time.Time, ev Event) { r.events = append(r.events, ev) }, log: slog.New(slog.NewTextHandler(r.log, nil)),
 	}
@@ -38,8 +38,8 @@ func newRing(c *crypto.Community) *ring {
 	return r
 }
 
-// salts returns what the keyring vouches for.
-func (r *ring) salts(t *testing.T) (list []protocol.Salt) {
+// vouched returns what the keyring vouches for.
+func (r *ring) vouched(t *testing.T) (list []protocol.Salt) {
 	err := eachMessage(r.appendSalts(nil), func(_ protocol.MsgType, value []byte) error {
 		return parsed(value, protocol.ParseSalt, func(m protocol.Salt) { list = append(list, m) })
 	})
@@ -55,7 +55,7 @@ func TestDrawSalt(t *testing.T) {
 	k := newRing(testCommunity())
 	k.drawSalt(noon, false)
 	first := k.group
-	if first == nil || k.coming != nil || first.KI() != 7 || !k.wearing.At().Equal(noon.Add(saltLife)) || len(k.salts(t)) != 1 || !k.vouching {
+	if first == nil || k.coming != nil || first.KI() != 7 || !k.wearing.At().Equal(noon.Add(saltLife)) || len(k.vouched(t)) != 1 || !k.vouching {
 		t.Fatalf("first salt: %+v", k.keyring)
 	}
 	later := noon.Add(saltLife)
@@ -64,7 +64,7 @@ func TestDrawSalt(t *testing.T) {
 	if k.group != first || k.coming == nil || k.coming.Salt() == first.Salt() || !k.changing.At().Equal(later.Add(saltAhead)) || !k.vouching {
 		t.Errorf("second salt: %+v", k.keyring)
 	}
-	if got := k.salts(t); len(got) != 2 || got[0].Salt != first.Salt() || got[1].Salt != k.coming.Salt() {
+	if got := k.vouched(t); len(got) != 2 || got[0].Salt != first.Salt() || got[1].Salt != k.coming.Salt() {
 		t.Errorf("vouches for %+v", got)
 	}
 	if got := k.deadline(); !got.Equal(later.Add(saltAhead)) {
@@ -82,7 +82,7 @@ func TestDrawSalt(t *testing.T) {
 	if k.log.Len() != 0 {
 		t.Errorf("said %s", k.log)
 	}
-	k.rand = broken{}
+	k.salts.rand = broken{}
 	k.drawSalt(later, true)
 	if !strings.Contains(k.log.String(), io.ErrUnexpectedEOF.Error()) {
 		t.Errorf("without randomness: %s", k.log)
@@ -102,7 +102,7 @@ func TestDrawSaltEnded(t *testing.T) {
 	if k.group != nil || k.coming != nil || k.draft.Group() != nil || k.sendingIndex() != protocol.KINone {
 		t.Errorf("still sending: %v", k.group != nil)
 	}
-	if got := k.salts(t); len(got) != 0 || !strings.Contains(k.log.String(), ErrScheduleEnded.Error()) {
+	if got := k.vouched(t); len(got) != 0 || !strings.Contains(k.log.String(), ErrScheduleEnded.Error()) {
 		t.Errorf("vouches for %v, said %s", got, k.log)
 	}
 }

@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"encoding/binary"
 	"errors"
 	"net/netip"
 	"time"
@@ -467,7 +466,13 @@ func (in *inbound) handleGroup(h protocol.Header, b []byte, from Origin) {
 
 // saltRun returns what names a salt among those of one peer, for its runs of
 // fragments: the time of its creation, and what is random of it.
-func saltRun(b []byte) uint64 { return binary.BigEndian.Uint64(b[protocol.HeaderLen:]) }
+func saltRun(b []byte) uint64 {
+	var v uint64
+	for _, c := range b[protocol.HeaderLen : protocol.HeaderLen+8] {
+		v = v<<8 | uint64(c)
+	}
+	return v
+}
 
 // postUnvouched hands an opened GROUP packet of an unvouched sender to the
 // control loop, with everything that names its run of fragments.

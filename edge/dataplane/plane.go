@@ -24,9 +24,8 @@ type Plane struct {
 	self    protocol.MAC
 	mask    *crypto.Mask // between edges
 	tag     uint32       // of the community, in GROUP headers
-	offset  time.Duration
 	noRelay bool
-	started time.Time
+	clock   clock
 
 	table     atomic.Pointer[Table]
 	groupRx   *crypto.GroupReceiver
@@ -40,11 +39,18 @@ type Plane struct {
 	groupPacket atomic.Int64 // bytes of the largest GROUP packet that reaches everybody; 0: the usual size
 }
 
+// clock is the data path's: nanoseconds since the edge started, and the wall clock
+// that belongs to them.
+type clock struct {
+	started time.Time
+	offset  time.Duration
+}
+
 // New makes a data plane that knows nobody yet. It starts nothing.
 func New(c Config) *Plane {
 	d := &Plane{
-		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(), offset: c.ClockOffset,
-		noRelay: c.NoRelay, started: c.Started, fdb: newFDB(), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
+		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(),
+		noRelay: c.NoRelay, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newFDB(), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)
@@ -69,13 +75,13 @@ func (d *Plane) Mask() *crypto.Mask { return d.mask }
 func (d *Plane) HelloMask() *crypto.Mask { return d.helloMask }
 
 // Started returns when the edge began, the zero of the data path's clock.
-func (d *Plane) Started() time.Time { return d.started }
+func (d *Plane) Started() time.Time { return d.clock.started }
 
 // Since returns nanoseconds since the edge started, the data path's clock.
-func (d *Plane) Since(now time.Time) int64 { return int64(now.Sub(d.started)) }
+func (d *Plane) Since(now time.Time) int64 { return int64(now.Sub(d.clock.started)) }
 
 // Wall returns the wall clock that belongs to now.
-func (d *Plane) Wall(now time.Time) time.Time { return now.Add(d.offset) }
+func (d *Plane) Wall(now time.Time) time.Time { return now.Add(d.clock.offset) }
 
 // Groups returns the receiver of GROUP packets. The control loop vouches for
 // salts there; the queues open packets.
