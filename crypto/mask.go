@@ -19,7 +19,7 @@ const maskMin = headerLen + tagLen
 // safe for concurrent use; each goroutine brings its own Scratch.
 type Mask struct {
 	key   [16]byte
-	pad   func() []byte          // made when the first packet is veiled
+	pads  func() []byte          // made when the first packet is veiled
 	block cipher.Block           // AES-128 for headers and GROUP salts
 	body  [chacha20.KeySize]byte // for the bodies of handshakes
 }
@@ -31,7 +31,7 @@ func NewMask(key [16]byte) *Mask {
 		panic("crypto: " + err.Error()) // a wrong length: our own bug
 	}
 	m := &Mask{key: key, block: block, body: derive32(key[:], nil, "mask body")}
-	m.pad = sync.OnceValue(m.makePad)
+	m.pads = sync.OnceValue(m.makePads)
 	return m
 }
 

@@ -51,11 +51,12 @@ func TestVeilBounds(t *testing.T) {
 // sends, no two have eight bytes in common.
 func TestVeilHidesCopies(t *testing.T) {
 	m, sc := NewMask([16]byte{1}), NewScratch()
-	packet := make([]byte, 1400)
+	packet := make([]byte, 64)
 	rand.Read(packet)
 	copies := [][]byte{packet}
-	for i := range uint64(50) {
+	for i := range uint64(20_000) {
 		pkt := sPacket(sHeader(typeRelay, xfHop, kiNone, uint32(i*7), i), make([]byte, 16), packet)
+		pkt[offFL] = floodFlag
 		m.Veil(sc, pkt)
 		copies = append(copies, pkt[relayOverhead:])
 	}

@@ -76,6 +76,9 @@ const (
 	// FlagExceptDirect asks the supernode to leave the members of the
 	// sender's DIRECT set out of a flood.
 	FlagExceptDirect Flags = 2
+	// FlagCopy marks a RELAY packet from a supernode as a copy of a flood, which is
+	// veiled twice. It is the same bit.
+	FlagCopy Flags = 2
 
 	knownFlags = FlagFederated | FlagExceptDirect
 )

@@ -66,7 +66,7 @@ func (r *relayer) sendFlood(out *outbox) {
 	f := &out.flood
 	for _, to := range f.targets {
 		pkt := append(out.buffer()[:protocol.RelayOverhead], f.packet...)
-		if r.rehead(out, pkt, f.handle, to.session) {
+		if r.rehead(out, pkt, f.handle, protocol.FlagCopy, to.session) {
 			out.send(pkt, to.addr)
 		}
 		if out.full() {

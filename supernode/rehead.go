@@ -9,14 +9,14 @@ import (
 // receiver. pkt
 // has room for both in front. It reports false, after dropping the packet, when
 // the session is worn.
-func (r *relayer) rehead(out *outbox, pkt []byte, handle uint32, to *crypto.HopSession) bool {
+func (r *relayer) rehead(out *outbox, pkt []byte, handle uint32, flags protocol.Flags, to *crypto.HopSession) bool {
 	counter, err := to.ReserveRelay()
 	if err != nil {
 		r.refused.drop(dropSessionWorn)
 		return false
 	}
 	protocol.Header{
-		Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone,
+		Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone, Flags: flags,
 		RX: to.RemoteIndex(), CTR: protocol.RelayCTR(handle, counter),
 	}.Put(pkt)
 	out.mask.Veil(out.sc, pkt)

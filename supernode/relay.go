@@ -91,7 +91,7 @@ func (r *relayer) charge(now time.Time, src *registration, size int) bool {
 // forward sends the packet that is being handled to another member, from where
 // it lies. handle is the sender's.
 func (r *relayer) forward(out *outbox, pkt []byte, handle uint32, to *hop) {
-	if r.rehead(out, pkt, handle, to.session) {
+	if r.rehead(out, pkt, handle, 0, to.session) {
 		out.forward(len(pkt), to.addr)
 	}
 }

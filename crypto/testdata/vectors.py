@@ -188,12 +188,15 @@ def group(name, xf, n, ctr, unix):
                 inner=inner, packet=hdr + salt + aead.encrypt(nonce(hdr), inner, hdr + salt) + fill(name + " tail", 8))
 
 
-def veil(name, n):
+def veil(name, n, fl):
     key = fill("mask key", 16)
-    pad = Cipher(algorithms.ChaCha20(hkdf(key, b"", b"veil pad", 32), bytes(16)), mode=None).encryptor().update(bytes(65536 + 2048))
-    hdr, tag, packet = header(6, 0x20, 255, 0, 0x11223344, 0xDEADBEEF << 32 | 5), fill(name + " tag", 16), fill(name, n)
-    at = int.from_bytes(Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(hdr)[:2], "big")
-    return dict(name=name, key=key, packet=hdr + tag + packet, veiled=hdr + tag + xor(packet, pad[at:]))
+    pad = Cipher(algorithms.ChaCha20(hkdf(key, b"", b"veil pad", 32), bytes(16)), mode=None).encryptor().update(bytes(2 * (65536 + 2048)))
+    hdr, tag, packet = header(6, 0x20, 255, fl, 0x11223344, 0xDEADBEEF << 32 | 5), fill(name + " tag", 16), fill(name, n)
+    e = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(hdr)
+    veiled = xor(packet, pad[int.from_bytes(e[:2], "big"):])
+    if fl & 2:
+        veiled = xor(veiled, pad[65536 + 2048 + int.from_bytes(e[2:4], "big"):])
+    return dict(name=name, key=key, packet=hdr + tag + packet, veiled=hdr + tag + veiled)
 
 
 def xor(a, b):
@@ -242,5 +245,5 @@ write("group.json", [group("chacha", 1, 64, 0, 1700000000), group("gcm", 2, 1300
 write("mask.json", [mask("init", 1, 192), mask("resp", 2, 128), mask("cookie", 3, 72), mask("data", 4, 33), mask("data shortest", 4, 32),
                     mask("group", 5, 48), mask("group long", 5, 1400), mask("relay", 6, 80), mask("reset", 7, 32),
                     mask("notice", 8, 48), mask("hello", 9, 96), mask("welcome", 10, 96)])
-write("veil.json", [veil("veil", 200), veil("veil shortest", 32), veil("veil longest", 2016)])
+write("veil.json", [veil("veil", 200, 0), veil("veil shortest", 32, 0), veil("veil longest", 2016, 0), veil("veil of a flood", 300, 2)])
 write("derived.json", derived())

@@ -32,6 +32,7 @@ TYPES = {1: "INIT", 2: "RESP", 3: "COOKIE", 4: "DATA", 5: "GROUP", 6: "RELAY", 7
          10: "WELCOME"}
 LENGTHS = {1: 192, 2: 128, 3: 72, 7: 32, 8: 48, 9: 96, 10: 96}
 BODIES = (1, 2, 3, 8, 9, 10)  # bytes 16 to length-16 are masked
+PAD = 65536 + 2048
 
 
 # Section 1: keys.
@@ -106,9 +107,12 @@ class Mask:
 
     def unveil(self, hdr, packet):
         if self.pad is None:
-            self.pad = chacha20(kdf(self.key, b"", b"veil pad", 32), bytes(12), 65536 + 2048)
-        at = int.from_bytes(self.block(hdr)[:2], "big")
-        return xor(packet, self.pad[at:at + len(packet)])
+            self.pad = chacha20(kdf(self.key, b"", b"veil pad", 32), bytes(12), 2 * PAD)
+        e = self.block(hdr)
+        packet = xor(packet, self.pad[int.from_bytes(e[:2], "big"):])
+        if hdr[3] & 2:  # a copy of a flood
+            packet = xor(packet, self.pad[PAD + int.from_bytes(e[2:4], "big"):])
+        return packet
 
 
 HELLO = Mask(kdf(b"", b"", b"mask hello", 16))
