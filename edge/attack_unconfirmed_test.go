@@ -28,7 +28,7 @@ func (e *testEdge) initOf(id *crypto.Identity, ki uint8, psk [32]byte, now time.
 	var payload [protocol.InitPayloadLen]byte
 	p.Put(&payload)
 	var hdr [protocol.HeaderLen]byte
-	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: ki, RX: 77}.Put(hdr[:])
+	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: ki, RX: 77, CTR: protocol.Revision}.Put(hdr[:])
 	_, pkt, err := crypto.Initiate(crypto.HandshakeConfig{Local: id, CID: e.self.cid, PSK: psk}, e.self.identity.Static, hdr, payload, nil)
 	if err != nil {
 		e.tb.Fatal(err)

@@ -85,7 +85,7 @@ func (h *liar) call() protocol.Call {
 }
 
 // message returns one message of a peer.
-func (h *liar) message() []byte {
+func (h *liar) message(p *peer) []byte {
 	var nonce [8]byte
 	nonce[0] = h.byte()
 	var m interface{ Append([]byte) []byte }
@@ -104,7 +104,12 @@ func (h *liar) message() []byte {
 	case 5:
 		m = &protocol.Go{Gen: uint32(h.number()), Delay: time.Duration(h.number()%70000) * time.Millisecond}
 	case 6:
-		m = &protocol.Salt{XF: protocol.Transform(h.byte()), KI: h.byte(), Salt: [16]byte{h.byte(), h.byte(), h.byte(), h.byte(), h.byte()}}
+		s := &protocol.Salt{XF: protocol.Transform(h.byte()), KI: h.byte(), Salt: [16]byte{h.byte(), h.byte(), h.byte(), h.byte(), h.byte()}}
+		if s.Lowest, s.Serial = h.number(), h.number(); h.byte()%2 == 0 {
+			tag := h.keys.community.SenderTag(p.view.Static()) // of its own
+			copy(s.Salt[8:], tag[:])
+		}
+		m = s
 	case 7:
 		m = &protocol.About{Name: string(make([]byte, h.byte()%64)), Prefixes: []netip.Prefix{netip.PrefixFrom(h.addr().Addr(), int(h.byte()%33))}}
 	case 8:
@@ -155,7 +160,7 @@ func (h *liar) move(now time.Time) {
 		if p.gone || p.sessions.current == nil {
 			return
 		}
-		h.handle(now, dataplane.PairMessages{Peer: p.view, Session: p.sessions.current.Crypto(), Origin: by, Messages: h.message(), InPieces: h.byte()%2 == 0})
+		h.handle(now, dataplane.PairMessages{Peer: p.view, Session: p.sessions.current.Crypto(), Origin: by, Messages: h.message(p), InPieces: h.byte()%2 == 0})
 	}
 }
 

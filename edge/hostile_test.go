@@ -120,7 +120,10 @@ func (h *hostile) message(p *peer) interface{ Append([]byte) []byte } {
 	case 9:
 		return &protocol.Forwarded{From: static(), Packet: make([]byte, 1+h.random.IntN(1024))}
 	}
-	return &protocol.Salt{XF: protocol.XFGroupGCM, KI: 7, Salt: [16]byte{byte(h.random.Uint32N(4))}}
+	salt := protocol.Salt{XF: protocol.XFGroupGCM, KI: 7, Salt: [16]byte{byte(h.random.Uint32N(4))}, Lowest: h.random.Uint64(), Serial: h.random.Uint64N(100)}
+	tag := h.keys.community.SenderTag(p.view.Static())
+	copy(salt.Salt[8:], tag[:])
+	return &salt
 }
 
 // packet is one of its packets, as the queues tell of it.
