@@ -36,7 +36,7 @@ func (g *Guest) Initiate() ([]byte, error) {
 		payload.Stamp = uint64(g.Now().UnixNano())
 	}
 	var hdr [protocol.HeaderLen]byte
-	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFHop, KI: protocol.KINone, RX: g.index}.Put(hdr[:])
+	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFHop, KI: protocol.KINone, RX: g.index, CTR: protocol.Revision}.Put(hdr[:])
 	var plain [protocol.InitPayloadLen]byte
 	payload.Put(&plain)
 	i, pkt, err := crypto.Initiate(crypto.HandshakeConfig{Hop: true, Local: g.Identity, Rand: g.Rand}, g.supernode, hdr, plain, g.cookie)

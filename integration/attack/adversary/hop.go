@@ -12,6 +12,7 @@ type hop struct {
 	scratch *crypto.Scratch
 	work    []byte
 
+	server   bool // this is the supernode's end, whose RELAY packets are veiled
 	Identity *crypto.Identity
 	Session  *crypto.HopSession // nil: none yet
 }
@@ -19,7 +20,7 @@ type hop struct {
 func newHop(in Surroundings, id *crypto.Identity, supernode [32]byte) hop {
 	return hop{
 		Surroundings: in, mask: crypto.NewMask(crypto.SupernodeMaskKey(supernode, nil)), scratch: crypto.NewScratch(),
-		work: make([]byte, 0, 4096), Identity: id,
+		work: make([]byte, 0, 4096), server: id.Static == supernode, Identity: id,
 	}
 }
 
@@ -48,6 +49,9 @@ func (h *hop) open(got *Heard, pkt []byte) {
 		}
 	case protocol.TypeRelay:
 		if packet, err := h.Session.OpenRelay(h.scratch, pkt); err == nil {
+			if !h.server {
+				h.mask.Veil(h.scratch, pkt)
+			}
 			got.Packet = packet
 			got.Handle, _ = protocol.SplitRelayCTR(got.Header.CTR)
 		}
@@ -91,6 +95,9 @@ func (h *hop) Relay(handle uint32, flags protocol.Flags, packet []byte) ([]byte,
 	protocol.Header{
 		Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone, Flags: flags, RX: h.Session.RemoteIndex(), CTR: protocol.RelayCTR(handle, counter),
 	}.Put(pkt)
+	if h.server {
+		h.mask.Veil(h.scratch, pkt)
+	}
 	h.Session.SealRelay(h.scratch, pkt)
 	return h.hide(pkt), nil
 }

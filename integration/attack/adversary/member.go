@@ -76,13 +76,17 @@ func (m *Member) Busy() bool { return m.Session != nil || m.next != nil }
 
 // NewGroup makes the key of its floods, with a salt of a time.
 func (m *Member) NewGroup(at time.Time) (err error) {
-	m.Group, err = crypto.NewGroupSender(m.cfg.Community, m.cfg.Epoch, uint8(protocol.XFGroupGCM), at, m.cfg.Rand)
+	m.Group, err = crypto.NewGroupSender(crypto.GroupConfig{
+		Community: m.cfg.Community, Epoch: m.cfg.Epoch, XF: uint8(protocol.XFGroupGCM), Static: m.cfg.Identity.Static,
+		Serial: uint64(m.cfg.Now().UnixMilli()), Now: at, Random: m.cfg.Rand,
+	})
 	return err
 }
 
 // Salt is the SALT message of its floods.
 func (m *Member) Salt() protocol.Salt {
-	return protocol.Salt{XF: protocol.Transform(m.Group.XF()), KI: m.Group.KI(), Salt: m.Group.Salt()}
+	v := m.Group.Vouch()
+	return protocol.Salt{XF: protocol.Transform(v.XF), KI: v.KI, Salt: v.Salt, Lowest: v.Lowest, Serial: v.Serial}
 }
 
 func (m *Member) handshake() crypto.HandshakeConfig {
@@ -113,7 +117,7 @@ func (m *Member) Initiate() ([]byte, error) {
 // InitiateWith returns an INIT with a payload of any bytes.
 func (m *Member) InitiateWith(plain [protocol.InitPayloadLen]byte) ([]byte, error) {
 	var hdr [protocol.HeaderLen]byte
-	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: m.cfg.Epoch.Index, RX: m.index}.Put(hdr[:])
+	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: m.cfg.Epoch.Index, RX: m.index, CTR: protocol.Revision}.Put(hdr[:])
 	i, pkt, err := crypto.Initiate(m.handshake(), m.cfg.Peer, hdr, plain, m.cookie)
 	if err != nil {
 		return nil, err

@@ -90,7 +90,10 @@ func (k *Knowledge) salts() []Value {
 			m := protocol.Salt{XF: xf, KI: ki}
 			for _, at := range []byte{0, 0x7f, 0xff} {
 				m.Salt = [protocol.SaltLen]byte{at, at, at, at, byte(xf), ki}
-				list = append(list, value("SALT", m))
+				for _, number := range []uint64{0, 1, 1<<64 - 1} {
+					m.Lowest, m.Serial = number, number
+					list = append(list, value("SALT", m))
+				}
 			}
 		}
 	}
@@ -117,9 +120,9 @@ func (k *Knowledge) descriptions() []Value {
 	for i := range name {
 		name[i] = byte(i)
 	}
-	hosts := protocol.Hosts{Seq: 1<<32 - 1, Complete: true}
+	hosts := protocol.Hosts{Seq: 1<<32 - 1, First: true, Last: true}
 	for i := range protocol.MaxHosts {
-		hosts.List = append(hosts.List, protocol.Host{VLAN: uint16(i) * 20, MAC: protocol.MAC{2, 0, 0, 0, 0, byte(i)}})
+		hosts.List = append(hosts.List, protocol.Host{VLAN: uint16(i) * 20, Gone: i%3 == 0, Moves: uint16(i) << 9, MAC: protocol.MAC{2, 0, 0, 0, 0, byte(i)}})
 	}
 	hosts.List[0].MAC, hosts.List[1].MAC, hosts.List[2].MAC = k.Honest.MAC, k.Edge.MAC, protocol.MAC{}
 	return []Value{
@@ -127,7 +130,7 @@ func (k *Knowledge) descriptions() []Value {
 		raw("ABOUT, control characters", protocol.MsgAbout, append([]byte{32}, name[:32]...)...),
 		raw("ABOUT, longest name", protocol.MsgAbout, append([]byte{255}, name[:255]...)...),
 		raw("ABOUT, no UTF-8", protocol.MsgAbout, 4, 0xff, 0xfe, 0xc0, 0x80),
-		value("HOSTS", hosts), value("HOSTS, none", protocol.Hosts{Complete: true}),
+		value("HOSTS", hosts), value("HOSTS, none", protocol.Hosts{First: true, Last: true}),
 		value("CLOSE for a reason that there is not", protocol.Close{Reason: 255}),
 	}
 }
