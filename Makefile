@@ -8,7 +8,7 @@ FUZZTIME ?= 10s
 COVERAGE ?= 70
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race bench fuzz lint cross demo natmatrix structure coverage install clean
+.PHONY: build test race bench fuzz lint cross demo natmatrix structure model coverage install clean
 
 build:
 	$(GO) build -trimpath -o bin/ ./edge/cmd/edge ./supernode/cmd/supernode
@@ -47,6 +47,9 @@ natmatrix: build
 
 structure:
 	$(GO) run ./integration/structure $(STRUCTURE)
+
+model:
+	$(GO) run ./integration/model $(MODEL)
 
 coverage:
 	.ci/coverage $(COVERAGE)
