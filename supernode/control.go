@@ -39,7 +39,7 @@ func (c *controls) handleData(now time.Time, out *outbox, pkt []byte, from netip
 		c.refused.about(dropOpen, false, out.origin(from), edge)
 		return
 	}
-	if !edge.confirmed {
+	if !edge.visit.confirmed {
 		c.sessions.confirm(now, edge)
 		out.admit(from, streamSession)
 	}
@@ -50,7 +50,7 @@ func (c *controls) handleData(now time.Time, out *outbox, pkt []byte, from netip
 	case err != nil || in.Kind != protocol.KindControl:
 		c.refused.about(dropInner, false, out.origin(from), edge)
 		in.Body = nil
-	case edge.reg == nil && !edge.packets.Take(now, 1, guestRate, guestBurst):
+	case edge.reg == nil && !edge.visit.packets.Take(now, 1, guestRate, guestBurst):
 		x.refuse(dropControlRate)
 		in.Body = nil
 	}

@@ -61,7 +61,7 @@ func (g *guests) add(h *hop, from netip.Addr) (displaced *hop) {
 		g.waiting[h.static] = w
 		return displaced
 	}
-	h.place = g.crowd.Add(from, h)
+	h.visit.place = g.crowd.Add(from, h)
 	if g.crowd.Len() <= g.most {
 		return nil
 	}
@@ -70,9 +70,9 @@ func (g *guests) add(h *hop, from netip.Addr) (displaced *hop) {
 
 // remove takes a session's place back: it has ended, or it has a registration now.
 func (g *guests) remove(h *hop) {
-	if h.place != nil {
-		g.crowd.Remove(h.place)
-		h.place = nil
+	if h.visit.place != nil {
+		g.crowd.Remove(h.visit.place)
+		h.visit.place = nil
 		return
 	}
 	w := g.waiting[h.static]
@@ -93,8 +93,8 @@ func (g *guests) remove(h *hop) {
 
 // confirm notes that a guest has shown that it is there.
 func (g *guests) confirm(h *hop) {
-	if h.place != nil {
-		g.crowd.Confirm(h.place)
+	if h.visit.place != nil {
+		g.crowd.Confirm(h.visit.place)
 	}
 }
 
@@ -106,7 +106,7 @@ func (g *guests) full() bool { return g.crowd.Len() > g.most*3/4 }
 // could keep all of them by sending now and then. One whose key is no longer
 // registered has lost its own place.
 func (g *guests) overstays(now time.Time, h *hop, full bool) bool {
-	if h.place == nil {
+	if h.visit.place == nil {
 		return !g.registry.knows(h.static)
 	}
 	return full && now.Sub(h.created) > guestTime

@@ -26,14 +26,19 @@ type hop struct {
 	hopTimes
 	addr      netip.AddrPort // where packets go: an address that has proved itself
 	source    netip.Addr     // by which new registrations from addr are counted
-	confirmed bool
-	rtt       time.Duration // last measured; zero: unknown
+	rtt       time.Duration  // last measured; zero: unknown
 	probe     probe
-	packets   bucket.Bucket        // while it is a guest
+	visit     visit
+	reg       *registration // nil: a guest
+	before    *hop          // the session of the same registration that it replaced, while packets of that may come
+	directSet []uint32      // handles of the members that get its floods without us, sorted
+}
+
+// visit is what a session has before a registration is its own.
+type visit struct {
+	confirmed bool                 // an authentic packet came
+	packets   bucket.Bucket        // of a guest
 	place     *network.Place[*hop] // among the guests; nil: it needs none there
-	reg       *registration        // nil: a guest
-	before    *hop                 // the session of the same registration that it replaced, while packets of that may come
-	directSet []uint32             // handles of the members that get its floods without us, sorted
 }
 
 // shaken is what the handshake of a session has proved.
@@ -74,7 +79,7 @@ func (h *hop) dead(now time.Time) bool {
 	switch {
 	case !h.retired.IsZero():
 		return now.Sub(h.retired) > retiredTime
-	case !h.confirmed:
+	case !h.visit.confirmed:
 		return now.Sub(h.created) > handshakeTime
 	case h.reg == nil:
 		return now.Sub(h.heard) > guestTime

@@ -88,7 +88,7 @@ func (s *sessions) adopt(now time.Time, h *hop, r *registration) {
 // confirm notes the first authentic packet of a session: it proves that the edge
 // received RESP at the address that sent INIT.
 func (s *sessions) confirm(now time.Time, h *hop) {
-	h.confirmed = true
+	h.visit.confirmed = true
 	h.rtt = now.Sub(h.created)
 	s.guests.confirm(h)
 }
