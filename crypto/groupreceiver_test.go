@@ -39,12 +39,8 @@ func (g *sGroup) packet(salt [16]byte, ctr uint64) []byte {
 	return s.Seal(g.sc, sPacket(sHeader(typeGroup, xfGroupGCM, 0, g.c.Tag(), ctr), salt[:], []byte("frame")))
 }
 
-// relayed is the origin of what one edge sends by a supernode, and lan one of a
-// packet that came directly.
-var (
-	relayed = GroupOrigin{Supernode: 1, Handle: 7}
-	lan     = GroupOrigin{Addr: netip.MustParseAddrPort("192.0.2.7:7")}
-)
+// relayed is the origin of what one edge sends by a supernode.
+var relayed = GroupOrigin{Supernode: 1, Handle: 7}
 
 // open opens one that a supernode relayed and checks the outcome.
 func (g *sGroup) open(now time.Time, pkt []byte, wantFrom byte, want error) {

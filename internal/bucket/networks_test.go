@@ -50,8 +50,11 @@ func TestNetworksRefuseWhole(t *testing.T) {
 			t.Fatal("the /24 has no bound")
 		}
 	}
-	if later := noon.Add(2 * time.Second); !n.Take(later, last, 1, 5) || !n.Take(later, last, 1, 5) {
-		t.Error("refusals were counted")
+	later := noon.Add(2 * time.Second)
+	for range 2 {
+		if !n.Take(later, last, 1, 5) {
+			t.Error("refusals were counted")
+		}
 	}
 }
 

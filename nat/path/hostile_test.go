@@ -66,7 +66,6 @@ type aimed struct {
 	victims  []netip.Addr
 	punches  bool // the supernode lies, too
 	now      time.Time
-	nonces   [][8]byte // of pings that the member has got
 	toVictim map[netip.Addr]*spent
 	byPath   map[*Machine]*spent
 	all      spent
