@@ -296,7 +296,7 @@ var wholeSiege = flag.Bool("siege", false, "flood a supernode with 1000 edges fo
 // session or does not get its next one, of honest newcomers from elsewhere 99 % are
 // registered within 3 s, and memory is bounded.
 //
-//	go test ./supernode -run StrangersKeepNobodyOut -siege -timeout 1h
+//	go test ./supernode -run TestStrangersKeepNobodyOut -siege -timeout 1h
 func TestStrangersKeepNobodyOut(t *testing.T) {
 	members, guests, lasts := 200, 512, 6*time.Second
 	if *wholeSiege {

@@ -114,6 +114,7 @@ func TestStreamsComeToARegistration(t *testing.T) {
 					case <-time.After(tt.every):
 					}
 				}
+				synctest.Wait() // both ends have seen the end
 				switch {
 				case tt.ends == 0 && c.Err() != nil:
 					t.Error(c.Err())

@@ -85,7 +85,7 @@ func knowledge(c *sim.Crowd) *adversary.Knowledge {
 func (s *edgeScene) inject(name, what string, f func()) {
 	s.dog.note(what)
 	least := time.Hour
-	for range 5 {
+	for range tries {
 		spent := took(func() {
 			s.crowd.Play(f)
 			synctest.Wait()
@@ -276,9 +276,9 @@ func (s *edgeScene) again(m *sim.CrowdMember) {
 // refresh has honest members whose sessions have ended make other ones, since minutes
 // may have passed, and waits for as long as INITs that cross may take.
 func (s *edgeScene) refresh() {
-	const tries = 6
+	const questions = 6
 	for _, i := range []int{honestMember, relayedMember} {
-		for range tries {
+		for range questions {
 			there, back := s.crowd.Answered(i)
 			s.crowd.Play(func() { s.crowd.Speak(i) })
 			time.Sleep(20 * time.Millisecond)

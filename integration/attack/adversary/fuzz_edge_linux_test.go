@@ -54,24 +54,20 @@ func (s *edgeStage) play(script []byte) {
 	}
 }
 
-// check asserts what does not depend on faults that are known.
+// check asserts what has to hold after every input.
 func (s *edgeStage) check() {
 	time.Sleep(20 * time.Millisecond)
 	s.tables("fuzz", "the input")
 	s.heap.check(s.verdicts)
 	after := "the input"
-	if _, isKnown := known[stolenBinding]; !isKnown || !s.loose {
-		s.refresh()
-		s.alive("fuzz", after)
-		s.checkOwners("fuzz", after)
-	}
+	s.refresh()
+	s.alive("fuzz", after)
+	s.checkOwners("fuzz", after)
 	status, err := s.crowd.Edge.Status(s.t.Context())
 	if err != nil {
 		s.fault("fuzz", "no status: %v", err)
 	}
-	if _, isKnown := known[publicLease]; !isKnown || !s.loose {
-		s.checkAddresses("fuzz", after, status)
-	}
+	s.checkAddresses("fuzz", after, status)
 }
 
 // old reports whether the next epoch is near, which the members have not.

@@ -47,7 +47,7 @@ func TestEveryEdgeMessage(t *testing.T) {
 
 // A datagram is full of one message, or of a message and what undoes it.
 func TestManyEdgeMessagesAtOnce(t *testing.T) {
-	newVerdicts(t, unendingReg).inSupernodeScene(func(s *supernodeScene) {
+	newVerdicts(t).inSupernodeScene(func(s *supernodeScene) {
 		s.again()
 		undo := adversary.Value{Bytes: (&protocol.Unregister{}).Append(nil)}
 		for i, v := range s.know.EdgeMessages(s.hostile.Guest) {
@@ -111,10 +111,10 @@ func TestEdgePackets(t *testing.T) {
 // An edge makes a session anew for each REGISTER, so that no bucket of a session's
 // limits it, and wants an address of every kind of network.
 func TestWantedPrefixes(t *testing.T) {
-	newVerdicts(t, scanOfPool).inSupernodeScene(func(s *supernodeScene) {
+	newVerdicts(t).inSupernodeScene(func(s *supernodeScene) {
 		for _, p := range adversary.Prefixes() {
 			least := time.Hour
-			for range 3 {
+			for range tries {
 				s.again()
 				m := s.hostile.Guest.Register(s.world.Community)
 				m.Prefix = p

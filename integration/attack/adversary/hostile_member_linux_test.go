@@ -42,7 +42,7 @@ func (s *edgeScene) outsider(id *crypto.Identity, c *crypto.Community, e crypto.
 // epoch leave the edge where it is: it seals under what it did, and knows nobody by
 // another handle.
 func TestExMember(t *testing.T) {
-	newVerdicts(t, unprovedEpoch).inScene(func(s *edgeScene) {
+	newVerdicts(t).inScene(func(s *edgeScene) {
 		honest := s.crowd.Member(honestMember)
 		for ki := range uint8(3) {
 			wrong := crypto.Epoch{Index: ki, Key: [32]byte{0xbd, ki}}
@@ -65,7 +65,7 @@ func TestExMember(t *testing.T) {
 // An INIT of an honest member that somebody has recorded, or held back, comes by
 // another handle, and from another address.
 func TestRecordedInits(t *testing.T) {
-	newVerdicts(t, replayedInit).inScene(func(s *edgeScene) {
+	newVerdicts(t).inScene(func(s *edgeScene) {
 		relayed := s.crowd.Member(relayedMember)
 		var tape [3][]byte
 		for i := range tape {
@@ -101,7 +101,7 @@ func TestRecordedInits(t *testing.T) {
 // A member sends what wants an answer from an address that is not its own: no more
 // goes there than came from there.
 func TestForgedSources(t *testing.T) {
-	newVerdicts(t, forgedSource).inScene(func(s *edgeScene) {
+	newVerdicts(t).inScene(func(s *edgeScene) {
 		m := s.crowd.Member(hostileMember)
 		for i, v := range s.know.PairMessages() {
 			victim := netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), uint16(3000+i))
@@ -170,7 +170,7 @@ func (s *edgeScene) hoard(name string, times int, pause time.Duration, f func(i 
 
 // A member vouches for one salt after another.
 func TestSaltsWithoutEnd(t *testing.T) {
-	v := newVerdicts(t, saltFlood)
+	v := newVerdicts(t)
 	for _, pause := range []time.Duration{0, 200 * time.Millisecond} { // faster than an edge listens to one peer, and not
 		v.inScene(func(s *edgeScene) { s.vouchWithoutEnd(pause) })
 	}
@@ -188,7 +188,7 @@ func (s *edgeScene) vouchWithoutEnd(pause time.Duration) {
 
 // A member begins inners that it never ends.
 func TestFragmentsWithoutEnd(t *testing.T) {
-	newVerdicts(t, fragmentHoard).inScene(func(s *edgeScene) {
+	newVerdicts(t).inScene(func(s *edgeScene) {
 		m := s.crowd.Member(hostileMember)
 		inner := make([]byte, protocol.MaxInner)
 		s.hoard(fragmentHoard, 20_000, 0, func(i int) {
@@ -202,7 +202,7 @@ func TestFragmentsWithoutEnd(t *testing.T) {
 // Somebody who knows the epoch's key makes one identity after another, which all want
 // to be peers.
 func TestNewIdentitiesWithoutEnd(t *testing.T) {
-	newVerdicts(t, strangersInits).inScene(func(s *edgeScene) {
+	newVerdicts(t).inScene(func(s *edgeScene) {
 		const identities = 3000
 		s.hoard(strangersInits, identities, 0, func(i int) {
 			m := s.outsider(s.crowd.NewIdentity(), s.crowd.Community(), s.crowd.Community().Epochs[0])

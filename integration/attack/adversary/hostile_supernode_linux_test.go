@@ -35,7 +35,7 @@ var hopAttacks = []string{publicLease, stolenBinding, strangerProbes}
 // its user could not have typed, nobody's hardware address is another's, strangers are
 // left alone, and the direct path to an honest member stays.
 func TestEveryHopMessage(t *testing.T) {
-	v := newVerdicts(t, hopAttacks...)
+	v := newVerdicts(t)
 	for _, attack := range append([]string{""}, hopAttacks...) {
 		v.inScene(func(s *edgeScene) {
 			s.loose = true
@@ -80,7 +80,7 @@ func TestManyHopMessagesAtOnce(t *testing.T) {
 // With an address a supernode leases a network, and a route to it: the edge takes
 // none that its user could not have typed.
 func TestLeases(t *testing.T) {
-	v := newVerdicts(t, publicLease)
+	v := newVerdicts(t)
 	for _, p := range adversary.Prefixes() {
 		v.inScene(func(s *edgeScene) {
 			ack := protocol.Ack{Handle: 1 << 30, Seen: s.crowd.EdgeAddr(), Lease: p, LeaseSeconds: 3600, Members: 3}
@@ -93,7 +93,7 @@ func TestLeases(t *testing.T) {
 
 // Each false statement is told of by the supernode to an edge of its own.
 func TestStatementsByASupernode(t *testing.T) {
-	newVerdicts(t, stolenBinding).inScene(func(s *edgeScene) {
+	newVerdicts(t).inScene(func(s *edgeScene) {
 		cid := s.crowd.Community().ID()
 		for _, st := range s.know.Statements() {
 			for _, mac := range []protocol.MAC{s.know.Honest.MAC, protocol.MAC(s.know.Self.MAC(cid))} {

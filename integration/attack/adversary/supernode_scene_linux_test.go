@@ -102,7 +102,7 @@ func (s *supernodeScene) status(e *sim.Edge) control.Status {
 func (s *supernodeScene) inject(name, what string, f func()) {
 	s.dog.note(what)
 	least := time.Hour
-	for range 5 {
+	for range tries {
 		spent := took(func() {
 			f()
 			time.Sleep(onTheWay)
