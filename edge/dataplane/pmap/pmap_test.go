@@ -91,7 +91,8 @@ func TestShrinks(t *testing.T) {
 	for k := range uint32(5000) {
 		large = large.With(k, int(k))
 	}
-	if d := depth(large); d > 5 {
+	// A level is 6 bits of a hash: two of 5000 agree in 48 once in 20 million runs.
+	if d := depth(large); d > 8 {
 		t.Errorf("%d levels for 5000 entries", d)
 	}
 	for k := range uint32(4997) {

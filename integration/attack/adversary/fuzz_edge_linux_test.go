@@ -27,6 +27,18 @@ type edgeStage struct {
 func newEdgeStage(v *verdicts, supernode bool) *edgeStage {
 	s := &edgeStage{edgeScene: newEdgeScene(v, nil)}
 	s.hostile = s.crowd.Member(hostileMember)
+	s.values, s.do = s.know.PairMessages(), s.asMember
+	if supernode {
+		s.loose = true
+		s.values, s.do = s.know.HopMessages(), s.asSupernode
+	}
+	s.crowd.Play(func() { s.hasten(supernode) })
+	return s
+}
+
+// hasten has the scripts put up with what a hostile end does to them. It runs among
+// them.
+func (s *edgeStage) hasten(supernode bool) {
 	s.hostile.Hasty = true
 	s.hostile.Hear = func(got adversary.Heard, _ bool) {
 		adversary.Messages(got.Inner, func(typ protocol.MsgType, value []byte) {
@@ -35,16 +47,12 @@ func newEdgeStage(v *verdicts, supernode bool) *edgeStage {
 			}
 		})
 	}
-	s.values, s.do = s.know.PairMessages(), s.asMember
 	if supernode {
-		s.loose = true
-		s.values, s.do = s.know.HopMessages(), s.asSupernode
 		s.crowd.Hub().Hasty = true
 		for i := range absentMember {
 			s.crowd.Member(i).Hasty = true
 		}
 	}
-	return s
 }
 
 func (s *edgeStage) play(script []byte) {
