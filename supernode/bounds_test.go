@@ -160,7 +160,10 @@ func (e *fakeEdge) crowded(random *rand.Rand) netip.Addr {
 // register, and those that are registered stay.
 func TestEveryTableIsBounded(t *testing.T) {
 	steps := 3000
-	if testing.Short() {
+	switch {
+	case race:
+		steps = 400
+	case testing.Short():
 		steps = 1500
 	}
 	for _, where := range crowds {

@@ -299,8 +299,12 @@ var wholeSiege = flag.Bool("siege", false, "flood a supernode with 1000 edges fo
 //	go test ./supernode -run TestStrangersKeepNobodyOut -siege -timeout 1h
 func TestStrangersKeepNobodyOut(t *testing.T) {
 	members, guests, lasts := 200, 512, 6*time.Second
-	if *wholeSiege {
+	rates := []float64{100e3, 50e6 / 8}
+	switch {
+	case *wholeSiege:
 		members, guests, lasts = 1000, 2048, time.Minute
+	case race:
+		members, guests, lasts, rates = 60, 256, 3*time.Second, rates[:1]
 	}
 	for name, source := range map[string]struct {
 		from   func(n int) netip.AddrPort
@@ -322,7 +326,7 @@ func TestStrangersKeepNobodyOut(t *testing.T) {
 			return netip.AddrPortFrom(netip.AddrFrom16(b), 4000)
 		}, false},
 	} {
-		for _, rate := range []float64{100e3, 50e6 / 8} {
+		for _, rate := range rates {
 			t.Run(fmt.Sprintf("%s, %.0f kB/s", name, rate/1e3), func(t *testing.T) {
 				s := newSiege(t, members, guests)
 				s.flood = s.flooder(source.from, source.proves)

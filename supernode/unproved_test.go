@@ -96,7 +96,9 @@ func TestUnprovedAddressesGetNoMoreThanTheySend(t *testing.T) {
 		}
 	}
 	steps := 20_000
-	if testing.Short() {
+	if race {
+		steps = 1000
+	} else if testing.Short() {
 		steps = 4000
 	}
 	answered := 0
