@@ -174,9 +174,10 @@ func (s *HopSession) confirm() {
 }
 
 // ResetToken returns the token that proves to an edge that a RESET for that
-// session index comes from the supernode with this seed.
-func ResetToken(seed [32]byte, index uint32) [16]byte {
+// session index comes from the supernode that gave it. key is the reset key of the boot
+// that the session is of.
+func ResetToken(key [32]byte, index uint32) [16]byte {
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], index)
-	return [16]byte(derive(16, seed[:], nil, "reset", b[:]))
+	return [16]byte(derive(16, key[:], nil, "reset", b[:]))
 }

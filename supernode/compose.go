@@ -7,14 +7,14 @@ import (
 
 // compose makes the owners from the bottom up: each knows those below it. boot is the
 // number of this start, which is the first byte of every session's index.
-func (s *Server) compose(random random, boot uint8) {
+func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	cfg, log := &s.cfg, s.cfg.Log
 	s.sockets = newSockets(cfg, crypto.NewMask(crypto.SupernodeMaskKey(s.identity.Static, nil)), s.refused)
 	s.registry = newRegistry(cfg.Limits, cfg.Pool)
 	sender := &controlSender{s.refused}
 	allowance, lanes := newAllowance(), make(lanes)
 	prober := &prober{sender: sender, lanes: lanes, registry: s.registry, store: s.store, random: random, log: log}
-	resetter := newResetter(s.identity.Seed, boot, s.store.counted(), s.refused)
+	resetter := newResetter(keys, boot, s.refused)
 
 	s.sessions = &sessions{
 		boot: boot, byIdx: make(map[uint32]*hop), guests: newGuests(cfg.Limits.Guests, s.registry), lanes: lanes, registry: s.registry, store: s.store,
@@ -38,7 +38,7 @@ func (s *Server) compose(random random, boot uint8) {
 
 	registrar := &registrar{
 		registry: s.registry, sessions: s.sessions, store: s.store, prober: prober, notices: s.notices, turn: s.turn, refused: s.refused,
-		allowance: allowance, seed: s.identity.Seed, random: random, log: log,
+		allowance: allowance, resetKeys: keys, random: random, log: log,
 	}
 	registrar.expiring = timer.New(&s.timers, "end leases", registrar.expire)
 	s.controls = &controls{

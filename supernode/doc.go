@@ -26,7 +26,7 @@
 //	controlSender, exchange
 //	            control packets that we send, and one of an edge with its answer (exchange.go)
 //	prober      addresses that prove themselves, round trips (probe.go)
-//	resetter    edges that are told that their session is gone (reset.go)
+//	resetter    edges that are told that their session is gone (reset.go, resetkeys.go)
 //	sessions    sessions with edges, by index (sessions.go)
 //	strangers   senders without a session: handshakes, greeter, binding (STUN)
 //	relayer     packets and floods between members (relay.go, flood.go)

@@ -20,7 +20,7 @@ type registrar struct {
 	turn      *turnServer
 	refused   *refusals
 	allowance *allowance
-	seed      [32]byte // of our identity, for reset tokens
+	resetKeys *resetKeys
 	random    random
 	log       *slog.Logger
 	expiring  timer.Timer
@@ -99,10 +99,11 @@ func (g *registrar) enter(x *exchange, r *registration, a applicant) {
 
 // acknowledge answers an edge with its handle, its lease and the rest of the ACK.
 func (g *registrar) acknowledge(x *exchange, r, holder *registration) {
+	token, _ := g.resetKeys.token(x.hop.session.LocalIndex())
 	ack := protocol.Ack{
 		Handle: r.handle, Seen: underlayAddr(x.from), Lease: r.lease,
 		LeaseSeconds: uint32(r.term() / time.Second),
-		ResetToken:   crypto.ResetToken(g.seed, x.hop.session.LocalIndex()),
+		ResetToken:   token,
 		Members:      uint32(len(r.community.online)),
 		TURN:         g.turn.offer(x.now, r),
 	}

@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	"hedgerow/crypto"
 	"hedgerow/protocol"
 )
 
@@ -58,44 +57,39 @@ const (
 
 // resetter tells edges that their session is gone.
 type resetter struct {
-	seed    [32]byte // of our identity
-	boot    uint8    // top byte of every index that we give
-	counted bool     // boots are counted, one after the other
+	keys    *resetKeys
+	boot    uint8 // top byte of every index that we give
 	answers answers
 	refused *refusals
 }
 
-func newResetter(seed [32]byte, boot uint8, counted bool, refused *refusals) *resetter {
-	return &resetter{seed: seed, boot: boot, counted: counted, answers: newAnswers(), refused: refused}
-}
-
-// past reports whether an index is of a boot before this one. Of the other 255 that
-// its first byte may name, 128 are; the rest are still to come, and whoever had a
-// token of one of those could end sessions that we shall make. Where boots are not
-// counted there is no order, and every other boot counts as past.
-func (r *resetter) past(index uint32) bool {
-	before := r.boot - uint8(index>>24)
-	return before != 0 && (!r.counted || before <= 128)
+func newResetter(keys *resetKeys, boot uint8, refused *refusals) *resetter {
+	return &resetter{keys: keys, boot: boot, answers: newAnswers(), refused: refused}
 }
 
 // send tells the edge with an index that its session is gone. The token proves that
 // we are the supernode that gave it the index.
 func (r *resetter) send(out *outbox, t resetTarget) {
-	token := crypto.ResetToken(r.seed, t.index)
-	out.send(protocol.AppendReset(out.buffer(), t.index, token), t.addr)
+	if token, ok := r.keys.token(t.index); ok {
+		out.send(protocol.AppendReset(out.buffer(), t.index, token), t.addr)
+	}
 }
 
-// answer answers a packet of size bytes for an index of a past boot with RESET, which
-// is never longer. An index of this boot we have given to nobody, or its session has
-// ended; the token of a live session must not be given away.
+// answer answers a packet of size bytes for an index of another boot, whose key is
+// known, with RESET, which is never longer. An index of this boot we have given to
+// nobody, or its session has ended; the token of a live session must not be given away.
+// A boot to come draws another key.
 func (r *resetter) answer(now time.Time, out *outbox, size int, from netip.AddrPort, index uint32) {
-	if size <= protocol.ResetLen || !r.past(index) {
+	if size <= protocol.ResetLen || uint8(index>>24) == r.boot {
+		return
+	}
+	token, ok := r.keys.token(index)
+	if !ok {
 		return
 	}
 	if reason := r.answers.take(now, out.source, resetRate, resetBurst, dropResetRate, dropResetTotal); reason != answered {
 		r.refused.about(reason, false, out.origin(from), nil)
 		return
 	}
-	token := crypto.ResetToken(r.seed, index)
 	out.answer(protocol.AppendReset(out.buffer(), index, token), from)
 }

@@ -1,12 +1,17 @@
 package supernode
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
-	"hedgerow/crypto"
+	"go.etcd.io/bbolt"
+
 	"hedgerow/protocol"
 )
 
@@ -89,7 +94,10 @@ func TestResetsOfTheStart(t *testing.T) {
 }
 
 func TestResetOfAnotherBoot(t *testing.T) {
-	r := newRig(t, Config{StateDir: t.TempDir()})
+	cfg := Config{StateDir: t.TempDir()}
+	r := newRig(t, cfg)
+	before := r.edge(testCommunity("c", "k"), "e", 1).join()
+	r = r.restart(cfg)
 	e := r.edge(testCommunity("c", "k"), "e", 1).join()
 	packet := func(index uint32, kind protocol.Type, size int) []byte {
 		pkt := junk(size)
@@ -97,7 +105,7 @@ func TestResetOfAnotherBoot(t *testing.T) {
 		return e.hide(pkt)
 	}
 	boot := uint32(r.s.sessions.boot) << 24
-	foreign := boot ^ 0x80000000 | 5
+	foreign := before.session.RemoteIndex()
 	for _, test := range []struct {
 		name string
 		pkt  []byte
@@ -107,6 +115,7 @@ func TestResetOfAnotherBoot(t *testing.T) {
 		{"RELAY of another boot", packet(foreign, protocol.TypeRelay, 90), 1},
 		{"the shortest that is answered", packet(foreign, protocol.TypeData, 33), 1},
 		{"as short as RESET", packet(foreign, protocol.TypeData, 32), 0},
+		{"a boot that never was", packet(foreign-1<<24, protocol.TypeData, 60), 0},
 		{"this boot", packet(boot|5, protocol.TypeData, 60), 0},
 		{"a living session", packet(e.session.RemoteIndex(), protocol.TypeData, 60), 0},
 	} {
@@ -119,7 +128,7 @@ func TestResetOfAnotherBoot(t *testing.T) {
 			continue
 		}
 		index, token := resetIndex(t, e, got[0])
-		if index != foreign || token != crypto.ResetToken(r.s.identity.Seed, foreign) || got[0].to != address(7) {
+		if index != foreign || token != before.ack.ResetToken || got[0].to != address(7) {
 			t.Errorf("%s: index %08x", test.name, index)
 		}
 	}
@@ -140,23 +149,98 @@ func TestResetOfAnotherBoot(t *testing.T) {
 	}
 }
 
-// TestNoTokensOfBootsToCome: whoever gathers tokens for indexes that we shall give
-// after the next restart could end sessions then.
-func TestNoTokensOfBootsToCome(t *testing.T) {
-	r := newRig(t, Config{StateDir: t.TempDir()})
-	e := r.edge(testCommunity("c", "k"), "e", 1)
-	past := 0
-	for other := range 256 {
+// gather returns the tokens that a stranger gets for an index of each boot that there
+// may be, by the first byte of the index.
+func gather(t *testing.T, r *rig, e *fakeEdge) map[uint8][16]byte {
+	got := map[uint8][16]byte{}
+	for boot := range 256 {
 		pkt := junk(60)
-		index := uint32(uint8(other)+r.s.sessions.boot)<<24 | 5
+		index := uint32(boot)<<24 | 5
 		protocol.Header{Type: protocol.TypeData, XF: protocol.XFHop, KI: protocol.KINone, RX: index, CTR: 7}.Put(pkt)
-		got := len(r.deliver(address(other*256), e.hide(pkt)))
-		if past += got; got != 0 && other < 128 {
-			t.Errorf("a token of %d boots later was given", other)
+		for _, answer := range r.deliver(address(boot*256), e.hide(pkt)) {
+			if of, token := resetIndex(t, e, answer); of == index {
+				got[uint8(boot)] = token
+			}
 		}
 	}
-	if past != 128 {
-		t.Errorf("%d past boots", past)
+	return got
+}
+
+// TestNoTokensOfBootsToCome: whoever gathers tokens for indexes that we shall give
+// after the next restart could end sessions then. So they are of boots that have been
+// only, and no boot has those of another one: not after 256 more, by when the first
+// bytes of the indexes have gone round, and not after the state came from a backup.
+func TestNoTokensOfBootsToCome(t *testing.T) {
+	dir := t.TempDir()
+	cfg := Config{StateDir: dir}
+	r := newRig(t, cfg)
+	for range 3 {
+		r = r.restart(cfg)
+	}
+	e := r.edge(testCommunity("c", "k"), "e", 1).join()
+	backup := t.TempDir()
+	r.s.store.write()
+	_ = r.s.store.close()
+	for _, name := range []string{IdentityFile, storeFile, resetKeysFile} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(backup, name), b, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r = newRig(t, cfg)
+	last := r.s.sessions.boot
+	got := gather(t, r, e)
+	if len(got) != int(last)-1 || got[last] != [16]byte{} {
+		t.Errorf("boot %d gives tokens of %d others", last, len(got))
+	}
+
+	round := newRig(t, Config{StateDir: backup})
+	if round.s.sessions.boot != last {
+		t.Fatalf("boot %d after the backup, before it %d", round.s.sessions.boot, last)
+	}
+	own, _ := r.s.sessions.resetter.keys.token(uint32(last)<<24 | 5)
+	if again, _ := round.s.sessions.resetter.keys.token(uint32(last)<<24 | 5); own == again {
+		t.Error("a token of a boot that was forgotten is good for the next one")
+	}
+
+	r.s.store.write()
+	if err := r.s.store.db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket(bucketMeta).Put(keyBoot, binary.BigEndian.AppendUint64(nil, 256))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	_ = r.s.store.close()
+	r = newRig(t, cfg) // boot 257, as the first one
+	if again, ok := r.s.sessions.resetter.keys.token(1<<24 | 5); !ok || r.s.sessions.boot != 1 || again == got[1] {
+		t.Errorf("boot %d has a token of 256 boots ago", r.s.sessions.boot)
+	}
+}
+
+// TestResetsAfterDamage: a damaged database does not take the RESETs with it.
+func TestResetsAfterDamage(t *testing.T) {
+	cfg := Config{StateDir: t.TempDir()}
+	r := newRig(t, cfg)
+	e := r.edge(testCommunity("c", "k"), "e", 1).join()
+	if err := r.s.store.close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(cfg.StateDir, storeFile), junk(5000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Rand = rand.NewChaCha8([32]byte{1}) // the boot count was lost; this one draws another
+	r = newRig(t, cfg)
+	if r.s.sessions.boot == uint8(e.session.RemoteIndex()>>24) {
+		t.Fatal("the first byte of the indexes is the same")
+	}
+	got := r.deliver(e.addr, e.seal(&protocol.Whoami{Pad: 100}))
+	if len(got) != 1 {
+		t.Fatalf("%d answers", len(got))
+	}
+	if _, token := resetIndex(t, e, got[0]); token != e.ack.ResetToken {
+		t.Error("wrong token")
 	}
 }
 

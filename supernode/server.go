@@ -69,7 +69,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.store = st
-	s.compose(random, uint8(boot))
+	keys := openResetKeys(cfg.StateDir, uint8(boot), id.Seed, random, cfg.Log)
+	s.compose(random, uint8(boot), keys)
 	if s.notices.resets.list, err = s.controls.registrar.restore(cfg.Now()); err != nil {
 		return nil, errors.Join(fmt.Errorf("load the registrations: %w", err), s.store.close())
 	}

@@ -82,9 +82,6 @@ func openStore(cfg storeConfig) (s *store, boot uint64, err error) {
 	return s, boot, err
 }
 
-// counted reports whether boots are counted from one to the next.
-func (s *store) counted() bool { return s.db != nil && s.setAside == "" }
-
 // each calls f for every stored registration. The record is borrowed until f
 // returns.
 func (s *store) each(f func(key recordKey, record []byte)) error {

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"hedgerow/crypto"
 	"hedgerow/protocol"
 	"hedgerow/transport"
 )
@@ -220,13 +219,15 @@ func TestReplayedTrain(t *testing.T) {
 // TestTrainOfAnotherBoot checks that each packet of a dead session is counted,
 // and that the answers are never more than the datagrams.
 func TestTrainOfAnotherBoot(t *testing.T) {
-	r := newRig(t, Config{StateDir: t.TempDir()})
+	cfg := Config{StateDir: t.TempDir()}
+	r := newRig(t, cfg)
 	e := r.edge(testCommunity("c", "k"), "e", 1).join()
+	r = r.restart(cfg)
 	var train [][]byte
 	for i := range 20 {
 		pkt := junk(90)
 		protocol.Header{Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone,
-			RX: e.session.RemoteIndex() ^ 1<<31, CTR: uint64(i)}.Put(pkt)
+			RX: e.session.RemoteIndex(), CTR: uint64(i)}.Put(pkt)
 		train = append(train, e.hide(pkt))
 	}
 	_, got := r.deliverTrain(e.addr, train...)
@@ -234,7 +235,7 @@ func TestTrainOfAnotherBoot(t *testing.T) {
 		t.Errorf("%d answers, drops %v", len(got), r.s.refused.drops.nonzero())
 	}
 	for _, p := range got {
-		if index, token := resetIndex(t, e, p); token != crypto.ResetToken(r.s.identity.Seed, index) {
+		if index, token := resetIndex(t, e, p); index != e.session.RemoteIndex() || token != e.ack.ResetToken {
 			t.Error("wrong token")
 		}
 	}
