@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"hedgerow/internal/bucket"
 	"hedgerow/protocol"
 )
 
@@ -47,16 +48,31 @@ func (r *relayer) prepareFlood(now time.Time, out *outbox, edge *hop, packet []b
 }
 
 // chargeFlood subtracts copies of a flood of size bytes from the budgets of its sender,
-// of the source that it comes from, and of its community. In a community that is larger
-// than a budget a flood is had from full buckets only, which owe the rest from then on.
+// of the source that it comes from, and of its community: from all, or from none. In a
+// community that is larger than a budget a flood is had from full buckets only, which
+// owe the rest from then on.
 func (r *relayer) chargeFlood(now time.Time, edge *hop, copies, size int) bool {
 	limits, n := &r.limits, float64(copies)
 	own, all, bytes := &edge.reg.budget, &edge.reg.community.budget, n*float64(size)
-	return own.floods.Take(now, n, limits.EdgeFloods, max(limits.EdgeFloods, n)) &&
-		own.bytes.Take(now, bytes, limits.EdgeBytes, max(limits.EdgeBytes, bytes)) &&
-		r.allowance.copies(now, edge, n, limits.SourceFloods) &&
-		all.floods.Take(now, n, limits.CommunityFloods, max(limits.CommunityFloods, n)) &&
-		all.bytes.Take(now, bytes, limits.CommunityBytes, max(limits.CommunityBytes, bytes))
+	costs := [...]struct {
+		bucket     *bucket.Bucket
+		cost, rate float64
+	}{
+		{&own.floods, n, limits.EdgeFloods}, {&own.bytes, bytes, limits.EdgeBytes},
+		{&all.floods, n, limits.CommunityFloods}, {&all.bytes, bytes, limits.CommunityBytes},
+	}
+	for _, c := range costs {
+		if !c.bucket.Has(now, c.cost, c.rate, max(c.rate, c.cost)) {
+			return false
+		}
+	}
+	if !r.allowance.copies(now, edge, n, limits.SourceFloods) {
+		return false
+	}
+	for _, c := range costs {
+		c.bucket.Take(now, c.cost, c.rate, max(c.rate, c.cost))
+	}
+	return true
 }
 
 // sendFlood queues the flood that was prepared: a copy for each receiver, since

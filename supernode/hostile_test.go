@@ -256,6 +256,39 @@ func TestFloodsCountByTheCopy(t *testing.T) {
 	}
 }
 
+// TestRefusedFloodsCostNothing: where others have used up what a community has, an edge
+// that goes on trying pays for no copy that does not leave: neither itself nor its source.
+func TestRefusedFloodsCostNothing(t *testing.T) {
+	r := newRig(t, Config{Limits: Limits{CommunityFloods: 100, EdgeFloods: 80, SourceFloods: 90}})
+	c := testCommunity("c", "k")
+	var edges []*fakeEdge
+	for i := range 11 { // ten copies each time
+		edges = append(edges, r.edge(c, fmt.Sprint("e", i), i+1).join())
+	}
+	flood := func(e *fakeEdge) int { return len(r.deliver(e.addr, e.wrap(protocol.HandleAll, 0, junk(100)))) }
+	for i := range 10 {
+		if n := flood(edges[1+i%2]); n != 10 {
+			t.Fatalf("%d copies of flood %d", n, i)
+		}
+	}
+	for range 1000 {
+		if flood(edges[0]) != 0 {
+			t.Fatal("the community has no budget")
+		}
+	}
+	r.now = r.now.Add(100 * time.Millisecond) // the community has ten more
+	if n := flood(edges[0]); n != 10 {
+		t.Errorf("%d copies", n)
+	}
+	own := r.s.registry.byHandle[edges[0].ack.Handle]
+	if !own.budget.floods.Has(r.now, 70, 80, 80) {
+		t.Error("it has paid for floods that did not leave")
+	}
+	if !r.s.relayer.allowance.copies(r.now, own.hop, 80, 90) {
+		t.Error("its source has paid for floods that did not leave")
+	}
+}
+
 // TestBroadcastOfLargeCommunity: 250 edges that all start within ten seconds, and then do
 // what hosts do (ARP, mDNS, SSDP: one packet for all every five seconds), lose nothing.
 func TestBroadcastOfLargeCommunity(t *testing.T) {
