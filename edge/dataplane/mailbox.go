@@ -11,6 +11,8 @@ import (
 // Bounds of what waits for the control loop.
 const (
 	mailboxKnown     = 1024
+	mailboxHop       = mailboxKnown / 2 // the first of them, for packets of supernodes
+	mailboxUnvouched = mailboxKnown / 4 // and for GROUP packets whose salt nobody vouched for
 	mailboxStrangers = 256
 )
 
@@ -19,7 +21,8 @@ const (
 // strangers can send has a channel of its own, so that they cannot crowd out
 // what authenticated peers say. A packet of a supernode is still sealed, and anybody
 // can send one from its address: such packets get no more than half of the room, and
-// the rest is left to what has authenticated.
+// the rest is left to what has authenticated. A GROUP packet whose salt nobody vouched
+// for is some member's, who may send as many as his link carries: those get a quarter.
 type mailbox struct {
 	known     chan Event
 	strangers chan Event
@@ -35,15 +38,18 @@ func newMailbox(d *Drops) *mailbox {
 
 // post gives the control loop an event without blocking. It reports whether there was room.
 func (m *mailbox) post(ev Event) bool {
-	c := m.known
+	c, room := m.known, mailboxKnown
 	switch ev.(type) {
 	case InitReceived, HandshakeAnswer, STUNReceived:
 		c = m.strangers
 	case HopPacket:
-		if len(c) >= cap(c)/2 {
-			m.drops.Drop(DropQueueFull)
-			return false
-		}
+		room = mailboxHop
+	case Unvouched:
+		room = mailboxUnvouched
+	}
+	if len(c) >= room {
+		m.drops.Drop(DropQueueFull)
+		return false
 	}
 	select {
 	case c <- ev:
