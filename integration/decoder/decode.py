@@ -128,7 +128,10 @@ class Header:
             self.type, len(pkt))
 
     def say(self):
-        return dict(type=TYPES[self.type], xf=self.xf, ki=self.ki, fl=self.fl, rx=f"{self.rx:08x}", ctr=self.ctr)
+        out = dict(type=TYPES[self.type], xf=self.xf, ki=self.ki, fl=self.fl, rx=f"{self.rx:08x}", ctr=self.ctr)
+        if self.type in (1, 9, 10):
+            out["older"] = self.ctr == 0  # of before version 1 was final
+        return out
 
 
 class Decoder:
