@@ -11,23 +11,38 @@ import (
 	"hedgerow/internal/network"
 )
 
-// gate counts connections, all and by the networks that they come from. One over the
-// ceiling of its networks is refused; others of them may be edges. When all places are
-// taken, the oldest without an edge makes room, of the network that has most such.
+// gate counts connections, all and by the networks that they come from, those with a
+// registered edge apart: an office has many of these, and its next one comes as a
+// stranger. One over the ceiling of its networks is refused; others of them may be
+// edges. When all places are taken, the oldest stranger makes room, of the network that
+// has most such, and without strangers an edge of a network that has more of them than
+// it might have strangers.
 type gate struct {
 	most, perSource    int
 	refused, displaced atomic.Uint64
 
-	mu        sync.Mutex
-	all       int
-	sources   map[network.Key]int
-	strangers *network.Crowd[*gatedConn] // without a registered edge
+	mu               sync.Mutex
+	all              int
+	strangers, edges gated
 }
 
+// gated are the connections of one kind.
+type gated struct {
+	most  int // of an IPv4 address or IPv6 /64
+	of    map[network.Key]int
+	crowd *network.Crowd[*gatedConn]
+}
+
+func newGated(most int) gated {
+	return gated{most: most, of: make(map[network.Key]int), crowd: network.NewCrowd[*gatedConn]()}
+}
+
+// edgesShare is how many times as many connections with a registered edge a source may
+// have as without.
+const edgesShare = 32
+
 func newGate(most, perSource int) gate {
-	return gate{
-		most: most, perSource: perSource, sources: make(map[network.Key]int), strangers: network.NewCrowd[*gatedConn](),
-	}
+	return gate{most: most, perSource: perSource, strangers: newGated(perSource), edges: newGated(perSource * edgesShare)}
 }
 
 // wider is how many times the ceiling of an IPv4 address or IPv6 /64 its networks may
@@ -53,53 +68,44 @@ func counted(source netip.Addr) bool {
 func (g *gate) enter(c *gatedConn) (displaced *gatedConn, entered bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.fits(c.source) || g.all >= g.most && g.strangers.Len() == 0 {
+	if !g.strangers.fits(c.source) {
 		g.refused.Add(1)
 		return nil, false
 	}
 	if g.all >= g.most {
-		displaced = g.strangers.Yielding().Value
+		if displaced = g.yielding(); displaced == nil {
+			g.refused.Add(1)
+			return nil, false
+		}
 		g.displaced.Add(1)
 		g.forget(displaced)
 	}
 	g.all++
-	g.count(c.source, 1)
-	c.place = g.strangers.Add(c.source, c)
+	g.strangers.add(c)
 	return displaced, true
 }
 
-// fits reports whether none of a source's networks has as many connections as it may.
-func (g *gate) fits(source netip.Addr) bool {
-	if !counted(source) {
-		return true
+// yielding returns who makes room for a newcomer, or nil.
+func (g *gate) yielding() *gatedConn {
+	if place := g.strangers.crowd.Yielding(); place != nil {
+		return place.Value
 	}
-	for i, n := range network.Of(source) {
-		if g.sources[n] >= g.perSource*wider[i] {
-			return false
-		}
+	place := g.edges.crowd.Yielding()
+	if place == nil || g.edges.of[network.Of(place.Value.source)[0]] <= g.perSource {
+		return nil
 	}
-	return true
-}
-
-// count adds n to the connections of a source's networks.
-func (g *gate) count(source netip.Addr, n int) {
-	if !counted(source) {
-		return
-	}
-	for _, key := range network.Of(source) {
-		if g.sources[key] += n; g.sources[key] == 0 {
-			delete(g.sources, key)
-		}
-	}
+	return place.Value
 }
 
 // keep notes that a registered edge is at the other end: its connection makes room for
-// no other one.
+// no stranger's, and is counted apart from theirs, unless its networks have as many
+// edges as they may.
 func (g *gate) keep(c *gatedConn) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if c.place != nil {
-		g.strangers.Remove(c.place)
+	if c.in == &g.strangers && g.edges.fits(c.source) {
+		g.strangers.remove(c)
+		g.edges.add(c)
 	}
 }
 
@@ -112,13 +118,42 @@ func (g *gate) leave(c *gatedConn) {
 
 // forget is leave. The caller holds g.mu.
 func (g *gate) forget(c *gatedConn) {
-	if c.place == nil {
-		return // it was forgotten before
+	if c.in != nil { // it was not forgotten before
+		c.in.remove(c)
+		g.all--
 	}
-	g.strangers.Remove(c.place)
-	c.place = nil
-	g.all--
-	g.count(c.source, -1)
+}
+
+// fits reports whether none of a source's networks has as many connections as it may.
+func (g *gated) fits(source netip.Addr) bool {
+	if !counted(source) {
+		return true
+	}
+	for i, n := range network.Of(source) {
+		if g.of[n] >= g.most*wider[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// add counts a connection.
+func (g *gated) add(c *gatedConn) {
+	c.in, c.place = g, g.crowd.Add(c.source, c)
+	for _, key := range network.Of(c.source) {
+		g.of[key]++
+	}
+}
+
+// remove no longer counts a connection.
+func (g *gated) remove(c *gatedConn) {
+	g.crowd.Remove(c.place)
+	c.in, c.place = nil, nil
+	for _, key := range network.Of(c.source) {
+		if g.of[key]--; g.of[key] == 0 {
+			delete(g.of, key)
+		}
+	}
 }
 
 // gatedListener is a listener behind a gate.
@@ -154,7 +189,8 @@ type gatedConn struct {
 	net.Conn
 	gate   *gate
 	source netip.Addr
-	place  *network.Place[*gatedConn] // guarded by gate.mu; nil: it is not counted
+	in     *gated                     // guarded by gate.mu; nil: it is not counted
+	place  *network.Place[*gatedConn] // in it
 	limit  time.Time
 	passed atomic.Bool
 }

@@ -21,7 +21,7 @@ import (
 
 const (
 	// DefaultConnections is how many connections a server has at most, and
-	// DefaultPerSource how many of one IPv4 address or IPv6 /64.
+	// DefaultPerSource how many without an edge of one IPv4 address or IPv6 /64.
 	DefaultConnections = 4096
 	DefaultPerSource   = 8
 
@@ -56,7 +56,8 @@ type ServerConfig struct {
 	Path string
 	// Connections and PerSource are ceilings, in all and for one IPv4 address or
 	// IPv6 /64; default: DefaultConnections and DefaultPerSource. An IPv6 /56 may
-	// have 4 times and a /48, or an IPv4 /24, 16 times PerSource. It does not count
+	// have 4 times and a /48, or an IPv4 /24, 16 times PerSource, and each 32 times
+	// as many besides where a registered edge is (Keep). PerSource does not count
 	// for loopback, private and link-local addresses (RFC 1918, RFC 4193): such
 	// a source may be a reverse proxy that all edges connect through.
 	Connections, PerSource int
@@ -251,7 +252,7 @@ func (s *Server) Admit(side netip.AddrPort, sinceOpened time.Duration) {
 }
 
 // Keep lets the stream with a side address stay for a time from now on: a registered
-// edge is there. Such a stream makes room for no other one.
+// edge is there. Such a stream makes room for no stranger.
 func (s *Server) Keep(side netip.AddrPort, longer time.Duration) {
 	o, ok := s.find(side)
 	if ok && o.liveness.stay(func(time.Time) time.Time { return time.Now().Add(longer) }, true) {

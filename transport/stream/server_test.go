@@ -410,6 +410,74 @@ func TestPlacesOfOneNetwork(t *testing.T) {
 	}
 }
 
+// TestEdgesOfOneOffice: 250 edges come by streams through one NAT, one after the other, and
+// what strangers behind it do does not matter. When offices have taken all places with
+// edges, the one that has most makes room for a newcomer from elsewhere.
+func TestEdgesOfOneOffice(t *testing.T) {
+	g := newGate(600, DefaultPerSource)
+	from := func(source string) *gatedConn { return &gatedConn{source: netip.MustParseAddr(source)} }
+	come := func(c *gatedConn, stays bool) (displaced *gatedConn) {
+		t.Helper()
+		displaced, entered := g.enter(c)
+		if !entered {
+			t.Fatalf("one of %v was refused, of %d", c.source, g.all)
+		}
+		if stays {
+			g.keep(c)
+		}
+		return displaced
+	}
+	const office, other = "192.0.2.1", "203.0.113.1"
+	for range 250 {
+		come(from(office), true)
+	}
+	strangers := 0
+	for range 100 {
+		if _, entered := g.enter(from(office)); entered {
+			strangers++
+		}
+	}
+	if strangers != DefaultPerSource {
+		t.Errorf("%d strangers of one address", strangers)
+	}
+	for range 256 {
+		come(from(other), true)
+	}
+	for range 86 { // the rest of the places
+		c := from("198.51.100.1")
+		come(c, true)
+	}
+	for i := range 50 {
+		edge := from(fmt.Sprintf("2001:db8:%x::1", i))
+		displaced := come(edge, true)
+		want := office // its strangers
+		if i >= DefaultPerSource {
+			want = "" // whichever has most edges
+		}
+		if displaced == nil || want != "" && (displaced.source.String() != want || displaced.in != nil) || displaced.source.Is6() {
+			t.Fatalf("newcomer %d displaced %+v", i, displaced)
+		}
+	}
+	if g.all != 600 {
+		t.Errorf("%d connections", g.all)
+	}
+}
+
+// TestNobodyYieldsItsOnlyEdge: where no network has many edges, newcomers are refused.
+func TestNobodyYieldsItsOnlyEdge(t *testing.T) {
+	g := newGate(20, 2)
+	for i := range 20 {
+		c := &gatedConn{source: netip.AddrFrom4([4]byte{192, 0, byte(i / 2), 1})}
+		if _, entered := g.enter(c); !entered {
+			t.Fatal(i)
+		}
+		g.keep(c)
+	}
+	if displaced, entered := g.enter(&gatedConn{source: netip.MustParseAddr("203.0.113.9")}); entered || displaced != nil || g.refused.Load() != 1 {
+		t.Errorf("an edge made room: %v", displaced)
+	}
+}
+
 // TestOtherRequests asks for what is not there.
 func TestOtherRequests(t *testing.T) {
 	for _, tt := range []struct {

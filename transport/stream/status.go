@@ -13,8 +13,8 @@ type Status struct {
 	// still opening.
 	Open        int `json:"open"`
 	Connections int `json:"connections"`
-	// Refused are the connections over a ceiling, Displaced those without an edge
-	// that made room for others, Strangers the streams that ended before an edge had
+	// Refused are the connections over a ceiling, Displaced those that made room for
+	// others, Strangers the streams that ended before an edge had
 	// registered by them, Hasty the packets of such that came too fast, and Dropped
 	// the packets that found the queue of their stream full. All count from the
 	// start.
