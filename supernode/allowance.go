@@ -99,7 +99,9 @@ func (a *allowance) punch(now time.Time, h *hop) bool {
 
 // newcomer takes what an edge costs that was never seen before.
 func (a *allowance) newcomer(now time.Time, h *hop) bool {
-	return a.newcomers.Take(now, h.source, newcomerRate, newcomerBurst)
+	source := h.lastingSource()
+	k := float64(sourcesIn(source))
+	return a.newcomers.Take(now, source, newcomerRate*k, newcomerBurst*k)
 }
 
 // name takes what it costs to tell an edge that its community's name is in use.

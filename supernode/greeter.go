@@ -45,7 +45,7 @@ func (g *greeter) answer(now time.Time, out *outbox, pkt []byte, from netip.Addr
 		g.refused.about(dropHelloOff, false, out.origin(from), nil)
 		return
 	}
-	if reason := g.answers.take(now, out.source, helloRate, helloBurst, dropHello, dropHelloTotal); reason != answered {
+	if reason := g.answers.take(now, initSource(from, out.source), helloRate, helloBurst, dropHello, dropHelloTotal); reason != answered {
 		g.refused.about(reason, false, out.origin(from), nil)
 		return
 	}

@@ -25,7 +25,7 @@ type hop struct {
 	shaken
 	hopTimes
 	addr      netip.AddrPort // where packets go: an address that has proved itself
-	source    netip.Addr     // by which new registrations from addr are counted
+	source    netip.Addr     // by which what comes from addr is counted
 	rtt       time.Duration  // last measured; zero: unknown
 	probe     probe
 	visit     visit

@@ -48,7 +48,11 @@ func (s *Server) invariants() (faults []string) {
 		if g.shares.of[k] != has {
 			fault("network %v is counted as %+v, it has %+v", k, g.shares.of[k], has)
 		}
-		if has.registrations > g.limits.edgesAt(k.Level()) || has.communities > g.limits.communitiesAt(k.Level()) {
+		sources := 1
+		if k == network.Of(proxies)[k.Level()] {
+			sources = proxyShare
+		}
+		if has.registrations > sources*g.limits.edgesAt(k.Level()) || has.communities > sources*g.limits.communitiesAt(k.Level()) {
 			fault("network %v has more than its share: %+v", k, has)
 		}
 	}

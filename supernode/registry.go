@@ -172,14 +172,13 @@ type room struct {
 // roomFor returns what makes room for one more registration from a source, in a new
 // community or in one that is there. It returns a reason where nothing does.
 func (g *registry) roomFor(source netip.Addr, newCommunity bool) (r room, reason dropReason) {
-	keys := network.Of(source)
 	full := false
 	if newCommunity {
-		if r.community, full = g.shares.desertedIn(keys, len(g.communities) >= g.limits.Communities); full && r.community == nil {
+		if r.community, full = g.shares.desertedIn(source, len(g.communities) >= g.limits.Communities); full && r.community == nil {
 			return room{}, dropCommunities
 		}
 	}
-	if r.visitor, full = g.shares.visitorIn(keys, len(g.byHandle) >= g.limits.Edges); full && r.visitor == nil {
+	if r.visitor, full = g.shares.visitorIn(source, len(g.byHandle) >= g.limits.Edges); full && r.visitor == nil {
 		return room{}, dropEdges
 	}
 	return r, answered

@@ -1,6 +1,10 @@
 package supernode
 
-import "hedgerow/internal/network"
+import (
+	"net/netip"
+
+	"hedgerow/internal/network"
+)
 
 // How many registrations and communities may come from one source: this part of the
 // tables, but not less than so many. Each network around it may have twice as many as
@@ -57,12 +61,12 @@ func (s *shares) count(keys [network.Levels]network.Key, registrations, communit
 	}
 }
 
-// visitorIn returns who makes room for one more registration from these networks. full
-// says that somebody has to: one of the networks has its share, or the table is full.
-func (s *shares) visitorIn(keys [network.Levels]network.Key, tableFull bool) (who *registration, full bool) {
+// visitorIn returns who makes room for one more registration from a source. full
+// says that somebody has to: one of its networks has its share, or the table is full.
+func (s *shares) visitorIn(source netip.Addr, tableFull bool) (who *registration, full bool) {
 	place := s.visitors.Yielding()
-	for _, k := range keys {
-		if s.of[k].registrations >= s.limits.edgesAt(k.Level()) {
+	for _, k := range network.Of(source) {
+		if s.of[k].registrations >= s.limits.edgesAt(k.Level())*sourcesIn(source) {
 			place, tableFull = s.visitors.YieldingIn(k), true
 			break
 		}
@@ -74,10 +78,10 @@ func (s *shares) visitorIn(keys [network.Levels]network.Key, tableFull bool) (wh
 }
 
 // desertedIn is visitorIn for communities.
-func (s *shares) desertedIn(keys [network.Levels]network.Key, tableFull bool) (which *community, full bool) {
+func (s *shares) desertedIn(source netip.Addr, tableFull bool) (which *community, full bool) {
 	place := s.deserted.Yielding()
-	for _, k := range keys {
-		if s.of[k].communities >= s.limits.communitiesAt(k.Level()) {
+	for _, k := range network.Of(source) {
+		if s.of[k].communities >= s.limits.communitiesAt(k.Level())*sourcesIn(source) {
 			place, tableFull = s.deserted.YieldingIn(k), true
 			break
 		}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"hedgerow/crypto"
+	"hedgerow/internal/network"
 	"hedgerow/nat/stun"
 	"hedgerow/protocol"
 	"hedgerow/transport"
@@ -47,7 +49,7 @@ func (s *noStreams) drain() (admitted []netip.AddrPort) {
 
 // side returns the address of a stream.
 func side(n int) netip.AddrPort {
-	return netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf("100::%x", n)), 1)
+	return netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf("100::%x:%x:0:0", n>>16, n&0xffff)), 1)
 }
 
 // TestOnlyEdgesAreAdmitted has a stream stay once something of an edge came by it.
@@ -293,6 +295,43 @@ func TestNewcomersByStreams(t *testing.T) {
 	}
 	if registered < newcomerBurst || registered > newcomerBurst+10 {
 		t.Errorf("%d newcomers", registered)
+	}
+}
+
+// TestManyByOneProxy has more edges and communities come by one reverse proxy than one
+// source may have, at once, each with a HELLO first. All of them are registered, also
+// after a restart, and the proxy's share has its bound too.
+func TestManyByOneProxy(t *testing.T) {
+	streams := newNoStreams()
+	cfg := Config{Streams: streams, StateDir: t.TempDir(), Limits: Limits{InitRate: 1e6, Communities: 1024}}
+	r := newRig(t, cfg)
+	const n = 400
+	come := func(i int) bool {
+		e := r.edge(testCommunity(fmt.Sprint("c", i), "k"), fmt.Sprint("e", i), i)
+		e.addr = side(i + 1)
+		e.index = uint32(i) << 12
+		streams.from("127.0.0.1", e.addr)
+		hello := protocol.AppendHello(nil, [16]byte(junk(16)))
+		crypto.NewMask(crypto.HelloMaskKey()).Hide(e.sc, hello)
+		if len(r.deliver(e.addr, hello)) != 1 {
+			t.Fatalf("edge %d got no WELCOME", i)
+		}
+		e.connect()
+		ack, _ := e.register(e.request())
+		return ack != nil
+	}
+	for i := range n {
+		if !come(i) {
+			t.Fatalf("edge %d was refused, drops %v", i, r.s.refused.drops.nonzero())
+		}
+	}
+	r = r.restart(cfg)
+	if st := r.s.Status(); st.Leases != n || len(st.Communities) != n {
+		t.Fatalf("%d leases of %d communities after the restart", st.Leases, len(st.Communities))
+	}
+	most := proxyShare * r.s.cfg.Limits.communitiesAt(0)
+	if got := r.s.registry.shares.of[network.Of(proxies)[0]].communities; got != n || most != 1024 {
+		t.Errorf("%d communities came by the proxy, of %d", got, most)
 	}
 }
 
