@@ -16,7 +16,8 @@ const (
 	handshakeCost = 250 * time.Microsecond
 	// handshakeShare is for handshakes of strangers who have shown a cookie, or
 	// need none yet: 1000 a second. quietShare is for those of networks that have
-	// asked for less than quietBurst since a while, when that is used up: 500.
+	// asked for less than quietBurst since a while, when that is used up: 500. As
+	// much of both is for registered edges.
 	handshakeShare = 0.25
 	quietShare     = 0.125
 	quietRate      = 0.5 // a second, of an IPv4 address or IPv6 /64
@@ -37,6 +38,26 @@ type effort struct{ spent bucket.Bucket }
 // spend takes the time that something costs and reports whether there was as much.
 func (e *effort) spend(now time.Time, cost time.Duration, share float64) bool {
 	return e.spent.Take(now, cost.Seconds(), share, share*effortKept.Seconds())
+}
+
+// handshakeBudget is time for the handshakes of one kind of senders, with a part for networks
+// that ask for little, which the others cannot use up.
+type handshakeBudget struct {
+	common, reserve effort
+	quiet           *bucket.Networks // how little networks ask for
+}
+
+func newHandshakeBudget() handshakeBudget {
+	return handshakeBudget{quiet: bucket.NewNetworks(sourceTable)}
+}
+
+// spend takes the time for a handshake with a source, and reports whether there was as
+// much. proved says that it has shown a cookie.
+func (b *handshakeBudget) spend(now time.Time, from netip.Addr, proved bool) bool {
+	if b.common.spend(now, handshakeCost, handshakeShare) {
+		return true
+	}
+	return proved && b.quiet.Take(now, from, quietRate, quietBurst) && b.reserve.spend(now, handshakeCost, quietShare)
 }
 
 // answers bound the answers of one kind to senders without a session, by the networks

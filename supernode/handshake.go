@@ -6,7 +6,6 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/handshake"
-	"hedgerow/internal/bucket"
 )
 
 // handshakes make the sessions with edges, by package handshake.
@@ -15,10 +14,9 @@ type handshakes struct {
 	sessions  *sessions
 	refused   *refusals
 
-	from      netip.AddrPort   // of the INIT that is being handled
-	strangers effort           // of all strangers together
-	reserve   effort           // of those from quiet networks, when that is used up
-	quiet     *bucket.Networks // how little networks ask for
+	from      netip.AddrPort  // of the INIT that is being handled
+	strangers handshakeBudget // of all strangers together
+	members   handshakeBudget // of all registered edges: anybody can be one
 }
 
 // newHandshakes returns the owner of the handshakes between edges and us: no
@@ -26,7 +24,7 @@ type handshakes struct {
 // handshake.
 func newHandshakes(identity *crypto.Identity, initRate int, sessions *sessions, random random, refused *refusals) *handshakes {
 	h := &handshakes{
-		sessions: sessions, refused: refused, quiet: bucket.NewNetworks(sourceTable),
+		sessions: sessions, refused: refused, strangers: newHandshakeBudget(), members: newHandshakeBudget(),
 	}
 	h.responder = handshake.NewResponder(handshake.ResponderConfig{
 		Party: &handshake.Party{
@@ -39,17 +37,14 @@ func newHandshakes(identity *crypto.Identity, initRate int, sessions *sessions, 
 	return h
 }
 
-// room reports whether we have time for the handshake of a source. A registered edge
-// has its own, once it has shown a cookie; strangers share what there is, and those of
-// networks that ask for little have a part that the others cannot use up.
+// room reports whether we have time for the handshake of a source. Registered edges have
+// their own, once they have shown a cookie, and each a lane in it; strangers share what
+// there is.
 func (h *handshakes) room(now time.Time, from handshake.Source, proved bool) bool {
 	if proved && from.Known {
-		return h.sessions.lanes.take(now, h.from)
+		return h.sessions.lanes.take(now, h.from) && h.members.spend(now, from.Rate, true)
 	}
-	if h.strangers.spend(now, handshakeCost, handshakeShare) {
-		return true
-	}
-	return proved && h.quiet.Take(now, from.Rate, quietRate, quietBurst) && h.reserve.spend(now, handshakeCost, quietShare)
+	return h.strangers.spend(now, from.Rate, proved)
 }
 
 // answer makes a session with an edge: it answers an INIT with RESP, with a

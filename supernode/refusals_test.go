@@ -161,11 +161,7 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 			repeat(101, func() { _, pkt := s.a.initiate(&cookie); s.deliver(address(9), pkt) })
 		}},
 		{reason: "guests", says: "address", does: func(s *stage) {
-			h := s.s.strangers.handshakes
-			for h.strangers.spend(s.now, handshakeCost, handshakeShare) {
-			}
-			for h.reserve.spend(s.now, handshakeCost, quietShare) {
-			}
+			s.s.strangers.handshakes.strangers.use(s.now)
 			s.a.addr = address(9)
 			cookie := s.a.cookie()
 			_, pkt := s.a.initiate(&cookie)

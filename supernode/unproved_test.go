@@ -246,10 +246,7 @@ func TestMembersHaveLanesOfTheirOwn(t *testing.T) {
 	c := testCommunity("c", "k")
 	member := r.edge(c, "member", 1).join()
 	h := r.s.strangers.handshakes
-	for h.strangers.spend(r.now, handshakeCost, handshakeShare) {
-	}
-	for h.reserve.spend(r.now, handshakeCost, quietShare) {
-	}
+	h.strangers.use(r.now)
 	other := r.edge(c, "other", 1)
 	other.addr = netip.AddrPortFrom(member.addr.Addr(), 1)
 	cookie := other.cookie()
@@ -270,6 +267,50 @@ func TestMembersHaveLanesOfTheirOwn(t *testing.T) {
 	}
 	if n >= laneBurst {
 		t.Errorf("%d INITs of one member", n)
+	}
+}
+
+// use uses up all the time that there is.
+func (b *handshakeBudget) use(now time.Time) {
+	for b.common.spend(now, handshakeCost, handshakeShare) {
+	}
+	for b.reserve.spend(now, handshakeCost, quietShare) {
+	}
+}
+
+// TestManyMembersAreNoHole: anybody can register edges. Those of one address that all
+// begin session after session cost no more than their share, and an edge elsewhere
+// gets its own.
+func TestManyMembersAreNoHole(t *testing.T) {
+	r := newRig(t, Config{Limits: Limits{InitRate: 1e6}})
+	c := testCommunity("c", "k")
+	honest := r.edge(testCommunity("other", "k"), "honest", 9).join()
+	var edges []*fakeEdge
+	for i := range 200 {
+		r.now = r.now.Add(30 * time.Millisecond)
+		e := r.edge(c, fmt.Sprint("e", i), 1)
+		e.addr = netip.AddrPortFrom(e.addr.Addr(), uint16(1000+i))
+		e.index = uint32(i) << 12
+		edges = append(edges, e.join())
+	}
+	r.now = r.now.Add(10 * time.Second)
+	r.s.strangers.handshakes.strangers.use(r.now) // now a cookie is asked of everybody
+	begun := 0
+	for _, e := range edges {
+		cookie := e.cookie()
+		for range laneBurst {
+			_, pkt := e.initiate(&cookie)
+			begun += len(r.deliver(e.addr, pkt))
+		}
+	}
+	common := handshakeShare * effortKept.Seconds() / handshakeCost.Seconds()
+	if float64(begun) > common+4*quietBurst {
+		t.Errorf("%d handshakes at once", begun)
+	}
+	was := honest.session
+	honest.connect()
+	if honest.session == was {
+		t.Error("an honest edge gets no session")
 	}
 }
 
