@@ -38,7 +38,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 
 	registrar := &registrar{
 		registry: s.registry, sessions: s.sessions, store: s.store, prober: prober, notices: s.notices, turn: s.turn, refused: s.refused,
-		allowance: allowance, resetKeys: keys, random: random, log: log,
+		allowance: allowance, resetKeys: keys, random: random, log: log, strangers: newWorkBudget(), members: newWorkBudget(),
 	}
 	registrar.expiring = timer.New(&s.timers, "end leases", registrar.expire)
 	s.controls = &controls{

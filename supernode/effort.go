@@ -14,14 +14,16 @@ import (
 const (
 	// handshakeCost is what one handshake takes: five multiplications on Curve25519.
 	handshakeCost = 250 * time.Microsecond
-	// handshakeShare is for handshakes of strangers who have shown a cookie, or
+	// registerTime is what a REGISTER takes: two signatures, and the tables.
+	registerTime = 200 * time.Microsecond
+	// workShare is for handshakes of strangers who have shown a cookie, or
 	// need none yet: 1000 a second. quietShare is for those of networks that have
 	// asked for less than quietBurst since a while, when that is used up: 500. As
-	// much of both is for registered edges.
-	handshakeShare = 0.25
-	quietShare     = 0.125
-	quietRate      = 0.5 // a second, of an IPv4 address or IPv6 /64
-	quietBurst     = 4
+	// much of both is for registered edges, and for the REGISTERs of either.
+	workShare  = 0.25
+	quietShare = 0.125
+	quietRate  = 0.5 // a second, of an IPv4 address or IPv6 /64
+	quietBurst = 4
 
 	// Of each kind of answer without state: a WELCOME, a STUN response, a RESET.
 	answerCost  = 2 * time.Microsecond
@@ -40,24 +42,24 @@ func (e *effort) spend(now time.Time, cost time.Duration, share float64) bool {
 	return e.spent.Take(now, cost.Seconds(), share, share*effortKept.Seconds())
 }
 
-// handshakeBudget is time for the handshakes of one kind of senders, with a part for networks
+// workBudget is time for what one kind of senders asks for, with a part for networks
 // that ask for little, which the others cannot use up.
-type handshakeBudget struct {
+type workBudget struct {
 	common, reserve effort
 	quiet           *bucket.Networks // how little networks ask for
 }
 
-func newHandshakeBudget() handshakeBudget {
-	return handshakeBudget{quiet: bucket.NewNetworks(sourceTable)}
+func newWorkBudget() workBudget {
+	return workBudget{quiet: bucket.NewNetworks(sourceTable)}
 }
 
-// spend takes the time for a handshake with a source, and reports whether there was as
-// much. proved says that it has shown a cookie.
-func (b *handshakeBudget) spend(now time.Time, from netip.Addr, proved bool) bool {
-	if b.common.spend(now, handshakeCost, handshakeShare) {
+// spend takes the time that something for a source costs, and reports whether there was
+// as much. proved says that the source is not forged.
+func (b *workBudget) spend(now time.Time, from netip.Addr, cost time.Duration, proved bool) bool {
+	if b.common.spend(now, cost, workShare) {
 		return true
 	}
-	return proved && b.quiet.Take(now, from, quietRate, quietBurst) && b.reserve.spend(now, handshakeCost, quietShare)
+	return proved && b.quiet.Take(now, from, quietRate, quietBurst) && b.reserve.spend(now, cost, quietShare)
 }
 
 // answers bound the answers of one kind to senders without a session, by the networks

@@ -14,9 +14,9 @@ type handshakes struct {
 	sessions  *sessions
 	refused   *refusals
 
-	from      netip.AddrPort  // of the INIT that is being handled
-	strangers handshakeBudget // of all strangers together
-	members   handshakeBudget // of all registered edges: anybody can be one
+	from      netip.AddrPort // of the INIT that is being handled
+	strangers workBudget     // of all strangers together
+	members   workBudget     // of all registered edges: anybody can be one
 }
 
 // newHandshakes returns the owner of the handshakes between edges and us: no
@@ -24,7 +24,7 @@ type handshakes struct {
 // handshake.
 func newHandshakes(identity *crypto.Identity, initRate int, sessions *sessions, random random, refused *refusals) *handshakes {
 	h := &handshakes{
-		sessions: sessions, refused: refused, strangers: newHandshakeBudget(), members: newHandshakeBudget(),
+		sessions: sessions, refused: refused, strangers: newWorkBudget(), members: newWorkBudget(),
 	}
 	h.responder = handshake.NewResponder(handshake.ResponderConfig{
 		Party: &handshake.Party{
@@ -42,9 +42,9 @@ func newHandshakes(identity *crypto.Identity, initRate int, sessions *sessions, 
 // there is.
 func (h *handshakes) room(now time.Time, from handshake.Source, proved bool) bool {
 	if proved && from.Known {
-		return h.sessions.lanes.take(now, h.from) && h.members.spend(now, from.Rate, true)
+		return h.sessions.lanes.take(now, h.from) && h.members.spend(now, from.Rate, handshakeCost, true)
 	}
-	return h.strangers.spend(now, from.Rate, proved)
+	return h.strangers.spend(now, from.Rate, handshakeCost, proved)
 }
 
 // answer makes a session with an edge: it answers an INIT with RESP, with a

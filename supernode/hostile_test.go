@@ -256,6 +256,46 @@ func TestFloodsCountByTheCopy(t *testing.T) {
 	}
 }
 
+// TestRegistersOfManySources: strangers at many addresses, each within what one may ask
+// for, cost no more than their share; who is registered, and a newcomer from elsewhere,
+// are served at once.
+func TestRegistersOfManySources(t *testing.T) {
+	r := newRig(t, Config{Limits: Limits{InitRate: 1e6}})
+	c := testCommunity("c", "k")
+	known := r.edge(testCommunity("other", "k"), "known", 1).join()
+	var strangers []*fakeEdge
+	for i := range 800 { // of 100 networks
+		r.now = r.now.Add(2 * time.Millisecond)
+		e := r.edge(c, fmt.Sprint("e", i), i)
+		e.addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{100, byte(i / 8), 1, 1}), uint16(1000+i))
+		e.connect()
+		r.deliver(e.addr, e.seal())
+		strangers = append(strangers, e)
+	}
+	fresh := r.edge(testCommunity("third", "k"), "fresh", 2)
+	fresh.connect()
+	checked := 0
+	for _, e := range strangers {
+		m := e.request()
+		m.SigC[0] ^= 1
+		for range controlBurst/registerCost + 1 {
+			if _, nak := e.register(m); nak != nil && nak.Code == protocol.CodeProof {
+				checked++
+			}
+		}
+	}
+	common := workShare * effortKept.Seconds() / registerTime.Seconds()
+	reserve := quietShare * effortKept.Seconds() / registerTime.Seconds()
+	if n := float64(checked); n < common || n > common+reserve {
+		t.Errorf("%d signatures were checked at once", checked)
+	}
+	for _, e := range []*fakeEdge{known, fresh} {
+		if ack, nak := e.register(e.request()); ack == nil {
+			t.Errorf("%+v", nak)
+		}
+	}
+}
+
 // TestRefusedFloodsCostNothing: where others have used up what a community has, an edge
 // that goes on trying pays for no copy that does not leave: neither itself nor its source.
 func TestRefusedFloodsCostNothing(t *testing.T) {

@@ -25,6 +25,18 @@ type registrar struct {
 	log       *slog.Logger
 	expiring  timer.Timer
 	expired   int // in registry.all: those before it are looked at next
+
+	strangers, members workBudget // time for REGISTERs
+}
+
+// hasTime takes the time that a REGISTER costs and reports whether there was as much. Who
+// is registered with the key of the session does not compete with strangers.
+func (g *registrar) hasTime(x *exchange) bool {
+	b := &g.strangers
+	if g.registry.knows(x.hop.static) {
+		b = &g.members
+	}
+	return b.spend(x.now, initSource(x.hop.addr, x.hop.source), registerTime, true)
 }
 
 // handleRegister checks and enters a registration. The same REGISTER again is
@@ -38,7 +50,7 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 	case !x.hop.retired.IsZero() || !g.sessions.has(x.hop):
 		x.refuse(dropRegisterRetired)
 		return
-	case !x.affords(registerCost):
+	case !x.affords(registerCost) || !g.hasTime(x):
 		g.refuse(x, &m, &refusal{reason: dropControlRate, nak: protocol.Nak{Code: protocol.CodeRate, Retry: retryRate}})
 		return
 	}

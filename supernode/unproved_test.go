@@ -271,8 +271,8 @@ func TestMembersHaveLanesOfTheirOwn(t *testing.T) {
 }
 
 // use uses up all the time that there is.
-func (b *handshakeBudget) use(now time.Time) {
-	for b.common.spend(now, handshakeCost, handshakeShare) {
+func (b *workBudget) use(now time.Time) {
+	for b.common.spend(now, handshakeCost, workShare) {
 	}
 	for b.reserve.spend(now, handshakeCost, quietShare) {
 	}
@@ -303,7 +303,7 @@ func TestManyMembersAreNoHole(t *testing.T) {
 			begun += len(r.deliver(e.addr, pkt))
 		}
 	}
-	common := handshakeShare * effortKept.Seconds() / handshakeCost.Seconds()
+	common := workShare * effortKept.Seconds() / handshakeCost.Seconds()
 	if float64(begun) > common+4*quietBurst {
 		t.Errorf("%d handshakes at once", begun)
 	}
