@@ -99,7 +99,7 @@ func (a *allowance) punch(now time.Time, h *hop) bool {
 
 // newcomer takes what an edge costs that was never seen before.
 func (a *allowance) newcomer(now time.Time, h *hop) bool {
-	source := h.lastingSource()
+	source := lastingSource(h.addr, h.source)
 	k := float64(sourcesIn(source))
 	return a.newcomers.Take(now, source, newcomerRate*k, newcomerBurst*k)
 }

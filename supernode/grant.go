@@ -69,7 +69,7 @@ func yields(holder *registration, a applicant) bool {
 func (g *registrar) admit(now time.Time, a applicant, newCommunity, displaces bool) (r room, refused *refusal) {
 	if !displaces {
 		var reason dropReason
-		if r, reason = g.registry.roomFor(a.hop.lastingSource(), newCommunity); reason != answered {
+		if r, reason = g.registry.roomFor(lastingSource(a.hop.addr, a.hop.source), newCommunity); reason != answered {
 			return room{}, &refusal{reason, protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}}
 		}
 	}
@@ -119,7 +119,7 @@ func (g *registrar) grant(a applicant, d decision) *registration {
 	}
 	r := d.known
 	if r == nil {
-		source := a.hop.lastingSource()
+		source := lastingSource(a.hop.addr, a.hop.source)
 		if d.displaced != nil {
 			source = d.displaced.seat.source
 		}

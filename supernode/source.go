@@ -46,12 +46,12 @@ const proxyShare = 16
 // outlives a stream. It is a side address, and so of nobody else.
 var proxies = transport.SidePrefix().Addr()
 
-// lastingSource returns the address by which is counted what outlives the session.
-func (h *hop) lastingSource() netip.Addr {
-	if proxied(h.addr, h.source) {
+// lastingSource returns the address by which is counted what outlives a stream.
+func lastingSource(from netip.AddrPort, source netip.Addr) netip.Addr {
+	if proxied(from, source) {
 		return proxies
 	}
-	return h.source
+	return source
 }
 
 // sourcesIn returns for how many sources an address counts.
