@@ -180,8 +180,7 @@ func groupAEAD(cid [16]byte, e Epoch, k groupSalt) cipher.AEAD {
 }
 
 // parseGroup returns the salt of a GROUP packet, less its tail, of the community with
-// that tag;
-// null says that the community is insecure and accepts packets in clear only.
+// that tag; null says that the community is insecure and accepts packets in clear only.
 func parseGroup(pkt []byte, tag [4]byte, null bool) (k groupSalt, ok bool) {
 	if len(pkt) < groupMin-tailLen || pkt[0] != firstByte(typeGroup) || !bytes.Equal(pkt[offRX:offCTR], tag[:]) {
 		return k, false

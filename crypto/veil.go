@@ -34,9 +34,10 @@ func (m *Mask) makePads() []byte {
 // Veil covers or uncovers the packet inside a RELAY from a supernode to an edge,
 // hdr16 | hop tag 16 | packet, in place, so that it has no bytes in common with the
 // packet that the supernode received, nor with another copy of a flood: those have a
-// second veil, since there are many of each. The header must be complete. Supernodes call it before SealRelay, edges after OpenRelay. It
-// protects nothing: the packet is sealed anyway. A nil Mask does nothing, and
-// neither changes a packet that is too short or too long for a RELAY.
+// second veil, since there are many of each. The header must be complete. Supernodes
+// call it before SealRelay, edges after OpenRelay. It protects nothing: the packet is
+// sealed anyway. It changes no packet that is too short or too long for a RELAY, and a
+// nil Mask changes none.
 func (m *Mask) Veil(sc *Scratch, pkt []byte) {
 	if m == nil || len(pkt) <= relayOverhead || len(pkt) > padLongest {
 		return

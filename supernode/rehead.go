@@ -5,10 +5,9 @@ import (
 	"hedgerow/protocol"
 )
 
-// rehead gives a relayed packet the header, the veil and the hop tag of its
-// receiver. pkt
-// has room for both in front. It reports false, after dropping the packet, when
-// the session is worn.
+// rehead gives a relayed packet the header, the veil and the hop tag of its receiver.
+// pkt has room for header and tag in front. It reports false, after dropping the packet,
+// when the session is worn.
 func (r *relayer) rehead(out *outbox, pkt []byte, handle uint32, flags protocol.Flags, to *crypto.HopSession) bool {
 	counter, err := to.ReserveRelay()
 	if err != nil {
