@@ -66,7 +66,7 @@ type Limits struct {
 	CommunityBytes  float64 // the same for one community; default 4e9
 	EdgeFloods      float64 // copies of floods a second that leave for one edge (static key); default 25 000
 	SourceFloods    float64 // the same for all edges at one IPv4 address or IPv6 /64; default 50 000
-	CommunityFloods float64 // the same for one community; default 100 000
+	CommunityFloods float64 // the same for one community; default 250 000
 }
 
 // The ceilings of the tables.
@@ -148,6 +148,6 @@ func (l Limits) withDefaults() Limits {
 	setRate(&l.CommunityBytes, 4e9)
 	setRate(&l.EdgeFloods, 25000)
 	setRate(&l.SourceFloods, 50000)
-	setRate(&l.CommunityFloods, 100000)
+	setRate(&l.CommunityFloods, 250000)
 	return l
 }

@@ -330,11 +330,18 @@ func TestRefusedFloodsCostNothing(t *testing.T) {
 }
 
 // TestBroadcastOfLargeCommunity: 250 edges that all start within ten seconds, and then do
-// what hosts do (ARP, mDNS, SSDP: one packet for all every five seconds), lose nothing.
+// what hosts do (ARP, mDNS, SSDP: one packet for all every five seconds), lose nothing; and
+// so do 1000 that have started.
 func TestBroadcastOfLargeCommunity(t *testing.T) {
+	t.Run("250", func(t *testing.T) { broadcast(t, 250, 10, 1) })
+	t.Run("1000", func(t *testing.T) { broadcast(t, 1000, 0, 2) })
+}
+
+// broadcast has each of n edges flood a number of packets within ten seconds, and then one
+// in five seconds for a number of times.
+func broadcast(t *testing.T, n, first, times int) {
 	r := newRig(t, Config{Limits: Limits{InitRate: 1e6}})
 	c := testCommunity("c", "k")
-	const n = 250
 	var edges []*fakeEdge
 	for i := range n {
 		r.now = r.now.Add(10 * time.Millisecond)
@@ -350,8 +357,10 @@ func TestBroadcastOfLargeCommunity(t *testing.T) {
 			sent++
 		}
 	}
-	flood(10*time.Second, 10)
-	flood(5*time.Second, 1)
+	if first > 0 {
+		flood(10*time.Second, first)
+	}
+	flood(5*time.Second*time.Duration(times), times)
 	if got := out.total(); got != sent*(n-1) || r.dropped(dropRelayBudget) != 0 {
 		t.Errorf("%d copies of %d floods, %d over budget", got, sent, r.dropped(dropRelayBudget))
 	}
