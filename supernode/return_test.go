@@ -12,7 +12,10 @@ import (
 // NAT, and all by one reverse proxy; where nothing was kept they are newcomers. All are
 // registered within a few rounds.
 func TestThousandComeBack(t *testing.T) {
-	const n = 1000
+	n := 1000
+	if testing.Short() {
+		n = 300
+	}
 	nat := netip.MustParseAddr("192.0.2.1")
 	for name, place := range map[string]struct {
 		rounds int
