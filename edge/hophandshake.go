@@ -63,6 +63,9 @@ func helloRetryIn(attempts int, jitter func(time.Duration) time.Duration) time.D
 // sendHello asks a supernode for its key.
 func (c *connector) sendHello(now time.Time, s *supernode) {
 	h := &s.hello
+	if h.active && h.attempts > 0 {
+		h.older = false // the one before was not answered, by nobody of an older protocol either
+	}
 	h.active, h.sent = true, now
 	h.attempts++
 	h.retry.Set(now.Add(helloRetryIn(h.attempts, c.random.jitter)))
@@ -83,7 +86,8 @@ func (c *connector) handleWelcome(now time.Time, s *supernode, ev dataplane.Hand
 	}
 	to := h.to
 	h.end()
-	if head, _ := protocol.ParseHeader(ev.Packet); head.Older() {
+	head, _ := protocol.ParseHeader(ev.Packet) // ParseWelcome has read it
+	if h.older = head.Older(); h.older {
 		c.older(now, s, ev.Origin.Addr, to)
 		return
 	}
@@ -104,7 +108,8 @@ func (c *connector) handleWelcome(now time.Time, s *supernode, ev dataplane.Hand
 
 // older tells the user once that a supernode speaks the protocol as it was before
 // version 1 was final, and asks it again later: it may be updated. Anybody on the way
-// could say so, so it is told and nothing else changes.
+// could say so: as long as the answers do, the user is not told that there are none, and
+// no stream is made, since UDP gets through.
 func (c *connector) older(now time.Time, s *supernode, from, to netip.AddrPort) {
 	if !s.reported.older {
 		s.reported.older = true
@@ -157,7 +162,7 @@ func (c *connector) sendInit(now time.Time, s *supernode, to netip.AddrPort, pkt
 
 // reportNoAnswer tells the user once that a supernode does not answer.
 func (c *connector) reportNoAnswer(now time.Time, s *supernode, attempts int, begun time.Time) {
-	if attempts < 4 || s.reported.noAnswer || s.reported.older || s.hop.session != nil || s.stream.conn != nil {
+	if attempts < 4 || s.reported.noAnswer || s.hello.older || s.hop.session != nil || s.stream.conn != nil {
 		return
 	}
 	s.reported.noAnswer = true
@@ -216,6 +221,7 @@ func (c *connector) finished(now time.Time, s *supernode, done *handshake.Result
 	c.draft.SetHop(h.session)
 	h.fresh = true
 	s.hello.end()
+	s.hello.older = false
 }
 
 // handleReset begins a new handshake if the RESET is about our session, once for each

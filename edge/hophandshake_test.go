@@ -342,3 +342,63 @@ func TestResumed(t *testing.T) {
 		t.Error("not everything was renewed after a suspension")
 	}
 }
+
+// TestOlderSupernodeIsUpdated: a supernode that spoke an older protocol is asked by the
+// next stream as well as it was by the first where only streams may be used, and where
+// it falls silent a stream is made and the user is told, since now UDP may be blocked.
+func TestOlderSupernodeIsUpdated(t *testing.T) {
+	for name, key := range map[string]bool{"its key is configured": true, "its key is not known": false} {
+		older := func(t *testing.T, only bool) (*testEdge, *supernode) {
+			e := newEdge(t, func(c *Config) {
+				withTransports(c)
+				c.Reach.StreamOnly = only
+				if !key {
+					c.Supernodes[0].Key = nil
+				}
+			})
+			s := e.servers.list[0]
+			s.hello.active, s.hello.older, s.reported.older = false, true, true
+			return e, s
+		}
+		t.Run(name+", streams only", func(t *testing.T) {
+			e, s := older(t, true)
+			for i := range 3 {
+				s.stream.dialing = true // by whom a test does not care
+				e.servers.connector.dialed(noon, s, newMemoryStream(), destination(9+i), nil)
+				e.settle(noon)
+				if sent := e.sentNow(); len(sent) == 0 || sent[0].to != destination(9+i) {
+					t.Fatalf("nothing goes by stream %d: %v", i, sent)
+				}
+				e.servers.connector.dropStream(s)
+			}
+			if told := e.told(EventStream); len(told) != 0 {
+				t.Errorf("told %v, though it answers", told)
+			}
+		})
+		t.Run(name+", silent", func(t *testing.T) {
+			e, s := older(t, false)
+			if at := e.servers.connector.streamAt(noon, s); !at.IsZero() {
+				t.Errorf("a stream is wanted at %v of one that answers by UDP", at)
+			}
+			e.servers.connector.dialed(noon, s, newMemoryStream(), destination(9), nil) // begun before
+			if s.stream.conn != nil {
+				t.Error("a stream that is of no use was kept")
+			}
+			now := noon
+			s.init.retry.Stop()
+			e.servers.connector.beginAt(now, s, netip.AddrPort{})
+			for range 100 {
+				now = now.Add(time.Second)
+				s.stream.dialing = true
+				e.pass(now)
+			}
+			s.stream.dialing = false
+			if s.state() == control.StateOlder || len(e.told(EventNoAnswer)) != 1 {
+				t.Errorf("silent for 100 s, state %v", s.state())
+			}
+			if e.servers.connector.streamAt(now, s).IsZero() {
+				t.Error("no stream is wanted")
+			}
+		})
+	}
+}

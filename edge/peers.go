@@ -222,10 +222,6 @@ func (b *peers) setHandle(p *peer, supernode int, handle uint32) {
 	if old == handle {
 		return
 	}
-	if other := b.byHandle[supernode][handle]; other != nil && handle != 0 {
-		other.handles[supernode] = 0 // a handle is one edge's
-		b.mark(other)
-	}
 	if old != 0 && b.byHandle[supernode][old] == p {
 		delete(b.byHandle[supernode], old)
 	}

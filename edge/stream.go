@@ -23,7 +23,7 @@ const (
 // streamAt returns when a stream should be made, zero: it is not wanted.
 func (c *connector) streamAt(now time.Time, s *supernode) time.Time {
 	t := &s.stream
-	if c.transports.Dial == nil || t.conn != nil || t.dialing {
+	if c.transports.Dial == nil || t.conn != nil || t.dialing || c.useless(s) {
 		return time.Time{}
 	}
 	var at time.Time
@@ -40,6 +40,10 @@ func (c *connector) streamAt(now time.Time, s *supernode) time.Time {
 	}
 	return at
 }
+
+// useless reports whether UDP gets through to a supernode that does not
+// understand us: a stream to it would be of no use.
+func (c *connector) useless(s *supernode) bool { return s.hello.older && !c.streamOnly }
 
 // settleStream registers when a stream is made, because UDP seems to be blocked,
 // and when it is let go because it is no longer needed.
@@ -105,10 +109,13 @@ func (c *connector) dialed(now time.Time, s *supernode, conn underlay.Stream, si
 	if s.registered() && s.keepalive.missed == 0 {
 		return
 	}
-	if s.reported.older {
-		return // UDP is not blocked
+	if c.useless(s) {
+		c.dropStream(s)
+		return
 	}
-	c.reports.report(now, Event{Kind: EventStream, Supernode: s.cfg.Name, Text: conn.String()})
+	if !s.hello.older {
+		c.reports.report(now, Event{Kind: EventStream, Supernode: s.cfg.Name, Text: conn.String()})
+	}
 	c.beginAt(now, s, side)
 }
 

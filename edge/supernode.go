@@ -55,6 +55,7 @@ type helloOut struct {
 	sent     time.Time
 	attempts int
 	begun    time.Time
+	older    bool // what answered last spoke the protocol as it was before version 1 was final
 	retry    timer.Timer
 }
 

@@ -23,7 +23,7 @@ func (s *supernode) state() control.SupernodeState {
 		return control.StateResolving
 	case s.reported.lost:
 		return control.StateLost
-	case s.reported.older:
+	case s.hello.older:
 		return control.StateOlder
 	case s.reported.refused != 0:
 		return control.StateRefused
