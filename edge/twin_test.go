@@ -128,8 +128,13 @@ func TestWrongClockAtStart(t *testing.T) {
 	v = registered(t, nil)
 	v.state.saved.Seq = 0
 	v.self.sign(time.UnixMilli(5000), v.state.nextSeq(time.UnixMilli(5000)))
+	v.keys.countFrom(v.self.seq)
+	salt := v.keys.group.Vouch()
 	if seq := refused(noon); seq != uint64(noon.UnixMilli()) || len(v.told(EventIdentityTwice)) != 0 || v.state.saved.Seq != seq {
 		t.Errorf("the number is %d", seq)
+	}
+	if now := v.keys.group.Vouch(); now.Salt == salt.Salt || now.Serial <= v.self.seq<<serialBits {
+		t.Errorf("salt %x with serial %d: those of the run before are newer", now.Salt, now.Serial)
 	}
 	st, err := crypto.VerifyStatement(v.self.statement)
 	if err != nil || st.Seq != v.self.seq || !v.s.grant.retry.At().Equal(noon.Add(registerRetry)) {
