@@ -111,9 +111,11 @@ func (t *transactions) close() {
 	t.running.Wait()
 }
 
-// filling makes a request without a nonce as long as the refusal with one, since a
-// server sends a stranger no more than it got. It names no product: it travels in clear.
-var filling = strings.Repeat("generic STUN client after RFC 8489 and RFC 8656; ", 4)
+// filling is a SOFTWARE that makes a request without a nonce as long as the longest
+// refusal with one, 244 bytes with a realm of 127, since a server sends a stranger no
+// more than it got. It may have 127 characters of any length (RFC 8489, section 14.14).
+// It names no product: it travels in clear.
+var filling = strings.Repeat("\u00b7", 120)
 
 // build makes the message of a request, signed if c has a nonce.
 func (r request) build(c credential) (*pionstun.Message, error) {

@@ -2,8 +2,10 @@ package turn
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"unicode/utf8"
 )
 
 // TestTURNAnswersNoMoreThanItGot: a stranger gets one datagram for one, and none that
@@ -29,6 +31,24 @@ func TestTURNAnswersNoMoreThanItGot(t *testing.T) {
 		if answered == 0 {
 			t.Error("a stranger gets no answer to requests of any length")
 		}
+	})
+}
+
+// TestFirstRequestIsLongEnough: a client of this package gets the nonce of a server with
+// the longest realm, though that sends no more than it got, by a request that is within
+// what servers have to take.
+func TestFirstRequestIsLongEnough(t *testing.T) {
+	if n := utf8.RuneCountInString(filling); n >= 128 {
+		t.Errorf("SOFTWARE has %d characters, fewer than 128 are allowed (RFC 8489, section 14.14)", n)
+	}
+	inScene(t, ServerLimits{}, func(t *testing.T, s *scene) {
+		if err := s.server.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s.realm = strings.Repeat("r", 127)
+		s.start(ServerLimits{})
+		st, _ := s.allocate(clientAt, "a")
+		st.leave()
 	})
 }
 

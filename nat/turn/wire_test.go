@@ -117,6 +117,7 @@ type scene struct {
 	server    *Server
 	peer      *socket
 	ports     [2]uint16   // of relays
+	realm     string      // empty: the default
 	forbidden atomic.Bool // no peer is allowed
 }
 
@@ -147,7 +148,7 @@ func (s *scene) start(limits ServerLimits) {
 		s.t.Fatal(err)
 	}
 	s.server, err = NewServer(ServerConfig{
-		Conn: conn, Address: serverAt.Addr(), Bind: serverAt.Addr(), Secret: secret, Limits: limits, Ports: s.ports,
+		Conn: conn, Address: serverAt.Addr(), Bind: serverAt.Addr(), Secret: secret, Limits: limits, Ports: s.ports, Realm: s.realm,
 		Allowed: func(string, netip.Addr) bool { return !s.forbidden.Load() },
 		Listen:  func(local netip.AddrPort) (net.PacketConn, error) { return s.wire.listen(local) },
 	})
