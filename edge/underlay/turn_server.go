@@ -2,6 +2,7 @@ package underlay
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,6 +46,9 @@ type turnServer struct {
 	backOff        timer.Timer // while it is set, no allocation is asked for
 }
 
+// failing reports whether the last request for an allocation had none.
+func (x *turnServer) failing() bool { return x.allocation == nil && x.failures > 0 }
+
 func newTURN(cfg *Config, a *Addresses) *TURN {
 	return &TURN{cfg: cfg, addresses: a, needs: turnNeeds{cfg: cfg, until: make(map[netip.Addr]time.Time)}}
 }
@@ -59,36 +63,59 @@ func (t *TURN) AddServer(now time.Time, s protocol.TURNServer) { t.add(now, byUs
 // Offer adds the server that a supernode hands out, or renews its credential; the
 // next allocation uses it. A supernode has one server: another one takes the place of
 // the one before, but of no allocation. It changes nothing of a server that the
-// configuration or another supernode names. The servers of four supernodes are used.
+// configuration names, nor of one that another supernode names unless that has failed:
+// two supernodes may share a server, and the credentials of the one that is gone end.
+// The servers of four supernodes are used.
 func (t *TURN) Offer(now time.Time, supernode int, s protocol.TURNServer) { t.add(now, supernode, s) }
 
 func (t *TURN) add(now time.Time, by int, s protocol.TURNServer) {
 	if !s.Addr.IsValid() || t.cfg.Transports.TURN == nil || t.cfg.Transports.Sides == nil {
 		return
 	}
-	places := maxTURN
+	holder, own, others := t.find(by, s.Addr)
+	switch {
+	case holder != nil && (by == byUser || holder == own || holder.by != byUser && holder.failing()): // the user's word comes first
+		if own != nil && own != holder {
+			if own.allocation != nil {
+				return
+			}
+			t.drop(own)
+		}
+		holder.by, holder.user, holder.password = by, s.User, s.Password
+	case holder != nil, own == nil && others == maxTURN:
+		t.cfg.refuse(RefusedTURNServer, s.Addr, nil)
+	case own == nil:
+		t.use(now, by, s)
+	case own.allocation == nil: // the back-off stays, whatever the address: it is this supernode's
+		own.addr, own.user, own.password = s.Addr, s.User, s.Password
+	}
+}
+
+// find returns the server at an address, the one that a supernode hands out, nil if there
+// are none, and how many servers others like by name: supernodes, or the configuration.
+func (t *TURN) find(by int, at netip.AddrPort) (holder, own *turnServer, others int) {
 	for _, x := range t.servers {
+		if x.addr == at {
+			holder = x
+		}
 		switch {
-		case x.addr == s.Addr && x.by == by, by != byUser && x.by == by && x.allocation == nil:
-			// The back-off stays, whatever the address: it is this supernode's.
-			x.addr, x.user, x.password = s.Addr, s.User, s.Password
-			return
 		case by != byUser && x.by == by:
-			return
-		case x.addr == s.Addr && by != byUser:
-			t.cfg.refuse(RefusedTURNServer, s.Addr, nil)
-			return
-		case x.addr == s.Addr: // the user's word comes first
-			x.by, x.user, x.password = by, s.User, s.Password
-			return
+			own = x
 		case (x.by == byUser) == (by == byUser):
-			places--
+			others++
 		}
 	}
-	if places == 0 {
-		t.cfg.refuse(RefusedTURNServer, s.Addr, nil)
-		return
-	}
+	return holder, own, others
+}
+
+// drop forgets a server without an allocation.
+func (t *TURN) drop(x *turnServer) {
+	x.backOff.Stop()
+	t.servers = slices.DeleteFunc(t.servers, func(other *turnServer) bool { return other == x })
+}
+
+// use begins to use a server.
+func (t *TURN) use(now time.Time, by int, s protocol.TURNServer) {
 	x := &turnServer{addr: s.Addr, user: s.User, password: s.Password, by: by}
 	x.backOff = timer.New(t.cfg.Timers, "turn: back-off", func(now time.Time) { t.serve(now, x, t.needs.addrs(now)) })
 	t.servers = append(t.servers, x)

@@ -401,6 +401,46 @@ func TestTURNOffers(t *testing.T) {
 	})
 }
 
+// Two supernodes hand out one TURN server, and the credential of the first ends with it:
+// the second's is used then, and not before. No server is used twice.
+func TestTURNServerOfTwoSupernodes(t *testing.T) {
+	x := turnServers{}
+	inRig(t, x.into, func(r *rig) {
+		r.Start(time.Now(), nil)
+		of := func(user string) protocol.TURNServer { return protocol.TURNServer{Addr: turnA, User: user} }
+		r.TURN.Offer(time.Now(), 1, protocol.TURNServer{Addr: addr("203.0.113.2:3478"), User: "own"})
+		r.TURN.Offer(time.Now(), 0, of("first"))
+		r.TURN.Offer(time.Now(), 1, of("second"))
+		used := func() (list []string) {
+			for _, s := range r.TURN.servers {
+				list = append(list, fmt.Sprint(s.by, " ", s.addr, " ", s.user))
+			}
+			return list
+		}
+		if got, want := used(), []string{"1 203.0.113.2:3478 own", "0 203.0.113.1:3478 first"}; !slices.Equal(got, want) {
+			t.Errorf("used are %q", got)
+		}
+		x.refuses = errText("the credential has ended")
+		r.TURN.Need(time.Now(), peers(2, 1))
+		r.run(time.Second)
+		r.TURN.Offer(time.Now(), 1, of("second"))
+		if got, want := used(), []string{"1 203.0.113.1:3478 second"}; !slices.Equal(got, want) {
+			t.Errorf("used are %q", got)
+		}
+		x.refuses = nil
+		r.run(allocateRetry)
+		r.TURN.Need(time.Now(), peers(2, 1))
+		r.run(time.Second)
+		if made := x.made[len(x.made)-1]; made.cfg.User != "second" || r.TURN.servers[0].allocation == nil {
+			t.Errorf("%q asks", made.cfg.User)
+		}
+		r.TURN.Offer(time.Now(), 0, of("first")) // it is back
+		if got, want := used(), []string{"1 203.0.113.1:3478 second"}; !slices.Equal(got, want) {
+			t.Errorf("used are %q", got)
+		}
+	})
+}
+
 // A peer of which only private addresses are known needs a relay, too: it may
 // reach ours. Nothing is permitted for it yet.
 func TestTURNPrivate(t *testing.T) {
