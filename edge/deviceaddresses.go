@@ -163,14 +163,15 @@ func (a *deviceAddresses) giveUp(now time.Time, why string) {
 	}
 }
 
-// outside returns the addresses that no lease may hold: those of this host in the
-// network below, and those of its supernodes there.
-func (a *deviceAddresses) outside(interfaces func() ([]netip.Addr, error)) []netip.Addr {
-	list, err := interfaces()
-	if err != nil {
-		list = nil // underlay.Addresses warns of it
+// outside returns the addresses that no lease may hold: those of the supernodes in the
+// network below, and those of this host there if nothing tells of its networks. What does
+// tell of them knows which are the overlay's: a bridge that the device is a port of has an
+// address of the overlay.
+func (a *deviceAddresses) outside(interfaces func() ([]netip.Addr, error)) (list []netip.Addr) {
+	if a.rules.overlap == nil {
+		all, _ := interfaces() // underlay.Addresses warns of an error
+		list = slices.DeleteFunc(slices.Clone(all), func(x netip.Addr) bool { return a.lease.IsValid() && x == a.lease.Addr() })
 	}
-	list = slices.DeleteFunc(slices.Clone(list), func(x netip.Addr) bool { return a.lease.IsValid() && x == a.lease.Addr() })
 	for _, s := range a.supernodes {
 		for _, at := range s.where.addrs {
 			list = append(list, at.Addr())

@@ -21,7 +21,7 @@ func (v *testServer) leased(now time.Time, lease string) {
 
 // homeNetwork is the finder of a host with a LAN, and a route into a company.
 func homeNetwork(p netip.Prefix) (Network, bool) {
-	for _, n := range []Network{{"wlan0", netip.MustParsePrefix("192.168.1.0/24")}, {"vpn0", netip.MustParsePrefix("10.0.0.0/9")}} {
+	for _, n := range []Network{{"wlan0", netip.MustParsePrefix("192.168.1.0/24")}, {"vpn0", netip.MustParsePrefix("10.0.0.0/9")}, {"lan0", netip.MustParsePrefix("192.0.2.0/24")}} {
 		if n.Prefix.Overlaps(p) {
 			return n, true
 		}
@@ -62,7 +62,7 @@ func TestSupernodeLeases(t *testing.T) {
 		{lease: "192.168.0.7/16", why: "overlaps wlan0"},
 		{lease: "10.64.0.7/20", why: "overlaps vpn0 (10.0.0.0/9)"},
 		{lease: "203.0.113.7/24", why: "holds 203.0.113.1"}, // the supernode's own address
-		{lease: "192.0.2.7/24", why: "holds 192.0.2.200"},   // ours
+		{lease: "192.0.2.7/24", why: "overlaps lan0 (192.0.2.0/24)"},
 		{lease: "8.8.8.1/24", cfg: Address{Allow: []netip.Prefix{netip.MustParsePrefix("8.0.0.0/8")}}},
 		{lease: "8.8.8.1/24", cfg: Address{Allow: []netip.Prefix{netip.MustParsePrefix("8.8.8.0/25")}}, why: "--allow-lease 8.8.8.0/24"},
 		{lease: "192.168.1.77/24", cfg: Address{Allow: []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24")}}},
@@ -76,7 +76,6 @@ func TestSupernodeLeases(t *testing.T) {
 	} {
 		v := newServer(t, func(cfg *Config) {
 			cfg.Address, cfg.Host.Networks = c.cfg, homeNetwork
-			cfg.Host.Addresses = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("192.0.2.200")}, nil }
 		})
 		before := slices.Clone(v.device.have)
 		v.answer(noon)
@@ -132,26 +131,14 @@ func TestLeasedByTurns(t *testing.T) {
 // TestLeaseMeetsNetwork carries a host with a lease into a network that it collides
 // with, and home again: the address goes and comes back, and peers are told.
 func TestLeaseMeetsNetwork(t *testing.T) {
-	var away, silent bool
+	var away bool
 	lease := netip.MustParsePrefix("10.64.0.7/24")
 	v := newServer(t, func(c *Config) {
 		c.Host.Networks = func(p netip.Prefix) (Network, bool) {
 			return Network{"wlan0", netip.MustParsePrefix("10.64.0.0/16")}, away
 		}
-		c.Host.Addresses = func() ([]netip.Addr, error) {
-			if away && silent {
-				return []netip.Addr{netip.MustParseAddr("10.64.3.3")}, nil
-			}
-			return []netip.Addr{lease.Addr()}, nil // under another name the device looks like any other
-		}
 	})
 	v.answer(noon)
-	v.leased(noon, "10.64.0.9/24") // not our own device's yet: it is somebody's network
-	if v.servers.addresses.lease.IsValid() {
-		t.Fatal("a lease of the host's own network was taken")
-	}
-	v.cfg.Host.Addresses = func() ([]netip.Addr, error) { return nil, nil }
-	v.servers.addresses.rules.outside = func() []netip.Addr { return v.servers.addresses.outside(v.cfg.Host.Addresses) }
 	v.leased(noon, lease.String())
 	forbidden := func() bool {
 		return v.underlay.Addresses.Policy().ProbeRefusal(netip.MustParseAddrPort("10.64.0.1:4000")) == address.RefusedOverlay
@@ -179,6 +166,36 @@ func TestLeaseMeetsNetwork(t *testing.T) {
 		v.settle(noon)
 		if v.servers.addresses.lease != lease || !slices.Contains(v.device.have, lease) || !forbidden() || len(v.status(noon).Notes) != 0 {
 			t.Errorf("told %v: home again the lease is %v, the device has %v", told, v.servers.addresses.lease, v.device.have)
+		}
+	}
+}
+
+// TestLeaseAndAddresses holds a lease against the host's addresses where its networks are
+// not known: one in the network of another address is refused, the device's own address is
+// no other. Where they are known, an address alone is no collision: it is the overlay's, of
+// a bridge that the device is a port of.
+func TestLeaseAndAddresses(t *testing.T) {
+	const lease = "10.64.0.7/24"
+	for _, c := range []struct {
+		networks bool
+		address  string
+		taken    bool
+	}{{false, "10.64.0.9", false}, {false, "10.64.1.9", true}, {true, "10.64.0.9", true}} {
+		at := []netip.Addr{netip.MustParseAddr(c.address)}
+		v := newServer(t, func(cfg *Config) {
+			if c.networks {
+				cfg.Host.Networks = func(netip.Prefix) (Network, bool) { return Network{}, false }
+			}
+			cfg.Host.Addresses = func() ([]netip.Addr, error) { return at, nil }
+		})
+		v.answer(noon)
+		v.leased(noon, lease)
+		if got := v.servers.addresses.lease.IsValid(); got != c.taken {
+			t.Errorf("%+v: taken %v, notes %q", c, got, v.status(noon).Notes)
+		}
+		at = append(at, netip.MustParsePrefix(lease).Addr())
+		if v.pass(noon.Add(leaseEvery)); v.servers.addresses.lease.IsValid() != c.taken {
+			t.Errorf("%+v: half a minute later taken %v, notes %q", c, !c.taken, v.status(noon).Notes)
 		}
 	}
 }
