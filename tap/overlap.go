@@ -27,17 +27,13 @@ func Overlap(prefix netip.Prefix, except func(ifindex int) bool) (ifname string,
 	if err != nil {
 		return "", netip.Prefix{}, false
 	}
-	names := make(map[int]string, len(interfaces))
+	names, addrs := make(map[int]string, len(interfaces)), interfaceAddrs(interfaces)
 	for _, ifi := range interfaces {
 		if ifi.Flags&net.FlagUp == 0 || except != nil && except(ifi.Index) {
 			continue
 		}
 		names[ifi.Index] = ifi.Name
-		addrs, err := ifi.Addrs()
-		if err != nil {
-			continue // it was deleted since it was listed
-		}
-		if other, ok := firstOverlap(prefix, addrs); ok {
+		if other, ok := firstOverlap(prefix, addrs[ifi.Index]); ok {
 			return ifi.Name, other, true
 		}
 	}

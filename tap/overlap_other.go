@@ -2,7 +2,19 @@
 
 package tap
 
-import "net/netip"
+import (
+	"net"
+	"net/netip"
+)
+
+// interfaceAddrs returns the addresses of all interfaces by their index.
+func interfaceAddrs(interfaces []net.Interface) map[int][]net.Addr {
+	addrs := make(map[int][]net.Addr, len(interfaces))
+	for _, ifi := range interfaces {
+		addrs[ifi.Index], _ = ifi.Addrs() // none if it was deleted since it was listed
+	}
+	return addrs
+}
 
 // overlappingRoute finds nothing: routes are read on Linux alone.
 func overlappingRoute(netip.Prefix, map[int]string) (ifname string, other netip.Prefix, ok bool) {

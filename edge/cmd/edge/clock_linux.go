@@ -44,5 +44,27 @@ func machineID(path string) string {
 	return strings.TrimSpace(string(id))
 }
 
+// lastingID reads an identity of the machine that stays with the machine; empty: it has
+// none. One that is kept in memory is drawn at each boot, where the root is read-only
+// (systemd-machine-id-commit(8)), and one in layers comes with a container's image and
+// goes with it: neither says that a state directory came to another machine.
+func lastingID(path string) string {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(path, &fs); err != nil || passing(int64(fs.Type)) {
+		return ""
+	}
+	return machineID(path)
+}
+
+// passing reports whether a file system of that kind (statfs(2)) goes sooner than its
+// machine.
+func passing(kind int64) bool {
+	switch uint32(kind) { // 32 bits of it count: it is signed on some machines
+	case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC, unix.OVERLAYFS_SUPER_MAGIC:
+		return true
+	}
+	return false
+}
+
 // forks returns what tells of a virtual machine that was restored or cloned.
 func forks() func(ctx context.Context, forked func()) error { return vmgen.Watch }

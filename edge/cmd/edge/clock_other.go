@@ -19,5 +19,8 @@ func machine() func() string { return nil }
 // machineID returns the empty string, for the same reason.
 func machineID(string) string { return "" }
 
+// lastingID returns the empty string, too.
+func lastingID(string) string { return "" }
+
 // forks returns nil: nothing here tells of a machine that was restored.
 func forks() func(ctx context.Context, forked func()) error { return nil }

@@ -42,7 +42,7 @@ func (cmd *command) identityDir(path string) identityDir {
 
 // thisMachine returns the hash of this machine's id. The id itself is confidential
 // (machine-id(5)), and this hash is of no use to other programs.
-func thisMachine() string { return machineHash(machineID(machineFile)) }
+func thisMachine() string { return machineHash(lastingID(machineFile)) }
 
 // machineHash returns the hash of a machine id; empty: there is none, or none yet.
 func machineHash(id string) string {
