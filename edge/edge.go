@@ -143,7 +143,7 @@ func (e *Edge) begin(now time.Time) error {
 	}
 	e.underlay.Start(now, e.self.statement)
 	e.servers.connector.begin(now)
-	e.peers.pins.aged(wall)
+	e.peers.pins.aged(e.peers.rightClock(now))
 	e.recallPeers(now)
 	if e.cfg.Keys != nil {
 		e.background.Go(e.watchKeys)

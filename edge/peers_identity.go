@@ -185,10 +185,19 @@ func (b *peers) unbind(p *peer) {
 	b.mark(p)
 }
 
+// rightClock returns the wall clock, the zero time while that is known to be wrong.
+func (b *peers) rightClock(now time.Time) time.Time {
+	wall := b.plane.Wall(now)
+	if b.keys.schedule.ClockWrong(wall) {
+		return time.Time{}
+	}
+	return wall
+}
+
 // pin keeps a peer's hardware address for its identity: both were proved in a session.
 func (b *peers) pin(now time.Time, p *peer) {
 	if p.identity.bound && p.identity.proven {
-		b.pins.keep(b.plane.Wall(now), p.view.MAC(), p.identity.statement.ID, b.keys.community)
+		b.pins.keep(b.rightClock(now), p.view.MAC(), p.identity.statement.ID, b.keys.community)
 	}
 }
 

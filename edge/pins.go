@@ -20,6 +20,10 @@ const (
 	pinFresh  = 10 * time.Minute // a pin is renewed at most so often: each time is a write of the state
 )
 
+// pinUndated is the First of a pin that was made while the clock was wrong, beside a Last
+// of 0: its life begins when the clock is right.
+const pinUndated = -1
+
 // pins says whose a hardware address is (docs/DESIGN.md, "Decisions of our own").
 type pins struct {
 	state *state
@@ -50,13 +54,19 @@ func (p pin) ends() int64 {
 	return p.Last + life
 }
 
-// aged gives pins without times the longest life from now on, and removes those that
-// have ended.
+// aged gives pins of before pins had an end the longest life from now on, those that were
+// made while the clock was wrong their life from now on, and removes those that have ended.
+// It does nothing while the clock is wrong, when wall is zero.
 func (p pins) aged(wall time.Time) {
+	if wall.IsZero() {
+		return
+	}
 	p.state.aged = wall
 	now := wall.Unix()
 	for mac, have := range p.state.saved.Pins {
-		if have.Last == 0 {
+		if have.First == pinUndated {
+			p.put(mac, pin{ID: have.ID, First: now, Last: now})
+		} else if have.Last == 0 {
 			p.put(mac, pin{ID: have.ID, First: now - int64(pinMost/time.Second)/pinGrowth, Last: now})
 		} else if have.ends() < now {
 			delete(p.state.saved.Pins, mac)
@@ -81,19 +91,25 @@ func (p pins) allow(mac protocol.MAC, id [32]byte, c *crypto.Community) bool {
 
 // keep pins a hardware address to an identity that allow lets have it and that
 // proved in a session to be a member's. The owner of a derived address takes it back
-// from whoever it was pinned to; it needs no pin of its own.
+// from whoever it was pinned to; it needs no pin of its own. While the clock is wrong, when
+// wall is zero, nothing is learned of the time: a router without a clock must not forget at
+// each start who was here for months.
 func (p pins) keep(wall time.Time, mac protocol.MAC, id [32]byte, c *crypto.Community) {
-	key, now := mac.String(), wall.Unix()
+	key, now, fresh := mac.String(), wall.Unix(), pin{ID: pinText(id), First: wall.Unix(), Last: wall.Unix()}
+	if wall.IsZero() {
+		fresh.First, fresh.Last = pinUndated, 0
+	}
 	have, pinned := p.state.saved.Pins[key]
 	switch {
 	case p.derived(mac, id):
 		if pinned && have.ID != pinText(id) {
-			p.put(key, pin{ID: pinText(id), First: now, Last: now})
+			p.put(key, fresh)
 		}
 	case c.Members == crypto.MembersOpen:
 	case !pinned:
 		p.makeRoom(wall)
-		p.put(key, pin{ID: pinText(id), First: now, Last: now})
+		p.put(key, fresh)
+	case wall.IsZero() || have.First == pinUndated: // until the clock is right, and aged has looked
 	case have.ID == pinText(id) && (now-have.Last >= int64(pinFresh/time.Second) || now < have.Last):
 		have.First, have.Last = min(have.First, now), now
 		p.put(key, have)

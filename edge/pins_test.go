@@ -124,3 +124,40 @@ func TestPinsOfBefore(t *testing.T) {
 		t.Error("it has ended too early")
 	}
 }
+
+// TestPinsWithoutClock starts a router without a clock of its own: until the network has
+// set its clock no pin is shortened, and one that is made meanwhile lives as long as any
+// newcomer's.
+func TestPinsWithoutClock(t *testing.T) {
+	dir := t.TempDir()
+	built := noon.AddDate(0, -1, 0)
+	start := func(offset time.Duration) *testEdge {
+		return newEdge(t, func(c *Config) { inDir(dir)(c); c.Host.Build, c.Host.ClockOffset = built, offset })
+	}
+	e := start(0)
+	member, newcomer := e.introduced(2), e.introduced(3)
+	old := pin{ID: pinText(member.identity.statement.ID), First: noon.AddDate(0, -5, 0).Unix(), Last: noon.AddDate(0, 0, -3).Unix()}
+	e.state.saved.Pins[host(1).String()] = old
+	e.state.keepNow()
+
+	e = start(-50 * 365 * 24 * time.Hour)
+	e.peers.pins.aged(e.peers.rightClock(noon))
+	e.peers.pins.keep(e.peers.rightClock(noon), host(1), member.identity.statement.ID, e.cfg.Community)
+	e.peers.pins.keep(e.peers.rightClock(noon), host(2), newcomer.identity.statement.ID, e.cfg.Community)
+	e.keepState(noon)
+	if got := e.state.saved.Pins[host(1).String()]; got != old {
+		t.Errorf("%+v became %+v", old, got)
+	}
+	e.state.keepNow()
+
+	e = start(0) // or the clock is set
+	e.keepState(noon)
+	e.peers.pins.keep(noon, host(2), newcomer.identity.statement.ID, e.cfg.Community)
+	p := e.peers.pins
+	if p.allow(host(1), [32]byte{9}, e.cfg.Community) || p.allow(host(2), [32]byte{9}, e.cfg.Community) {
+		t.Error("a pin ended when the clock was set")
+	}
+	if got := e.state.saved.Pins[host(2).String()].ends(); got != noon.Add(pinLeast).Unix() {
+		t.Errorf("a newcomer's pin ends %v from now", time.Unix(got, 0).Sub(noon))
+	}
+}

@@ -16,7 +16,7 @@ import (
 func (e *Edge) keepState(now time.Time) {
 	e.chores.storing.Set(now.Add(storeEvery))
 	e.state.remember(e.peers)
-	if wall := e.data.plane.Wall(now); wall.Sub(e.state.aged).Abs() >= pinLeast {
+	if wall := e.peers.rightClock(now); wall.Sub(e.state.aged).Abs() >= pinLeast {
 		e.peers.pins.aged(wall)
 	}
 	if e.state.dirty {
