@@ -76,7 +76,11 @@ func (e *Edge) status(now time.Time) control.Status {
 		s.Notes = append(s.Notes, note)
 	}
 	s.Notes = append(s.Notes, e.cfg.Host.Notes...)
+	s.Notes = append(s.Notes, e.servers.list.notes()...)
 	s.Notes = append(s.Notes, e.servers.addresses.notes()...)
+	if warning := KeyStatus(e.keys.community, e.keys.schedule, e.data.plane.Wall(now)).Warning; warning != "" {
+		s.Notes = append(s.Notes, warning)
+	}
 	if note := e.state.note(); note != "" {
 		s.Notes = append(s.Notes, note)
 	}

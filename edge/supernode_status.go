@@ -2,8 +2,11 @@ package edge
 
 import (
 	"encoding/base64"
+	"fmt"
+	"slices"
 
 	"hedgerow/edge/control"
+	"hedgerow/protocol"
 )
 
 // transportKind names what a supernode is reached by.
@@ -44,4 +47,24 @@ func (s *supernode) status() control.SupernodeStatus {
 		st.RTTms = milliseconds(s.keepalive.rtt)
 	}
 	return st
+}
+
+// notes says for status which supernodes do not serve us although they answer, and that
+// none answers once the user was told of one that does not.
+func (l supernodes) notes() (list []string) {
+	for _, s := range l {
+		switch {
+		case s.registered():
+		case s.hello.older:
+			list = append(list, control.OlderSupernode(s.cfg.Name))
+		case s.reported.refused == protocol.CodeOldStatement: // the note about the other machine says it
+		case s.reported.refused != 0:
+			list = append(list, fmt.Sprintf("%s refuses this edge: %s.", s.cfg.Name, protocol.CodeString(s.reported.refused)))
+		}
+	}
+	silent := func(s *supernode) bool { return s.reported.noAnswer || s.reported.lost }
+	if len(list) == 0 && !l.registered() && slices.ContainsFunc(l, silent) {
+		list = append(list, "no supernode answers: members that are not connected are not found, and nothing is relayed. 'edge netcheck' says what the network lets through.")
+	}
+	return list
 }

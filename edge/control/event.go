@@ -112,6 +112,11 @@ func IdentityTwice(by, community string) string {
 		"two such edges throw each other out. On the copy, stop the edge and type 'edge identity new -c %s'. [E13]", by, community)
 }
 
+// OlderSupernode is the sentence about a supernode of an older protocol.
+func OlderSupernode(supernode string) string {
+	return fmt.Sprintf("%s answers, but speaks the protocol as it was before version 1 was final: update that supernode. [E22]", supernode)
+}
+
 // LeaseRefusal is the sentence about a lease that an edge does not take: supernode
 // leases it, and why is the rest of the sentence behind "it", with what to type.
 func LeaseRefusal(supernode string, lease netip.Prefix, why string) string {

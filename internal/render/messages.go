@@ -84,7 +84,7 @@ func (m *Messages) warning(ev control.Event) string {
 	case control.EventStream:
 		return fmt.Sprintf("no answer from %s over UDP: it looks blocked. Using %s; direct links are off until UDP returns. [E08]", ev.Supernode, ev.Text)
 	case control.EventOlder:
-		return fmt.Sprintf("%s answers, but speaks the protocol as it was before version 1 was final: update that supernode. [E22]", ev.Supernode)
+		return control.OlderSupernode(ev.Supernode)
 	case control.EventStreamFailed:
 		return fmt.Sprintf("no stream to %s either: %v", ev.Supernode, ev.Err)
 	case control.EventAddressReplaced:

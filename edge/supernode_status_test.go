@@ -1,0 +1,48 @@
+package edge
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"hedgerow/protocol"
+)
+
+// Status has a note for whatever keeps the edge from being served, and none without it:
+// "health ok" says that there is nothing to read.
+func TestNotesOfSupernodes(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		ready func(v *testServer)
+		want  string // empty: no note
+	}{
+		{"registered", func(*testServer) {}, ""},
+		{"not yet", func(v *testServer) { v.s.grant.done = false }, ""},
+		{"refused", func(v *testServer) {
+			v.s.grant.done, v.s.grant.pending = false, true
+			m := protocol.Nak{Code: protocol.CodeFull}
+			v.say(noon, m.Append(nil))
+		}, "sn:7654 refuses this edge: supernode full."},
+		{"refused for its statement", func(v *testServer) {
+			v.s.grant.done, v.s.grant.pending = false, true
+			m := protocol.Nak{Code: protocol.CodeOldStatement}
+			v.say(noon, m.Append(nil))
+		}, "another machine uses the identity"},
+		{"an older one", func(v *testServer) { v.s.grant.done, v.s.hello.older = false, true }, "[E22]"},
+		{"lost", func(v *testServer) { v.servers.registrar.lost(noon, v.s) }, "no supernode answers"},
+		{"silent from the start", func(v *testServer) { v.s.grant.done, v.s.reported.noAnswer = false, true }, "no supernode answers"},
+		{"a schedule that ends", func(v *testServer) {
+			c := *v.keys.community
+			c.Epochs[0].Until = noon.Add(24 * time.Hour)
+			v.keys.community = &c
+			v.keys.schedule.Replace(&c)
+		}, "the schedule ends in"},
+	} {
+		v := registered(t, nil)
+		c.ready(v)
+		notes := v.status(noon).Notes
+		if got := strings.Join(notes, "|"); len(notes) > 1 || (c.want == "") != (got == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q", c.name, notes)
+		}
+	}
+}
