@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,14 +19,17 @@ const (
 	messageRoom = 8 << 10
 	// bufferRoom is how many bytes of uevents may wait, all of them in one burst.
 	bufferRoom = 1 << 20
+	// burstTime is how long a burst of uevents is left to end after some were dropped. It
+	// may last for seconds, as at the start of a system, and is one report.
+	burstTime = time.Second
 )
 
 // newGeneration is the variable of the uevent of a new generation (drivers/virt/vmgenid.c).
 const newGeneration = "NEW_VMGENID=1"
 
 // Watch calls forked for each new generation of this virtual machine until ctx ends, and
-// returns nil then. It also calls it when the kernel has dropped uevents, since one of
-// them may have said so. It calls it from its own goroutine. The error says that the
+// returns nil then. It also calls it a second after the kernel has dropped uevents, since
+// one of them may have said so. It calls it from its own goroutine. The error says that the
 // system does not let this process listen.
 func Watch(ctx context.Context, forked func()) error { return watch(ctx, newGeneration, forked) }
 
@@ -57,7 +61,12 @@ func watch(ctx context.Context, variable string, found func()) error {
 			return err
 		case errors.Is(fault, unix.EINTR):
 		case errors.Is(fault, unix.ENOBUFS):
-			found()
+			select {
+			case <-time.After(burstTime):
+				found() // also for what was dropped meanwhile; the next loss is told by itself
+			case <-ctx.Done():
+				return nil
+			}
 		case fault != nil:
 			return fault
 		case fromKernel(from) && has(buf[:n], variable):
@@ -72,7 +81,9 @@ func listen() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bufferRoom) // as much as the system allows
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bufferRoom) != nil {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, bufferRoom) // as much as the system allows
+	}
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: kernelGroup}); err != nil {
 		_ = unix.Close(fd)
 		return nil, err

@@ -3,6 +3,7 @@ package vmgen
 import (
 	"context"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,64 @@ func TestFromKernel(t *testing.T) {
 		if fromKernel(from) != want {
 			t.Errorf("%+v: want %v", from, want)
 		}
+	}
+}
+
+// uevents is a file by which root has the kernel send uevents (Documentation/ABI/testing/
+// sysfs-uevent), any number of them.
+func uevents(t *testing.T) func(words string) {
+	f, err := os.OpenFile("/sys/class/mem/null/uevent", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skipf("needs root, to ask the kernel for uevents: %v", err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return func(words string) {
+		if _, err := f.WriteAt([]byte(words), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestWatchLosesUevents sends more uevents than can wait, for half a second: the loss is
+// reported, and once, not with each that is dropped.
+func TestWatchLosesUevents(t *testing.T) {
+	ask := uevents(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	began, busy, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	var reports atomic.Int32
+	go func() {
+		ended <- watch(ctx, "SYNTH_ARG_GENERATION=9", func() {
+			if reports.Add(1) == 1 {
+				close(began)
+				<-busy // so long that too many wait
+			}
+		})
+	}()
+	for reports.Load() == 0 { // until it listens
+		ask("change 7d6f1c1e-6f3a-4b62-9a55-1f9dd1ab2c11 GENERATION=9")
+		time.Sleep(10 * time.Millisecond)
+	}
+	<-began
+	flood := func(d time.Duration) {
+		for end := time.Now().Add(d); time.Now().Before(end); {
+			ask("change")
+		}
+	}
+	flood(300 * time.Millisecond)
+	heard := reports.Load()
+	close(busy)
+	flood(500 * time.Millisecond)
+	if n := reports.Load(); n != heard {
+		t.Errorf("%d reports in half a second of a burst", n-heard)
+	}
+	for end := time.Now().Add(5 * time.Second); reports.Load() == heard; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a loss was not reported")
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
 
