@@ -35,15 +35,12 @@ type connector struct {
 // open makes the timers of every supernode.
 func (c *connector) open() {
 	for _, s := range c.supernodes {
-		timerOf := func(name string, call func(now time.Time, s *supernode)) timer.Timer {
-			return timer.New(&c.timers, name, func(now time.Time) { call(now, s) })
-		}
-		s.where.again = timerOf("resolve a supernode", c.resolve)
-		s.hello.retry = timerOf("repeat a HELLO", c.sendHello)
-		s.init.retry = timerOf("repeat an INIT to a supernode", c.retryInit)
-		s.hop.rekey = timerOf("renew a hop session", c.restart)
-		s.stream.making = timerOf("make a stream", c.dialStream)
-		s.stream.sparing = timerOf("end a stream", c.endSpareStream)
+		s.where.again = s.timer(&c.timers, "resolve a supernode", c.resolve)
+		s.hello.retry = s.timer(&c.timers, "repeat a HELLO", c.sendHello)
+		s.init.retry = s.timer(&c.timers, "repeat an INIT to a supernode", c.retryInit)
+		s.hop.rekey = s.timer(&c.timers, "renew a hop session", c.restart)
+		s.stream.making = s.timer(&c.timers, "make a stream", c.dialStream)
+		s.stream.sparing = s.timer(&c.timers, "end a stream", c.endSpareStream)
 		if s.key != nil {
 			c.pinned(s)
 		}

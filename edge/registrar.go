@@ -53,13 +53,10 @@ type hopConnector interface {
 // open makes the timers of every supernode.
 func (r *registrar) open() {
 	for _, s := range r.supernodes {
-		timerOf := func(name string, call func(now time.Time, s *supernode)) timer.Timer {
-			return timer.New(&r.timers, name, func(now time.Time) { call(now, s) })
-		}
-		s.grant.retry = timerOf("repeat a REGISTER", r.register)
-		s.grant.renew = timerOf("renew a registration", r.renew)
-		s.keepalive.next = timerOf("ping a supernode", r.ping)
-		s.direct.again = timerOf("repeat a DIRECT", r.sendDirect)
+		s.grant.retry = s.timer(&r.timers, "repeat a REGISTER", r.register)
+		s.grant.renew = s.timer(&r.timers, "renew a registration", r.renew)
+		s.keepalive.next = s.timer(&r.timers, "ping a supernode", r.ping)
+		s.direct.again = s.timer(&r.timers, "repeat a DIRECT", r.sendDirect)
 	}
 }
 

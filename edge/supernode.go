@@ -143,6 +143,11 @@ type supernodeReport struct {
 // id returns the supernode's place in the configuration.
 func (s *supernode) id() int { return s.view.ID() }
 
+// timer returns a timer of a queue that calls call with the supernode.
+func (s *supernode) timer(q *timer.Queue, name string, call func(now time.Time, s *supernode)) timer.Timer {
+	return timer.New(q, name, func(now time.Time) { call(now, s) })
+}
+
 // registered reports whether the supernode has us registered.
 func (s *supernode) registered() bool { return s.grant.done }
 
