@@ -8,6 +8,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge/dataplane"
+	"hedgerow/handshake"
 	"hedgerow/protocol"
 )
 
@@ -197,5 +198,53 @@ func TestBookIsShared(t *testing.T) {
 	e.consistent()
 	if old.gone || e.peers.byStatic[old.view.Static()] != old {
 		t.Error("somebody from elsewhere had to go")
+	}
+}
+
+// answer answers an INIT that a peer has sent, as far as it is known.
+func (e *testEdge) answer(p *peer, index uint32) {
+	p.sessions.answer(noon, e.session(p, noon, index, false), e.data.draft)
+	e.peers.mark(p)
+}
+
+// A member with a /64 of IPv6 makes an INIT from each of a thousand of its addresses: it is
+// one source, and takes the place of no newcomer.
+func TestUnconfirmedOfOneNetwork(t *testing.T) {
+	e := newEdge(t, nil)
+	open := func(static byte, n int, from netip.Addr) *peer {
+		p := e.peers.opened(noon, [32]byte{static, byte(n), byte(n >> 8)}, handshake.Source{Rate: from})
+		e.answer(p, uint32(int(static)<<16+n))
+		return p
+	}
+	honest := open(1, 0, netip.MustParseAddr("2001:db8:1::1"))
+	zoned := open(3, 0, netip.MustParseAddr("fe80::1%eth0"))
+	for n := range 1000 {
+		from := netip.MustParseAddr("2001:db8:2::").As16()
+		binary.BigEndian.PutUint64(from[8:], uint64(n)<<32+1)
+		open(2, n, netip.AddrFrom16(from))
+		if len(e.peers.half) > maxUnconfirmedPerSource+2 {
+			t.Fatalf("%d places after %d INITs", len(e.peers.half), n+1)
+		}
+	}
+	e.settle(noon)
+	e.consistent()
+	if honest.gone || zoned.gone {
+		t.Error("a newcomer from elsewhere has lost its place")
+	}
+}
+
+// What is known by an unconfirmed INIT alone is forgotten when the machine was restored:
+// nobody is greeted because somebody has named him.
+func TestUnconfirmedAfterAFork(t *testing.T) {
+	e := newEdge(t, nil)
+	p := e.peers.opened(noon, [32]byte{1}, handshake.Source{Rate: netip.MustParseAddr("198.51.100.9")})
+	e.answer(p, 1)
+	e.settle(noon)
+	e.consistent()
+	renewEverything(e.Edge, noon)
+	e.settle(noon)
+	e.consistent()
+	if !p.gone || len(e.peers.half) != 0 || len(e.sessions.pending) != 0 {
+		t.Errorf("gone %v, %d unconfirmed, %d INITs", p.gone, len(e.peers.half), len(e.sessions.pending))
 	}
 }

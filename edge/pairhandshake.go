@@ -2,6 +2,7 @@ package edge
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"time"
@@ -115,8 +116,13 @@ func (s *sessions) finished(now time.Time, p *peer, done *handshake.Result, from
 		s.refusals.note(refusedSession, p, "err", err)
 		return
 	}
+	if !s.peers.stay(p) {
+		s.refusals.note(refusedBookFull, p, "from", from)
+		s.peers.forget(p)
+		return
+	}
 	e.Confirm()
-	p.place.source = s.sourceOf(from).Rate
+	p.place.source = placeSource(s.sourceOf(from))
 	p.view.SetHeard(s.plane.Since(now))
 	s.noteHandle(p, from)
 	s.began(now, p, e, from.Addr)
@@ -184,6 +190,9 @@ func (s *sessions) answered(now time.Time, p *peer, done *handshake.Result, half
 	e, err := s.newSession(now, p, done)
 	if err != nil {
 		s.refusals.note(refusedSession, p, "err", err)
+		if p.place.unconfirmed && p.sessions.next == nil {
+			s.peers.forget(p)
+		}
 		return
 	}
 	p.sessions.answer(now, e, s.draft)
@@ -193,14 +202,15 @@ func (s *sessions) answered(now time.Time, p *peer, done *handshake.Result, half
 
 // sourceOf returns what an INIT's cookie is bound to and what its rate is counted
 // under. A cookie is bound to address and port, or to the supernode and the source
-// handle. For the rate, the sender behind each handle of a supernode has a /64 of
-// its own, made of the handle's eight digits. So has each introducer, for all INITs
-// that it forwards together.
+// handle. For the rate, the sender behind each handle of a supernode has a /48 of
+// its own in group space (ff00::/8), where no packet comes from: rates are counted for
+// the networks around an address, too (bucket.Networks). So has each introducer, for
+// all INITs that it forwards together, of its key.
 func (s *sessions) sourceOf(from dataplane.Origin) handshake.Source {
 	var rate [16]byte
 	if from.Supernode != nil {
-		copy(rate[:8], fmt.Sprintf("%08x", from.Handle))
-		rate[8] = byte(from.Supernode.ID())
+		rate[0], rate[5] = 0xff, byte(from.Supernode.ID())
+		binary.BigEndian.PutUint32(rate[1:], from.Handle)
 		return handshake.Source{
 			Cookie: fmt.Appendf(nil, "relay %d %08x", from.Supernode.ID(), from.Handle), Rate: netip.AddrFrom16(rate),
 		}

@@ -36,7 +36,7 @@ func TestSourceOf(t *testing.T) {
 	for i, o := range origins[3:] {
 		for _, other := range origins[3+i+1:] {
 			a, b := sourceOf(o).Rate, sourceOf(other).Rate
-			if p, _ := a.Prefix(64); p.Contains(b) && o.Handle != other.Handle {
+			if p, _ := a.Prefix(48); p.Contains(b) {
 				t.Errorf("handles %d and %d share a rate", o.Handle, other.Handle)
 			}
 		}

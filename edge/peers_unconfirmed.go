@@ -15,6 +15,18 @@ const (
 	maxUnconfirmedPerSource = 128
 )
 
+// placeSource returns what a source's places in the book are counted under: an IPv4
+// address, the /64 of an IPv6 address, which one host has all of, or what sourceOf makes
+// of a handle or an introducer.
+func placeSource(from handshake.Source) netip.Addr {
+	a := from.Rate.Unmap().WithZone("")
+	if a.Is4() {
+		return a
+	}
+	whole, _ := a.Prefix(64)
+	return whole.Addr() // not valid if a is not
+}
+
 // opened returns the peer with a static key that an INIT has named, marked. One that was
 // not known gets a place among the unconfirmed, which takes none from those that are
 // known otherwise: over a bound the oldest of the source that has most goes, and of the
@@ -23,12 +35,12 @@ func (b *peers) opened(now time.Time, static [32]byte, source handshake.Source) 
 	if p := b.found(b.byStatic[static]); p != nil {
 		return p
 	}
-	places := make(map[netip.Addr]int)
+	from, places := placeSource(source), make(map[netip.Addr]int)
 	for _, p := range b.half {
 		places[p.place.source]++
 	}
-	if places[source.Rate] >= maxUnconfirmedPerSource {
-		b.forget(b.half[slices.IndexFunc(b.half, func(p *peer) bool { return p.place.source == source.Rate })])
+	if places[from] >= maxUnconfirmedPerSource {
+		b.forget(b.half[slices.IndexFunc(b.half, func(p *peer) bool { return p.place.source == from })])
 	} else if len(b.half) >= maxUnconfirmed {
 		most := 0
 		for _, n := range places {
@@ -37,7 +49,7 @@ func (b *peers) opened(now time.Time, static [32]byte, source handshake.Source) 
 		b.forget(b.half[slices.IndexFunc(b.half, func(p *peer) bool { return places[p.place.source] == most })])
 	}
 	p := b.enter(now, static)
-	p.place = place{source: source.Rate, unconfirmed: true}
+	p.place = place{source: from, unconfirmed: true}
 	b.half = append(b.half, p)
 	return p
 }

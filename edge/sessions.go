@@ -133,7 +133,7 @@ func (s *sessions) confirm(now time.Time, p *peer, session *crypto.Session, from
 		return
 	}
 	half := p.sessions.half
-	p.place.source = half.source.Rate
+	p.place.source = placeSource(half.source)
 	p.sessions.claimed = half.claimed
 	s.endHandshake(p) // its INIT won over ours, if there was one
 	if from.Supernode == half.from.Supernode && from.Handle == half.from.Handle {
@@ -170,7 +170,11 @@ func (s *sessions) restart(now time.Time, p *peer) {
 // ephemeral key that the copy has, too.
 func (s *sessions) renewAll(now time.Time) {
 	for _, p := range s.peers.byStatic {
-		if p.sessions.idle() {
+		switch {
+		case p.sessions.idle():
+			continue
+		case p.place.unconfirmed:
+			s.peers.forget(p) // that INIT was all that we had of it
 			continue
 		}
 		p.sessions.retire()
