@@ -236,6 +236,17 @@ func (b *peers) setHandle(p *peer, supernode int, handle uint32) {
 	b.mark(p)
 }
 
+// at reports whether a peer is at an address beyond doubt: frames go there, or it has
+// answered from there within the last minute.
+func (b *peers) at(now time.Time, a netip.AddrPort) bool {
+	for _, p := range b.byStatic {
+		if p.view.Route().Direct == a || p.reach.path != nil && p.reach.path.Remotes().Proven(now, a) {
+			return true
+		}
+	}
+	return false
+}
+
 // active reports whether frames went to or came from a peer lately.
 func (b *peers) active(now time.Time, p *peer) bool {
 	used := p.view.Used()

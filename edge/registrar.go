@@ -213,11 +213,9 @@ func (r *registrar) offerTURN(now time.Time, s *supernode, server protocol.TURNS
 		r.refusals.note(refusedTURNAddress, s, "address", server.Addr, "why", why)
 		return
 	}
-	for _, p := range r.peers.byStatic {
-		if p.view.Route().Direct == server.Addr {
-			r.refusals.note(refusedTURNAddress, s, "address", server.Addr, "why", "a peer is there")
-			return
-		}
+	if r.peers.at(now, server.Addr) {
+		r.refusals.note(refusedTURNAddress, s, "address", server.Addr, "why", "a peer is there")
+		return
 	}
 	r.underlay.TURN.Offer(now, s.id(), server)
 }

@@ -97,6 +97,9 @@ func (o *networkObserver) Receive(_ time.Time, server netip.AddrPort, r underlay
 	o.data.plane.Publish(o.data.draft) // its answers may come before the loop settles
 }
 
+// OfPeer reports whether a peer is at an address.
+func (o *networkObserver) OfPeer(now time.Time, at netip.AddrPort) bool { return o.peers.at(now, at) }
+
 // lanPackets seals and opens what is announced on the LAN as GROUP packets of the
 // community.
 type lanPackets struct{ edge *Edge }

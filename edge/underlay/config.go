@@ -99,4 +99,7 @@ type Receivers interface {
 	// Receive has datagrams from a server handed to r from now on; nil ends that.
 	// It is called by the control loop, which passes r to the data path.
 	Receive(now time.Time, server netip.AddrPort, r TURNReceiver)
+	// OfPeer reports whether a peer is at an address beyond doubt. What comes from there
+	// is the peer's, whatever a supernode says of a TURN server there.
+	OfPeer(now time.Time, at netip.AddrPort) bool
 }

@@ -37,7 +37,8 @@ type rig struct {
 	refused map[Refusal]int
 
 	receivers map[netip.AddrPort]TURNReceiver
-	newcomer  bool // what MetOnLAN returns
+	peers     []netip.AddrPort // where OfPeer says that one is
+	newcomer  bool             // what MetOnLAN returns
 	hosts     []netip.Addr
 	hostsErr  error
 }
@@ -151,6 +152,8 @@ func (r *rig) Send(to netip.AddrPort, pkt []byte) {
 }
 
 // Receive notes who reads what a TURN server sends.
+func (r *rig) OfPeer(_ time.Time, at netip.AddrPort) bool { return slices.Contains(r.peers, at) }
+
 func (r *rig) Receive(_ time.Time, server netip.AddrPort, x TURNReceiver) {
 	if r.receivers[server] = x; x == nil {
 		delete(r.receivers, server)

@@ -152,7 +152,11 @@ func (t *TURN) serve(now time.Time, x *turnServer, needed []netip.Addr) {
 	switch {
 	case x.allocation != nil && x.allocation.relayed.IsValid():
 		t.permit(now, x, needed)
-	case x.allocation == nil && !x.backOff.IsSet() && now.Before(t.needs.any):
+	case x.allocation != nil || x.backOff.IsSet() || !now.Before(t.needs.any):
+	case x.by != byUser && t.cfg.Receivers.OfPeer(now, x.addr):
+		x.backOff.Set(now.Add(allocateMost))
+		t.cfg.refuse(RefusedTURNServer, x.addr, nil)
+	default:
 		t.allocate(now, x)
 	}
 }

@@ -401,6 +401,33 @@ func TestTURNOffers(t *testing.T) {
 	})
 }
 
+// A supernode hands out a TURN server at an address where a peer turns up later: no
+// allocation is asked for there, so that the peer's packets go on to be the peer's. A
+// server of the user's is asked all the same.
+func TestTURNServerWhereAPeerIs(t *testing.T) {
+	x := turnServers{}
+	inRig(t, x.into, func(r *rig) {
+		r.Start(time.Now(), nil)
+		r.TURN.Offer(time.Now(), 0, protocol.TURNServer{Addr: turnA})
+		r.peers = append(r.peers, turnA)
+		for range 10 {
+			r.TURN.Need(time.Now(), peers(2, 1))
+			r.run(NeedLasts / 2)
+		}
+		if len(x.made) != 0 || len(r.receivers) != 0 {
+			t.Errorf("%d allocations, and what comes from %v goes to TURN", len(x.made), turnA)
+		}
+		r.counts(map[Refusal]int{RefusedTURNServer: 1})
+		r.peers = nil
+		r.run(allocateMost)
+		r.TURN.Need(time.Now(), peers(2, 1))
+		r.run(time.Second)
+		if len(x.made) != 1 {
+			t.Errorf("%d allocations when the peer has gone", len(x.made))
+		}
+	})
+}
+
 // Two supernodes hand out one TURN server, and the credential of the first ends with it:
 // the second's is used then, and not before. No server is used twice.
 func TestTURNServerOfTwoSupernodes(t *testing.T) {
