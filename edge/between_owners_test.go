@@ -183,7 +183,7 @@ func TestRoamingKeepsSilence(t *testing.T) {
 	if since := v.s.silentSince(); !since.Equal(noon) {
 		t.Errorf("silent since %v, not since %v", since, noon)
 	}
-	if n := len(v.told(EventNoAnswer)); n != 1 {
+	if n := len(v.told(control.EventNoAnswer)); n != 1 {
 		t.Errorf("told %d times that there is no answer", n)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/tap"
@@ -125,7 +126,7 @@ type Host struct {
 	Networks    NetworkFinder                    // finds what a lease collides with; default: the networks of this host are not known
 	Resolver    underlay.Resolver                // default: net.DefaultResolver
 	Log         *slog.Logger                     // default: discarded
-	Report      func(Event)                      // called from the control loop; must not block
+	Report      func(control.Event)              // called from the control loop; must not block
 	ClockOffset time.Duration                    // added to the wall clock, for tests of skewed clocks
 	Rand        io.Reader                        // default: crypto/rand
 	BootClock   func() (sinceBoot time.Duration) // counts suspension too; default: suspension is not noticed
@@ -216,7 +217,7 @@ func (c Config) withDefaults() Config {
 		h.Log = slog.New(slog.DiscardHandler)
 	}
 	if h.Report == nil {
-		h.Report = func(Event) {}
+		h.Report = func(control.Event) {}
 	}
 	if h.Rand == nil {
 		h.Rand = rand.Reader

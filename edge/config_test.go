@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
@@ -108,7 +109,7 @@ func TestDefaults(t *testing.T) {
 	if h.Resolver == nil || h.Log == nil || h.Report == nil || h.Rand == nil || h.Addresses == nil {
 		t.Errorf("%+v", h)
 	}
-	h.Report(Event{})
+	h.Report(control.Event{})
 	if given.Name != "" || given.MTU != 0 || given.Host.Rand != nil {
 		t.Error("the given configuration was changed")
 	}

@@ -96,7 +96,7 @@ func (a *deviceAddresses) granted(now time.Time, s *supernode, m protocol.Ack) {
 		return
 	}
 	if m.Code == protocol.CodeIPTaken {
-		a.reports.report(now, Event{Kind: EventAddressReplaced, Prefix: m.Lease, Wanted: a.cfg.Prefix, MAC: m.Holder})
+		a.reports.report(now, control.Event{Kind: control.EventAddressReplaced, Prefix: m.Lease, Wanted: a.cfg.Prefix, MAC: m.Holder})
 	}
 	a.have(now, m.Lease)
 }
@@ -106,7 +106,7 @@ func (a *deviceAddresses) have(now time.Time, lease netip.Prefix) {
 	a.lease = lease
 	a.set(now, lease)
 	a.state.keepLease(lease)
-	a.reports.report(now, Event{Kind: EventLease, Prefix: lease})
+	a.reports.report(now, control.Event{Kind: control.EventLease, Prefix: lease})
 }
 
 // refuse notes why a lease is not taken. The user is told when the reason is
@@ -119,7 +119,7 @@ func (a *deviceAddresses) refuse(now time.Time, s *supernode, why string) {
 	g.fault = why
 	if g.faultAt.IsZero() || now.Sub(g.faultAt) >= leaseEvery {
 		g.faultAt = now
-		a.reports.report(now, Event{Kind: EventLeaseRefused, Supernode: s.cfg.Name, Prefix: g.offer, Text: why})
+		a.reports.report(now, control.Event{Kind: control.EventLeaseRefused, Supernode: s.cfg.Name, Prefix: g.offer, Text: why})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"hedgerow/edge/control"
 	"hedgerow/protocol"
 )
 
@@ -26,7 +27,7 @@ func TestLeases(t *testing.T) {
 	for _, lease := range []netip.Prefix{{}, first, second, first} {
 		a.granted(noon, e.servers.list[0], protocol.Ack{Lease: lease})
 	}
-	if a.lease != first || a.wanted() != first || !slices.Contains(e.device.have, first) || slices.Contains(e.device.have, second) || len(e.told(EventLease)) != 1 {
+	if a.lease != first || a.wanted() != first || !slices.Contains(e.device.have, first) || slices.Contains(e.device.have, second) || len(e.told(control.EventLease)) != 1 {
 		t.Errorf("leases %v, the device has %v", a.lease, e.device.have)
 	}
 	if e.settle(noon); a.changed {
@@ -52,10 +53,10 @@ func TestLeases(t *testing.T) {
 			t.Errorf("%v: wants %v, features %x", c.mode, a.wanted(), a.features())
 		}
 		a.granted(noon, e.servers.list[0], protocol.Ack{Lease: first, Code: protocol.CodeIPTaken, Holder: host(1)})
-		if told := e.told(EventAddressReplaced); len(told) != c.replaced || len(told) == 1 && (told[0].Wanted != c.mode.Prefix || told[0].MAC != host(1)) {
+		if told := e.told(control.EventAddressReplaced); len(told) != c.replaced || len(told) == 1 && (told[0].Wanted != c.mode.Prefix || told[0].MAC != host(1)) {
 			t.Errorf("%v: told %v", c.mode, told)
 		}
-		if n := len(e.told(EventLeaseRefused)); n != 1-c.replaced {
+		if n := len(e.told(control.EventLeaseRefused)); n != 1-c.replaced {
 			t.Errorf("%v: told %d times of a lease that was not asked for", c.mode, n)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/internal/timer"
@@ -168,6 +169,6 @@ func (e *Edge) replaceKeys(now time.Time, c *crypto.Community, err error) error 
 	if err == nil {
 		err = e.keys.replace(now, c)
 	}
-	e.user.reports.report(now, Event{Kind: EventReloaded, Err: err})
+	e.user.reports.report(now, control.Event{Kind: control.EventReloaded, Err: err})
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/handshake"
 	"hedgerow/internal/waiter"
@@ -43,7 +44,7 @@ type testEdge struct {
 	tb       testing.TB
 	device   *memoryDevice
 	conn     *memoryConn
-	reported []Event
+	reported []control.Event
 	counted  map[dataplane.DropReason]uint64 // by dropped, when it was called last
 }
 
@@ -63,7 +64,7 @@ func composed(tb testing.TB, change func(*Config)) *testEdge {
 	tb.Helper()
 	cfg := testConfig()
 	e := &testEdge{tb: tb, device: cfg.Device.(*memoryDevice), conn: cfg.Queues[0].Conn.(*memoryConn), counted: make(map[dataplane.DropReason]uint64)}
-	cfg.Host.Report = func(ev Event) { e.reported = append(e.reported, ev) }
+	cfg.Host.Report = func(ev control.Event) { e.reported = append(e.reported, ev) }
 	if change != nil {
 		change(&cfg)
 	}
@@ -148,7 +149,7 @@ func (e *testEdge) sentNow() []sentDatagram {
 }
 
 // told returns the events of a kind that were reported.
-func (e *testEdge) told(kind EventKind) (list []Event) {
+func (e *testEdge) told(kind control.EventKind) (list []control.Event) {
 	for _, ev := range e.reported {
 		if ev.Kind == kind {
 			list = append(list, ev)

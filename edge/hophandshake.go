@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/handshake"
@@ -94,7 +95,7 @@ func (c *connector) handleWelcome(now time.Time, s *supernode, ev dataplane.Hand
 	if s.key != nil {
 		if *s.key != key && s.cfg.Key == nil && !s.reported.keyChanged {
 			s.reported.keyChanged = true
-			c.reports.report(now, Event{Kind: EventKeyChanged, Supernode: s.cfg.Name, Addr: ev.Origin.Addr, Key: key})
+			c.reports.report(now, control.Event{Kind: control.EventKeyChanged, Supernode: s.cfg.Name, Addr: ev.Origin.Addr, Key: key})
 		}
 		return
 	}
@@ -102,7 +103,7 @@ func (c *connector) handleWelcome(now time.Time, s *supernode, ev dataplane.Hand
 	c.pinned(s)
 	c.state.pinSupernode(s.cfg.Name, key)
 	c.state.keep() // the next start must not trust anew, however soon we end
-	c.reports.report(now, Event{Kind: EventPinned, Supernode: s.cfg.Name, Addr: ev.Origin.Addr, Key: key})
+	c.reports.report(now, control.Event{Kind: control.EventPinned, Supernode: s.cfg.Name, Addr: ev.Origin.Addr, Key: key})
 	c.beginAt(now, s, to)
 }
 
@@ -113,7 +114,7 @@ func (c *connector) handleWelcome(now time.Time, s *supernode, ev dataplane.Hand
 func (c *connector) older(now time.Time, s *supernode, from, to netip.AddrPort) {
 	if !s.reported.older {
 		s.reported.older = true
-		c.reports.report(now, Event{Kind: EventOlder, Supernode: s.cfg.Name, Addr: from})
+		c.reports.report(now, control.Event{Kind: control.EventOlder, Supernode: s.cfg.Name, Addr: from})
 	}
 	if s.key == nil {
 		s.hello.active, s.hello.to = true, to
@@ -166,7 +167,7 @@ func (c *connector) reportNoAnswer(now time.Time, s *supernode, attempts int, be
 		return
 	}
 	s.reported.noAnswer = true
-	c.reports.report(now, Event{Kind: EventNoAnswer, Supernode: s.cfg.Name, Addr: s.addr(), Count: attempts, Elapsed: now.Sub(begun)})
+	c.reports.report(now, control.Event{Kind: control.EventNoAnswer, Supernode: s.cfg.Name, Addr: s.addr(), Count: attempts, Elapsed: now.Sub(begun)})
 }
 
 // handleAnswer handles RESP, COOKIE, RESET and WELCOME of a supernode.

@@ -54,7 +54,7 @@ func TestPinning(t *testing.T) {
 	}
 	e.conn.take()
 	welcome(s.hello.nonce, key, atServer, time.Second)
-	if s.key == nil || *s.key != key || s.hello.active || !s.init.active() || len(e.told(EventPinned)) != 1 {
+	if s.key == nil || *s.key != key || s.hello.active || !s.init.active() || len(e.told(control.EventPinned)) != 1 {
 		t.Fatalf("key %v", s.key)
 	}
 	if sent := e.conn.take(); len(sent) != 1 || len(sent[0].pkt) != protocol.InitLen {
@@ -88,11 +88,11 @@ func TestPinning(t *testing.T) {
 			Origin: dataplane.Origin{Addr: s.addr(), Supernode: s.view}, Packet: protocol.AppendWelcome(nil, s.hello.nonce, other, [32]byte{1}),
 		})
 	}
-	if told := e.told(EventKeyChanged); len(told) != 1 || told[0].Key != other || *s.key != key {
+	if told := e.told(control.EventKeyChanged); len(told) != 1 || told[0].Key != other || *s.key != key {
 		t.Errorf("told %v", told)
 	}
-	if len(e.told(EventNoAnswer)) != 1 {
-		t.Errorf("that nobody answers was told %d times", len(e.told(EventNoAnswer)))
+	if len(e.told(control.EventNoAnswer)) != 1 {
+		t.Errorf("that nobody answers was told %d times", len(e.told(control.EventNoAnswer)))
 	}
 }
 
@@ -119,10 +119,10 @@ func TestOlderSupernode(t *testing.T) {
 			now = now.Add(time.Second)
 			e.pass(now)
 		}
-		if told := e.told(EventOlder); len(told) != 1 || told[0].Supernode != s.cfg.Name {
+		if told := e.told(control.EventOlder); len(told) != 1 || told[0].Supernode != s.cfg.Name {
 			t.Errorf("%s: told %v", name, told)
 		}
-		for _, kind := range []EventKind{EventNoAnswer, EventStream, EventKeyChanged, EventPinned} {
+		for _, kind := range []control.EventKind{control.EventNoAnswer, control.EventStream, control.EventKeyChanged, control.EventPinned} {
 			if told := e.told(kind); len(told) != 0 {
 				t.Errorf("%s: told %v as well", name, told)
 			}
@@ -297,13 +297,13 @@ func TestResolve(t *testing.T) {
 	e := newEdge(t, func(c *Config) { c.Supernodes[0].Host, c.Host.Resolver = "sn.example", n })
 	s := e.servers.list[0]
 	e.await(noon)
-	if !s.where.again.At().Equal(noon.Add(resolveRetry)) || len(e.told(EventResolveFailed)) != 1 || s.silentSince() != noon {
+	if !s.where.again.At().Equal(noon.Add(resolveRetry)) || len(e.told(control.EventResolveFailed)) != 1 || s.silentSince() != noon {
 		t.Errorf("again at %v", s.where.again.At())
 	}
 	n.err = nil
 	e.pass(noon.Add(resolveRetry))
 	e.await(noon.Add(resolveRetry)) // it has no address
-	if n := len(e.told(EventResolveFailed)); n != 2 {
+	if n := len(e.told(control.EventResolveFailed)); n != 2 {
 		t.Errorf("told %d times", n)
 	}
 	n.list = []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")}
@@ -371,7 +371,7 @@ func TestOlderSupernodeIsUpdated(t *testing.T) {
 				}
 				e.servers.connector.dropStream(s)
 			}
-			if told := e.told(EventStream); len(told) != 0 {
+			if told := e.told(control.EventStream); len(told) != 0 {
 				t.Errorf("told %v, though it answers", told)
 			}
 		})
@@ -393,7 +393,7 @@ func TestOlderSupernodeIsUpdated(t *testing.T) {
 				e.pass(now)
 			}
 			s.stream.dialing = false
-			if s.state() == control.StateOlder || len(e.told(EventNoAnswer)) != 1 {
+			if s.state() == control.StateOlder || len(e.told(control.EventNoAnswer)) != 1 {
 				t.Errorf("silent for 100 s, state %v", s.state())
 			}
 			if e.servers.connector.streamAt(now, s).IsZero() {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"hedgerow/edge/control"
 	"hedgerow/protocol"
 )
 
@@ -102,7 +103,7 @@ func (r *registrar) lost(now time.Time, s *supernode) {
 	s.keepalive.next.Stop()
 	if !s.reported.lost {
 		s.reported.lost = true
-		r.reports.report(now, Event{Kind: EventSupernodeLost, Supernode: s.cfg.Name, Addr: s.shownAddr()})
+		r.reports.report(now, control.Event{Kind: control.EventSupernodeLost, Supernode: s.cfg.Name, Addr: s.shownAddr()})
 	}
 	r.peers.markAll()
 	for _, p := range r.peers.byStatic {

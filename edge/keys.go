@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/internal/timer"
 	"hedgerow/protocol"
@@ -33,7 +34,7 @@ type keyring struct {
 	salts  saltSource
 	plane  *dataplane.Plane
 	draft  *dataplane.Draft
-	report func(now time.Time, ev Event)
+	report func(now time.Time, ev control.Event)
 	log    *slog.Logger
 
 	timers   timer.Queue
@@ -211,7 +212,7 @@ func (k *keyring) roll(now time.Time) {
 		k.log.Info("sending under another key index", "index", e.Index)
 	}
 	if until, ends := k.schedule.Ends(); ends && until.Sub(wall) < endWarning {
-		k.report(now, Event{Kind: EventScheduleEnds, Elapsed: until.Sub(wall)})
+		k.report(now, control.Event{Kind: control.EventScheduleEnds, Elapsed: until.Sub(wall)})
 	}
 }
 

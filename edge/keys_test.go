@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
@@ -24,7 +25,7 @@ func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 type ring struct {
 	*keyring
 	log    *bytes.Buffer
-	events []Event
+	events []control.Event
 }
 
 func newRing(c *crypto.Community) *ring {
@@ -32,7 +33,7 @@ func newRing(c *crypto.Community) *ring {
 	r.keyring = &keyring{
 		community: c, schedule: crypto.NewSchedule(c, time.Time{}), salts: saltSource{rand: rand.NewChaCha8([32]byte{1})},
 		plane: dataplane.New(dataplane.Config{Community: c, Started: noon}), draft: dataplane.NewDraft(),
-		report: func(_ time.Time, ev Event) { r.events = append(r.events, ev) }, log: slog.New(slog.NewTextHandler(r.log, nil)),
+		report: func(_ time.Time, ev control.Event) { r.events = append(r.events, ev) }, log: slog.New(slog.NewTextHandler(r.log, nil)),
 	}
 	r.open()
 	return r
@@ -140,7 +141,7 @@ func TestRoll(t *testing.T) {
 	}}
 	k := newRing(c)
 	k.roll(noon)
-	if k.sendingIndex() != 3 || !k.draft.CanReceive(3) || len(k.events) != 1 || k.events[0].Kind != EventScheduleEnds {
+	if k.sendingIndex() != 3 || !k.draft.CanReceive(3) || len(k.events) != 1 || k.events[0].Kind != control.EventScheduleEnds {
 		t.Fatalf("sends under %d, told %v", k.sendingIndex(), k.events)
 	}
 	if ki, ok := k.Transmit(noon); ki != 3 || !ok || !bytes.Contains(k.Acceptable(noon), []byte{3}) {
@@ -246,14 +247,14 @@ func TestWatchKeys(t *testing.T) {
 	e := newEdge(t, func(c *Config) { c.Keys = source })
 	source.changed <- struct{}{}
 	e.await(noon)
-	if told := e.told(EventReloaded); e.keys.community != source.next || len(told) != 1 || told[0].Err != nil {
+	if told := e.told(control.EventReloaded); e.keys.community != source.next || len(told) != 1 || told[0].Err != nil {
 		t.Errorf("told %v", told)
 	}
 	good := source.next
 	source.next, source.err = nil, io.ErrUnexpectedEOF
 	source.changed <- struct{}{}
 	e.await(noon)
-	if told := e.told(EventReloaded); e.keys.community != good || len(told) != 2 || told[1].Err != io.ErrUnexpectedEOF {
+	if told := e.told(control.EventReloaded); e.keys.community != good || len(told) != 2 || told[1].Err != io.ErrUnexpectedEOF {
 		t.Errorf("told %v", told)
 	}
 }

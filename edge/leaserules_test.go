@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"hedgerow/edge/control"
 	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
@@ -83,7 +84,7 @@ func TestSupernodeLeases(t *testing.T) {
 			v.leased(noon, c.lease)
 		}
 		lease := netip.MustParsePrefix(c.lease)
-		told, notes := v.told(EventLeaseRefused), v.status(noon).Notes
+		told, notes := v.told(control.EventLeaseRefused), v.status(noon).Notes
 		if has := slices.Contains(v.device.have, lease); has != (c.why == "") {
 			t.Errorf("%s, %+v: the device has it: %v", c.lease, c.cfg, has)
 		}
@@ -115,7 +116,7 @@ func TestLeasedByTurns(t *testing.T) {
 		now = now.Add(100 * time.Millisecond)
 		v.leased(now, netip.PrefixFrom(netip.AddrFrom4([4]byte{8, byte(i), byte(i >> 8), 1}), 24).String())
 	}
-	if n := len(v.told(EventLeaseRefused)); n != 2 {
+	if n := len(v.told(control.EventLeaseRefused)); n != 2 {
 		t.Errorf("told %d times in a minute", n)
 	}
 	v.leased(now, "10.64.0.7/24")
@@ -210,7 +211,7 @@ func TestOneSupernodeCannotEnd(t *testing.T) {
 	v.answer(noon)
 	m := protocol.Nak{Code: protocol.CodeIPTaken, Retry: 65535, Prefix: v.cfg.Address.Prefix}
 	v.say(noon, m.Append(nil))
-	if v.servers.addresses.taken || len(v.told(EventAddressRefused)) != 1 {
+	if v.servers.addresses.taken || len(v.told(control.EventAddressRefused)) != 1 {
 		t.Error("one of two supernodes ends the edge")
 	}
 	if at := v.s.grant.retry.At(); at.After(noon.Add(nakLatest)) {

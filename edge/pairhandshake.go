@@ -2,7 +2,6 @@ package edge
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"time"
@@ -209,8 +208,8 @@ func (s *sessions) answered(now time.Time, p *peer, done *handshake.Result, half
 func (s *sessions) sourceOf(from dataplane.Origin) handshake.Source {
 	var rate [16]byte
 	if from.Supernode != nil {
-		rate[0], rate[5] = 0xff, byte(from.Supernode.ID())
-		binary.BigEndian.PutUint32(rate[1:], from.Handle)
+		h := from.Handle
+		copy(rate[:], []byte{0xff, byte(h >> 24), byte(h >> 16), byte(h >> 8), byte(h), byte(from.Supernode.ID())})
 		return handshake.Source{
 			Cookie: fmt.Appendf(nil, "relay %d %08x", from.Supernode.ID(), from.Handle), Rate: netip.AddrFrom16(rate),
 		}

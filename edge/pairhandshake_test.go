@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/handshake"
 	"hedgerow/protocol"
@@ -145,7 +146,7 @@ func TestPairHandshake(t *testing.T) {
 	if r := toB.view.Route(); r.Direct != b.conn.addr {
 		t.Errorf("no direct path: %+v, %s", r, toB.reach.path.Why(now))
 	}
-	if len(a.told(EventLink)) != 1 || len(b.told(EventLink)) != 1 || a.user.describer.count(now).Direct != 1 {
+	if len(a.told(control.EventPeerPath)) != 1 || len(b.told(control.EventPeerPath)) != 1 || a.user.describer.count(now).Direct != 1 {
 		t.Errorf("told %v", a.reported)
 	}
 	salt := a.keys.group
@@ -157,7 +158,7 @@ func TestPairHandshake(t *testing.T) {
 	}
 	a.sessions.goodbye()
 	carry(now, a, b)
-	if !toA.sessions.none() || toA.reach.path != nil || len(b.told(EventLinkDown)) != 1 {
+	if !toA.sessions.none() || toA.reach.path != nil || len(b.told(control.EventPeerGone)) != 1 {
 		t.Error("the good-bye was not heard")
 	}
 	b.sessions.closed(toA) // once more changes nothing

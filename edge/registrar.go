@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/internal/timer"
@@ -193,13 +194,13 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 	s.reported.refused = m.Code
 	switch m.Code {
 	case protocol.CodeIPTaken:
-		r.reports.report(now, Event{Kind: EventAddressRefused, Supernode: s.cfg.Name, Wanted: m.Prefix, MAC: m.Holder})
+		r.reports.report(now, control.Event{Kind: control.EventAddressRefused, Supernode: s.cfg.Name, Wanted: m.Prefix, MAC: m.Holder})
 		r.addresses.refused()
 	case protocol.CodeOldStatement: // the user is told of the other machine
 	case protocol.CodeMACTaken:
-		r.reports.report(now, Event{Kind: EventMACTaken, Supernode: s.cfg.Name, MAC: r.self.mac})
+		r.reports.report(now, control.Event{Kind: control.EventMACTaken, Supernode: s.cfg.Name, MAC: r.self.mac})
 	default:
-		r.reports.report(now, Event{Kind: EventRefused, Supernode: s.cfg.Name, Err: errors.New(protocol.CodeString(m.Code))})
+		r.reports.report(now, control.Event{Kind: control.EventRefused, Supernode: s.cfg.Name, Err: errors.New(protocol.CodeString(m.Code))})
 	}
 }
 

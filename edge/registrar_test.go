@@ -48,7 +48,7 @@ func TestRegister(t *testing.T) {
 	if got := types(v.hears()); !slices.Equal(got, []protocol.MsgType{protocol.MsgQuery}) {
 		t.Errorf("asks %v", got)
 	}
-	for _, kind := range []EventKind{EventRegistered, EventReady, EventLease} {
+	for _, kind := range []control.EventKind{control.EventRegistered, control.EventReady, control.EventLease} {
 		if n := len(v.told(kind)); n != 1 {
 			t.Errorf("%v was told %d times", kind, n)
 		}
@@ -78,14 +78,14 @@ func TestNaks(t *testing.T) {
 		name  string
 		nak   protocol.Nak
 		mode  Address
-		kind  EventKind
+		kind  control.EventKind
 		ends  bool
 		again time.Duration
 	}{
-		{"the address is taken", protocol.Nak{Code: protocol.CodeIPTaken}, Address{}, EventAddressRefused, false, 5 * time.Second},
-		{"the static address is taken", protocol.Nak{Code: protocol.CodeIPTaken, Prefix: wanted.Prefix}, wanted, EventAddressRefused, true, 5 * time.Second},
-		{"the hardware address is taken", protocol.Nak{Code: protocol.CodeMACTaken, Retry: 30}, Address{}, EventMACTaken, false, 30 * time.Second},
-		{"something else", protocol.Nak{Code: 200, Retry: 1}, Address{}, EventRefused, false, 5 * time.Second},
+		{"the address is taken", protocol.Nak{Code: protocol.CodeIPTaken}, Address{}, control.EventAddressRefused, false, 5 * time.Second},
+		{"the static address is taken", protocol.Nak{Code: protocol.CodeIPTaken, Prefix: wanted.Prefix}, wanted, control.EventAddressRefused, true, 5 * time.Second},
+		{"the hardware address is taken", protocol.Nak{Code: protocol.CodeMACTaken, Retry: 30}, Address{}, control.EventMACTaken, false, 30 * time.Second},
+		{"something else", protocol.Nak{Code: 200, Retry: 1}, Address{}, control.EventRefused, false, 5 * time.Second},
 	} {
 		v := newServer(t, func(cfg *Config) { cfg.Address = c.mode })
 		v.answer(noon)
@@ -117,7 +117,7 @@ func TestOddRegistrations(t *testing.T) {
 		v.s.reported.ready = false
 		v.user.reports.registered(noon, v.s)
 	}
-	if a, w := v.told(EventAlone), v.told(EventWrongKey); len(a) != 1 || len(w) != 1 {
+	if a, w := v.told(control.EventAlone), v.told(control.EventWrongKey); len(a) != 1 || len(w) != 1 {
 		t.Errorf("alone %v, wrong key %v", a, w)
 	}
 }
@@ -135,7 +135,7 @@ func TestNobodyDoubtsARightKey(t *testing.T) {
 	v.say(noon, m.Append(nil))
 	v.peers.byStatic[[32]byte{1}] = nil // a member is known
 	v.user.reports.registered(noon, v.s)
-	if w := v.told(EventWrongKey); len(w) != 0 {
+	if w := v.told(control.EventWrongKey); len(w) != 0 {
 		t.Errorf("wrong key %v", w)
 	}
 	delete(v.peers.byStatic, [32]byte{1})
@@ -183,7 +183,7 @@ func TestKeepalive(t *testing.T) {
 			}
 		}
 	}
-	if pings != hopPingsLost || v.s.registered() || len(v.told(EventSupernodeLost)) != 1 || v.s.state() != control.StateLost || !v.s.init.active() {
+	if pings != hopPingsLost || v.s.registered() || len(v.told(control.EventSupernodeLost)) != 1 || v.s.state() != control.StateLost || !v.s.init.active() {
 		t.Errorf("%d pings, %v", pings, v.s.state())
 	}
 }
@@ -260,7 +260,7 @@ func TestRegistrarGivesUp(t *testing.T) {
 		t.Errorf("%+v, registered %v", c, v.s.registered())
 	}
 	v.settle(noon)
-	if c.gaveUp != 1 || len(v.told(EventSupernodeLost)) != 1 {
+	if c.gaveUp != 1 || len(v.told(control.EventSupernodeLost)) != 1 {
 		t.Errorf("%+v at the second time", c)
 	}
 }

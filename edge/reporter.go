@@ -3,12 +3,13 @@ package edge
 import (
 	"time"
 
+	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 )
 
 // reporter tells the user what has changed, and each thing once.
 type reporter struct {
-	tell      func(Event)
+	tell      func(control.Event)
 	plane     *dataplane.Plane
 	keys      *keyring
 	describer *describer
@@ -16,7 +17,7 @@ type reporter struct {
 }
 
 // report tells of a change of state.
-func (r *reporter) report(now time.Time, ev Event) {
+func (r *reporter) report(now time.Time, ev control.Event) {
 	ev.Time = r.plane.Wall(now)
 	r.tell(ev)
 }
@@ -36,7 +37,7 @@ func (r *reporter) settle(now time.Time, p *peer) {
 		return
 	}
 	p.reported = peerReport{up: true, direct: direct}
-	ev := Event{Kind: EventLink, Peer: r.describer.peer(now, p)}
+	ev := control.Event{Kind: control.EventPeerPath, Peer: r.describer.peer(now, p)}
 	if ms := ev.Peer.RTTms; ms != nil {
 		ev.RTT = time.Duration(*ms * float64(time.Millisecond))
 	}
@@ -47,7 +48,7 @@ func (r *reporter) settle(now time.Time, p *peer) {
 func (r *reporter) gone(now time.Time, p *peer) {
 	if p.reported.up {
 		p.reported = peerReport{}
-		r.report(now, Event{Kind: EventLinkDown, Peer: r.describer.peer(now, p)})
+		r.report(now, control.Event{Kind: control.EventPeerGone, Peer: r.describer.peer(now, p)})
 	}
 }
 
@@ -55,18 +56,18 @@ func (r *reporter) gone(now time.Time, p *peer) {
 func (r *reporter) registered(now time.Time, s *supernode) {
 	told := &s.reported
 	if !told.ready || told.lost {
-		r.report(now, Event{
-			Kind: EventRegistered, Supernode: s.cfg.Name, Addr: s.shownAddr(), RTT: s.keepalive.rtt,
+		r.report(now, control.Event{
+			Kind: control.EventRegistered, Supernode: s.cfg.Name, Addr: s.shownAddr(), RTT: s.keepalive.rtt,
 			KeyIndex: r.keys.sendingIndex(), Text: s.streamText(),
 		})
 	}
 	alone := s.grant.others == 0
 	if alone && s.grant.nameInUse && !r.describer.peers.met() && !told.wrongKey {
 		told.wrongKey = true
-		r.report(now, Event{Kind: EventWrongKey, Supernode: s.cfg.Name})
+		r.report(now, control.Event{Kind: control.EventWrongKey, Supernode: s.cfg.Name})
 	} else if alone && !s.grant.nameInUse && !told.alone {
 		told.alone = true
-		r.report(now, Event{Kind: EventAlone, Supernode: s.cfg.Name})
+		r.report(now, control.Event{Kind: control.EventAlone, Supernode: s.cfg.Name})
 	}
 	*told = supernodeReport{ready: true, wrongKey: told.wrongKey, alone: told.alone}
 }
@@ -75,6 +76,6 @@ func (r *reporter) registered(now time.Time, s *supernode) {
 func (r *reporter) ready(now time.Time) {
 	if !r.isReady {
 		r.isReady = true
-		r.report(now, Event{Kind: EventReady, Elapsed: now.Sub(r.plane.Started())})
+		r.report(now, control.Event{Kind: control.EventReady, Elapsed: now.Sub(r.plane.Started())})
 	}
 }

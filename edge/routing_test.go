@@ -134,7 +134,7 @@ func TestNeedOfTURN(t *testing.T) {
 	known := sourcesOf(e)[destination(8)]
 	o.Receive(noon, destination(8), nil)
 	o.MappingClassified(noon, address.MappingEndpointIndependent)
-	if !known || sourcesOf(e)[destination(8)] || len(e.told(EventMapping)) != 1 {
+	if !known || sourcesOf(e)[destination(8)] || len(e.told(control.EventMapping)) != 1 {
 		t.Error("the queues are not told of a TURN server")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"hedgerow/edge/control"
 	"hedgerow/edge/underlay"
 )
 
@@ -97,7 +98,7 @@ func (c *connector) dialed(now time.Time, s *supernode, conn underlay.Stream, si
 		t.tries++
 		if text := err.Error(); text != t.failed {
 			t.failed = text
-			c.reports.report(now, Event{Kind: EventStreamFailed, Supernode: s.cfg.Name, Err: err})
+			c.reports.report(now, control.Event{Kind: control.EventStreamFailed, Supernode: s.cfg.Name, Err: err})
 		}
 		return
 	}
@@ -114,7 +115,7 @@ func (c *connector) dialed(now time.Time, s *supernode, conn underlay.Stream, si
 		return
 	}
 	if !s.hello.older {
-		c.reports.report(now, Event{Kind: EventStream, Supernode: s.cfg.Name, Text: conn.String()})
+		c.reports.report(now, control.Event{Kind: control.EventStream, Supernode: s.cfg.Name, Text: conn.String()})
 	}
 	c.beginAt(now, s, side)
 }

@@ -152,7 +152,7 @@ func TestStreamIsMade(t *testing.T) {
 		t.Fatal("it is not made")
 	}
 	e.await(noon)
-	if s.stream.conn != d.stream || s.stream.dialing || len(e.told(EventStream)) != 1 || !underlay.IsSide(s.stream.side) || !s.init.active() {
+	if s.stream.conn != d.stream || s.stream.dialing || len(e.told(control.EventStream)) != 1 || !underlay.IsSide(s.stream.side) || !s.init.active() {
 		t.Fatalf("stream %v, dialing %v", s.stream.conn, s.stream.dialing)
 	}
 	for _, d := range e.conn.take() { // besides STUN, which asks whether UDP gets through by now
@@ -197,13 +197,13 @@ func TestStreamFails(t *testing.T) {
 			t.Errorf("wait %d is %v, want %v", i, w, least)
 		}
 	}
-	if n := len(e.told(EventStreamFailed)); n != 1 || d.dials != 8 || s.stream.tries != 8 {
+	if n := len(e.told(control.EventStreamFailed)); n != 1 || d.dials != 8 || s.stream.tries != 8 {
 		t.Errorf("told %d times, %d dials", n, d.dials)
 	}
 	d.err = errors.New("something else")
 	e.pass(now)
 	e.await(now)
-	if n := len(e.told(EventStreamFailed)); n != 2 {
+	if n := len(e.told(control.EventStreamFailed)); n != 2 {
 		t.Errorf("another reason is told %d times", n)
 	}
 }
@@ -226,7 +226,7 @@ func TestStreamEnds(t *testing.T) {
 	d.stream.ends()
 	e.await(noon.Add(time.Minute))
 	<-d.stream.closed
-	if s.stream.conn != nil || s.registered() || s.hop.broken || len(e.told(EventSupernodeLost)) != 1 || sourcesOf(e)[side] {
+	if s.stream.conn != nil || s.registered() || s.hop.broken || len(e.told(control.EventSupernodeLost)) != 1 || sourcesOf(e)[side] {
 		t.Errorf("stream %v, registered %v", s.stream.conn, s.registered())
 	}
 	if _, kept := e.sides().send[side]; kept {
@@ -279,7 +279,7 @@ func TestStreamInReserve(t *testing.T) {
 	s.grant.done = true
 	e.servers.connector.dialStream(noon, s)
 	e.await(noon)
-	if s.stream.conn == nil || s.streaming() || s.init.active() || len(e.told(EventStream)) != 0 {
+	if s.stream.conn == nil || s.streaming() || s.init.active() || len(e.told(control.EventStream)) != 0 {
 		t.Errorf("stream %v at %v", s.stream.conn, s.stream.side)
 	}
 	e.conn.take()

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/internal/timer"
@@ -41,7 +42,7 @@ func (o *networkObserver) CandidatesChanged(time.Time) {
 
 // MappingClassified tells the user how our NATs map.
 func (o *networkObserver) MappingClassified(now time.Time, m address.MappingBehavior) {
-	o.user.reports.report(now, Event{Kind: EventMapping, Text: m.String()})
+	o.user.reports.report(now, control.Event{Kind: control.EventMapping, Text: m.String()})
 }
 
 // NetworkChanged doubts every path: addresses or routes of this host have changed.

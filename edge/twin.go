@@ -32,7 +32,7 @@ func (t *twin) notice(now time.Time, by string) {
 	t.by, t.noticed = by, now
 	if t.told.IsZero() || now.Sub(t.told) >= twinShown {
 		t.told = now
-		t.reports.report(now, Event{Kind: EventIdentityTwice, Text: by})
+		t.reports.report(now, control.Event{Kind: control.EventIdentityTwice, Text: by})
 	}
 }
 

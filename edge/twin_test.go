@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/control"
 	"hedgerow/protocol"
 )
 
@@ -61,7 +62,7 @@ func TestIdentityTwice(t *testing.T) {
 			for range 3 {
 				c.notice(v, noon)
 			}
-			told, notes := v.told(EventIdentityTwice), v.status(noon).Notes
+			told, notes := v.told(control.EventIdentityTwice), v.status(noon).Notes
 			if c.by == "" {
 				if len(told) != 0 || len(notes) != 0 {
 					t.Errorf("told %v, noted %q", told, notes)
@@ -71,14 +72,14 @@ func TestIdentityTwice(t *testing.T) {
 			if len(told) != 1 || told[0].Text != c.by || len(notes) != 1 || !strings.Contains(notes[0], c.by) || !strings.Contains(notes[0], "edge identity new -c tests") {
 				t.Errorf("told %v, noted %q", told, notes)
 			}
-			if n := len(v.told(EventRefused)); n != 0 {
+			if n := len(v.told(control.EventRefused)); n != 0 {
 				t.Errorf("told %d times of a refusal beside it", n)
 			}
 			if n := v.status(noon.Add(twinShown)).Notes; len(n) != 0 {
 				t.Errorf("noted after ten minutes: %q", n)
 			}
 			c.notice(v, noon.Add(twinShown))
-			if n := len(v.told(EventIdentityTwice)); n != 2 {
+			if n := len(v.told(control.EventIdentityTwice)); n != 2 {
 				t.Errorf("told %d times in ten minutes", n)
 			}
 		})
@@ -105,8 +106,8 @@ func TestTwinSteersNothing(t *testing.T) {
 			v.sentNow()
 		}
 	}
-	if inits != 2 || !v.s.registered() || p.view.Route() != route || len(v.told(EventIdentityTwice)) != 1 {
-		t.Errorf("%d handshakes in two minutes, registered %v, told %d times", inits, v.s.registered(), len(v.told(EventIdentityTwice)))
+	if inits != 2 || !v.s.registered() || p.view.Route() != route || len(v.told(control.EventIdentityTwice)) != 1 {
+		t.Errorf("%d handshakes in two minutes, registered %v, told %d times", inits, v.s.registered(), len(v.told(control.EventIdentityTwice)))
 	}
 }
 
@@ -121,7 +122,7 @@ func TestWrongClockAtStart(t *testing.T) {
 		return v.self.seq
 	}
 	first := v.self.seq
-	if seq := refused(noon.Add(time.Hour)); seq != first || len(v.told(EventIdentityTwice)) != 1 {
+	if seq := refused(noon.Add(time.Hour)); seq != first || len(v.told(control.EventIdentityTwice)) != 1 {
 		t.Errorf("with a right clock the number went from %d to %d", first, seq)
 	}
 	// The clock of the start was that of 1970, and the state was lost.
@@ -130,7 +131,7 @@ func TestWrongClockAtStart(t *testing.T) {
 	v.self.sign(time.UnixMilli(5000), v.state.nextSeq(time.UnixMilli(5000)))
 	v.keys.countFrom(v.self.seq)
 	salt := v.keys.group.Vouch()
-	if seq := refused(noon); seq != uint64(noon.UnixMilli()) || len(v.told(EventIdentityTwice)) != 0 || v.state.saved.Seq != seq {
+	if seq := refused(noon); seq != uint64(noon.UnixMilli()) || len(v.told(control.EventIdentityTwice)) != 0 || v.state.saved.Seq != seq {
 		t.Errorf("the number is %d", seq)
 	}
 	if now := v.keys.group.Vouch(); now.Salt == salt.Salt || now.Serial <= v.self.seq<<serialBits {
@@ -140,7 +141,7 @@ func TestWrongClockAtStart(t *testing.T) {
 	if err != nil || st.Seq != v.self.seq || !v.s.grant.retry.At().Equal(noon.Add(registerRetry)) {
 		t.Errorf("%+v %v, registers again at %v", st, err, v.s.grant.retry.At())
 	}
-	if seq := refused(noon.Add(time.Minute)); seq != v.self.seq || seq != uint64(noon.UnixMilli()) || len(v.told(EventIdentityTwice)) != 1 {
+	if seq := refused(noon.Add(time.Minute)); seq != v.self.seq || seq != uint64(noon.UnixMilli()) || len(v.told(control.EventIdentityTwice)) != 1 {
 		t.Errorf("it is signed once more: %d", seq)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/netip"
 	"time"
+
+	"hedgerow/edge/control"
 )
 
 // How a supernode's name is looked up.
@@ -49,7 +51,7 @@ func (c *connector) resolved(now time.Time, s *supernode, addrs []netip.AddrPort
 	}
 	if err != nil {
 		w.again.Set(now.Add(resolveRetry))
-		c.reports.report(now, Event{Kind: EventResolveFailed, Supernode: s.cfg.Name, Addr: s.addr(), Err: err})
+		c.reports.report(now, control.Event{Kind: control.EventResolveFailed, Supernode: s.cfg.Name, Addr: s.addr(), Err: err})
 		return
 	}
 	w.addrs, w.failed = addrs, time.Time{}

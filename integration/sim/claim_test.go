@@ -11,6 +11,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge"
+	"hedgerow/edge/control"
 	"hedgerow/nat/nattest"
 	"hedgerow/protocol"
 )
@@ -18,17 +19,17 @@ import (
 // events collects what an edge reports.
 type events struct {
 	mu   sync.Mutex
-	list []edge.Event
+	list []control.Event
 }
 
-func (l *events) add(ev edge.Event) {
+func (l *events) add(ev control.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.list = append(l.list, ev)
 }
 
 // of returns the events of a kind.
-func (l *events) of(kind edge.EventKind) (some []edge.Event) {
+func (l *events) of(kind control.EventKind) (some []control.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, ev := range l.list {
@@ -75,10 +76,10 @@ func TestWrongKey(t *testing.T) {
 		if stray.alien > 0 {
 			t.Errorf("a stranger got %d frames", stray.alien)
 		}
-		if list := told.of(edge.EventWrongKey); len(list) != 1 {
+		if list := told.of(control.EventWrongKey); len(list) != 1 {
 			t.Errorf("it was told of a wrong key %+v", list)
 		}
-		if len(told.of(edge.EventAlone)) > 0 {
+		if len(told.of(control.EventAlone)) > 0 {
 			t.Error("it was told that it is alone")
 		}
 		wrong.Stop()
@@ -138,7 +139,7 @@ func TestClaimedMAC(t *testing.T) {
 							t.Errorf("%d forged frames were delivered", 200*len(f.got)-n)
 						}
 					}
-					if list := told.of(edge.EventMACTaken); len(list) == 0 {
+					if list := told.of(control.EventMACTaken); len(list) == 0 {
 						t.Error("the thief was not told that the address is taken")
 					}
 					for _, e := range []*Edge{thief, third} {
@@ -267,7 +268,7 @@ func TestClaimedAddress(t *testing.T) {
 				t.Error("Run goes on without its address")
 				thief.Stop()
 			}
-			if list := told.of(edge.EventAddressRefused); len(list) != 1 || list[0].Wanted != held || list[0].MAC != owner.MAC {
+			if list := told.of(control.EventAddressRefused); len(list) != 1 || list[0].Wanted != held || list[0].MAC != owner.MAC {
 				t.Errorf("it was told %+v", list)
 			}
 		}
@@ -275,7 +276,7 @@ func TestClaimedAddress(t *testing.T) {
 		var told events
 		polite := w.Edge(host(3), Options{Name: "polite", Supernodes: []*Supernode{sn}, Report: told.add, Address: edge.Address{Mode: edge.AddressPrefer, Prefix: held}})
 		time.Sleep(time.Second)
-		list := told.of(edge.EventAddressReplaced)
+		list := told.of(control.EventAddressReplaced)
 		if len(list) != 1 || list[0].Wanted != held || list[0].MAC != owner.MAC || list[0].Prefix.Addr() == held.Addr() || list[0].Prefix.Masked() != held.Masked() {
 			t.Errorf("it was told %+v", list)
 		}

@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"hedgerow/edge"
 	"hedgerow/edge/control"
 	"hedgerow/nat/nattest"
 	"hedgerow/protocol"
@@ -150,7 +149,7 @@ func TestAddressesAreLeased(t *testing.T) {
 		h := w.Net.Host(netip.MustParseAddr("198.51.100.9"))
 		e := w.Edge(h, Options{Supernodes: []*Supernode{s}, Report: told.add})
 		time.Sleep(time.Second)
-		leased := told.of(edge.EventLease)
+		leased := told.of(control.EventLease)
 		if len(leased) != 1 || !netip.MustParsePrefix("10.64.0.0/10").Contains(leased[0].Prefix.Addr()) {
 			t.Errorf("leased %v, want one address of 10.64.0.0/10", leased)
 		}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"hedgerow/crypto"
-	"hedgerow/edge"
 	"hedgerow/edge/control"
 	"hedgerow/nat/nattest"
 	"hedgerow/protocol"
@@ -169,11 +168,11 @@ func (s *soak) member(i uint8, h *nattest.Host) *soaked {
 		Name: fmt.Sprint("edge", i), Supernodes: list, State: true,
 		Deliver:     func(frame []byte) { s.ledger.Deliver(i, frame) },
 		ClockOffset: s.skew(i),
-		Report: func(ev edge.Event) {
+		Report: func(ev control.Event) {
 			switch ev.Kind {
-			case edge.EventLease:
+			case control.EventLease:
 				m.leased(s, ev.Prefix)
-			case edge.EventMACTaken, edge.EventAddressRefused, edge.EventRefused, edge.EventWrongKey, edge.EventKeyChanged:
+			case control.EventMACTaken, control.EventAddressRefused, control.EventRefused, control.EventWrongKey, control.EventKeyChanged:
 				s.faults.Add("edge %d reports %d: %+v", i, ev.Kind, ev)
 			}
 		},

@@ -12,7 +12,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"hedgerow/edge"
 	"hedgerow/edge/control"
 	"hedgerow/nat/nattest"
 )
@@ -84,7 +83,7 @@ func (b *blocked) both(d, every time.Duration) {
 }
 
 // when returns how long after the start of the edge events of a kind came.
-func (b *blocked) when(kind edge.EventKind) (times []time.Duration) {
+func (b *blocked) when(kind control.EventKind) (times []time.Duration) {
 	for _, ev := range b.told.of(kind) {
 		times = append(times, ev.Time.Sub(b.begun))
 	}
@@ -145,10 +144,10 @@ func TestUDPBlockedFromTheStart(t *testing.T) {
 		defer b.end()
 		time.Sleep(5 * time.Second)
 		checkTimes(t, "dials", b.path.dialled(b.begun), time.Second)
-		checkTimes(t, "a stream", b.when(edge.EventStream), time.Second+opening)
-		checkTimes(t, "ready", b.when(edge.EventReady), time.Second+opening+2*roundTrip)
+		checkTimes(t, "a stream", b.when(control.EventStream), time.Second+opening)
+		checkTimes(t, "ready", b.when(control.EventReady), time.Second+opening+2*roundTrip)
 		b.checkRegistered(true)
-		if text := b.told.of(edge.EventRegistered)[0].Text; text != "TLS to 203.0.113.1" {
+		if text := b.told.of(control.EventRegistered)[0].Text; text != "TLS to 203.0.113.1" {
 			t.Errorf("registered by %q", text)
 		}
 		b.both(10*time.Second, 20*time.Millisecond)
@@ -236,7 +235,7 @@ func TestUDPBlockedAndBack(t *testing.T) {
 			t.Errorf("lost on the stream %s", brief(lost))
 		}
 		b.checkRegistered(false)
-		checkCount(t, "times lost", len(b.told.of(edge.EventSupernodeLost)), 0)
+		checkCount(t, "times lost", len(b.told.of(control.EventSupernodeLost)), 0)
 	})
 }
 
@@ -260,7 +259,7 @@ func TestStreamOnly(t *testing.T) {
 			}
 		})
 		time.Sleep(time.Second)
-		checkTimes(t, "ready", b.when(edge.EventReady), opening+2*roundTrip)
+		checkTimes(t, "ready", b.when(control.EventReady), opening+2*roundTrip)
 		b.both(2*time.Minute, 100*time.Millisecond)
 		b.whole(0)
 		b.checkRegistered(true)
@@ -345,18 +344,18 @@ func TestNameKnownToProxyOnly(t *testing.T) {
 				defer b.end()
 				b.path.Proxy(proxy)
 				time.Sleep(10 * time.Second)
-				if len(b.told.of(edge.EventResolveFailed)) == 0 {
+				if len(b.told.of(control.EventResolveFailed)) == 0 {
 					t.Error("that the name is unknown was not told")
 				}
 				if !proxy {
 					if s := b.supernode(); s.State != control.StateResolving {
 						t.Errorf("the supernode is %s", s.State)
 					}
-					checkCount(t, "failures told", len(b.told.of(edge.EventStreamFailed)), 1)
+					checkCount(t, "failures told", len(b.told.of(control.EventStreamFailed)), 1)
 					return
 				}
-				checkTimes(t, "a stream", b.when(edge.EventStream), time.Second+opening)
-				checkTimes(t, "ready", b.when(edge.EventReady), time.Second+opening+2*roundTrip)
+				checkTimes(t, "a stream", b.when(control.EventStream), time.Second+opening)
+				checkTimes(t, "ready", b.when(control.EventReady), time.Second+opening+2*roundTrip)
 				b.both(2*time.Minute, 100*time.Millisecond)
 				b.whole(0)
 				b.checkRegistered(true)
@@ -393,15 +392,15 @@ func TestStreamRefused(t *testing.T) {
 				for i, w := range waits {
 					within(t, "a wait", dials[i+1]-dials[i], max(w*time.Second, c.least), max((w+1)*time.Second, c.least))
 				}
-				checkCount(t, "failures told", len(b.told.of(edge.EventStreamFailed)), 1)
-				checkCount(t, "silences told", len(b.told.of(edge.EventNoAnswer)), 1)
+				checkCount(t, "failures told", len(b.told.of(control.EventStreamFailed)), 1)
+				checkCount(t, "silences told", len(b.told.of(control.EventNoAnswer)), 1)
 
 				// It opens, and the next time it is closed the waits begin anew.
 				b.path.Refuse(nil)
 				b.path.Hang(false)
 				time.Sleep(time.Minute + time.Second + opening + 2*roundTrip)
 				b.checkRegistered(true)
-				if got := len(b.told.of(edge.EventReady)); got != 1 {
+				if got := len(b.told.of(control.EventReady)); got != 1 {
 					t.Errorf("ready %d times", got)
 				}
 				c.set(&b.path)

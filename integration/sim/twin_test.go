@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"hedgerow/edge"
+	"hedgerow/edge/control"
 	"hedgerow/nat/nattest"
 )
 
@@ -37,10 +37,10 @@ func TestTwins(t *testing.T) {
 		copied := start(3, "copy", original)
 		time.Sleep(time.Minute)
 		for n, e := range map[int]*Edge{0: original, 2: copied} {
-			if list := told[n].of(edge.EventIdentityTwice); len(list) != 1 {
+			if list := told[n].of(control.EventIdentityTwice); len(list) != 1 {
 				t.Errorf("%s was told %d times of another one", e.options.Name, len(list))
 			}
-			for _, kind := range []edge.EventKind{edge.EventStream, edge.EventStreamFailed, edge.EventRefused} {
+			for _, kind := range []control.EventKind{control.EventStream, control.EventStreamFailed, control.EventRefused} {
 				if list := told[n].of(kind); len(list) != 0 {
 					t.Errorf("%s was told %+v", e.options.Name, list)
 				}
@@ -50,7 +50,7 @@ func TestTwins(t *testing.T) {
 				t.Errorf("%s: %v, notes %q", e.options.Name, err, status.Notes)
 			}
 		}
-		if list := told[1].of(edge.EventIdentityTwice); len(list) != 0 {
+		if list := told[1].of(control.EventIdentityTwice); len(list) != 0 {
 			t.Errorf("the other member was told %+v", list)
 		}
 		for _, e := range []*Edge{original, other, copied} {

@@ -19,6 +19,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge"
+	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/integration/attack/adversary"
@@ -231,7 +232,7 @@ type Options struct {
 	Name        string
 	Supernodes  []*Supernode
 	Deliver     func(frame []byte) // called for every frame that the edge writes to its device
-	Report      func(edge.Event)
+	Report      func(control.Event)
 	ClockOffset time.Duration
 	Address     edge.Address
 	Community   *crypto.Community // default: the world's

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"hedgerow/edge"
+	"hedgerow/edge/control"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/render"
 	"hedgerow/tap"
@@ -130,7 +131,7 @@ func TestOverlap(t *testing.T) {
 
 func TestEnded(t *testing.T) {
 	report := render.NewReporter(render.ReporterConfig{Out: io.Discard, Log: slog.New(slog.DiscardHandler)})
-	report.Event(edge.Event{Kind: edge.EventAddressRefused, Wanted: netip.MustParsePrefix("10.64.0.7/24"), MAC: [6]byte{2, 5: 0x31}})
+	report.Event(control.Event{Kind: control.EventAddressRefused, Wanted: netip.MustParsePrefix("10.64.0.7/24"), MAC: [6]byte{2, 5: 0x31}})
 	report.Close()
 	m := &member{report: report, device: &device{tapDevice: &memoryTAP{name: "edge0"}}}
 	m.keys.Community = mustCommunity(t)
