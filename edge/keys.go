@@ -126,6 +126,13 @@ const serialBits = 20
 // the sequence number of our statement does.
 func (k *keyring) countFrom(seq uint64) { k.salts.serial = seq << serialBits }
 
+// countAgain has them begin behind another number. The salts so far may be taken for older
+// ones than those of the run before.
+func (k *keyring) countAgain(now time.Time, seq uint64) {
+	k.countFrom(seq)
+	k.drawSalt(now, true)
+}
+
 // drawSalt draws a salt under the epoch that is sent under now, which peers have to
 // be told of. With a salt in use the new one waits for saltAhead; fresh says that
 // the old one must not be used again.

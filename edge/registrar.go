@@ -181,8 +181,7 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 	}
 	if m.Code == protocol.CodeOldStatement {
 		if plane := r.keys.plane; r.self.signAgain(plane.Wall(now), now.Sub(plane.Started())) {
-			r.keys.countFrom(r.self.seq) // the salts so far may be taken for older ones than those of the run before
-			r.keys.drawSalt(now, true)
+			r.keys.countAgain(now, r.self.seq)
 			s.grant.retry.Set(now.Add(registerRetry))
 		} else {
 			r.self.twin.notice(now, s.cfg.Name)
