@@ -135,16 +135,24 @@ func (cmd *command) findIdentity(c *ucli.Context) (identityDir, error) {
 		}
 		return d, nil
 	}
-	list, _ := filepath.Glob(filepath.Join(state, "*", identityFile)) // the pattern is well formed
-	switch len(list) {
+	names := withIdentity(state)
+	switch len(names) {
 	case 1:
-		return cmd.identityDir(filepath.Dir(list[0])), nil
+		return cmd.identityDir(filepath.Join(state, names[0])), nil
 	case 0:
 		return identityDir{}, cli.Errorf(cli.Failure, "", "no identity in %s yet: start the edge first, or name its directory with --state-dir DIR.", state)
 	}
-	var names []string
-	for _, path := range list {
-		names = append(names, filepath.Base(filepath.Dir(path)))
-	}
 	return identityDir{}, cli.Errorf(cli.Usage, "", "%s has identities in several communities: say which with -c NAME (%s).", state, strings.Join(names, ", "))
+}
+
+// withIdentity returns the names of the directories in a state directory that have an
+// identity.
+func withIdentity(state string) (names []string) {
+	list, _ := os.ReadDir(state) // nothing is there if it cannot be read
+	for _, entry := range list {
+		if _, err := os.Stat(filepath.Join(state, entry.Name(), identityFile)); err == nil {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
 }

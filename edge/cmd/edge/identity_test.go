@@ -20,8 +20,8 @@ type machines struct {
 }
 
 func newMachines(t *testing.T) *machines {
-	m := &machines{t: t, dir: filepath.Join(t.TempDir(), "n"), in: "one", noon: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	if err := os.Mkdir(m.dir, 0o700); err != nil {
+	m := &machines{t: t, dir: filepath.Join(t.TempDir(), "a [state] of mine", "n"), in: "one", noon: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	return m

@@ -116,11 +116,13 @@ func (d identityDir) setAside() (path string, err error) {
 
 // aside returns the path of the identity that was set aside last; empty: there is none.
 func (d identityDir) aside() string {
-	list, _ := filepath.Glob(d.file() + asideMark + "*") // the pattern is well formed
-	if len(list) == 0 {
-		return ""
+	list, _ := os.ReadDir(d.path) // sorted by name, and so by time
+	for _, entry := range slices.Backward(list) {
+		if strings.HasPrefix(entry.Name(), identityFile+asideMark) {
+			return filepath.Join(d.path, entry.Name())
+		}
 	}
-	return slices.Max(list)
+	return ""
 }
 
 // adopt makes the identity that came with the directory this machine's: the one that is
