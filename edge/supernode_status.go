@@ -50,7 +50,7 @@ func (s *supernode) status() control.SupernodeStatus {
 }
 
 // notes says for status which supernodes do not serve us although they answer, and that
-// none answers once the user was told of one that does not.
+// none is reached once the user was told of one that is not.
 func (l supernodes) notes() (list []string) {
 	for _, s := range l {
 		switch {
@@ -62,9 +62,11 @@ func (l supernodes) notes() (list []string) {
 			list = append(list, fmt.Sprintf("%s refuses this edge: %s.", s.cfg.Name, protocol.CodeString(s.reported.refused)))
 		}
 	}
-	silent := func(s *supernode) bool { return s.reported.noAnswer || s.reported.lost }
+	silent := func(s *supernode) bool {
+		return s.reported.noAnswer || s.reported.lost || s.stream.failed != "" || !s.where.failed.IsZero()
+	}
 	if len(list) == 0 && !l.registered() && slices.ContainsFunc(l, silent) {
-		list = append(list, "no supernode answers: members that are not connected are not found, and nothing is relayed. 'edge netcheck' says what the network lets through.")
+		list = append(list, "no supernode is reached: members that are not connected are not found, and nothing is relayed. 'edge netcheck' says what the network lets through.")
 	}
 	return list
 }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -29,8 +30,13 @@ func TestNotesOfSupernodes(t *testing.T) {
 			v.say(noon, m.Append(nil))
 		}, "another machine uses the identity"},
 		{"an older one", func(v *testServer) { v.s.grant.done, v.s.hello.older = false, true }, "[E22]"},
-		{"lost", func(v *testServer) { v.servers.registrar.lost(noon, v.s) }, "no supernode answers"},
-		{"silent from the start", func(v *testServer) { v.s.grant.done, v.s.reported.noAnswer = false, true }, "no supernode answers"},
+		{"lost", func(v *testServer) { v.servers.registrar.lost(noon, v.s) }, "no supernode is reached"},
+		{"silent from the start", func(v *testServer) { v.s.grant.done, v.s.reported.noAnswer = false, true }, "no supernode is reached"},
+		{"no stream gets through", func(v *testServer) { v.s.grant.done, v.s.stream.failed = false, "refused" }, "no supernode is reached"},
+		{"its name is unknown", func(v *testServer) {
+			v.s.grant.done = false
+			v.servers.connector.resolved(noon, v.s, nil, errors.New("no such host"))
+		}, "no supernode is reached"},
 		{"a schedule that ends", func(v *testServer) {
 			c := *v.keys.community
 			c.Epochs[0].Until = noon.Add(24 * time.Hour)
