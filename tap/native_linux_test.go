@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hedgerow/integration/lab"
+	"hedgerow/internal/leak"
 )
 
 // refusing is the kernel that runs, but for what the functions given refuse.
@@ -107,15 +108,13 @@ func TestKernelRefuses(t *testing.T) {
 			for _, backend := range []Backend{BackendNative, BackendAuto} {
 				second = 0
 				tt.cfg.Backend = backend
-				before := descriptors(t)
+				closed := leak.Descriptors(t)
 				d, refused := notes(t, tt.o, tt.cfg)
 				if d.Features() != tt.want || len(d.Queues()) != tt.queues || d.file != nil || !slices.Equal(refused, tt.refused) {
 					t.Errorf("%v: features %v, %d queues, notes %q", backend, d.Features(), len(d.Queues()), refused)
 				}
 				d.Close()
-				if after := descriptors(t); after != before {
-					t.Errorf("%v: %d descriptors before, %d after", backend, before, after)
-				}
+				closed()
 			}
 		})
 	}
@@ -137,14 +136,12 @@ func TestWaterServes(t *testing.T) {
 	}
 	testFramesOf(t, d)
 	d.Close()
-	before := descriptors(t)
+	closed := leak.Descriptors(t)
 	for range 10 {
 		d, _ := notes(t, o, Config{})
 		d.Close()
 	}
-	if after := descriptors(t); after != before {
-		t.Errorf("%d descriptors before, %d after", before, after)
-	}
+	closed()
 }
 
 // testFramesOf moves some frames through an open device.

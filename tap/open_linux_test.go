@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"hedgerow/internal/leak"
 	"hedgerow/internal/process"
 )
 
@@ -199,16 +200,6 @@ func testKeepsFlag(t *testing.T, backend Backend) {
 	}
 }
 
-// descriptors counts this process's open descriptors.
-func descriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
-}
-
 func TestFailedOpensLeakNothing(t *testing.T) { onBackends(t, testFailedOpensLeakNothing) }
 
 func testFailedOpensLeakNothing(t *testing.T, backend Backend) {
@@ -234,29 +225,25 @@ func testFailedOpensLeakNothing(t *testing.T, backend Backend) {
 		if a.name == "no capability" {
 			dropNetAdmin(t)
 		}
-		before := descriptors(t)
+		closed := leak.Descriptors(t)
 		for range 100 {
 			if d, err := a.o.open(a.cfg); err == nil {
 				d.Close()
 				t.Fatalf("%s: opened", a.name)
 			}
 		}
-		if after := descriptors(t); after != before {
-			t.Errorf("%s: %d descriptors before, %d after 100 failed opens", a.name, before, after)
-		}
+		closed()
 	}
 }
 
 func TestOpensLeakNothing(t *testing.T) { onBackends(t, testOpensLeakNothing) }
 
 func testOpensLeakNothing(t *testing.T, backend Backend) {
-	before := descriptors(t)
+	closed := leak.Descriptors(t)
 	for range 10 {
 		open(t, Config{Name: "edge0", Backend: backend}).Close()
 	}
-	if after := descriptors(t); after != before {
-		t.Errorf("%d descriptors before, %d after", before, after)
-	}
+	closed()
 }
 
 const childVariable = "HEDGEROW_TEST_LIST_DESCRIPTORS"

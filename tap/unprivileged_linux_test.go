@@ -14,6 +14,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"hedgerow/internal/leak"
 )
 
 // The tests of this file need neither rights nor a TAP device: a node that can be
@@ -77,7 +79,7 @@ func TestOpenNative(t *testing.T) {
 		{name: "no persist flag", cfg: Config{Queues: 1, Persist: true}, errno: unix.ENOTTY}, // the node is no tun
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			before := descriptors(t)
+			closed := leak.Descriptors(t)
 			d := &Device{closed: make(chan struct{})}
 			o := opener{node: os.DevNull, kernel: tt.k.kernel()}
 			tt.cfg.Name = "edge0"
@@ -93,9 +95,7 @@ func TestOpenNative(t *testing.T) {
 			if err := d.release(); err != nil {
 				t.Error(err)
 			}
-			if after := descriptors(t); after != before {
-				t.Errorf("%d descriptors before, %d after", before, after)
-			}
+			closed()
 		})
 	}
 }
@@ -103,7 +103,7 @@ func TestOpenNative(t *testing.T) {
 // TestAttachWithoutInterface opens a device whose interface does not appear: all
 // backends give everything back, and say so.
 func TestAttachWithoutInterface(t *testing.T) {
-	before := descriptors(t)
+	closed := leak.Descriptors(t)
 	for _, backend := range []Backend{BackendAuto, BackendNative, BackendWater} {
 		k := &driver{}
 		_, err := opener{node: os.DevNull, kernel: k.kernel()}.open(Config{Name: "edge77", Backend: backend, Queues: 2})
@@ -122,16 +122,14 @@ func TestAttachWithoutInterface(t *testing.T) {
 	if _, err := missing.open(Config{Name: "edge77"}); !errors.As(err, &e) || e.Code != "E01" {
 		t.Errorf("without a node: %v", err)
 	}
-	if after := descriptors(t); after != before {
-		t.Errorf("%d descriptors before, %d after", before, after)
-	}
+	closed()
 }
 
 // TestAttachExisting opens a device that an administrator made, with the loopback
 // interface in its place: netlink knows that one, and the driver takes any. What
 // the driver refuses is logged once, and Close leaves the interface.
 func TestAttachExisting(t *testing.T) {
-	before := descriptors(t)
+	closed := leak.Descriptors(t)
 	n, err := findInterface("lo")
 	if err != nil {
 		t.Fatal(err)
@@ -153,9 +151,7 @@ func TestAttachExisting(t *testing.T) {
 	if err := d.Close(); err != nil || d.Queues()[0].Fd() != -1 {
 		t.Errorf("closed: %v", err)
 	}
-	if after := descriptors(t); after != before {
-		t.Errorf("%d descriptors before, %d after", before, after)
-	}
+	closed()
 }
 
 // TestOpenUnprivileged asks the real kernel without the right to.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"hedgerow/internal/leak"
 )
 
 // stranger tries to join a port as another program of the same user may.
@@ -184,20 +186,10 @@ func TestGroupFaults(t *testing.T) {
 	strangers(t, 7655, nil)
 }
 
-// descriptors counts this process's open descriptors.
-func descriptors(t *testing.T) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
-}
-
 // TestGroupErrors opens groups on a port that another socket has, and with a mark
 // that needs rights. It leaves no descriptor open.
 func TestGroupErrors(t *testing.T) {
-	before := descriptors(t)
+	closed := leak.Descriptors(t)
 	other, err := ListenUDP(0, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -222,9 +214,7 @@ func TestGroupErrors(t *testing.T) {
 			}
 		}
 	}
-	if after := descriptors(t); after != before {
-		t.Errorf("%d descriptors before, %d after", before, after)
-	}
+	closed()
 }
 
 // TestGuardRelease closes the guard with the last socket that uses it.
