@@ -28,7 +28,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 	e := &Edge{cfg: cfg, state: st, background: &background{requests: make(chan func(time.Time)), done: make(chan struct{})}}
 	st.loop = e.background
 	plane := dataplane.New(dataplane.Config{
-		Self: protocol.MAC(cfg.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, Started: now,
+		Self: protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, Started: now,
 	})
 	e.data = data{plane: plane, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}
 	random := newRandom(cfg.Host.Rand)
@@ -66,7 +66,7 @@ func (e *Edge) composeUser() {
 	}
 	e.keys.open()
 	e.peers = &peers{
-		self: protocol.MAC(e.cfg.MAC), pins: pins{state: e.state, cid: e.cfg.Community.ID()}, keys: e.keys,
+		self: protocol.MAC(e.cfg.Ethernet.MAC), pins: pins{state: e.state, cid: e.cfg.Community.ID()}, keys: e.keys,
 		supernodes: e.servers.list, plane: e.data.plane, draft: e.data.draft, refusals: refusals,
 	}
 	e.peers.open()
@@ -83,11 +83,14 @@ func (e *Edge) composeUser() {
 func (e *Edge) composeSelf(random *random) {
 	cfg := &e.cfg
 	features := uint32(protocol.FeaturePartial)
+	if cfg.Ethernet.Bridge {
+		features |= protocol.FeatureBridge
+	}
 	if !crypto.HardwareAES() {
 		features |= protocol.FeatureChaCha
 	}
 	e.self = &self{
-		cid: cfg.Community.ID(), mac: protocol.MAC(cfg.MAC), identity: cfg.Identity, name: cfg.Name, features: features,
+		cid: cfg.Community.ID(), mac: protocol.MAC(cfg.Ethernet.MAC), identity: cfg.Identity, name: cfg.Name, features: features,
 		twin: twin{community: cfg.Community.Name, reports: e.user.reports}, state: e.state,
 	}
 	addresses := &deviceAddresses{
@@ -103,7 +106,7 @@ func (e *Edge) composeSelf(random *random) {
 		Loop: e.background, Timers: e.chores.network.q, Sender: dataSocket{cfg.Queues[0].Conn}, Observer: (*networkObserver)(e), Receivers: (*networkObserver)(e),
 		Own: underlay.OwnAddresses{
 			Interfaces: cfg.Host.Addresses, Port: cfg.Queues[0].Conn.LocalAddr().Port(), Static: cfg.Reach.Advertise,
-			Payload: dataplane.WantedPayload(cfg.MTU),
+			Payload: dataplane.WantedPayload(cfg.Ethernet.MTU),
 		},
 		STUN: cfg.Reach.STUN, TURN: cfg.Reach.TURN, Network: network, Transports: cfg.Transports, Resolver: cfg.Host.Resolver,
 		Random: cfg.Host.Rand, Jitter: random.jitter, Log: cfg.Host.Log,
@@ -139,7 +142,7 @@ func (e *Edge) composePaths(random *random) {
 func (e *Edge) composeSessions(random *random) {
 	party := &handshake.Party{
 		Identity: e.cfg.Identity, CID: e.self.cid, Epochs: e.keys, Index: func() uint32 { return e.freeIndex(random) },
-		Features: e.self.features, MAC: e.self.mac, MTU: uint16(e.cfg.MTU), Wall: e.data.plane.Wall, Jitter: random.jitter, Rand: e.cfg.Host.Rand,
+		Features: e.self.features, MAC: e.self.mac, MTU: uint16(e.cfg.Ethernet.MTU), Wall: e.data.plane.Wall, Jitter: random.jitter, Rand: e.cfg.Host.Rand,
 	}
 	e.sessions = &sessions{
 		peers: e.peers, pairs: pairSender{e.data.send}, routing: e.paths.routing, inits: e.paths.introducers, keys: e.keys, self: e.self,

@@ -22,7 +22,7 @@ import (
 // every unicast path over an underlay of 1500 bytes, relayed over IPv6 too.
 const DefaultMTU = 1370
 
-// Limits of Config.MTU in bytes. IPv6 needs at least the lower one (RFC 8200,
+// Limits of Ethernet.MTU in bytes. IPv6 needs at least the lower one (RFC 8200,
 // section 5); the upper one is the largest
 // frame that a run of fragments may carry.
 const (
@@ -90,6 +90,14 @@ type Reach struct {
 	NoRelay    bool                  // no frame travels through a supernode
 }
 
+// Ethernet says what the edge is on the community's Ethernet.
+type Ethernet struct {
+	MAC [6]byte // default: derived from the identity
+	MTU int     // bytes; default DefaultMTU
+	// Bridge says that hosts stand behind the device: frames have other sources, too.
+	Bridge bool
+}
+
 // Config is everything an edge is made from. It is not changed after New.
 // A zero field means the default that its comment names.
 type Config struct {
@@ -101,9 +109,8 @@ type Config struct {
 	Supernodes []Supernode // one to eight
 	Reach      Reach
 	Address    Address // default: lease
-	MAC        [6]byte // default: derived from the identity
-	MTU        int     // bytes; default DefaultMTU
-	StateDir   string  // pins and peers are kept here; empty: nowhere
+	Ethernet   Ethernet
+	StateDir   string // pins and peers are kept here; empty: nowhere
 
 	// Queues are the pairs of a device queue and a socket. All sockets have one
 	// local port; the first one is also the control loop's. Run closes them and
@@ -170,8 +177,8 @@ func (c *Config) validate() error {
 			fault("the key of supernode %q is none that a supernode can have", s.Name)
 		}
 	}
-	if c.MTU != 0 && (c.MTU < MinMTU || c.MTU > MaxMTU) {
-		fault("MTU %d is outside %d to %d", c.MTU, MinMTU, MaxMTU)
+	if c.Ethernet.MTU != 0 && (c.Ethernet.MTU < MinMTU || c.Ethernet.MTU > MaxMTU) {
+		fault("MTU %d is outside %d to %d", c.Ethernet.MTU, MinMTU, MaxMTU)
 	}
 	if (c.Address.Mode == AddressPrefer || c.Address.Mode == AddressStatic) && !c.Address.Prefix.IsValid() {
 		fault("the address mode needs an address")
@@ -181,8 +188,8 @@ func (c *Config) validate() error {
 			fault("leases cannot be allowed in %v: it is no IPv4 network from /%d on", p, shortestLease)
 		}
 	}
-	if c.MAC[0]&1 != 0 {
-		fault("%x is a group address, no device can have it", c.MAC)
+	if c.Ethernet.MAC[0]&1 != 0 {
+		fault("%x is a group address, no device can have it", c.Ethernet.MAC)
 	}
 	if len(c.Name) > 63 {
 		fault("name %q is longer than 63 bytes", c.Name)
@@ -203,11 +210,11 @@ func (c Config) withDefaults() Config {
 	if c.Name == "" {
 		c.Name = c.Identity.ShortID()
 	}
-	if c.MTU == 0 {
-		c.MTU = DefaultMTU
+	if c.Ethernet.MTU == 0 {
+		c.Ethernet.MTU = DefaultMTU
 	}
-	if c.MAC == ([6]byte{}) {
-		c.MAC = c.Identity.MAC(c.Community.ID())
+	if c.Ethernet.MAC == ([6]byte{}) {
+		c.Ethernet.MAC = c.Identity.MAC(c.Community.ID())
 	}
 	h := &c.Host
 	if h.Resolver == nil {

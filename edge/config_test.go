@@ -27,13 +27,13 @@ func TestValidate(t *testing.T) {
 		"9 supernodes":              func(c *Config) { c.Supernodes = many },
 		`supernode "s" has no host`: func(c *Config) { c.Supernodes = []Supernode{{Name: "s", Port: 1}} },
 		`"p" has no host or port`:   func(c *Config) { c.Supernodes = []Supernode{{Name: "p", Host: "h"}} },
-		"MTU 1279 is outside":       func(c *Config) { c.MTU = MinMTU - 1 },
-		"MTU 9001 is outside":       func(c *Config) { c.MTU = MaxMTU + 1 },
-		"MTU -1 is outside":         func(c *Config) { c.MTU = -1 },
+		"MTU 1279 is outside":       func(c *Config) { c.Ethernet.MTU = MinMTU - 1 },
+		"MTU 9001 is outside":       func(c *Config) { c.Ethernet.MTU = MaxMTU + 1 },
+		"MTU -1 is outside":         func(c *Config) { c.Ethernet.MTU = -1 },
 		"mode needs an address":     func(c *Config) { c.Address.Mode = AddressStatic },
 		"address mode needs":        func(c *Config) { c.Address.Mode = AddressPrefer },
-		"is a group address":        func(c *Config) { c.MAC = [6]byte{1} },
-		"ffffffffffff is a group":   func(c *Config) { c.MAC = [6]byte(protocol.Broadcast) },
+		"is a group address":        func(c *Config) { c.Ethernet.MAC = [6]byte{1} },
+		"ffffffffffff is a group":   func(c *Config) { c.Ethernet.MAC = [6]byte(protocol.Broadcast) },
 		"is longer than 63 bytes":   func(c *Config) { c.Name = strings.Repeat("n", 64) },
 		"no device or no queue":     func(c *Config) { c.Device = nil },
 		"device or no queue":        func(c *Config) { c.Queues = nil },
@@ -54,14 +54,14 @@ func TestValidate(t *testing.T) {
 // TestValidateLimits accepts what lies just inside.
 func TestValidateLimits(t *testing.T) {
 	for _, change := range []func(*Config){
-		func(c *Config) { c.MTU = MinMTU },
-		func(c *Config) { c.MTU = MaxMTU },
+		func(c *Config) { c.Ethernet.MTU = MinMTU },
+		func(c *Config) { c.Ethernet.MTU = MaxMTU },
 		func(c *Config) { c.Name = strings.Repeat("n", 63) },
 		func(c *Config) {
 			c.Address = Address{Mode: AddressStatic, Prefix: netip.MustParsePrefix("10.1.2.3/24")}
 		},
 		func(c *Config) { c.Address.Mode = AddressNone },
-		func(c *Config) { c.MAC = [6]byte{2, 1} },
+		func(c *Config) { c.Ethernet.MAC = [6]byte{2, 1} },
 		func(c *Config) {
 			for range maxSupernodes - 1 {
 				c.Supernodes = append(c.Supernodes, c.Supernodes[0])
@@ -79,8 +79,8 @@ func TestValidateLimits(t *testing.T) {
 // TestValidateAll reports all faults at once.
 func TestValidateAll(t *testing.T) {
 	c := Config{
-		Supernodes: []Supernode{{Name: "one"}, {Name: "two"}}, MTU: 100, Address: Address{Mode: AddressStatic},
-		MAC: [6]byte{0xff}, Name: strings.Repeat("n", 100),
+		Supernodes: []Supernode{{Name: "one"}, {Name: "two"}}, Address: Address{Mode: AddressStatic},
+		Ethernet: Ethernet{MAC: [6]byte{0xff}, MTU: 100}, Name: strings.Repeat("n", 100),
 	}
 	err := c.validate()
 	if err == nil {
@@ -102,19 +102,19 @@ func TestDefaults(t *testing.T) {
 	given := testConfig()
 	given.Name, given.Host = "", Host{}
 	c := given.withDefaults()
-	if c.Name != given.Identity.ShortID() || c.MTU != DefaultMTU || c.MAC != given.Identity.MAC(given.Community.ID()) {
-		t.Errorf("%q %d %x", c.Name, c.MTU, c.MAC)
+	if c.Name != given.Identity.ShortID() || c.Ethernet.MTU != DefaultMTU || c.Ethernet.MAC != given.Identity.MAC(given.Community.ID()) {
+		t.Errorf("%q %d %x", c.Name, c.Ethernet.MTU, c.Ethernet.MAC)
 	}
 	h := c.Host
 	if h.Resolver == nil || h.Log == nil || h.Report == nil || h.Rand == nil || h.Addresses == nil {
 		t.Errorf("%+v", h)
 	}
 	h.Report(control.Event{})
-	if given.Name != "" || given.MTU != 0 || given.Host.Rand != nil {
+	if given.Name != "" || given.Ethernet.MTU != 0 || given.Host.Rand != nil {
 		t.Error("the given configuration was changed")
 	}
-	given.Name, given.MTU, given.MAC = "n", MinMTU, [6]byte{2, 7}
-	if c := given.withDefaults(); c.Name != "n" || c.MTU != MinMTU || c.MAC != [6]byte{2, 7} {
-		t.Errorf("%q %d %x", c.Name, c.MTU, c.MAC)
+	given.Name, given.Ethernet.MTU, given.Ethernet.MAC = "n", MinMTU, [6]byte{2, 7}
+	if c := given.withDefaults(); c.Name != "n" || c.Ethernet.MTU != MinMTU || c.Ethernet.MAC != [6]byte{2, 7} {
+		t.Errorf("%q %d %x", c.Name, c.Ethernet.MTU, c.Ethernet.MAC)
 	}
 }

@@ -148,7 +148,7 @@ func (s *sessions) newSession(now time.Time, p *peer, done *handshake.Result) (*
 	if err != nil {
 		return nil, err
 	}
-	return dataplane.NewSession(session, p.view, done.Features&protocol.FeaturePartial != 0), nil
+	return dataplane.NewSession(session, p.view, done.Features), nil
 }
 
 // handleInit answers an INIT. What fails is dropped without an answer, but for

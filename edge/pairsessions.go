@@ -123,7 +123,7 @@ func (s *pairSessions) move(v *dataplane.Peer, d *dataplane.Draft) {
 		if *e == nil {
 			continue
 		}
-		moved := dataplane.NewSession((*e).Crypto(), v, (*e).Partial())
+		moved := dataplane.NewSession((*e).Crypto(), v, (*e).Features())
 		if *e != s.next && (*e).Confirmed() {
 			moved.Confirm()
 		}

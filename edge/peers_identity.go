@@ -119,6 +119,7 @@ func (b *peers) plausible(now time.Time, last, seq uint64) bool {
 func (b *peers) replaceView(p *peer, mac protocol.MAC) {
 	v := dataplane.NewPeer(p.view.Static(), mac)
 	v.SetRoute(p.view.Route())
+	v.SetFeatures(p.view.Features())
 	b.plane.Retire(p.view)
 	delete(b.byView, p.former)
 	b.byView[v] = p

@@ -108,6 +108,7 @@ func (s *sessions) wanted(now time.Time, p *peer) bool {
 // what it needs to open our GROUP packets and to find us directly.
 func (s *sessions) began(now time.Time, p *peer, e *dataplane.Session, from netip.AddrPort) {
 	p.sessions.promote(e, s.draft)
+	p.view.SetFeatures(e.Features())
 	p.sessions.introduce = true
 	p.seen = now
 	s.peers.pin(now, p)

@@ -59,7 +59,7 @@ func (e *Edge) status(now time.Time) control.Status {
 	s := control.Status{
 		Community: e.cfg.Community.Name, Version: e.cfg.Host.Version, ID: e.cfg.Identity.ShortID(),
 		UptimeS: now.Sub(e.data.plane.Started()).Seconds(), KeyIndex: e.keys.sendingIndex(), Drops: e.drops(), Notes: []string{},
-		Device: e.cfg.Host.Interface, MAC: e.self.mac.String(), MTU: e.cfg.MTU, Prefixes: []string{},
+		Device: e.cfg.Host.Interface, MAC: e.self.mac.String(), MTU: e.cfg.Ethernet.MTU, Prefixes: []string{},
 		Traffic: control.Traffic{InFrames: total.RxFrames, InBytes: total.RxBytes, OutFrames: total.TxFrames, OutBytes: total.TxBytes},
 		Peers:   e.user.describer.count(now),
 	}

@@ -16,6 +16,9 @@ const (
 	// FeatureNoAddress says that the edge wants no lease: it has its addresses
 	// from elsewhere.
 	FeatureNoAddress = 8
+	// FeatureBridge says that the sender is a bridge: hosts stand behind its
+	// device, so its frames have other source addresses than its own, too.
+	FeatureBridge = 512
 )
 
 // Register is an edge's request to be a member of its community at the

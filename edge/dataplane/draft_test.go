@@ -40,7 +40,7 @@ func numberedSession(tb testing.TB, n int, p *Peer) *Session {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return NewSession(s, p, false)
+	return NewSession(s, p, 0)
 }
 
 // plainTable is a table of plain maps.

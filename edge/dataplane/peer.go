@@ -17,6 +17,8 @@ type Peer struct {
 	count  traffic
 	gone   atomic.Bool // the peer has another one, or is forgotten
 
+	features atomic.Uint32 // what the peer announced in its latest session
+
 	fragments fragments
 }
 
@@ -92,6 +94,17 @@ func (p *Peer) Route() Route { return *p.route.Load() }
 
 // SetRoute changes how frames travel to the peer, from the next one on.
 func (p *Peer) SetRoute(r Route) { p.route.Store(&r) }
+
+// Bridge reports whether the peer said in a session that it is a bridge, which sends
+// frames of the hosts behind it.
+func (p *Peer) Bridge() bool { return p.features.Load()&protocol.FeatureBridge != 0 }
+
+// Features returns the protocol.Feature bits that the peer announced in its latest
+// session; 0: it had none.
+func (p *Peer) Features() uint32 { return p.features.Load() }
+
+// SetFeatures notes what the peer announced in a session.
+func (p *Peer) SetFeatures(bits uint32) { p.features.Store(bits) }
 
 // Retired reports whether Plane.Retire was called for the peer.
 func (p *Peer) Retired() bool { return p.gone.Load() }

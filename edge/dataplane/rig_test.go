@@ -274,7 +274,7 @@ func (r *rig) half(a, b *member, keys crypto.SplitKeys, local, remote uint32) {
 		r.tb.Fatal(err)
 	}
 	v := r.know(a, b)
-	e := NewSession(s, v, false)
+	e := NewSession(s, v, 0)
 	e.Confirm()
 	a.entry[b] = e
 	a.change(func(d *Draft) { d.SetSession(e) })

@@ -4,20 +4,21 @@ import (
 	"sync/atomic"
 
 	"hedgerow/crypto"
+	"hedgerow/protocol"
 )
 
 // Session is one pair session as the queues see it.
 type Session struct {
 	session   *crypto.Session
 	peer      *Peer
-	partial   bool        // the other end takes partial checksums
+	features  uint32      // protocol.Feature bits that the other end announced
 	confirmed atomic.Bool // the first packet was opened and told to the control loop
 }
 
 // NewSession returns a session with a peer, whose first packet is told of as
-// Confirmed. partial says that the other end takes partial checksums.
-func NewSession(s *crypto.Session, p *Peer, partial bool) *Session {
-	return &Session{session: s, peer: p, partial: partial}
+// Confirmed. features are the protocol.Feature bits that the other end announced.
+func NewSession(s *crypto.Session, p *Peer, features uint32) *Session {
+	return &Session{session: s, peer: p, features: features}
 }
 
 // Crypto returns the keys and counters of the session.
@@ -27,7 +28,10 @@ func (s *Session) Crypto() *crypto.Session { return s.session }
 func (s *Session) Peer() *Peer { return s.peer }
 
 // Partial reports whether the other end takes partial checksums.
-func (s *Session) Partial() bool { return s.partial }
+func (s *Session) Partial() bool { return s.features&protocol.FeaturePartial != 0 }
+
+// Features returns the protocol.Feature bits that the other end announced.
+func (s *Session) Features() uint32 { return s.features }
 
 // Confirm says that the first packet of the session need not be told of.
 func (s *Session) Confirm() { s.confirmed.Store(true) }

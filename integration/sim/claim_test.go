@@ -106,7 +106,7 @@ func TestClaimedMAC(t *testing.T) {
 					}
 					// One supernode knows the owner, the other one does not.
 					thief := c.Edge(router.Host(netip.MustParseAddr("192.168.1.2")), Options{
-						Name: "thief", Supernodes: []*Supernode{c.sn, two}, Deliver: stolen.Deliver, Report: told.add, MAC: c.right.MAC,
+						Name: "thief", Supernodes: []*Supernode{c.sn, two}, Deliver: stolen.Deliver, Report: told.add, Ethernet: edge.Ethernet{MAC: c.right.MAC},
 					})
 					var both Sink
 					third := c.Edge(c.Net.Host(netip.MustParseAddr("198.51.100.4")), Options{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge"
 	"hedgerow/edge/control"
 	"hedgerow/nat/nattest"
 	"hedgerow/protocol"
@@ -38,7 +39,7 @@ func largeFrames(t *testing.T, b nattest.Behavior, mtu, device int) {
 	}
 	for _, e := range []*Edge{c.left, c.right} {
 		e.Stop()
-		e.options.MTU = device
+		e.options.Ethernet.MTU = device
 		e.Start()
 	}
 	time.Sleep(time.Second)
@@ -203,7 +204,7 @@ func TestCommunitiesApart(t *testing.T) {
 				h := w.Net.Host(netip.AddrFrom4([4]byte{198, 51, 100, byte(10*c + k)}))
 				edges[c][k] = w.Edge(h, Options{
 					Name: fmt.Sprint(c, k), Supernodes: []*Supernode{sn}, Deliver: sinks[c][k].Deliver,
-					Community: community, MAC: mac(k),
+					Community: community, Ethernet: edge.Ethernet{MAC: mac(k)},
 				})
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hedgerow/edge"
 	"hedgerow/edge/control"
 	"hedgerow/nat/nattest"
 	"hedgerow/protocol"
@@ -27,7 +28,7 @@ func withSizes(t *testing.T, b nattest.Behavior, f func(t *testing.T, s *sizes))
 		defer s.Net.Close()
 		sn := s.Supernode(supernodeAddr)
 		edgeAt := func(name string, side int) *Edge {
-			return s.Edge(behind(b)(s.Net, side), Options{Name: name, MTU: 1500, Supernodes: []*Supernode{sn}, Deliver: s.sinks[side].Deliver})
+			return s.Edge(behind(b)(s.Net, side), Options{Name: name, Ethernet: edge.Ethernet{MTU: 1500}, Supernodes: []*Supernode{sn}, Deliver: s.sinks[side].Deliver})
 		}
 		s.left, s.right = edgeAt("left", 0), edgeAt("right", 1)
 		time.Sleep(500 * time.Millisecond)

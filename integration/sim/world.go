@@ -238,9 +238,8 @@ type Options struct {
 	Community   *crypto.Community // default: the world's
 	State       bool              // keep a state directory over restarts
 	Log         *slog.Logger      // default: the world's
-	MTU         int
+	Ethernet    edge.Ethernet
 	ByName      bool // supernodes are given by name, and looked up where they are
-	MAC         [6]byte
 	Around      Around
 	Reach       edge.Reach
 }
@@ -304,7 +303,7 @@ func (e *Edge) Start() {
 	e.Device = taptest.New(taptest.Options{Deliver: e.options.Deliver})
 	cfg := edge.Config{
 		Community: community, Identity: e.identity, Name: e.options.Name, Address: e.options.Address,
-		Device: e.Device, StateDir: e.dir, Reach: e.options.Reach, MTU: e.options.MTU, MAC: e.options.MAC,
+		Device: e.Device, StateDir: e.dir, Reach: e.options.Reach, Ethernet: e.options.Ethernet,
 		Queues:     []dataplane.Queue{{Frames: e.Device, Conn: mux, Waiter: waiter.NewChannels(e.Device.Ready(), conn.Ready(), mux.SideReady())}},
 		Transports: e.transports(sides), Network: e.network(conn),
 		Host: edge.Host{
@@ -326,8 +325,8 @@ func (e *Edge) Start() {
 	}
 	cfg.Host.Resolver = names{e}
 	e.MAC = e.identity.MAC(community.ID())
-	if e.options.MAC != [6]byte{} {
-		e.MAC = e.options.MAC
+	if e.options.Ethernet.MAC != [6]byte{} {
+		e.MAC = e.options.Ethernet.MAC
 	}
 	e.Edge, err = edge.New(cfg)
 	if err != nil {
