@@ -184,9 +184,11 @@ func (e *Edge) composeChores() {
 		e.chores.sweeping.Set(now.Add(dataplane.SweepEvery))
 		e.data.plane.Sweep(now)
 	})
+	kept := &bridges{peers: e.peers, sessions: e.sessions}
+	kept.open(e.self)
 	e.owners = []owner{
 		e.keys, e.servers.connector, e.servers.registrar, e.servers.addresses, e.servers.directory, e.sessions, e.paths.routing, e.peers,
-		e.user.echoes, e.chores.network, &e.chores,
+		e.user.echoes, e.chores.network, &e.chores, kept,
 	}
 }
 

@@ -159,6 +159,9 @@ func (d *directory) handlePeerInfo(now time.Time, s *supernode, m protocol.PeerI
 		return
 	}
 	p.seen = now
+	if p.view.Features() == 0 { // the peer itself has said nothing yet
+		p.place.kept = d.self.keeps(m.Features)
+	}
 	d.peers.setHandle(p, s.id(), m.Handle)
 	if m.Prefix.IsValid() && len(p.about.Prefixes) == 0 {
 		p.about.Prefixes = []netip.Prefix{m.Prefix}
@@ -172,7 +175,7 @@ func (d *directory) handlePeerInfo(now time.Time, s *supernode, m protocol.PeerI
 		// The process that had the other end of our session, or was to answer
 		// our INIT, is gone.
 		d.sessions.restart(now, p)
-	case news == newsDisputed && p.sessions.none(), d.wanted.remove(m.MAC), d.sessions.withheld(p):
+	case news == newsDisputed && p.sessions.none(), d.wanted.remove(m.MAC), d.sessions.withheld(p), p.missing():
 		d.sessions.initiate(p)
 	}
 	p.recalled = false

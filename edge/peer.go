@@ -41,6 +41,7 @@ type peer struct {
 type place struct {
 	source      netip.Addr // what it is counted under; not valid: nobody in particular
 	unconfirmed bool       // the peer is known by an INIT alone, whose session is not confirmed
+	kept        bool       // its session is kept while nothing passes (bridges.go)
 }
 
 // identity is who a peer is: by a hint of somebody else, or proven by itself.

@@ -28,6 +28,7 @@ type unvouched struct {
 type waitingFrame struct {
 	event dataplane.Unvouched
 	since time.Time
+	host  bool // it is of a host behind its sender, who has to vouch for it in a session
 }
 
 func (u *unvouched) open(q *timer.Queue, plane *dataplane.Plane) {
@@ -37,13 +38,13 @@ func (u *unvouched) open(q *timer.Queue, plane *dataplane.Plane) {
 
 // add keeps a frame. Over the bound the oldest goes of the origin that has the most
 // waiting, so that one origin cannot crowd out the others.
-func (u *unvouched) add(now time.Time, ev dataplane.Unvouched) {
+func (u *unvouched) add(now time.Time, ev dataplane.Unvouched, host bool) {
 	if len(u.waiting) >= unvouchedMax {
 		u.plane.Drops().Drop(dataplane.DropStageFull)
 		at := u.mostOf()
 		u.waiting = slices.Delete(u.waiting, at, at+1)
 	}
-	u.waiting = append(u.waiting, waitingFrame{event: ev, since: now})
+	u.waiting = append(u.waiting, waitingFrame{event: ev, since: now, host: host})
 	u.schedule()
 }
 
@@ -58,9 +59,9 @@ func (u *unvouched) mostOf() (at int) {
 }
 
 // remove returns the frames for which match holds, which wait no longer.
-func (u *unvouched) remove(match func(dataplane.Unvouched) bool) (removed []dataplane.Unvouched) {
+func (u *unvouched) remove(match func(waitingFrame) bool) (removed []dataplane.Unvouched) {
 	u.waiting = slices.DeleteFunc(u.waiting, func(w waitingFrame) bool {
-		if !match(w.event) {
+		if !match(w) {
 			return false
 		}
 		removed = append(removed, w.event)
@@ -102,6 +103,11 @@ func (u *unvouched) whole(now time.Time, p *peer, ev dataplane.Unvouched) (inner
 	return u.plane.Join(now, p.view, ev.Run, ev.CTR, in.Body)
 }
 
+// vouched reports whether a peer has vouched for the salt of a GROUP packet meanwhile.
+func (u *unvouched) vouched(p *peer, ev dataplane.Unvouched) bool {
+	return u.plane.Groups().Vouched(p.view.Static(), ev.KI, ev.XF, ev.Salt)
+}
+
 // sent reports whether an event's packet came from a peer, as far as its origin
 // tells. A peer's path to us may be direct while ours to it is not.
 func (p *peer) sent(from dataplane.Origin) bool {
@@ -141,7 +147,7 @@ func (s *sessions) handleUnvouched(now time.Time, ev dataplane.Unvouched) (unkno
 		s.deliverUnvouched(now, p, ev)
 		return false
 	}
-	s.unvouched.add(now, ev)
+	s.unvouched.add(now, ev, false)
 	if known {
 		// It vouches at the start of a session. If there is one, its message got
 		// lost.
@@ -150,17 +156,19 @@ func (s *sessions) handleUnvouched(now time.Time, ev dataplane.Unvouched) (unkno
 	return !known
 }
 
-// deliverUnvouched delivers the frame of an unvouched GROUP packet if its
-// source is just the address in its sender's statement. Nothing is learned
-// from it.
+// deliverUnvouched delivers the frame of a GROUP packet that was unvouched when it
+// came. One of a host behind its sender waits until the sender has vouched: a session
+// with it is made for that, since nobody else has the host's address bound to it.
 func (s *sessions) deliverUnvouched(now time.Time, p *peer, ev dataplane.Unvouched) {
 	inner, whole := s.unvouched.whole(now, p, ev)
 	switch {
 	case !whole:
 	case !p.identity.bound:
 		s.plane.Drops().Drop(dataplane.DropGroupUnvouched)
-	default:
-		s.plane.Deliver(now, s.unvouched.device, p.view, inner)
+	case s.plane.Deliver(now, s.unvouched.device, p.view, inner, s.unvouched.vouched(p, ev)):
+		ev.Inner = inner
+		s.unvouched.add(now, ev, true)
+		s.initiate(p)
 	}
 }
 
@@ -169,7 +177,7 @@ func (s *sessions) deliverUnvouched(now time.Time, p *peer, ev dataplane.Unvouch
 // is no session, and the community has no list of members. With a session, a salt
 // that the peer has not vouched for is a replay, or another edge's.
 func (s *sessions) believable(p *peer, ev dataplane.Unvouched) bool {
-	if s.plane.Groups().Vouched(p.view.Static(), ev.KI, ev.XF, ev.Salt) {
+	if s.unvouched.vouched(p, ev) {
 		return true
 	}
 	return p.known() && !ev.Stale && p.sessions.current == nil && !s.keys.listed()
@@ -181,9 +189,8 @@ func (s *sessions) releaseUnvouched(now time.Time, p *peer) {
 	if len(s.unvouched.waiting) == 0 {
 		return
 	}
-	due := s.unvouched.remove(func(ev dataplane.Unvouched) bool {
-		vouched := s.plane.Groups().Vouched(p.view.Static(), ev.KI, ev.XF, ev.Salt)
-		return vouched || p.sent(ev.Origin) && s.believable(p, ev)
+	due := s.unvouched.remove(func(w waitingFrame) bool {
+		return s.unvouched.vouched(p, w.event) || !w.host && p.sent(w.event.Origin) && s.believable(p, w.event)
 	})
 	for _, ev := range due {
 		s.deliverUnvouched(now, p, ev)
@@ -194,6 +201,6 @@ func (s *sessions) releaseUnvouched(now time.Time, p *peer) {
 // Those that only its statement was missing for are delivered when it is settled.
 func (s *sessions) withheld(p *peer) bool {
 	return slices.ContainsFunc(s.unvouched.waiting, func(w waitingFrame) bool {
-		return p.sent(w.event.Origin) && !s.believable(p, w.event)
+		return p.sent(w.event.Origin) && (w.host && !s.unvouched.vouched(p, w.event) || !s.believable(p, w.event))
 	})
 }

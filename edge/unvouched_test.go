@@ -20,7 +20,7 @@ func TestUnvouchedExpiry(t *testing.T) {
 	plane := dataplane.New(dataplane.Config{Community: testCommunity(), Started: noon})
 	u.open(&timers, plane)
 	for n := range 3 {
-		u.add(noon.Add(time.Duration(n)*time.Second), dataplane.Unvouched{})
+		u.add(noon.Add(time.Duration(n)*time.Second), dataplane.Unvouched{}, false)
 	}
 	if got := timers.Next(); !got.Equal(noon.Add(unvouchedWait)) {
 		t.Errorf("deadline %v", got)
@@ -123,17 +123,62 @@ func TestUnvouchedRules(t *testing.T) {
 	}
 }
 
-// TestUnvouchedSource checks that an unvouched frame carries just the address
-// of its sender's statement.
-func TestUnvouchedSource(t *testing.T) {
-	s := newStranger(t, nil)
-	third := s.introduced(3)
-	for _, src := range []protocol.MAC{host(1), third.view.MAC(), s.data.plane.Self(), protocol.Broadcast} {
-		s.handle(noon, s.says(s.frame(src)))
-		if got := s.dropped(dataplane.DropGroupUnvouched); got != 1 {
-			t.Errorf("%v: %d drops", src, got)
+// TestUnvouchedHost has a frame of a host behind a peer wait for the peer's word, whole
+// or in pieces: a session is made for it, and only what the peer vouches for in that
+// counts.
+func TestUnvouchedHost(t *testing.T) {
+	long := ethernet(protocol.Broadcast, host(1), protocol.EtherTypeIPv4, 3000)
+	for name, inners := range map[string]func(s *stranger) [][]byte{
+		"whole": func(s *stranger) [][]byte { return [][]byte{s.frame(host(1))} },
+		"in pieces": func(*stranger) (pieces [][]byte) {
+			for i := range 3 {
+				pieces = append(pieces, protocol.AppendPiece(nil, fullFrame(long), i, 3))
+			}
+			return pieces
+		},
+	} {
+		s := newStranger(t, nil)
+		for i, inner := range inners(s) {
+			ev := s.says(inner)
+			ev.CTR = 40 + uint64(i)
+			s.handle(noon, ev)
+		}
+		s.settle(noon)
+		if !s.p.sessions.init.active() || !s.sessions.withheld(s.p) {
+			t.Errorf("%s: no session is made", name)
+		}
+		if len(s.device.take()) != 0 || s.hosts() != 0 || len(s.sessions.unvouched.waiting) != 1 {
+			t.Errorf("%s: %d learned, %d wait", name, s.hosts(), len(s.sessions.unvouched.waiting))
+		}
+		s.vouch()
+		s.sessions.releaseUnvouched(noon, s.p)
+		if got := len(s.device.take()); got != 1 || s.hosts() != 1 {
+			t.Errorf("%s: %d delivered, %d learned", name, got, s.hosts())
 		}
 	}
+}
+
+// TestUnvouchedSource checks that an unvouched frame carries no address that its sender
+// may not send from, vouched for or not.
+func TestUnvouchedSource(t *testing.T) {
+	third := testIdentity(3).MAC(testCommunity().ID())
+	s := newStranger(t, nil)
+	for src, want := range map[protocol.MAC]dataplane.DropReason{
+		third:               dataplane.DropSpoofedSource,
+		s.data.plane.Self(): dataplane.DropOwnSource,
+		protocol.Broadcast:  dataplane.DropFrameInvalid,
+		{3, 0, 0, 0, 0, 1}:  dataplane.DropFrameInvalid,
+	} {
+		s = newStranger(t, nil)
+		s.introduced(3)
+		s.handle(noon, s.says(s.frame(src)))
+		s.vouch()
+		s.sessions.releaseUnvouched(noon, s.p)
+		if got := s.dropped(want); got != 1 {
+			t.Errorf("%v: %d drops, want one for %v", src, got, want)
+		}
+	}
+	s = newStranger(t, nil)
 	s.peers.unbind(s.p)
 	s.handle(noon, s.says(s.frame(s.p.view.MAC())))
 	if got := s.dropped(dataplane.DropGroupUnvouched); got != 1 {

@@ -139,24 +139,30 @@ func (c *Sender) SendStaged(now time.Time, p *Peer, frames [][]byte) {
 }
 
 // Deliver hands the device the frame in an inner that the control loop has judged:
-// that of a GROUP packet for whose salt nobody had vouched. Its source has to be
-// just the peer's own address, and nothing is learned from it. inner is only read.
-func (d *Plane) Deliver(now time.Time, device FrameQueue, p *Peer, inner []byte) {
+// that of a GROUP packet for whose salt nobody had vouched when it came. If nobody has
+// now either, nothing is learned from it, and its source has to be the peer's own
+// address: Deliver does nothing with the frame of a host behind the peer, and reports
+// that it is one. inner is only read.
+func (d *Plane) Deliver(now time.Time, device FrameQueue, p *Peer, inner []byte, vouched bool) (host bool) {
 	if len(inner) == 0 || protocol.Kind(inner[0]>>6) != protocol.KindFrame {
 		d.drops.Drop(DropInner)
-		return
+		return false
 	}
 	b := make([]byte, headroom+len(inner))
 	copy(b[headroom:], inner)
 	off, n, in, err := protocol.DecodeFrame(b, headroom, len(b), d.self, p.mac)
 	if err != nil || protocol.Frame(b[off:off+n]).Valid() != nil {
 		d.drops.Drop(DropInner)
-		return
+		return false
 	}
 	frame := protocol.Frame(b[off : off+n])
-	if frame.Src() != p.mac {
-		d.drops.Drop(DropGroupUnvouched)
-		return
+	if src := frame.Src(); src != p.mac {
+		if !vouched {
+			return true
+		}
+		if !d.admit(d.table.Load(), d.Since(now), p, frame, src) {
+			return false
+		}
 	}
 	p.count.rxBytes.Add(uint64(n))
 	d.total.rxFrames.Add(1)
@@ -167,4 +173,5 @@ func (d *Plane) Deliver(now time.Time, device FrameQueue, p *Peer, inner []byte)
 	if _, err := device.WriteBatch([]tap.Frame{{Buf: b, Off: off, Len: n, Offload: checksumOffload(in)}}); err != nil {
 		d.drops.Drop(DropDeviceWrite)
 	}
+	return false
 }

@@ -159,20 +159,23 @@ func TestDeliver(t *testing.T) {
 		inner []byte
 		want  DropReason
 	}{
-		"of a host behind": {fullFrame(ethernet(b.self, host(1), protocol.EtherTypeIPv4, 60)), DropGroupUnvouched},
-		"empty":            {nil, DropInner},
-		"elided":           {append([]byte{1 << 6}, good...), DropInner},
-		"control":          {ping(protocol.AppendControl(nil)), DropInner},
-		"half a header":    {make([]byte, 14), DropInner},
+		"empty":         {nil, DropInner},
+		"elided":        {append([]byte{1 << 6}, good...), DropInner},
+		"control":       {ping(protocol.AppendControl(nil)), DropInner},
+		"half a header": {make([]byte, 14), DropInner},
 	} {
-		b.Deliver(r.now, b.device, p, c.inner)
+		b.Deliver(r.now, b.device, p, c.inner, false)
 		if got := b.device.take(); len(got) != 0 {
 			t.Errorf("%s: delivered", name)
 		}
 		b.dropped(t, c.want)
 	}
+	behind := fullFrame(ethernet(b.self, host(1), protocol.EtherTypeIPv4, 60))
+	if !b.Deliver(r.now, b.device, p, behind, false) || len(b.device.take()) != 0 || b.fdb.size() != 0 {
+		t.Error("a host's frame that nobody vouched for was delivered")
+	}
 	inner := fullFrame(good)
-	b.Deliver(r.now, b.device, p, inner)
+	b.Deliver(r.now, b.device, p, inner, false)
 	b.delivered(t, [][]byte{good})
 	if !bytes.Equal(inner, fullFrame(good)) {
 		t.Error("the inner was changed")

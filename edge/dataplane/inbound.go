@@ -395,14 +395,14 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 	}
 	src := frame.Src()
 	if src != p.mac || in.tally.peer != p {
-		if !in.admit(p, frame, src) {
+		if !in.admit(in.table, in.now, p, frame, src) {
 			return
 		}
 	}
 	if in.tally.peer != p {
 		in.tally.addTo(&in.total.rxFrames, &in.total.rxBytes, rxOf)
 	}
-	if in.last.used != p && !frame.Dst().IsGroup() {
+	if in.last.used != p && (!frame.Dst().IsGroup() || in.table.groupIsUse(p)) {
 		in.last.used = p
 		p.touch(in.now, in.mailbox)
 	}
@@ -415,23 +415,23 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 
 // admit reports whether a peer may send a frame with this source address, and
 // learns it when it is that of a host behind the peer.
-func (in *inbound) admit(p *Peer, frame protocol.Frame, src protocol.MAC) bool {
-	bound := in.table.macs.Get(p.mac) == p
-	switch owner := in.table.macs.Get(src); {
-	case src == in.self:
-		in.drops.Drop(DropOwnSource)
+func (d *Plane) admit(t *Table, now int64, p *Peer, frame protocol.Frame, src protocol.MAC) bool {
+	bound := t.macs.Get(p.mac) == p
+	switch owner := t.macs.Get(src); {
+	case src == d.self:
+		d.drops.Drop(DropOwnSource)
 		return false
 	case src.IsGroup():
-		in.drops.Drop(DropFrameInvalid)
+		d.drops.Drop(DropFrameInvalid)
 		return false
 	case !bound:
-		in.drops.Drop(DropUnbound)
+		d.drops.Drop(DropUnbound)
 		return false
 	case owner != nil && owner != p:
-		in.drops.Drop(DropSpoofedSource)
+		d.drops.Drop(DropSpoofedSource)
 		return false
 	case owner == nil:
-		in.fdb.learn(in.now, fdbKey{vlan: vlanOf(frame), mac: src}, p)
+		d.fdb.learn(now, fdbKey{vlan: vlanOf(frame), mac: src}, p)
 	}
 	return true
 }

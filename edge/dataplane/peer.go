@@ -119,7 +119,7 @@ func (p *Peer) Heard() int64 { return p.count.heard.Load() }
 // SetHeard notes that a packet of the peer has authenticated.
 func (p *Peer) SetHeard(ns int64) { p.count.heard.Store(ns) }
 
-// Used returns when the last unicast frame went to the peer or came from it, in
+// Used returns when the last frame went to the peer or came from it that is a use, in
 // nanoseconds of Plane.Since; 0: never.
 func (p *Peer) Used() int64 { return p.count.used.Load() }
 

@@ -23,6 +23,18 @@ type Table struct {
 	list       bool                          // members = list
 }
 
+// groupUse is with how many sessions frames to groups still count as a use of their
+// sender's. In a large community they come from everybody all the time, and each edge
+// would keep a session and a path for each other.
+const groupUse = 256
+
+// groupIsUse reports whether a frame to a group counts as a use of the session with its
+// sender: OSPF, router advertisements or mDNS alone then keep it and its path. No
+// session is made for them.
+func (t *Table) groupIsUse(p *Peer) bool {
+	return (t.sessions.Len() <= groupUse || p.Bridge()) && p.route.Load().Session != nil
+}
+
 // canReceive returns the epoch of a key index if packets under it are opened
 // now. The control loop publishes a new table at every change of that.
 func (t *Table) canReceive(ki uint8) (crypto.Epoch, bool) {
