@@ -76,6 +76,16 @@ func (r *reachability) lossy() bool {
 	return r.quality.avoided || lost >= lossyFrom
 }
 
+// watchRelay makes the next ping over the relayed path due, because frames begin to go
+// by it: that it loses them, too, is found out by the pings that follow every second, and
+// not by one that was due in five. A ping that waits for its answer keeps its second.
+func (r *reachability) watchRelay(now time.Time) {
+	if sent := r.relay.ping.sent; !sent.IsZero() {
+		now = sent.Add(lossyWatch)
+	}
+	r.relay.timer.NotAfter(now)
+}
+
 // avoidance says why a direct path is not used, empty when it is or when there is
 // none.
 func (r *reachability) avoidance(now time.Time) string {

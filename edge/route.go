@@ -141,6 +141,7 @@ func (r *routing) judge(now time.Time, p *peer) {
 	lost, of := machine.Loss().Count()
 	text := "frames go directly again"
 	if q.avoided {
+		p.reach.watchRelay(now)
 		text = "the direct path loses packets, frames go by relay"
 	}
 	r.log.Info(text, "peer", p, "lost", lost, "of", of)

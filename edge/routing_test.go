@@ -3,6 +3,7 @@ package edge
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,47 @@ func TestAvoided(t *testing.T) {
 	}
 	if list := e.user.describer.list(noon); len(list) != 1 || list[0].Path != control.PathRelay || list[0].Handle != 2 {
 		t.Errorf("listed as %+v", list)
+	}
+}
+
+// loses has every third ping over a peer's direct path unanswered until it is lossy, and
+// returns when that is.
+func (e *testEdge) loses(p *peer) (now time.Time) {
+	e.tb.Helper()
+	sent := 0
+	for now = noon.Add(6 * time.Second); !p.reach.lossy(); now = now.Add(50 * time.Millisecond) {
+		if now.Sub(noon) > time.Minute {
+			e.tb.Fatalf("not lossy after %d pings", sent)
+		}
+		p.reach.path.Used(now)
+		for _, probe := range slices.Clone(p.reach.path.Poll(now).Probes) {
+			if sent++; sent%3 > 0 {
+				p.reach.path.Pong(now, probe.Nonce, probe.To, elsewhere)
+			}
+		}
+	}
+	return now
+}
+
+// TestAvoidedForRelayThatIsWatched pings the relay at once when frames begin to go by it,
+// or when an earlier ping has had its second: nobody else finds out that the relay is
+// gone, and the direct path used again.
+func TestAvoidedForRelayThatIsWatched(t *testing.T) {
+	for _, ago := range []time.Duration{0, 300 * time.Millisecond} {
+		e := newEdge(t, nil)
+		p := e.neighbour(2)
+		now, probe := e.loses(p), &p.reach.relay
+		due := now
+		if probe.ping.forget(); ago > 0 {
+			probe.ping.sent = now.Add(-ago)
+			due = probe.ping.sent.Add(relayPingRetry)
+		}
+		probe.loss = pings(0, path.LossWindow)
+		probe.timer.Set(now.Add(relayPingIn))
+		e.paths.routing.judge(now, p)
+		if at := probe.timer.At(); !p.reach.avoids() || !at.Equal(due) {
+			t.Errorf("avoided: %t; after a ping of %v ago the next one is due in %v, want %v", p.reach.avoids(), ago, at.Sub(now), due.Sub(now))
+		}
 	}
 }
 
