@@ -81,40 +81,49 @@ func TestReplay(t *testing.T) {
 // receiver that has been started anew and remembers nothing.
 func TestOldBroadcasts(t *testing.T) {
 	t.Parallel()
-	for name, b := range map[string]nattest.Behavior{"direct": nattest.FullCone, "relayed": nattest.Symmetric} {
-		for _, anew := range []bool{false, true} {
-			t.Run(fmt.Sprint(name, " anew ", anew), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					c := newCouple(t, b, b)
-					all := c.Flow(c.left, protocol.Broadcast, &c.sinks[1])
-					c.both(5*time.Second, 50*time.Millisecond)
-					tape := c.Record(10_000)
-					for range 50 {
-						all.Send()
-						c.both(100*time.Millisecond, 50*time.Millisecond)
-					}
-					c.Net.Tap(nil)
-					c.both(time.Hour, 5*time.Second)
-					if anew {
-						c.right.Kill()
-						c.right.Start()
-						c.both(5*time.Second, 50*time.Millisecond)
-					}
-					for _, d := range tape.Take() {
-						c.Net.Inject(d.From, d.To, d.Bytes)
-						c.both(100*time.Millisecond, 50*time.Millisecond)
-					}
-					c.both(10*time.Second, 50*time.Millisecond)
-					for _, f := range []*Flow{all, c.there, c.back} {
-						if twice := f.Twice(); len(twice) > 0 {
-							t.Errorf("delivered twice: %s", brief(twice))
-						}
-					}
-					c.end()
-				})
-			})
+	for _, tt := range some(
+		oldBroadcasts{"relayed", nattest.Symmetric, true}, oldBroadcasts{"relayed", nattest.Symmetric, false},
+		oldBroadcasts{"direct", nattest.FullCone, true}, oldBroadcasts{"direct", nattest.FullCone, false},
+	) {
+		t.Run(fmt.Sprint(tt.name, " anew ", tt.anew), func(t *testing.T) { synctest.Test(t, tt.run) })
+	}
+}
+
+// oldBroadcasts is how broadcasts travel before they come again, and whether their
+// receiver is started anew meanwhile.
+type oldBroadcasts struct {
+	name  string
+	where nattest.Behavior
+	anew  bool
+}
+
+func (o oldBroadcasts) run(t *testing.T) {
+	c := newCouple(t, o.where, o.where)
+	all := c.Flow(c.left, protocol.Broadcast, &c.sinks[1])
+	c.both(5*time.Second, 50*time.Millisecond)
+	tape := c.Record(10_000)
+	for range 50 {
+		all.Send()
+		c.both(100*time.Millisecond, 50*time.Millisecond)
+	}
+	c.Net.Tap(nil)
+	c.both(time.Hour, 5*time.Second)
+	if o.anew {
+		c.right.Kill()
+		c.right.Start()
+		c.both(5*time.Second, 50*time.Millisecond)
+	}
+	for _, d := range tape.Take() {
+		c.Net.Inject(d.From, d.To, d.Bytes)
+		c.both(100*time.Millisecond, 50*time.Millisecond)
+	}
+	c.both(10*time.Second, 50*time.Millisecond)
+	for _, f := range []*Flow{all, c.there, c.back} {
+		if twice := f.Twice(); len(twice) > 0 {
+			t.Errorf("delivered twice: %s", brief(twice))
 		}
 	}
+	c.end()
 }
 
 // inject puts recorded datagrams on the wire again.

@@ -15,13 +15,23 @@ import (
 // same moment on: what is sent to one address is limited, and yet each of them has its
 // direct path within a minute and a half.
 func TestOfficeBehindOneAddress(t *testing.T) {
-	for name, b := range map[string]nattest.Behavior{"port-restricted": nattest.PortRestricted, "restricted": restricted} {
-		for other, place := range map[string]func(*nattest.Internet, int) *nattest.Host{"public": public4, "port-restricted": behind(nattest.PortRestricted)} {
-			t.Run(name+" and "+other, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { officeAndOne(t, b, place) })
-			})
-		}
+	for _, tt := range some(
+		officeCase{"port-restricted and port-restricted", nattest.PortRestricted, behind(nattest.PortRestricted)},
+		officeCase{"port-restricted and public", nattest.PortRestricted, public4},
+		officeCase{"restricted and port-restricted", restricted, behind(nattest.PortRestricted)},
+		officeCase{"restricted and public", restricted, public4},
+	) {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { officeAndOne(t, tt.office, tt.one) })
+		})
 	}
+}
+
+// officeCase is the router of the office, and where the one edge is.
+type officeCase struct {
+	name   string
+	office nattest.Behavior
+	one    func(*nattest.Internet, int) *nattest.Host
 }
 
 func officeAndOne(t *testing.T, b nattest.Behavior, place func(*nattest.Internet, int) *nattest.Host) {

@@ -121,7 +121,7 @@ func TestSupernodeRestartDirect(t *testing.T) {
 // a lease is what it was, also for an edge that starts after the supernode.
 func TestSupernodeRestartRelayed(t *testing.T) {
 	t.Parallel()
-	for _, end := range ends {
+	for _, end := range some(ends...) {
 		for _, away := range []time.Duration{0, 100 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second, 100 * time.Second, 5 * time.Minute} {
 			t.Run(fmt.Sprint(end.name, " for ", away), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -173,7 +173,11 @@ func edgeRestart(t *testing.T, b nattest.Behavior, end func(*Edge)) {
 	c.both(10*time.Second, 50*time.Millisecond)
 	leases, mac := c.left.Device.Addresses(), c.left.MAC
 	var slowest time.Duration
-	for i := range 20 {
+	restarts := 20
+	if race {
+		restarts = 6 // two of each kind
+	}
+	for i := range restarts {
 		end(c.left)
 		if i%3 > 0 { // at once, after a moment, after a while
 			f := c.back
@@ -206,7 +210,7 @@ func edgeRestart(t *testing.T, b nattest.Behavior, end func(*Edge)) {
 // both, nor for those that know only the other one.
 func TestTwoSupernodes(t *testing.T) {
 	t.Parallel()
-	for _, end := range ends {
+	for _, end := range some(ends...) {
 		t.Run(end.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { twoSupernodes(t, end.supernode) })
 		})
