@@ -80,7 +80,10 @@ type talk struct {
 func TestSoak(t *testing.T) {
 	t.Parallel()
 	day, seed := 24*time.Hour, uint64(1)
-	if testing.Short() || race {
+	switch {
+	case race:
+		day = time.Hour
+	case testing.Short():
 		day = 2 * time.Hour
 	}
 	if s := os.Getenv("SIM_SEED"); s != "" {
