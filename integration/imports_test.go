@@ -46,7 +46,7 @@ var rules = []rule{
 		never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/...", "github.com/..."},
 	},
 	// Both name the process that holds what they want, keys masked.
-	{folder: "tap", ours: []string{"internal/process", "tap/offload"}, tests: []string{"integration/lab"}},
+	{folder: "tap", ours: []string{"internal/process", "tap/offload"}, tests: []string{"integration/lab", "internal/leak"}},
 	{folder: "tap/taptest", ours: []string{"tap", "tap/offload"}},
 	// Bytes in, values out, as protocol.
 	{folder: "tap/offload", never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/..."}},
@@ -61,7 +61,7 @@ var rules = []rule{
 	// They ask the router; sockets and time are their own.
 	{folder: "nat/portmap", ours: []string{"internal/netwatch"}},
 	{folder: "nat/nattest", ours: []string{"transport"}},
-	{folder: "transport", ours: []string{"internal/process", "internal/waiter"}, tests: []string{"integration/lab"}},
+	{folder: "transport", ours: []string{"internal/process", "internal/waiter"}, tests: []string{"integration/lab", "internal/leak"}},
 	// A stream knows neither sessions nor supernodes.
 	{folder: "transport/stream", ours: []string{"internal/bucket", "internal/network"}, tests: []string{"transport"}},
 	{
