@@ -128,6 +128,24 @@ func (l *Lab) subscribe(inside end, addrs []netip.Addr) error {
 	return nil
 }
 
+// Delegate routes a whole network to a host of the internet, as a provider delegates a
+// prefix. The host takes what comes for any address in it, and may send from any. It has
+// an address of the network's family already.
+func (l *Lab) Delegate(h *Host, network string) error {
+	p, err := netip.ParsePrefix(network)
+	if err != nil {
+		return fmt.Errorf("lab %s: host %s: %w", l.name, h.name, err)
+	}
+	via := subscriber6
+	if p.Addr().Is4() {
+		via = h.Addr() // one neighbour, and not one for each address
+	}
+	if err := (end{l.internet.Namespace, h.name}).route(p, via); err != nil {
+		return err
+	}
+	return (end{h.Namespace, "lo"}).local(p)
+}
+
 // Unplug removes the host's link, and with it its addresses and routes, as when
 // a cable is pulled or a Wi-Fi network left. The host's programs go on. Plug
 // connects it somewhere else.

@@ -31,6 +31,25 @@ func town(t *testing.T, l *Lab) (public, alice, bob *Host) {
 	return public, alice, Must(home2.Host("bob"))
 }
 
+// A delegated network's addresses are all the host's own.
+func TestDelegate(t *testing.T) {
+	l := ForTest(t)
+	public, other := Must(l.Host("public", "203.0.113.1", "2001:db8:1::1")), Must(l.Host("other", "203.0.113.2", "2001:db8:2::2"))
+	for _, network := range []string{"11.1.0.0/16", "2001:db8:66::/48"} {
+		if err := l.Delegate(other, network); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range []struct {
+		to   string
+		want bool
+	}{{"11.1.0.1", true}, {"11.1.255.254", true}, {"11.2.0.1", false}, {"2001:db8:66::1", true}, {"2001:db8:66:ffff::1", true}} {
+		if got := reaches(t, public, netip.MustParseAddr(p.to), p.want); got != p.want {
+			t.Errorf("%s is reached: %v", p.to, got)
+		}
+	}
+}
+
 func TestReach(t *testing.T) {
 	l := ForTest(t)
 	public, alice, bob := town(t, l)

@@ -181,6 +181,22 @@ func (e end) route(destination netip.Prefix, via netip.Addr) error {
 	return nil
 }
 
+// local makes every address of a network one of the machine's own.
+func (e end) local(p netip.Prefix) error {
+	link, err := e.link()
+	if err != nil {
+		return err
+	}
+	r := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(p), Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL}
+	if p.Addr().Is4() {
+		r.Scope = netlink.SCOPE_HOST
+	}
+	if err := e.space.links.RouteAdd(r); err != nil {
+		return fmt.Errorf("%s: all of %s as own addresses: %w", e.space.name, p, err)
+	}
+	return nil
+}
+
 // unroute removes the route that route made.
 func (e end) unroute(destination netip.Prefix, via netip.Addr) error {
 	link, err := e.link()
