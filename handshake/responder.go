@@ -92,26 +92,43 @@ type Opening struct {
 	reply   *crypto.Reply
 }
 
-// Read checks an INIT, unmasked, cheapest check first, and opens it. With
+// Read checks an INIT, unmasked, and opens it: Screen and Open. With
 // ErrCookieDemanded and ErrUnknownEpoch there is an answer, unmasked, to be sent
 // back to where the INIT came from; with any other error there is none. Answer
 // comes next.
 func (r *Responder) Read(now time.Time, init []byte, from Source) (o *Opening, answer []byte, err error) {
+	if answer, err = r.Screen(now, init, from); err != nil {
+		return nil, answer, err
+	}
+	return r.Open(now, init)
+}
+
+// Screen makes all checks that cost little, cheapest first, and decides whether the
+// INIT may be opened. With ErrCookieDemanded there is an answer, as for Read.
+func (r *Responder) Screen(now time.Time, init []byte, from Source) (answer []byte, err error) {
 	h, err := r.party.readHeader(init)
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	case h.Type != protocol.TypeInit:
-		return nil, nil, ErrHeader
+		return nil, ErrHeader
 	case r.party.Hop != (h.KI == protocol.KINone):
-		return nil, nil, ErrKeyIndex
+		return nil, ErrKeyIndex
 	case !r.guard.CheckMAC1(init):
-		return nil, nil, ErrMAC1
+		return nil, ErrMAC1
 	case h.Older():
-		return nil, nil, ErrOlder
+		return nil, ErrOlder
 	}
-	if answer, err = r.admit(now, h, init, from); err != nil {
-		return nil, answer, err
+	return r.admit(now, h, init, from)
+}
+
+// Open opens an INIT that has passed Screen. With ErrUnknownEpoch there is an answer,
+// as for Read. For hop handshakes a goroutine may do it, and Answer, while another one
+// screens.
+func (r *Responder) Open(now time.Time, init []byte) (o *Opening, answer []byte, err error) {
+	h, err := r.party.readHeader(init)
+	if err != nil {
+		return nil, nil, err
 	}
 	var psk [32]byte
 	if !r.party.Hop {
@@ -121,7 +138,7 @@ func (r *Responder) Read(now time.Time, init []byte, from Source) (o *Opening, a
 			return nil, answer, err
 		}
 	}
-	o, err = r.open(h, init, psk)
+	o, err = r.unseal(h, init, psk)
 	return o, nil, err
 }
 
@@ -143,8 +160,8 @@ func (r *Responder) admit(now time.Time, h protocol.Header, init []byte, from So
 	return nil, nil
 }
 
-// open opens an INIT and checks what it says.
-func (r *Responder) open(h protocol.Header, init []byte, psk [32]byte) (*Opening, error) {
+// unseal opens an INIT and checks what it says.
+func (r *Responder) unseal(h protocol.Header, init []byte, psk [32]byte) (*Opening, error) {
 	reply, err := crypto.ReadInit(r.party.config(psk), init)
 	if err != nil {
 		return nil, ErrOpen

@@ -300,7 +300,7 @@ func FuzzDatagram(f *testing.F) {
 			}
 		}
 		d := transport.Datagram{Buf: bytes.Clone(pkt), N: len(pkt), Addr: from}
-		r.s.handleTrain(r.now, r.out, &d)
+		r.handle(&d)
 		r.s.sockets.flush(r.out)
 		out := 0
 		for _, p := range r.conn.drain() {

@@ -22,7 +22,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	}
 	s.sessions.sweeping = timer.New(&s.timers, "end dead sessions", s.sessions.sweep)
 	s.strangers = strangers{
-		handshakes: newHandshakes(s.identity, cfg.Limits.InitRate, s.sessions, random, s.refused),
+		handshakes: newHandshakes(s.identity, cfg, s.sessions, random, &s.mu, s.refused),
 		greeter:    newGreeter(s.identity.Static, cfg.HelloOff, random, s.refused),
 		binding:    newBinding(s.refused),
 	}

@@ -44,7 +44,7 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 	case h.Type == protocol.TypeData:
 		s.controls.handleData(now, out, pkt, from, h)
 	case h.Type == protocol.TypeInit:
-		s.strangers.handshakes.answer(now, out, pkt, from)
+		s.strangers.handshakes.screen(now, out, pkt, from)
 	default:
 		s.refused.about(dropUnexpected, false, out.origin(from), nil)
 	}

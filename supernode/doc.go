@@ -8,7 +8,8 @@
 //	readDatagrams       reads a batch from the socket (train.go)
 //	handleTrain         handles the datagrams of one buffer in turn (train.go)
 //	handleDatagram      finds out which packet a datagram is: one switch (datagram.go)
-//	handshakes.answer   makes a session with an edge, by package handshake (handshake.go)
+//	handshakes.screen   decides whether an INIT is opened, by package handshake (handshake.go)
+//	answerer.answer     opens it and makes a session with an edge (answerer.go)
 //	controls.handleData opens a control packet and hands each message on (control.go)
 //	relayer.relay       re-heads a packet for another edge (relay.go)
 //	outbox.forward      masks and queues a packet that stays where it was read (outbox.go)
@@ -36,11 +37,11 @@
 //	members     whom members ask for, punch with, and leave out (query.go, punch.go)
 //	controls    control packets, and whose each message is (control.go)
 //
-// One goroutine reads datagrams, on a thread of its own, and one runs the timers,
-// which the owners set in one queue. Both change the owners' tables under one mutex,
-// which is held for one train at most (the datagrams that the kernel joined into one
-// buffer: 64 KiB of one source) and never across I/O; a third goroutine writes
-// registrations to disk. Refusals, sockets and store need no mutex of the caller's.
+// One goroutine reads datagrams, on a thread of its own, one makes the handshakes, and
+// one runs the timers, which the owners set in one queue. All change the owners' tables
+// under one mutex, which is held for one train at most (the datagrams that the kernel
+// joined into one buffer: 64 KiB of one source) and never across I/O or a handshake. One
+// more sends what is for strangers, and one writes registrations to disk. Refusals, sockets and store need no mutex of the caller's.
 //
 // Where it is asked to, the supernode is a TURN server as well (turnserver.go), on a
 // port of its own, for the edges that are registered here.
@@ -58,7 +59,9 @@
 // that a flood fails (PROTOCOL.md, section 4). Strangers compete for places by the
 // networks that they come from (guests.go), cost no more than a part of one processor
 // (effort.go), and never compete with registered edges, whose keys have places and
-// whose addresses have lanes of their own (lanes.go). Their answers leave last.
+// whose addresses have lanes of their own (lanes.go). Their answers leave last, and neither
+// these nor their handshakes keep a packet of an edge from being read (answerer.go,
+// replies.go).
 //
 // What a sender with a session can cause is bounded as well. Tokens belong to static keys
 // and to networks of sources (allowance.go), and are counted by what leaves; the tables

@@ -91,7 +91,7 @@ const (
 	dropRelayTarget // a handle of nobody here, of another community, or its own
 	dropRelayBudget // over the budget of the edge or of its community
 	dropSend        // the socket refused it
-	dropAnswer      // the socket refused an answer to a stranger
+	dropAnswer      // an answer to a stranger was too much, or the socket refused it
 	dropReasons     // how many there are
 
 	// answered is no reason: what was asked for is done.

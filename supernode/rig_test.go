@@ -131,10 +131,19 @@ func (r *rig) restart(cfg Config) *rig {
 	return next
 }
 
+// handle hands in a datagram or a train, and has the INITs answered that were admitted.
+func (r *rig) handle(d *transport.Datagram) {
+	r.s.handleTrain(r.now, r.out, d)
+	a := r.s.strangers.handshakes.answerer
+	for in, ok := a.waiting(); ok; in, ok = a.waiting() {
+		a.answer(r.now, r.out, &in)
+	}
+}
+
 // deliver hands in one datagram and returns what was sent because of it.
 func (r *rig) deliver(from netip.AddrPort, pkt []byte) []sent {
 	r.in.N, r.in.Addr, r.in.Seg = copy(r.in.Buf, pkt), from, 0
-	r.s.handleTrain(r.now, r.out, &r.in)
+	r.handle(&r.in)
 	r.s.sockets.flush(r.out)
 	r.verify()
 	return r.conn.drain()
@@ -145,7 +154,7 @@ func (r *rig) deliver(from netip.AddrPort, pkt []byte) []sent {
 // sent because of them.
 func (r *rig) deliverTrain(from netip.AddrPort, pkts ...[]byte) ([]entry, []sent) {
 	r.in.N, r.in.Addr, r.in.Seg = copy(r.in.Buf, bytes.Join(pkts, nil)), from, len(pkts[0])
-	r.s.handleTrain(r.now, r.out, &r.in)
+	r.handle(&r.in)
 	r.s.sockets.flush(r.out)
 	r.verify()
 	entries := r.conn.entries

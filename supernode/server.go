@@ -94,6 +94,9 @@ func (s *Server) Run(ctx context.Context) error {
 	written := make(chan struct{})
 	writer.Go(func() { s.store.run(written) })
 	tasks.Go(func() { s.runTimers(ctx) })
+	s.sockets.replies.running = true
+	tasks.Go(func() { s.sockets.replies.run(ctx, s.sockets.sendReplies) })
+	tasks.Go(func() { s.strangers.handshakes.answerer.run(ctx, s.sockets, s.cfg.Now) })
 	tasks.Go(func() {
 		<-ctx.Done()
 		s.sockets.close()

@@ -21,6 +21,7 @@ type sockets struct {
 	mask      *crypto.Mask
 	refused   *refusals
 	log       *slog.Logger
+	replies   replies
 
 	sleeps         atomic.Uint64
 	received, sent trainSizes
@@ -28,7 +29,7 @@ type sockets struct {
 
 func newSockets(cfg *Config, mask *crypto.Mask, refused *refusals) *sockets {
 	return &sockets{
-		conn: cfg.Conn, alternate: cfg.Alternate, streams: cfg.Streams, mask: mask, refused: refused, log: cfg.Log,
+		conn: cfg.Conn, alternate: cfg.Alternate, streams: cfg.Streams, mask: mask, refused: refused, log: cfg.Log, replies: newReplies(),
 	}
 }
 
@@ -59,7 +60,7 @@ func (s *sockets) flushBy(conn, other Conn, out *outbox) {
 		}
 	}
 	if len(out.answers) > 0 {
-		s.answer(conn, out)
+		s.reply(conn, out)
 	}
 	out.batch, out.used, out.tail = out.batch[:0], 0, shut
 	if len(out.stays) > 0 {
@@ -67,16 +68,27 @@ func (s *sockets) flushBy(conn, other Conn, out *outbox) {
 	}
 }
 
-// answer sends what is for strangers. That the socket takes no more of it is no fault
-// to tell.
-func (s *sockets) answer(conn Conn, out *outbox) {
-	if _, err := conn.WriteBatch(out.answers); err != nil && !errors.Is(err, net.ErrClosed) {
-		s.refused.drop(dropAnswer)
-	}
-	for range out.answers {
-		s.sent.count(1)
+// reply has what is for strangers sent: behind everything else, and where somebody does
+// that, without waiting for it.
+func (s *sockets) reply(conn Conn, out *outbox) {
+	switch {
+	case !s.replies.running:
+		s.sendReplies(conn, out.answers)
+	case !s.replies.put(conn, out.answers):
+		s.refused.drops[dropAnswer].Add(uint64(len(out.answers)))
 	}
 	out.answers = out.answers[:0]
+}
+
+// sendReplies sends what is for strangers. That the socket takes no more of it is no
+// fault to tell.
+func (s *sockets) sendReplies(conn Conn, list []transport.Datagram) {
+	if _, err := conn.WriteBatch(list); err != nil && !errors.Is(err, net.ErrClosed) {
+		s.refused.drop(dropAnswer)
+	}
+	for range list {
+		s.sent.count(1)
+	}
 }
 
 // admitStreams tells the streams what outbox.admit noted.

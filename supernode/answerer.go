@@ -1,0 +1,125 @@
+package supernode
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"hedgerow/crypto"
+	"hedgerow/handshake"
+	"hedgerow/protocol"
+)
+
+// admittedMost is how many INITs of registered edges wait to be opened, and how many of
+// strangers: as many as may come at once (effortKept).
+const admittedMost = 2048
+
+// answerer opens the INITs that may be opened, and makes the sessions, on a goroutine of
+// its own. A handshake takes as long as a hundred other datagrams do, so whoever reads the
+// socket would keep the packets of registered edges waiting until there is no room for
+// them. INITs of registered edges go first.
+type answerer struct {
+	members, strangers chan admitted
+	responder          *handshake.Responder
+	sessions           *sessions
+	tables             *sync.Mutex // held for them only, never for a multiplication
+	refused            *refusals
+}
+
+// admitted is an INIT that may be opened.
+type admitted struct {
+	init            [protocol.InitLen]byte // unmasked
+	from            netip.AddrPort
+	source, counted netip.Addr // by which its sender is counted, and as which guest
+}
+
+func newAnswerer(responder *handshake.Responder, sessions *sessions, tables *sync.Mutex, refused *refusals) *answerer {
+	return &answerer{
+		members: make(chan admitted, admittedMost), strangers: make(chan admitted, admittedMost),
+		responder: responder, sessions: sessions, tables: tables, refused: refused,
+	}
+}
+
+// queue hands in an INIT, and reports whether there was room. It never waits.
+func (a *answerer) queue(member bool, in admitted) bool {
+	to := a.strangers
+	if member {
+		to = a.members
+	}
+	select {
+	case to <- in:
+		return true
+	default:
+		return false
+	}
+}
+
+// run answers until ctx ends.
+func (a *answerer) run(ctx context.Context, sockets *sockets, now func() time.Time) {
+	out := newOutbox(sockets.mask)
+	for {
+		in, ok := a.waiting()
+		if !ok {
+			select {
+			case in = <-a.members:
+			case in = <-a.strangers:
+			case <-ctx.Done():
+				return
+			}
+		}
+		a.answer(now(), out, &in)
+		sockets.flush(out)
+	}
+}
+
+// waiting returns the INIT that is next, if one waits.
+func (a *answerer) waiting() (in admitted, ok bool) {
+	select {
+	case in = <-a.members:
+		return in, true
+	default:
+	}
+	select {
+	case in = <-a.strangers:
+		return in, true
+	default:
+		return in, false
+	}
+}
+
+// answer makes a session with an edge: it answers its INIT with RESP or with a challenge.
+// The session is in the table before RESP leaves.
+func (a *answerer) answer(now time.Time, out *outbox, in *admitted) {
+	resp, h, err := a.open(now, in)
+	if err != nil {
+		a.refused.init(origin{addr: in.from, source: in.source}, err)
+	} else {
+		a.tables.Lock()
+		a.sessions.add(h, in.counted)
+		a.tables.Unlock()
+	}
+	if resp != nil {
+		out.send(resp, in.from) // it has cost too much to wait behind what costs little
+	}
+}
+
+// open makes RESP, and the session unless RESP is a challenge.
+func (a *answerer) open(now time.Time, in *admitted) (resp []byte, h *hop, err error) {
+	opening, _, err := a.responder.Open(now, in.init[:])
+	if err != nil {
+		return nil, nil, err
+	}
+	resp, result, err := a.responder.Answer(now, opening, nil)
+	if err != nil {
+		return resp, nil, err
+	}
+	session, err := crypto.NewHopSession(result.SessionConfig(now))
+	if err != nil {
+		return nil, nil, err
+	}
+	return resp, &hop{
+		session: session, shaken: shaken{static: result.Remote, hash: result.Keys.Hash},
+		addr: in.from, source: in.source, hopTimes: hopTimes{created: now, heard: now},
+	}, nil
+}
