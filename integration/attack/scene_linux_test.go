@@ -53,7 +53,12 @@ func newScene(t *testing.T) *scene { return newSceneWith(t, newLab(t)) }
 // newSceneWith is newScene in a lab that there is, with further options of the
 // supernode.
 func newSceneWith(t *testing.T, l *lab.Lab, more ...string) *scene {
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	return newSceneFor(t, l, 90*time.Second, more...)
+}
+
+// newSceneFor is newSceneWith for a test that takes so long at most.
+func newSceneFor(t *testing.T, l *lab.Lab, lasts time.Duration, more ...string) *scene {
+	ctx, cancel := context.WithTimeout(context.Background(), lasts)
 	t.Cleanup(cancel)
 	s := &scene{t: t, ctx: ctx, lab: l, rig: &rig.Rig{Programs: programs, Dir: t.TempDir()}}
 	host := lab.Must(l.Host("sn", "203.0.113.1", "2001:db8:1::1"))
