@@ -90,11 +90,11 @@ func KeyText(key [32]byte) string { return base64.RawURLEncoding.EncodeToString(
 func (s *Server) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	s.sockets.replies.running = true
 	var tasks, writer sync.WaitGroup
 	written := make(chan struct{})
 	writer.Go(func() { s.store.run(written) })
 	tasks.Go(func() { s.runTimers(ctx) })
-	s.sockets.replies.running = true
 	tasks.Go(func() { s.sockets.replies.run(ctx, s.sockets.sendReplies) })
 	tasks.Go(func() { s.strangers.handshakes.answerer.run(ctx, s.sockets, s.cfg.Now) })
 	tasks.Go(func() {
