@@ -28,6 +28,7 @@ type flood struct {
 	mu    sync.Mutex
 	armed []armed // INITs with a cookie
 	next  int     // in armed: the oldest
+	came  int     // COOKIEs
 }
 
 // armed is an INIT with a cookie, from the source that the cookie proves.
@@ -85,6 +86,9 @@ func (f *flood) arm() func(at source, pkt []byte) {
 	return func(at source, pkt []byte) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
+		if f.came++; len(f.armed) == mostArmed && f.came%16 != 0 {
+			return // most would be replaced before they are used
+		}
 		which := binary.BigEndian.Uint32(pkt[8:]) &^ noEdge
 		cookie, err := f.openings[int(which)%len(f.openings)].OpenCookie(pkt)
 		if err != nil {

@@ -101,7 +101,7 @@ func (l *line) write(from source, pkt []byte) {
 // read hands what comes on one port to whom it is for.
 func (l *line) read(port int) {
 	const most = 32
-	messages, scratch := make([]ipv4.Message, most), crypto.NewScratch()
+	messages, scratch, seen := make([]ipv4.Message, most), crypto.NewScratch(), make([]byte, 0, 2048)
 	for i := range messages {
 		messages[i] = ipv4.Message{Buffers: [][]byte{make([]byte, 2048)}, OOB: make([]byte, 128)}
 	}
@@ -111,7 +111,8 @@ func (l *line) read(port int) {
 			return
 		}
 		for _, m := range messages[:n] {
-			l.deliver(scratch, source{addr: destination(m.OOB[:m.NN]), port: port}, m.Buffers[0][:m.N])
+			seen = append(seen[:0], m.Buffers[0][:m.N]...)
+			l.deliver(scratch, seen, m.Buffers[0][:m.N], func() source { return source{addr: destination(m.OOB[:m.NN]), port: port} })
 		}
 	}
 }
@@ -128,9 +129,9 @@ func destination(oob []byte) netip.Addr {
 	return netip.Addr{}
 }
 
-// deliver finds out for whom a packet is, by its index or by the number in its nonce.
-func (l *line) deliver(scratch *crypto.Scratch, at source, pkt []byte) {
-	seen := append(make([]byte, 0, len(pkt)), pkt...)
+// deliver finds out for whom a packet is, by its index or by the number in its nonce. seen
+// is a copy of it.
+func (l *line) deliver(scratch *crypto.Scratch, seen, pkt []byte, at func() source) {
 	var number uint32
 	if l.mask.Show(scratch, seen); len(seen) == protocol.WelcomeLen {
 		seen = append(seen[:0], pkt...)
@@ -146,7 +147,7 @@ func (l *line) deliver(scratch *crypto.Scratch, at source, pkt []byte) {
 		}
 		if h.RX&noEdge != 0 {
 			if l.cookie != nil && h.Type == protocol.TypeCookie {
-				l.cookie(at, seen)
+				l.cookie(at(), seen)
 			}
 			return
 		}

@@ -196,7 +196,7 @@ func attackTime() time.Duration {
 // rate, its path stays, the control socket answers within 100 ms, and the edge's memory
 // grows by 4 MiB at most.
 //
-//	go test ./integration/attack -run TestHostile -whole
+//	go test ./integration/attack -run "TestHostileMember|TestHostileSupernode" -whole
 func TestHostileMember(t *testing.T) {
 	s := newSceneFor(t, newLab(t), 4*time.Minute)
 	l := newLoaded(t, s)
