@@ -70,6 +70,9 @@ type Address struct {
 	// documentation space only (RFC 1918, 6598, 5737, 2544), and where this host
 	// reaches nobody else.
 	Allow []netip.Prefix
+	// Bare leaves the device without any address, the IPv6 one that follows from the
+	// identity too: it is a port of a bridge. It needs AddressNone.
+	Bare bool
 }
 
 // Supernode names one supernode of the community.
@@ -128,6 +131,7 @@ type Host struct {
 	Interface   string                           // name of the device, kept out of the candidates
 	Version     string                           // shown in status
 	Notes       []string                         // shown in status: what the user should know of how the edge was started
+	Device      func() tap.Condition             // what became of the device since; default: nothing. It must not block
 	Build       time.Time                        // when the program was built: no right clock is before it
 	Addresses   func() ([]netip.Addr, error)     // underlay addresses; default: those of the interfaces
 	Networks    NetworkFinder                    // finds what a lease collides with; default: the networks of this host are not known
@@ -187,6 +191,9 @@ func (c *Config) validate() error {
 		if !p.IsValid() || !p.Addr().Is4() || p.Bits() < shortestLease {
 			fault("leases cannot be allowed in %v: it is no IPv4 network from /%d on", p, shortestLease)
 		}
+	}
+	if c.Address.Bare && c.Address.Mode != AddressNone {
+		fault("a device without addresses gets no lease")
 	}
 	if c.Ethernet.MAC[0]&1 != 0 {
 		fault("%x is a group address, no device can have it", c.Ethernet.MAC)

@@ -137,7 +137,9 @@ func (e *Edge) begin(now time.Time) error {
 	if e.keys.group == nil {
 		return ErrScheduleEnded
 	}
-	e.servers.addresses.set(now, e.keys.community.ULA(e.cfg.Identity.ID))
+	if !e.cfg.Address.Bare {
+		e.servers.addresses.set(now, e.keys.community.ULA(e.cfg.Identity.ID))
+	}
 	e.chores.sweeping.Set(now.Add(dataplane.SweepEvery))
 	if e.cfg.StateDir != "" {
 		e.chores.storing.Set(now.Add(storeEvery))

@@ -76,6 +76,12 @@ func (e *Edge) status(now time.Time) control.Status {
 		s.Notes = append(s.Notes, note)
 	}
 	s.Notes = append(s.Notes, e.cfg.Host.Notes...)
+	if e.cfg.Host.Device != nil {
+		if c := e.cfg.Host.Device(); c.MTU != 0 {
+			s.MTU = c.MTU
+			s.Notes = append(s.Notes, c.Notes...)
+		}
+	}
 	s.Notes = append(s.Notes, e.servers.list.notes()...)
 	s.Notes = append(s.Notes, e.servers.addresses.notes()...)
 	if warning := KeyStatus(e.keys.community, e.keys.schedule, e.data.plane.Wall(now)).Warning; warning != "" {

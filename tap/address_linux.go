@@ -12,10 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// addresses are those that the device added to its interface, at most one of
-// each family, so that it can remove them again.
+// addresses are those that the device added to its interface, or to the bridge that
+// this is a port of, at most one of each family, so that it can remove them again.
 type addresses struct {
-	table addressTable
+	table  addressTable
+	bridge netlink.Link // which has them; nil: the interface itself
 	// mu keeps changes of the interface from crossing one another and Close;
 	// each is a few short requests to the kernel. No frame waits for it.
 	mu    sync.Mutex
@@ -25,6 +26,7 @@ type addresses struct {
 // addressTable is the kernel's table of addresses, as a netlink.Handle has it.
 type addressTable interface {
 	AddrAdd(link netlink.Link, addr *netlink.Addr) error
+	AddrReplace(link netlink.Link, addr *netlink.Addr) error
 	AddrDel(link netlink.Link, addr *netlink.Addr) error
 	AddrList(link netlink.Link, family int) ([]netlink.Addr, error)
 }
@@ -50,7 +52,7 @@ func (d *Device) SetAddress(prefix netip.Prefix) error {
 	}
 	old, replaces := l.addedOf(prefix.Addr().Is4())
 	if replaces && old == prefix {
-		if present, err := l.has(prefix); err == nil && present {
+		if present, _, err := l.has(prefix); err == nil && present {
 			return nil
 		}
 	}
@@ -110,36 +112,78 @@ func (l *netif) addedOf(is4 bool) (netip.Prefix, bool) {
 
 // add sets an address and remembers it as ours, unless it was there.
 func (l *netif) add(prefix netip.Prefix) error {
-	addr := netlinkAddr(prefix)
-	if prefix.Addr().Is6() {
-		addr.Flags = unix.IFA_F_NODAD
-	}
-	err := l.table.AddrAdd(l.found, addr)
+	addr := l.lasting(prefix)
+	err := l.table.AddrAdd(l.holder(), addr)
 	switch {
 	case err == nil:
 		l.added = append(l.added, prefix)
 		return nil
 	case errors.Is(err, unix.EEXIST):
-		present, listErr := l.has(prefix)
+		present, ours, listErr := l.has(prefix)
 		if listErr == nil && !present {
 			// The kernel has an IPv6 address once, whatever its prefix length.
-			return fmt.Errorf("%s has the address %s with another prefix length: remove it first", l.name, prefix.Addr())
+			return fmt.Errorf("%s has the address %s with another prefix length: remove it first", l.holderName(), prefix.Addr())
+		}
+		if ours { // of an edge that was killed
+			l.added = append(l.added, prefix)
+			return l.table.AddrReplace(l.holder(), addr)
 		}
 		return nil
 	case prefix.Addr().Is6() && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENODEV)):
-		return fmt.Errorf("cannot give %s the address %s: IPv6 is off there (its MTU is below 1280, or net.ipv6.conf.%s.disable_ipv6 is 1): %w", l.name, prefix, l.name, err)
+		return fmt.Errorf("cannot give %s the address %s: IPv6 is off there (its MTU is below 1280, or net.ipv6.conf.%s.disable_ipv6 is 1): %w", l.holderName(), prefix, l.holderName(), err)
 	}
-	return fmt.Errorf("cannot give %s the address %s: %w", l.name, prefix, err)
+	return fmt.Errorf("cannot give %s the address %s: %w", l.holderName(), prefix, err)
 }
 
 // remove removes an address and forgets it.
 func (l *netif) remove(prefix netip.Prefix) error {
-	err := l.table.AddrDel(l.found, netlinkAddr(prefix))
+	err := l.table.AddrDel(l.holder(), netlinkAddr(prefix))
 	if err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
-		return fmt.Errorf("cannot remove the address %s from %s: %w", prefix, l.name, err)
+		return fmt.Errorf("cannot remove the address %s from %s: %w", prefix, l.holderName(), err)
 	}
 	l.added = slices.DeleteFunc(l.added, func(p netip.Prefix) bool { return p == prefix })
 	return nil
+}
+
+// addressLife is for how long, in seconds, an address on a bridge lives unless it is
+// renewed: the bridge stays when an edge is killed, and an address that nobody
+// answers for must not.
+const addressLife = 3600
+
+// holder returns the interface that has the addresses.
+func (l *netif) holder() netlink.Link {
+	if l.bridge != nil {
+		return l.bridge
+	}
+	return l.found
+}
+
+func (l *netif) holderName() string {
+	if l.bridge != nil {
+		return l.bridge.Attrs().Name
+	}
+	return l.name
+}
+
+// lasting returns an address as it is set: on a bridge with a lifetime.
+func (l *netif) lasting(prefix netip.Prefix) *netlink.Addr {
+	addr := netlinkAddr(prefix)
+	if prefix.Addr().Is6() {
+		addr.Flags = unix.IFA_F_NODAD
+	}
+	if l.bridge != nil {
+		addr.ValidLft, addr.PreferedLft = addressLife, addressLife
+	}
+	return addr
+}
+
+// renew sets the addresses of a bridge anew: their lifetime begins again, and a
+// bridge that was deleted and made again has them, too.
+func (l *netif) renew() (err error) {
+	for _, prefix := range l.added {
+		err = errors.Join(err, l.table.AddrReplace(l.bridge, l.lasting(prefix)))
+	}
+	return err
 }
 
 // removeAdded removes the addresses that the device added; it is best effort, at
@@ -152,24 +196,26 @@ func (l *netif) removeAdded() {
 	}
 }
 
-// has asks the kernel whether the interface has an address.
-func (l *netif) has(prefix netip.Prefix) (bool, error) {
+// has asks the kernel whether the interface has an address, and whether it is one
+// that lasting made: others' addresses on a bridge have no end, or it is theirs to
+// renew them.
+func (l *netif) has(prefix netip.Prefix) (present, ours bool, err error) {
 	family := netlink.FAMILY_V4
 	if prefix.Addr().Is6() {
 		family = netlink.FAMILY_V6
 	}
-	list, err := l.table.AddrList(l.found, family)
+	list, err := l.table.AddrList(l.holder(), family)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	for _, a := range list {
 		addr, ok := netip.AddrFromSlice(a.IP)
 		ones, _ := a.Mask.Size()
 		if ok && netip.PrefixFrom(addr.Unmap(), ones) == prefix {
-			return true, nil
+			return true, l.bridge != nil && a.Flags&unix.IFA_F_PERMANENT == 0, nil
 		}
 	}
-	return false, nil
+	return false, false, nil
 }
 
 // netlinkAddr converts a prefix to netlink's type.

@@ -2,6 +2,7 @@ package tap
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"slices"
@@ -43,6 +44,11 @@ func (k *table) AddrAdd(_ netlink.Link, a *netlink.Addr) error {
 	k.calls = append(k.calls, "+"+p.String())
 	k.prefixes = append(k.prefixes, p)
 	return nil
+}
+
+func (k *table) AddrReplace(_ netlink.Link, a *netlink.Addr) error {
+	k.calls = append(k.calls, fmt.Sprintf("=%s for %d s", prefixOf(a), a.ValidLft))
+	return k.addErr[prefixOf(a).String()]
 }
 
 func (k *table) AddrDel(_ netlink.Link, a *netlink.Addr) error {

@@ -35,6 +35,10 @@ type Config struct {
 	// Persist keeps an interface that Open made after Close. An interface that
 	// was there before Open always stays, whatever Persist says.
 	Persist bool
+	// Port makes the interface a port of a bridge. Its MAC is then another one than
+	// MAC, one that the bridge does not take over; Device.MAC returns MAC all the
+	// same, as the one of the edge. MTU has to be of Port.MTU.
+	Port Port
 	// Backend is which backend to use; zero is BackendAuto.
 	Backend Backend
 	// Queues is how many queues to open, 1 to 256; zero means 1. There may be
@@ -84,6 +88,11 @@ func (c Config) validate() error {
 	}
 	if c.Queues < 1 || c.Queues > MaxQueues {
 		return &OpenError{Sentence: fmt.Sprintf("%d queues are impossible: there must be between 1 and %d.", c.Queues, MaxQueues)}
+	}
+	if c.Port != (Port{}) {
+		if err := c.Port.validate(); err != nil {
+			return err
+		}
 	}
 	if int(c.Backend) >= len(backendNames) {
 		return &OpenError{Sentence: fmt.Sprintf("%s does not exist: use %s.", c.Backend, strings.Join(backendNames[:], ", "))}

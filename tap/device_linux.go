@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -20,6 +21,9 @@ type Device struct {
 	cfg      Config
 	existing bool
 	netif    *netif
+	links    *links // for Watch and the bridge
+	mac      [6]byte
+	port     membership
 	features Features
 	queues   []*Queue
 	file     *os.File // water's, which owns the descriptor of the only queue; nil natively
@@ -38,7 +42,8 @@ type Device struct {
 //
 // The device lives in the network namespace of the calling thread, and stays
 // bound to it whichever thread uses it later. A failure is an *OpenError and
-// leaves no descriptor behind.
+// leaves no descriptor behind, and of an interface that was there nothing changed
+// but what setting it up sets.
 func Open(cfg Config) (*Device, error) {
 	return opener{node: nodePath, kernel: linuxKernel}.open(cfg)
 }
@@ -63,8 +68,7 @@ func (o opener) open(cfg Config) (*Device, error) {
 		netif.close()
 		return nil, err
 	}
-	d.cfg.MAC, err = netif.setUp(cfg.MAC, cfg.MTU)
-	if err != nil {
+	if err := d.setUp(); err != nil {
 		if !d.existing {
 			netif.delete() // also when cfg.Persist has made it permanent by now
 		}
@@ -78,6 +82,32 @@ func (o opener) open(cfg Config) (*Device, error) {
 		}
 	}
 	return d, nil
+}
+
+// setUp gives the interface its properties, makes it a port if it is to be one, and
+// sets it up at last: nothing of it is to be heard before.
+func (d *Device) setUp() (err error) {
+	if d.links, err = openLinks(); err != nil {
+		return &OpenError{Errno: errnoOf(err), Sentence: fmt.Sprintf("cannot ask the kernel about interfaces (netlink): %s.", reason(err))}
+	}
+	if d.cfg.Port.Bridge == "" {
+		if d.cfg.MAC, err = d.netif.shape(d.cfg.MAC, d.cfg.MTU); err != nil {
+			return err
+		}
+		d.mac = d.cfg.MAC
+		return d.netif.raise()
+	}
+	d.port.Port, d.mac = d.cfg.Port, portMAC(d.cfg.MAC)
+	if old := d.netif.found.Attrs().HardwareAddr; d.existing && string(old) != string(d.mac[:]) {
+		copy(d.port.before.mac[:], old)
+	}
+	if _, err = d.netif.shape(d.mac, d.cfg.MTU); err != nil {
+		return err
+	}
+	if err = d.join(); err != nil {
+		return err
+	}
+	return d.netif.raise()
 }
 
 // attach opens the device through the backend that cfg names and binds netif to
@@ -131,7 +161,8 @@ type wish struct {
 // Name returns the interface's name as it was when the device was opened.
 func (d *Device) Name() string { return d.cfg.Name }
 
-// MAC returns the interface's hardware address after Open set it up.
+// MAC returns the interface's hardware address after Open set it up, and of a port
+// the address that Config gave.
 func (d *Device) MAC() [6]byte { return d.cfg.MAC }
 
 // MTU returns the MTU in bytes that Open gave the interface.
@@ -171,11 +202,15 @@ func (d *Device) Dropped() (sum uint64) {
 func (d *Device) Close() error {
 	d.closeOnce.Do(func() {
 		close(d.closed)
-		if d.existing {
+		if d.existing || d.port.Bridge != "" {
 			d.netif.removeAdded()
 		}
+		d.leave()
 		d.closeErr = d.release()
 		d.netif.close()
+		if d.links != nil {
+			d.links.close()
+		}
 	})
 	return d.closeErr
 }

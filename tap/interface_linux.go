@@ -94,11 +94,11 @@ func kindName(kind string) string {
 	return "a " + kind
 }
 
-// setUp sets the interface's MAC (zero: unchanged) and MTU and sets it up, in
-// this order, since the IPv6 link-local address is made of the MAC when the
-// interface comes up. It does not set a value that is right already: that needs
-// no privilege. It returns the MAC that the interface then has.
-func (l *netif) setUp(mac [6]byte, mtu int) ([6]byte, error) {
+// shape sets the interface's MAC (zero: unchanged) and MTU. It comes before raise,
+// since the IPv6 link-local address is made of the MAC when the interface comes up.
+// It does not set a value that is right already: that needs no privilege. It returns
+// the MAC that the interface then has.
+func (l *netif) shape(mac [6]byte, mtu int) ([6]byte, error) {
 	attrs := l.found.Attrs()
 	if mac == ([6]byte{}) {
 		copy(mac[:], attrs.HardwareAddr)
@@ -112,12 +112,17 @@ func (l *netif) setUp(mac [6]byte, mtu int) ([6]byte, error) {
 			return mac, l.refused(fmt.Sprintf("give %s an MTU of %d", l.name, mtu), err)
 		}
 	}
-	if attrs.Flags&net.FlagUp == 0 {
+	return mac, nil
+}
+
+// raise sets the interface up, unless it is.
+func (l *netif) raise() error {
+	if l.found.Attrs().Flags&net.FlagUp == 0 {
 		if err := l.handle.LinkSetUp(l.found); err != nil {
-			return mac, l.refused(fmt.Sprintf("set %s up", l.name), err)
+			return l.refused(fmt.Sprintf("set %s up", l.name), err)
 		}
 	}
-	return mac, nil
+	return nil
 }
 
 // queueLen is how many frames the kernel keeps, per queue, for an edge that is

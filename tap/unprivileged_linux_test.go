@@ -339,8 +339,8 @@ func TestSetUpRefused(t *testing.T) {
 	}
 	d := &Device{netif: n, closed: make(chan struct{})}
 	for what, err := range map[string]error{
-		"give lo the MAC 02:00:00:00:00:01": second(n.setUp([6]byte{2, 5: 1}, n.found.Attrs().MTU)),
-		"give lo an MTU of 1400":            second(n.setUp([6]byte{}, 1400)),
+		"give lo the MAC 02:00:00:00:00:01": second(n.shape([6]byte{2, 5: 1}, n.found.Attrs().MTU)),
+		"give lo an MTU of 1400":            second(n.shape([6]byte{}, 1400)),
 		"set lo up":                         d.SetUp(true),
 		"set lo down":                       d.SetUp(false),
 	} {
@@ -349,7 +349,7 @@ func TestSetUpRefused(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if mac, err := n.setUp([6]byte{}, n.found.Attrs().MTU); err != nil || mac != ([6]byte{}) {
+	if mac, err := n.shape([6]byte{}, n.found.Attrs().MTU); err != nil || mac != ([6]byte{}) {
 		t.Errorf("as it is: %v, %v", mac, err)
 	}
 	n.lengthenQueue() // best effort: nothing happens

@@ -64,6 +64,18 @@ func Watch(ctx context.Context, cfg Config, changed func(Change)) error {
 	return w.run(ctx)
 }
 
+// Events returns a channel that gets a token when something of the host's network has
+// changed, and is closed when there will be no more; stop ends it. A token that was not
+// received yet stands for all later changes. The error is that of a system that tells
+// nothing.
+func Events() (events <-chan struct{}, stop func(), err error) {
+	l, err := listen()
+	if err != nil {
+		return nil, nil, err
+	}
+	return l.events, l.close, nil
+}
+
 // watcher is the part that does not depend on the system.
 type watcher struct {
 	read    func() (State, error)

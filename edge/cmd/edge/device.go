@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"hedgerow/edge"
 	"hedgerow/internal/cli"
@@ -30,6 +32,7 @@ type tapDevice interface {
 	MAC() [6]byte
 	MTU() int
 	Queues() []*tap.Queue
+	Watch(context.Context, tap.Watching)
 }
 
 // tapOpener opens a TAP device.
@@ -80,7 +83,7 @@ func deviceError(err error) error {
 	switch fault.Code {
 	case "E01", "E02", "E03":
 		code = cli.Permission
-	case "E05":
+	case "E05", "E25":
 		code = cli.Usage
 	}
 	return &cli.Error{Code: code, ID: fault.Code, Text: fault.Sentence, Err: err}
@@ -92,6 +95,7 @@ type device struct {
 	tapDevice
 	index int // of its interface, which stays when the name changes; 0: not known
 	log   *slog.Logger
+	now   atomic.Pointer[tap.Condition]
 
 	mu     sync.Mutex
 	warned netip.Prefix // the last range that was warned of

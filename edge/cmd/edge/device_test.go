@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -33,6 +34,8 @@ func (d *memoryTAP) MAC() [6]byte { return d.mac }
 func (d *memoryTAP) MTU() int     { return d.mtu }
 
 func (d *memoryTAP) Queues() []*tap.Queue { return nil }
+
+func (d *memoryTAP) Watch(context.Context, tap.Watching) {}
 
 // host is a machine whose devices refuse to be opened for the reason given,
 // and which makes every other one.

@@ -10,6 +10,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/edge"
 	"hedgerow/internal/cli"
+	"hedgerow/tap"
 )
 
 // mostSupernodes and mostSTUN bound how many servers one edge talks to.
@@ -24,10 +25,10 @@ type options struct {
 	Key        keyChoice
 	Supernodes []edge.Supernode
 	edge.Reach
-	Stream  streamChoice
-	Nearby  nearbyChoice
-	Address edge.Address
-	deviceChoice
+	Stream   streamChoice
+	Nearby   nearbyChoice
+	Address  edge.Address
+	Device   deviceChoice
 	Port     portChoice
 	StateDir string // without the community's own directory
 	Control  string // empty: in the runtime directory
@@ -39,9 +40,10 @@ type options struct {
 
 // deviceChoice says what the TAP device is like.
 type deviceChoice struct {
-	Device string // empty: the first free one
+	Name   string // empty: the first free one
 	MAC    [6]byte
-	MTU    int
+	MTU    int // 0: the default, or what fits the bridge
+	Bridge tap.Port
 }
 
 // portChoice is the local UDP port. Without Asked it is the one of last time.
@@ -141,22 +143,22 @@ func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
 		faults.Addf("--allow-lease has no meaning with -a dhcp and -a static:IP, which take no lease: leave one of the two out")
 	}
 	if s, ok := cli.String(c, "d"); ok {
-		o.Device = s
+		o.Device.Name = s
 		faults.Add(checkDevice(s))
 	}
 	if s, ok := cli.String(c, "m"); ok {
 		if s == "random" {
-			o.MAC = randomMAC()
+			o.Device.MAC = randomMAC()
 		} else {
-			o.MAC, err = parseMAC(s)
+			o.Device.MAC, err = parseMAC(s)
 			faults.Add(err)
 		}
 	}
-	o.MTU = edge.DefaultMTU
 	if s, ok := cli.String(c, "M"); ok {
-		o.MTU, err = parseMTU(s)
+		o.Device.MTU, err = parseMTU(s)
 		faults.Add(err)
 	}
+	o.parseBridge(c, faults)
 	backend, _ := cli.String(c, "tap-backend")
 	count, _ := cli.String(c, "queues")
 	left, _ := cli.String(c, "test-without")

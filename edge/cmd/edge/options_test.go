@@ -45,13 +45,12 @@ func parse(t *testing.T, env map[string]string, args ...string) (o options, errs
 // plain is what a short command line means.
 func plain(change func(*options)) options {
 	o := options{
-		Community:    "mynetwork",
-		Key:          keyChoice{kind: keyOption, text: "encryptme", from: "-k"},
-		Supernodes:   []edge.Supernode{{Name: "a.b.c.d:7654", Host: "a.b.c.d", Port: 7654}},
-		deviceChoice: deviceChoice{MTU: 1370},
-		StateDir:     "/var/lib/edge",
-		Name:         "harlem-roof",
-		Queues:       queueChoice{Count: min(runtime.NumCPU(), defaultQueues)},
+		Community:  "mynetwork",
+		Key:        keyChoice{kind: keyOption, text: "encryptme", from: "-k"},
+		Supernodes: []edge.Supernode{{Name: "a.b.c.d:7654", Host: "a.b.c.d", Port: 7654}},
+		StateDir:   "/var/lib/edge",
+		Name:       "harlem-roof",
+		Queues:     queueChoice{Count: min(runtime.NumCPU(), defaultQueues)},
 	}
 	if change != nil {
 		change(&o)
@@ -76,7 +75,7 @@ func TestOptions(t *testing.T) {
 		{"n2n's first line", "-a 10.1.2.1 -c mynetwork -k encryptme -l a.b.c.d:7654", nil, plain(prefer("10.1.2.1/24"))},
 		{"n2n's second line", "-d n2n0 -c mynetwork -k encryptme -a 10.1.2.2 -l a.b.c.d:7654", nil, plain(func(o *options) {
 			prefer("10.1.2.2/24")(o)
-			o.Device = "n2n0"
+			o.Device.Name = "n2n0"
 		})},
 		{"the least", short, nil, plain(nil)},
 		{"with run", short + "run", nil, plain(nil)},
@@ -95,7 +94,7 @@ func TestOptions(t *testing.T) {
 			o.Address.Allow = []netip.Prefix{netip.MustParsePrefix("8.8.8.0/24"), netip.MustParsePrefix("9.0.0.0/8")}
 		})},
 		{"hardware address and MTU", short + "-m 02:00:00:00:00:09 -M 1400", nil, plain(func(o *options) {
-			o.MAC, o.MTU = [6]byte{2, 5: 9}, 1400
+			o.Device.MAC, o.Device.MTU = [6]byte{2, 5: 9}, 1400
 		})},
 		{"any port", short + "-p 0", nil, plain(func(o *options) { o.Port = portChoice{Asked: true} })},
 		{"one port", short + "-p 50001", nil, plain(func(o *options) { o.Port = portChoice{Asked: true, Number: 50001} })},
@@ -111,7 +110,7 @@ func TestOptions(t *testing.T) {
 		})},
 		{"long names of options", "--community mynetwork --key encryptme --supernode a.b.c.d:7654 --address 10.1.2.1 --device n2n0 --mac 02:00:00:00:00:09 --mtu 1400 --port 1", nil, plain(func(o *options) {
 			prefer("10.1.2.1/24")(o)
-			o.Device, o.MAC, o.MTU, o.Port = "n2n0", [6]byte{2, 5: 9}, 1400, portChoice{Asked: true, Number: 1}
+			o.Device.Name, o.Device.MAC, o.Device.MTU, o.Port = "n2n0", [6]byte{2, 5: 9}, 1400, portChoice{Asked: true, Number: 1}
 		})},
 		{"queues", short + "--tap-backend water --queues 3 --test-without vnet,gso,batch", nil, plain(func(o *options) {
 			o.Queues = queueChoice{Backend: tap.BackendWater, Count: 3, Without: without{
@@ -164,8 +163,8 @@ func TestOptions(t *testing.T) {
 
 func TestRandomMAC(t *testing.T) {
 	o, errs, _ := parse(t, nil, "-c", "n", "-k", "k", "-l", "h:1", "-m", "random")
-	if o.MAC == ([6]byte{}) || o.MAC[0]&3 != 2 || errs != "" {
-		t.Errorf("%x is not a locally administered address of one device; %s", o.MAC, errs)
+	if o.Device.MAC == ([6]byte{}) || o.Device.MAC[0]&3 != 2 || errs != "" {
+		t.Errorf("%x is not a locally administered address of one device; %s", o.Device.MAC, errs)
 	}
 }
 

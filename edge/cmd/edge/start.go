@@ -138,13 +138,17 @@ func (m *member) openReport(idPath string, created bool) {
 // openDevice opens the TAP device with the address that the edge will have, so
 // that it has the right one when its interface goes up.
 func (m *member) openDevice() error {
-	mac := m.options.MAC
+	mtu, err := m.options.Device.mtu()
+	if err != nil {
+		return err
+	}
+	mac := m.options.Device.MAC
 	if mac == ([6]byte{}) {
 		mac = m.id.MAC(m.keys.ID())
 	}
 	d, err := openDevice(m.cmd.openTAP, tap.Config{
-		Name: m.options.Device, MAC: mac, MTU: m.options.MTU, Backend: m.options.Queues.Backend, Queues: len(m.sockets),
-		SuperFrame: dataplane.SuperFrame(m.options.MTU), Without: m.options.Queues.Without.device, OneFrame: m.options.Queues.Without.batch, Log: m.log,
+		Name: m.options.Device.Name, MAC: mac, MTU: mtu, Port: m.options.Device.Bridge, Backend: m.options.Queues.Backend, Queues: len(m.sockets),
+		SuperFrame: dataplane.SuperFrame(mtu), Without: m.options.Queues.Without.device, OneFrame: m.options.Queues.Without.batch, Log: m.log,
 	})
 	if err != nil {
 		return err
@@ -165,7 +169,7 @@ func (m *member) run(ctx context.Context) error {
 		return cli.Errorf(cli.Usage, "", "%w", err)
 	}
 	// The socket answers until the edge has left the community.
-	err = m.service.Run(ctx, control.Handler(e), e.Run, func(ctx context.Context) { watchSignals(ctx, m.log, e) })
+	err = m.service.Run(ctx, control.Handler(e), e.Run, m.watch, func(ctx context.Context) { watchSignals(ctx, m.log, e) })
 	return m.ended(ctx, err)
 }
 
@@ -179,7 +183,7 @@ func (m *member) config() edge.Config {
 		Supernodes: m.options.Supernodes,
 		Reach:      m.options.Reach,
 		Address:    m.options.Address,
-		Ethernet:   edge.Ethernet{MAC: m.options.MAC, MTU: m.device.MTU()},
+		Ethernet:   edge.Ethernet{MAC: m.options.Device.MAC, MTU: m.device.MTU(), Bridge: m.options.Device.Bridge.Bridge != ""},
 		StateDir:   m.state,
 		Device:     m.device,
 		Queues:     m.queues,
@@ -187,6 +191,7 @@ func (m *member) config() edge.Config {
 		Network:    m.network(),
 		Host: edge.Host{
 			Interface:   m.device.Name(),
+			Device:      m.device.condition,
 			Networks:    m.device.networks,
 			Version:     cli.Release,
 			Notes:       m.notes,

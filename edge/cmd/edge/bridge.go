@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"strconv"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/edge"
+	"hedgerow/internal/cli"
+	"hedgerow/internal/netwatch"
+	"hedgerow/tap"
+)
+
+// parseBridge reads --bridge and what goes with it. A port has no address of its own:
+// without --bridge-address the edge does not ask for one.
+func (o *options) parseBridge(c *ucli.Context, faults *cli.Faults) {
+	b := &o.Device.Bridge
+	b.Bridge, _ = cli.String(c, "bridge")
+	b.Address, b.Force = c.Bool("bridge-address"), c.Bool("bridge-force")
+	cost, costs := cli.String(c, "bridge-cost")
+	if costs {
+		n, err := strconv.Atoi(cost)
+		if err != nil || n < 1 || n > tap.MaxCost {
+			faults.Addf("--bridge-cost %s is not a path cost from 1 to %d", cost, tap.MaxCost)
+		}
+		b.Cost = n
+	}
+	if b.Bridge == "" {
+		if b.Address || b.Force || costs {
+			faults.Addf("--bridge-address, --bridge-cost and --bridge-force say how a bridge is joined: name it with --bridge NAME")
+		}
+		return
+	}
+	if b.Address {
+		return
+	}
+	if o.Address.Mode != edge.AddressLease && o.Address.Mode != edge.AddressNone {
+		faults.Addf("-a has no meaning with --bridge, since a port of a bridge has no address: leave it out, or type --bridge-address to give %s the address", b.Bridge)
+	}
+	o.Address = edge.Address{Mode: edge.AddressNone, Bare: true}
+}
+
+// mtu returns the MTU of the device to open. It refuses a bridge that cannot be joined
+// before anything is made.
+func (d *deviceChoice) mtu() (int, error) {
+	if d.Bridge.Bridge != "" {
+		n, err := d.Bridge.MTU(d.MTU, edge.MaxMTU)
+		return n, deviceError(err)
+	}
+	if d.MTU == 0 {
+		return edge.DefaultMTU, nil
+	}
+	return d.MTU, nil
+}
+
+// watch keeps the device and its bridge as they are to be until ctx ends.
+func (m *member) watch(ctx context.Context) {
+	events, stop, err := netwatch.Events()
+	if err == nil { // else it looks every second
+		defer stop()
+	}
+	m.device.Watch(ctx, tap.Watching{
+		Events: events, Most: edge.MaxMTU, Fixed: m.options.Device.MTU != 0, Log: m.log,
+		Tell: func(c tap.Condition) { m.device.now.Store(&c) },
+	})
+}
+
+// condition returns what watch found last.
+func (d *device) condition() (c tap.Condition) {
+	if last := d.now.Load(); last != nil {
+		c = *last
+	}
+	return c
+}

@@ -1,0 +1,201 @@
+package tap
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// Times of the watch. The kernel's events come in bursts, of which the last is
+// looked at soon enough. What makes no event, as a switch under /proc/sys or a rule
+// of the firewall, is found by looking now and then.
+const (
+	settleFor  = 100 * time.Millisecond
+	lookEvery  = 10 * time.Second // at everything
+	pollEvery  = time.Second
+	renewEvery = addressLife / 4 * time.Second
+)
+
+// Watch looks at the interface and its bridge at every event until ctx ends, sets
+// right what others changed where the user can want nothing else, and tells the
+// rest. A failure of the kernel to tell is told, too.
+func (d *Device) Watch(ctx context.Context, w Watching) {
+	if w.Log == nil {
+		w.Log = slog.New(slog.DiscardHandler)
+	}
+	g := &guard{Device: d, Watching: w, vigil: vigil{
+		name: d.cfg.Name, mac: d.mac, mtu: d.cfg.MTU, fixed: w.Fixed, most: w.Most, port: d.port.Port,
+	}}
+	g.run(ctx)
+}
+
+// guard is Watch.
+type guard struct {
+	*Device
+	Watching
+	vigil   vigil
+	said    []string // the notes of the last look
+	told    Condition
+	remarks []string
+	renewed time.Time
+	chains  []chain   // of the firewall, which may be long and so is read seldom
+	readAt  time.Time // when
+}
+
+func (g *guard) run(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	soon := true // the timer is set to a look at what an event was about
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case _, ok := <-g.Events:
+			if !ok {
+				g.Events = nil
+			}
+			if !soon {
+				timer.Reset(settleFor)
+				soon = true
+			}
+		case <-timer.C:
+			soon = false
+			g.round(time.Now())
+			if g.Events == nil {
+				timer.Reset(pollEvery)
+			} else {
+				timer.Reset(lookEvery)
+			}
+		}
+	}
+}
+
+// round looks, mends, looks again at what came of it, and tells.
+func (g *guard) round(now time.Time) {
+	s, err := g.see(now)
+	if err != nil {
+		g.tell(g.told.MTU, []string{changed("cannot ask the kernel about %s, whose changes go unnoticed: %s.", g.cfg.Name, reason(err))})
+		return
+	}
+	do, notes := g.vigil.look(now, s)
+	for _, m := range do {
+		g.vigil.repairs[m].fault = ""
+		if err := g.mend(m, s); err != nil {
+			g.vigil.repairs[m].fault = reason(err)
+		}
+	}
+	mtu := g.told.MTU
+	if s.device != nil {
+		mtu = s.device.mtu
+		if slices.Contains(do, mendMTU) && g.vigil.repairs[mendMTU].fault == "" {
+			mtu = g.vigil.mtu
+		}
+	}
+	if g.port.Address && now.Sub(g.renewed) >= renewEvery {
+		g.renewed = now
+		g.renew()
+	}
+	g.tell(mtu, append(notes, g.vigil.notes(now)...))
+	if remarks := s.remarks(); g.port.Bridge != "" && !slices.Equal(remarks, g.remarks) {
+		g.remarks = remarks
+		for _, text := range remarks {
+			g.Log.Info(text)
+		}
+	}
+}
+
+// tell says in the log what begins to be true, and tells when anything changed.
+func (g *guard) tell(mtu int, notes []string) {
+	for _, text := range notes {
+		if !slices.Contains(g.said, text) {
+			g.Log.Warn(text)
+		}
+	}
+	g.said = notes
+	if mtu != g.told.MTU || !slices.Equal(notes, g.told.Notes) {
+		g.told = Condition{MTU: mtu, Notes: notes}
+		g.Tell(g.told)
+	}
+}
+
+// see asks the kernel.
+func (g *guard) see(now time.Time) (s *sight, err error) {
+	g.netif.mu.Lock()
+	defer g.netif.mu.Unlock()
+	if g.isClosed() {
+		return nil, ErrClosed
+	}
+	s = new(sight)
+	if s.device, err = g.links.byIndex(g.netif.found.Attrs().Index); err != nil || s.device == nil {
+		s.deleted = err == nil && !attached(g.queues[0].Fd())
+		return s, err
+	}
+	if s.device.master != 0 {
+		if s.master, err = g.links.byIndex(s.device.master); err != nil {
+			return s, err
+		}
+	}
+	if g.port.Bridge == "" {
+		return s, nil
+	}
+	if s.bridge, err = g.links.byName(g.port.Bridge); err != nil {
+		return s, err
+	}
+	switch known := g.port.bridge.Attrs().Index; {
+	case s.bridge != nil && s.bridge.kind != bridgeKind:
+		s.bridge = nil
+	case s.bridge == nil && s.master != nil && s.master.index == known:
+		s.bridge = s.master // it was renamed
+	}
+	if s.bridge == nil {
+		return s, nil
+	}
+	s.ports, err = g.links.ports(s.bridge.index)
+	s.ports = slices.DeleteFunc(s.ports, func(p link) bool { return p.index == s.device.index })
+	s.filter4, s.filter6 = netfilterOn()
+	if err == nil && now.Sub(g.readAt) >= lookEvery {
+		g.readAt = now
+		g.chains, err = g.links.forwardChains()
+	}
+	s.chains = g.chains
+	return s, err
+}
+
+// mend does one thing.
+func (g *guard) mend(m mend, s *sight) error {
+	l := g.netif
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if g.isClosed() {
+		return ErrClosed
+	}
+	switch m {
+	case mendMAC:
+		return l.handle.LinkSetHardwareAddr(l.found, g.mac[:])
+	case mendMTU:
+		return l.handle.LinkSetMTU(l.found, g.vigil.mtu)
+	case mendJoin:
+		if err := g.enslave(s.bridge); err != nil {
+			return err
+		}
+		if g.port.Address {
+			return l.renew()
+		}
+		return nil
+	}
+	return l.handle.LinkSetUp(l.found)
+}
+
+// renew keeps the addresses of the bridge alive; the next round tries again.
+func (g *guard) renew() {
+	l := g.netif
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if g.isClosed() || l.bridge == nil {
+		return
+	}
+	if err := l.renew(); err != nil {
+		g.Log.Warn("cannot renew the addresses of the bridge", "bridge", l.holderName(), "err", err)
+	}
+}

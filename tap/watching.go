@@ -1,0 +1,25 @@
+package tap
+
+import "log/slog"
+
+// Watching says what Watch is to do.
+type Watching struct {
+	// Events are tokens: something of the network has changed. Without them, nil or
+	// closed, the interface is looked at every second.
+	Events <-chan struct{}
+	// Most is the longest packet in bytes that the overlay carries.
+	Most int
+	// Fixed says that the user chose the MTU, so that it does not follow the bridge.
+	Fixed bool
+	// Tell gets what is to be known of the device whenever that changes. It is called
+	// from the goroutine of Watch.
+	Tell func(Condition)
+	// Log gets each sentence once when it begins to be true; nil discards them.
+	Log *slog.Logger
+}
+
+// A Condition is how the device and its bridge are at a moment.
+type Condition struct {
+	MTU   int      // of the interface
+	Notes []string // what is wrong, and what was mended in the last minutes
+}
