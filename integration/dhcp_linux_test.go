@@ -90,6 +90,16 @@ func giveAddress(m *member, p netip.Prefix) error {
 // offered, and returns the address when that is acknowledged. The frames are
 // those of a machine without any address.
 func lease(m *member) (netip.Addr, error) {
+	self, err := net.ParseMAC(m.status().MAC)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	return leaseAs(m, self)
+}
+
+// leaseAs is lease of a host with a hardware address, whose link has the name of a
+// member's device.
+func leaseAs(m *member, self net.HardwareAddr) (netip.Addr, error) {
 	ctx, cancel := context.WithTimeout(m.town.ctx, answerWithin)
 	defer cancel()
 	s, err := openRaw(m, unix.ETH_P_IP)
@@ -97,10 +107,6 @@ func lease(m *member) (netip.Addr, error) {
 		return netip.Addr{}, err
 	}
 	defer s.close()
-	self, err := net.ParseMAC(m.status().MAC)
-	if err != nil {
-		return netip.Addr{}, err
-	}
 	c := &dhcpClient{socket: s, self: self, xid: 0x68656467}
 	offer, err := c.ask(ctx, layers.DHCPMsgTypeDiscover, layers.DHCPMsgTypeOffer)
 	if err != nil {

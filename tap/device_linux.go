@@ -98,9 +98,7 @@ func (d *Device) setUp() (err error) {
 		return d.netif.raise()
 	}
 	d.port.Port, d.mac = d.cfg.Port, portMAC(d.cfg.MAC)
-	if old := d.netif.found.Attrs().HardwareAddr; d.existing && string(old) != string(d.mac[:]) {
-		copy(d.port.before.mac[:], old)
-	}
+	d.port.before = d.former()
 	if _, err = d.netif.shape(d.mac, d.cfg.MTU); err != nil {
 		return err
 	}

@@ -152,6 +152,7 @@ type membership struct {
 // before is what an interface that existed had before it became a port.
 type before struct {
 	joined  bool // it was no port
+	killed  bool // an edge that was killed left it as a port
 	cost    int
 	mac     [6]byte
 	sysctls map[string]string
@@ -166,9 +167,21 @@ var quietSettings = []struct{ name, value string }{
 	{"addr_gen_mode", "1"}, // none
 }
 
-// quiet switches IPv6 off on an interface, and returns what was set before. A
-// machine without IPv6 has none of the settings.
-func quiet(name string) (before map[string]string, err error) {
+// former returns what the interface has before it becomes a port. Nobody but an edge
+// gives an interface the MAC of a port, so one that has it was left by an edge that was
+// killed; what it had before that is not known any more.
+func (d *Device) former() (b before) {
+	copy(b.mac[:], d.netif.found.Attrs().HardwareAddr)
+	if b.killed = d.existing && b.mac == d.mac; b.killed {
+		b.mac = d.cfg.MAC
+	}
+	return b
+}
+
+// quiet switches IPv6 off on an interface, and returns what to restore: what was set
+// before, or the default where an edge that was killed has switched it off. A machine
+// without IPv6 has none of the settings.
+func quiet(name string, killed bool) (before map[string]string, err error) {
 	before = make(map[string]string)
 	for _, s := range quietSettings {
 		path := filepath.Join("/proc/sys/net/ipv6/conf", name, s.name)
@@ -176,12 +189,15 @@ func quiet(name string) (before map[string]string, err error) {
 		if errors.Is(readErr, os.ErrNotExist) {
 			continue
 		}
-		if got := strings.TrimSpace(string(old)); got != s.value {
+		got := strings.TrimSpace(string(old))
+		if got != s.value {
 			if writeErr := os.WriteFile(path, []byte(s.value), 0); writeErr != nil {
 				err = errors.Join(err, writeErr)
 				continue
 			}
 			before[s.name] = got
+		} else if usual, readErr := os.ReadFile(filepath.Join("/proc/sys/net/ipv6/conf/default", s.name)); killed && readErr == nil {
+			before[s.name] = strings.TrimSpace(string(usual))
 		}
 	}
 	return before, err
@@ -203,7 +219,7 @@ func (d *Device) join() error {
 	if err != nil {
 		return err
 	}
-	if m.before.sysctls, err = quiet(d.cfg.Name); err != nil {
+	if m.before.sysctls, err = quiet(d.cfg.Name, m.before.killed); err != nil {
 		d.cfg.Log.Warn("IPv6 cannot be switched off on the device, so that the host speaks by it to the overlay", "device", d.cfg.Name, "err", err,
 			"type", fmt.Sprintf("sysctl -w net.ipv6.conf.%s.disable_ipv6=1", d.cfg.Name))
 	}
@@ -214,7 +230,7 @@ func (d *Device) join() error {
 	if own.master != 0 && own.master != b.index {
 		return refusal("%s is a port of another bridge than %s already. Take it out: ip link set %[1]s nomaster.", d.cfg.Name, m.Bridge)
 	}
-	m.before.joined, m.before.cost = own.master == 0, own.port.cost
+	m.before.joined, m.before.cost = own.master == 0 || m.before.killed, own.port.cost
 	return d.enslave(b)
 }
 
@@ -255,7 +271,7 @@ func (d *Device) leave() {
 	} else if m.before.cost != 0 {
 		_ = d.links.setCost(l.found.Attrs().Index, m.before.cost)
 	}
-	if m.before.mac != ([6]byte{}) {
+	if m.before.mac != d.mac {
 		_ = l.handle.LinkSetHardwareAddr(l.found, m.before.mac[:])
 	}
 	unquiet(d.cfg.Name, m.before.sysctls)

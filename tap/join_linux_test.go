@@ -97,7 +97,7 @@ func TestJoin(t *testing.T) {
 func TestJoinExisting(t *testing.T) {
 	enterNamespace(t)
 	bridged(t, "br0", "eth1", 1500)
-	made := &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "edge0", HardwareAddr: net.HardwareAddr(testMAC[:])}, Mode: netlink.TUNTAP_MODE_TAP}
+	made := &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "edge0"}, Mode: netlink.TUNTAP_MODE_TAP}
 	if err := netlink.LinkAdd(made); err != nil {
 		t.Fatal(err)
 	}
@@ -122,6 +122,33 @@ func TestJoinExisting(t *testing.T) {
 	}
 	if list, err := netlink.AddrList(linkOf(t, "br0"), netlink.FAMILY_V4); err != nil || len(list) != 0 {
 		t.Errorf("left on the bridge: %+v, %v", list, err)
+	}
+}
+
+// A device whose edge was killed is a port still. The next edge goes on with it, and
+// leaves it as a device that is none.
+func TestJoinLeft(t *testing.T) {
+	enterNamespace(t)
+	bridged(t, "br0", "eth1", 1500)
+	mac := portMAC(testMAC)
+	made := &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: "edge0"}, Mode: netlink.TUNTAP_MODE_TAP}
+	for _, err := range []error{netlink.LinkAdd(made), netlink.LinkSetHardwareAddr(made, mac[:]), netlink.LinkSetMaster(made, linkOf(t, "br0"))} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := quiet("edge0", false); err != nil {
+		t.Fatal(err)
+	}
+	d := open(t, Config{Name: "edge0", MAC: testMAC, MTU: 1500, Port: Port{Bridge: "br0"}})
+	if own := asked(t, "edge0"); own.master == 0 || own.mac != mac {
+		t.Errorf("the port is %+v", own)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	if own := asked(t, "edge0"); own.master != 0 || own.mac != testMAC || setting(t, "edge0", "disable_ipv6") != "0" {
+		t.Errorf("left as %+v", own)
 	}
 }
 

@@ -158,6 +158,7 @@ func parseLink(msg []byte) (*link, error) {
 	}
 	head := nl.DeserializeIfInfomsg(msg)
 	l := &link{index: int(head.Index), up: head.Flags&unix.IFF_UP != 0}
+	elsewhere := false // what it is stacked on is in another namespace, and its index means nothing here
 	err := eachAttribute(msg[unix.SizeofIfInfomsg:], func(kind uint16, b []byte) {
 		switch kind {
 		case unix.IFLA_IFNAME:
@@ -170,10 +171,15 @@ func parseLink(msg []byte) (*link, error) {
 			l.master = int(number(b))
 		case unix.IFLA_LINK:
 			l.lower = int(number(b))
+		case unix.IFLA_LINK_NETNSID:
+			elsewhere = true
 		case unix.IFLA_LINKINFO:
 			l.parseInfo(b)
 		}
 	})
+	if elsewhere || l.kind == "veth" { // a veth names its other end so
+		l.lower = 0
+	}
 	return l, err
 }
 

@@ -93,9 +93,10 @@ func deviceError(err error) error {
 // address range that is in use on another interface (E12).
 type device struct {
 	tapDevice
-	index int // of its interface, which stays when the name changes; 0: not known
-	log   *slog.Logger
-	now   atomic.Pointer[tap.Condition]
+	index  int    // of its interface, which stays when the name changes; 0: not known
+	bridge string // of which it is a port by the user's word; empty: of none
+	log    *slog.Logger
+	now    atomic.Pointer[tap.Condition]
 
 	mu     sync.Mutex
 	warned netip.Prefix // the last range that was warned of
@@ -144,6 +145,9 @@ func (d *device) networks(prefix netip.Prefix) (other edge.Network, ok bool) {
 // own returns the indices of the device's interface and of its bridge.
 func (d *device) own() []int {
 	own := []int{d.index}
+	if bridge, err := net.InterfaceByName(d.bridge); d.bridge != "" && err == nil {
+		own = append(own, bridge.Index) // also while somebody has taken the device out of it
+	}
 	ifi, err := net.InterfaceByIndex(d.index)
 	if err != nil {
 		return own

@@ -153,7 +153,7 @@ func (m *member) openDevice() error {
 	if err != nil {
 		return err
 	}
-	m.device = &device{tapDevice: d, log: m.log}
+	m.device = &device{tapDevice: d, bridge: m.options.Device.Bridge.Bridge, log: m.log}
 	if ifi, err := net.InterfaceByName(d.Name()); err == nil {
 		m.device.index = ifi.Index
 	}
