@@ -1,6 +1,8 @@
 package edge
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"hedgerow/internal/timer"
@@ -48,4 +50,28 @@ func (b *bridges) keep(now time.Time) {
 			b.sessions.initiate(p)
 		}
 	}
+}
+
+// narrowerShown bounds how many bridges are named whose LANs carry less than ours.
+const narrowerShown = 3
+
+// narrower says which bridges stand before LANs that carry less than our own, if we are
+// one, whose MTU is given. A bridge drops what is too long for a port without telling anybody, as a
+// switch does.
+func (b *peers) narrower(own bool, mtu int) (notes []string) {
+	if !own {
+		return nil
+	}
+	for _, p := range b.byStatic {
+		if p.known() && p.view.Bridge() && p.place.mtu > 0 && p.place.mtu < mtu {
+			name := p.about.Name
+			if name == "" {
+				name = p.shortID()
+			}
+			notes = append(notes, fmt.Sprintf("the LAN behind %s carries %d bytes and the one here %d: longer frames from here vanish there without a word. "+
+				"Type on one of the two, for its bridge and each port of it: ip link set br0 mtu, and the other's number. [E17]", name, p.place.mtu, mtu))
+		}
+	}
+	slices.Sort(notes)
+	return notes[:min(narrowerShown, len(notes))]
 }

@@ -148,6 +148,7 @@ func (s *sessions) newSession(now time.Time, p *peer, done *handshake.Result) (*
 	if err != nil {
 		return nil, err
 	}
+	p.place.mtu = int(done.MTU)
 	return dataplane.NewSession(session, p.view, done.Features), nil
 }
 

@@ -137,7 +137,7 @@ func TestBridge(t *testing.T) {
 			before := []map[string]uint64{left.edge.status().Drops, right.edge.status().Drops}
 			for _, way := range [][2]*site{{left, right}, {right, left}} {
 				way[0].station.meet(way[1].address(), answerWithin)
-				slowest, err := echoesSizes(way[0].station, way[1].address(), mtu)
+				slowest, err := echoesSizes(way[0].station, way[1].address(), mtu, sizesOf(mtu))
 				if err != nil {
 					t.Errorf("from %s: %v", way[0].host.Name(), err)
 				}
@@ -167,11 +167,13 @@ func (s *site) address() netip.Addr {
 	return netip.AddrFrom4([4]byte{10, 50, 0, byte(n)})
 }
 
-// echoesSizes pings with sizes around those at which a frame stops to fit, up to the
-// largest that the LAN takes, which may not be fragmented, and with larger ones, which
-// the station fragments.
-func echoesSizes(from *member, to netip.Addr, mtu int) (slowest time.Duration, err error) {
-	largest := mtu - ipv4.HeaderLen - 8
+// largestEcho returns the payload of the largest echo request that a LAN takes whole.
+func largestEcho(mtu int) int { return mtu - ipv4.HeaderLen - 8 }
+
+// sizesOf returns sizes of pings: around those at which a frame stops to fit, up to the
+// largest that the LAN takes, and larger ones.
+func sizesOf(mtu int) []int {
+	largest := largestEcho(mtu)
 	sizes := []int{0, 1, 56, 1000, largest + 1, 20000, 65000}
 	for size := 1300; size <= min(largest, 1500); size++ {
 		sizes = append(sizes, size)
@@ -179,7 +181,13 @@ func echoesSizes(from *member, to netip.Addr, mtu int) (slowest time.Duration, e
 	for size := 1500; size <= largest; size += 250 {
 		sizes = append(sizes, size)
 	}
-	sizes = append(sizes, largest)
+	return append(sizes, largest)
+}
+
+// echoesSizes pings with these sizes. What the LAN takes whole may not be fragmented;
+// the station fragments the rest.
+func echoesSizes(from *member, to netip.Addr, mtu int, sizes []int) (slowest time.Duration, err error) {
+	largest := largestEcho(mtu)
 	var conn *icmp.PacketConn
 	err = from.Host.Do(func() (err error) {
 		conn, err = icmp.ListenPacket("ip4:icmp", "0.0.0.0")
@@ -200,6 +208,34 @@ func echoesSizes(from *member, to netip.Addr, mtu int) (slowest time.Duration, e
 		slowest = max(slowest, time.Since(began))
 	}
 	return slowest, nil
+}
+
+// A LAN reaches an edge whose device carries less than it, with every size: the edge's
+// own kernel takes what is too long for its device, and cuts its answers. The LAN of
+// another bridge that carries less drops what is too long without a word, as every
+// switch does, so the edges say that it will.
+func TestBridgeOfDifferentMTU(t *testing.T) {
+	t.Parallel()
+	w := newTown(t, 90*time.Second)
+	left, right := w.site(w.home("left", 1, lab.PortRestricted), 1, 9000), w.site(w.home("right", 2, lab.PortRestricted), 2, 1500)
+	w.joinBridge(left)
+	w.joinBridge(right)
+	plain := w.join(w.home("plain", 3, lab.PortRestricted), overIPv4, "-a", "static:10.50.0.9/24")
+	left.station.meet(plain.addr(), answerWithin)
+	if _, err := echoesSizes(left.station, plain.addr(), 9000, sizesOf(9000)); err != nil {
+		t.Errorf("to a plain edge: %v", err)
+	}
+	left.station.meet(right.address(), answerWithin)
+	if err := left.edge.noteWithin("the LAN behind right carries 1500 bytes and the one here 9000", told); err != nil {
+		t.Error(err)
+	}
+	whole := slices.DeleteFunc(sizesOf(1500), func(n int) bool { return n > largestEcho(1500) })
+	if _, err := echoesSizes(right.station, left.address(), 1500, whole); err != nil {
+		t.Errorf("from the smaller LAN: %v", err)
+	}
+	if notes := right.edge.status().Notes; len(notes) > 0 {
+		t.Errorf("the smaller LAN's edge says %q", notes)
+	}
 }
 
 // A DHCP server behind one bridge serves a host behind another.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,38 +24,37 @@ type chain struct {
 }
 
 // forwardChains returns the base chains of nftables at the hook forward, those of
-// iptables-nft among them.
-func (l *links) forwardChains() (list []chain, err error) {
+// iptables-nft among them, as far as they concern the caller.
+func (l *links) forwardChains(concerns func(*chain) bool) (list []chain, err error) {
 	if l.sockets[unix.NETLINK_NETFILTER] == nil {
 		return nil, nil
 	}
-	err = l.tables(unix.NFT_MSG_GETCHAIN, func(family uint8, b []byte) bool {
-		if c, ok := parseChain(family, b); ok {
+	err = l.tables(unix.NFT_MSG_GETCHAIN, unix.AF_UNSPEC, func(family uint8, b []byte) bool {
+		if c, ok := parseChain(family, b); ok && concerns(&c) {
 			list = append(list, c)
 		}
 		return true
 	})
-	if err != nil || len(list) == 0 {
-		return nil, ignoreMissing(err)
-	}
-	seen := 0
-	last := make(map[int]bool)
-	err = l.tables(unix.NFT_MSG_GETRULE, func(family uint8, b []byte) bool {
-		seen++
-		table, name, drops, excepts := parseRule(b)
-		for i := range list {
-			c := &list[i]
-			if c.family == family && c.table == table && c.name == name {
-				last[i] = drops
-				c.excepts = c.excepts || excepts
-			}
-		}
-		return seen < mostRules
-	})
 	for i := range list {
-		list[i].drops = list[i].drops || last[i] && seen < mostRules
+		err = errors.Join(err, l.readRules(&list[i]))
 	}
 	return list, ignoreMissing(err)
+}
+
+// readRules reads the rules of a chain.
+func (l *links) readRules(c *chain) error {
+	seen, last := 0, false
+	err := l.tables(unix.NFT_MSG_GETRULE, c.family, func(family uint8, b []byte) bool {
+		table, name, drops, excepts := parseRule(b)
+		// A kernel that does not know the condition tells of all rules.
+		if family == c.family && table == c.table && name == c.name {
+			last, c.excepts = drops, c.excepts || excepts
+		}
+		seen++
+		return seen < mostRules
+	}, nl.NewRtAttr(unix.NFTA_RULE_TABLE, nl.ZeroTerminated(c.table)), nl.NewRtAttr(unix.NFTA_RULE_CHAIN, nl.ZeroTerminated(c.name)))
+	c.drops = c.drops || last && seen < mostRules
+	return err
 }
 
 // ignoreMissing forgets that a kernel has no nftables, or that its tables changed
@@ -66,11 +66,15 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// tables dumps what nftables has of a kind.
-func (l *links) tables(kind int, f func(family uint8, attributes []byte) bool) error {
+// tables dumps what nftables has of a kind, under conditions.
+func (l *links) tables(kind int, family uint8, f func(family uint8, attributes []byte) bool, conditions ...*nl.RtAttr) error {
 	const headLen = 4 // struct nfgenmsg
 	r := l.request(unix.NFNL_SUBSYS_NFTABLES<<8|kind, unix.NLM_F_DUMP)
-	r.AddRawData([]byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, 0})
+	head := []byte{family, unix.NFNETLINK_V0, 0, 0}
+	for _, c := range conditions {
+		head = append(head, c.Serialize()...)
+	}
+	r.AddRawData(head)
 	return r.ExecuteIter(unix.NETLINK_NETFILTER, 0, func(msg []byte) bool {
 		return len(msg) < headLen || f(msg[0], msg[headLen:])
 	})

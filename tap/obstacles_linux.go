@@ -29,25 +29,36 @@ func (s *sight) obstacles(most int) (list []string) {
 	return append(list, s.sorted()...)
 }
 
+// meets reports whether the bridge's frames go through a chain of the firewall.
+func (s *sight) meets(c *chain) bool {
+	switch o := s.bridge.bridge; c.family {
+	case bridgeRules:
+		return true
+	case ip4Family:
+		return s.filter4 || o.filter4
+	case ip6Family:
+		return s.filter6 || o.filter6
+	case bothFamily:
+		return s.filter4 || o.filter4 || s.filter6 || o.filter6
+	}
+	return false
+}
+
 // filtered tells of firewall rules that bridged frames meet.
 func (s *sight) filtered() (list []string) {
 	for _, c := range s.chains {
-		if !c.drops || c.excepts {
+		if !c.drops || c.excepts || !s.meets(&c) {
 			continue
 		}
 		name := fmt.Sprintf("the chain %q of its table %q", c.name, c.table)
-		setting := ""
-		switch {
-		case c.family == bridgeRules:
+		if c.family == bridgeRules {
 			list = append(list, obstacle("the firewall's table of bridged frames drops what no rule accepts, in %s: hosts behind %s are cut off. Type: nft insert rule bridge %s %s iifname %s accept; nft insert rule bridge %[3]s %[4]s oifname %[5]s accept.",
 				name, s.bridge.name, c.table, c.name, s.device.name))
 			continue
-		case (c.family == ip4Family || c.family == bothFamily) && (s.filter4 || s.bridge.bridge.filter4):
-			setting = "iptables"
-		case (c.family == ip6Family || c.family == bothFamily) && (s.filter6 || s.bridge.bridge.filter6):
+		}
+		setting := "iptables"
+		if c.family == ip6Family || c.family == bothFamily && !s.filter4 && !s.bridge.bridge.filter4 {
 			setting = "ip6tables"
-		default:
-			continue
 		}
 		list = append(list, obstacle("br_netfilter sends the frames of %s through the firewall, which drops what no rule accepts, in %s: hosts behind the bridge are cut off. Type: sysctl -w net.bridge.bridge-nf-call-%s=0 (a container engine sets it again: then iptables -I FORWARD -m physdev --physdev-is-bridged -j ACCEPT).",
 			s.bridge.name, name, setting))

@@ -2,6 +2,7 @@ package tap
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -24,7 +25,7 @@ func (d *Device) Watch(ctx context.Context, w Watching) {
 	if w.Log == nil {
 		w.Log = slog.New(slog.DiscardHandler)
 	}
-	g := &guard{Device: d, Watching: w, vigil: vigil{
+	g := &guard{device: d, watching: w, vigil: vigil{
 		name: d.cfg.Name, mac: d.mac, mtu: d.cfg.MTU, fixed: w.Fixed, most: w.Most, port: d.port.Port,
 	}}
 	g.run(ctx)
@@ -32,15 +33,15 @@ func (d *Device) Watch(ctx context.Context, w Watching) {
 
 // guard is Watch.
 type guard struct {
-	*Device
-	Watching
-	vigil   vigil
-	said    []string // the notes of the last look
-	told    Condition
-	remarks []string
-	renewed time.Time
-	chains  []chain   // of the firewall, which may be long and so is read seldom
-	readAt  time.Time // when
+	device   *Device
+	watching Watching
+	vigil    vigil
+	said     []string // the notes of the last look
+	told     Condition
+	remarks  []string
+	renewed  time.Time
+	chains   []chain   // of the firewall, which may be long and so is read seldom
+	readAt   time.Time // when
 }
 
 func (g *guard) run(ctx context.Context) {
@@ -51,9 +52,9 @@ func (g *guard) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case _, ok := <-g.Events:
+		case _, ok := <-g.watching.Events:
 			if !ok {
-				g.Events = nil
+				g.watching.Events = nil
 			}
 			if !soon {
 				timer.Reset(settleFor)
@@ -62,7 +63,7 @@ func (g *guard) run(ctx context.Context) {
 		case <-timer.C:
 			soon = false
 			g.round(time.Now())
-			if g.Events == nil {
+			if g.watching.Events == nil {
 				timer.Reset(pollEvery)
 			} else {
 				timer.Reset(lookEvery)
@@ -74,8 +75,11 @@ func (g *guard) run(ctx context.Context) {
 // round looks, mends, looks again at what came of it, and tells.
 func (g *guard) round(now time.Time) {
 	s, err := g.see(now)
+	if errors.Is(err, ErrClosed) {
+		return
+	}
 	if err != nil {
-		g.tell(g.told.MTU, []string{changed("cannot ask the kernel about %s, whose changes go unnoticed: %s.", g.cfg.Name, reason(err))})
+		g.tell(g.told.MTU, []string{changed("cannot ask the kernel about %s, whose changes go unnoticed: %s.", g.device.cfg.Name, reason(err))})
 		return
 	}
 	do, notes := g.vigil.look(now, s)
@@ -92,15 +96,15 @@ func (g *guard) round(now time.Time) {
 			mtu = g.vigil.mtu
 		}
 	}
-	if g.port.Address && now.Sub(g.renewed) >= renewEvery {
+	if g.device.port.Address && now.Sub(g.renewed) >= renewEvery {
 		g.renewed = now
 		g.renew()
 	}
 	g.tell(mtu, append(notes, g.vigil.notes(now)...))
-	if remarks := s.remarks(); g.port.Bridge != "" && !slices.Equal(remarks, g.remarks) {
+	if remarks := s.remarks(); g.device.port.Bridge != "" && !slices.Equal(remarks, g.remarks) {
 		g.remarks = remarks
 		for _, text := range remarks {
-			g.Log.Info(text)
+			g.watching.Log.Info(text)
 		}
 	}
 }
@@ -109,40 +113,40 @@ func (g *guard) round(now time.Time) {
 func (g *guard) tell(mtu int, notes []string) {
 	for _, text := range notes {
 		if !slices.Contains(g.said, text) {
-			g.Log.Warn(text)
+			g.watching.Log.Warn(text)
 		}
 	}
 	g.said = notes
 	if mtu != g.told.MTU || !slices.Equal(notes, g.told.Notes) {
 		g.told = Condition{MTU: mtu, Notes: notes}
-		g.Tell(g.told)
+		g.watching.Tell(g.told)
 	}
 }
 
 // see asks the kernel.
 func (g *guard) see(now time.Time) (s *sight, err error) {
-	g.netif.mu.Lock()
-	defer g.netif.mu.Unlock()
-	if g.isClosed() {
+	g.device.netif.mu.Lock()
+	defer g.device.netif.mu.Unlock()
+	if g.device.isClosed() {
 		return nil, ErrClosed
 	}
 	s = new(sight)
-	if s.device, err = g.links.byIndex(g.netif.found.Attrs().Index); err != nil || s.device == nil {
-		s.deleted = err == nil && !attached(g.queues[0].Fd())
+	if s.device, err = g.device.links.byIndex(g.device.netif.found.Attrs().Index); err != nil || s.device == nil {
+		s.deleted = err == nil && !attached(g.device.queues[0].Fd())
 		return s, err
 	}
 	if s.device.master != 0 {
-		if s.master, err = g.links.byIndex(s.device.master); err != nil {
+		if s.master, err = g.device.links.byIndex(s.device.master); err != nil {
 			return s, err
 		}
 	}
-	if g.port.Bridge == "" {
+	if g.device.port.Bridge == "" {
 		return s, nil
 	}
-	if s.bridge, err = g.links.byName(g.port.Bridge); err != nil {
+	if s.bridge, err = g.device.links.byName(g.device.port.Bridge); err != nil {
 		return s, err
 	}
-	switch known := g.port.bridge.Attrs().Index; {
+	switch known := g.device.port.bridge.Attrs().Index; {
 	case s.bridge != nil && s.bridge.kind != bridgeKind:
 		s.bridge = nil
 	case s.bridge == nil && s.master != nil && s.master.index == known:
@@ -151,12 +155,12 @@ func (g *guard) see(now time.Time) (s *sight, err error) {
 	if s.bridge == nil {
 		return s, nil
 	}
-	s.ports, err = g.links.ports(s.bridge.index)
+	s.ports, err = g.device.links.ports(s.bridge.index)
 	s.ports = slices.DeleteFunc(s.ports, func(p link) bool { return p.index == s.device.index })
 	s.filter4, s.filter6 = netfilterOn()
 	if err == nil && now.Sub(g.readAt) >= lookEvery {
 		g.readAt = now
-		g.chains, err = g.links.forwardChains()
+		g.chains, err = g.device.links.forwardChains(s.meets)
 	}
 	s.chains = g.chains
 	return s, err
@@ -164,22 +168,22 @@ func (g *guard) see(now time.Time) (s *sight, err error) {
 
 // mend does one thing.
 func (g *guard) mend(m mend, s *sight) error {
-	l := g.netif
+	l := g.device.netif
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if g.isClosed() {
+	if g.device.isClosed() {
 		return ErrClosed
 	}
 	switch m {
 	case mendMAC:
-		return l.handle.LinkSetHardwareAddr(l.found, g.mac[:])
+		return l.handle.LinkSetHardwareAddr(l.found, g.device.mac[:])
 	case mendMTU:
 		return l.handle.LinkSetMTU(l.found, g.vigil.mtu)
 	case mendJoin:
-		if err := g.enslave(s.bridge); err != nil {
+		if err := g.device.enslave(s.bridge); err != nil {
 			return err
 		}
-		if g.port.Address {
+		if g.device.port.Address {
 			return l.renew()
 		}
 		return nil
@@ -189,13 +193,13 @@ func (g *guard) mend(m mend, s *sight) error {
 
 // renew keeps the addresses of the bridge alive; the next round tries again.
 func (g *guard) renew() {
-	l := g.netif
+	l := g.device.netif
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if g.isClosed() || l.bridge == nil {
+	if g.device.isClosed() || l.bridge == nil {
 		return
 	}
 	if err := l.renew(); err != nil {
-		g.Log.Warn("cannot renew the addresses of the bridge", "bridge", l.holderName(), "err", err)
+		g.watching.Log.Warn("cannot renew the addresses of the bridge", "bridge", l.holderName(), "err", err)
 	}
 }

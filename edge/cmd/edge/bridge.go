@@ -16,7 +16,11 @@ import (
 // without --bridge-address the edge does not ask for one.
 func (o *options) parseBridge(c *ucli.Context, faults *cli.Faults) {
 	b := &o.Device.Bridge
-	b.Bridge, _ = cli.String(c, "bridge")
+	name, named := cli.String(c, "bridge")
+	if named && name == "" {
+		faults.Addf("--bridge was given nothing: type the name of a bridge")
+	}
+	b.Bridge = name
 	b.Address, b.Force = c.Bool("bridge-address"), c.Bool("bridge-force")
 	cost, costs := cli.String(c, "bridge-cost")
 	if costs {

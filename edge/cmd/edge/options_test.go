@@ -96,6 +96,18 @@ func TestOptions(t *testing.T) {
 		{"hardware address and MTU", short + "-m 02:00:00:00:00:09 -M 1400", nil, plain(func(o *options) {
 			o.Device.MAC, o.Device.MTU = [6]byte{2, 5: 9}, 1400
 		})},
+		{"a bridge", short + "--bridge br0", nil, plain(func(o *options) {
+			o.Device.Bridge = tap.Port{Bridge: "br0"}
+			o.Address = edge.Address{Mode: edge.AddressNone, Bare: true}
+		})},
+		{"a bridge and DHCP", short + "--bridge br0 -a dhcp --bridge-force", nil, plain(func(o *options) {
+			o.Device.Bridge = tap.Port{Bridge: "br0", Force: true}
+			o.Address = edge.Address{Mode: edge.AddressNone, Bare: true}
+		})},
+		{"a bridge with the address", short + "--bridge br0 --bridge-address --bridge-cost 55 -a 10.1.2.1/16", nil, plain(func(o *options) {
+			prefer("10.1.2.1/16")(o)
+			o.Device.Bridge = tap.Port{Bridge: "br0", Cost: 55, Address: true}
+		})},
 		{"any port", short + "-p 0", nil, plain(func(o *options) { o.Port = portChoice{Asked: true} })},
 		{"one port", short + "-p 50001", nil, plain(func(o *options) { o.Port = portChoice{Asked: true, Number: 50001} })},
 		{"two supernodes, one pinned", short + "-l [2001:db8::1]:7654#" + strings.Repeat("0", 63) + "1", nil, plain(func(o *options) {
@@ -215,6 +227,11 @@ func TestFaults(t *testing.T) {
 		{short + "--allow-lease 128.0.0.0/1 --allow-lease fd00::/64 --allow-lease all", nil, []string{
 			"--allow-lease 128.0.0.0/1 is not an IPv4 network from /8 on", "--allow-lease fd00::/64 is not", "--allow-lease all is not"}},
 		{short + "-a dhcp --allow-lease 8.0.0.0/8", nil, []string{"--allow-lease has no meaning with -a dhcp"}},
+		{short + "--bridge-address --bridge-cost 0", nil, []string{
+			"--bridge-cost 0 is not a path cost from 1 to 65535",
+			"--bridge-address, --bridge-cost and --bridge-force say how a bridge is joined: name it with --bridge NAME"}},
+		{short + "--bridge br0 -a 10.1.2.3", nil, []string{
+			"-a has no meaning with --bridge, since a port of a bridge has no address: leave it out, or type --bridge-address to give br0 the address"}},
 		{short + "-m zebra", nil, []string{"-m zebra is not a hardware address", "random"}},
 		{short + "-d a/b", nil, []string{`-d "a/b" is not a name that a device can have`}},
 		{short + "-d ..", nil, []string{`-d ".." is not a name`}},
