@@ -492,7 +492,7 @@ func TestBridgeRefused(t *testing.T) {
 			w.sh(h, "ip link add br5 up type bridge; ip route add default dev br5 metric 5000")
 		}
 		out, code := w.refusedEdge(h, tt.args...)
-		if code != 2 || !strings.Contains(out, tt.says) || !strings.Contains(out, "[E25]") {
+		if code != 2 || !strings.Contains(out, tt.says) || !strings.Contains(out, "[E30]") {
 			t.Errorf("%s: code %d, %s", name, code, out)
 		}
 		if w.link(h, overlay).Name != "" {

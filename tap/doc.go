@@ -7,6 +7,9 @@
 // queue's descriptor (Linux) or channel (elsewhere), together with its other
 // sources.
 //
+// On Linux the device can be a port of a bridge (Port), and Watch tells, and sets right
+// where the user can want nothing else, what other programs do to either.
+//
 // Support by system:
 //
 //   - Linux: complete; every release is tested on it in network namespaces. The

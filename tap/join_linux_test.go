@@ -169,12 +169,12 @@ func TestBridgeRefusals(t *testing.T) {
 		typed int
 		want  string
 	}{
-		{Port{Bridge: "br1"}, 0, "there is no bridge br1. Make it and put the network card into it: ip link add br1 type bridge; ip link set br1 up; ip link set eth1 master br1. [E25]"},
-		{Port{Bridge: "eth1h"}, 0, "eth1h is no bridge: it is one end of a veth pair. Name the bridge that it is a port of, or make one: ip link add br0 type bridge; ip link set br0 up; ip link set eth1h master br0. [E25]"},
-		{Port{Bridge: "a/b"}, 0, `"a/b" cannot be the name of a bridge: it contains '/'. [E25]`},
-		{Port{Bridge: "br0", Cost: 65536}, 0, "a path cost of 65536 is impossible: it must be between 1 and 65535. [E25]"},
-		{Port{Bridge: "br0"}, 1370, "-M 1370 does not fit: the hosts of br0 may send 1500 bytes, and the kernel would drop longer frames without a word. Leave -M out. [E25]"},
-		{Port{Bridge: "br9"}, 0, "the hosts of br9 may send 9216 bytes, and the overlay carries 9000: longer frames would vanish without a word. Type: ip link set br9 mtu 9000, and the same for its ports. [E25]"},
+		{Port{Bridge: "br1"}, 0, "there is no bridge br1. Make it and put the network card into it: ip link add br1 type bridge; ip link set br1 up; ip link set eth1 master br1. [E30]"},
+		{Port{Bridge: "eth1h"}, 0, "eth1h is no bridge: it is one end of a veth pair. Name the bridge that it is a port of, or make one: ip link add br0 type bridge; ip link set br0 up; ip link set eth1h master br0. [E30]"},
+		{Port{Bridge: "a/b"}, 0, `"a/b" cannot be the name of a bridge: it contains '/'. [E30]`},
+		{Port{Bridge: "br0", Cost: 65536}, 0, "a path cost of 65536 is impossible: it must be between 1 and 65535. [E30]"},
+		{Port{Bridge: "br0"}, 1370, "-M 1370 does not fit: the hosts of br0 may send 1500 bytes, and the kernel would drop longer frames without a word. Leave -M out. [E30]"},
+		{Port{Bridge: "br9"}, 0, "the hosts of br9 may send 9216 bytes, and the overlay carries 9000: longer frames would vanish without a word. Type: ip link set br9 mtu 9000, and the same for its ports. [E30]"},
 	} {
 		if _, err := tt.port.MTU(tt.typed, 9000); err == nil || err.Error() != tt.want {
 			t.Errorf("%+v: %v", tt.port, err)
@@ -185,7 +185,7 @@ func TestBridgeRefusals(t *testing.T) {
 	}
 	own("0.0.0.0/0")
 	_, err := Port{Bridge: "br0"}.MTU(0, 9000)
-	const line = "the default route of this machine leaves by br0: a loop, or a DHCP server behind another edge, could cut your own line to it, and its network card would belong to everybody's LAN. Bridge another card, or, if this LAN is the one that you mean to share (a machine with one card at home), type --bridge-force. [E25]"
+	const line = "the default route of this machine leaves by br0: a loop, or a DHCP server behind another edge, could cut your own line to it, and its network card would belong to everybody's LAN. Bridge another card, or, if this LAN is the one that you mean to share (a machine with one card at home), type --bridge-force. [E30]"
 	if err == nil || err.Error() != line {
 		t.Errorf("%v", err)
 	}
@@ -193,7 +193,7 @@ func TestBridgeRefusals(t *testing.T) {
 		t.Errorf("forced: %d, %v", n, err)
 	}
 	var e *OpenError
-	if _, err := Open(Config{Name: "edge0", Port: Port{Bridge: "br1"}}); !errors.As(err, &e) || e.Code != "E25" || asked(t, "edge0") != nil {
+	if _, err := Open(Config{Name: "edge0", Port: Port{Bridge: "br1"}}); !errors.As(err, &e) || e.Code != "E30" || asked(t, "edge0") != nil {
 		t.Errorf("opened into no bridge: %v", err)
 	}
 }

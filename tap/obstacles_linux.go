@@ -14,8 +14,8 @@ type sight struct {
 	filter4, filter6 bool
 }
 
-// obstacle is E26: something on this host that eats frames of the bridge.
-func obstacle(format string, args ...any) string { return fmt.Sprintf(format, args...) + " [E26]" }
+// obstacle is E31: something on this host that eats frames of the bridge.
+func obstacle(format string, args ...any) string { return fmt.Sprintf(format, args...) + " [E31]" }
 
 // obstacles says what eats frames between the bridge's hosts and the overlay, each
 // with the command to type. most is the longest packet that the overlay carries.

@@ -11,7 +11,7 @@ import (
 // the user: what happened, the likely cause, what to do.
 type OpenError struct {
 	// Code is the number of the sentence in the catalogue of errors, "E01" to
-	// "E05", or empty for a failure that the catalogue does not list.
+	// "E05" and "E30", or empty for a failure that the catalogue does not list.
 	Code string
 	// Sentence is the message; it ends with a full stop.
 	Sentence string

@@ -45,9 +45,9 @@ func (p Port) cost() int {
 	return p.Cost
 }
 
-// refusal is E25: a bridge that cannot be joined.
+// refusal is E30: a bridge that cannot be joined.
 func refusal(format string, args ...any) *OpenError {
-	return &OpenError{Code: "E25", Sentence: fmt.Sprintf(format, args...)}
+	return &OpenError{Code: "E30", Sentence: fmt.Sprintf(format, args...)}
 }
 
 // portMAC returns the MAC of the interface of an edge that is a port. A bridge

@@ -77,8 +77,8 @@ func (r *repairs) notes(now time.Time) (list []string) {
 	return list
 }
 
-// changed is E27: somebody changed the device or its bridge.
-func changed(format string, args ...any) string { return fmt.Sprintf(format, args...) + " [E27]" }
+// changed is E32: somebody changed the device or its bridge.
+func changed(format string, args ...any) string { return fmt.Sprintf(format, args...) + " [E32]" }
 
 // look judges a sight. It returns what to mend now, in this order, and what is
 // wrong besides.

@@ -83,7 +83,7 @@ func deviceError(err error) error {
 	switch fault.Code {
 	case "E01", "E02", "E03":
 		code = cli.Permission
-	case "E05", "E25":
+	case "E05", "E30":
 		code = cli.Usage
 	}
 	return &cli.Error{Code: code, ID: fault.Code, Text: fault.Sentence, Err: err}
