@@ -78,7 +78,7 @@ func (e *Edge) status(now time.Time) control.Status {
 	s.Notes = append(s.Notes, e.cfg.Host.Notes...)
 	if e.cfg.Host.Device != nil {
 		if c := e.cfg.Host.Device(); c.MTU != 0 {
-			s.MTU = c.MTU
+			s.MTU, s.Bridge = c.MTU, c.Bridge
 			s.Notes = append(s.Notes, c.Notes...)
 		}
 	}

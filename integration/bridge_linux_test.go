@@ -127,7 +127,7 @@ func TestBridge(t *testing.T) {
 				t.Errorf("the device has %v", list)
 			}
 			for _, s := range []*site{left, right} {
-				if st := s.edge.status(); st.MTU != mtu || len(st.Prefixes) > 0 || len(st.Notes) > 0 {
+				if st := s.edge.status(); st.MTU != mtu || st.Bridge != "br0" || len(st.Prefixes) > 0 || len(st.Notes) > 0 {
 					t.Errorf("%s says MTU %d, addresses %v, notes %q", s.host.Name(), st.MTU, st.Prefixes, st.Notes)
 				}
 				if lan, br := w.link(s.host, "lan0"), w.link(s.host, "br0"); br.Address != lan.Address || br.MTU != mtu {
@@ -278,6 +278,7 @@ func (m *member) noteWithin(text string, within time.Duration) error {
 			return err
 		}
 		if slices.ContainsFunc(s.Notes, func(n string) bool { return strings.Contains(n, text) }) {
+			m.town.t.Logf("told after %v: %s", time.Since(began).Round(time.Millisecond), text)
 			return nil
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -296,8 +297,10 @@ func (w *town) eventually(what string, holds func() bool) {
 	}
 }
 
-// told is within what time a change has to be in the state of an edge.
-const told = 2 * time.Second
+// told is for how long a change may be missing in the state of an edge. It is told
+// within two seconds on a machine that has time for that, as the log of the test shows;
+// this is less than the watch would take without the kernel's events.
+const told = 8 * time.Second
 
 // What others do to the device and to the bridge is told at once, and set right
 // where the user can want nothing else.
@@ -353,16 +356,15 @@ func TestDeviceChanged(t *testing.T) {
 	m := w.join(w.home("left", 1, lab.PortRestricted), overIPv4)
 	w.await(m.Program, "ready")
 	first := w.link(m.Host, overlay)
-	for typed, note := range map[string]string{
-		"ip link set edge0 down":                                          "edge0 was set down by another program",
-		"ip link set edge0 address 02:00:00:00:00:07":                     "edge0 was given the MAC 02:00:00:00:00:07",
-		"ip link set edge0 mtu 1400":                                      "edge0 has an MTU of 1400 now and was opened with 1370",
-		"ip link add br0 up type bridge; ip link set edge0 master br0":    "edge0 was made a port of br0 by another program",
-		"ip link set edge0 nomaster; ip link set edge0 mtu 1370; ip link": "",
+	for _, step := range []struct{ typed, note string }{
+		{"ip link set edge0 down", "edge0 was set down by another program"},
+		{"ip link set edge0 address 02:00:00:00:00:07", "edge0 was given the MAC 02:00:00:00:00:07"},
+		{"ip link set edge0 mtu 1400", "edge0 has an MTU of 1400 now and was opened with 1370"},
+		{"ip link add br0 up type bridge; ip link set edge0 master br0", "edge0 was made a port of br0 by another program"},
 	} {
-		w.sh(m.Host, typed)
-		if err := m.noteWithin(note, told); note != "" && err != nil {
-			t.Error(err)
+		w.sh(m.Host, step.typed)
+		if err := m.noteWithin(step.note, told); err != nil {
+			t.Errorf("%s: %v", step.typed, err)
 		}
 	}
 	w.eventually("the device is up and has its MAC", func() bool {

@@ -36,7 +36,6 @@ type guard struct {
 	device   *Device
 	watching Watching
 	vigil    vigil
-	said     []string // the notes of the last look
 	told     Condition
 	remarks  []string
 	renewed  time.Time
@@ -79,7 +78,7 @@ func (g *guard) round(now time.Time) {
 		return
 	}
 	if err != nil {
-		g.tell(g.told.MTU, []string{changed("cannot ask the kernel about %s, whose changes go unnoticed: %s.", g.device.cfg.Name, reason(err))})
+		g.tell(Condition{MTU: g.told.MTU, Bridge: g.told.Bridge, Notes: []string{changed("cannot ask the kernel about %s, whose changes go unnoticed: %s.", g.device.cfg.Name, reason(err))}})
 		return
 	}
 	do, notes := g.vigil.look(now, s)
@@ -89,18 +88,19 @@ func (g *guard) round(now time.Time) {
 			g.vigil.repairs[m].fault = reason(err)
 		}
 	}
-	mtu := g.told.MTU
-	if s.device != nil {
-		mtu = s.device.mtu
-		if slices.Contains(do, mendMTU) && g.vigil.repairs[mendMTU].fault == "" {
-			mtu = g.vigil.mtu
-		}
+	c := s.condition(g.told)
+	if slices.Contains(do, mendMTU) && g.vigil.repairs[mendMTU].fault == "" {
+		c.MTU = g.vigil.mtu
+	}
+	if slices.Contains(do, mendJoin) && g.vigil.repairs[mendJoin].fault == "" {
+		c.Bridge = s.bridge.name
 	}
 	if g.device.port.Address && now.Sub(g.renewed) >= renewEvery {
 		g.renewed = now
 		g.renew()
 	}
-	g.tell(mtu, append(notes, g.vigil.notes(now)...))
+	c.Notes = append(notes, g.vigil.notes(now)...)
+	g.tell(c)
 	if remarks := s.remarks(); g.device.port.Bridge != "" && !slices.Equal(remarks, g.remarks) {
 		g.remarks = remarks
 		for _, text := range remarks {
@@ -109,17 +109,29 @@ func (g *guard) round(now time.Time) {
 	}
 }
 
+// condition returns what a sight says of the device, without notes; one that is not
+// there has what it had.
+func (s *sight) condition(last Condition) Condition {
+	if s.device == nil {
+		return Condition{MTU: last.MTU, Bridge: last.Bridge}
+	}
+	c := Condition{MTU: s.device.mtu}
+	if s.master != nil && s.master.kind == bridgeKind {
+		c.Bridge = s.master.name
+	}
+	return c
+}
+
 // tell says in the log what begins to be true, and tells when anything changed.
-func (g *guard) tell(mtu int, notes []string) {
-	for _, text := range notes {
-		if !slices.Contains(g.said, text) {
+func (g *guard) tell(c Condition) {
+	for _, text := range c.Notes {
+		if !slices.Contains(g.told.Notes, text) {
 			g.watching.Log.Warn(text)
 		}
 	}
-	g.said = notes
-	if mtu != g.told.MTU || !slices.Equal(notes, g.told.Notes) {
-		g.told = Condition{MTU: mtu, Notes: notes}
-		g.watching.Tell(g.told)
+	if c.MTU != g.told.MTU || c.Bridge != g.told.Bridge || !slices.Equal(c.Notes, g.told.Notes) {
+		g.told = c
+		g.watching.Tell(c)
 	}
 }
 

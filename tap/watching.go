@@ -20,6 +20,7 @@ type Watching struct {
 
 // A Condition is how the device and its bridge are at a moment.
 type Condition struct {
-	MTU   int      // of the interface
-	Notes []string // what is wrong, and what was mended in the last minutes
+	MTU    int      // of the interface
+	Bridge string   // that it is a port of; empty: of none
+	Notes  []string // what is wrong, and what was mended in the last minutes
 }

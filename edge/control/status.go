@@ -14,6 +14,8 @@ type Status struct {
 	MAC string `json:"mac"`
 	// MTU is the largest payload of a frame on the device, in bytes.
 	MTU int `json:"mtu"`
+	// Bridge is the bridge of this host that the device is a port of, or empty.
+	Bridge string `json:"bridge,omitempty"`
 	// Prefixes are the device's addresses with their prefix lengths,
 	// "10.64.0.7/24".
 	Prefixes []string `json:"prefixes"`

@@ -124,6 +124,14 @@ func TestNetcheckElsewhere(t *testing.T) {
 	}
 }
 
+// A device in a bridge says in which.
+func TestStatusOfPort(t *testing.T) {
+	var b bytes.Buffer
+	if err := Status(&b, control.Status{Device: "edge0", MTU: 1500, Bridge: "br0"}); err != nil || !strings.Contains(b.String(), "mtu 1500  in br0\n") {
+		t.Errorf("%v, %s", err, b.String())
+	}
+}
+
 func TestSupernodeStatus(t *testing.T) {
 	v := admin.Status{
 		Version: "0.1.0", Listen: netip.MustParseAddrPort("[::]:7654"), Key: strings.Repeat("k", 43), UptimeS: 3600 * 3.5,

@@ -23,7 +23,11 @@ func Status(w io.Writer, v control.Status) error {
 	if len(v.Prefixes) > 0 {
 		addresses = strings.Join(v.Prefixes, " ")
 	}
-	s.row(v.Community, "UP %s   %s %s  mac %s  mtu %d", format.Span(format.Seconds(v.UptimeS)), v.Device, addresses, v.MAC, v.MTU)
+	in := ""
+	if v.Bridge != "" {
+		in = "  in " + v.Bridge
+	}
+	s.row(v.Community, "UP %s   %s %s  mac %s  mtu %d%s", format.Span(format.Seconds(v.UptimeS)), v.Device, addresses, v.MAC, v.MTU, in)
 	if v.ID != "" {
 		s.row("identity", "%s   edge %s", v.ID, v.Version)
 	}
