@@ -31,6 +31,7 @@ func TestValidate(t *testing.T) {
 		"MTU 9001 is outside":       func(c *Config) { c.Ethernet.MTU = MaxMTU + 1 },
 		"MTU -1 is outside":         func(c *Config) { c.Ethernet.MTU = -1 },
 		"mode needs an address":     func(c *Config) { c.Address.Mode = AddressStatic },
+		"gets no lease":             func(c *Config) { c.Address.Bare = true },
 		"address mode needs":        func(c *Config) { c.Address.Mode = AddressPrefer },
 		"is a group address":        func(c *Config) { c.Ethernet.MAC = [6]byte{1} },
 		"ffffffffffff is a group":   func(c *Config) { c.Ethernet.MAC = [6]byte(protocol.Broadcast) },
