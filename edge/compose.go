@@ -28,7 +28,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 	e := &Edge{cfg: cfg, state: st, background: &background{requests: make(chan func(time.Time)), done: make(chan struct{})}}
 	st.loop = e.background
 	plane := dataplane.New(dataplane.Config{
-		Self: protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, Started: now,
+		Self: protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, Started: now, Sockets: cfg.Host.Own.Sockets,
 	})
 	e.data = data{plane: plane, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}
 	random := newRandom(cfg.Host.Rand)
@@ -76,6 +76,10 @@ func (e *Edge) composeUser() {
 		reports: &reporter{tell: e.cfg.Host.Report, plane: e.data.plane, keys: e.keys, describer: d},
 	}
 	e.keys.report = e.user.reports.report
+	e.cfg.Transports.Swallowed = func(now time.Time, server netip.AddrPort, name string) bool {
+		return e.user.recursion.swallowed(now, server, name)
+	}
+	e.user.recursion = &recursion{own: e.cfg.Host.Own, device: e.cfg.Host.Interface, reports: e.user.reports}
 }
 
 // composeSelf makes what this edge is in its community, and what it knows of the
@@ -103,10 +107,10 @@ func (e *Edge) composeSelf(random *random) {
 	network := cfg.Network
 	network.Packets = &lanPackets{edge: e}
 	e.underlay = underlay.New(underlay.Config{
-		Loop: e.background, Timers: e.chores.network.q, Sender: dataSocket{cfg.Queues[0].Conn}, Observer: (*networkObserver)(e), Receivers: (*networkObserver)(e),
+		Loop: e.background, Timers: e.chores.network.q, Sender: dataSocket{cfg.Queues[0].Conn, e.user.recursion}, Observer: (*networkObserver)(e), Receivers: (*networkObserver)(e),
 		Own: underlay.OwnAddresses{
 			Interfaces: cfg.Host.Addresses, Port: cfg.Queues[0].Conn.LocalAddr().Port(), Static: cfg.Reach.Advertise,
-			Payload: dataplane.WantedPayload(cfg.Ethernet.MTU),
+			Payload: dataplane.WantedPayload(cfg.Ethernet.MTU), Inside: e.user.recursion.inside,
 		},
 		STUN: cfg.Reach.STUN, TURN: cfg.Reach.TURN, Network: network, Transports: cfg.Transports, Resolver: cfg.Host.Resolver,
 		Random: cfg.Host.Rand, Jitter: random.jitter, Log: cfg.Host.Log,

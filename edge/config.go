@@ -129,6 +129,7 @@ type Config struct {
 // it. Its zero value serves a process; simulations replace its parts.
 type Host struct {
 	Interface   string                           // name of the device, kept out of the candidates
+	Own         Own                              // what of this host leads into the overlay; default: the subnets of the device
 	Version     string                           // shown in status
 	Notes       []string                         // shown in status: what the user should know of how the edge was started
 	Device      func() tap.Condition             // what became of the device since; default: nothing. It must not block

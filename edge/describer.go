@@ -193,3 +193,19 @@ func seconds(d time.Duration) *float64 {
 	s := d.Seconds()
 	return &s
 }
+
+// whoIsAt returns the name of whoever is reached at an address of the underlay, empty:
+// nobody is.
+func (d *describer) whoIsAt(a netip.AddrPort) string {
+	for _, s := range d.supernodes {
+		if slices.Contains(s.where.addrs, a) || s.hop.at == a {
+			return s.cfg.Name
+		}
+	}
+	for _, p := range d.peers.byStatic {
+		if p.view.Route().Direct == a || p.reach.path != nil && p.reach.path.Knows(a) {
+			return p.title()
+		}
+	}
+	return ""
+}

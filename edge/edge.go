@@ -63,6 +63,7 @@ type user struct {
 	describer *describer
 	echoes    *echoes
 	refusals  *refusals
+	recursion *recursion
 }
 
 // chores are what the loop does now and then for no owner in particular.
@@ -126,6 +127,7 @@ func (e *Edge) close() {
 
 // begin sets up what the loop goes on from.
 func (e *Edge) begin(now time.Time) error {
+	e.user.recursion.look(now)
 	wall := e.data.plane.Wall(now)
 	seq := e.state.nextSeq(wall)
 	e.self.sign(wall, seq)

@@ -39,11 +39,24 @@ func (e *Edge) handleEvent(now time.Time, ev dataplane.Event) {
 		e.paths.introducers.send(ev)
 	case dataplane.EpochLearned:
 		e.keys.learn(now, ev.KI)
+	case dataplane.Recursion:
+		e.recursed(now, ev)
 	case dataplane.SendRefused:
 		e.paths.routing.sendFailed(now, ev)
 	default:
 		panic(fmt.Sprintf("edge: no handler for %T", ev))
 	}
+}
+
+// recursed acts on a datagram that came out of the device: the paths to its address are
+// given up.
+func (e *Edge) recursed(now time.Time, ev dataplane.Recursion) {
+	e.user.recursion.found(now, ev.Own)
+	if !ev.Own {
+		return
+	}
+	e.user.recursion.noticed(now, ev.To, e.user.describer.whoIsAt(ev.To))
+	e.paths.routing.sendFailed(now, dataplane.SendRefused{Addr: ev.To})
 }
 
 // withPeer calls f with the peer of a view, marked, unless it was forgotten

@@ -72,8 +72,15 @@ func (c *connector) sendHello(now time.Time, s *supernode) {
 	h.retry.Set(now.Add(helloRetryIn(h.attempts, c.random.jitter)))
 	s.where.at += min(1, h.attempts-1)
 	c.random.fill(h.nonce[:])
-	c.out.SendMasked(c.plane.HelloMask(), s.target(h.to), protocol.AppendHello(nil, h.nonce))
+	c.send(now, s, c.plane.HelloMask(), s.target(h.to), protocol.AppendHello(nil, h.nonce))
 	c.reportNoAnswer(now, s, h.attempts, h.begun)
+}
+
+// send sends a packet of a handshake, unless the overlay itself would get it.
+func (c *connector) send(now time.Time, s *supernode, mask *crypto.Mask, to netip.AddrPort, pkt []byte) {
+	if underlay.IsSide(to) || !c.transports.Swallowed(now, to, s.cfg.Name) {
+		c.out.SendMasked(mask, to, pkt)
+	}
 }
 
 // handleWelcome pins a supernode's key on first use, or notes that it is not the one
@@ -143,7 +150,7 @@ func (c *connector) sendInit(now time.Time, s *supernode, to netip.AddrPort, pkt
 		c.refusals.note(refusal(handshake.Reason(err)), s, "initiating")
 		return
 	}
-	c.out.SendMasked(s.mask, to, pkt)
+	c.send(now, s, s.mask, to, pkt)
 	c.reportNoAnswer(now, s, i.Attempts(), i.Begun())
 	if i.LookUpAgain() {
 		c.resolve(now, s) // its name may stand for another host by now

@@ -83,6 +83,7 @@ func (e *Edge) status(now time.Time) control.Status {
 		}
 	}
 	s.Notes = append(s.Notes, e.peers.narrower(e.cfg.Ethernet.Bridge, s.MTU)...)
+	s.Notes = append(s.Notes, e.user.recursion.notes(now)...)
 	s.Notes = append(s.Notes, e.servers.list.notes()...)
 	s.Notes = append(s.Notes, e.servers.addresses.notes()...)
 	if warning := KeyStatus(e.keys.community, e.keys.schedule, e.data.plane.Wall(now)).Warning; warning != "" {

@@ -16,10 +16,17 @@ import (
 )
 
 // dataSocket sends single datagrams by the data socket, from any goroutine.
-type dataSocket struct{ conn dataplane.Conn }
+type dataSocket struct {
+	conn      dataplane.Conn
+	recursion *recursion
+}
 
-// Send sends one datagram; what the network refuses is lost.
+// Send sends one datagram to a server; what the network refuses is lost, and what the
+// overlay itself would get is not sent.
 func (s dataSocket) Send(to netip.AddrPort, pkt []byte) {
+	if s.recursion.swallows(to) {
+		return
+	}
 	_, _ = s.conn.WriteBatch([]transport.Datagram{{Buf: pkt, N: len(pkt), Addr: to}})
 }
 
@@ -47,6 +54,7 @@ func (o *networkObserver) MappingClassified(now time.Time, m address.MappingBeha
 
 // NetworkChanged doubts every path: addresses or routes of this host have changed.
 func (o *networkObserver) NetworkChanged(now time.Time) {
+	o.user.recursion.look(now)
 	o.servers.addresses.check(now)
 	o.servers.registrar.roamed(now)
 	o.servers.connector.roamed(now)

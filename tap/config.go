@@ -55,6 +55,9 @@ type Config struct {
 	// kernel is to make; zero leaves it at 65 536. It is set on an interface that
 	// Open made only.
 	SuperFrame int
+	// Alias is a text by which others on this host recognise the interface (Linux). It is
+	// set on an interface that Open made only; empty sets none.
+	Alias string
 	// OneFrame makes ReadBatch read one frame a call, to measure what batches
 	// gain.
 	OneFrame bool

@@ -77,6 +77,9 @@ func (o opener) open(cfg Config) (*Device, error) {
 	}
 	if !d.existing {
 		netif.lengthenQueue()
+		if cfg.Alias != "" {
+			netif.setAlias(cfg.Alias)
+		}
 		if cfg.SuperFrame > 0 {
 			netif.limitSuper(cfg.SuperFrame)
 		}

@@ -141,6 +141,9 @@ func (l *netif) lengthenQueue() {
 	}
 }
 
+// setAlias sets a text by which others recognise the interface; it is best effort.
+func (l *netif) setAlias(text string) { _ = l.handle.LinkSetAlias(l.found, text) }
+
 // limitSuper sets how long a super-frame the kernel makes; it is best effort,
 // since longer ones work too. Linux before 6.3 has one limit for both families.
 func (l *netif) limitSuper(n int) {

@@ -69,6 +69,9 @@ const (
 	// EventOlder: Supernode at Addr speaks the protocol as it was before version 1
 	// was final, and does not understand us.
 	EventOlder
+	// EventRecursion: what is sent to Addr would go into the overlay itself, or did;
+	// Text is Recursion's.
+	EventRecursion
 )
 
 // Event is one change of state that the edge reports to its user. Fields that do not
@@ -110,6 +113,16 @@ type Event struct {
 func IdentityTwice(by, community string) string {
 	return fmt.Sprintf("another machine uses the identity of this edge, or its state was put back while the clock was wrong (noticed by %s): "+
 		"two such edges throw each other out. On the copy, stop the edge and type 'edge identity new -c %s'. [E13]", by, community)
+}
+
+// Recursion is the sentence about an address of the underlay that leads into the overlay
+// itself. who is reached there, empty if nobody is known to be; device is the overlay's.
+func Recursion(to netip.AddrPort, who, device string) string {
+	if who != "" {
+		who = " for " + who
+	}
+	return fmt.Sprintf("ignoring %s%s: it is inside this overlay, since what this host sends there comes out of %s. "+
+		"'ip route get %s' shows the route: remove it, or give the address a route outside. [E19]", to, who, device, to.Addr().WithZone(""))
 }
 
 // OlderSupernode is the sentence about a supernode of an older protocol.

@@ -40,6 +40,7 @@ const (
 	DropDeviceWrite                      // the device refused it
 	DropLong                             // a datagram longer than any packet
 	DropControlRate                      // more control packets than one peer may have the loop hear of
+	DropOwnDatagram                      // a datagram of our own that came back out of the device
 	DropReasons                          // how many there are
 )
 
@@ -48,6 +49,7 @@ var dropNames = [DropReasons]string{
 	"short", "header", "transform", "unknown-session", "open", "replay",
 	"group-tag", "group-budget", "group-unvouched", "inner", "fragment",
 	"own-source", "spoofed-source", "unbound", "queue-full", "device-write", "long", "control-rate",
+	"own-datagram",
 }
 
 // String returns the name of the reason's counter in status and metrics.

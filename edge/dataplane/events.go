@@ -152,6 +152,16 @@ type Forwardable struct {
 // control loop moves to that epoch if it is a newer one.
 type EpochLearned struct{ KI uint8 }
 
+// Recursion is a datagram of our own that came back out of the device: this host's route
+// to that address leads into the overlay. If it is not Own, it is perhaps our own: it came
+// from the port of one of our sockets, and from a hardware address that is not known to
+// be this host's. A queue posts either ten times a second at most; the control loop looks
+// for the addresses of this host again, and acts on what is our own.
+type Recursion struct {
+	To  netip.AddrPort
+	Own bool
+}
+
 // SendRefused is a datagram that the socket refused. A queue posts it; the control
 // loop doubts the direct paths to that address, or their size.
 type SendRefused struct {
@@ -173,3 +183,4 @@ func (STUNReceived) event()    {}
 func (Forwardable) event()     {}
 func (EpochLearned) event()    {}
 func (SendRefused) event()     {}
+func (Recursion) event()       {}

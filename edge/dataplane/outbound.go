@@ -1,9 +1,11 @@
 package dataplane
 
 import (
+	"net/netip"
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
 	"hedgerow/tap"
 	"hedgerow/tap/offload"
@@ -38,8 +40,14 @@ type outbound struct {
 		dst  protocol.MAC
 		peer *Peer
 	}
-	asked int64 // when the control loop was last asked for an unknown host
+	told struct { // when the control loop was last told of
+		wanted    int64 // an unknown host
+		recursion int64 // a datagram of our own
+	}
 }
+
+// tellEvery is how often a queue tells the control loop of one kind of frame.
+const tellEvery = int64(100 * time.Millisecond)
 
 // newOutbound returns one that reads from a device, or, without one, sends what
 // it is handed.
@@ -94,6 +102,9 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		o.drops.Drop(DropFrameInvalid)
 		return
 	}
+	if by, to := o.sockets.Sent(o.self, frame); by != bridge.Another && o.recursed(now, by, to) {
+		return
+	}
 	dst, src := frame.Dst(), frame.Src()
 	key := fdbKey{vlan: vlanOf(frame)}
 	if src != o.self {
@@ -114,8 +125,7 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		p = o.fdb.lookup(now, key)
 	}
 	if p == nil {
-		if o.asked == 0 || now-o.asked > int64(100*time.Millisecond) {
-			o.asked = now
+		if due(&o.told.wanted, now) {
 			o.mailbox.post(MACWanted{MAC: dst})
 		}
 		o.flood(t, f)
@@ -123,6 +133,29 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 	}
 	elide := dst == p.mac && src == o.self
 	o.sealTo(t, now, p, f, elide)
+}
+
+// recursed tells the control loop of a datagram from the port of one of our sockets. It
+// reports whether it is our own, to an address that is routed into the overlay, and drops
+// it then.
+func (o *outbound) recursed(now int64, by bridge.Sender, to netip.AddrPort) bool {
+	own := by == bridge.Own
+	if own {
+		o.drops.Drop(DropOwnDatagram)
+	}
+	if due(&o.told.recursion, now) {
+		o.mailbox.post(Recursion{To: to, Own: own})
+	}
+	return own
+}
+
+// due reports whether the control loop is told again, which last notes.
+func due(last *int64, now int64) bool {
+	if *last != 0 && now-*last <= tellEvery {
+		return false
+	}
+	*last = now
+	return true
 }
 
 // vlanOf returns the VLAN identifier of a frame, 0 when it has no tag.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
 )
 
@@ -15,6 +16,7 @@ type Config struct {
 	ClockOffset time.Duration     // added to the wall clock
 	NoRelay     bool              // frames wait rather than pass a supernode
 	Started     time.Time         // the zero of the data path's clock: when the edge began
+	Sockets     *bridge.Sockets   // tell our own datagrams in the frames of the device; nil: none
 }
 
 // Plane is what the queues and the control loop share. New sets its fields, and
@@ -25,6 +27,7 @@ type Plane struct {
 	mask    *crypto.Mask // between edges
 	tag     uint32       // of the community, in GROUP headers
 	noRelay bool
+	sockets *bridge.Sockets
 	clock   clock
 
 	table     atomic.Pointer[Table]
@@ -51,6 +54,9 @@ func New(c Config) *Plane {
 	d := &Plane{
 		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(),
 		noRelay: c.NoRelay, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newFDB(), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
+	}
+	if d.sockets = c.Sockets; d.sockets == nil {
+		d.sockets = new(bridge.Sockets)
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)

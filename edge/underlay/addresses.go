@@ -36,7 +36,7 @@ type Addresses struct {
 
 func newAddresses(cfg *Config) *Addresses {
 	a := &Addresses{cfg: cfg, budget: address.NewBudget()}
-	a.policy = address.Policy{Payload: cfg.Own.Payload, PingLen: protocol.PingDatagramLen + protocol.MinPingPad, Side: transport.SidePrefix(), Outside: FarEnd}
+	a.policy = address.Policy{Payload: cfg.Own.Payload, PingLen: protocol.PingDatagramLen + protocol.MinPingPad, Side: transport.SidePrefix(), Outside: FarEnd, Inside: cfg.Own.Inside}
 	a.sources = address.Sources{Port: cfg.Own.Port, Static: cfg.Own.Static}
 	a.again = timer.New(cfg.Timers, "addresses: look", a.look)
 	a.tell = timer.New(cfg.Timers, "addresses: tell", cfg.Observer.CandidatesChanged)

@@ -53,6 +53,9 @@ type OwnAddresses struct {
 	Static []netip.AddrPort
 	// Payload is the largest UDP payload in bytes that paths want unfragmented.
 	Payload int
+	// Inside reports whether packets to an address would go into the overlay itself.
+	// It may ask the kernel. Nil: nobody tells.
+	Inside func(netip.Addr) bool
 }
 
 // Loop is the control loop of the edge.

@@ -2,8 +2,10 @@ package underlay
 
 import (
 	"context"
-	"hedgerow/transport"
 	"net/netip"
+	"time"
+
+	"hedgerow/transport"
 )
 
 // Transports are what an edge needs to send by more than its data sockets. The
@@ -24,6 +26,9 @@ type Transports struct {
 	// reads the server's answers for it; it sends nothing yet. A *turn.Client is
 	// both.
 	TURN func(TURNConfig) (TURNClient, TURNReceiver, error)
+	// Swallowed reports whether the overlay's own device would get what is sent to a
+	// server of that name, and tells the user. It is the edge's own.
+	Swallowed func(now time.Time, server netip.AddrPort, name string) bool
 }
 
 // Sides gives addresses to transports. Its methods may be called from any

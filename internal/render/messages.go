@@ -83,6 +83,8 @@ func (m *Messages) warning(ev control.Event) string {
 			ev.Supernode, supernodeKey(ev.Key))
 	case control.EventStream:
 		return fmt.Sprintf("no answer from %s over UDP: it looks blocked. Using %s; direct links are off until UDP returns. [E08]", ev.Supernode, ev.Text)
+	case control.EventRecursion:
+		return ev.Text
 	case control.EventOlder:
 		return control.OlderSupernode(ev.Supernode)
 	case control.EventStreamFailed:

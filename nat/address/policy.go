@@ -12,6 +12,9 @@ type Policy struct {
 	// Forbidden are prefixes that lead back into an overlay: the subnets of
 	// the TAP device and of its bridge, and every overlay prefix.
 	Forbidden []netip.Prefix
+	// Inside reports whether packets from this host to an address would go into the
+	// overlay now, whatever subnet it is of. Nil: nobody tells.
+	Inside func(netip.Addr) bool
 	// Supernodes are the supernodes' addresses and ports. A probe there would
 	// be a stray packet in a hop session.
 	Supernodes []netip.AddrPort
@@ -132,6 +135,8 @@ func (p *Policy) anyPort(a netip.AddrPort) Refusal {
 		return RefusedOverlay
 	case slices.Contains(p.Supernodes, a):
 		return RefusedSupernode
+	case p.Inside != nil && p.Inside(ip): // last, since it may ask the kernel
+		return RefusedOverlay
 	}
 	return Allowed
 }

@@ -74,29 +74,33 @@ func (h *heartbeat) wait(t *roundTrip) time.Duration {
 	return resendAfter
 }
 
-// pollHeartbeat sends the ping that is due. It reports false when so many are missed
-// that the path is to be given up.
-func (s *selection) pollHeartbeat(now time.Time, with *prober) bool {
+// pollHeartbeat sends the ping that is due. It returns why the path is to be given up,
+// empty if it is not: so many are missed, or nothing may be sent there any more, since
+// this host's route to the address leads into the overlay itself by now.
+func (s *selection) pollHeartbeat(now time.Time, with *prober) (fault string) {
 	h := &s.heart
 	if !s.exists() {
-		return true
+		return ""
 	}
 	if deadline.Due(now, h.dual) {
 		h.dual = time.Time{}
 	}
 	if now.Before(h.next) {
-		return true
+		return ""
 	}
 	if h.waiting {
 		if h.missed++; h.dead() {
-			return false
+			return "left too many pings in a row unanswered"
 		}
+	}
+	if !with.allows(with.policy.ReplyRefusal(s.remote.addr)) {
+		return "may not be sent to any more"
 	}
 	h.next = now.Add(h.wait(&s.remote.rtt))
 	h.waiting, h.sent = true, now
 	s.countMissed(with.pings)
 	with.send(now, ping{remote: s.remote, beat: true}, 0)
-	return true
+	return ""
 }
 
 // countMissed counts the heartbeats that are still unanswered as lost, for now.

@@ -70,10 +70,10 @@ func (p *Machine) Poll(now time.Time) Output {
 		p.report(now, noTraffic, nil)
 	}
 	active := p.usage.active(now)
-	if p.selection.pollHeartbeat(now, &p.prober) {
+	if fault := p.selection.pollHeartbeat(now, &p.prober); fault == "" {
 		p.report(now, "left a ping unanswered", p.selection.remote)
 	} else {
-		p.giveUp(now, "left too many pings in a row unanswered")
+		p.giveUp(now, fault)
 	}
 	p.pollNomination(now)
 	if !p.selection.pollSize(now, active, &p.prober) {

@@ -7,14 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"hedgerow/edge"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/stack"
 	"hedgerow/tap"
 )
 
@@ -93,7 +91,7 @@ func deviceError(err error) error {
 // address range that is in use on another interface (E12).
 type device struct {
 	tapDevice
-	index  int    // of its interface, which stays when the name changes; 0: not known
+	stack  *stack.Stack
 	bridge string // of which it is a port by the user's word; empty: of none
 	log    *slog.Logger
 	now    atomic.Pointer[tap.Condition]
@@ -134,28 +132,19 @@ func overlapSentence(prefix netip.Prefix, other edge.Network) string {
 		prefix.Masked(), other.Interface, other.Prefix)
 }
 
-// networks is the edge's NetworkFinder: it leaves out the device and the bridge that it
-// is a port of, which may have the overlay's address in its place.
+// networks is the edge's NetworkFinder: it leaves out the device and what is stacked on
+// it, such as a bridge, which may have the overlay's address in its place.
 func (d *device) networks(prefix netip.Prefix) (other edge.Network, ok bool) {
-	own := d.own()
-	ifname, network, ok := tap.Overlap(prefix, func(ifindex int) bool { return slices.Contains(own, ifindex) })
+	ifname, network, ok := tap.Overlap(prefix, d.holds)
 	return edge.Network{Interface: ifname, Prefix: network}, ok
 }
 
-// own returns the indices of the device's interface and of its bridge.
-func (d *device) own() []int {
-	own := []int{d.index}
-	if bridge, err := net.InterfaceByName(d.bridge); d.bridge != "" && err == nil {
-		own = append(own, bridge.Index) // also while somebody has taken the device out of it
+// holds reports whether an interface is the device, stacked on it, or the bridge that it
+// is a port of, also while somebody has taken it out of that.
+func (d *device) holds(ifindex int) bool {
+	if d.stack.Holds(ifindex) {
+		return true
 	}
-	ifi, err := net.InterfaceByIndex(d.index)
-	if err != nil {
-		return own
-	}
-	if master, err := os.Readlink(filepath.Join("/sys/class/net", ifi.Name, "master")); err == nil { // Linux; elsewhere there is none
-		if bridge, err := net.InterfaceByName(filepath.Base(master)); err == nil {
-			own = append(own, bridge.Index)
-		}
-	}
-	return own
+	bridge, err := net.InterfaceByName(d.bridge)
+	return d.bridge != "" && err == nil && bridge.Index == ifindex
 }

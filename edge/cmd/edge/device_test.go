@@ -17,6 +17,7 @@ import (
 	"hedgerow/edge/control"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/render"
+	"hedgerow/internal/stack"
 	"hedgerow/tap"
 	"hedgerow/tap/taptest"
 )
@@ -114,7 +115,7 @@ func TestOverlap(t *testing.T) {
 	var log bytes.Buffer
 	l, _ := cli.NewLog(&log, cli.LogChoice{})
 	mem := taptest.New(taptest.Options{})
-	d := &device{tapDevice: &memoryTAP{Device: mem, name: "edge0"}, log: l}
+	d := &device{tapDevice: &memoryTAP{Device: mem, name: "edge0"}, stack: stack.New(0), log: l}
 	for range 2 { // a renewed lease warns once
 		if err := d.SetAddress(netip.MustParsePrefix("127.64.0.7/24")); err != nil {
 			t.Fatal(err)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/netip"
-	"os"
-	"path/filepath"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -82,14 +80,9 @@ func (m *member) routerSecret() [32]byte {
 	return sha256.Sum256(append([]byte("hedgerow/1 port mapping"), m.id.Seed[:]...))
 }
 
-// overlay reports whether an interface leads into an overlay: our device, the
-// bridge that it is a port of, and other tunnels. What is announced there would
+// overlay reports whether an interface leads into an overlay: our device, what is
+// stacked on it, such as its bridge, and other tunnels. What is announced there would
 // reach the other members through the overlay itself.
 func (m *member) overlay(ifname string) bool {
-	device := m.device.Name()
-	if ifname == device || address.IsTunnel(ifname) {
-		return true
-	}
-	master, err := os.Readlink(filepath.Join("/sys/class/net", device, "master")) // Linux; elsewhere there is none
-	return err == nil && filepath.Base(master) == ifname
+	return address.IsTunnel(ifname) || m.device.stack.Named(ifname)
 }

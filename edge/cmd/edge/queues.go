@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"hedgerow/edge/bridge"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/internal/cli"
@@ -95,7 +96,7 @@ func (m *member) openQueues() error {
 		m.sockets = slices.Delete(m.sockets, len(m.sockets)-1, len(m.sockets))
 	}
 	sides := transport.NewSides()
-	m.transports = underlay.Transports{Sides: sides, Open: openSocket, Dial: m.options.Stream.dial, TURN: newTURNClient(m.log)}
+	m.transports = underlay.Transports{Sides: sides, Open: m.openSocket, Dial: m.dialStream, TURN: newTURNClient(m.log)}
 	for i, socket := range m.sockets {
 		q := dataplane.Queue{Frames: frames[i]}
 		var first *transport.MuxReader
@@ -120,10 +121,23 @@ func (m *member) openQueues() error {
 }
 
 // openSocket opens one of the further sockets that are needed to get through a NAT.
-func openSocket(receive func(from netip.AddrPort, pkt []byte)) (underlay.Socket, error) {
+func (m *member) openSocket(receive func(from netip.AddrPort, pkt []byte)) (underlay.Socket, error) {
 	s, err := transport.OpenSingle(receive)
-	if err != nil { // a nil *Single in an interface would not be nil
+	if err != nil {
 		return nil, err
 	}
-	return s, nil
+	m.own.OpenUDP(s.Port())
+	return &furtherSocket{Single: s, own: m.own}, nil
+}
+
+// furtherSocket is a further socket that is told from others while it is open.
+type furtherSocket struct {
+	*transport.Single
+	own *bridge.Sockets
+}
+
+// Close closes the socket. Its port is free for others when it is closed.
+func (s *furtherSocket) Close() error {
+	s.own.CloseUDP(s.Port())
+	return s.Single.Close()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"strconv"
 
@@ -13,12 +14,15 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge"
+	"hedgerow/edge/bridge"
 	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/render"
 	"hedgerow/internal/service"
+	"hedgerow/internal/stack"
+	"hedgerow/nat/address"
 	"hedgerow/protocol"
 	"hedgerow/tap"
 	"hedgerow/transport"
@@ -49,7 +53,7 @@ func (cmd *command) start(c *ucli.Context) error {
 			fmt.Fprintln(cmd.streams.Err, "warning: "+w)
 		}
 	}
-	m := &member{cmd: cmd, options: o, keys: keys, log: log, service: service.New(service.Config{
+	m := &member{cmd: cmd, options: o, keys: keys, log: log, own: new(bridge.Sockets), service: service.New(service.Config{
 		Program: program, Instance: "edge of community " + strconv.Quote(keys.Name), Second: "--state-dir DIR and --control PATH", Log: log,
 	})}
 	defer m.service.Close()
@@ -71,6 +75,7 @@ type member struct {
 	id         *crypto.Identity
 	notes      []string // about the start, for status
 	device     *device
+	own        *bridge.Sockets // those of the underlay
 	sockets    []*transport.UDP
 	queues     []dataplane.Queue
 	transports underlay.Transports
@@ -99,6 +104,7 @@ func (m *member) open() error {
 		return err
 	}
 	for _, s := range m.sockets {
+		m.own.OpenUDP(s.LocalAddr().Port())
 		m.service.OnClose(func() { _ = s.Close() })
 	}
 	if err := m.service.OpenControl(m.cmd.place, m.options.Control, cli.FileName(m.keys.Name)+".sock"); err != nil {
@@ -148,15 +154,16 @@ func (m *member) openDevice() error {
 	}
 	d, err := openDevice(m.cmd.openTAP, tap.Config{
 		Name: m.options.Device.Name, MAC: mac, MTU: mtu, Port: m.options.Device.Bridge, Backend: m.options.Queues.Backend, Queues: len(m.sockets),
-		SuperFrame: dataplane.SuperFrame(mtu), Without: m.options.Queues.Without.device, OneFrame: m.options.Queues.Without.batch, Log: m.log,
+		SuperFrame: dataplane.SuperFrame(mtu), Without: m.options.Queues.Without.device, OneFrame: m.options.Queues.Without.batch, Log: m.log, Alias: stack.Alias,
 	})
 	if err != nil {
 		return err
 	}
-	m.device = &device{tapDevice: d, bridge: m.options.Device.Bridge.Bridge, log: m.log}
+	index := 0 // not known
 	if ifi, err := net.InterfaceByName(d.Name()); err == nil {
-		m.device.index = ifi.Index
+		index = ifi.Index
 	}
+	m.device = &device{tapDevice: d, stack: stack.New(index), bridge: m.options.Device.Bridge.Bridge, log: m.log}
 	m.service.OnClose(func() { _ = d.Close() })
 	return nil
 }
@@ -192,6 +199,8 @@ func (m *member) config() edge.Config {
 		Host: edge.Host{
 			Interface:   m.device.Name(),
 			Device:      m.device.condition,
+			Own:         edge.Own{Stack: m.device.stack, Sockets: m.own},
+			Addresses:   func() ([]netip.Addr, error) { return address.OfInterfaces(m.overlay) },
 			Networks:    m.device.networks,
 			Version:     cli.Release,
 			Notes:       m.notes,

@@ -2,14 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
+	"net"
+	"net/netip"
 	"net/url"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
 
+	"hedgerow/edge/bridge"
 	"hedgerow/edge/underlay"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/stack"
 	"hedgerow/transport/stream"
 )
 
@@ -47,15 +54,49 @@ func (s *streamChoice) parse(c *ucli.Context, faults *cli.Faults) {
 // the next one for long, which may find that the supernode is back.
 const streamTimeout = 4 * time.Second
 
-// dial connects to a supernode by TLS.
-func (s *streamChoice) dial(ctx context.Context, host string, port uint16, deliver func(pkt []byte)) (underlay.Stream, error) {
+// dialStream connects to a supernode by TLS.
+func (m *member) dialStream(ctx context.Context, host string, port uint16, deliver func(pkt []byte)) (underlay.Stream, error) {
 	conn, err := stream.Dial(ctx, stream.DialConfig{
-		Host: host, Port: port, Proxy: s.Proxy, NoProxy: s.Direct, Deliver: deliver, Timeout: streamTimeout,
+		Host: host, Port: port, Proxy: m.options.Stream.Proxy, NoProxy: m.options.Stream.Direct, Deliver: deliver, Timeout: streamTimeout, Dial: m.dialTCP,
 	})
 	if err != nil { // a nil *Conn in an interface would not be nil
 		return nil, err
 	}
 	return &tlsStream{conn, host}, nil
+}
+
+// errInside says that a connection would lead into the overlay that it is for.
+var errInside = errors.New("the route there leads into this overlay [E19]")
+
+// dialTCP connects to a supernode, or to a proxy, past the overlay.
+func (m *member) dialTCP(ctx context.Context, network, to string) (net.Conn, error) {
+	d := net.Dialer{Control: func(_, to string, _ syscall.RawConn) error {
+		if a, err := netip.ParseAddrPort(to); err == nil && m.device.stack.Way(a.Addr().Unmap()) == stack.Into {
+			return errInside
+		}
+		return nil
+	}}
+	conn, err := d.DialContext(ctx, network, to)
+	if err != nil {
+		return nil, err
+	}
+	c := &ownConn{Conn: conn, own: m.own, port: uint16(conn.LocalAddr().(*net.TCPAddr).Port)}
+	c.own.OpenTCP(c.port)
+	return c, nil
+}
+
+// ownConn is a connection that is told from others while it is open.
+type ownConn struct {
+	net.Conn
+	own  *bridge.Sockets
+	port uint16
+	once sync.Once
+}
+
+// Close closes the connection. Its port is free for others when it is closed.
+func (c *ownConn) Close() error {
+	c.once.Do(func() { c.own.CloseTCP(c.port) })
+	return c.Conn.Close()
 }
 
 // tlsStream is a stream that says how it goes.

@@ -1,0 +1,27 @@
+package edge
+
+import (
+	"net"
+	"net/netip"
+
+	"hedgerow/edge/bridge"
+	"hedgerow/internal/stack"
+)
+
+// Own tells an edge what is its own, so that the overlay never carries itself. The zero
+// value tells nothing.
+type Own struct {
+	Stack   Stack           // what of this host leads into the overlay
+	Sockets *bridge.Sockets // those of the underlay, which whoever opens them adds
+}
+
+// Stack tells what of this host leads into the overlay; *stack.Stack is one. Its methods
+// may be called from any goroutine, and take no longer than a question to the kernel.
+type Stack interface {
+	// Way returns where packets to an address go.
+	Way(to netip.Addr) stack.Way
+	// Stations returns the hardware addresses of this host.
+	Stations() []net.HardwareAddr
+	// Forget has everything asked of the system again.
+	Forget()
+}

@@ -1,0 +1,127 @@
+package stack
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// fresh is for how long an answer of the system counts, unless Forget is called. It is
+// short, since an interface may be renamed or a route be set at any time, and long
+// enough for the hundreds of probes that one peer may cost in a second.
+const fresh = time.Second
+
+// maxRemembered bounds the routes that are remembered.
+const maxRemembered = 1024
+
+// Alias is the alias of an edge's device (IFLA_IFALIAS), by which edges on one host know
+// each other's.
+const Alias = "hedgerow edge"
+
+// A Way is where packets to an address go.
+type Way uint8
+
+const (
+	// Outside is past the overlay, or nowhere.
+	Outside Way = iota
+	// Above is by an interface above the device, such as its bridge: into the overlay,
+	// unless the address is at another port.
+	Above
+	// Into is by the device itself.
+	Into
+)
+
+// A Stack is that of one device. Its methods may be called from any goroutine.
+type Stack struct {
+	device int // the index of the interface
+
+	mu     sync.Mutex
+	links  links
+	read   time.Time // when links were read; zero: never
+	routes map[netip.Addr]remembered
+}
+
+// links are the interfaces of this host.
+type links struct {
+	names    map[int]string // of the stack, by index
+	roots    map[int]bool   // devices of edges
+	stations []net.HardwareAddr
+}
+
+// holds reports whether an interface is in the stack.
+func (l *links) holds(ifindex int) bool {
+	_, held := l.names[ifindex]
+	return held
+}
+
+// remembered is an answer about a route.
+type remembered struct {
+	way   Way
+	until time.Time
+}
+
+// New returns the stack of the device with an interface index. It belongs to the network
+// namespace of the threads that call its methods.
+func New(device int) *Stack {
+	return &Stack{device: device, routes: make(map[netip.Addr]remembered)}
+}
+
+// Forget has the next questions asked of the system: interfaces or routes have changed.
+func (s *Stack) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.read = time.Time{}
+	clear(s.routes)
+}
+
+// current returns the interfaces, read anew if need be; the lock is held.
+func (s *Stack) current(now time.Time) *links {
+	if s.read.IsZero() || now.Sub(s.read) >= fresh {
+		s.links, s.read = readLinks(s.device), now
+	}
+	return &s.links
+}
+
+// Named reports whether the interface of this name is in the stack.
+func (s *Stack) Named(ifname string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range s.current(time.Now()).names {
+		if name == ifname {
+			return true
+		}
+	}
+	return false
+}
+
+// Holds reports whether the interface with this index is in the stack.
+func (s *Stack) Holds(ifindex int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current(time.Now()).holds(ifindex)
+}
+
+// Stations returns the hardware addresses of all interfaces of this host, which its own
+// frames have as their source wherever they come from.
+func (s *Stack) Stations() []net.HardwareAddr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current(time.Now()).stations
+}
+
+// Way returns where packets to an address go now.
+func (s *Stack) Way(to netip.Addr) Way {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	if r, known := s.routes[to]; known && now.Before(r.until) {
+		return r.way
+	}
+	if len(s.routes) >= maxRemembered {
+		clear(s.routes)
+	}
+	way := s.current(now).way(to)
+	s.routes[to] = remembered{way: way, until: now.Add(fresh)}
+	return way
+}
