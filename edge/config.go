@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
@@ -99,6 +100,9 @@ type Ethernet struct {
 	MTU int     // bytes; default DefaultMTU
 	// Bridge says that hosts stand behind the device: frames have other sources, too.
 	Bridge bool
+	// Filter says which frames are carried; default: all but those between the ends of a
+	// cable.
+	Filter bridge.Filter
 }
 
 // Config is everything an edge is made from. It is not changed after New.

@@ -156,6 +156,9 @@ func (d *Plane) Deliver(now time.Time, device FrameQueue, p *Peer, inner []byte,
 		return false
 	}
 	frame := protocol.Frame(b[off : off+n])
+	if !d.carries(frame.Dst(), vlanOf(frame)) {
+		return false
+	}
 	if src := frame.Src(); src != p.mac {
 		if !vouched {
 			return true

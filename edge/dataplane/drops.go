@@ -41,6 +41,8 @@ const (
 	DropLong                             // a datagram longer than any packet
 	DropControlRate                      // more control packets than one peer may have the loop hear of
 	DropOwnDatagram                      // a datagram of our own that came back out of the device
+	DropReserved                         // to a group address that means the other end of a cable
+	DropVLAN                             // of a VLAN that is not carried
 	DropReasons                          // how many there are
 )
 
@@ -49,7 +51,7 @@ var dropNames = [DropReasons]string{
 	"short", "header", "transform", "unknown-session", "open", "replay",
 	"group-tag", "group-budget", "group-unvouched", "inner", "fragment",
 	"own-source", "spoofed-source", "unbound", "queue-full", "device-write", "long", "control-rate",
-	"own-datagram",
+	"own-datagram", "reserved-group", "vlan",
 }
 
 // String returns the name of the reason's counter in status and metrics.

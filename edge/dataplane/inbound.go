@@ -393,6 +393,9 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 		in.drops.Drop(DropFrameInvalid)
 		return
 	}
+	if !in.carries(frame.Dst(), vlanOf(frame)) {
+		return
+	}
 	src := frame.Src()
 	if src != p.mac || in.tally.peer != p {
 		if !in.admit(in.table, in.now, p, frame, src) {

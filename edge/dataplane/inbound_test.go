@@ -218,6 +218,18 @@ func frameDrops() []inboundDrop {
 		{"broadcast as source", DropFrameInvalid, frame(func(a, b *member) []byte {
 			return ethernet(b.self, protocol.Broadcast, protocol.EtherTypeIPv4, 60)
 		})},
+		{"PAUSE", DropReserved, frame(func(a, _ *member) []byte { return ethernet(protocol.MAC{1, 0x80, 0xc2, 0, 0, 1}, a.self, 0x8808, 60) })},
+		{"LACP", DropReserved, frame(func(a, _ *member) []byte { return ethernet(protocol.MAC{1, 0x80, 0xc2, 0, 0, 2}, a.self, 0x8809, 60) })},
+		{"LACP of a host", DropReserved, frame(func(*member, *member) []byte {
+			return ethernet(protocol.MAC{1, 0x80, 0xc2, 0, 0, 2}, protocol.MAC{2, 9}, 0x8809, 60)
+		})},
+		{"EAPOL", DropReserved, frame(func(a, _ *member) []byte { return ethernet(protocol.MAC{1, 0x80, 0xc2, 0, 0, 3}, a.self, 0x888e, 60) })},
+		{"PAUSE in a flood", DropReserved, func(_ *rig, a, b *member) {
+			b.receive(a.sealGroup(a.group, fullFrame(ethernet(protocol.MAC{1, 0x80, 0xc2, 0, 0, 1}, a.self, 0x8808, 60))), a.addr)
+		}},
+		{"PAUSE with a tag", DropReserved, frame(func(a, _ *member) []byte {
+			return append(ethernet(protocol.MAC{1, 0x80, 0xc2, 0, 0, 1}, a.self, protocol.EtherTypeVLAN, 0), 0, 10, 0x88, 0x08, 0, 1)
+		})},
 		{"unvouched salts over their budget", DropGroupBudget, giveManySalts},
 		{"no room in the mailbox", DropQueueFull, func(_ *rig, a, b *member) {
 			for range cap(b.mailbox.known) {

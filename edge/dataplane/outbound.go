@@ -102,11 +102,14 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		o.drops.Drop(DropFrameInvalid)
 		return
 	}
-	if by, to := o.sockets.Sent(o.self, frame); by != bridge.Another && o.recursed(now, by, to) {
+	if by, to := o.frames.sockets.Sent(o.self, frame); by != bridge.Another && o.recursed(now, by, to) {
 		return
 	}
 	dst, src := frame.Dst(), frame.Src()
 	key := fdbKey{vlan: vlanOf(frame)}
+	if !o.carries(dst, key.vlan) {
+		return
+	}
 	if src != o.self {
 		key.mac = src
 		o.fdb.local(key)
@@ -133,6 +136,20 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 	}
 	elide := dst == p.mac && src == o.self
 	o.sealTo(t, now, p, f, elide)
+}
+
+// carries reports whether frames to an address in a VLAN are carried at all, and counts
+// those that are not.
+func (d *Plane) carries(dst protocol.MAC, vlan uint16) bool {
+	switch {
+	case dst.IsGroup() && d.frames.filter.Reserved(dst):
+		d.drops.Drop(DropReserved)
+	case !d.frames.filter.Carries(vlan):
+		d.drops.Drop(DropVLAN)
+	default:
+		return true
+	}
+	return false
 }
 
 // recursed tells the control loop of a datagram from the port of one of our sockets. It

@@ -17,6 +17,7 @@ type Config struct {
 	NoRelay     bool              // frames wait rather than pass a supernode
 	Started     time.Time         // the zero of the data path's clock: when the edge began
 	Sockets     *bridge.Sockets   // tell our own datagrams in the frames of the device; nil: none
+	Filter      bridge.Filter     // which frames are carried
 }
 
 // Plane is what the queues and the control loop share. New sets its fields, and
@@ -27,7 +28,7 @@ type Plane struct {
 	mask    *crypto.Mask // between edges
 	tag     uint32       // of the community, in GROUP headers
 	noRelay bool
-	sockets *bridge.Sockets
+	frames  frames
 	clock   clock
 
 	table     atomic.Pointer[Table]
@@ -42,6 +43,12 @@ type Plane struct {
 	groupPacket atomic.Int64 // bytes of the largest GROUP packet that reaches everybody; 0: the usual size
 }
 
+// frames say which frames of the device and of peers are carried.
+type frames struct {
+	sockets *bridge.Sockets
+	filter  bridge.Filter
+}
+
 // clock is the data path's: nanoseconds since the edge started, and the wall clock
 // that belongs to them.
 type clock struct {
@@ -53,10 +60,10 @@ type clock struct {
 func New(c Config) *Plane {
 	d := &Plane{
 		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(),
-		noRelay: c.NoRelay, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newFDB(), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
+		noRelay: c.NoRelay, frames: frames{sockets: c.Sockets, filter: c.Filter}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newFDB(), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
 	}
-	if d.sockets = c.Sockets; d.sockets == nil {
-		d.sockets = new(bridge.Sockets)
+	if d.frames.sockets == nil {
+		d.frames.sockets = new(bridge.Sockets)
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)

@@ -9,6 +9,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge"
+	"hedgerow/edge/bridge"
 	"hedgerow/internal/cli"
 	"hedgerow/tap"
 )
@@ -44,6 +45,7 @@ type deviceChoice struct {
 	MAC    [6]byte
 	MTU    int // 0: the default, or what fits the bridge
 	Bridge tap.Port
+	Filter bridge.Filter // which frames are carried
 }
 
 // portChoice is the local UDP port. Without Asked it is the one of last time.
@@ -159,6 +161,11 @@ func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
 		faults.Add(err)
 	}
 	o.parseBridge(c, faults)
+	if s, ok := cli.String(c, "vlan"); ok {
+		o.Device.Filter.VLANs, err = parseVLANs(s)
+		faults.Add(err)
+	}
+	o.Device.Filter.EAPOL = c.Bool("eapol")
 	backend, _ := cli.String(c, "tap-backend")
 	count, _ := cli.String(c, "queues")
 	left, _ := cli.String(c, "test-without")

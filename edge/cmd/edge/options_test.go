@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -342,6 +343,26 @@ func TestReachOptions(t *testing.T) {
 		_, errs, code := parse(t, nil, append([]string{"-c", "mynetwork", "-k", "encryptme", "-l", "a.b.c.d:7654"}, c[1:]...)...)
 		if !strings.Contains(errs, c[0]) || code != 2 {
 			t.Errorf("%v: code %d, %s", c[1:], code, errs)
+		}
+	}
+}
+
+func TestParseVLANs(t *testing.T) {
+	for list, want := range map[string][]uint16{"0": {0}, "10,20": {10, 20}, "0, 4094": {0, 4094}} {
+		got, err := parseVLANs(list)
+		if err != nil {
+			t.Errorf("%s: %v", list, err)
+			continue
+		}
+		for id := range uint16(4096) {
+			if got.Has(id) != slices.Contains(want, id) {
+				t.Errorf("%s: VLAN %d is listed: %v", list, id, got.Has(id))
+			}
+		}
+	}
+	for _, list := range []string{"", "10,", "4095", "-1", "ten", "10-20", "65536"} {
+		if _, err := parseVLANs(list); err == nil || !strings.Contains(err.Error(), "such as 0,10,20") {
+			t.Errorf("%q: %v", list, err)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge"
+	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
 )
 
@@ -151,6 +152,22 @@ func parseMAC(s string) ([6]byte, error) {
 	}
 	return mac, nil
 }
+
+// parseVLANs reads the value of --vlan.
+func parseVLANs(list string) (*bridge.VLANs, error) {
+	vlans := new(bridge.VLANs)
+	for text := range strings.SplitSeq(list, ",") {
+		id, err := strconv.ParseUint(strings.TrimSpace(text), 10, 16)
+		if err != nil || id > maxVLAN {
+			return nil, fmt.Errorf("--vlan %s: %q is no VLAN from 1 to %d, nor 0 for frames without a tag; separate several with commas, such as 0,10,20", list, text, maxVLAN)
+		}
+		vlans.Add(uint16(id))
+	}
+	return vlans, nil
+}
+
+// maxVLAN is the highest VLAN identifier (IEEE 802.1Q, table 9-2).
+const maxVLAN = 4094
 
 // parseMTU reads the value of -M in bytes.
 func parseMTU(s string) (int, error) {
