@@ -107,6 +107,38 @@ func (g *gather) lane(to netip.AddrPort) *lane {
 // full reports whether enough has gathered to be sent before more is added.
 func (g *gather) full() bool { return g.bytes >= gatherFull }
 
+// gatherTail is how long a train may be in bytes to wait for the next frame of its burst.
+const gatherTail = 32 << 10
+
+// flushTrains is flush in the middle of a burst: if the last train may still grow and is
+// short, it stays. A super-frame of 64 KiB fills a train and leaves a few datagrams, which
+// would cost as much to send as a whole one; so the next super-frame goes on with them.
+func (g *gather) flushTrains() {
+	last := len(g.batch) - 1
+	if last < 1 || g.batch[last].N > gatherTail {
+		g.flush()
+		return
+	}
+	for i := range g.lanes {
+		if g.lanes[i].open == last {
+			tail := g.batch[last]
+			g.batch = g.batch[:last]
+			g.flush()
+			g.keep(&g.lanes[i], tail)
+			return
+		}
+	}
+	g.flush()
+}
+
+// keep begins a lane anew with a train that was not sent, and that may still grow.
+func (g *gather) keep(l *lane, tail transport.Datagram) {
+	copy(l.buf, tail.Buf)
+	tail.Buf = l.buf[:tail.N]
+	l.used, l.open = tail.N, 0
+	g.batch, g.bytes = append(g.batch, tail), tail.N
+}
+
 // flush sends what has gathered. A datagram that the network refuses is
 // reported; its path is found dead by its missing pongs.
 func (g *gather) flush() {

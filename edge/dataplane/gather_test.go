@@ -138,3 +138,43 @@ func TestGatherRefused(t *testing.T) {
 		t.Error("a batch that was refused is still there")
 	}
 }
+
+// TestGatherTail puts super-frames that fill a train and leave a few datagrams: those
+// leave with the next one, in their order, and the last with the flush.
+func TestGatherTail(t *testing.T) {
+	const size, segments, supers = 1405, 50, 5
+	conn := &memoryConn{}
+	g := newGather(conn, queueLane, nil)
+	next := byte(0)
+	for range supers {
+		g.slot(destination(2), 60, 0)[0] = 1
+		for range segments {
+			slot := g.slot(destination(1), size, 0)
+			for j := range slot {
+				slot[j] = next
+			}
+			next++
+		}
+		if !g.full() {
+			t.Fatal("a super-frame does not make it full")
+		}
+		g.flushTrains()
+	}
+	g.flush()
+	var got []byte
+	for _, d := range conn.sent {
+		if d.to == destination(1) {
+			got = append(got, d.pkt[0])
+		}
+	}
+	for i := range got {
+		if got[i] != byte(i) {
+			t.Fatalf("datagram %d is %d", i, got[i])
+		}
+	}
+	const whole = transport.MaxTrainBytes / size
+	trains := slices.DeleteFunc(conn.trains, func(n int) bool { return n == 1 }) // those to the other
+	if want := (supers*segments + whole - 1) / whole; len(got) != supers*segments || len(trains) != want {
+		t.Errorf("%d datagrams in trains of %v, want %d trains", len(got), trains, want)
+	}
+}

@@ -79,7 +79,7 @@ func (o *outbound) readTAP() (n int, err error) {
 		read += f.Len
 		o.sendFrame(t, now, f)
 		if o.full() {
-			o.flush()
+			o.flushTrains()
 		}
 	}
 	o.endBurst()

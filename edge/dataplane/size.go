@@ -1,9 +1,6 @@
 package dataplane
 
-import (
-	"hedgerow/protocol"
-	"hedgerow/transport"
-)
+import "hedgerow/protocol"
 
 // Room that a packet needs around the frame it carries. In front: a RELAY
 // header with its tag, a packet header, a salt and the inner's first byte;
@@ -41,14 +38,4 @@ const (
 // used as well.
 func WantedPayload(mtu int) int {
 	return min(mtu+protocol.EthernetLen+3+protocol.HeaderLen+protocol.TagLen, MaxDatagramIPv4)
-}
-
-// SuperFrame returns the longest super-frame, in bytes of its IP packet, that a
-// device with that MTU should make for an edge: its segments, sealed, are one
-// train. With the kernel's 64 KiB a second train of three datagrams follows
-// every first, which costs as much to send as a full one.
-func SuperFrame(mtu int) int {
-	const headers = 20 + 32 // IPv4, TCP with timestamps
-	segments := min(transport.MaxTrainBytes/WantedPayload(mtu), transport.MaxTrainDatagrams)
-	return headers + segments*(WantedPayload(mtu)-protocol.HeaderLen-protocol.TagLen-3-protocol.EthernetLen-headers)
 }

@@ -154,7 +154,7 @@ func (m *member) openDevice() error {
 	}
 	d, err := openDevice(m.cmd.openTAP, tap.Config{
 		Name: m.options.Device.Name, MAC: mac, MTU: mtu, Port: m.options.Device.Bridge, Backend: m.options.Queues.Backend, Queues: len(m.sockets),
-		SuperFrame: dataplane.SuperFrame(mtu), Without: m.options.Queues.Without.device, OneFrame: m.options.Queues.Without.batch, Log: m.log, Alias: stack.Alias,
+		Without: m.options.Queues.Without.device, OneFrame: m.options.Queues.Without.batch, Log: m.log, Alias: stack.Alias,
 	})
 	if err != nil {
 		return err
