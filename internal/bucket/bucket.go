@@ -1,5 +1,5 @@
 // Package bucket has the token buckets that limit how much strangers and members
-// may cause in a time: one kind, in four sizes.
+// may cause in a time: one kind, in five sizes.
 //
 //   - Bucket is the bare bucket. Its caller names rate and burst in each call, so
 //     that a bucket in a table costs 8 bytes and a limit may be configured.
@@ -7,11 +7,12 @@
 //   - Sources is a bounded table of Buckets, one for each source address.
 //   - Networks are three of them, for an address and for the networks around it, so
 //     that whoever has many addresses has no more than one who has few.
+//   - Shared is a bare bucket for several goroutines at once.
 //
 // All of them use the generic cell rate algorithm (ITU-T I.371, Annex A, virtual
 // scheduling): a bucket stores the time at which it will be full again, and
 // nothing else. Time is an argument; the wall clock is used, to the nanosecond.
-// None of them is safe for concurrent use.
+// None but Shared is safe for concurrent use.
 package bucket
 
 import "time"
