@@ -29,6 +29,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 	st.loop = e.background
 	plane := dataplane.New(dataplane.Config{
 		Self: protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, Started: now, Sockets: cfg.Host.Own.Sockets, Filter: cfg.Ethernet.Filter,
+		Bridge: cfg.Ethernet.Bridge, Storm: cfg.Ethernet.Storm,
 	})
 	e.data = data{plane: plane, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}
 	random := newRandom(cfg.Host.Rand)
@@ -171,6 +172,12 @@ func (e *Edge) composeServers(random *random) {
 		supernodes: s.list, hops: hops, pairs: pairSender{e.data.send}, peers: e.peers, sessions: e.sessions, self: e.self, refusals: e.user.refusals,
 		queries: bucket.NewLimiter(queryRate, queryBurst), wanted: make(wantedMACs),
 	}
+	e.data.guard = &guard{
+		policy:    e.cfg.Ethernet.Accept.Defaults(e.cfg.Ethernet.Bridge, e.cfg.Address.Mode == AddressNone),
+		community: e.cfg.Community, addresses: s.addresses, draft: e.data.draft, directory: s.directory, holders: make(map[netip.Addr]holder),
+		violations: violations{device: e.cfg.Host.Interface, reports: e.user.reports},
+	}
+	s.directory.guard = e.data.guard
 	s.registrar = &registrar{
 		supernodes: s.list, hops: hops, connector: s.connector, directory: s.directory, peers: e.peers, keys: e.keys, self: e.self,
 		addresses: s.addresses, underlay: e.underlay, reports: e.user.reports, refusals: e.user.refusals, random: random, draft: e.data.draft,

@@ -103,6 +103,11 @@ type Ethernet struct {
 	// Filter says which frames are carried; default: all but those between the ends of a
 	// cable.
 	Filter bridge.Filter
+	// Storm is how many broadcasts and multicasts a second one host may send, and peers'
+	// hosts to us; 0: bridge.DefaultStorm, negative: any number.
+	Storm int
+	// Accept says whose hosts, DHCP servers and routers are accepted.
+	Accept bridge.Policy
 }
 
 // Config is everything an edge is made from. It is not changed after New.

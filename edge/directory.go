@@ -39,6 +39,7 @@ type directory struct {
 	peers      *peers
 	sessions   sessionMaker
 	self       *self
+	guard      leaseBook
 	refusals   *refusals
 	queries    bucket.Limiter
 	told       [maxSupernodes]bucket.Bucket // statements that are verified, by supernode
@@ -52,6 +53,12 @@ type sessionMaker interface {
 	restart(now time.Time, p *peer)
 	endHandshake(p *peer)
 	withheld(p *peer) bool
+}
+
+// leaseBook is what the directory tells of leases.
+type leaseBook interface {
+	leased(p *peer, s *supernode, lease netip.Prefix)
+	described(p *peer, features uint32)
 }
 
 func (d *directory) deadline() time.Time { return d.timers.Next() }
@@ -163,6 +170,8 @@ func (d *directory) handlePeerInfo(now time.Time, s *supernode, m protocol.PeerI
 		p.place.kept = d.self.keeps(m.Features)
 	}
 	d.peers.setHandle(p, s.id(), m.Handle)
+	d.guard.leased(p, s, m.Prefix)
+	d.guard.described(p, m.Features)
 	if m.Prefix.IsValid() && len(p.about.Prefixes) == 0 {
 		p.about.Prefixes = []netip.Prefix{m.Prefix}
 	}

@@ -19,6 +19,7 @@
 //	introducers   peers that are reached through a third edge
 //	peers         the book of peers: identities, hardware addresses, pins
 //	keyring       the community's epochs and salts
+//	guard         what others may send here, and whose overlay addresses are
 //	underlay      the network below (package underlay): candidates, LAN, TURN, NATs
 //
 // Nothing is done twice and nothing has to be remembered: an owner changes its

@@ -39,6 +39,7 @@ type data struct {
 	plane *dataplane.Plane
 	draft *dataplane.Draft  // of the table that the queues read
 	send  *dataplane.Sender // the control loop's
+	guard *guard            // whose rules the queues hold frames to
 }
 
 // paths are the owners of how peers are reached.

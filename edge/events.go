@@ -43,6 +43,8 @@ func (e *Edge) handleEvent(now time.Time, ev dataplane.Event) {
 		e.recursed(now, ev)
 	case dataplane.SendRefused:
 		e.paths.routing.sendFailed(now, ev)
+	case dataplane.Violation:
+		e.violated(now, ev)
 	default:
 		panic(fmt.Sprintf("edge: no handler for %T", ev))
 	}
@@ -67,6 +69,15 @@ func (e *Edge) withPeer(v *dataplane.Peer, f func(p *peer)) {
 	} else {
 		e.user.refusals.note(refusedPeerGone, nil)
 	}
+}
+
+// violated hands the guard what the queues have caught, of a peer or of our own hosts.
+func (e *Edge) violated(now time.Time, v dataplane.Violation) {
+	if v.Peer == nil {
+		e.data.guard.caught(now, nil, v)
+		return
+	}
+	e.withPeer(v.Peer, func(p *peer) { e.data.guard.caught(now, p, v) })
 }
 
 // needed is called when frames go to or come from a peer: it should have a session,

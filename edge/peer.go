@@ -52,6 +52,7 @@ type identity struct {
 	newest    uint64 // the highest number that was acted upon
 	proven    bool   // the peer has said so itself, in a session
 	bound     bool   // its hardware address is its own
+	claims    claims // the guard's
 }
 
 // known reports whether the peer's statement is known.

@@ -20,6 +20,7 @@ func (e *Edge) settle(now time.Time) {
 	if e.servers.addresses.changed {
 		e.servers.addresses.changed = false
 		e.sessions.introduceAll()
+		e.data.guard.publish()
 	}
 	for left := settlings * (len(e.peers.changed) + 1); left > 0; left-- {
 		p := e.peers.nextChanged()
@@ -45,12 +46,14 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 	if p.gone {
 		p.changed = true // so that mark does nothing any more
 		e.sessions.release(p)
+		e.data.guard.forget(p)
 		e.paths.routing.directChanged = e.paths.routing.directChanged || p.reach.direct != [maxSupernodes]uint32{}
 		e.paths.routing.stop(p)
 		e.user.reports.gone(now, p)
 		p.asking.Stop()
 		return
 	}
+	e.data.guard.settle(p) // before frames that waited are delivered
 	wishes := e.paths.routing.settle(now, p)
 	if wishes.session {
 		e.sessions.initiate(p)

@@ -86,6 +86,7 @@ func (e *Edge) status(now time.Time) control.Status {
 	s.Notes = append(s.Notes, e.user.recursion.notes(now)...)
 	s.Notes = append(s.Notes, e.servers.list.notes()...)
 	s.Notes = append(s.Notes, e.servers.addresses.notes()...)
+	s.Notes = append(s.Notes, e.data.guard.violations.notes(now)...)
 	if warning := KeyStatus(e.keys.community, e.keys.schedule, e.data.plane.Wall(now)).Warning; warning != "" {
 		s.Notes = append(s.Notes, warning)
 	}
@@ -156,6 +157,8 @@ func (e *Edge) Ceilings(ctx context.Context) ([]Ceiling, error) {
 			{"frames for peers", len(e.sessions.staged.frames), stagedMax},
 			{"frames of strangers", len(e.sessions.unvouched.waiting), unvouchedMax},
 			{"hosts", hosts, maxHosts},
+			{"overlay addresses", len(e.data.guard.holders), (maxSupernodes + 1) * maxPeers},
+			{"violations", len(e.data.guard.violations.list), violationsMax},
 			{"wanted", len(e.servers.directory.wanted), wantedMax},
 			{"pins", len(e.state.saved.Pins), maxPins},
 			{"group senders", senders, maxSenders},

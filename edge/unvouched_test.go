@@ -151,6 +151,8 @@ func TestUnvouchedHost(t *testing.T) {
 			t.Errorf("%s: %d learned, %d wait", name, s.hosts(), len(s.sessions.unvouched.waiting))
 		}
 		s.vouch()
+		s.p.view.SetFeatures(protocol.FeatureBridge) // as the session says
+		s.data.guard.settle(s.p)
 		s.sessions.releaseUnvouched(noon, s.p)
 		if got := len(s.device.take()); got != 1 || s.hosts() != 1 {
 			t.Errorf("%s: %d delivered, %d learned", name, got, s.hosts())

@@ -98,6 +98,10 @@ func (v *verifier) books() {
 		bound++
 	}
 	v.check(bound == len(e.peers.byMAC), "the queues know %d hardware addresses of %d", bound, len(e.peers.byMAC))
+	for a, h := range e.data.guard.holders {
+		v.check(!h.peer.gone && e.data.draft.Holder(a) == h.peer.view, "the queues believe that %v is not %v's", a, h.peer.LogValue())
+		v.check(slices.Contains(h.peer.identity.claims.held, a), "%v would not let go of %v", h.peer.LogValue(), a)
+	}
 	known := 0
 	for static, view := range e.data.draft.Statics() {
 		p := e.peers.byStatic[static]

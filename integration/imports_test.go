@@ -83,7 +83,7 @@ var rules = []rule{
 	// recogniser of STUN.
 	{
 		folder: "edge/dataplane",
-		ours:   []string{"protocol", "crypto", "tap", "tap/offload", "transport", "nat/stun", "edge/bridge", "edge/dataplane/pmap"},
+		ours:   []string{"protocol", "crypto", "tap", "tap/offload", "transport", "nat/stun", "internal/bucket", "edge/bridge", "edge/dataplane/pmap"},
 		never: []string{
 			"encoding/binary", "net/http", "log/...", "os/...", "context", "golang.org/x/sys/...", "github.com/vishvananda/...",
 			"crypto/aes", "crypto/cipher", "golang.org/x/crypto/...", "github.com/flynn/...",
@@ -92,8 +92,8 @@ var rules = []rule{
 	{folder: "edge/dataplane/pmap"},
 	// Machines of IEEE 802.1Q: frames and times in, decisions out.
 	{
-		folder: "edge/bridge", ours: []string{"protocol"},
-		never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/...", "github.com/...", "encoding/binary"},
+		folder: "edge/bridge", ours: []string{"protocol", "internal/bucket"},
+		never: []string{"net", "log/...", "os/...", "context", "sync", "syscall", "golang.org/x/...", "github.com/..."},
 	},
 	// Documents and how they are asked for. Who shows them needs no edge.
 	{folder: "edge/control", ours: []string{"protocol", "internal/localapi"}},

@@ -7,12 +7,6 @@ import (
 	"hedgerow/protocol"
 )
 
-// IANA protocol numbers of what the underlay is made of.
-const (
-	protoTCP = 6
-	protoUDP = 17
-)
-
 // Sockets are the underlay sockets of an edge as they would be seen on its own device:
 // by the hardware addresses of this host and by the sockets' ports. A packet that one of
 // them sent must not come out of the device, since it would be carried by what it

@@ -72,6 +72,8 @@ const (
 	// EventRecursion: what is sent to Addr would go into the overlay itself, or did;
 	// Text is Recursion's.
 	EventRecursion
+	// EventViolation: somebody's frames are dropped or limited, as Text says.
+	EventViolation
 )
 
 // Event is one change of state that the edge reports to its user. Fields that do not

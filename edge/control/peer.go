@@ -65,6 +65,9 @@ type Peer struct {
 	LastSeenS *float64 `json:"last_seen_s"`
 	// Hosts is the number of hardware addresses learned behind the peer.
 	Hosts int `json:"hosts,omitempty"`
+	// Refused counts frames of the peer that went no further because it may not send
+	// them, or not as many (storm control).
+	Refused uint64 `json:"refused,omitempty"`
 	// Handle is the peer's relay handle, or zero while unknown.
 	Handle uint32 `json:"handle,omitempty"`
 }

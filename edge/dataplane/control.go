@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
 	"hedgerow/tap"
 )
@@ -167,11 +168,15 @@ func (d *Plane) Deliver(now time.Time, device FrameQueue, p *Peer, inner []byte,
 			return false
 		}
 	}
+	at, group := d.Since(now), frame.Dst().IsGroup()
+	if (group || frame.Dst() != d.self) && !d.calm(at, p, frame) || bridge.Judged(frame) && !d.honest(d.table.Load(), at, p, frame) {
+		return false
+	}
 	p.count.rxBytes.Add(uint64(n))
 	d.total.rxFrames.Add(1)
 	d.total.rxBytes.Add(uint64(n))
-	if !frame.Dst().IsGroup() {
-		p.touch(d.Since(now), d.mailbox)
+	if !group {
+		p.touch(at, d.mailbox)
 	}
 	if _, err := device.WriteBatch([]tap.Frame{{Buf: b, Off: off, Len: n, Offload: checksumOffload(in)}}); err != nil {
 		d.drops.Drop(DropDeviceWrite)

@@ -137,6 +137,28 @@ func (d *Draft) DropStatic(static [32]byte) {
 	}
 }
 
+// Holder returns the peer that has an overlay address, or nil.
+func (d *Draft) Holder(a netip.Addr) *Peer { return d.next.holders.Get(a.As16()) }
+
+// SetHolder says which peer has an overlay address; nil: nobody is known to.
+func (d *Draft) SetHolder(a netip.Addr, p *Peer) {
+	key := a.As16()
+	switch old := d.next.holders.Get(key); {
+	case old == p:
+	case p == nil:
+		d.next.holders, d.changed = d.next.holders.Without(key), true
+	default:
+		d.next.holders, d.changed = d.next.holders.With(key, p), true
+	}
+}
+
+// SetOwn sets the addresses of our device.
+func (d *Draft) SetOwn(list []netip.Prefix) {
+	if !slices.Equal(d.next.own, list) {
+		d.next.own, d.changed = slices.Clone(list), true
+	}
+}
+
 // SetSupernodes sets the supernodes that have us registered, best first. They
 // carry floods.
 func (d *Draft) SetSupernodes(list []*Supernode) {

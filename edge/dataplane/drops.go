@@ -43,6 +43,15 @@ const (
 	DropOwnDatagram                      // a datagram of our own that came back out of the device
 	DropReserved                         // to a group address that means the other end of a cable
 	DropVLAN                             // of a VLAN that is not carried
+	DropStorm                            // flooded beyond the limits of storm control, received
+	DropStormSent                        // the same, of our own hosts
+	DropNotBridge                        // from a host behind a peer that may send its own frames only
+	DropNoBridge                         // from a host behind our device, though we are no bridge
+	DropForeignClaim                     // names another hardware address than the peer's as its own
+	DropAddressTheft                     // claims an IP address that is another member's
+	DropDHCPServer                       // the answer of a DHCP server that is not accepted here
+	DropRouter                           // of a router that is not accepted here
+	DropHidden                           // might be one of these, in fragments or behind too many headers
 	DropReasons                          // how many there are
 )
 
@@ -52,6 +61,7 @@ var dropNames = [DropReasons]string{
 	"group-tag", "group-budget", "group-unvouched", "inner", "fragment",
 	"own-source", "spoofed-source", "unbound", "queue-full", "device-write", "long", "control-rate",
 	"own-datagram", "reserved-group", "vlan",
+	"storm", "storm-sent", "not-a-bridge", "no-bridge", "foreign-claim", "address-theft", "dhcp-server", "router", "hidden",
 }
 
 // String returns the name of the reason's counter in status and metrics.

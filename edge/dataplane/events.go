@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
 )
 
@@ -169,6 +170,18 @@ type SendRefused struct {
 	TooBig bool // our own network does not carry datagrams of that size
 }
 
+// Violation are frames that went no further because their sender may not send them, or
+// not as many. A queue posts it every five seconds while there are any, for each peer
+// and for each host that floods too much; the control loop tells the user.
+type Violation struct {
+	Peer   *Peer // nil: hosts behind our own device
+	Reason DropReason
+	Count  uint64        // frames since the last time
+	Host   protocol.MAC  // the source; zero: hosts of the edge together
+	IP     netip.Addr    // what was claimed, for DropAddressTheft
+	Storm  bridge.Excess // for DropStorm and DropStormSent
+}
+
 func (PairMessages) event()    {}
 func (Confirmed) event()       {}
 func (Roamed) event()          {}
@@ -184,3 +197,4 @@ func (Forwardable) event()     {}
 func (EpochLearned) event()    {}
 func (SendRefused) event()     {}
 func (Recursion) event()       {}
+func (Violation) event()       {}

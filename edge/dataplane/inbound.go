@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/nat/stun"
 	"hedgerow/protocol"
 	"hedgerow/tap"
@@ -27,6 +28,7 @@ type inbound struct {
 	tally     tally
 	joined    uint64 // frames of this batch that came in pieces
 	last      lastHeard
+	flooded   bool // the packet at hand is GROUP: what is in it goes to many
 	piece     [protocol.MaxDatagram]byte
 
 	// canReceive asks the table; made once, since a closure for each packet
@@ -402,6 +404,12 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 			return
 		}
 	}
+	if dst := frame.Dst(); (dst.IsGroup() || in.flooded && dst != in.self) && !in.calm(in.now, p, frame) {
+		return
+	}
+	if bridge.Judged(frame) && !in.honest(in.table, in.now, p, frame) {
+		return
+	}
 	if in.tally.peer != p {
 		in.tally.addTo(&in.total.rxFrames, &in.total.rxBytes, rxOf)
 	}
@@ -432,6 +440,9 @@ func (d *Plane) admit(t *Table, now int64, p *Peer, frame protocol.Frame, src pr
 		return false
 	case owner != nil && owner != p:
 		d.drops.Drop(DropSpoofedSource)
+		return false
+	case owner == nil && !p.may(bridge.SpeakForHosts):
+		d.refuse(now, p, Violation{Reason: DropNotBridge, Host: src})
 		return false
 	case owner == nil:
 		d.fdb.learn(now, fdbKey{vlan: vlanOf(frame), mac: src}, p)
@@ -464,7 +475,9 @@ func (in *inbound) handleGroup(h protocol.Header, b []byte, from Origin) {
 	}
 	p.count.heard.Store(in.now)
 	at := in.bring(inner)
+	in.flooded = true
 	in.handleInner(p, nil, in.buf, at, at+len(inner), h.CTR, saltRun(b), from)
+	in.flooded = false
 }
 
 // saltRun returns what names a salt among those of one peer, for its runs of

@@ -111,11 +111,16 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		return
 	}
 	if src != o.self {
+		if !o.guard.bridge {
+			o.drops.Drop(DropNoBridge)
+			o.violated(now, nil, &o.guard.strange, Violation{Reason: DropNoBridge, Host: src})
+			return
+		}
 		key.mac = src
 		o.fdb.local(key)
 	}
 	if dst.IsGroup() {
-		o.flood(t, f)
+		o.flood(t, now, f)
 		return
 	}
 	p := o.last.peer // a burst mostly goes to one
@@ -131,7 +136,7 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		if due(&o.told.wanted, now) {
 			o.mailbox.post(MACWanted{MAC: dst})
 		}
-		o.flood(t, f)
+		o.flood(t, now, f)
 		return
 	}
 	elide := dst == p.mac && src == o.self
@@ -286,8 +291,15 @@ func partialOnWire(f *tap.Frame) bool {
 	return ok && start == int(h.CsumStart) && offset == int(h.CsumOffset)
 }
 
-// flood sends a frame to every other edge.
-func (o *outbound) flood(t *Table, f *tap.Frame) {
+// flood sends a frame to every other edge, if that is within the limits.
+func (o *outbound) flood(t *Table, now int64, f *tap.Frame) {
+	frames := 1
+	if f.Offload.GSOType != offload.GSONone {
+		frames += f.Len / max(1, int(f.Offload.GSOSize))
+	}
+	if !o.calmHost(now, f.Bytes(), frames) {
+		return
+	}
 	if t.group == nil {
 		o.drops.Drop(DropNoPath)
 		return

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"hedgerow/edge/bridge"
+	"hedgerow/internal/bucket"
 	"hedgerow/protocol"
 )
 
@@ -18,6 +20,7 @@ type Peer struct {
 	gone   atomic.Bool // the peer has another one, or is forgotten
 
 	features atomic.Uint32 // what the peer announced in its latest session
+	guarded  guarded
 
 	fragments fragments
 }
@@ -67,11 +70,11 @@ func (f *fragments) release() {
 // are nanoseconds since the edge started.
 type traffic struct {
 	rxBytes, txBytes atomic.Uint64
-	heard            atomic.Int64 // the last authenticated packet
-	used             atomic.Int64 // the last unicast frame in either direction
-	asked            atomic.Int64 // when the control loop was last told of a need
-	roamed           atomic.Int64 // when the control loop was last told of a new address
-	told             atomic.Int64 // until when the peer's control packets are paid for
+	heard            atomic.Int64  // the last authenticated packet
+	used             atomic.Int64  // the last unicast frame in either direction
+	asked            atomic.Int64  // when the control loop was last told of a need
+	roamed           atomic.Int64  // when the control loop was last told of a new address
+	told             bucket.Shared // the peer's control packets that the control loop hears of
 }
 
 // NewPeer returns a peer with an X25519 static key and a hardware address, to
@@ -80,6 +83,8 @@ type traffic struct {
 func NewPeer(static [32]byte, mac protocol.MAC) *Peer {
 	p := &Peer{static: static, mac: mac}
 	p.route.Store(&Route{})
+	p.guarded.storm = bridge.NewEdgeStorm(static)
+	p.guarded.standing.Store(&Standing{})
 	return p
 }
 
@@ -129,27 +134,11 @@ func (p *Peer) SetUsed(ns int64) { p.count.used.Store(ns) }
 // The control packets of one peer that the control loop hears of: 200 a second, with a
 // burst of 400, which is less than half of what waits for the loop. The most that an
 // honest one sends are the 256 packets of a technique for hard NATs.
-const (
-	controlEvery = int64(time.Second / 200)
-	controlBurst = 400 * controlEvery
-)
+var controlRate = bucket.NewRate(200, 400)
 
 // mayTell counts a control packet of the peer, and reports whether the control loop
-// hears of it: one peer must not crowd out what others say. It is the generic cell rate
-// algorithm of package bucket, for several queues at once.
-func (p *Peer) mayTell(now int64) bool {
-	for range 4 { // queues that meet here
-		told := p.count.told.Load()
-		next := max(told, now) + controlEvery
-		if next > now+controlBurst {
-			return false
-		}
-		if p.count.told.CompareAndSwap(told, next) {
-			return true
-		}
-	}
-	return false
-}
+// hears of it: one peer must not crowd out what others say.
+func (p *Peer) mayTell(now int64) bool { return p.count.told.Take(now, 1, controlRate) }
 
 // needEvery is how often the control loop hears that a peer is in use.
 const needEvery = int64(2e9)

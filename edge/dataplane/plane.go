@@ -15,6 +15,8 @@ type Config struct {
 	Community   *crypto.Community // whose GROUP packets are received at first
 	ClockOffset time.Duration     // added to the wall clock
 	NoRelay     bool              // frames wait rather than pass a supernode
+	Bridge      bool              // hosts stand behind our device
+	Storm       int               // what each host may flood, as bridge.NewStorm has it
 	Started     time.Time         // the zero of the data path's clock: when the edge began
 	Sockets     *bridge.Sockets   // tell our own datagrams in the frames of the device; nil: none
 	Filter      bridge.Filter     // which frames are carried
@@ -38,6 +40,7 @@ type Plane struct {
 	total     totals
 	helloMask *crypto.Mask // of HELLO and WELCOME
 	mailbox   *mailbox
+	guard     guard
 	pieces    protocol.ReassemblyPool // of all peers
 
 	groupPacket atomic.Int64 // bytes of the largest GROUP packet that reaches everybody; 0: the usual size
@@ -67,6 +70,7 @@ func New(c Config) *Plane {
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)
+	d.guard = newGuard(c.Bridge, c.Storm)
 	d.table.Store(&Table{epochs: &[256]*crypto.Epoch{}})
 	return d
 }

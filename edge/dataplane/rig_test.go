@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
 	"hedgerow/tap"
 	"hedgerow/tap/offload"
@@ -161,7 +162,11 @@ type member struct {
 	legs    map[*hub]*crypto.HopSession // our ends of the hop sessions
 }
 
-// rig is some data planes of one community and the supernodes between them.
+// calmSea is a limit of storm control that no test and no benchmark meets.
+const calmSea = 1 << 28
+
+// rig is some data planes of one community and the supernodes between them. All are
+// bridges.
 type rig struct {
 	tb        testing.TB
 	community *crypto.Community
@@ -197,7 +202,7 @@ func (r *rig) add(n byte) *member {
 		view: make(map[*member]*Peer), entry: make(map[*member]*Session), scratch: crypto.NewScratch(),
 		links: make(map[*hub]*Supernode), legs: make(map[*hub]*crypto.HopSession),
 	}
-	m.Plane = New(Config{Self: protocol.MAC{2, 0, 0, 0, 0, n}, Community: r.community, Started: r.now.Add(-time.Hour)})
+	m.Plane = New(Config{Self: protocol.MAC{2, 0, 0, 0, 0, n}, Community: r.community, Started: r.now.Add(-time.Hour), Bridge: true, Storm: calmSea})
 	epoch := r.community.Epochs[0]
 	group, err := crypto.NewGroupSender(crypto.GroupConfig{Community: r.community, Epoch: epoch, XF: uint8(r.groupXF), Static: m.static, Now: r.now, Random: rand.NewChaCha8([32]byte{n})})
 	if err != nil {
@@ -242,6 +247,7 @@ func (r *rig) know(a, b *member) *Peer {
 		return v
 	}
 	v := NewPeer(b.static, b.self)
+	v.SetStanding(Standing{Rights: bridge.SpeakForHosts})
 	a.change(func(d *Draft) {
 		d.BindMAC(v)
 		d.SetStatic(v)

@@ -17,6 +17,8 @@ type Table struct {
 	sources    map[netip.AddrPort]*Source    // supernodes and TURN servers, by underlay address
 	macs       pmap.Map[protocol.MAC, *Peer] // bound hardware addresses: everybody whom a flood is for
 	statics    pmap.Map[[32]byte, *Peer]     // by X25519 static key
+	holders    pmap.Map[[16]byte, *Peer]     // whose an overlay address is
+	own        []netip.Prefix                // the addresses of our device
 	supernodes []*Supernode                  // those that have us registered, best first
 	group      *crypto.GroupSender           // nil: no epoch to send under
 	epochs     *[256]*crypto.Epoch           // those received now, by key index

@@ -27,7 +27,7 @@ var sealedKinds = []struct {
 func shortUnicast(a, b *member) []byte {
 	return ethernet(b.self, host(1), protocol.EtherTypeIPv4, 20)
 }
-func shortFlood(a, _ *member) []byte { return ethernet(protocol.Broadcast, host(1), 0x0806, 20) }
+func shortFlood(a, _ *member) []byte { return ethernet(protocol.Broadcast, host(1), 0x88b5, 20) }
 
 // arrive returns the one datagram that a frame of a becomes at b, and where
 // it seems to come from.

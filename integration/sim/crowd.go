@@ -49,9 +49,10 @@ type Crowd struct {
 	Edge      *edge.Edge
 	MAC       protocol.MAC
 	device    *taptest.Device
-	broadcast []atomic.Uint32 // by member: broadcasts that the edge delivered
-	unicast   []atomic.Uint32 // frames for the edge alone
-	answered  []atomic.Uint32 // frames of the edge that reached the member
+	observer  atomic.Pointer[func(frame []byte)] // is shown what the edge delivers; nil: nobody is
+	broadcast []atomic.Uint32                    // by member: broadcasts that the edge delivered
+	unicast   []atomic.Uint32                    // frames for the edge alone
+	answered  []atomic.Uint32                    // frames of the edge that reached the member
 }
 
 // CrowdPlan says what becomes of the members.
@@ -256,6 +257,9 @@ func (c *Crowd) Broadcast(n int) {
 
 // deliver counts what the edge writes to its device, and answers what is for it.
 func (c *Crowd) deliver(frame []byte) {
+	if observe := c.observer.Load(); observe != nil {
+		(*observe)(frame)
+	}
 	f := protocol.Frame(frame)
 	if f.EtherType() != EtherType || len(frame) < 18 {
 		return

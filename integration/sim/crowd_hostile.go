@@ -20,6 +20,10 @@ func (c *Crowd) Play(f func()) {
 	<-done
 }
 
+// Observe shows somebody every frame that the edge delivers from now on, besides what
+// becomes of it.
+func (c *Crowd) Observe(f func(frame []byte)) { c.observer.Store(&f) }
+
 // Hub returns the supernode. It is the scripts' goroutine's, as the members are.
 func (c *Crowd) Hub() *CrowdHub { return c.hub }
 

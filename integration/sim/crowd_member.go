@@ -18,9 +18,10 @@ type CrowdMember struct {
 	here   bool // it has come
 	inits  int
 
-	Direct bool // it can be reached at its address
-	Silent bool // answers nothing but handshakes; what is said to it is only heard
-	Hasty  bool // what it cannot say, or not understand, is no fault
+	Lease  netip.Prefix // of the supernode, which tells the edge
+	Direct bool         // it can be reached at its address
+	Silent bool         // answers nothing but handshakes; what is said to it is only heard
+	Hasty  bool         // what it cannot say, or not understand, is no fault
 	// Hear is called with what a packet of the edge is, besides what is done about it.
 	Hear func(got adversary.Heard, direct bool)
 }
@@ -47,7 +48,7 @@ func (m *CrowdMember) Addr() netip.AddrPort {
 
 // Info is what the supernode tells of it.
 func (m *CrowdMember) Info() protocol.PeerInfo {
-	return protocol.PeerInfo{CID: m.crowd.community.ID(), MAC: m.MAC, Handle: m.Handle(), Statement: m.Statement}
+	return protocol.PeerInfo{CID: m.crowd.community.ID(), MAC: m.MAC, Handle: m.Handle(), Statement: m.Statement, Prefix: m.Lease}
 }
 
 // arrive has it come, and ask for somebody by broadcast, as a host does that looks

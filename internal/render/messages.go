@@ -87,6 +87,8 @@ func (m *Messages) warning(ev control.Event) string {
 		return ev.Text
 	case control.EventOlder:
 		return control.OlderSupernode(ev.Supernode)
+	case control.EventViolation:
+		return ev.Text
 	case control.EventStreamFailed:
 		return fmt.Sprintf("no stream to %s either: %v", ev.Supernode, ev.Err)
 	case control.EventAddressReplaced:

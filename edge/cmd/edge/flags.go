@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/internal/cli"
@@ -9,7 +11,7 @@ import (
 // runFlags are the options of "edge" and "edge run". Values are texts here and
 // are parsed together later, so that all faults are reported at once.
 func runFlags() []ucli.Flag {
-	return append([]ucli.Flag{
+	return slices.Concat([]ucli.Flag{
 		&ucli.StringFlag{Name: "c", Aliases: []string{"community"}, Usage: "`NAME` of the community"},
 		&ucli.StringFlag{Name: "k", Aliases: []string{"key"}, Usage: "`KEY` of the community (others may see it: prefer --key-file)"},
 		&ucli.StringFlag{Name: "key-file", Usage: "read the key from `FILE`, or from standard input with -"},
@@ -46,7 +48,7 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "queues", Usage: "`COUNT` of queues, each served by a thread of its own; default: one for each processor, 4 at most"},
 		&ucli.StringFlag{Name: "test-clock-offset", Hidden: true},
 		&ucli.StringFlag{Name: "test-without", Hidden: true},
-	}, cli.LogFlags()...)
+	}, guardFlags(), cli.LogFlags())
 }
 
 // readFlags are the options of the sub-commands that ask a running edge.

@@ -29,6 +29,7 @@ type options struct {
 	Stream   streamChoice
 	Nearby   nearbyChoice
 	Address  edge.Address
+	Guard    guardChoice
 	Device   deviceChoice
 	Port     portChoice
 	StateDir string // without the community's own directory
@@ -74,6 +75,7 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	o.parseNearby(c, &faults)
 	cmd.parseTURN(c, &o, &faults)
 	o.parseDevice(c, &faults)
+	o.Guard.parse(c, &faults)
 	cmd.parseSelf(c, &o, &faults)
 	return o, faults.Err()
 }

@@ -14,6 +14,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/edge"
+	"hedgerow/edge/bridge"
 	"hedgerow/edge/underlay"
 	"hedgerow/internal/cli"
 	"hedgerow/tap"
@@ -317,6 +318,35 @@ func TestEdgeName(t *testing.T) {
 	}
 	if _, err := edgeName("a\nb", ""); err == nil {
 		t.Error("a name of two lines was taken")
+	}
+}
+
+// What others may send here, and what is wrong in saying so.
+func TestGuardOptions(t *testing.T) {
+	line := []string{"-c", "mynetwork", "-k", "encryptme", "-l", "a.b.c.d:7654"}
+	o, errs, _ := parse(t, nil, append(line, "--storm", "500", "--accept-bridges", "none", "--accept-dhcp", "bridges", "--accept-ra", "9f3a-71c2-e0b4,71c2-9f3a-e0b4")...)
+	list, err := bridge.ParseWhom("9f3a-71c2-e0b4,71c2-9f3a-e0b4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := guardChoice{Storm: 500, Accept: bridge.Policy{Bridges: bridge.Nobody, DHCP: bridge.Bridges, Routers: list}}
+	if diff := cmp.Diff(want, o.Guard); diff != "" {
+		t.Errorf("%s %s", diff, errs)
+	}
+	if o, _, _ := parse(t, nil, append(line, "--storm", "off")...); o.Guard.Storm >= 0 {
+		t.Errorf("off is %d", o.Guard.Storm)
+	}
+	for _, c := range [][]string{
+		{"--storm 0 is neither off nor a number", "--storm", "0"},
+		{"--storm much is neither", "--storm", "much"},
+		{`--accept-bridges: "some" is not an identity such as`, "--accept-bridges", "some"},
+		{"type all, bridges, none", "--accept-dhcp", "9f3a"},
+		{"--accept-ra: ", "--accept-ra", "all,none"},
+	} {
+		_, errs, code := parse(t, nil, append(line, c[1:]...)...)
+		if !strings.Contains(errs, c[0]) || code != 2 {
+			t.Errorf("%v: code %d, %s", c[1:], code, errs)
+		}
 	}
 }
 

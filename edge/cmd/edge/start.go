@@ -190,7 +190,10 @@ func (m *member) config() edge.Config {
 		Supernodes: m.options.Supernodes,
 		Reach:      m.options.Reach,
 		Address:    m.options.Address,
-		Ethernet:   edge.Ethernet{MAC: m.options.Device.MAC, MTU: m.device.MTU(), Bridge: m.options.Device.Bridge.Bridge != "", Filter: m.options.Device.Filter},
+		Ethernet: edge.Ethernet{
+			MAC: m.options.Device.MAC, MTU: m.device.MTU(), Bridge: m.options.Device.Bridge.Bridge != "", Filter: m.options.Device.Filter,
+			Storm: m.options.Guard.Storm, Accept: m.options.Guard.Accept,
+		},
 		StateDir:   m.state,
 		Device:     m.device,
 		Queues:     m.queues,

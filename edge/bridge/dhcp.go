@@ -1,0 +1,69 @@
+package bridge
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"hedgerow/protocol"
+)
+
+// datagram is a UDP datagram in IPv4, or the beginning of one.
+type datagram struct {
+	from, to uint16
+	body     []byte
+	more     bool // the rest is in other fragments
+}
+
+// datagramOf reads an IPv4 packet. ok is false if it is no UDP, or not its beginning.
+func datagramOf(p []byte) (u datagram, ok bool) {
+	if len(p) < ipv4Len || p[9] != protoUDP {
+		return u, false
+	}
+	const moreFragments, fragmentOffset = 0x2000, 0x1fff
+	fragment, header := binary.BigEndian.Uint16(p[6:]), int(p[0]&15)*4
+	if total := int(binary.BigEndian.Uint16(p[2:])); total < len(p) {
+		p = p[:total] // the rest is padding
+	}
+	if header < ipv4Len || len(p) < header+udpLen || fragment&fragmentOffset != 0 {
+		return u, false
+	}
+	p = p[header:]
+	return datagram{
+		from: binary.BigEndian.Uint16(p), to: binary.BigEndian.Uint16(p[2:]), body: p[udpLen:], more: fragment&moreFragments != 0,
+	}, true
+}
+
+func (u *datagram) isDHCP() bool {
+	return u.from == portServer || u.from == portClient || u.to == portServer || u.to == portClient
+}
+
+// Offsets in a DHCP message (RFC 2131, section 2).
+const (
+	dhcpOp     = 0
+	dhcpLen    = 2 // of the hardware address
+	dhcpClient = 12
+	dhcpMAC    = 28
+	dhcpFixed  = dhcpMAC + 16
+
+	dhcpRequest = 1
+	dhcpReply   = 2
+)
+
+// readDHCP reads DHCP for IPv4: a reply is a server's, and a request says whose address
+// it is about. One in fragments whose first does not say which is Hidden.
+func (c *Claim) readDHCP(u datagram, src protocol.MAC) {
+	b := u.body
+	switch {
+	case len(b) > dhcpOp && b[dhcpOp] == dhcpReply:
+		c.Kind = ServesDHCP
+	case len(b) < dhcpFixed:
+		if u.more {
+			c.Kind = Hidden
+		}
+	case b[dhcpOp] == dhcpRequest:
+		c.claim(netip.AddrFrom4([4]byte(b[dhcpClient:])))
+		if b[dhcpLen] == protocol.MACLen {
+			c.names(b[dhcpMAC:dhcpMAC+protocol.MACLen], src)
+		}
+	}
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/edge/bridge"
+	"hedgerow/internal/cli"
+)
+
+// guardChoice is what others may send here, and how much is flooded.
+type guardChoice struct {
+	Storm  int // as edge.Ethernet has it
+	Accept bridge.Policy
+}
+
+// guardFlags are the options about what others may send.
+func guardFlags() []ucli.Flag {
+	return []ucli.Flag{
+		&ucli.StringFlag{Name: "storm", Usage: "`PPS`: broadcasts and multicasts a second that one host may send, or off; default: 200. Others limit what comes to them by their own"},
+		&ucli.StringFlag{Name: "accept-bridges", Usage: "`WHOM`: take frames of hosts behind all, none, or the bridges with these identities (ID,...); default: all"},
+		&ucli.StringFlag{Name: "accept-dhcp", Usage: "`WHOM`: take answers of DHCP servers at all, bridges, none, or ID,...; default: all with -a dhcp, else bridges on a bridge and none on others"},
+		&ucli.StringFlag{Name: "accept-ra", Usage: "`WHOM`: take IPv6 router advertisements of all, bridges, none, or ID,...; default: bridges on a bridge, else none"},
+	}
+}
+
+// parse reads the options about what others may send.
+func (g *guardChoice) parse(c *ucli.Context, faults *cli.Faults) {
+	var err error
+	if s, ok := cli.String(c, "storm"); ok {
+		g.Storm, err = parseStorm(s)
+		faults.Add(err)
+	}
+	for _, o := range []struct {
+		name string
+		to   *bridge.Whom
+	}{{"accept-bridges", &g.Accept.Bridges}, {"accept-dhcp", &g.Accept.DHCP}, {"accept-ra", &g.Accept.Routers}} {
+		s, ok := cli.String(c, o.name)
+		if !ok {
+			continue
+		}
+		if *o.to, err = bridge.ParseWhom(s); err != nil {
+			faults.Addf("--%s: %v", o.name, err)
+		}
+	}
+}
+
+// parseStorm reads the value of --storm.
+func parseStorm(s string) (int, error) {
+	if s == "off" {
+		return -1, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > bridge.MostStorm {
+		return 0, fmt.Errorf("--storm %s is neither off nor a number of frames a second from 1 to %d", s, bridge.MostStorm)
+	}
+	return n, nil
+}

@@ -1,0 +1,184 @@
+package dataplane
+
+import (
+	"net/netip"
+	"slices"
+	"sync/atomic"
+
+	"hedgerow/edge/bridge"
+	"hedgerow/protocol"
+)
+
+// guard holds what is flooded against the limits of storm control, in both directions.
+type guard struct {
+	bridge  bool // hosts may stand behind our device
+	sent    *bridge.Storm
+	heard   *bridge.Storm
+	own     *bridge.EdgeStorm // of our own hosts
+	strange bridge.Repeats    // frames of hosts that may not stand there
+}
+
+// newGuard returns the guard of an edge that is a bridge or not, with a limit for each
+// host as bridge.NewStorm has it.
+func newGuard(isBridge bool, limit int) guard {
+	return guard{
+		bridge: isBridge, sent: bridge.NewStorm(limit, false), heard: bridge.NewStorm(limit, true), own: bridge.NewEdgeStorm([32]byte{}),
+	}
+}
+
+// guarded is what the guard knows of a peer.
+type guarded struct {
+	standing atomic.Pointer[Standing]
+	storm    *bridge.EdgeStorm
+	caught   bridge.Repeats // frames that it may not send
+	refused  atomic.Uint64
+}
+
+// Standing is what a peer may do here.
+type Standing struct {
+	Rights bridge.Rights
+	Subnet netip.Prefix // that a supernode leased it an address in; not valid: none is known
+	Alone  bool         // no hosts are behind it: nobody else speaks for its addresses
+}
+
+// SetStanding says what the peer may do from now on.
+func (p *Peer) SetStanding(s Standing) {
+	if *p.guarded.standing.Load() != s {
+		p.guarded.standing.Store(&s)
+	}
+}
+
+// Standing returns what the peer may do.
+func (p *Peer) Standing() Standing { return *p.guarded.standing.Load() }
+
+// may reports whether the peer has all of some rights.
+func (p *Peer) may(some bridge.Rights) bool { return p.guarded.standing.Load().Rights.Has(some) }
+
+// Refused returns how many frames of the peer went no further because it may not send
+// them, or not as many.
+func (p *Peer) Refused() uint64 { return p.guarded.refused.Load() + p.guarded.storm.Limited() }
+
+// refuse drops a frame that a peer may not send.
+func (d *Plane) refuse(now int64, p *Peer, v Violation) {
+	d.drops.Drop(v.Reason)
+	p.guarded.refused.Add(1)
+	d.violated(now, p, &p.guarded.caught, v)
+}
+
+// violated tells the control loop of a violation now and then; p is nil for our own
+// hosts.
+func (d *Plane) violated(now int64, p *Peer, repeats *bridge.Repeats, v Violation) {
+	if n, tell := repeats.Add(now); tell {
+		v.Peer, v.Count = p, n
+		d.mailbox.post(v)
+	}
+}
+
+// calm reports whether a frame that a peer flooded is within the limits.
+func (d *Plane) calm(now int64, p *Peer, frame protocol.Frame) bool {
+	src := frame.Src()
+	ok, x, tell := d.guard.heard.Passes(now, p.guarded.storm, src, bridge.ClassOf(frame), 1)
+	if ok {
+		return true
+	}
+	d.drops.Drop(DropStorm)
+	if tell {
+		d.mailbox.post(Violation{Peer: p, Reason: DropStorm, Host: x.Source, Count: x.Count, Storm: x})
+	}
+	return false
+}
+
+// calmHost reports whether what a host of ours floods is within the limits: one frame,
+// or as many as a super-frame becomes.
+func (d *Plane) calmHost(now int64, frame protocol.Frame, frames int) bool {
+	ok, x, tell := d.guard.sent.Passes(now, d.guard.own, frame.Src(), bridge.ClassOf(frame), frames)
+	if ok {
+		return true
+	}
+	d.drops.Drop(DropStormSent)
+	if tell {
+		d.mailbox.post(Violation{Reason: DropStormSent, Host: x.Source, Count: x.Count, Storm: x})
+	}
+	return false
+}
+
+// honest reports whether a peer may say what a frame of its says about addresses.
+func (d *Plane) honest(t *Table, now int64, p *Peer, frame protocol.Frame) bool {
+	claim := bridge.Read(frame)
+	v := Violation{Host: frame.Src()}
+	switch {
+	case claim.Kind == bridge.Plain:
+		return true
+	case claim.Kind == bridge.ServesDHCP && !p.may(bridge.ServeDHCP):
+		v.Reason = DropDHCPServer
+	case claim.Kind == bridge.Advertises && !p.may(bridge.Advertise):
+		v.Reason = DropRouter
+	case claim.Kind == bridge.Hidden && !p.may(bridge.ServeDHCP|bridge.Advertise):
+		v.Reason = DropHidden
+	case claim.Foreign && !p.may(bridge.SpeakForHosts):
+		v.Reason = DropForeignClaim
+	default:
+		if v.IP = d.stolen(t, p, claim.IPs()); !v.IP.IsValid() {
+			return true
+		}
+		v.Reason = DropAddressTheft
+	}
+	d.refuse(now, p, v)
+	return false
+}
+
+// stolen returns the first of some addresses that a peer cannot have, or none.
+func (d *Plane) stolen(t *Table, p *Peer, claimed []netip.Addr) netip.Addr {
+	for _, a := range claimed {
+		if p.may(bridge.SpeakForHosts) {
+			if t.mayHostHave(d.guard.bridge, p, a) {
+				continue
+			}
+		} else if t.mayHave(d.self, p, a) {
+			continue
+		}
+		return a
+	}
+	return netip.Addr{}
+}
+
+// mayHostHave reports whether a host behind a bridge may have an IP address: any but
+// those of edges that are alone, whose addresses are on their devices. Those of a bridge
+// may be on its LAN, for which another bridge speaks.
+func (t *Table) mayHostHave(weAreBridge bool, p *Peer, a netip.Addr) bool {
+	if !weAreBridge && t.isOwn(a) {
+		return false
+	}
+	holder := t.holders.Get(a.As16())
+	return holder == nil || holder == p || !holder.guarded.standing.Load().Alone
+}
+
+func (t *Table) isOwn(a netip.Addr) bool {
+	return slices.ContainsFunc(t.own, func(own netip.Prefix) bool { return own.Addr() == a })
+}
+
+// mayHave reports whether a peer without hosts behind it may have an IP address. Our
+// own are ours, whatever a supernode says; a member's are those that a supernode leased
+// it, and the one that follows from its identity. In the networks of these nobody has
+// any other. An address made of a member's hardware address is that member's. Of all
+// other addresses nobody can know whose they are.
+func (t *Table) mayHave(self protocol.MAC, p *Peer, a netip.Addr) bool {
+	if t.isOwn(a) {
+		return false
+	}
+	if holder := t.holders.Get(a.As16()); holder != nil {
+		return holder == p
+	}
+	for _, own := range t.own { // ours is the community's network
+		if own.Addr().Is6() && own.Contains(a) {
+			return false
+		}
+	}
+	if s := p.guarded.standing.Load(); s.Subnet.Contains(a) {
+		return false
+	}
+	if mac, ok := bridge.ByMAC(a); ok && mac != p.mac {
+		return mac != self && t.macs.Get(mac) == nil
+	}
+	return true
+}
