@@ -83,13 +83,15 @@ var rules = []rule{
 	// recogniser of STUN.
 	{
 		folder: "edge/dataplane",
-		ours:   []string{"protocol", "crypto", "tap", "tap/offload", "transport", "nat/stun", "edge/dataplane/pmap"},
+		ours:   []string{"protocol", "crypto", "tap", "tap/offload", "transport", "nat/stun", "edge/bridge", "edge/dataplane/pmap"},
 		never: []string{
 			"encoding/binary", "net/http", "log/...", "os/...", "context", "golang.org/x/sys/...", "github.com/vishvananda/...",
 			"crypto/aes", "crypto/cipher", "golang.org/x/crypto/...", "github.com/flynn/...",
 		},
 	},
 	{folder: "edge/dataplane/pmap"},
+	// Machines: neither sockets nor logging. Time is an argument.
+	{folder: "edge/bridge", ours: []string{"protocol", "crypto", "internal/bucket"}, never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/...", "github.com/..."}},
 	// Documents and how they are asked for. Who shows them needs no edge.
 	{folder: "edge/control", ours: []string{"protocol", "internal/localapi"}},
 	// What the network lets through, asked by sockets of its own.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
 )
 
@@ -171,7 +172,7 @@ func TestDeliver(t *testing.T) {
 		b.dropped(t, c.want)
 	}
 	behind := fullFrame(ethernet(b.self, host(1), protocol.EtherTypeIPv4, 60))
-	if !b.Deliver(r.now, b.device, p, behind, false) || len(b.device.take()) != 0 || b.fdb.size() != 0 {
+	if !b.Deliver(r.now, b.device, p, behind, false) || len(b.device.take()) != 0 || b.fdb.Size() != 0 {
 		t.Error("a host's frame that nobody vouched for was delivered")
 	}
 	inner := fullFrame(good)
@@ -197,7 +198,7 @@ func TestRetire(t *testing.T) {
 	r, a, b := pair(t)
 	r.arrives(t, "from a host behind", ethernet(b.self, host(1), protocol.EtherTypeIPv4, 60), a, b)
 	p := b.view[a]
-	if n, most := b.HostCount(); b.Hosts(p) != 1 || n != 1 || most != fdbMax || p.Retired() {
+	if n, most := b.HostCount(); b.Hosts(p) != 1 || n != 1 || most != bridge.MaxEntries || p.Retired() {
 		t.Fatalf("%d hosts of %d, retired %v", n, most, p.Retired())
 	}
 	b.Retire(p)

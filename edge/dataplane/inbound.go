@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/nat/stun"
 	"hedgerow/protocol"
 	"hedgerow/tap"
@@ -431,7 +432,7 @@ func (d *Plane) admit(t *Table, now int64, p *Peer, frame protocol.Frame, src pr
 		d.drops.Drop(DropSpoofedSource)
 		return false
 	case owner == nil:
-		d.fdb.learn(now, fdbKey{vlan: vlanOf(frame), mac: src}, p)
+		d.fdb.Learn(now, bridge.Key{VLAN: vlanOf(frame), MAC: src}, p)
 	}
 	return true
 }

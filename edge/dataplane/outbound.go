@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
 	"hedgerow/tap"
 	"hedgerow/tap/offload"
@@ -95,10 +96,10 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		return
 	}
 	dst, src := frame.Dst(), frame.Src()
-	key := fdbKey{vlan: vlanOf(frame)}
+	key := bridge.Key{VLAN: vlanOf(frame)}
 	if src != o.self {
-		key.mac = src
-		o.fdb.local(key)
+		key.MAC = src
+		o.fdb.Local(key)
 	}
 	if dst.IsGroup() {
 		o.flood(t, f)
@@ -110,8 +111,8 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		o.last.dst, o.last.peer = dst, p
 	}
 	if p == nil {
-		key.mac = dst
-		p = o.fdb.lookup(now, key)
+		key.MAC = dst
+		p = o.fdb.Lookup(now, key)
 	}
 	if p == nil {
 		if o.asked == 0 || now-o.asked > int64(100*time.Millisecond) {

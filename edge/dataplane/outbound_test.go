@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
 	"hedgerow/transport"
 )
@@ -327,7 +328,7 @@ func TestBridging(t *testing.T) {
 		{"moved to c by a broadcast", func() { say(c, host(1), protocol.Broadcast) }, nil, [2]int{0, 1}},
 		{"moved to our side", func() { say(a, host(1), b.self); b.device.take() }, nil, [2]int{1, 1}},
 		{"behind b again", func() { say(b, host(1), a.self) }, nil, [2]int{1, 0}},
-		{"after 300 s", func() { r.advance(fdbAge) }, nil, [2]int{1, 0}},
+		{"after 300 s", func() { r.advance(bridge.Age) }, nil, [2]int{1, 0}},
 		{"just after", func() { r.advance(1) }, nil, [2]int{1, 1}},
 	} {
 		step.do()

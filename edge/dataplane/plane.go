@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
 )
 
@@ -29,7 +30,7 @@ type Plane struct {
 
 	table     atomic.Pointer[Table]
 	groupRx   *crypto.GroupReceiver
-	fdb       *fdb
+	fdb       *bridge.FDB[*Peer]
 	drops     Drops
 	total     totals
 	helloMask *crypto.Mask // of HELLO and WELCOME
@@ -50,7 +51,7 @@ type clock struct {
 func New(c Config) *Plane {
 	d := &Plane{
 		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(),
-		noRelay: c.NoRelay, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newFDB(), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
+		noRelay: c.NoRelay, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: bridge.New[*Peer](), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)
@@ -107,11 +108,11 @@ func (d *Plane) Post(ev Event) bool { return d.mailbox.post(ev) }
 func (d *Plane) ReportEpochs() { d.mailbox.learned.Store(-1) }
 
 // Hosts returns how many hosts are known to be behind a peer.
-func (d *Plane) Hosts(p *Peer) int { return d.fdb.hosts(p) }
+func (d *Plane) Hosts(p *Peer) int { return d.fdb.Hosts(p) }
 
 // HostCount returns how many hosts the forwarding database holds, and how many it
 // can.
-func (d *Plane) HostCount() (count, most int) { return d.fdb.size(), fdbMax }
+func (d *Plane) HostCount() (count, most int) { return d.fdb.Size(), bridge.MaxEntries }
 
 // PieceBytes returns how many bytes the pieces of frames take of the memory that all
 // peers share, and how many they can.
@@ -120,17 +121,18 @@ func (d *Plane) PieceBytes() (count, most int) { return d.pieces.Taken(), protoc
 // Retire ends a Peer for good: its peer has another one, or is forgotten. The
 // hosts behind it are unknown from now on, and the pieces of its frames are dropped.
 func (d *Plane) Retire(p *Peer) {
-	d.fdb.flush(p)
+	p.gone.Store(true)
+	d.fdb.Flush(p)
 	p.fragments.release()
 }
 
 // SweepEvery is how often Sweep is worth calling.
-const SweepEvery = fdbSweep
+const SweepEvery = bridge.SweepEvery
 
 // Sweep forgets the hosts and the salts that are past their age, and frees the
 // memory that was for pieces of peers that send none.
 func (d *Plane) Sweep(now time.Time) {
-	d.fdb.sweep(d.Since(now))
+	d.fdb.Sweep(d.Since(now))
 	d.groupRx.Sweep(d.Wall(now))
 	for _, p := range d.table.Load().statics.All() {
 		p.fragments.expire(d.Since(now))

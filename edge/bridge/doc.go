@@ -1,0 +1,18 @@
+// Package bridge is what an edge needs to be a bridge in the sense of IEEE 802.1Q: it
+// joins LANs into one, so that frames pass it whose source is neither its own nor the
+// other edge's.
+//
+// A station is whoever has a hardware address on a LAN behind an edge. An edge is what
+// IEEE 802.1Q calls a port: a station is behind one. What the standard leaves to a
+// spanning tree, or does not know because its ports have no enemies, is said where it
+// is done.
+//
+// The package holds machines and no more: it has no sockets, no goroutines and no clock,
+// and writes no log. Time comes in as nanoseconds since the edge started. The queues
+// of package dataplane call a machine for each frame, several at once and without an
+// allocation; the control loop, package edge, calls it for what is due. Each machine
+// names its bounds, because whoever is behind an edge decides what it has to remember.
+// Edges are a type parameter: this package knows neither peers nor sessions.
+//
+//	FDB    the forwarding database: which edge a station is behind
+package bridge
