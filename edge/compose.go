@@ -29,6 +29,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 	st.loop = e.background
 	plane := dataplane.New(dataplane.Config{
 		Self: protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, Started: now,
+		Stations: cfg.Ethernet.Stations,
 	})
 	e.data = data{plane: plane, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}
 	random := newRandom(cfg.Host.Rand)
@@ -43,6 +44,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 		e.paths.routing.prepare(p)
 		e.servers.directory.prepare(p)
 	}
+	e.composeStations()
 	e.composeChores()
 	return e, nil
 }
@@ -82,7 +84,7 @@ func (e *Edge) composeUser() {
 // network below it.
 func (e *Edge) composeSelf(random *random) {
 	cfg := &e.cfg
-	features := uint32(protocol.FeaturePartial)
+	features := uint32(protocol.FeaturePartial | protocol.FeatureHosts)
 	if cfg.Ethernet.Bridge {
 		features |= protocol.FeatureBridge
 	}
@@ -174,6 +176,15 @@ func (e *Edge) composeServers(random *random) {
 	s.registrar.open()
 }
 
+// composeStations makes the owner of what is asked about stations behind edges.
+func (e *Edge) composeStations() {
+	e.stations = &stations{
+		peers: e.peers, pairs: pairSender{e.data.send}, plane: e.data.plane, device: e.cfg.Queues[0].Frames, needed: e.needed,
+		polls: bucket.NewLimiter(pollRate, pollBurst), lines: bucket.NewLimiter(contestRate, contestBurst), log: e.cfg.Host.Log,
+	}
+	e.stations.open()
+}
+
 // composeChores makes the timers of the loop's own, and the list of owners.
 func (e *Edge) composeChores() {
 	q := new(timer.Queue)
@@ -188,7 +199,7 @@ func (e *Edge) composeChores() {
 	kept.open(e.self)
 	e.owners = []owner{
 		e.keys, e.servers.connector, e.servers.registrar, e.servers.addresses, e.servers.directory, e.sessions, e.paths.routing, e.peers,
-		e.user.echoes, e.chores.network, &e.chores, kept,
+		e.stations, e.user.echoes, e.chores.network, &e.chores, kept,
 	}
 }
 

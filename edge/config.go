@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
@@ -99,6 +100,8 @@ type Ethernet struct {
 	MTU int     // bytes; default DefaultMTU
 	// Bridge says that hosts stand behind the device: frames have other sources, too.
 	Bridge bool
+	// Stations bounds the forwarding database; default: bridge.DefaultSize.
+	Stations bridge.Size
 }
 
 // Config is everything an edge is made from. It is not changed after New.
@@ -183,6 +186,9 @@ func (c *Config) validate() error {
 	}
 	if c.Ethernet.MTU != 0 && (c.Ethernet.MTU < MinMTU || c.Ethernet.MTU > MaxMTU) {
 		fault("MTU %d is outside %d to %d", c.Ethernet.MTU, MinMTU, MaxMTU)
+	}
+	if s := c.Ethernet.Stations; s != (bridge.Size{}) {
+		faults = append(faults, s.Check())
 	}
 	if (c.Address.Mode == AddressPrefer || c.Address.Mode == AddressStatic) && !c.Address.Prefix.IsValid() {
 		fault("the address mode needs an address")

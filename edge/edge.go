@@ -27,6 +27,7 @@ type Edge struct {
 	peers    *peers
 	keys     *keyring
 	sessions *sessions
+	stations *stations
 	paths    paths
 	servers  servers
 	underlay *underlay.Underlay

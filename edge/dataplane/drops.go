@@ -16,31 +16,33 @@ type DropReason uint8
 
 // Why a frame or datagram went no further.
 const (
-	DropFrameInvalid   DropReason = iota // not an Ethernet frame
-	DropNoPath                           // nowhere to send it: no supernode and no session
-	DropSessionWorn                      // the session's counter is used up
-	DropTooBig                           // more than the largest run of fragments
-	DropSend                             // the socket refused it
-	DropStageFull                        // staged frames were over their bound, or waited too long
-	DropShort                            // a datagram too short for any packet
-	DropHeader                           // unknown version, type or flag
-	DropTransform                        // unknown transform
-	DropUnknownSession                   // an index of no session
-	DropOpen                             // did not authenticate
-	DropReplay                           // seen before, or older than the window
-	DropGroupTag                         // a GROUP packet of another community
-	DropGroupBudget                      // unknown salts over their budget
-	DropGroupUnvouched                   // an unvouched sender did not match its statement
-	DropInner                            // authenticated, but malformed inside
-	DropFragment                         // a fragment of a lost or bad run
-	DropOwnSource                        // carries our own hardware address as source
-	DropSpoofedSource                    // carries the hardware address of another edge
-	DropUnbound                          // from a peer whose statement is not known yet
-	DropQueueFull                        // the control loop is behind
-	DropDeviceWrite                      // the device refused it
-	DropLong                             // a datagram longer than any packet
-	DropControlRate                      // more control packets than one peer may have the loop hear of
-	DropReasons                          // how many there are
+	DropFrameInvalid    DropReason = iota // not an Ethernet frame
+	DropNoPath                            // nowhere to send it: no supernode and no session
+	DropSessionWorn                       // the session's counter is used up
+	DropTooBig                            // more than the largest run of fragments
+	DropSend                              // the socket refused it
+	DropStageFull                         // staged frames were over their bound, or waited too long
+	DropShort                             // a datagram too short for any packet
+	DropHeader                            // unknown version, type or flag
+	DropTransform                         // unknown transform
+	DropUnknownSession                    // an index of no session
+	DropOpen                              // did not authenticate
+	DropReplay                            // seen before, or older than the window
+	DropGroupTag                          // a GROUP packet of another community
+	DropGroupBudget                       // unknown salts over their budget
+	DropGroupUnvouched                    // an unvouched sender did not match its statement
+	DropInner                             // authenticated, but malformed inside
+	DropFragment                          // a fragment of a lost or bad run
+	DropOwnSource                         // carries our own hardware address as source
+	DropSpoofedSource                     // carries the hardware address of another edge
+	DropUnbound                           // from a peer whose statement is not known yet
+	DropQueueFull                         // the control loop is behind
+	DropDeviceWrite                       // the device refused it
+	DropLong                              // a datagram longer than any packet
+	DropControlRate                       // more control packets than one peer may have the loop hear of
+	DropStationHere                       // has a station as its source that is on our own side
+	DropDestinationHere                   // is for us or a station on our own side, and came from there
+	DropReasons                           // how many there are
 )
 
 var dropNames = [DropReasons]string{
@@ -48,6 +50,7 @@ var dropNames = [DropReasons]string{
 	"short", "header", "transform", "unknown-session", "open", "replay",
 	"group-tag", "group-budget", "group-unvouched", "inner", "fragment",
 	"own-source", "spoofed-source", "unbound", "queue-full", "device-write", "long", "control-rate",
+	"station-here", "destination-here",
 }
 
 // String returns the name of the reason's counter in status and metrics.

@@ -159,6 +159,10 @@ type SendRefused struct {
 	TooBig bool // our own network does not carry datagrams of that size
 }
 
+// StationsDue says that there is something to do about stations in the forwarding
+// database. A queue posts it once, until the control loop calls Plane.StationsDue.
+type StationsDue struct{}
+
 func (PairMessages) event()    {}
 func (Confirmed) event()       {}
 func (Roamed) event()          {}
@@ -173,3 +177,4 @@ func (STUNReceived) event()    {}
 func (Forwardable) event()     {}
 func (EpochLearned) event()    {}
 func (SendRefused) event()     {}
+func (StationsDue) event()     {}

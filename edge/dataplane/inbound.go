@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"hedgerow/crypto"
-	"hedgerow/edge/bridge"
 	"hedgerow/nat/stun"
 	"hedgerow/protocol"
 	"hedgerow/tap"
@@ -432,7 +431,7 @@ func (d *Plane) admit(t *Table, now int64, p *Peer, frame protocol.Frame, src pr
 		d.drops.Drop(DropSpoofedSource)
 		return false
 	case owner == nil:
-		d.fdb.Learn(now, bridge.Key{VLAN: vlanOf(frame), MAC: src}, p)
+		return d.admitStation(now, p, frame, src)
 	}
 	return true
 }

@@ -83,7 +83,7 @@ func TestInboundDrops(t *testing.T) {
 			if got := b.device.take(); len(got) != 0 {
 				t.Errorf("delivered %x", got)
 			}
-			if n := b.fdb.Size(); n != 0 {
+			if n := b.known(); n != 0 {
 				t.Errorf("learned %d addresses", n)
 			}
 			r.arrives(t, "a good frame afterwards", ethernet(b.self, a.self, protocol.EtherTypeIPv4, 99), a, b)
@@ -292,8 +292,8 @@ func TestUnbound(t *testing.T) {
 			r.carry()
 			b.dropped(t, DropUnbound)
 		}
-		if got := b.device.take(); len(got) != 0 || b.fdb.Size() != 0 {
-			t.Errorf("delivered %d, learned %d", len(got), b.fdb.Size())
+		if got := b.device.take(); len(got) != 0 || b.known() != 0 {
+			t.Errorf("delivered %d, learned %d", len(got), b.known())
 		}
 	}
 }
@@ -312,8 +312,8 @@ func TestSpoofedSource(t *testing.T) {
 			b.dropped(t, DropSpoofedSource)
 		}
 	}
-	if got := b.device.take(); len(got) != 0 || b.fdb.Size() != 0 {
-		t.Errorf("delivered %d, learned %d", len(got), b.fdb.Size())
+	if got := b.device.take(); len(got) != 0 || b.known() != 0 {
+		t.Errorf("delivered %d, learned %d", len(got), b.known())
 	}
 }
 

@@ -99,7 +99,7 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 	key := bridge.Key{VLAN: vlanOf(frame)}
 	if src != o.self {
 		key.MAC = src
-		o.fdb.Local(key)
+		o.hearStation(now, key, frame)
 	}
 	if dst.IsGroup() {
 		o.flood(t, f)
@@ -112,7 +112,10 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 	}
 	if p == nil {
 		key.MAC = dst
-		p = o.fdb.Lookup(now, key)
+		var done bool
+		if p, done = o.findStation(now, key); done {
+			return
+		}
 	}
 	if p == nil {
 		if o.asked == 0 || now-o.asked > int64(100*time.Millisecond) {

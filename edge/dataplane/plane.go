@@ -16,6 +16,7 @@ type Config struct {
 	ClockOffset time.Duration     // added to the wall clock
 	NoRelay     bool              // frames wait rather than pass a supernode
 	Started     time.Time         // the zero of the data path's clock: when the edge began
+	Stations    bridge.Size       // of the forwarding database; default: bridge.DefaultSize
 }
 
 // Plane is what the queues and the control loop share. New sets its fields, and
@@ -30,7 +31,7 @@ type Plane struct {
 
 	table     atomic.Pointer[Table]
 	groupRx   *crypto.GroupReceiver
-	fdb       *bridge.FDB[*Peer]
+	fdb       *stations
 	drops     Drops
 	total     totals
 	helloMask *crypto.Mask // of HELLO and WELCOME
@@ -51,7 +52,7 @@ type clock struct {
 func New(c Config) *Plane {
 	d := &Plane{
 		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(),
-		noRelay: c.NoRelay, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: bridge.New[*Peer](), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
+		noRelay: c.NoRelay, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)
@@ -110,9 +111,8 @@ func (d *Plane) ReportEpochs() { d.mailbox.learned.Store(-1) }
 // Hosts returns how many hosts are known to be behind a peer.
 func (d *Plane) Hosts(p *Peer) int { return d.fdb.Hosts(p) }
 
-// HostCount returns how many hosts the forwarding database holds, and how many it
-// can.
-func (d *Plane) HostCount() (count, most int) { return d.fdb.Size(), bridge.MaxEntries }
+// Stations returns the forwarding database.
+func (d *Plane) Stations() *bridge.FDB[*Peer] { return d.fdb.FDB }
 
 // PieceBytes returns how many bytes the pieces of frames take of the memory that all
 // peers share, and how many they can.
@@ -170,6 +170,7 @@ type totals struct {
 	pieces  atomic.Uint64 // that they became
 	joined  atomic.Uint64 // frames that came in pieces
 	clamped atomic.Uint64 // SYNs whose MSS was lowered
+	unknown atomic.Uint64 // frames that were flooded because nobody knew the station
 }
 
 // Totals are the frames between the device and all peers since the start, and
@@ -182,6 +183,7 @@ type Totals struct {
 	Pieces  uint64 // what they became
 	Joined  uint64 // frames that came in pieces
 	Clamped uint64 // SYNs whose MSS was lowered
+	Unknown uint64 // frames that were flooded because nobody knew the station
 }
 
 // Totals returns the counters of frames. They may be read at any time.
@@ -189,6 +191,6 @@ func (d *Plane) Totals() Totals {
 	t := &d.total
 	return Totals{
 		RxFrames: t.rxFrames.Load(), RxBytes: t.rxBytes.Load(), TxFrames: t.txFrames.Load(), TxBytes: t.txBytes.Load(),
-		Cut: t.cut.Load(), Pieces: t.pieces.Load(), Joined: t.joined.Load(), Clamped: t.clamped.Load(),
+		Cut: t.cut.Load(), Pieces: t.pieces.Load(), Joined: t.joined.Load(), Clamped: t.clamped.Load(), Unknown: t.unknown.Load(),
 	}
 }
