@@ -76,8 +76,9 @@ func (f *FDB[E]) Doubt(now int64, key Key) (wake bool) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	var here E
 	e, ok := f.entries[key]
-	if _, open := f.claims[key]; !ok || open || f.old(now, e) || !e.edge.Askable() || len(f.claims) >= maxClaims/2 {
+	if _, open := f.claims[key]; !ok || e.edge == here || open || f.old(now, e) || !e.edge.Askable() || len(f.claims) >= maxClaims/2 {
 		return false
 	}
 	f.claims[key] = &claim[E]{doubt: true, since: now, due: now}
@@ -103,7 +104,7 @@ func (f *FDB[E]) Due(now int64) (list []Question[E], next int64) {
 		if c.due <= now {
 			e, ok := f.entries[key]
 			switch {
-			case !ok || f.old(now, e) || c.done:
+			case !ok || f.old(now, e) || c.moot(e):
 				delete(f.claims, key)
 				continue
 			case c.asked == askMost:
@@ -117,6 +118,13 @@ func (f *FDB[E]) Due(now int64) (list []Question[E], next int64) {
 		}
 	}
 	return list, next
+}
+
+// moot reports whether there is nothing to ask any more: the station is where it was
+// claimed, or the claimant is gone, or the doubt was left as it was.
+func (c *claim[E]) moot(e entry[E]) bool {
+	var here E
+	return c.done || !c.doubt && (e.edge == c.by || c.by != here && c.by.Retired())
 }
 
 // question returns the next question about a claim.
