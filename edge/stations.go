@@ -84,10 +84,7 @@ func (s *stations) ask(now time.Time, view *dataplane.Peer, seq uint32, hosts []
 func (s *stations) askHere(now time.Time, q bridge.Question[*dataplane.Peer]) {
 	a := s.lookFor(now, nil, q.Key, q.Since)
 	a.Seq = q.Seq
-	if s.plane.Stations().Answered(s.plane.Since(now), nil, a) {
-		// The switches of our LAN still send its frames to where it was.
-		s.plane.WriteFrame(s.device, bridge.AppendMoved(nil, q.Key))
-	}
+	s.plane.Stations().Answered(s.plane.Since(now), nil, a)
 }
 
 // lookFor returns what is known of a station on our own side, and asks for it on our
@@ -124,9 +121,14 @@ func (s *stations) handleAnswer(now time.Time, p *peer, m protocol.HostIs) {
 	s.tell(now)
 }
 
-// tell says in the log which stations two edges have.
+// tell says in the log which stations two edges have, and on our LAN which have left:
+// its switches still send their frames to where they were.
 func (s *stations) tell(now time.Time) {
-	for _, c := range s.plane.Stations().Contests() {
+	contests, left := s.plane.Stations().Told()
+	for _, key := range left {
+		s.plane.WriteFrame(s.device, bridge.AppendMoved(nil, key))
+	}
+	for _, c := range contests {
 		if s.lines.Take(now) {
 			s.log.Warn("a hardware address is used behind two edges; frames go to the first", "mac", c.MAC, "vlan", c.VLAN,
 				"at", s.title(c.At), "also", s.title(c.Other))

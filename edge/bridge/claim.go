@@ -8,9 +8,9 @@ import "time"
 // since. An edge that knows the station's address asks for it on its own LAN meanwhile
 // (poll.go). Until then frames of the claimant are delivered and change nothing.
 const (
-	askEvery   = int64(300 * time.Millisecond)
+	askEvery   = int64(250 * time.Millisecond)
 	askMost    = 3                              // questions about one claim
-	answerTime = int64(400 * time.Millisecond)  // for the answer to the last
+	answerTime = int64(350 * time.Millisecond)  // for the answer to the last
 	quietAfter = int64(3 * time.Second)         // a station that frames go to is asked about when it was silent for so long
 	formerTime = holdTime                       // for so long a station may come back to where it was
 	doubtEvery = quietAfter                     // a station is asked about on our own account so often
@@ -26,14 +26,16 @@ const (
 
 // claim is a station that is asked about.
 type claim[E Edge] struct {
-	by       E     // who claims it
-	doubt    bool  // nobody does: it was silent, and frames go to it
-	since    int64 // when that was first heard
-	due      int64 // when something is to be done
-	asked    int   // questions so far
-	seq      uint32
-	answered bool // the edge has said that the station was silent since
-	done     bool // a doubt that is left as it was
+	by       E      // who claims it
+	doubt    bool   // nobody does: it was silent, and frames go to it
+	since    int64  // when that was first heard
+	due      int64  // when something is to be done
+	asked    int    // questions so far
+	first    uint32 // numbers of the first question and of the last
+	last     uint32
+	answered bool    // the edge has said that the station was silent since
+	done     bool    // a doubt that is left as it was
+	addr     [4]byte // of a station that we claim
 }
 
 // claimed acts on a frame of a station that came from another edge than its entry
@@ -130,8 +132,9 @@ func (c *claim[E]) moot(e entry[E]) bool {
 // question returns the next question about a claim.
 func (f *FDB[E]) question(now int64, key Key, e entry[E], c *claim[E]) Question[E] {
 	if c.asked++; c.asked == 1 {
-		c.seq = f.seq
+		c.first = f.seq
 	}
+	c.last = f.seq
 	c.due = now + askEvery
 	if c.asked == askMost {
 		c.due = now + answerTime
@@ -149,8 +152,22 @@ func (f *FDB[E]) unanswered(now int64, key Key, e entry[E], c *claim[E]) {
 	case !c.answered && e.seen > c.since:
 		f.contested(now, key, e, c)
 	default:
-		delete(f.claims, key)
-		f.move(now, key, e, c.by, Asked)
+		f.granted(now, key, e, c)
+	}
+}
+
+// granted ends a claim on a station that has moved.
+func (f *FDB[E]) granted(now int64, key Key, e entry[E], c *claim[E]) {
+	var here E
+	delete(f.claims, key)
+	f.move(now, key, e, c.by, Asked)
+	at, ok := f.entries[key]
+	switch {
+	case ok && at.edge == here:
+		at.addr = c.addr
+		f.entries[key] = at
+	case e.edge == here:
+		f.left = append(f.left, key)
 	}
 }
 
@@ -164,17 +181,16 @@ type Answer struct {
 	Ago    time.Duration // when it heard it last
 }
 
-// Answered acts on an answer of an edge. It returns whether a station that was on our
-// own side has moved: our LAN has to learn that.
-func (f *FDB[E]) Answered(now int64, from E, a Answer) (left bool) {
-	var here E
+// Answered acts on an answer of an edge.
+func (f *FDB[E]) Answered(now int64, from E, a Answer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c, e := f.claims[a.Key], f.entries[a.Key]
+	c := f.claims[a.Key]
+	e, ok := f.entries[a.Key]
 	// One of no question, of an edge that was not asked, or of an earlier claim.
-	if c == nil || c.asked == 0 || c.done || e.edge != from || a.Seq-c.seq > f.seq-c.seq {
+	if c == nil || !ok || c.asked == 0 || c.done || e.edge != from || a.Seq-c.first > c.last-c.first {
 		f.counters.unmatched++
-		return false
+		return
 	}
 	switch alive := a.Known && a.Since; {
 	case c.doubt && (alive || a.Known && int64(a.Ago) < quietAfter):
@@ -183,18 +199,15 @@ func (f *FDB[E]) Answered(now int64, from E, a Answer) (left bool) {
 		f.entries[a.Key] = e
 	case alive:
 		f.contested(now, a.Key, e, c)
-	case a.Known && !a.Polled:
+	case a.Known && !a.Polled && (c.doubt || c.asked < askMost || a.Seq != c.last):
 		c.answered = true
 	case c.doubt:
 		delete(f.claims, a.Key)
 		f.forget(a.Key, e)
 		f.counters.lost++
 	default:
-		delete(f.claims, a.Key)
-		f.move(now, a.Key, e, c.by, Asked)
-		return from == here && f.entries[a.Key].edge != here
+		f.granted(now, a.Key, e, c)
 	}
-	return false
 }
 
 // contested ends a claim on a station that is alive where it is: it stays, and is held.

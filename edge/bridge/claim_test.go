@@ -14,6 +14,7 @@ type control struct {
 	asked int
 	hosts func(q Question[*testEdge]) *Answer
 	told  []Contest[*testEdge]
+	left  []Key
 }
 
 // run runs until a time, in steps of 10 ms.
@@ -32,7 +33,8 @@ func (c *control) step() {
 			c.f.Answered(c.now, q.To, *a)
 		}
 	}
-	c.told = append(c.told, c.f.Contests()...)
+	told, left := c.f.Told()
+	c.told, c.left = append(c.told, told...), append(c.left, left...)
 }
 
 // TestClaimAnswers holds what follows from each answer, and how soon.
@@ -162,7 +164,7 @@ func TestMovesDamped(t *testing.T) {
 			t.Fatalf("move %d: it is behind the wrong edge", i+1)
 		}
 	}
-	if told := f.Contests(); len(told) != 1 || told[0].At != a || told[0].Other != b {
+	if told, _ := f.Told(); len(told) != 1 || told[0].At != a || told[0].Other != b {
 		t.Errorf("told %+v", told)
 	}
 	f.Learn(now+holdTime-int64(3*time.Second), hostKey(1), b)
@@ -277,20 +279,17 @@ func TestClaimHere(t *testing.T) {
 	if v := f.Learn(3, hostKey(1), b); v != (Verdict{Drop: true}) {
 		t.Fatalf("%+v while it is asked for", v)
 	}
-	left := false
 	l := &control{f: f, now: 3, hosts: func(q Question[*testEdge]) *Answer { return nil }}
 	l.hosts = func(q Question[*testEdge]) *Answer {
 		a, addr := f.Ask(l.now, q.Key, q.Since)
 		if addr != ([4]byte{}) {
 			f.Polled(l.now, q.Key)
 		}
-		a.Seq = q.Seq
-		left = f.Answered(l.now, nil, a) || left
-		return nil
+		return &a
 	}
 	l.run(400 * time.Millisecond)
-	if !left || where(f, l.now, hostKey(1)) != b {
-		t.Errorf("left %v, behind %p", left, where(f, l.now, hostKey(1)))
+	if len(l.left) != 1 || l.left[0] != hostKey(1) || where(f, l.now, hostKey(1)) != b {
+		t.Errorf("left %v, behind %p", l.left, where(f, l.now, hostKey(1)))
 	}
 	if v := f.Learn(l.now, hostKey(1), b); v != (Verdict{}) {
 		t.Errorf("%+v after it left", v)
@@ -367,7 +366,7 @@ func TestHostileBounds(t *testing.T) {
 		}
 		if r.IntN(5000) == 0 {
 			f.Sweep(now)
-			f.Contests()
+			f.Told()
 		}
 		if r.IntN(20000) == 0 {
 			f.Handover(edge, edges[r.IntN(len(edges))])

@@ -70,6 +70,7 @@ type FDB[E Edge] struct {
 	askers    map[E]int64   // until when the claims from an edge are paid for
 	polls     map[Key]int64 // when a station on our own side was asked for
 	contests  []Contest[E]
+	left      []Key  // stations that were on our own side
 	seq       uint32 // of the latest questions
 	counters  counters
 }
@@ -159,22 +160,24 @@ func (f *FDB[E]) Learn(now int64, key Key, from E) Verdict {
 func (f *FDB[E]) Local(now int64, key Key, addr [4]byte) Verdict {
 	var here E
 	v := f.Learn(now, key, here)
-	if addr == ([4]byte{}) {
-		return v
+	if addr != ([4]byte{}) {
+		f.noteAddr(key, addr)
 	}
-	f.mu.RLock()
-	e, ok := f.entries[key]
-	f.mu.RUnlock()
-	if !ok || e.edge != here || e.addr == addr {
-		return v
-	}
+	return v
+}
+
+// noteAddr keeps the address of a station on our own side, or one that we claim.
+func (f *FDB[E]) noteAddr(key Key, addr [4]byte) {
+	var here E
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if c := f.claims[key]; c != nil && !c.doubt && c.by == here {
+		c.addr = addr
+	}
 	if e, ok := f.entries[key]; ok && e.edge == here {
 		e.addr = addr
 		f.entries[key] = e
 	}
-	return v
 }
 
 // verdict returns what is to be done about a frame of a station that stays where its

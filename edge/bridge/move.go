@@ -119,13 +119,14 @@ func (f *FDB[E]) hold(now int64, key Key, e entry[E], at, other E) (told bool) {
 	return true
 }
 
-// Contests returns what there is to tell of since the last call.
-func (f *FDB[E]) Contests() []Contest[E] {
+// Told returns what there is to tell of since the last call: contests, and stations
+// that were on our own side and have left, which our LAN has to learn.
+func (f *FDB[E]) Told() (contests []Contest[E], left []Key) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	list := f.contests
-	f.contests = nil
-	return list
+	contests, left = f.contests, f.left
+	f.contests, f.left = nil, nil
+	return contests, left
 }
 
 // sweepHistories removes what is remembered of stations that have been quiet.

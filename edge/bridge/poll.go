@@ -7,10 +7,9 @@ import (
 
 // Bounds of asking for stations on our own LAN.
 const (
-	maxPolls  = 1024
-	pollAge   = int64(10 * time.Second)
-	pollWait  = int64(200 * time.Millisecond) // within which a station answers on its own LAN
-	pollEvery = int64(100 * time.Millisecond) // of one station
+	maxPolls = 1024
+	pollAge  = int64(10 * time.Second)
+	pollWait = int64(150 * time.Millisecond) // within which a station answers on its own LAN
 )
 
 // Ask returns what we know of a station on our own side, for a question of somebody who
