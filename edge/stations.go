@@ -130,7 +130,7 @@ func (s *stations) tell(now time.Time) {
 	}
 	for _, c := range contests {
 		if s.lines.Take(now) {
-			s.log.Warn("a hardware address is used behind two edges; frames go to the first", "mac", c.MAC, "vlan", c.VLAN,
+			s.log.Warn("a hardware address is used behind two edges, frames go to the first: look for two machines with it, or for a loop [E26]", "mac", c.MAC, "vlan", c.VLAN,
 				"at", s.title(c.At), "also", s.title(c.Other))
 		}
 	}

@@ -49,6 +49,9 @@ func (f *FDB[E]) Len() (n, most int) {
 	return len(f.entries) - f.behind[here], f.size.All
 }
 
+// Size returns the bounds of the entries.
+func (f *FDB[E]) Size() Size { return f.size }
+
 // Bounds returns how full the tables beside the entries are: stations whose moves are
 // remembered, and those that are asked about.
 func (f *FDB[E]) Bounds() (histories, claims, polls [2]int) {

@@ -123,7 +123,7 @@ type Verdict struct {
 
 // Learn notes that a frame of a station came from an edge. At a bound nothing is
 // learned, so that one edge cannot push out what others need. A station that is
-// elsewhere does not move by that alone (claim.go, move.go).
+// elsewhere does not move by that alone (question.go, move.go).
 func (f *FDB[E]) Learn(now int64, key Key, from E) Verdict {
 	f.mu.RLock()
 	e, ok := f.entries[key]

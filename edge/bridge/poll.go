@@ -52,7 +52,7 @@ func (f *FDB[E]) Polled(now int64, key Key) {
 const (
 	ethLen       = 14
 	vlanTagLen   = 4
-	arpLen       = 28
+	arpPacketLen = 28
 	minFrame     = 60
 	typeVLAN     = 0x8100
 	typeARP      = 0x0806
@@ -71,7 +71,7 @@ func ARPSender(frame []byte) (addr [4]byte) {
 	if len(frame) >= at && binary.BigEndian.Uint16(frame[12:]) == typeVLAN {
 		at += vlanTagLen
 	}
-	if len(frame) < at+arpLen || binary.BigEndian.Uint16(frame[at-2:]) != typeARP {
+	if len(frame) < at+arpPacketLen || binary.BigEndian.Uint16(frame[at-2:]) != typeARP {
 		return addr
 	}
 	arp := frame[at:]

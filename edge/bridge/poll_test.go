@@ -68,7 +68,7 @@ func FuzzARPSender(f *testing.F) {
 	f.Add(arpOf(hostKey(7), [4]byte{192, 0, 2, 7}))
 	f.Add(arpOf(Key{VLAN: 10, MAC: hostKey(7).MAC}, [4]byte{192, 0, 2, 7}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if addr := ARPSender(b); addr != ([4]byte{}) && len(b) < ethLen+arpLen {
+		if addr := ARPSender(b); addr != ([4]byte{}) && len(b) < ethLen+arpPacketLen {
 			t.Errorf("%v of %d bytes", addr, len(b))
 		}
 	})

@@ -25,6 +25,7 @@ func runFlags() []ucli.Flag {
 		&ucli.BoolFlag{Name: "bridge-address", Usage: "give the edge's addresses to the bridge", DisableDefaultText: true},
 		&ucli.StringFlag{Name: "bridge-cost", Usage: "path `COST` of the device in the bridge's spanning tree; default: 2000, worse than copper"},
 		&ucli.BoolFlag{Name: "bridge-force", Usage: "join the bridge though this machine's default route leaves by it", DisableDefaultText: true},
+		&ucli.StringFlag{Name: "fdb-size", Usage: "`COUNT`[,COUNT] of stations that are remembered behind all edges, and behind one; default: 32768,8192"},
 		&ucli.StringFlag{Name: "p", Aliases: []string{"port"}, Usage: "local UDP `PORT`, 0 for any; default: the one of last time"},
 		&ucli.StringSliceFlag{Name: "stun", Usage: "`HOST:PORT` of a STUN server; may be repeated"},
 		&ucli.StringSliceFlag{Name: "turn", Usage: "`URI` of a TURN server, turn:HOST[:PORT], for pairs without a direct path; may be repeated"},

@@ -9,6 +9,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge"
+	"hedgerow/edge/bridge"
 	"hedgerow/internal/cli"
 	"hedgerow/tap"
 )
@@ -44,6 +45,7 @@ type deviceChoice struct {
 	MAC    [6]byte
 	MTU    int // 0: the default, or what fits the bridge
 	Bridge tap.Port
+	FDB    bridge.Size
 }
 
 // portChoice is the local UDP port. Without Asked it is the one of last time.
@@ -125,7 +127,7 @@ func (o *options) parseServers(c *ucli.Context, faults *cli.Faults) {
 	}
 }
 
-// parseDevice reads -a, --allow-lease, -d, -m, -M, -p and what concerns the queues. An option that was given an empty
+// parseDevice reads -a, --allow-lease, -d, -m, -M, --fdb-size, -p and what concerns the queues. An option that was given an empty
 // value is at fault in each of them.
 func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
 	var err error
@@ -159,6 +161,10 @@ func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
 		faults.Add(err)
 	}
 	o.parseBridge(c, faults)
+	if s, ok := cli.String(c, "fdb-size"); ok {
+		o.Device.FDB, err = parseFDBSize(s)
+		faults.Add(err)
+	}
 	backend, _ := cli.String(c, "tap-backend")
 	count, _ := cli.String(c, "queues")
 	left, _ := cli.String(c, "test-without")

@@ -183,7 +183,7 @@ func (m *member) config() edge.Config {
 		Supernodes: m.options.Supernodes,
 		Reach:      m.options.Reach,
 		Address:    m.options.Address,
-		Ethernet:   edge.Ethernet{MAC: m.options.Device.MAC, MTU: m.device.MTU(), Bridge: m.options.Device.Bridge.Bridge != ""},
+		Ethernet:   edge.Ethernet{MAC: m.options.Device.MAC, MTU: m.device.MTU(), Bridge: m.options.Device.Bridge.Bridge != "", Stations: m.options.Device.FDB},
 		StateDir:   m.state,
 		Device:     m.device,
 		Queues:     m.queues,
