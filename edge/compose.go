@@ -44,7 +44,10 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 		e.paths.routing.prepare(p)
 		e.servers.directory.prepare(p)
 	}
-	e.composeStations()
+	e.data.stations = &stations{
+		peers: e.peers, pairs: pairSender{e.data.send}, plane: e.data.plane, device: e.cfg.Queues[0].Frames, needed: e.needed, log: e.cfg.Host.Log,
+	}
+	e.data.stations.open()
 	e.composeChores()
 	return e, nil
 }
@@ -176,15 +179,6 @@ func (e *Edge) composeServers(random *random) {
 	s.registrar.open()
 }
 
-// composeStations makes the owner of what is asked about stations behind edges.
-func (e *Edge) composeStations() {
-	e.stations = &stations{
-		peers: e.peers, pairs: pairSender{e.data.send}, plane: e.data.plane, device: e.cfg.Queues[0].Frames, needed: e.needed,
-		polls: bucket.NewLimiter(pollRate, pollBurst), lines: bucket.NewLimiter(contestRate, contestBurst), log: e.cfg.Host.Log,
-	}
-	e.stations.open()
-}
-
 // composeChores makes the timers of the loop's own, and the list of owners.
 func (e *Edge) composeChores() {
 	q := new(timer.Queue)
@@ -199,7 +193,7 @@ func (e *Edge) composeChores() {
 	kept.open(e.self)
 	e.owners = []owner{
 		e.keys, e.servers.connector, e.servers.registrar, e.servers.addresses, e.servers.directory, e.sessions, e.paths.routing, e.peers,
-		e.stations, e.user.echoes, e.chores.network, &e.chores, kept,
+		e.data.stations, e.user.echoes, e.chores.network, &e.chores, kept,
 	}
 }
 

@@ -27,7 +27,6 @@ type Edge struct {
 	peers    *peers
 	keys     *keyring
 	sessions *sessions
-	stations *stations
 	paths    paths
 	servers  servers
 	underlay *underlay.Underlay
@@ -40,6 +39,8 @@ type data struct {
 	plane *dataplane.Plane
 	draft *dataplane.Draft  // of the table that the queues read
 	send  *dataplane.Sender // the control loop's
+
+	stations *stations // questions about the plane's stations
 }
 
 // paths are the owners of how peers are reached.

@@ -42,7 +42,7 @@ func (e *Edge) handleEvent(now time.Time, ev dataplane.Event) {
 	case dataplane.SendRefused:
 		e.paths.routing.sendFailed(now, ev)
 	case dataplane.StationsDue:
-		e.stations.due(now)
+		e.data.stations.due(now)
 	default:
 		panic(fmt.Sprintf("edge: no handler for %T", ev))
 	}
@@ -160,9 +160,9 @@ func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, v
 	case protocol.MsgForwarded:
 		return parsed(value, protocol.ParseForwarded, func(m protocol.Forwarded) { e.paths.introducers.handleForwarded(now, p, m, ev.Origin) })
 	case protocol.MsgHostAsk:
-		return parsed(value, protocol.ParseHostAsk, func(m protocol.HostAsk) { e.stations.handleAsk(now, p, m) })
+		return parsed(value, protocol.ParseHostAsk, func(m protocol.HostAsk) { e.data.stations.handleAsk(now, p, m) })
 	case protocol.MsgHostIs:
-		return parsed(value, protocol.ParseHostIs, func(m protocol.HostIs) { e.stations.handleAnswer(now, p, m) })
+		return parsed(value, protocol.ParseHostIs, func(m protocol.HostIs) { e.data.stations.handleAnswer(now, p, m) })
 	case protocol.MsgClose:
 		e.sessions.closed(p)
 	}

@@ -17,7 +17,7 @@ var howNames = map[bridge.How]string{bridge.Heard: "heard", bridge.Announced: "a
 // FDB returns the forwarding database.
 func (e *Edge) FDB(ctx context.Context) (control.FDB, error) {
 	return ask(ctx, e, func(now time.Time) control.FDB {
-		return control.FDB{Stations: e.stations.list(now), Totals: e.stations.totals()}
+		return control.FDB{Stations: e.data.stations.list(now), Totals: e.data.stations.totals()}
 	})
 }
 

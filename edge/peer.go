@@ -8,7 +8,6 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge/dataplane"
-	"hedgerow/internal/bucket"
 	"hedgerow/internal/timer"
 	"hedgerow/protocol"
 )
@@ -32,8 +31,6 @@ type peer struct {
 
 	forgetting timer.Timer // the book's
 	asking     timer.Timer // the directory's: its statement is asked for again
-
-	polls bucket.Bucket // the stations owner's: what the peer has us ask on our LAN
 
 	sessions pairSessions // the sessions owner's
 	reach    reachability // routing's, with parts of punching and of the introducers

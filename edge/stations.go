@@ -2,6 +2,7 @@ package edge
 
 import (
 	"log/slog"
+	"maps"
 	"time"
 
 	"hedgerow/edge/bridge"
@@ -27,15 +28,21 @@ type stations struct {
 	plane  *dataplane.Plane
 	device dataplane.FrameQueue
 	needed func(now time.Time, p *peer) // has a peer get a session
-	polls  bucket.Limiter
-	lines  bucket.Limiter
 	log    *slog.Logger
+
+	polls     bucket.Limiter           // ARP probes on our LAN
+	peerPolls map[*peer]*bucket.Bucket // of those for each peer; one that is full may be left out
+	lines     bucket.Limiter
 
 	timers timer.Queue
 	next   timer.Timer // when the database has something to do
 }
 
-func (s *stations) open() { s.next = timer.New(&s.timers, "ask about stations", s.due) }
+func (s *stations) open() {
+	s.next = timer.New(&s.timers, "ask about stations", s.due)
+	s.polls, s.lines = bucket.NewLimiter(pollRate, pollBurst), bucket.NewLimiter(contestRate, contestBurst)
+	s.peerPolls = make(map[*peer]*bucket.Bucket)
+}
 
 func (s *stations) deadline() time.Time { return s.timers.Next() }
 func (s *stations) tick(now time.Time)  { s.timers.Run(now) }
@@ -92,12 +99,36 @@ func (s *stations) askHere(now time.Time, q bridge.Question[*dataplane.Peer]) {
 func (s *stations) lookFor(now time.Time, by *peer, key bridge.Key, since time.Duration) bridge.Answer {
 	ns := s.plane.Since(now)
 	a, addr := s.plane.Stations().Ask(ns, key, since)
-	if addr == ([4]byte{}) || by != nil && !by.polls.Take(now, 1, peerPollRate, peerPollBurst) || !s.polls.Take(now) {
+	if addr == ([4]byte{}) || !s.mayPoll(now, by) {
 		return a
 	}
 	s.plane.Stations().Polled(ns, key)
 	s.plane.WriteFrame(s.device, bridge.AppendPoll(nil, s.plane.Self(), key, addr))
 	return a
+}
+
+// maxPeerPolls is how many buckets of peers are kept before the full ones are left out.
+// What all peers have together bounds those that are not full.
+const maxPeerPolls = 256
+
+// mayPoll reports whether a station is asked for on our LAN for a peer, nil for
+// ourselves.
+func (s *stations) mayPoll(now time.Time, by *peer) bool {
+	if by == nil {
+		return s.polls.Take(now)
+	}
+	b := s.peerPolls[by]
+	if b == nil {
+		if len(s.peerPolls) >= maxPeerPolls {
+			maps.DeleteFunc(s.peerPolls, func(_ *peer, b *bucket.Bucket) bool { return b.Full(now) })
+		}
+		b = new(bucket.Bucket)
+	}
+	if !b.Has(now, 1, peerPollRate, peerPollBurst) || !s.polls.Take(now) {
+		return false
+	}
+	s.peerPolls[by] = b
+	return b.Take(now, 1, peerPollRate, peerPollBurst)
 }
 
 // handleAsk answers a peer's question about stations on our own side.
