@@ -147,13 +147,23 @@ func (f *FDB[E]) question(now int64, key Key, e entry[E], c *claim[E]) Question[
 // heard since has moved; without any answer it has, unless a frame of it came from there.
 func (f *FDB[E]) unanswered(now int64, key Key, e entry[E], c *claim[E]) {
 	switch {
-	case c.doubt:
+	case c.doubt && c.answered:
 		c.done, c.due = true, now+doubtEvery
+	case c.doubt: // its edge may be dead
+		f.lose(key, e)
 	case !c.answered && e.seen > c.since:
 		f.contested(now, key, e, c)
 	default:
 		f.granted(now, key, e, c)
 	}
+}
+
+// lose forgets a station that its edge has lost, or is lost with it: frames for it
+// are flooded.
+func (f *FDB[E]) lose(key Key, e entry[E]) {
+	delete(f.claims, key)
+	f.forget(key, e)
+	f.counters.lost++
 }
 
 // granted ends a claim on a station that has moved.
@@ -202,9 +212,7 @@ func (f *FDB[E]) Answered(now int64, from E, a Answer) {
 	case a.Known && !a.Polled && (c.doubt || c.asked < askMost || a.Seq != c.last):
 		c.answered = true
 	case c.doubt:
-		delete(f.claims, a.Key)
-		f.forget(a.Key, e)
-		f.counters.lost++
+		f.lose(a.Key, e)
 	default:
 		f.granted(now, a.Key, e, c)
 	}

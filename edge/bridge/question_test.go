@@ -201,7 +201,7 @@ func TestDoubt(t *testing.T) {
 		{"heard", &Answer{Known: true, Since: true}, true},
 		{"heard just before", &Answer{Known: true, Ago: time.Second}, true},
 		{"silent, and nobody could ask", &Answer{Known: true, Ago: 10 * time.Second}, true},
-		{"no answer", nil, true},
+		{"no answer", nil, false},
 	} {
 		f, a := New[*testEdge](small), new(testEdge)
 		f.Learn(1, hostKey(1), a)

@@ -98,10 +98,28 @@ func TestStationClaimed(t *testing.T) {
 					if got := v.lans[0].From(v.owner.MAC); got != 0 {
 						t.Errorf("the owner's LAN got %d frames with its address", got)
 					}
+					if at, contested := v.at(t, v.owner); at != "edge1" || contested == 0 {
+						t.Errorf("the owner is behind %q, %d contests", at, contested)
+					}
 				})
 			})
 		}
 	}
+}
+
+// at returns behind which edge the third one has a station, and how many claims were
+// contested there.
+func (v *village) at(t *testing.T, s *Station) (edge string, contested uint64) {
+	fdb, err := v.lans[2].edge.Edge.FDB(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range fdb.Stations {
+		if e.MAC == s.MAC.String() {
+			edge = e.Edge
+		}
+	}
+	return edge, fdb.Totals.Contested
 }
 
 // claim has the other station send in the owner's name until done is closed.
@@ -187,6 +205,23 @@ func TestStationMovesSilently(t *testing.T) {
 		if after := v.until(first, moved); after > 5*time.Second {
 			t.Errorf("found after %v", after)
 		}
+	})
+}
+
+// The same if its old edge has died and cannot be asked.
+func TestStationLeavesDeadEdge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVillage(t, 6, bridge.Size{})
+		v.talk(5*time.Second, 50*time.Millisecond)
+		v.lans[0].edge.Kill()
+		v.owner.Attach(v.lans[1])
+		first, moved := v.asked+1, time.Now()
+		v.talk(10*time.Second, 50*time.Millisecond)
+		time.Sleep(flushed)
+		if after := v.until(first, moved); after > 5*time.Second {
+			t.Errorf("found after %v", after)
+		}
+		v.lans[0].edge.Start()
 	})
 }
 
