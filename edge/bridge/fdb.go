@@ -127,12 +127,19 @@ type Verdict struct {
 func (f *FDB[E]) Learn(now int64, key Key, from E) Verdict {
 	f.mu.RLock()
 	e, ok := f.entries[key]
-	known := ok && e.edge == from && now-e.seen < refreshEvery && !e.watched
-	stays := ok && e.edge != from && f.stays(now, key)
 	f.mu.RUnlock()
-	if known {
+	if ok && e.edge == from && now-e.seen < refreshEvery && !e.watched {
 		return Verdict{}
 	}
+	return f.learnNew(now, key, from)
+}
+
+// learnNew is Learn for what is not known already.
+func (f *FDB[E]) learnNew(now int64, key Key, from E) Verdict {
+	f.mu.RLock() // a flood of claims does not keep others from looking up
+	e, ok := f.entries[key]
+	stays := ok && e.edge != from && f.stays(now, key)
+	f.mu.RUnlock()
 	if stays {
 		f.counters.ignored.Add(1)
 		return f.verdict(e)
