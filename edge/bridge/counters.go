@@ -76,7 +76,7 @@ func (f *FDB[E]) Stations(now int64) []Station[E] {
 	list := make([]Station[E], 0, len(f.entries))
 	for key, e := range f.entries {
 		if !f.old(now, e) {
-			list = append(list, Station[E]{Key: key, Edge: e.edge, Seen: e.seen, How: e.how, Moves: int(e.moves)})
+			list = append(list, Station[E]{Key: key, Edge: e.edge, Seen: e.seen, How: e.note.how(), Moves: e.note.moves()})
 		}
 	}
 	return list

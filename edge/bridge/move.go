@@ -89,10 +89,7 @@ func (f *FDB[E]) move(now int64, key Key, e entry[E], to E, how How) (told bool)
 func (f *FDB[E]) place(now int64, key Key, e entry[E], to E, how How) {
 	f.forget(key, e)
 	f.counters.moves++
-	if e.moves < 1<<16-1 {
-		e.moves++
-	}
-	f.add(key, entry[E]{edge: to, seen: now, moves: e.moves, how: how})
+	f.add(key, entry[E]{edge: to, seen: now, note: e.note.moved().as(how) &^ noteWatched})
 }
 
 // hold has a station stay at an edge for a while, although it was heard from another.
@@ -102,7 +99,7 @@ func (f *FDB[E]) hold(now int64, key Key, e entry[E], at, other E) (told bool) {
 		if other == at {
 			other = e.edge
 		}
-		f.place(now, key, e, at, e.how)
+		f.place(now, key, e, at, e.note.how())
 	} else {
 		at = e.edge
 	}

@@ -30,13 +30,13 @@ func (f *FDB[E]) Ask(now int64, key Key, since time.Duration) (a Answer, addr [4
 		a.Since = true
 		return a, addr
 	}
-	e.watched = true
+	e.note |= noteWatched
 	f.entries[key] = e
 	at, polled := f.polls[key]
 	polled = polled && at > e.seen
 	a.Polled = polled && now-at >= pollWait
 	if !polled && len(f.polls) < maxPolls {
-		addr = e.addr
+		binary.BigEndian.PutUint32(addr[:], e.addr)
 	}
 	return a, addr
 }

@@ -33,9 +33,9 @@ type claim[E Edge] struct {
 	asked    int    // questions so far
 	first    uint32 // numbers of the first question and of the last
 	last     uint32
-	answered bool    // the edge has said that the station was silent since
-	done     bool    // a doubt that is left as it was
-	addr     [4]byte // of a station that we claim
+	answered bool   // the edge has said that the station was silent since
+	done     bool   // a doubt that is left as it was
+	addr     uint32 // of a station that we claim
 }
 
 // claimed acts on a frame of a station that came from another edge than its entry
@@ -205,7 +205,7 @@ func (f *FDB[E]) Answered(now int64, from E, a Answer) {
 	switch alive := a.Known && a.Since; {
 	case c.doubt && (alive || a.Known && int64(a.Ago) < quietAfter):
 		delete(f.claims, a.Key)
-		e.seen, e.how = max(e.seen, now-int64(a.Ago)), Asked
+		e.seen, e.note = max(e.seen, now-int64(a.Ago)), e.note.as(Asked)
 		f.entries[a.Key] = e
 	case alive:
 		f.contested(now, a.Key, e, c)
