@@ -29,7 +29,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 	st.loop = e.background
 	plane := dataplane.New(dataplane.Config{
 		Self: protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, Started: now, Sockets: cfg.Host.Own.Sockets, Filter: cfg.Ethernet.Filter,
-		Bridge: cfg.Ethernet.Bridge, Storm: cfg.Ethernet.Storm,
+		Bridge: cfg.Ethernet.Bridge, Storm: cfg.Ethernet.Storm, Stations: cfg.Ethernet.Stations,
 	})
 	e.data = data{plane: plane, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}
 	random := newRandom(cfg.Host.Rand)
@@ -44,6 +44,10 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 		e.paths.routing.prepare(p)
 		e.servers.directory.prepare(p)
 	}
+	e.data.stations = &stations{
+		peers: e.peers, pairs: pairSender{e.data.send}, plane: e.data.plane, device: e.cfg.Queues[0].Frames, needed: e.needed, log: e.cfg.Host.Log,
+	}
+	e.data.stations.open()
 	e.composeChores()
 	return e, nil
 }
@@ -87,7 +91,7 @@ func (e *Edge) composeUser() {
 // network below it.
 func (e *Edge) composeSelf(random *random) {
 	cfg := &e.cfg
-	features := uint32(protocol.FeaturePartial)
+	features := uint32(protocol.FeaturePartial | protocol.FeatureHosts)
 	if cfg.Ethernet.Bridge {
 		features |= protocol.FeatureBridge
 	}
@@ -199,7 +203,7 @@ func (e *Edge) composeChores() {
 	kept.open(e.self)
 	e.owners = []owner{
 		e.keys, e.servers.connector, e.servers.registrar, e.servers.addresses, e.servers.directory, e.sessions, e.paths.routing, e.peers,
-		e.user.echoes, e.chores.network, &e.chores, kept,
+		e.data.stations, e.user.echoes, e.chores.network, &e.chores, kept,
 	}
 }
 

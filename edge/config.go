@@ -108,6 +108,8 @@ type Ethernet struct {
 	Storm int
 	// Accept says whose hosts, DHCP servers and routers are accepted.
 	Accept bridge.Policy
+	// Stations bounds the forwarding database; default: bridge.DefaultSize.
+	Stations bridge.Size
 }
 
 // Config is everything an edge is made from. It is not changed after New.
@@ -193,6 +195,9 @@ func (c *Config) validate() error {
 	}
 	if c.Ethernet.MTU != 0 && (c.Ethernet.MTU < MinMTU || c.Ethernet.MTU > MaxMTU) {
 		fault("MTU %d is outside %d to %d", c.Ethernet.MTU, MinMTU, MaxMTU)
+	}
+	if s := c.Ethernet.Stations; s != (bridge.Size{}) {
+		faults = append(faults, s.Check())
 	}
 	if (c.Address.Mode == AddressPrefer || c.Address.Mode == AddressStatic) && !c.Address.Prefix.IsValid() {
 		fault("the address mode needs an address")

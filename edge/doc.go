@@ -18,6 +18,7 @@
 //	punching      agreements on when both ends open their NATs
 //	introducers   peers that are reached through a third edge
 //	peers         the book of peers: identities, hardware addresses, pins
+//	stations      questions about stations that two edges say are behind them
 //	keyring       the community's epochs and salts
 //	guard         what others may send here, and whose overlay addresses are
 //	underlay      the network below (package underlay): candidates, LAN, TURN, NATs

@@ -40,6 +40,8 @@ type data struct {
 	draft *dataplane.Draft  // of the table that the queues read
 	send  *dataplane.Sender // the control loop's
 	guard *guard            // whose rules the queues hold frames to
+
+	stations *stations // questions about the plane's stations
 }
 
 // paths are the owners of how peers are reached.

@@ -138,7 +138,7 @@ func (e *testEdge) dropped(r dataplane.DropReason) uint64 {
 
 // hosts returns how many hosts the edge has learned.
 func (e *testEdge) hosts() int {
-	n, _ := e.data.plane.HostCount()
+	n, _ := e.data.plane.Stations().Len()
 	return n
 }
 

@@ -45,6 +45,8 @@ func (e *Edge) handleEvent(now time.Time, ev dataplane.Event) {
 		e.paths.routing.sendFailed(now, ev)
 	case dataplane.Violation:
 		e.violated(now, ev)
+	case dataplane.StationsDue:
+		e.data.stations.due(now)
 	default:
 		panic(fmt.Sprintf("edge: no handler for %T", ev))
 	}
@@ -181,6 +183,10 @@ func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, v
 		return parsed(value, protocol.ParseForward, func(m protocol.Forward) { e.paths.introducers.handleForward(now, p, m, ev.Origin) })
 	case protocol.MsgForwarded:
 		return parsed(value, protocol.ParseForwarded, func(m protocol.Forwarded) { e.paths.introducers.handleForwarded(now, p, m, ev.Origin) })
+	case protocol.MsgHostAsk:
+		return parsed(value, protocol.ParseHostAsk, func(m protocol.HostAsk) { e.data.stations.handleAsk(now, p, m) })
+	case protocol.MsgHostIs:
+		return parsed(value, protocol.ParseHostIs, func(m protocol.HostIs) { e.data.stations.handleAnswer(now, p, m) })
 	case protocol.MsgClose:
 		e.sessions.closed(p)
 	}

@@ -89,7 +89,7 @@ func (h *liar) message(p *peer) []byte {
 	var nonce [8]byte
 	nonce[0] = h.byte()
 	var m interface{ Append([]byte) []byte }
-	switch h.byte() % 14 {
+	switch h.byte() % 16 {
 	case 0:
 		m = &protocol.Ping{Nonce: nonce, Gen: uint32(h.number()), Path: h.byte(), Pad: int(h.number() % 1200)}
 	case 1:
@@ -123,6 +123,10 @@ func (h *liar) message(p *peer) []byte {
 	case 12:
 		raw, _ := h.statement()
 		m = &protocol.Statement{Signed: raw}
+	case 13:
+		m = &protocol.HostAsk{Seq: uint32(h.number()), List: []protocol.AskedHost{{MAC: host(h.byte()), Since: time.Duration(h.number()%70000) * time.Millisecond}}}
+	case 14:
+		m = &protocol.HostIs{Seq: uint32(h.byte()), List: []protocol.HostAnswer{{MAC: host(h.byte()), Known: h.byte()%2 == 0, Since: h.byte()%2 == 0}}}
 	default:
 		return []byte{h.byte() & 0x7f, 0, 1, h.byte()} // unknown, or of another length
 	}

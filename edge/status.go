@@ -146,7 +146,8 @@ func (e *Edge) Ceilings(ctx context.Context) ([]Ceiling, error) {
 	return ask(ctx, e, func(time.Time) []Ceiling {
 		senders, salts := e.data.plane.Groups().Count()
 		maxSenders, maxSalts := e.data.plane.Groups().Bounds()
-		hosts, maxHosts := e.data.plane.HostCount()
+		hosts, maxHosts := e.data.plane.Stations().Len()
+		histories, claims, polls := e.data.plane.Stations().Bounds()
 		pieces, maxPieces := e.data.plane.PieceBytes()
 		list := []Ceiling{
 			{"peers", len(e.peers.byStatic), maxPeers + maxUnconfirmed},
@@ -159,6 +160,9 @@ func (e *Edge) Ceilings(ctx context.Context) ([]Ceiling, error) {
 			{"hosts", hosts, maxHosts},
 			{"overlay addresses", len(e.data.guard.holders), (maxSupernodes + 1) * maxPeers},
 			{"violations", len(e.data.guard.violations.list), violationsMax},
+			{"hosts that moved", histories[0], histories[1]},
+			{"hosts asked about", claims[0], claims[1]},
+			{"hosts asked for", polls[0], polls[1]},
 			{"wanted", len(e.servers.directory.wanted), wantedMax},
 			{"pins", len(e.state.saved.Pins), maxPins},
 			{"group senders", senders, maxSenders},

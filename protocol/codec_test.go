@@ -43,6 +43,8 @@ var codecs = map[string]codec{
 	"salt":       message(MsgSalt, ParseSalt),
 	"keyupdate":  message(MsgKeyUpdate, ParseKeyUpdate),
 	"hosts":      message(MsgHosts, ParseHosts),
+	"hostask":    message(MsgHostAsk, ParseHostAsk),
+	"hostis":     message(MsgHostIs, ParseHostIs),
 	"close":      message(MsgClose, ParseClose),
 	"about":      message(MsgAbout, ParseAbout),
 	"forward":    message(MsgForward, ParseForward),

@@ -41,6 +41,8 @@ func FuzzGo(f *testing.F)         { fuzz(f, "go", MsgGo) }
 func FuzzSalt(f *testing.F)       { fuzz(f, "salt", MsgSalt) }
 func FuzzKeyUpdate(f *testing.F)  { fuzz(f, "keyupdate", MsgKeyUpdate) }
 func FuzzHosts(f *testing.F)      { fuzz(f, "hosts", MsgHosts) }
+func FuzzHostAsk(f *testing.F)    { fuzz(f, "hostask", MsgHostAsk) }
+func FuzzHostIs(f *testing.F)     { fuzz(f, "hostis", MsgHostIs) }
 func FuzzClose(f *testing.F)      { fuzz(f, "close", MsgClose) }
 func FuzzAbout(f *testing.F)      { fuzz(f, "about", MsgAbout) }
 func FuzzForward(f *testing.F)    { fuzz(f, "forward", MsgForward) }

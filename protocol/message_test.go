@@ -111,15 +111,17 @@ func TestAppendBounds(t *testing.T) {
 	st := make([]byte, StatementLen)
 	long := strings.Repeat("ä", 200)
 	tests := map[string][]byte{
-		"cand":   (&Candidates{List: candidates}).Append(nil),
-		"call":   (&Call{List: candidates, Ports: make([]uint16, 9)}).Append(nil),
-		"hosts":  (&Hosts{List: make([]Host, 300)}).Append(nil),
-		"about":  (&About{Name: long, Prefixes: make9(prefix)}).Append(nil),
-		"direct": (&Direct{Handles: make([]uint32, 5000)}).Append(nil),
-		"ping":   (&Ping{Pad: 1 << 20}).Append(nil),
-		"pong":   (&Pong{Pad: 1 << 20}).Append(nil),
-		"whoami": (&Whoami{Pad: -1}).Append(nil),
-		"go":     (&Go{Delay: time.Hour}).Append(nil),
+		"cand":    (&Candidates{List: candidates}).Append(nil),
+		"call":    (&Call{List: candidates, Ports: make([]uint16, 9)}).Append(nil),
+		"hosts":   (&Hosts{List: make([]Host, 300)}).Append(nil),
+		"hostask": (&HostAsk{List: make([]AskedHost, 300)}).Append(nil),
+		"hostis":  (&HostIs{List: make([]HostAnswer, 300)}).Append(nil),
+		"about":   (&About{Name: long, Prefixes: make9(prefix)}).Append(nil),
+		"direct":  (&Direct{Handles: make([]uint32, 5000)}).Append(nil),
+		"ping":    (&Ping{Pad: 1 << 20}).Append(nil),
+		"pong":    (&Pong{Pad: 1 << 20}).Append(nil),
+		"whoami":  (&Whoami{Pad: -1}).Append(nil),
+		"go":      (&Go{Delay: time.Hour}).Append(nil),
 
 		"forward":   (&Forward{Packet: make([]byte, 5000)}).Append(nil),
 		"forwarded": (&Forwarded{Packet: make([]byte, 5000)}).Append(nil),

@@ -16,6 +16,8 @@ const (
 	// FeatureNoAddress says that the edge wants no lease: it has its addresses
 	// from elsewhere.
 	FeatureNoAddress = 8
+	// FeatureHosts says that the sender answers HOSTASK.
+	FeatureHosts = 16
 	// FeatureBridge says that the sender is a bridge: hosts stand behind its
 	// device, so its frames have other source addresses than its own, too.
 	FeatureBridge = 512

@@ -7,10 +7,6 @@ const (
 	// MsgSegment says that the hosts behind a bridging edge are behind the sender
 	// now, which is on the same segment.
 	MsgSegment MsgType = 0x10
-	// MsgHostAsk asks whether a host is still heard on the receiver's side, and
-	// MsgHostIs answers, so that a move is asked about and not believed.
-	MsgHostAsk MsgType = 0x11
-	MsgHostIs  MsgType = 0x12
 	// MsgList names a list of members by its version, length and hash, MsgListWant
 	// asks for a part of it, and MsgListPart is one.
 	MsgList     MsgType = 0x14
@@ -30,8 +26,6 @@ const (
 // Features that are reserved for what the messages above are for. An edge of this
 // version announces none of them.
 const (
-	// FeatureHosts goes with HOSTS, SEGMENT and the questions about hosts.
-	FeatureHosts = 16
 	// FeatureLists goes with lists of members in parts.
 	FeatureLists = 32
 	// FeatureSecret goes with a second key exchange.

@@ -49,6 +49,8 @@ var values = map[string]any{
 	"go":            Go{Gen: 9, Delay: 150 * time.Millisecond},
 	"salt":          Salt{XF: XFGroupGCM, KI: 3, Salt: [16]byte(run(0x50, 16)), Lowest: 0x0102030405060708, Serial: 0x1112131415161718},
 	"hosts/empty":   Hosts{Seq: 6},
+	"hostask/empty": HostAsk{Seq: 6},
+	"hostis/empty":  HostIs{Seq: 6},
 	"close":         Close{Reason: CloseRevoked},
 	"about/empty":   About{},
 	"about/longest": About{Name: strings.Repeat("x", 63), Prefixes: manyPrefixes()},
@@ -82,7 +84,11 @@ var values = map[string]any{
 	"keyupdate": KeyUpdate{
 		Version: 7, KI: 4, From: 1700000000, Key: [32]byte(run(0, 32)), Sig: [64]byte(run(64, 64)),
 	},
-	"hosts": Hosts{Seq: 6, First: true, Last: true, List: []Host{{MAC: testSelf, Moves: 0x0102}, {VLAN: 4094, Gone: true, MAC: testPeer}}},
+	"hosts":   Hosts{Seq: 6, First: true, Last: true, List: []Host{{MAC: testSelf, Moves: 0x0102}, {VLAN: 4094, Gone: true, MAC: testPeer}}},
+	"hostask": HostAsk{Seq: 0x01020304, List: []AskedHost{{MAC: testSelf, Since: 1500 * time.Millisecond}, {VLAN: 4094, MAC: testPeer}}},
+	"hostis": HostIs{Seq: 0x01020304, List: []HostAnswer{
+		{MAC: testSelf, Known: true, Polled: true, Ago: (1<<32 - 1) * time.Millisecond}, {VLAN: 4094, MAC: testPeer}, {VLAN: 1, MAC: testPeer, Known: true, Since: true, Ago: time.Millisecond},
+	}},
 	"about": About{
 		Name: "müll", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.1.2.3/24"), netip.MustParsePrefix("fd00::1/64")},
 	},

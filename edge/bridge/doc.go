@@ -1,10 +1,21 @@
-// Package bridge has what an edge needs in order to stand before a LAN as a bridge
-// of IEEE 802.1Q does, and to live beside others that do: machines without sockets,
-// goroutines and clocks. Time is an argument. The queues of package dataplane call
-// them for the frames that they concern, several at a time and without allocating;
-// the control loop reads what they found.
+// Package bridge is what an edge needs to be a bridge in the sense of IEEE 802.1Q: it
+// joins LANs into one, so that frames pass it whose source is neither its own nor the
+// other edge's.
 //
-//	Storm    limits what each host, and each edge, may flood
+// A station is whoever has a hardware address on a LAN behind an edge. An edge is what
+// IEEE 802.1Q calls a port: a station is behind one. What the standard leaves to a
+// spanning tree, or does not know because its ports have no enemies, is said where it
+// is done.
+//
+// The package holds machines and no more: it has no sockets, no goroutines and no clock,
+// and writes no log. Time comes in as nanoseconds since the edge started. The queues
+// of package dataplane call a machine for the frames that it concerns, several at once
+// and without an allocation; the control loop, package edge, calls it for what is due.
+// Each machine names its bounds, because whoever is behind an edge decides what it has to
+// remember.
+//
+//	FDB      the forwarding database: which edge a station is behind
+//	Storm    limits what each station, and each edge, may flood
 //	Judged   tells which frames say who has an address, or serve addresses
 //	Read     says what such a frame claims
 //	Rights   are what an edge lets another one do, by the word of its user (Whom)

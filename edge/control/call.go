@@ -27,6 +27,13 @@ func (s Socket) Peers(ctx context.Context) ([]Peer, error) {
 	return v, err
 }
 
+// FDB fetches the forwarding database.
+func (s Socket) FDB(ctx context.Context) (FDB, error) {
+	var v FDB
+	err := localapi.Get(ctx, string(s), pathFDB, &v)
+	return v, err
+}
+
 // KeyStatus fetches the state of the key schedule.
 func (s Socket) KeyStatus(ctx context.Context) (Keys, error) {
 	var v Keys

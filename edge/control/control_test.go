@@ -25,10 +25,12 @@ type still struct {
 	reloads int
 
 	counters Counters
+	fdb      FDB
 }
 
 func (s *still) Status(context.Context) (Status, error)  { return s.status, s.err }
 func (s *still) Peers(context.Context) ([]Peer, error)   { return s.peers, s.err }
+func (s *still) FDB(context.Context) (FDB, error)        { return s.fdb, s.err }
 func (s *still) KeyStatus(context.Context) (Keys, error) { return s.keys, s.err }
 func (s *still) Counters(context.Context) (Counters, error) {
 	return s.counters, s.err
@@ -56,6 +58,7 @@ func sample() *still {
 			SinceS:     number(7), Payload: 1439, RxBytes: 9, TxBytes: 8, LastSeenS: number(0.5), Hosts: 3, Handle: 7}},
 		keys: Keys{Community: "mynetwork", Source: "file", Active: &ki, Acceptable: []uint8{0, 1}, Next: &roll, Ends: &roll,
 			Warning: "soon", Epochs: []Epoch{{Index: 0, Until: &roll, Transform: "auto"}}},
+		fdb:      FDB{Stations: []Station{{MAC: "52:54:00:00:00:01", VLAN: 10, Edge: "a", ID: "1", AgeS: 1.5, How: "heard", Moves: 2}}, Totals: FDBTotals{Entries: 1, Size: 2, Unknown: 3}},
 		counters: Counters{Drops: map[string]uint64{"open": 1}, Queues: []QueueCounters{{Sleeps: 3, Frames: &FrameCounters{Reads: 1, In: 1}, Datagrams: &DatagramCounters{Writes: 1, Out: 46, TrainsOut: 1}}}},
 	}
 }
@@ -93,6 +96,10 @@ func TestRoundTrip(t *testing.T) {
 	counters, err := socket.Counters(ctx)
 	if diff := cmp.Diff(src.counters, counters); err != nil || diff != "" {
 		t.Errorf("counters: %v %s", err, diff)
+	}
+	fdb, err := socket.FDB(ctx)
+	if diff := cmp.Diff(src.fdb, fdb); err != nil || diff != "" {
+		t.Errorf("fdb: %v %s", err, diff)
 	}
 	ping, err := socket.Ping(ctx, PingRequest{Peer: "a", Size: 100})
 	if want, _ := src.Ping(ctx, PingRequest{Peer: "a", Size: 100}); err != nil || cmp.Diff(want, ping) != "" {
@@ -146,6 +153,7 @@ func TestFields(t *testing.T) {
 		pathKeys:   {"community", "active", "acceptable", "epochs"},
 
 		pathCounters: {"queues", "long", "drops"},
+		pathFDB:      {"stations", "totals"},
 	} {
 		rec := httptest.NewRecorder()
 		handler.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))

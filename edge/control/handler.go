@@ -14,6 +14,7 @@ const (
 	pathStatus = "/api/v1/status"
 	pathPeers  = "/api/v1/peers"
 	pathKeys   = "/api/v1/keys"
+	pathFDB    = "/api/v1/fdb"
 	pathPing   = "/api/v1/ping"
 	pathReload = "/api/v1/reload"
 
@@ -34,6 +35,8 @@ type Documents interface {
 	// Peers returns the known peers, in the order in which they are to be
 	// shown.
 	Peers(ctx context.Context) ([]Peer, error)
+	// FDB returns the forwarding database.
+	FDB(ctx context.Context) (FDB, error)
 	// KeyStatus returns the state of the key schedule.
 	KeyStatus(ctx context.Context) (Keys, error)
 	// Counters returns what the data path has done.
@@ -62,6 +65,7 @@ func Handler(src Source) http.Handler {
 		}
 		return peers, err
 	}))
+	mux.Handle("GET "+pathFDB, document(src.FDB))
 	mux.Handle("GET "+pathKeys, document(src.KeyStatus))
 	mux.Handle("GET "+pathCounters, document(src.Counters))
 	localapi.HandleProfiles(mux)

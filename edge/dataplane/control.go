@@ -139,6 +139,15 @@ func (c *Sender) SendStaged(now time.Time, p *Peer, frames [][]byte) {
 	o.tally = tally{}
 }
 
+// WriteFrame hands the device a frame of the control loop's own.
+func (d *Plane) WriteFrame(device FrameQueue, frame []byte) {
+	b := make([]byte, headroom+len(frame))
+	copy(b[headroom:], frame)
+	if _, err := device.WriteBatch([]tap.Frame{{Buf: b, Off: headroom, Len: len(frame)}}); err != nil {
+		d.drops.Drop(DropDeviceWrite)
+	}
+}
+
 // Deliver hands the device the frame in an inner that the control loop has judged:
 // that of a GROUP packet for whose salt nobody had vouched when it came. If nobody has
 // now either, nothing is learned from it, and its source has to be the peer's own

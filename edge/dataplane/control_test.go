@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
 )
 
@@ -171,7 +172,7 @@ func TestDeliver(t *testing.T) {
 		b.dropped(t, c.want)
 	}
 	behind := fullFrame(ethernet(b.self, host(1), protocol.EtherTypeIPv4, 60))
-	if !b.Deliver(r.now, b.device, p, behind, false) || len(b.device.take()) != 0 || b.fdb.size() != 0 {
+	if !b.Deliver(r.now, b.device, p, behind, false) || len(b.device.take()) != 0 || b.known() != 0 {
 		t.Error("a host's frame that nobody vouched for was delivered")
 	}
 	inner := fullFrame(good)
@@ -187,7 +188,7 @@ func TestDeliver(t *testing.T) {
 	if ev := only[Needed](t, b); ev.Peer != p || p.Used() != b.Since(r.now) {
 		t.Errorf("%+v, used at %d", ev, p.Used())
 	}
-	if n, _ := b.HostCount(); n != 0 {
+	if n, _ := b.Stations().Len(); n != 0 {
 		t.Errorf("learned %d hosts", n)
 	}
 }
@@ -197,11 +198,11 @@ func TestRetire(t *testing.T) {
 	r, a, b := pair(t)
 	r.arrives(t, "from a host behind", ethernet(b.self, host(1), protocol.EtherTypeIPv4, 60), a, b)
 	p := b.view[a]
-	if n, most := b.HostCount(); b.Hosts(p) != 1 || n != 1 || most != fdbMax || p.Retired() {
+	if n, most := b.Stations().Len(); b.Hosts(p) != 1 || n != 1 || most != bridge.DefaultSize.All || p.Retired() {
 		t.Fatalf("%d hosts of %d, retired %v", n, most, p.Retired())
 	}
 	b.Retire(p)
-	if n, _ := b.HostCount(); b.Hosts(p) != 0 || n != 0 || !p.Retired() {
+	if n, _ := b.Stations().Len(); b.Hosts(p) != 0 || n != 0 || !p.Retired() {
 		t.Errorf("%d hosts, retired %v", n, p.Retired())
 	}
 }

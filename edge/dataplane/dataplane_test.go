@@ -31,7 +31,7 @@ func unicastFrames(dst, src protocol.MAC) map[string][]byte {
 		"MTU 1500 in a VLAN":   ethernet(dst, src, protocol.EtherTypeIPv4, 1500, 9),
 		"MTU 9000":             ethernet(dst, src, protocol.EtherTypeIPv6, 9000),
 		"MTU 9000, full":       ethernet(dst, src, 0x1234, 9000),
-		"from a host behind":   ethernet(dst, host(1), protocol.EtherTypeIPv4, 1500),
+		"from a host behind":   ethernet(dst, host(src[5]), protocol.EtherTypeIPv4, 1500),
 	}
 }
 

@@ -5,7 +5,7 @@
 //
 //	readTAP        takes frames and super-frames from the device
 //	sendFrame      validates a frame and asks the forwarding database
-//	fdb.lookup     finds the edge behind a hardware address
+//	FDB.Lookup     finds the edge behind a hardware address
 //	sealTo         chooses header and path, and cuts a super-frame
 //	Session.Seal   numbers and seals, into the train that the packet leaves in
 //

@@ -29,7 +29,7 @@ func TestTableCanReceive(t *testing.T) {
 func numberedPeer(n int) *Peer {
 	var static [32]byte
 	binary.BigEndian.PutUint32(static[:], uint32(n))
-	return NewPeer(static, hostKey(n).mac)
+	return NewPeer(static, protocol.MAC{0x52, 0x54, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
 }
 
 // numberedSession returns the n-th of many sessions, which has n as our index.

@@ -16,43 +16,45 @@ type DropReason uint8
 
 // Why a frame or datagram went no further.
 const (
-	DropFrameInvalid   DropReason = iota // not an Ethernet frame
-	DropNoPath                           // nowhere to send it: no supernode and no session
-	DropSessionWorn                      // the session's counter is used up
-	DropTooBig                           // more than the largest run of fragments
-	DropSend                             // the socket refused it
-	DropStageFull                        // staged frames were over their bound, or waited too long
-	DropShort                            // a datagram too short for any packet
-	DropHeader                           // unknown version, type or flag
-	DropTransform                        // unknown transform
-	DropUnknownSession                   // an index of no session
-	DropOpen                             // did not authenticate
-	DropReplay                           // seen before, or older than the window
-	DropGroupTag                         // a GROUP packet of another community
-	DropGroupBudget                      // unknown salts over their budget
-	DropGroupUnvouched                   // an unvouched sender did not match its statement
-	DropInner                            // authenticated, but malformed inside
-	DropFragment                         // a fragment of a lost or bad run
-	DropOwnSource                        // carries our own hardware address as source
-	DropSpoofedSource                    // carries the hardware address of another edge
-	DropUnbound                          // from a peer whose statement is not known yet
-	DropQueueFull                        // the control loop is behind
-	DropDeviceWrite                      // the device refused it
-	DropLong                             // a datagram longer than any packet
-	DropControlRate                      // more control packets than one peer may have the loop hear of
-	DropOwnDatagram                      // a datagram of our own that came back out of the device
-	DropReserved                         // to a group address that means the other end of a cable
-	DropVLAN                             // of a VLAN that is not carried
-	DropStorm                            // flooded beyond the limits of storm control, received
-	DropStormSent                        // the same, of our own hosts
-	DropNotBridge                        // from a host behind a peer that may send its own frames only
-	DropNoBridge                         // from a host behind our device, though we are no bridge
-	DropForeignClaim                     // names another hardware address than the peer's as its own
-	DropAddressTheft                     // claims an IP address that is another member's
-	DropDHCPServer                       // the answer of a DHCP server that is not accepted here
-	DropRouter                           // of a router that is not accepted here
-	DropHidden                           // might be one of these, in fragments or behind too many headers
-	DropReasons                          // how many there are
+	DropFrameInvalid    DropReason = iota // not an Ethernet frame
+	DropNoPath                            // nowhere to send it: no supernode and no session
+	DropSessionWorn                       // the session's counter is used up
+	DropTooBig                            // more than the largest run of fragments
+	DropSend                              // the socket refused it
+	DropStageFull                         // staged frames were over their bound, or waited too long
+	DropShort                             // a datagram too short for any packet
+	DropHeader                            // unknown version, type or flag
+	DropTransform                         // unknown transform
+	DropUnknownSession                    // an index of no session
+	DropOpen                              // did not authenticate
+	DropReplay                            // seen before, or older than the window
+	DropGroupTag                          // a GROUP packet of another community
+	DropGroupBudget                       // unknown salts over their budget
+	DropGroupUnvouched                    // an unvouched sender did not match its statement
+	DropInner                             // authenticated, but malformed inside
+	DropFragment                          // a fragment of a lost or bad run
+	DropOwnSource                         // carries our own hardware address as source
+	DropSpoofedSource                     // carries the hardware address of another edge
+	DropUnbound                           // from a peer whose statement is not known yet
+	DropQueueFull                         // the control loop is behind
+	DropDeviceWrite                       // the device refused it
+	DropLong                              // a datagram longer than any packet
+	DropControlRate                       // more control packets than one peer may have the loop hear of
+	DropOwnDatagram                       // a datagram of our own that came back out of the device
+	DropReserved                          // to a group address that means the other end of a cable
+	DropVLAN                              // of a VLAN that is not carried
+	DropStorm                             // flooded beyond the limits of storm control, received
+	DropStormSent                         // the same, of our own hosts
+	DropNotBridge                         // from a host behind a peer that may send its own frames only
+	DropNoBridge                          // from a host behind our device, though we are no bridge
+	DropForeignClaim                      // names another hardware address than the peer's as its own
+	DropAddressTheft                      // claims an IP address that is another member's
+	DropDHCPServer                        // the answer of a DHCP server that is not accepted here
+	DropRouter                            // of a router that is not accepted here
+	DropHidden                            // might be one of these, in fragments or behind too many headers
+	DropStationHere                       // has a station as its source that is on our own side
+	DropDestinationHere                   // is for us or a station on our own side, and came from there
+	DropReasons                           // how many there are
 )
 
 var dropNames = [DropReasons]string{
@@ -62,6 +64,7 @@ var dropNames = [DropReasons]string{
 	"own-source", "spoofed-source", "unbound", "queue-full", "device-write", "long", "control-rate",
 	"own-datagram", "reserved-group", "vlan",
 	"storm", "storm-sent", "not-a-bridge", "no-bridge", "foreign-claim", "address-theft", "dhcp-server", "router", "hidden",
+	"station-here", "destination-here",
 }
 
 // String returns the name of the reason's counter in status and metrics.

@@ -182,6 +182,10 @@ type Violation struct {
 	Storm  bridge.Excess // for DropStorm and DropStormSent
 }
 
+// StationsDue says that there is something to do about stations in the forwarding
+// database. A queue posts it once, until the control loop calls Plane.StationsDue.
+type StationsDue struct{}
+
 func (PairMessages) event()    {}
 func (Confirmed) event()       {}
 func (Roamed) event()          {}
@@ -198,3 +202,4 @@ func (EpochLearned) event()    {}
 func (SendRefused) event()     {}
 func (Recursion) event()       {}
 func (Violation) event()       {}
+func (StationsDue) event()     {}

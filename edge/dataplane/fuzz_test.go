@@ -127,7 +127,7 @@ func FuzzHandleDatagram(f *testing.F) {
 				t.Errorf("delivered %x, which nobody sealed", got)
 			}
 		}
-		if n := r.b.fdb.size(); n > 1 {
+		if n := r.b.known(); n > 1 {
 			t.Errorf("learned %d addresses, and one host sent", n)
 		}
 	})

@@ -123,7 +123,7 @@ func TestGuard(t *testing.T) {
 					if c.want != DropSpoofedSource && b.view[a].Refused() != 1 {
 						t.Errorf("%d counted at the peer", b.view[a].Refused())
 					}
-					if b.fdb.size() != 0 {
+					if b.fdb.Size() != 0 {
 						t.Error("it was learned from")
 					}
 				})

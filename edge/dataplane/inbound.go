@@ -445,7 +445,7 @@ func (d *Plane) admit(t *Table, now int64, p *Peer, frame protocol.Frame, src pr
 		d.refuse(now, p, Violation{Reason: DropNotBridge, Host: src})
 		return false
 	case owner == nil:
-		d.fdb.learn(now, fdbKey{vlan: vlanOf(frame), mac: src}, p)
+		return d.admitStation(now, p, frame, src)
 	}
 	return true
 }

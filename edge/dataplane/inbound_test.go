@@ -83,7 +83,7 @@ func TestInboundDrops(t *testing.T) {
 			if got := b.device.take(); len(got) != 0 {
 				t.Errorf("delivered %x", got)
 			}
-			if n := b.fdb.size(); n != 0 {
+			if n := b.known(); n != 0 {
 				t.Errorf("learned %d addresses", n)
 			}
 			r.arrives(t, "a good frame afterwards", ethernet(b.self, a.self, protocol.EtherTypeIPv4, 99), a, b)
@@ -304,8 +304,8 @@ func TestUnbound(t *testing.T) {
 			r.carry()
 			b.dropped(t, DropUnbound)
 		}
-		if got := b.device.take(); len(got) != 0 || b.fdb.size() != 0 {
-			t.Errorf("delivered %d, learned %d", len(got), b.fdb.size())
+		if got := b.device.take(); len(got) != 0 || b.known() != 0 {
+			t.Errorf("delivered %d, learned %d", len(got), b.known())
 		}
 	}
 }
@@ -324,8 +324,8 @@ func TestSpoofedSource(t *testing.T) {
 			b.dropped(t, DropSpoofedSource)
 		}
 	}
-	if got := b.device.take(); len(got) != 0 || b.fdb.size() != 0 {
-		t.Errorf("delivered %d, learned %d", len(got), b.fdb.size())
+	if got := b.device.take(); len(got) != 0 || b.known() != 0 {
+		t.Errorf("delivered %d, learned %d", len(got), b.known())
 	}
 }
 

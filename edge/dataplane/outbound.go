@@ -106,8 +106,8 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		return
 	}
 	dst, src := frame.Dst(), frame.Src()
-	key := fdbKey{vlan: vlanOf(frame)}
-	if !o.carries(dst, key.vlan) {
+	key := bridge.Key{VLAN: vlanOf(frame)}
+	if !o.carries(dst, key.VLAN) {
 		return
 	}
 	if src != o.self {
@@ -116,8 +116,8 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 			o.violated(now, nil, &o.guard.strange, Violation{Reason: DropNoBridge, Host: src})
 			return
 		}
-		key.mac = src
-		o.fdb.local(key)
+		key.MAC = src
+		o.hearStation(now, key, frame)
 	}
 	if dst.IsGroup() {
 		o.flood(t, now, f)
@@ -129,8 +129,11 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		o.last.dst, o.last.peer = dst, p
 	}
 	if p == nil {
-		key.mac = dst
-		p = o.fdb.lookup(now, key)
+		key.MAC = dst
+		var done bool
+		if p, done = o.findStation(now, key); done {
+			return
+		}
 	}
 	if p == nil {
 		if due(&o.told.wanted, now) {

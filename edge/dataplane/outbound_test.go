@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
 	"hedgerow/transport"
 )
@@ -289,6 +290,51 @@ func TestHostBehindPeer(t *testing.T) {
 	r.arrives(t, "back", ethernet(host(2), host(1), protocol.EtherTypeIPv6, 60, 3), b, a)
 }
 
+// askHere does what the control loop does about stations on a member's own side, until
+// there is nothing left.
+func (r *rig) askHere(m *member) {
+	for {
+		list, next := m.StationsDue(m.Since(r.now))
+		for _, q := range list {
+			a, _ := m.Stations().Ask(m.Since(r.now), q.Key, q.Since)
+			a.Seq = q.Seq
+			m.Stations().Answered(m.Since(r.now), q.To, a)
+		}
+		if next == 0 {
+			return
+		}
+		r.advance(time.Duration(next - m.Since(r.now)))
+	}
+}
+
+// TestStationHere: what a station on our own side sends is not delivered to it from
+// elsewhere, and what is for it or for us is not flooded.
+func TestStationHere(t *testing.T) {
+	r, a, b := pair(t)
+	r.arrives(t, "from a host of ours", ethernet(b.self, host(1), protocol.EtherTypeIPv4, 60), a, b)
+	for _, dst := range []protocol.MAC{a.self, protocol.Broadcast} {
+		b.send(r.now, ethernet(dst, host(1), protocol.EtherTypeIPv4, 60))
+		r.carry()
+		a.dropped(t, DropStationHere)
+		if n := len(a.device.take()); n != 0 {
+			t.Errorf("%d frames of our host came from elsewhere", n)
+		}
+	}
+	for _, dst := range []protocol.MAC{a.self, host(1)} {
+		a.send(r.now, ethernet(dst, host(2), protocol.EtherTypeIPv4, 60))
+		r.carry()
+		a.dropped(t, DropDestinationHere)
+	}
+	if n := len(b.device.take()); n != 0 {
+		t.Errorf("b got %d frames for us and for our host", n)
+	}
+	r.advance(4 * time.Second) // perhaps it has left
+	r.arrives(t, "to a host that is silent", ethernet(host(1), host(2), protocol.EtherTypeIPv4, 60), a, b)
+	if n := a.Totals().Unknown; n != 1 {
+		t.Errorf("%d frames were flooded as unknown", n)
+	}
+}
+
 // TestBridging learns hosts behind edges from what they send, each VLAN by
 // itself, and follows them when they move, also to our own side.
 func TestBridging(t *testing.T) {
@@ -325,10 +371,12 @@ func TestBridging(t *testing.T) {
 		{"in a VLAN behind c", func() { say(c, host(1), a.self, 0xe00a) }, []uint16{10}, [2]int{0, 1}},
 		{"still behind b", func() {}, nil, [2]int{1, 0}},
 		{"moved to c by a broadcast", func() { say(c, host(1), protocol.Broadcast) }, nil, [2]int{0, 1}},
-		{"moved to our side", func() { say(a, host(1), b.self); b.device.take() }, nil, [2]int{1, 1}},
-		{"behind b again", func() { say(b, host(1), a.self) }, nil, [2]int{1, 0}},
-		{"after 300 s", func() { r.advance(fdbAge) }, nil, [2]int{1, 0}},
-		{"just after", func() { r.advance(1) }, nil, [2]int{1, 1}},
+		{"moved to our side", func() { say(a, host(1), b.self); b.device.take() }, nil, [2]int{0, 0}},
+		{"silent on our side", func() { r.advance(4 * time.Second) }, nil, [2]int{1, 1}},
+		{"perhaps behind b", func() { say(b, host(1), a.self) }, nil, [2]int{1, 1}},
+		{"behind b again", func() { r.askHere(a) }, nil, [2]int{1, 0}},
+		{"almost 300 s later", func() { r.advance(bridge.Age - time.Second) }, nil, [2]int{1, 0}},
+		{"after 300 s", func() { r.advance(time.Second) }, nil, [2]int{1, 1}},
 	} {
 		step.do()
 		if got := at(host(1), step.tags...); got != step.want {

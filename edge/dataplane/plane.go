@@ -20,6 +20,7 @@ type Config struct {
 	Started     time.Time         // the zero of the data path's clock: when the edge began
 	Sockets     *bridge.Sockets   // tell our own datagrams in the frames of the device; nil: none
 	Filter      bridge.Filter     // which frames are carried
+	Stations    bridge.Size       // of the forwarding database; default: bridge.DefaultSize
 }
 
 // Plane is what the queues and the control loop share. New sets its fields, and
@@ -35,7 +36,7 @@ type Plane struct {
 
 	table     atomic.Pointer[Table]
 	groupRx   *crypto.GroupReceiver
-	fdb       *fdb
+	fdb       *stations
 	drops     Drops
 	total     totals
 	helloMask *crypto.Mask // of HELLO and WELCOME
@@ -63,7 +64,7 @@ type clock struct {
 func New(c Config) *Plane {
 	d := &Plane{
 		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(),
-		noRelay: c.NoRelay, frames: frames{sockets: c.Sockets, filter: c.Filter}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newFDB(), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
+		noRelay: c.NoRelay, frames: frames{sockets: c.Sockets, filter: c.Filter}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
 	}
 	if d.frames.sockets == nil {
 		d.frames.sockets = new(bridge.Sockets)
@@ -124,11 +125,10 @@ func (d *Plane) Post(ev Event) bool { return d.mailbox.post(ev) }
 func (d *Plane) ReportEpochs() { d.mailbox.learned.Store(-1) }
 
 // Hosts returns how many hosts are known to be behind a peer.
-func (d *Plane) Hosts(p *Peer) int { return d.fdb.hosts(p) }
+func (d *Plane) Hosts(p *Peer) int { return d.fdb.Hosts(p) }
 
-// HostCount returns how many hosts the forwarding database holds, and how many it
-// can.
-func (d *Plane) HostCount() (count, most int) { return d.fdb.size(), fdbMax }
+// Stations returns the forwarding database.
+func (d *Plane) Stations() *bridge.FDB[*Peer] { return d.fdb.FDB }
 
 // PieceBytes returns how many bytes the pieces of frames take of the memory that all
 // peers share, and how many they can.
@@ -137,17 +137,18 @@ func (d *Plane) PieceBytes() (count, most int) { return d.pieces.Taken(), protoc
 // Retire ends a Peer for good: its peer has another one, or is forgotten. The
 // hosts behind it are unknown from now on, and the pieces of its frames are dropped.
 func (d *Plane) Retire(p *Peer) {
-	d.fdb.flush(p)
+	p.gone.Store(true)
+	d.fdb.Flush(p)
 	p.fragments.release()
 }
 
 // SweepEvery is how often Sweep is worth calling.
-const SweepEvery = fdbSweep
+const SweepEvery = bridge.SweepEvery
 
 // Sweep forgets the hosts and the salts that are past their age, and frees the
 // memory that was for pieces of peers that send none.
 func (d *Plane) Sweep(now time.Time) {
-	d.fdb.sweep(d.Since(now))
+	d.fdb.Sweep(d.Since(now))
 	d.groupRx.Sweep(d.Wall(now))
 	for _, p := range d.table.Load().statics.All() {
 		p.fragments.expire(d.Since(now))
@@ -185,6 +186,7 @@ type totals struct {
 	pieces  atomic.Uint64 // that they became
 	joined  atomic.Uint64 // frames that came in pieces
 	clamped atomic.Uint64 // SYNs whose MSS was lowered
+	unknown atomic.Uint64 // frames that were flooded because nobody knew the station
 }
 
 // Totals are the frames between the device and all peers since the start, and
@@ -197,6 +199,7 @@ type Totals struct {
 	Pieces  uint64 // what they became
 	Joined  uint64 // frames that came in pieces
 	Clamped uint64 // SYNs whose MSS was lowered
+	Unknown uint64 // frames that were flooded because nobody knew the station
 }
 
 // Totals returns the counters of frames. They may be read at any time.
@@ -204,6 +207,6 @@ func (d *Plane) Totals() Totals {
 	t := &d.total
 	return Totals{
 		RxFrames: t.rxFrames.Load(), RxBytes: t.rxBytes.Load(), TxFrames: t.txFrames.Load(), TxBytes: t.txBytes.Load(),
-		Cut: t.cut.Load(), Pieces: t.pieces.Load(), Joined: t.joined.Load(), Clamped: t.clamped.Load(),
+		Cut: t.cut.Load(), Pieces: t.pieces.Load(), Joined: t.joined.Load(), Clamped: t.clamped.Load(), Unknown: t.unknown.Load(),
 	}
 }

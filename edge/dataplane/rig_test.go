@@ -465,3 +465,9 @@ func ethernet(dst, src protocol.MAC, etherType uint16, n int, tags ...uint16) []
 	}
 	return f
 }
+
+// known returns how many stations behind other edges the member knows.
+func (m *member) known() int {
+	n, _ := m.Stations().Len()
+	return n
+}

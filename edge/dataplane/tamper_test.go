@@ -51,7 +51,7 @@ func (r *rig) arrive(a *member, frame []byte) sentDatagram {
 func (m *member) condition(peer *member) string {
 	v := m.view[peer]
 	highest, received := m.entry[peer].session.Received()
-	return fmt.Sprint(m.fdb.size(), m.fdb.moves, highest, received, *v.route.Load(), v.count.heard.Load(), v.count.used.Load(),
+	return fmt.Sprint(m.known(), m.fdb.Counters().Moves, highest, received, *v.route.Load(), v.count.heard.Load(), v.count.used.Load(),
 		v.count.rxBytes.Load(), v.count.roamed.Load(), m.total.rxFrames.Load(), m.entry[peer].session.Confirmed())
 }
 

@@ -61,10 +61,24 @@ func TestDocuments(t *testing.T) {
 	document(t, "status", Status)
 	document(t, "peers", Peers)
 	document(t, "counters", Counters)
+	document(t, "fdb", FDB)
 	document(t, "netcheck", Netcheck)
 	document(t, "keys", func(w io.Writer, v control.Keys) error {
 		return Keys(w, v, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 	})
+}
+
+// TestFDBChanges tells what came, moved and went, and nothing of what stayed.
+func TestFDBChanges(t *testing.T) {
+	before := control.FDB{Stations: []control.Station{{MAC: "a", Edge: "x", AgeS: 1}, {MAC: "a", VLAN: 7, Edge: "x"}, {MAC: "b", Edge: "x"}}}
+	after := control.FDB{Stations: []control.Station{{MAC: "a", Edge: "x", AgeS: 2}, {MAC: "b", Edge: "y\x1b"}, {MAC: "c", Edge: control.Here}}}
+	var b bytes.Buffer
+	if err := FDBChanges(&b, before, after); err != nil {
+		t.Fatal(err)
+	}
+	if want := "> b  vlan -  x > y\uFFFD\n+ c  vlan -  here\n- a  vlan 7  x\n"; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
 }
 
 func TestNoPeers(t *testing.T) {
@@ -163,6 +177,7 @@ func TestFullTerminal(t *testing.T) {
 	for name, err := range map[string]error{
 		"status": Status(full{}, control.Status{}), "peers": Peers(full{}, []control.Peer{{}}), "no peers": Peers(full{}, nil),
 		"keys": Keys(full{}, control.Keys{}, time.Time{}), "counters": Counters(full{}, control.Counters{}),
+		"fdb": FDB(full{}, control.FDB{}), "changes of the fdb": FDBChanges(full{}, control.FDB{}, control.FDB{Stations: []control.Station{{}}}),
 		"netcheck": Netcheck(full{}, control.Netcheck{}), "supernode": SupernodeStatus(full{}, admin.Status{}),
 	} {
 		if err != io.ErrShortWrite {

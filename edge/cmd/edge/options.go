@@ -47,6 +47,7 @@ type deviceChoice struct {
 	MTU    int // 0: the default, or what fits the bridge
 	Bridge tap.Port
 	Filter bridge.Filter // which frames are carried
+	FDB    bridge.Size
 }
 
 // portChoice is the local UDP port. Without Asked it is the one of last time.
@@ -129,7 +130,7 @@ func (o *options) parseServers(c *ucli.Context, faults *cli.Faults) {
 	}
 }
 
-// parseDevice reads -a, --allow-lease, -d, -m, -M, -p and what concerns the queues. An option that was given an empty
+// parseDevice reads -a, --allow-lease, -d, -m, -M, --fdb-size, -p and what concerns the queues. An option that was given an empty
 // value is at fault in each of them.
 func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
 	var err error
@@ -168,6 +169,10 @@ func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
 		faults.Add(err)
 	}
 	o.Device.Filter.EAPOL = c.Bool("eapol")
+	if s, ok := cli.String(c, "fdb-size"); ok {
+		o.Device.FDB, err = parseFDBSize(s)
+		faults.Add(err)
+	}
 	backend, _ := cli.String(c, "tap-backend")
 	count, _ := cli.String(c, "queues")
 	left, _ := cli.String(c, "test-without")

@@ -95,6 +95,8 @@ func TestOptions(t *testing.T) {
 		{"leases allowed", short + "--allow-lease 8.8.8.0/24 --allow-lease 9.9.9.9/8", nil, plain(func(o *options) {
 			o.Address.Allow = []netip.Prefix{netip.MustParsePrefix("8.8.8.0/24"), netip.MustParsePrefix("9.0.0.0/8")}
 		})},
+		{"sizes of the forwarding database", short + "--fdb-size 4096,1024", nil, plain(func(o *options) { o.Device.FDB = bridge.Size{All: 4096, Behind: 1024} })},
+		{"one size of the forwarding database", short + "--fdb-size 4096", nil, plain(func(o *options) { o.Device.FDB = bridge.Size{All: 4096, Behind: 4096} })},
 		{"hardware address and MTU", short + "-m 02:00:00:00:00:09 -M 1400", nil, plain(func(o *options) {
 			o.Device.MAC, o.Device.MTU = [6]byte{2, 5: 9}, 1400
 		})},
@@ -216,6 +218,10 @@ func TestFaults(t *testing.T) {
 		{"", nil, []string{"no key: give one with --key-file FILE or EDGE_KEY", "'edge keygen --community NAME -o FILE'", "--insecure-no-encryption",
 			"no community: name it with -c NAME", "no supernode: say where it is with -l HOST:PORT", "Try 'edge --help'."}},
 		{"-c mynetwork -l h:1", map[string]string{"EDGE_KEY": ""}, []string{"no key"}},
+		{short + "--fdb-size many", nil, []string{"--fdb-size many is not one number, or two with a comma: type one such as 32768,8192 [E27]"}},
+		{short + "--fdb-size 100,", nil, []string{"--fdb-size 100, is not one number, or two with a comma"}},
+		{short + "--fdb-size 2", nil, []string{"--fdb-size 2: 2 entries of a forwarding database are outside 16 to 1048576; type one such as 32768,8192 [E27]"}},
+		{short + "--fdb-size 100,200", nil, []string{"--fdb-size 100,200: 200 entries behind one edge are outside 16 to 100, which are those in all; type"}},
 		{short + "-a 10.1.2.0/24 -d name-that-is-too-long -m 01:00:00:00:00:01 -M 100 -p 65536", nil, []string{
 			"-a 10.1.2.0/24 is the network itself: type a host in it, such as 10.1.2.1/24",
 			"-d name-that-is-too-long: the name of a device has 1 to 15 bytes",

@@ -192,7 +192,7 @@ func (m *member) config() edge.Config {
 		Address:    m.options.Address,
 		Ethernet: edge.Ethernet{
 			MAC: m.options.Device.MAC, MTU: m.device.MTU(), Bridge: m.options.Device.Bridge.Bridge != "", Filter: m.options.Device.Filter,
-			Storm: m.options.Guard.Storm, Accept: m.options.Guard.Accept,
+			Storm: m.options.Guard.Storm, Accept: m.options.Guard.Accept, Stations: m.options.Device.FDB,
 		},
 		StateDir:   m.state,
 		Device:     m.device,

@@ -59,6 +59,17 @@ func (shown) Peers(context.Context) ([]control.Peer, error) {
 	}, nil
 }
 
+func (shown) FDB(context.Context) (control.FDB, error) {
+	return control.FDB{
+		Stations: []control.Station{
+			{MAC: "52:54:00:00:00:01", Edge: control.Here, AgeS: 0.4, How: "heard"},
+			{MAC: "52:54:00:00:00:07", VLAN: 10, Edge: "harlem-roof", ID: "9f3a-71c2-e0b4", AgeS: 12, How: "asked", Moves: 2},
+			{MAC: "52:54:00:00:00:08", Edge: "evil\x1b[2J", ID: "9f3a-71c2-e0b7", AgeS: 250, How: "announced", Moves: 1},
+		},
+		Totals: control.FDBTotals{Entries: 2, Size: 32768, Behind: 8192, Moves: 3, Refused: 4, Unknown: 5, Asked: 6, Unasked: 7, Contested: 8, Damped: 9, Ignored: 10, Lost: 11},
+	}, nil
+}
+
 func (shown) KeyStatus(context.Context) (control.Keys, error) {
 	active := uint8(4)
 	times := [3]time.Time{}
@@ -120,9 +131,11 @@ func texts(t *testing.T, now time.Time) map[string]string {
 	peers, _ := shown{}.Peers(ctx)
 	keys, _ := shown{}.KeyStatus(ctx)
 	counters, _ := shown{}.Counters(ctx)
+	fdb, _ := shown{}.FDB(ctx)
 	write("status", func(w io.Writer) error { return render.Status(w, status) })
 	write("peers", func(w io.Writer) error { return render.Peers(w, peers) })
 	write("keys", func(w io.Writer) error { return render.Keys(w, keys, now) })
+	write("fdb", func(w io.Writer) error { return render.FDB(w, fdb) })
 	write("counters", func(w io.Writer) error { return render.Counters(w, counters) })
 	return all
 }

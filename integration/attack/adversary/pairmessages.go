@@ -10,7 +10,7 @@ import (
 // PairMessages returns what a hostile member says in a pair session.
 func (k *Knowledge) PairMessages() []Value {
 	var list []Value
-	for _, of := range []func() []Value{k.pings, k.candidates, k.calls, k.salts, k.forwards, k.descriptions, unknownMessages} {
+	for _, of := range []func() []Value{k.pings, k.candidates, k.calls, k.salts, k.forwards, k.descriptions, k.stations, unknownMessages} {
 		list = append(list, of()...)
 	}
 	return list
@@ -133,6 +133,28 @@ func (k *Knowledge) descriptions() []Value {
 		value("HOSTS", hosts), value("HOSTS, none", protocol.Hosts{First: true, Last: true}),
 		value("CLOSE for a reason that there is not", protocol.Close{Reason: 255}),
 	}
+}
+
+// stations are questions about stations that there are and are not, and answers that
+// nobody asked for.
+func (k *Knowledge) stations() []Value {
+	var list []Value
+	macs := []protocol.MAC{k.Honest.MAC, k.Edge.MAC, k.Self.MAC(k.Community.ID()), {}, {2, 0, 0, 0, 0, 1}, {0xfe, 0xff, 0xff, 0xff, 0xff, 0xff}}
+	for _, seq := range []uint32{0, 1, 2, 3, 1<<31 - 1, 1<<32 - 1} {
+		ask, is := protocol.HostAsk{Seq: seq}, protocol.HostIs{Seq: seq}
+		for i := range protocol.MaxHostAsk {
+			mac, vlan := macs[i%len(macs)], []uint16{0, 1, 4094}[i%3]
+			mac[5] += byte(i / len(macs))
+			ask.List = append(ask.List, protocol.AskedHost{VLAN: vlan, MAC: mac, Since: time.Duration(i) << 20 * time.Millisecond})
+			is.List = append(is.List, protocol.HostAnswer{
+				VLAN: vlan, MAC: mac, Known: i&1 != 0, Since: i&2 != 0, Polled: i&4 != 0, Ago: (1<<32 - 1) * time.Millisecond,
+			})
+		}
+		list = append(list, value("HOSTASK, longest", ask), value("HOSTIS to nobody", is))
+	}
+	return append(list, value("HOSTASK, none", protocol.HostAsk{}), value("HOSTIS, none", protocol.HostIs{}),
+		raw("HOSTASK, VLAN 4095", protocol.MsgHostAsk, 0, 0, 0, 1, 0x0f, 0xff, 2, 0, 0, 0, 0, 1, 0, 0, 0, 0),
+		raw("HOSTIS, all flags", protocol.MsgHostIs, 0, 0, 0, 1, 0, 0, 2, 0, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff, 0xff))
 }
 
 // unknownMessages are of types that version 1 does not have, or not in this session.
