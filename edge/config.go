@@ -143,7 +143,6 @@ type Host struct {
 	Own         Own                              // what of this host leads into the overlay; default: the subnets of the device
 	Version     string                           // shown in status
 	Notes       []string                         // shown in status: what the user should know of how the edge was started
-	Device      func() tap.Condition             // what became of the device since; default: nothing. It must not block
 	Build       time.Time                        // when the program was built: no right clock is before it
 	Addresses   func() ([]netip.Addr, error)     // underlay addresses; default: those of the interfaces
 	Networks    NetworkFinder                    // finds what a lease collides with; default: the networks of this host are not known

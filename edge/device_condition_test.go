@@ -16,7 +16,7 @@ func TestStatusOfDevice(t *testing.T) {
 	cfg := testConfig()
 	cfg.Ethernet.Bridge, cfg.Ethernet.MTU = true, 1500
 	now := tap.Condition{MTU: 9000, Bridge: "br0", Notes: []string{"edge0 was renamed"}}
-	cfg.Host.Device = func() tap.Condition { return now }
+	cfg.Host.Own.Device = func() tap.Condition { return now }
 	e, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -40,27 +40,24 @@ func (e *Edge) handleEvent(now time.Time, ev dataplane.Event) {
 	case dataplane.EpochLearned:
 		e.keys.learn(now, ev.KI)
 	case dataplane.Recursion:
-		e.recursed(now, ev)
+		e.user.recursion.found(now, ev.Own)
+		if ev.Own { // it came out of the device: the paths to its address are given up
+			e.user.recursion.noticed(now, ev.To, e.user.describer.whoIsAt(ev.To))
+			e.paths.routing.sendFailed(now, dataplane.SendRefused{Addr: ev.To})
+		}
 	case dataplane.SendRefused:
 		e.paths.routing.sendFailed(now, ev)
 	case dataplane.Violation:
-		e.violated(now, ev)
+		if ev.Peer == nil {
+			e.data.guard.caught(now, nil, ev)
+		} else {
+			e.withPeer(ev.Peer, func(p *peer) { e.data.guard.caught(now, p, ev) })
+		}
 	case dataplane.StationsDue:
 		e.data.stations.due(now)
 	default:
 		panic(fmt.Sprintf("edge: no handler for %T", ev))
 	}
-}
-
-// recursed acts on a datagram that came out of the device: the paths to its address are
-// given up.
-func (e *Edge) recursed(now time.Time, ev dataplane.Recursion) {
-	e.user.recursion.found(now, ev.Own)
-	if !ev.Own {
-		return
-	}
-	e.user.recursion.noticed(now, ev.To, e.user.describer.whoIsAt(ev.To))
-	e.paths.routing.sendFailed(now, dataplane.SendRefused{Addr: ev.To})
 }
 
 // withPeer calls f with the peer of a view, marked, unless it was forgotten
@@ -71,15 +68,6 @@ func (e *Edge) withPeer(v *dataplane.Peer, f func(p *peer)) {
 	} else {
 		e.user.refusals.note(refusedPeerGone, nil)
 	}
-}
-
-// violated hands the guard what the queues have caught, of a peer or of our own hosts.
-func (e *Edge) violated(now time.Time, v dataplane.Violation) {
-	if v.Peer == nil {
-		e.data.guard.caught(now, nil, v)
-		return
-	}
-	e.withPeer(v.Peer, func(p *peer) { e.data.guard.caught(now, p, v) })
 }
 
 // needed is called when frames go to or come from a peer: it should have a session,

@@ -6,6 +6,7 @@ import (
 
 	"hedgerow/edge/bridge"
 	"hedgerow/internal/stack"
+	"hedgerow/tap"
 )
 
 // Own tells an edge what is its own, so that the overlay never carries itself. The zero
@@ -13,6 +14,9 @@ import (
 type Own struct {
 	Stack   Stack           // what of this host leads into the overlay
 	Sockets *bridge.Sockets // those of the underlay, which whoever opens them adds
+	// Device says what became of the device since the start; default: nothing. It must
+	// not block.
+	Device func() tap.Condition
 }
 
 // Stack tells what of this host leads into the overlay; *stack.Stack is one. Its methods

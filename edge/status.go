@@ -76,8 +76,8 @@ func (e *Edge) status(now time.Time) control.Status {
 		s.Notes = append(s.Notes, note)
 	}
 	s.Notes = append(s.Notes, e.cfg.Host.Notes...)
-	if e.cfg.Host.Device != nil {
-		if c := e.cfg.Host.Device(); c.MTU != 0 {
+	if e.cfg.Host.Own.Device != nil {
+		if c := e.cfg.Host.Own.Device(); c.MTU != 0 {
 			s.MTU, s.Bridge = c.MTU, c.Bridge
 			s.Notes = append(s.Notes, c.Notes...)
 		}

@@ -28,7 +28,7 @@ func TestVLANList(t *testing.T) {
 			if sender {
 				one = a
 			}
-			one.frames.filter = bridge.Filter{VLANs: list}
+			one.guard.filter = bridge.Filter{VLANs: list}
 			frame := inVLAN(b.self, a.self, vlan)
 			if carried {
 				r.arrives(t, "a frame of the list", frame, a, b)
@@ -50,7 +50,7 @@ func TestReservedLeavesNot(t *testing.T) {
 	for last, carried := range map[byte]bool{0: true, 1: false, 2: false, 3: false, 0x0e: true} {
 		for _, eapol := range []bool{false, true} {
 			r, a, b := pair(t)
-			a.frames.filter.EAPOL, b.frames.filter.EAPOL = eapol, eapol
+			a.guard.filter.EAPOL, b.guard.filter.EAPOL = eapol, eapol
 			frame := ethernet(protocol.MAC{1, 0x80, 0xc2, 0, 0, last}, a.self, 0x88cc, 60)
 			if carried || eapol && last == 3 {
 				r.arrives(t, "a frame to a group", frame, a, b)

@@ -1,6 +1,7 @@
 package dataplane
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -9,20 +10,22 @@ import (
 	"hedgerow/protocol"
 )
 
-// guard holds what is flooded against the limits of storm control, in both directions.
+// guard says which frames are carried, and holds what is flooded against the limits of
+// storm control, in both directions.
 type guard struct {
-	bridge  bool // hosts may stand behind our device
+	filter  bridge.Filter
+	sockets *bridge.Sockets // our own, whose datagrams are not carried
+	bridge  bool            // hosts may stand behind our device
 	sent    *bridge.Storm
 	heard   *bridge.Storm
 	own     *bridge.EdgeStorm // of our own hosts
 	strange bridge.Repeats    // frames of hosts that may not stand there
 }
 
-// newGuard returns the guard of an edge that is a bridge or not, with a limit for each
-// host as bridge.NewStorm has it.
-func newGuard(isBridge bool, limit int) guard {
+func newGuard(c *Config) guard {
 	return guard{
-		bridge: isBridge, sent: bridge.NewStorm(limit, false), heard: bridge.NewStorm(limit, true), own: bridge.NewEdgeStorm([32]byte{}),
+		filter: c.Filter, sockets: cmp.Or(c.Sockets, new(bridge.Sockets)), bridge: c.Bridge,
+		sent: bridge.NewStorm(c.Storm, false), heard: bridge.NewStorm(c.Storm, true), own: bridge.NewEdgeStorm([32]byte{}),
 	}
 }
 

@@ -102,7 +102,7 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		o.drops.Drop(DropFrameInvalid)
 		return
 	}
-	if by, to := o.frames.sockets.Sent(o.self, frame); by != bridge.Another && o.recursed(now, by, to) {
+	if by, to := o.guard.sockets.Sent(o.self, frame); by != bridge.Another && o.recursed(now, by, to) {
 		return
 	}
 	dst, src := frame.Dst(), frame.Src()
@@ -150,9 +150,9 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 // those that are not.
 func (d *Plane) carries(dst protocol.MAC, vlan uint16) bool {
 	switch {
-	case dst.IsGroup() && d.frames.filter.Reserved(dst):
+	case dst.IsGroup() && d.guard.filter.Reserved(dst):
 		d.drops.Drop(DropReserved)
-	case !d.frames.filter.Carries(vlan):
+	case !d.guard.filter.Carries(vlan):
 		d.drops.Drop(DropVLAN)
 	default:
 		return true

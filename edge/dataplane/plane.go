@@ -31,7 +31,6 @@ type Plane struct {
 	mask    *crypto.Mask // between edges
 	tag     uint32       // of the community, in GROUP headers
 	noRelay bool
-	frames  frames
 	clock   clock
 
 	table     atomic.Pointer[Table]
@@ -47,12 +46,6 @@ type Plane struct {
 	groupPacket atomic.Int64 // bytes of the largest GROUP packet that reaches everybody; 0: the usual size
 }
 
-// frames say which frames of the device and of peers are carried.
-type frames struct {
-	sockets *bridge.Sockets
-	filter  bridge.Filter
-}
-
 // clock is the data path's: nanoseconds since the edge started, and the wall clock
 // that belongs to them.
 type clock struct {
@@ -64,14 +57,11 @@ type clock struct {
 func New(c Config) *Plane {
 	d := &Plane{
 		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(),
-		noRelay: c.NoRelay, frames: frames{sockets: c.Sockets, filter: c.Filter}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
-	}
-	if d.frames.sockets == nil {
-		d.frames.sockets = new(bridge.Sockets)
+		noRelay: c.NoRelay, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)
-	d.guard = newGuard(c.Bridge, c.Storm)
+	d.guard = newGuard(&c)
 	d.table.Store(&Table{epochs: &[256]*crypto.Epoch{}})
 	return d
 }
