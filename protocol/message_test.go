@@ -111,15 +111,16 @@ func TestAppendBounds(t *testing.T) {
 	st := make([]byte, StatementLen)
 	long := strings.Repeat("ä", 200)
 	tests := map[string][]byte{
-		"cand":   (&Candidates{List: candidates}).Append(nil),
-		"call":   (&Call{List: candidates, Ports: make([]uint16, 9)}).Append(nil),
-		"hosts":  (&Hosts{List: make([]Host, 300)}).Append(nil),
-		"about":  (&About{Name: long, Prefixes: make9(prefix)}).Append(nil),
-		"direct": (&Direct{Handles: make([]uint32, 5000)}).Append(nil),
-		"ping":   (&Ping{Pad: 1 << 20}).Append(nil),
-		"pong":   (&Pong{Pad: 1 << 20}).Append(nil),
-		"whoami": (&Whoami{Pad: -1}).Append(nil),
-		"go":     (&Go{Delay: time.Hour}).Append(nil),
+		"cand":    (&Candidates{List: candidates}).Append(nil),
+		"call":    (&Call{List: candidates, Ports: make([]uint16, 9)}).Append(nil),
+		"hosts":   (&Hosts{List: make([]Host, 300)}).Append(nil),
+		"segment": (&Segment{Members: make([]SegmentMember, 300)}).Append(nil),
+		"about":   (&About{Name: long, Prefixes: make9(prefix)}).Append(nil),
+		"direct":  (&Direct{Handles: make([]uint32, 5000)}).Append(nil),
+		"ping":    (&Ping{Pad: 1 << 20}).Append(nil),
+		"pong":    (&Pong{Pad: 1 << 20}).Append(nil),
+		"whoami":  (&Whoami{Pad: -1}).Append(nil),
+		"go":      (&Go{Delay: time.Hour}).Append(nil),
 
 		"forward":   (&Forward{Packet: make([]byte, 5000)}).Append(nil),
 		"forwarded": (&Forwarded{Packet: make([]byte, 5000)}).Append(nil),
@@ -143,7 +144,7 @@ func TestAppendBounds(t *testing.T) {
 	if b := (&About{Name: "a\x1b[31m"}).Append(nil); len(b) != tlvLen+1 {
 		t.Errorf("a name with an escape sequence is sent: %q", b)
 	}
-	for _, name := range []string{"register", "ack", "peerinfo", "cand", "call", "hosts", "direct"} {
+	for _, name := range []string{"register", "ack", "peerinfo", "cand", "call", "hosts", "segment", "direct"} {
 		if n := len(tests[name]); n > MaxDatagram-HeaderLen-1-TagLen {
 			t.Errorf("%s: %d bytes do not fit a datagram", name, n)
 		}

@@ -4,9 +4,6 @@ package protocol
 // sends one only to a peer that has announced the Feature that goes with it; whoever
 // does not know one skips it, as it does any other unknown type below 0x80.
 const (
-	// MsgSegment says that the hosts behind a bridging edge are behind the sender
-	// now, which is on the same segment.
-	MsgSegment MsgType = 0x10
 	// MsgHostAsk asks whether a host is still heard on the receiver's side, and
 	// MsgHostIs answers, so that a move is asked about and not believed.
 	MsgHostAsk MsgType = 0x11

@@ -26,6 +26,7 @@ const (
 	MsgForward   MsgType = 0x0c
 	MsgForwarded MsgType = 0x0d
 	MsgStatement MsgType = 0x0e
+	MsgSegment   MsgType = 0x10
 )
 
 // The messages between an edge and a supernode, in a hop session, which also
@@ -51,7 +52,7 @@ var msgNames = map[MsgType]string{
 	MsgPing: "PING", MsgPong: "PONG", MsgCand: "CAND", MsgCall: "CALL",
 	MsgCallAck: "CALLACK", MsgGo: "GO", MsgSalt: "SALT",
 	MsgKeyUpdate: "KEYUPDATE", MsgHosts: "HOSTS", MsgClose: "CLOSE",
-	MsgAbout: "ABOUT", MsgForward: "FORWARD", MsgForwarded: "FORWARDED", MsgStatement: "STATEMENT",
+	MsgAbout: "ABOUT", MsgForward: "FORWARD", MsgForwarded: "FORWARDED", MsgStatement: "STATEMENT", MsgSegment: "SEGMENT",
 	MsgRegister: "REGISTER", MsgAck: "ACK", MsgNak: "NAK",
 	MsgQuery: "QUERY", MsgPeerInfo: "PEER_INFO", MsgPunch: "PUNCH",
 	MsgUnregister: "UNREGISTER", MsgLoad: "LOAD", MsgWhoami: "WHOAMI",
