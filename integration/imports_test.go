@@ -92,8 +92,8 @@ var rules = []rule{
 	{folder: "edge/dataplane/pmap"},
 	// Machines of IEEE 802.1Q: frames and times in, decisions out.
 	{
-		folder: "edge/bridge", ours: []string{"protocol", "internal/bucket"},
-		never: []string{"net", "log/...", "os/...", "context", "sync", "syscall", "golang.org/x/...", "github.com/..."},
+		folder: "edge/bridge", ours: []string{"protocol", "crypto", "internal/bucket"},
+		never: []string{"net", "log/...", "os/...", "context", "syscall", "golang.org/x/...", "github.com/..."},
 	},
 	// Documents and how they are asked for. Who shows them needs no edge.
 	{folder: "edge/control", ours: []string{"protocol", "internal/localapi"}},
