@@ -20,6 +20,8 @@
 //	peers         the book of peers: identities, hardware addresses, pins
 //	keyring       the community's epochs and salts
 //	guard         what others may send here, and whose overlay addresses are
+//	segment       the election of the bridge that forwards on our LAN
+//	successions   what other bridges say of theirs, and where their hosts are
 //	underlay      the network below (package underlay): candidates, LAN, TURN, NATs
 //
 // Nothing is done twice and nothing has to be remembered: an owner changes its

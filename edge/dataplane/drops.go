@@ -52,6 +52,13 @@ const (
 	DropDHCPServer                       // the answer of a DHCP server that is not accepted here
 	DropRouter                           // of a router that is not accepted here
 	DropHidden                           // might be one of these, in fragments or behind too many headers
+	DropStandby                          // another bridge forwards on our segment, or we listen yet
+	DropProbeForeign                     // a probe on our segment of no member
+	DropProbeOwn                         // a probe of our own that came back
+	DropProbeOld                         // a probe that was there before
+	DropProbeRate                        // more probes than are looked at
+	DropProbeInside                      // a probe that came from a peer: they belong to segments
+	DropBPDU                             // of a spanning tree, which ends here
 	DropReasons                          // how many there are
 )
 
@@ -62,6 +69,7 @@ var dropNames = [DropReasons]string{
 	"own-source", "spoofed-source", "unbound", "queue-full", "device-write", "long", "control-rate",
 	"own-datagram", "reserved-group", "vlan",
 	"storm", "storm-sent", "not-a-bridge", "no-bridge", "foreign-claim", "address-theft", "dhcp-server", "router", "hidden",
+	"standby", "probe-foreign", "probe-own", "probe-old", "probe-rate", "probe-inside", "bpdu",
 }
 
 // String returns the name of the reason's counter in status and metrics.

@@ -143,6 +143,35 @@ func (f *fdb) flush(p *Peer) {
 	}
 }
 
+// leave has the hosts behind an edge be behind another one, or unknown if that is nil or
+// has as many as it may.
+func (f *fdb) leave(p, to *Peer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key, e := range f.entries {
+		if e.peer != p {
+			continue
+		}
+		f.forget(key, e)
+		if to != nil && f.behind[to] < fdbPerPeer {
+			f.entries[key] = fdbEntry{peer: to, seen: e.seen}
+			f.behind[to]++
+			f.moves++
+		}
+	}
+}
+
+// leaveAll forgets the hosts behind all edges but one.
+func (f *fdb) leaveAll(but *Peer) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key, e := range f.entries {
+		if e.peer != but {
+			f.forget(key, e)
+		}
+	}
+}
+
 // hosts returns how many hosts are behind an edge.
 func (f *fdb) hosts(p *Peer) int {
 	f.mu.RLock()
