@@ -98,6 +98,7 @@ func watchForks(ctx context.Context, e *Edge) {
 func renewEverything(e *Edge, now time.Time) {
 	e.random.reseed()
 	e.keys.drawSalt(now, true)
+	e.paths.segment.listen(now)
 	e.servers.registrar.forked()
 	e.servers.connector.renewAll(now)
 	e.sessions.renewAll(now)

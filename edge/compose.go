@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/handshake"
@@ -29,7 +30,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 	st.loop = e.background
 	plane := dataplane.New(dataplane.Config{
 		Self: protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, Started: now, Sockets: cfg.Host.Own.Sockets, Filter: cfg.Ethernet.Filter,
-		Bridge: cfg.Ethernet.Bridge, Storm: cfg.Ethernet.Storm, Stations: cfg.Ethernet.Stations,
+		Bridge: cfg.Ethernet.Bridge, Storm: cfg.Ethernet.Storm, Stations: cfg.Ethernet.Stations, Gate: newGate(&cfg),
 	})
 	e.data = data{plane: plane, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}
 	random := newRandom(cfg.Host.Rand)
@@ -38,6 +39,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 	e.composeSelf(random)
 	e.composePaths(random)
 	e.composeSessions(random)
+	composeSegments(e)
 	e.composeServers(random)
 	e.peers.prepare = func(p *peer) {
 		e.sessions.prepare(p)
@@ -160,6 +162,35 @@ func (e *Edge) composeSessions(random *random) {
 	e.sessions.open()
 }
 
+// newGate returns the gate of a bridge; nil: the edge is none.
+func newGate(cfg *Config) *bridge.Gate {
+	if !cfg.Ethernet.Bridge {
+		return nil
+	}
+	return bridge.NewGate([32]byte(cfg.Identity.ID), cfg.Community.Tag(), cfg.Ethernet.BPDUs)
+}
+
+// composeSegments makes the owners of what bridges are on their segments.
+func composeSegments(e *Edge) {
+	cfg, pairs := &e.cfg, pairSender{e.data.send}
+	if e.data.plane.Gate() != nil {
+		e.paths.segment = &segment{
+			machine: bridge.NewForwarder(protocol.ProbeRank{Priority: cfg.Ethernet.Priority, ID: [32]byte(cfg.Identity.ID)}),
+			boot:    func() uint64 { return e.self.seq },
+			prober:  bridge.Prober{Identity: cfg.Identity, CID: e.self.cid, Tag: cfg.Community.Tag(), Device: e.self.mac},
+			keys:    &probeKeys{keys: e.keys}, device: segmentDevice{frames: cfg.Queues[0].Frames, name: cfg.Host.Interface, condition: cfg.Host.Own.Device}, peers: e.peers, sessions: e.sessions,
+			supernodes: e.servers.list, pairs: pairs, plane: e.data.plane, refusals: e.user.refusals, reports: e.user.reports,
+		}
+	}
+	if e.paths.segment != nil {
+		e.self.segment = e.paths.segment.appendTo
+	}
+	e.paths.successions = &successions{
+		peers: e.peers, pairs: pairs, own: e.paths.segment.own, plane: e.data.plane, refusals: e.user.refusals,
+	}
+	e.paths.successions.open()
+}
+
 // composeServers makes the owners of what concerns supernodes.
 func (e *Edge) composeServers(random *random) {
 	hop := *e.sessions.party
@@ -203,7 +234,10 @@ func (e *Edge) composeChores() {
 	kept.open(e.self)
 	e.owners = []owner{
 		e.keys, e.servers.connector, e.servers.registrar, e.servers.addresses, e.servers.directory, e.sessions, e.paths.routing, e.peers,
-		e.data.stations, e.user.echoes, e.chores.network, &e.chores, kept,
+		e.data.stations, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept,
+	}
+	if e.paths.segment != nil {
+		e.owners = append([]owner{e.paths.segment}, e.owners...) // probes go before everything
 	}
 }
 

@@ -23,6 +23,10 @@ import (
 // every unicast path over an underlay of 1500 bytes, relayed over IPv6 too.
 const DefaultMTU = 1370
 
+// DefaultPriority is the priority of a bridge among those of its segment, that of IEEE
+// 802.1Q (table 13-3).
+const DefaultPriority = 32768
+
 // Limits of Ethernet.MTU in bytes. IPv6 needs at least the lower one (RFC 8200,
 // section 5); the upper one is the largest
 // frame that a run of fragments may carry.
@@ -110,6 +114,11 @@ type Ethernet struct {
 	Accept bridge.Policy
 	// Stations bounds the forwarding database; default: bridge.DefaultSize.
 	Stations bridge.Size
+	// Priority orders the bridges of one segment, the lowest forwards; default
+	// DefaultPriority.
+	Priority uint16
+	// BPDUs says that a bridge carries the messages of spanning trees to other members.
+	BPDUs bool
 }
 
 // Config is everything an edge is made from. It is not changed after New.
@@ -233,6 +242,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Ethernet.MTU == 0 {
 		c.Ethernet.MTU = DefaultMTU
+	}
+	if c.Ethernet.Priority == 0 {
+		c.Ethernet.Priority = DefaultPriority
 	}
 	if c.Ethernet.MAC == ([6]byte{}) {
 		c.Ethernet.MAC = c.Identity.MAC(c.Community.ID())

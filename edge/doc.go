@@ -21,6 +21,8 @@
 //	stations      questions about stations that two edges say are behind them
 //	keyring       the community's epochs and salts
 //	guard         what others may send here, and whose overlay addresses are
+//	segment       the election of the bridge that forwards on our LAN
+//	successions   what other bridges say of theirs, and where their hosts are
 //	underlay      the network below (package underlay): candidates, LAN, TURN, NATs
 //
 // Nothing is done twice and nothing has to be remembered: an owner changes its

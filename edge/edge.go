@@ -44,11 +44,13 @@ type data struct {
 	stations *stations // questions about the plane's stations
 }
 
-// paths are the owners of how peers are reached.
+// paths are the owners of how peers are reached, and hosts behind them.
 type paths struct {
 	routing     *routing
 	punching    *punching
 	introducers *introducers
+	segment     *segment // nil: we are no bridge
+	successions *successions
 }
 
 // servers are the owners of what concerns supernodes.
@@ -104,7 +106,8 @@ func (e *Edge) Run(ctx context.Context) error {
 	}
 	err := e.loop(ctx, ended)
 	e.state.remember(e.peers) // those of the last seconds, too
-	e.sessions.goodbye()      // while streams still carry it
+	e.paths.segment.goodbye(time.Now())
+	e.sessions.goodbye() // while streams still carry it
 	e.servers.registrar.goodbye()
 	e.data.send.Flush()
 	cancel()
@@ -149,6 +152,7 @@ func (e *Edge) begin(now time.Time) error {
 	if e.cfg.StateDir != "" {
 		e.chores.storing.Set(now.Add(storeEvery))
 	}
+	e.paths.segment.begin(now)
 	e.underlay.Start(now, e.self.statement)
 	e.servers.connector.begin(now)
 	e.peers.pins.aged(e.peers.rightClock(now))

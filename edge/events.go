@@ -45,6 +45,10 @@ func (e *Edge) handleEvent(now time.Time, ev dataplane.Event) {
 			e.user.recursion.noticed(now, ev.To, e.user.describer.whoIsAt(ev.To))
 			e.paths.routing.sendFailed(now, dataplane.SendRefused{Addr: ev.To})
 		}
+	case dataplane.ProbeHeard:
+		e.paths.segment.heard(now, ev.Frame)
+	case dataplane.TopologyChanged:
+		e.data.plane.ForgetHostsBut(ev.From)
 	case dataplane.SendRefused:
 		e.paths.routing.sendFailed(now, ev)
 	case dataplane.Violation:
@@ -167,6 +171,8 @@ func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, v
 		return parsed(value, protocol.ParseAbout, func(m protocol.About) { p.about = m })
 	case protocol.MsgStatement:
 		return parsed(value, protocol.ParseStatement, func(m protocol.Statement) { e.servers.directory.handleStatement(now, p, m) })
+	case protocol.MsgSegment:
+		return parsed(value, protocol.ParseSegment, func(m protocol.Segment) { e.paths.successions.handle(now, p, m) })
 	case protocol.MsgForward:
 		return parsed(value, protocol.ParseForward, func(m protocol.Forward) { e.paths.introducers.handleForward(now, p, m, ev.Origin) })
 	case protocol.MsgForwarded:

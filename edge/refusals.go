@@ -70,6 +70,12 @@ const (
 	refusedLANInner       refusal = "lan-inner"         // a packet on the LAN that is malformed inside
 	refusedHeader         refusal = "answer-header"     // an answer whose header does not parse
 	refusedAnswer         refusal = "answer"            // an answer of a kind that its sender does not give
+	refusedProbe          refusal = "probe"             // a probe on our segment whose signature or sender does not hold
+	refusedSegmentPlain   refusal = "segment-plain"     // a SEGMENT of an edge that is no bridge
+	refusedSegmentOld     refusal = "segment-old"       // a SEGMENT that is older than one before
+	refusedSegmentHeir    refusal = "segment-heir"      // a bridge says that it has succeeded one that did not name it
+	refusedSegmentAlive   refusal = "segment-alive"     // a bridge says that it has succeeded one that goes on
+	refusedSegmentRate    refusal = "segment-rate"      // more questions for our SEGMENT than are answered
 	refusedPeerGone       refusal = "peer-gone"         // an event of a peer that was forgotten meanwhile
 )
 

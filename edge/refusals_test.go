@@ -253,6 +253,32 @@ var provocations = []provocation{
 		protocol.Header{Type: protocol.TypeResp, XF: protocol.XFPair, KI: 7, RX: 1}.Put(pkt)
 		v.handle(noon, dataplane.HandshakeAnswer{Origin: atPeer, Packet: pkt})
 	}},
+	{refusedProbe, "", func(v *testServer, _ *peer) {
+		forged := protocol.Probe{State: protocol.ProbeForwarding}
+		(&segment{refusals: v.user.refusals}).heard(noon, forged.AppendFrame(nil, protocol.MAC{2}))
+	}},
+	{refusedSegmentPlain, "roof", func(v *testServer, p *peer) {
+		v.fromPeer(p, atPeer, says(1, protocol.SegmentForwarding))
+	}},
+	{refusedSegmentOld, "roof", func(v *testServer, p *peer) {
+		p.view.SetFeatures(protocol.FeatureBridge)
+		v.fromPeer(p, atPeer, says(2, protocol.SegmentForwarding))
+		v.fromPeer(p, atPeer, says(1, protocol.SegmentForwarding))
+	}},
+	{refusedSegmentHeir, "roof", func(v *testServer, p *peer) {
+		c := contest(v, p, false)
+		c.says(noon, p, 1, protocol.SegmentForwarding, protocol.SegmentMember{Role: protocol.RoleSucceeded, Static: c.old.view.Static()})
+	}},
+	{refusedSegmentAlive, "roof", func(v *testServer, p *peer) {
+		c := contest(v, p, true)
+		c.says(noon, p, 1, protocol.SegmentForwarding, protocol.SegmentMember{Role: protocol.RoleSucceeded, Static: c.old.view.Static()})
+		c.says(noon.Add(time.Millisecond), c.old, 1, protocol.SegmentForwarding)
+	}},
+	{refusedSegmentRate, "roof", func(v *testServer, p *peer) {
+		for range segmentAnswerBurst + 1 {
+			v.fromPeer(p, atPeer, (&protocol.Segment{Ask: true}).Append(nil))
+		}
+	}},
 	{"handshake-mac1", "", func(v *testServer, _ *peer) {
 		pkt := make([]byte, protocol.InitLen)
 		protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: 7, RX: 1, CTR: protocol.Revision}.Put(pkt)

@@ -22,6 +22,7 @@ type self struct {
 	state      *state
 	prefixes   func() []netip.Prefix // of the device
 	candidates func() protocol.Candidates
+	segment    func(b []byte) []byte // appends what we say of our LAN; nil: we are no bridge
 }
 
 // sign makes the statement of this run.

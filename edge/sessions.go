@@ -231,7 +231,11 @@ func (s *sessions) introduce(p *peer) {
 		r.Direct = other.Direct
 	}
 	s.pairs.sendBy(p, &r, 0, func(b []byte) []byte {
-		return s.self.append(s.keys.appendSalts(b))
+		b = s.self.append(s.keys.appendSalts(b))
+		if s.self.segment != nil && p.view.Features()&protocol.FeatureHosts != 0 {
+			b = s.self.segment(b)
+		}
+		return b
 	})
 }
 

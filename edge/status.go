@@ -61,7 +61,7 @@ func (e *Edge) status(now time.Time) control.Status {
 		UptimeS: now.Sub(e.data.plane.Started()).Seconds(), KeyIndex: e.keys.sendingIndex(), Drops: e.drops(), Notes: []string{},
 		Device: e.cfg.Host.Interface, MAC: e.self.mac.String(), MTU: e.cfg.Ethernet.MTU, Prefixes: []string{},
 		Traffic: control.Traffic{InFrames: total.RxFrames, InBytes: total.RxBytes, OutFrames: total.TxFrames, OutBytes: total.TxBytes},
-		Peers:   e.user.describer.count(now),
+		Peers:   e.user.describer.count(now), Segment: e.paths.segment.status(now),
 	}
 	for _, p := range byAddress(e.servers.addresses.prefixes) {
 		s.Prefixes = append(s.Prefixes, p.String())
@@ -76,6 +76,7 @@ func (e *Edge) status(now time.Time) control.Status {
 		s.Notes = append(s.Notes, note)
 	}
 	s.Notes = append(s.Notes, e.cfg.Host.Notes...)
+	s.Notes = append(s.Notes, e.paths.segment.notes(now)...)
 	if e.cfg.Host.Own.Device != nil {
 		if c := e.cfg.Host.Own.Device(); c.MTU != 0 {
 			s.MTU, s.Bridge = c.MTU, c.Bridge

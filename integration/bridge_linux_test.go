@@ -52,11 +52,16 @@ func (w *town) site(h *lab.Host, number, mtu int) *site {
 	return &site{host: h, station: &member{Program: &rig.Program{Name: far.Name(), Host: far}, town: w}}
 }
 
-// joinBridge starts the edge of a site.
+// joinBridge starts the edge of a site, and waits until it has listened for others.
 func (w *town) joinBridge(s *site, more ...string) {
 	w.t.Helper()
 	s.edge = w.join(s.host, overIPv4, append([]string{"--bridge", "br0"}, more...)...)
 	w.await(s.edge.Program, "ready")
+	for end := time.Now().Add(answerWithin); s.edge.status().Segment.State == "listening"; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			w.t.Fatalf("%s: the bridge goes on listening", s.host.Name())
+		}
+	}
 }
 
 // linkState is what "ip" says of a link.

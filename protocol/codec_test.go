@@ -50,6 +50,7 @@ var codecs = map[string]codec{
 	"forward":    message(MsgForward, ParseForward),
 	"forwarded":  message(MsgForwarded, ParseForwarded),
 	"statement":  message(MsgStatement, ParseStatement),
+	"segment":    message(MsgSegment, ParseSegment),
 	"register":   message(MsgRegister, ParseRegister),
 	"ack":        message(MsgAck, ParseAck),
 	"nak":        message(MsgNak, ParseNak),
@@ -63,6 +64,7 @@ var codecs = map[string]codec{
 	"direct":     message(MsgDirect, ParseDirect),
 	"announce":   message(MsgAnnounce, ParseAnnounce),
 
+	"probe":        probeCodec,
 	"header":       headerCodec,
 	"hello":        helloCodec,
 	"welcome":      welcomeCodec,
@@ -73,6 +75,18 @@ var codecs = map[string]codec{
 	"inner":        innerCodec,
 	"frame":        frameCodec,
 	"tlv":          tlvCodec,
+}
+
+func probeCodec(b []byte) (any, []byte, error) {
+	if Frame(b).Valid() != nil {
+		return nil, nil, ErrShort
+	}
+	p, err := ParseProbe(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	again := p.AppendFrame(nil, Frame(b).Src())
+	return p, append(again, b[len(again):]...), nil
 }
 
 func headerCodec(b []byte) (any, []byte, error) {

@@ -116,6 +116,7 @@ func TestAppendBounds(t *testing.T) {
 		"hosts":   (&Hosts{List: make([]Host, 300)}).Append(nil),
 		"hostask": (&HostAsk{List: make([]AskedHost, 300)}).Append(nil),
 		"hostis":  (&HostIs{List: make([]HostAnswer, 300)}).Append(nil),
+		"segment": (&Segment{Members: make([]SegmentMember, 300)}).Append(nil),
 		"about":   (&About{Name: long, Prefixes: make9(prefix)}).Append(nil),
 		"direct":  (&Direct{Handles: make([]uint32, 5000)}).Append(nil),
 		"ping":    (&Ping{Pad: 1 << 20}).Append(nil),
@@ -145,7 +146,7 @@ func TestAppendBounds(t *testing.T) {
 	if b := (&About{Name: "a\x1b[31m"}).Append(nil); len(b) != tlvLen+1 {
 		t.Errorf("a name with an escape sequence is sent: %q", b)
 	}
-	for _, name := range []string{"register", "ack", "peerinfo", "cand", "call", "hosts", "direct"} {
+	for _, name := range []string{"register", "ack", "peerinfo", "cand", "call", "hosts", "segment", "direct"} {
 		if n := len(tests[name]); n > MaxDatagram-HeaderLen-1-TagLen {
 			t.Errorf("%s: %d bytes do not fit a datagram", name, n)
 		}

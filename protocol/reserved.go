@@ -4,9 +4,6 @@ package protocol
 // sends one only to a peer that has announced the Feature that goes with it; whoever
 // does not know one skips it, as it does any other unknown type below 0x80.
 const (
-	// MsgSegment says that the hosts behind a bridging edge are behind the sender
-	// now, which is on the same segment.
-	MsgSegment MsgType = 0x10
 	// MsgList names a list of members by its version, length and hash, MsgListWant
 	// asks for a part of it, and MsgListPart is one.
 	MsgList     MsgType = 0x14

@@ -28,6 +28,7 @@ const (
 	MsgStatement MsgType = 0x0e
 	MsgHostAsk   MsgType = 0x11
 	MsgHostIs    MsgType = 0x12
+	MsgSegment   MsgType = 0x10
 )
 
 // The messages between an edge and a supernode, in a hop session, which also
@@ -54,6 +55,7 @@ var msgNames = map[MsgType]string{
 	MsgCallAck: "CALLACK", MsgGo: "GO", MsgSalt: "SALT",
 	MsgKeyUpdate: "KEYUPDATE", MsgHosts: "HOSTS", MsgClose: "CLOSE",
 	MsgAbout: "ABOUT", MsgForward: "FORWARD", MsgForwarded: "FORWARDED", MsgStatement: "STATEMENT", MsgHostAsk: "HOSTASK", MsgHostIs: "HOSTIS",
+	MsgSegment:  "SEGMENT",
 	MsgRegister: "REGISTER", MsgAck: "ACK", MsgNak: "NAK",
 	MsgQuery: "QUERY", MsgPeerInfo: "PEER_INFO", MsgPunch: "PUNCH",
 	MsgUnregister: "UNREGISTER", MsgLoad: "LOAD", MsgWhoami: "WHOAMI",

@@ -89,6 +89,15 @@ var values = map[string]any{
 	"hostis": HostIs{Seq: 0x01020304, List: []HostAnswer{
 		{MAC: testSelf, Known: true, Polled: true, Ago: (1<<32 - 1) * time.Millisecond}, {VLAN: 4094, MAC: testPeer}, {VLAN: 1, MAC: testPeer, Known: true, Since: true, Ago: time.Millisecond},
 	}},
+	"segment": Segment{
+		Serial: 0x0102030405060708, State: SegmentForwarding, Forget: true,
+		Members: []SegmentMember{{RoleNeighbour, [32]byte(run(0x20, 32))}, {RoleSucceeded, [32]byte(run(0x40, 32))}},
+	},
+	"segment/ask":  Segment{Serial: 1, Ask: true},
+	"segment/full": Segment{Serial: 7, State: SegmentStandby, Members: manyMembers()},
+	"probe":        testProbe(ProbeStandby, ProbeRank{true, 0x1000, [32]byte(run(0x60, 32))}, 250),
+	"probe/first":  isolated(testProbe(ProbeListening, ProbeRank{}, 0)),
+	"probe/longer": testProbe(ProbeForwarding, ProbeRank{}, 0),
 	"about": About{
 		Name: "müll", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.1.2.3/24"), netip.MustParsePrefix("fd00::1/64")},
 	},
@@ -137,6 +146,27 @@ var values = map[string]any{
 func testFrame(etherType uint16, payload []byte) []byte {
 	b := append(testSelf[:len(testSelf):len(testSelf)], testPeer[:]...)
 	return append(append(b, byte(etherType>>8), byte(etherType)), payload...)
+}
+
+// testProbe returns a probe of a bridge that is not isolated.
+func testProbe(state ProbeState, forwarder ProbeRank, age uint16) Probe {
+	return Probe{
+		State: state, Tag: 0xdeadbeef, KI: 3, Boot: 0x0102030405060708, Seq: 77, Rank: ProbeRank{Priority: 0x8000, ID: [32]byte(run(0x20, 32))},
+		Static: [32]byte(run(0x40, 32)), Forwarder: forwarder, Age: age, Signature: [64]byte(run(0x80, 64)), MAC: [16]byte(run(0xc0, 16)),
+	}
+}
+
+func isolated(p Probe) Probe {
+	p.Rank.Isolated = true
+	return p
+}
+
+func manyMembers() []SegmentMember {
+	var list []SegmentMember
+	for i := range MaxSegmentMembers {
+		list = append(list, SegmentMember{RoleForwarder, [32]byte(run(byte(i), 32))})
+	}
+	return list
 }
 
 func manyCandidates() []Candidate {

@@ -21,4 +21,7 @@
 //	Rights   are what an edge lets another one do, by the word of its user (Whom)
 //	Filter   says which frames are carried at all
 //	Sockets  knows our own datagrams in a frame
+//	Forwarder elects the one bridge of a segment that passes frames
+//	Prober   makes the frames that it is elected by
+//	Gate     is what the queues ask: whether frames pass, and which probes count
 package bridge

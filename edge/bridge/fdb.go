@@ -293,6 +293,19 @@ func (f *FDB[E]) FlushHere() {
 	f.Flush(here)
 }
 
+// FlushBut removes everything that is not behind one edge, as after a change of the
+// topology that was told from there (IEEE 802.1Q, section 13.24). The zero edge stands
+// for our side.
+func (f *FDB[E]) FlushBut(edge E) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key, e := range f.entries {
+		if e.edge != edge {
+			f.forget(key, e)
+		}
+	}
+}
+
 // Handover moves everything that is behind one edge behind another: of two bridges of
 // one segment the other one forwards from now on. The zero edge stands for our side.
 func (f *FDB[E]) Handover(from, to E) {

@@ -74,6 +74,8 @@ const (
 	EventRecursion
 	// EventViolation: somebody's frames are dropped or limited, as Text says.
 	EventViolation
+	// EventSegment: this bridge forwards on its segment, stands by, or neither (Text).
+	EventSegment
 )
 
 // Event is one change of state that the edge reports to its user. Fields that do not
@@ -137,3 +139,12 @@ func OlderSupernode(supernode string) string {
 func LeaseRefusal(supernode string, lease netip.Prefix, why string) string {
 	return fmt.Sprintf("the address %s that %s leases is not taken, the edge goes on without it: it %s. [E12]", lease, supernode, why)
 }
+
+// DeviceTakesNothing is the sentence about a bridge whose device takes no frames.
+func DeviceTakesNothing(device string) string {
+	return fmt.Sprintf("the device %s takes no frames, so nothing is bridged: it is down, or gone. Type 'ip link set %[1]s up'. [E28]", device)
+}
+
+// SegmentReflects is the sentence about a segment on which our own frames come back.
+const SegmentReflects = "frames of this edge come back from the LAN behind its device: two ports of one switch are cabled to each other, " +
+	"or something else bridges this LAN to itself. Find it, or turn on spanning tree in the switches. [E29]"

@@ -35,8 +35,26 @@ type Status struct {
 	// Mapping says how the nearest NAT maps this edge, in the words of RFC
 	// 4787, or is empty while that is unknown.
 	Mapping string `json:"mapping,omitempty"`
+	// Segment is what the edge does on the LAN behind its device; nil: it is no bridge.
+	Segment *SegmentStatus `json:"segment,omitempty"`
 	// Notes are sentences that an operator should read, most urgent first.
 	Notes []string `json:"notes"`
+}
+
+// SegmentStatus is what a bridge does on the LAN behind its device, its segment.
+type SegmentStatus struct {
+	// State is "listening", "forwarding", "standby" while another bridge forwards,
+	// "claiming" while a worse one is told to leave that to us, or "away" while the
+	// device is on no segment.
+	State string `json:"state"`
+	// SinceS is how long it has been that, in seconds.
+	SinceS float64 `json:"since_s"`
+	// Priority is the bridge's, the lowest on a segment forwards.
+	Priority int `json:"priority"`
+	// Forwarder is the bridge that forwards on the segment instead, or empty.
+	Forwarder string `json:"forwarder,omitempty"`
+	// Bridges are the other bridges on the segment, the best first.
+	Bridges []string `json:"bridges"`
 }
 
 // SupernodeStatus is one supernode as an edge sees it.

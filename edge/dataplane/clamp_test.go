@@ -204,7 +204,7 @@ func TestClampPartial(t *testing.T) {
 // pieces.
 func TestGroupLimit(t *testing.T) {
 	r, a, b := pair(t)
-	a.groupPacket.Store(1252)
+	a.bounds.groupPacket.Store(1252)
 	f := ethernet(protocol.Broadcast, a.self, protocol.EtherTypeIPv4, 1360)
 	for _, pkt := range r.capture(a, f) {
 		if len(pkt) > 1252 {

@@ -169,13 +169,14 @@ func (d *Plane) Deliver(now time.Time, device FrameQueue, p *Peer, inner []byte,
 	if !d.carries(frame.Dst(), vlanOf(frame)) {
 		return false
 	}
-	if src := frame.Src(); src != p.mac {
-		if !vouched {
-			return true
-		}
-		if !d.admit(d.table.Load(), d.Since(now), p, frame, src) {
-			return false
-		}
+	src := frame.Src()
+	switch {
+	case src != p.mac && !vouched:
+		return true
+	case d.guard.gate != nil && !d.enters(frame, p):
+		return false
+	case src != p.mac && !d.admit(d.table.Load(), d.Since(now), p, frame, src):
+		return false
 	}
 	at, group := d.Since(now), frame.Dst().IsGroup()
 	if (group || frame.Dst() != d.self) && !d.calm(at, p, frame) || bridge.Judged(frame) && !d.honest(d.table.Load(), at, p, frame) {

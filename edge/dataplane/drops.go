@@ -54,6 +54,13 @@ const (
 	DropHidden                            // might be one of these, in fragments or behind too many headers
 	DropStationHere                       // has a station as its source that is on our own side
 	DropDestinationHere                   // is for us or a station on our own side, and came from there
+	DropStandby                           // another bridge forwards on our segment, or we listen yet
+	DropProbeForeign                      // a probe on our segment of no member
+	DropProbeOwn                          // a probe of our own that came back
+	DropProbeOld                          // a probe that was there before
+	DropProbeRate                         // more probes than are looked at
+	DropProbeInside                       // a probe that came from a peer: they belong to segments
+	DropBPDU                              // of a spanning tree, which ends here
 	DropReasons                           // how many there are
 )
 
@@ -65,6 +72,7 @@ var dropNames = [DropReasons]string{
 	"own-datagram", "reserved-group", "vlan",
 	"storm", "storm-sent", "not-a-bridge", "no-bridge", "foreign-claim", "address-theft", "dhcp-server", "router", "hidden",
 	"station-here", "destination-here",
+	"standby", "probe-foreign", "probe-own", "probe-old", "probe-rate", "probe-inside", "bpdu",
 }
 
 // String returns the name of the reason's counter in status and metrics.

@@ -163,6 +163,16 @@ type Recursion struct {
 	Own bool
 }
 
+// ProbeHeard is a probe of another member that came from the device, as a frame whose
+// signature is not verified yet. A queue posts it; the control loop has it verified and
+// elects the forwarder of the segment.
+type ProbeHeard struct{ Frame []byte }
+
+// TopologyChanged is a spanning tree's message that hosts may be elsewhere now. From is
+// the peer that it came from, nil: our own segment. A queue posts it once a second at
+// most; the control loop forgets where hosts are.
+type TopologyChanged struct{ From *Peer }
+
 // SendRefused is a datagram that the socket refused. A queue posts it; the control
 // loop doubts the direct paths to that address, or their size.
 type SendRefused struct {
@@ -203,3 +213,5 @@ func (SendRefused) event()     {}
 func (Recursion) event()       {}
 func (Violation) event()       {}
 func (StationsDue) event()     {}
+func (ProbeHeard) event()      {}
+func (TopologyChanged) event() {}

@@ -14,6 +14,7 @@ import (
 // storm control, in both directions.
 type guard struct {
 	filter  bridge.Filter
+	gate    *bridge.Gate    // whether hosts' frames pass; nil: we are no bridge
 	sockets *bridge.Sockets // our own, whose datagrams are not carried
 	bridge  bool            // hosts may stand behind our device
 	sent    *bridge.Storm
@@ -24,7 +25,7 @@ type guard struct {
 
 func newGuard(c *Config) guard {
 	return guard{
-		filter: c.Filter, sockets: cmp.Or(c.Sockets, new(bridge.Sockets)), bridge: c.Bridge,
+		filter: c.Filter, gate: c.Gate, sockets: cmp.Or(c.Sockets, new(bridge.Sockets)), bridge: c.Bridge,
 		sent: bridge.NewStorm(c.Storm, false), heard: bridge.NewStorm(c.Storm, true), own: bridge.NewEdgeStorm([32]byte{}),
 	}
 }

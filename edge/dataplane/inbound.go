@@ -398,6 +398,9 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 	if !in.carries(frame.Dst(), vlanOf(frame)) {
 		return
 	}
+	if in.Plane.guard.gate != nil && !in.enters(frame, p) {
+		return
+	}
 	src := frame.Src()
 	if src != p.mac || in.tally.peer != p {
 		if !in.admit(in.table, in.now, p, frame, src) {
@@ -438,7 +441,7 @@ func (d *Plane) admit(t *Table, now int64, p *Peer, frame protocol.Frame, src pr
 	case !bound:
 		d.drops.Drop(DropUnbound)
 		return false
-	case owner != nil && owner != p:
+	case owner != nil && owner != p && owner.behind.Load() != p:
 		d.drops.Drop(DropSpoofedSource)
 		return false
 	case owner == nil && !p.may(bridge.SpeakForHosts):

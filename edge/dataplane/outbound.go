@@ -107,6 +107,9 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 	}
 	dst, src := frame.Dst(), frame.Src()
 	key := bridge.Key{VLAN: vlanOf(frame)}
+	if src != o.self && o.guard.gate != nil && !o.leaves(now, frame) { // probes have no tag, whatever --vlan says
+		return
+	}
 	if !o.carries(dst, key.VLAN) {
 		return
 	}
@@ -207,7 +210,7 @@ func (o *outbound) sealTo(t *Table, now int64, p *Peer, f *tap.Frame, elide bool
 		p.touch(now, o.mailbox)
 	}
 	switch {
-	case o.noRelay && !r.Direct.IsValid():
+	case o.bounds.noRelay && !r.Direct.IsValid():
 		o.stage(p, f)
 	case r.Session != nil:
 		o.sealUnicast(p, r, f, elide)
@@ -303,6 +306,9 @@ func (o *outbound) flood(t *Table, now int64, f *tap.Frame) {
 	if !o.calmHost(now, f.Bytes(), frames) {
 		return
 	}
+	if o.guard.gate != nil && !o.floods(protocol.Frame(f.Bytes()), nil) {
+		return
+	}
 	if t.group == nil {
 		o.drops.Drop(DropNoPath)
 		return
@@ -360,7 +366,7 @@ func (o *outbound) spread(t *Table, to *Route, pkt []byte) {
 	}
 	sent := false
 	// Floods have to have a path to everybody, too.
-	seek := o.noRelay || len(t.supernodes) == 0 && t.macs.Len() <= fewPeers
+	seek := o.bounds.noRelay || len(t.supernodes) == 0 && t.macs.Len() <= fewPeers
 	var now int64
 	if seek {
 		now = o.Since(time.Now())
@@ -375,7 +381,7 @@ func (o *outbound) spread(t *Table, to *Route, pkt []byte) {
 	}
 	for _, l := range t.supernodes {
 		h := l.hop.Load()
-		if h == nil || o.noRelay {
+		if h == nil || o.bounds.noRelay {
 			continue
 		}
 		var flags protocol.Flags

@@ -19,7 +19,8 @@ type Peer struct {
 	count  traffic
 	gone   atomic.Bool // the peer has another one, or is forgotten
 
-	features atomic.Uint32 // what the peer announced in its latest session
+	features atomic.Uint32        // what the peer announced in its latest session
+	behind   atomic.Pointer[Peer] // who forwards on the peer's segment instead of it; nil: nobody
 	guarded  guarded
 
 	fragments fragments
@@ -110,6 +111,10 @@ func (p *Peer) Features() uint32 { return p.features.Load() }
 
 // SetFeatures notes what the peer announced in a session.
 func (p *Peer) SetFeatures(bits uint32) { p.features.Store(bits) }
+
+// SetBehind notes that another peer forwards on the segment of this one, so that frames
+// of its own device come from there, too; nil: none does.
+func (p *Peer) SetBehind(forwarder *Peer) { p.behind.Store(forwarder) }
 
 // Retired reports whether Plane.Retire was called for the peer.
 func (p *Peer) Retired() bool { return p.gone.Load() }

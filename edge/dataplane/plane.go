@@ -21,17 +21,17 @@ type Config struct {
 	Sockets     *bridge.Sockets   // tell our own datagrams in the frames of the device; nil: none
 	Filter      bridge.Filter     // which frames are carried
 	Stations    bridge.Size       // of the forwarding database; default: bridge.DefaultSize
+	Gate        *bridge.Gate      // of an edge that is a bridge; nil: it is none
 }
 
 // Plane is what the queues and the control loop share. New sets its fields, and
 // nobody sets them again; the atomics among them and what the others point to are
 // safe for concurrent use.
 type Plane struct {
-	self    protocol.MAC
-	mask    *crypto.Mask // between edges
-	tag     uint32       // of the community, in GROUP headers
-	noRelay bool
-	clock   clock
+	self  protocol.MAC
+	mask  *crypto.Mask // between edges
+	tag   uint32       // of the community, in GROUP headers
+	clock clock
 
 	table     atomic.Pointer[Table]
 	groupRx   *crypto.GroupReceiver
@@ -42,7 +42,12 @@ type Plane struct {
 	mailbox   *mailbox
 	guard     guard
 	pieces    protocol.ReassemblyPool // of all peers
+	bounds    bounds
+}
 
+// bounds are those of what is sent.
+type bounds struct {
+	noRelay     bool         // nothing passes a supernode
 	groupPacket atomic.Int64 // bytes of the largest GROUP packet that reaches everybody; 0: the usual size
 }
 
@@ -57,7 +62,7 @@ type clock struct {
 func New(c Config) *Plane {
 	d := &Plane{
 		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(),
-		noRelay: c.NoRelay, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
+		bounds: bounds{noRelay: c.NoRelay}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)
@@ -67,7 +72,7 @@ func New(c Config) *Plane {
 }
 
 // NoRelay reports whether frames wait rather than pass a supernode.
-func (d *Plane) NoRelay() bool { return d.noRelay }
+func (d *Plane) NoRelay() bool { return d.bounds.noRelay }
 
 // Self returns the hardware address of our device.
 func (d *Plane) Self() protocol.MAC { return d.self }
@@ -156,12 +161,12 @@ func (d *Plane) Join(now time.Time, p *Peer, run, ctr uint64, body []byte) (inne
 
 // SetGroupPacket sets the bytes of the largest GROUP packet that reaches
 // everybody: a flood is sealed once for all.
-func (d *Plane) SetGroupPacket(n int) { d.groupPacket.Store(int64(n)) }
+func (d *Plane) SetGroupPacket(n int) { d.bounds.groupPacket.Store(int64(n)) }
 
 // GroupPacket returns the bytes of the largest GROUP packet that reaches
 // everybody.
 func (d *Plane) GroupPacket() int {
-	if n := d.groupPacket.Load(); n > 0 {
+	if n := d.bounds.groupPacket.Load(); n > 0 {
 		return int(n)
 	}
 	return MaxDatagramRelayed - protocol.RelayOverhead

@@ -286,6 +286,27 @@ class Decoder:
             out.append(m)
         return out
 
+    def probe(self, b):
+        """Section 12: behind the Ethernet header."""
+        if len(b) < 208 or b[:4] != b"hgpr" or b[4] != 1:
+            return dict(type="PROBE", error="another version, or none of ours")
+        state, flags, tag, boot, seq, ki, _, priority, forwarder, age = struct.unpack(">BHIQIBBHHH", b[5:32])
+        states = {1: "listening", 2: "forwarding", 3: "standby", 4: "claiming", 5: "leaving"}
+        out = dict(type="PROBE", state=states.get(state, state), isolated=bool(flags & 1), boot=boot, seq=seq, ki=ki, priority=priority,
+                   identity=b[32:64].hex(), member=False, signed=False)
+        if any(b[96:128]):
+            out.update(forwarder=b[96:128].hex(), forwarder_priority=forwarder, age=age)
+        if tag != self.c.tag or ki not in self.c.epochs:
+            return out
+        key = kdf(self.c.epochs[ki], self.c.cid, b"probe" + bytes([ki]), 32)
+        out["member"] = hashlib.blake2s(b[:192], key=key, digest_size=16).digest() == b[192:208]
+        try:
+            Ed25519PublicKey.from_public_bytes(b[32:64]).verify(b[128:192], P + b"probe" + self.c.cid + b[:128])
+            out["signed"] = True
+        except InvalidSignature:
+            pass
+        return out
+
     def statement(self, b):
         """Section 1, a statement: kept if it is signed and of this community."""
         identity, static, cid, mac = b[:32], b[32:64], b[64:80], b[80:86]
@@ -304,7 +325,7 @@ class Decoder:
 # The capture.
 
 def pcap(path):
-    """Yields the UDP datagrams of a pcap of Ethernet frames."""
+    """Yields the UDP datagrams of a pcap of Ethernet frames, and the probes, whose ends are None."""
     with open(path, "rb") as f:
         data = f.read()
     order = {b"\xd4\xc3\xb2\xa1": "<", b"\x4d\x3c\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">", b"\xa1\xb2\x3c\x4d": ">"}.get(data[:4])
@@ -316,6 +337,9 @@ def pcap(path):
     while at + 16 <= len(data):
         n = struct.unpack(order + "I", data[at + 8:at + 12])[0]
         frame, at = data[at + 16:at + 16 + n], at + 16 + n
+        if frame[:6] == b"\x03hedge" and frame[12:14] == b"\x88\xb5":
+            yield None, None, frame[14:]
+            continue
         found = udp(frame)
         if found:
             yield found
@@ -348,6 +372,9 @@ def main():
         host, port = at.rsplit(":", 1)
         d.learn((host.strip("[]"), int(port)), base64.urlsafe_b64decode(key + "=" * (-len(key) % 4)))
     for source, target, b in pcap(args.capture):
+        if source is None:
+            print(json.dumps(d.probe(b)))
+            continue
         out = {"from": f"{source[0]} {source[1]}", "to": f"{target[0]} {target[1]}", "bytes": len(b)}
         out.update(d.datagram(source, target, b))
         print(json.dumps(out))

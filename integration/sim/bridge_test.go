@@ -31,7 +31,7 @@ func newLANs(t *testing.T, b nattest.Behavior, first int, plain bool) *lans {
 		l.edges[i] = l.Edge(behind(b)(l.Net, i), o)
 		time.Sleep(stagger)
 	}
-	time.Sleep(time.Second / 4) // the registration of the last one
+	time.Sleep(2 * time.Second) // the registration of the last one, and listening
 	if plain {
 		l.hosts[1] = l.edges[1].MAC
 	}

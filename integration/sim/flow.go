@@ -18,6 +18,7 @@ type Flow struct {
 	id   uint32
 	size int          // bytes of padding
 	src  protocol.MAC // forged source; zero: the edge's own
+	host *Host        // that sends it, instead of an edge
 
 	mu      sync.Mutex
 	sent    []time.Time
@@ -45,7 +46,7 @@ type Sink struct {
 func (s *Sink) Deliver(frame []byte) {
 	now := time.Now()
 	f := protocol.Frame(frame)
-	if f.EtherType() != EtherType || len(frame) < 26 {
+	if f.EtherType() != EtherType || len(frame) < 26 || f.IsProbe() {
 		return
 	}
 	s.mu.Lock()
@@ -109,10 +110,15 @@ func (f *Flow) Send() {
 	payload := binary.BigEndian.AppendUint32(make([]byte, 0, 12+f.size), f.id)
 	payload = binary.BigEndian.AppendUint64(payload, uint64(n))
 	src := f.src
-	if src.IsZero() {
+	if src.IsZero() && f.host == nil {
 		src = f.from.MAC
 	}
-	f.from.Device.Inject(Frame(f.to, src, append(payload, make([]byte, f.size)...)))
+	frame := Frame(f.to, src, append(payload, make([]byte, f.size)...))
+	if f.host != nil {
+		f.host.send(frame)
+		return
+	}
+	f.from.Device.Inject(frame)
 }
 
 // Run sends n frames, one at every interval.

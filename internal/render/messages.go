@@ -55,6 +55,8 @@ func (m *Messages) Of(ev control.Event) Message {
 		return Message{Text: fmt.Sprintf("ready in %s. 'edge status' shows links; Ctrl-C leaves the network.", format.Elapsed(ev.Elapsed))}
 	case control.EventPeerPath:
 		return Message{Label: "link", Text: peerPath(ev.Peer)}
+	case control.EventSegment:
+		return Message{Label: "segment", Text: ev.Text}
 	case control.EventPeerGone:
 		return Message{Label: "link", Text: fmt.Sprintf("%-14s gone", peerName(ev.Peer))}
 	case control.EventAlone:

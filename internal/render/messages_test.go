@@ -71,15 +71,15 @@ func TestSentences(t *testing.T) {
 // Every kind of event has words, and each belongs to one of the levels.
 func TestEveryEventHasWords(t *testing.T) {
 	m := Messages{Community: "mynetwork", Preferred: netip.MustParsePrefix("10.64.0.7/24")}
-	for kind := control.EventResolveFailed; kind <= control.EventOlder; kind++ {
-		if kind == control.EventMapping {
+	for kind := control.EventResolveFailed; kind <= control.EventSegment; kind++ {
+		if kind == control.EventMapping || kind == control.EventSegment {
 			continue // the edge's own words
 		}
 		if got := m.Of(control.Event{Kind: kind, Peer: control.Peer{ID: "9f3a-71c2-e0b4"}}); got.Text == "" {
 			t.Errorf("kind %d has no words", kind)
 		}
 	}
-	if got := m.Of(control.Event{Kind: control.EventOlder + 1}); got.Text != "" {
+	if got := m.Of(control.Event{Kind: control.EventSegment + 1}); got.Text != "" {
 		t.Errorf("an unknown kind says %q", got.Text)
 	}
 }

@@ -125,7 +125,7 @@ func (r *Reporter) write(ev control.Event) {
 		r.ready = true
 	case control.EventPeerPath, control.EventPeerGone:
 		r.news(ev, m)
-	case control.EventRegistered, control.EventLease, control.EventMapping:
+	case control.EventRegistered, control.EventLease, control.EventMapping, control.EventSegment:
 		if r.ready {
 			r.news(ev, m)
 		} else {

@@ -42,6 +42,9 @@ func Status(w io.Writer, v control.Status) error {
 	s.row("peers", "%d seen, %d direct, %d relayed", v.Peers.Seen, v.Peers.Direct, v.Peers.Relayed)
 	s.row("traffic", "in %s (%d frames)  out %s (%d frames)   dropped %s",
 		format.Bytes(v.Traffic.InBytes), v.Traffic.InFrames, format.Bytes(v.Traffic.OutBytes), v.Traffic.OutFrames, dropsText(v.Drops))
+	if v.Segment != nil {
+		s.row("segment", "%s", segmentText(*v.Segment))
+	}
 	if v.Mapping != "" {
 		s.row("nat", "%s", v.Mapping)
 	}
@@ -54,6 +57,19 @@ func Status(w io.Writer, v control.Status) error {
 		s.row("", "%s", note)
 	}
 	return s.writeTo(w)
+}
+
+// segmentText says what a bridge does on its segment.
+func segmentText(v control.SegmentStatus) string {
+	text := v.State
+	if v.Forwarder != "" {
+		text += " for " + v.Forwarder
+	}
+	text += " since " + format.Span(format.Seconds(v.SinceS))
+	if len(v.Bridges) > 0 {
+		text += "   with " + strings.Join(v.Bridges, ", ")
+	}
+	return text
 }
 
 func supernodeText(sn control.SupernodeStatus) string {

@@ -30,6 +30,8 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "vlan", Usage: "carry frames of the VLANs in `LIST` alone, such as 10,20; 0 is frames without a tag; default: all"},
 		&ucli.BoolFlag{Name: "eapol", Usage: "carry 802.1X authentication (01:80:c2:00:00:03), which is a matter of one LAN", DisableDefaultText: true},
 		&ucli.StringFlag{Name: "fdb-size", Usage: "`COUNT`[,COUNT] of stations that are remembered behind all edges, and behind one; default: 32768,8192"},
+		&ucli.StringFlag{Name: "bridge-priority", Usage: "`N` among the bridges of one LAN, of which the lowest forwards; default: 32768"},
+		&ucli.StringFlag{Name: "stp", Usage: "`WHAT` becomes of spanning tree messages of the bridge: forward or drop; default: drop, each LAN has its own tree"},
 		&ucli.StringFlag{Name: "p", Aliases: []string{"port"}, Usage: "local UDP `PORT`, 0 for any; default: the one of last time"},
 		&ucli.StringSliceFlag{Name: "stun", Usage: "`HOST:PORT` of a STUN server; may be repeated"},
 		&ucli.StringSliceFlag{Name: "turn", Usage: "`URI` of a TURN server, turn:HOST[:PORT], for pairs without a direct path; may be repeated"},

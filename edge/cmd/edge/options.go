@@ -36,6 +36,7 @@ type options struct {
 	Control  string // empty: in the runtime directory
 	Name     string
 	Queues   queueChoice
+	Segment  segmentChoice
 	Clock    time.Duration
 	Log      cli.LogChoice
 }
@@ -77,6 +78,7 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	cmd.parseTURN(c, &o, &faults)
 	o.parseDevice(c, &faults)
 	o.Guard.parse(c, &faults)
+	o.parseSegment(c, &faults)
 	cmd.parseSelf(c, &o, &faults)
 	return o, faults.Err()
 }

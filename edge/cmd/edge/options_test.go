@@ -104,6 +104,11 @@ func TestOptions(t *testing.T) {
 			o.Device.Bridge = tap.Port{Bridge: "br0"}
 			o.Address = edge.Address{Mode: edge.AddressNone, Bare: true}
 		})},
+		{"a bridge with a rank", short + "--bridge br0 --bridge-priority 7 --stp forward", nil, plain(func(o *options) {
+			o.Device.Bridge.Bridge, o.Address = "br0", edge.Address{Mode: edge.AddressNone, Bare: true}
+			o.Segment = segmentChoice{Priority: 7, BPDUs: true}
+			o.Device.MTU = 0
+		})},
 		{"a bridge and DHCP", short + "--bridge br0 -a dhcp --bridge-force", nil, plain(func(o *options) {
 			o.Device.Bridge = tap.Port{Bridge: "br0", Force: true}
 			o.Address = edge.Address{Mode: edge.AddressNone, Bare: true}
@@ -235,6 +240,10 @@ func TestFaults(t *testing.T) {
 		{short + "--allow-lease 128.0.0.0/1 --allow-lease fd00::/64 --allow-lease all", nil, []string{
 			"--allow-lease 128.0.0.0/1 is not an IPv4 network from /8 on", "--allow-lease fd00::/64 is not", "--allow-lease all is not"}},
 		{short + "-a dhcp --allow-lease 8.0.0.0/8", nil, []string{"--allow-lease has no meaning with -a dhcp"}},
+		{short + "--bridge-priority 0 --stp on", nil, []string{
+			"--bridge-priority 0 is no priority from 1 to 65535; the lowest forwards, and 32768 is the default",
+			"--stp on: type forward, to carry the messages of spanning trees to the other members, or drop",
+			"--bridge-priority and --stp are for bridges: name the bridge that the device joins with --bridge NAME"}},
 		{short + "--bridge-address --bridge-cost 0", nil, []string{
 			"--bridge-cost 0 is not a path cost from 1 to 65535",
 			"--bridge-address, --bridge-cost and --bridge-force say how a bridge is joined: name it with --bridge NAME"}},

@@ -193,6 +193,7 @@ func (m *member) config() edge.Config {
 		Ethernet: edge.Ethernet{
 			MAC: m.options.Device.MAC, MTU: m.device.MTU(), Bridge: m.options.Device.Bridge.Bridge != "", Filter: m.options.Device.Filter,
 			Storm: m.options.Guard.Storm, Accept: m.options.Guard.Accept, Stations: m.options.Device.FDB,
+			Priority: m.options.Segment.Priority, BPDUs: m.options.Segment.BPDUs,
 		},
 		StateDir:   m.state,
 		Device:     m.device,

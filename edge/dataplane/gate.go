@@ -1,0 +1,110 @@
+package dataplane
+
+import (
+	"errors"
+	"time"
+
+	"hedgerow/edge/bridge"
+	"hedgerow/protocol"
+	"hedgerow/tap"
+)
+
+// What a bridge asks its gate. A frame of the device's own address, to one peer or from
+// one, comes by here in one direction alone, and an edge that is no bridge never does.
+
+// Gate returns the gate, nil if we are no bridge.
+func (d *Plane) Gate() *bridge.Gate { return d.guard.gate }
+
+// leaves reports whether a frame of a host on our segment goes on. A probe is for us.
+func (d *Plane) leaves(now int64, frame protocol.Frame) bool {
+	if frame.Dst() == protocol.ProbeGroup {
+		d.hearProbe(now, frame)
+		return false
+	}
+	if !d.guard.gate.Open() {
+		d.drops.Drop(DropStandby)
+		return false
+	}
+	return true
+}
+
+// floods reports whether a frame to many may pass: from our segment, whoever sent it, or
+// into it from a peer. A frame of our own address can come back by another bridge of the
+// segment, so that it does not pass either while we stand by.
+func (d *Plane) floods(frame protocol.Frame, from *Peer) bool {
+	passes, changed := d.guard.gate.Carries(frame)
+	switch {
+	case !d.guard.gate.Open():
+		d.drops.Drop(DropStandby)
+		return false
+	case !passes:
+		d.drops.Drop(DropBPDU)
+		return false
+	case changed && d.guard.gate.TellTopology(d.Since(time.Now())):
+		d.mailbox.post(TopologyChanged{From: from})
+	}
+	return true
+}
+
+// enters reports whether a frame of a peer goes to our device. To the device's own
+// address it always does, since the kernel passes that to nobody else.
+func (d *Plane) enters(frame protocol.Frame, from *Peer) bool {
+	switch dst := frame.Dst(); {
+	case dst == d.self:
+		return true
+	case dst == protocol.ProbeGroup:
+		d.drops.Drop(DropProbeInside)
+		return false
+	case dst.IsGroup():
+		return d.floods(frame, from)
+	case !d.guard.gate.Open():
+		d.drops.Drop(DropStandby)
+		return false
+	}
+	return true
+}
+
+// hearProbe tells the control loop of a probe that a member has sent.
+func (d *Plane) hearProbe(now int64, frame protocol.Frame) {
+	switch err := d.guard.gate.Hear(now, frame); {
+	case err == nil:
+		d.mailbox.post(ProbeHeard{Frame: clone(frame)})
+	case errors.Is(err, bridge.ErrProbeOwn):
+		d.drops.Drop(DropProbeOwn)
+	case errors.Is(err, bridge.ErrProbeOld):
+		d.drops.Drop(DropProbeOld)
+	case errors.Is(err, bridge.ErrProbeRate):
+		d.drops.Drop(DropProbeRate)
+	default:
+		d.drops.Drop(DropProbeForeign)
+	}
+}
+
+// Inject hands the device a frame of the control loop's own.
+func (d *Plane) Inject(device FrameQueue, frame []byte) error {
+	b := make([]byte, headroom+len(frame))
+	copy(b[headroom:], frame)
+	_, err := device.WriteBatch([]tap.Frame{{Buf: b, Off: headroom, Len: len(frame)}})
+	if err != nil {
+		d.drops.Drop(DropDeviceWrite)
+	}
+	return err
+}
+
+// ForgetHosts forgets the hosts behind a peer: they may be elsewhere. Frames for them
+// are flooded until they are heard again.
+func (d *Plane) ForgetHosts(p *Peer) { d.fdb.Flush(p) }
+
+// ForgetHostsBut forgets the hosts behind all peers but one, and on our side unless
+// that one is nil.
+func (d *Plane) ForgetHostsBut(p *Peer) { d.fdb.FlushBut(p) }
+
+// MoveHosts moves the hosts behind a peer to another one, which has taken over its
+// segment. Without one they are forgotten.
+func (d *Plane) MoveHosts(from, to *Peer) {
+	if to == nil {
+		d.fdb.Flush(from)
+		return
+	}
+	d.fdb.Handover(from, to)
+}

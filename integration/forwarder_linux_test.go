@@ -1,0 +1,308 @@
+package integration
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"slices"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hedgerow/integration/lab"
+)
+
+// segments are three sites with a bridge each; the first two can be made one LAN by a
+// cable between their bridges. No bridge has spanning tree.
+type segments struct {
+	*town
+	sites []*site
+}
+
+// newSegments starts the edges of the sites, the first one with the best priority.
+func (w *town) newSegments() *segments {
+	w.t.Helper()
+	s := &segments{town: w}
+	for i, name := range []string{"north", "south", "far"} {
+		at := w.site(w.home(name, i+1, lab.PortRestricted), i+1, 1500)
+		s.sites = append(s.sites, at)
+	}
+	return s
+}
+
+// join starts the edges and waits until each does what it is to do.
+func (s *segments) join(want ...string) {
+	s.t.Helper()
+	for i, at := range s.sites {
+		s.joinBridge(at, "--no-lan", "--bridge-priority", fmt.Sprint(100+i))
+	}
+	s.awaitStates(answerWithin, want...)
+	for _, a := range s.sites {
+		for _, b := range s.sites {
+			if a != b {
+				a.edge.learns(b.edge)
+			}
+		}
+	}
+}
+
+// plug lays the cable, and unplug takes it away.
+func (s *segments) plug() {
+	s.t.Helper()
+	s.sh(s.sites[0].host, fmt.Sprintf(`ip link add cable type veth peer name cable netns %s
+		ip link set cable master br0; ip link set cable up`, s.sites[1].host.Path()))
+	s.sh(s.sites[1].host, "ip link set cable master br0; ip link set cable up")
+}
+
+func (s *segments) unplug() {
+	s.t.Helper()
+	s.sh(s.sites[0].host, "ip link del cable")
+}
+
+// awaitStates waits until the edges are in these states, and returns how long it took.
+func (s *segments) awaitStates(limit time.Duration, want ...string) time.Duration {
+	s.t.Helper()
+	begun := time.Now()
+	for {
+		var have []string
+		for _, at := range s.sites {
+			if st := at.edge.status(); st.Segment != nil {
+				have = append(have, st.Segment.State)
+			}
+		}
+		if slices.Equal(have, want) {
+			return time.Since(begun)
+		}
+		if time.Since(begun) > limit {
+			s.t.Fatalf("after %v the bridges are %v, want %v", limit, have, want)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// wire is a numbered stream of frames from one station to others.
+type wire struct {
+	s         *segments
+	from      *rawSocket
+	to        []*lab.Capture
+	mark      []byte
+	dst, src  net.HardwareAddr
+	sent      []time.Time
+	receivers []int
+}
+
+// stream opens a stream from the station of a site to those of others; dst is nil for
+// everybody. Its source is a station's own address, or another one.
+func (s *segments) stream(from int, dst net.HardwareAddr, src net.HardwareAddr, to ...int) *wire {
+	s.t.Helper()
+	w := &wire{s: s, mark: random(8), dst: dst, src: src, receivers: to}
+	if dst == nil {
+		w.dst = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	}
+	if src == nil {
+		w.src = s.mac(from)
+	}
+	w.from = lab.Must(openRaw(s.sites[from].station, unix.ETH_P_ALL))
+	s.t.Cleanup(func() { _ = w.from.close() })
+	for _, i := range to {
+		w.to = append(w.to, lab.Must(s.sites[i].station.Host.Capture(overlay)))
+	}
+	return w
+}
+
+// mac returns the hardware address of a site's station.
+func (s *segments) mac(i int) (mac net.HardwareAddr) {
+	s.t.Helper()
+	err := s.sites[i].station.Host.Do(func() error {
+		link, err := net.InterfaceByName(overlay)
+		if err == nil {
+			mac = link.HardwareAddr
+		}
+		return err
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return mac
+}
+
+// send sends the next frame.
+func (w *wire) send() {
+	w.s.t.Helper()
+	f := append(append(append([]byte(nil), w.dst...), w.src...), 0x88, 0xb6) // Local Experimental EtherType 2
+	f = binary.BigEndian.AppendUint32(append(f, w.mark...), uint32(len(w.sent)))
+	w.sent = append(w.sent, time.Now())
+	if err := w.from.send(append(f, make([]byte, 60)...)); err != nil {
+		w.s.t.Fatal(err)
+	}
+}
+
+// arrivals returns when each frame came to a receiver, as often as it did.
+func (w *wire) arrivals(receiver int) [][]time.Time {
+	got := make([][]time.Time, len(w.sent))
+	for _, p := range w.to[receiver].Packets() {
+		if len(p.Frame) > 26 && bytes.Equal(p.Frame[14:22], w.mark) {
+			n := binary.BigEndian.Uint32(p.Frame[22:])
+			got[n] = append(got[n], p.Time)
+		}
+	}
+	return got
+}
+
+// count returns how many frames came to the first receiver.
+func (w *wire) count() (n int) {
+	for _, times := range w.arrivals(0) {
+		n += len(times)
+	}
+	return n
+}
+
+// exactly fails the test unless each frame came once to each receiver.
+func (w *wire) exactly(what string) {
+	w.s.t.Helper()
+	time.Sleep(300 * time.Millisecond)
+	for i := range w.to {
+		lost, twice := 0, 0
+		for _, times := range w.arrivals(i) {
+			switch {
+			case len(times) == 0:
+				lost++
+			case len(times) > 1:
+				twice++
+			}
+		}
+		if lost > 0 || twice > 0 {
+			w.s.t.Errorf("%s, to %s: %d of %d lost, %d twice", what, w.s.sites[w.receivers[i]].host.Name(), lost, len(w.sent), twice)
+		}
+	}
+}
+
+// gap returns the longest time between two arrivals at the first receiver; the frames
+// have to come at the end, too.
+func (w *wire) gap() (longest time.Duration) {
+	w.s.t.Helper()
+	var last time.Time
+	for _, times := range w.arrivals(0) {
+		if len(times) == 0 {
+			continue
+		}
+		if !last.IsZero() {
+			longest = max(longest, times[0].Sub(last))
+		}
+		last = times[0]
+	}
+	if end := w.sent[len(w.sent)-1]; end.Sub(last) > time.Second {
+		return time.Hour
+	}
+	return longest
+}
+
+// broadcasts sends so many of them from each site.
+func (s *segments) broadcasts(what string, n int) {
+	s.t.Helper()
+	for from := range s.sites {
+		var to []int
+		for i := range s.sites {
+			if i != from {
+				to = append(to, i)
+			}
+		}
+		w := s.stream(from, nil, nil, to...)
+		for range n {
+			w.send()
+			time.Sleep(2 * time.Millisecond)
+		}
+		w.exactly(fmt.Sprintf("%s, broadcasts from %s", what, s.sites[from].host.Name()))
+	}
+}
+
+// Two edges are bridges of one LAN, without spanning tree: every broadcast comes to
+// every host once. When the forwarder is killed the other edge takes over within 3 s in
+// both directions, for a host that says nothing as well. When it is back it forwards
+// again.
+func TestTwoBridgesOfOneLAN(t *testing.T) {
+	w := newTown(t, 180*time.Second)
+	s := w.newSegments()
+	s.plug()
+	s.join("forwarding", "standby", "forwarding")
+	s.broadcasts("two bridges", 1000)
+
+	silent := net.HardwareAddr{0x02, 0x11, 0x22, 0x33, 0x44, 0x55} // beside the station of south
+	s.stream(1, nil, silent).send()                                // it was heard once
+	time.Sleep(500 * time.Millisecond)
+	out, in := s.stream(1, s.mac(2), nil, 2), s.stream(2, silent, nil, 1)
+	both := func(d time.Duration) {
+		for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+			out.send()
+			in.send()
+		}
+	}
+	both(time.Second)
+	if err := s.sites[0].edge.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	both(6 * time.Second)
+	t.Logf("the forwarder was killed: no frame left for %v, and none came for %v", out.gap(), in.gap())
+	for what, gap := range map[string]time.Duration{"out": out.gap(), "in": in.gap()} {
+		if gap > 3*time.Second {
+			t.Errorf("%s: no frame for %v", what, gap)
+		}
+	}
+	_, _ = s.sites[0].edge.Wait()
+	s.joinBridge(s.sites[0], "--no-lan", "--bridge-priority", "100")
+	s.awaitStates(2*answerWithin, "forwarding", "standby", "forwarding")
+	time.Sleep(time.Second)
+	s.broadcasts("the forwarder is back", 100)
+}
+
+// A cable between two sites, without spanning tree: one broadcast loops for less than
+// 2 s and 5000 times. Unplugged, both forward again within 5 s. So it goes again and
+// again, as with a switch that fails and comes back.
+func TestCableBetweenSites(t *testing.T) {
+	w := newTown(t, 180*time.Second)
+	s := w.newSegments()
+	s.join("forwarding", "forwarding", "forwarding")
+	s.broadcasts("three sites", 50)
+	for round := range 4 {
+		loop := s.stream(0, nil, nil, 1)
+		s.plug()
+		for loop.count() <= len(loop.sent) && len(loop.sent) < 100 { // the kernel takes its time with the carrier
+			loop.send()
+			time.Sleep(20 * time.Millisecond)
+		}
+		blocked := s.awaitStates(2*time.Second, "forwarding", "standby", "forwarding")
+		time.Sleep(time.Second)
+		looped := loop.count() - len(loop.sent)
+		t.Logf("round %d: blocked within %v, %d looped frames", round, blocked, looped)
+		if looped > 5000 {
+			t.Errorf("%d looped frames", looped)
+		}
+		s.broadcasts("with the cable", 50)
+
+		there, back := s.stream(0, s.mac(1), nil, 1), s.stream(1, s.mac(0), nil, 0)
+		s.unplug()
+		unplugged := time.Now()
+		for time.Since(unplugged) < 6*time.Second {
+			there.send()
+			back.send()
+			time.Sleep(5 * time.Millisecond)
+		}
+		for what, f := range map[string]*wire{"there": there, "back": back} {
+			first := time.Hour
+			for n, times := range f.arrivals(0) {
+				if len(times) > 0 && f.sent[n].Sub(unplugged) > 500*time.Millisecond {
+					first = f.sent[n].Sub(unplugged)
+					break
+				}
+			}
+			t.Logf("round %d: %s again %v after the cable was unplugged", round, what, first)
+			if first > 5*time.Second {
+				t.Errorf("%s: not within 5 s", what)
+			}
+		}
+		s.awaitStates(answerWithin, "forwarding", "forwarding", "forwarding")
+	}
+	s.broadcasts("unplugged", 50)
+}

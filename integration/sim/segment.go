@@ -1,0 +1,133 @@
+package sim
+
+import (
+	"slices"
+	"sync"
+
+	"hedgerow/protocol"
+)
+
+// Segment is a LAN behind the devices of edges: a switch that learns, without spanning
+// tree, with the edges' devices, hosts and cables to other switches at its ports. Frames
+// take no time on it.
+type Segment struct {
+	mu    sync.Mutex
+	ports []*port
+	where map[protocol.MAC]*port
+	count func(frame []byte) // called for every frame that comes in, if not nil
+}
+
+// port is one port of a switch.
+type port struct {
+	out  func(frame []byte) // what is at the other end
+	deaf bool               // it takes nothing from there
+}
+
+// NewSegment returns a LAN with nothing on it.
+func NewSegment() *Segment { return &Segment{where: make(map[protocol.MAC]*port)} }
+
+// add makes a port.
+func (s *Segment) add(out func(frame []byte)) *port {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := &port{out: out}
+	s.ports = append(s.ports, p)
+	return p
+}
+
+// remove takes a port away, with what was learned of it, as a switch does when its
+// carrier is lost.
+func (s *Segment) remove(p *port) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ports = slices.DeleteFunc(s.ports, func(q *port) bool { return p == q })
+	for mac, at := range s.where {
+		if at == p {
+			delete(s.where, mac)
+		}
+	}
+}
+
+// receive takes a frame in at a port.
+func (s *Segment) receive(from *port, frame []byte) {
+	f := protocol.Frame(slices.Clone(frame))
+	var to []*port
+	s.mu.Lock()
+	if !slices.Contains(s.ports, from) || from.deaf {
+		s.mu.Unlock()
+		return
+	}
+	s.where[f.Src()] = from
+	if at := s.where[f.Dst()]; at != nil && !f.Dst().IsGroup() {
+		to = append(to, at)
+	} else {
+		to = slices.Clone(s.ports)
+	}
+	count := s.count
+	s.mu.Unlock()
+	if count != nil {
+		count(f)
+	}
+	for _, p := range to {
+		if p != from {
+			p.out(f)
+		}
+	}
+}
+
+// Attach connects the device of an edge that is made with the options, which it changes.
+// The edge's own device is given by the function when there is one.
+func (s *Segment) Attach(o *Options, device func() *Edge) (detach func()) {
+	p := s.add(func(frame []byte) {
+		if e := device(); e != nil {
+			e.Device.Inject(frame)
+		}
+	})
+	o.Deliver = func(frame []byte) { s.receive(p, frame) }
+	return func() { s.remove(p) }
+}
+
+// Cable connects two LANs, and returns what takes the cable away. deaf says that the
+// first one hears nothing of the second.
+func (s *Segment) Cable(other *Segment, deaf bool) (unplug func()) {
+	var here, there *port
+	here = s.add(func(frame []byte) { other.receive(there, frame) })
+	there = other.add(func(frame []byte) { s.receive(here, frame) })
+	here.deaf = deaf
+	return func() {
+		s.remove(here)
+		other.remove(there)
+	}
+}
+
+// Host is a station on a LAN.
+type Host struct {
+	MAC  protocol.MAC
+	Sink Sink
+	lan  *Segment
+	port *port
+}
+
+// Host puts a station on the LAN.
+func (s *Segment) Host(mac protocol.MAC) *Host {
+	h := &Host{MAC: mac, lan: s}
+	h.port = s.add(func(frame []byte) {
+		if dst := protocol.Frame(frame).Dst(); dst == mac || dst.IsGroup() {
+			h.Sink.Deliver(frame)
+		}
+	})
+	return h
+}
+
+func (h *Host) send(frame []byte) { h.lan.receive(h.port, frame) }
+
+// Flow returns a flow from the host to an address; every host in to counts what it gets.
+func (h *Host) Flow(w *World, dst protocol.MAC, to ...*Host) *Flow {
+	sinks := make([]*Sink, 0, len(to))
+	for _, t := range to {
+		sinks = append(sinks, &t.Sink)
+	}
+	f := w.Flow(nil, dst, sinks...)
+	f.host, f.src = h, h.MAC
+	return f
+}
