@@ -44,6 +44,7 @@ func kEverything(c *Community) map[string][]byte {
 	static := id.StaticPrivate()
 	name, mask, notice, psk := c.NameHash(), c.MaskKey(), c.NoticeKey(), c.PairPSK(e)
 	chacha, aes := c.GroupKey(e, 1, salt), c.GroupKey(e, 2, salt)
+	link := LinkMAC([LinkPrefixLen]byte(id.ID), [LinkPrefixLen]byte(kRange(0x11, LinkPrefixLen)), cid)
 	mac, iid, ula := id.MAC(cid), id.Interface(cid), c.ULA(id.ID).Addr().As16()
 	proof := SignMembership(c.Rendezvous(), hash, cid, mac, id.Static)
 	return map[string][]byte{
@@ -60,6 +61,7 @@ func kEverything(c *Community) map[string][]byte {
 		"static private":              static[:],
 		"static public":               id.Static[:],
 		"mac":                         mac[:],
+		"link mac":                    link[:],
 		"interface":                   iid[:],
 		"ula":                         ula[:],
 		"statement":                   id.SignStatement(Statement{CID: cid, MAC: mac, Seq: 7, Expiry: 1800000000}),
@@ -125,7 +127,7 @@ func TestDerivedValuesAreApart(t *testing.T) {
 	secret.Secret[31] ^= 1
 	key.Epochs = []Epoch{{Index: 4, Key: [32]byte(kRange(0x81, 32))}}
 	index.Epochs = []Epoch{{Index: 5, Key: base.Epochs[0].Key}}
-	public := []string{"name hash", "community id", "mac", "interface", "statement", "membership"}
+	public := []string{"name hash", "community id", "mac", "link mac", "interface", "statement", "membership"}
 	tests := []struct {
 		what    string
 		c       *Community

@@ -85,6 +85,16 @@ func MACFor(idPub ed25519.PublicKey, cid [16]byte) [6]byte {
 	return [6]byte{0x02, d[0], d[1], d[2], d[3], d[4]}
 }
 
+// LinkPrefixLen is how many bytes at the beginning of an identity name the peer of a link.
+const LinkPrefixLen = 6
+
+// LinkMAC returns the hardware address of an edge's end of a link to another edge, both
+// named by the beginning of their identities. It tells the ends apart and proves nothing.
+func LinkMAC(own, peer [LinkPrefixLen]byte, cid [16]byte) [6]byte {
+	d := digest("link", own[:], peer[:], cid[:])
+	return [6]byte{0x02, d[0], d[1], d[2], d[3], d[4]}
+}
+
 // interfaceFor returns the IPv6 interface identifier of an identity.
 func interfaceFor(idPub ed25519.PublicKey, cid [16]byte) [8]byte {
 	d := digest("iid", idPub, cid[:])

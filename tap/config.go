@@ -44,6 +44,9 @@ type Config struct {
 	// Queues is how many queues to open, 1 to 256; zero means 1. There may be
 	// fewer: see Device.Queues.
 	Queues int
+	// NoCarrier leaves the interface without a carrier, until SetCarrier, where the kernel
+	// can do that.
+	NoCarrier bool
 	// Without are features not to use although the kernel has them, as if it
 	// refused; features that build on them are not used either. It is for tests
 	// and comparisons.

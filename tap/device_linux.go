@@ -68,6 +68,11 @@ func (o opener) open(cfg Config) (*Device, error) {
 		netif.close()
 		return nil, err
 	}
+	if cfg.NoCarrier { // before it is up, so that nothing is sent
+		if err := d.SetCarrier(false); err != nil {
+			cfg.Log.Warn("the TAP device seems to be connected although it is not", "device", cfg.Name, "err", err)
+		}
+	}
 	if err := d.setUp(); err != nil {
 		if !d.existing {
 			netif.delete() // also when cfg.Persist has made it permanent by now
