@@ -27,7 +27,7 @@ const (
 // of it; restore has to follow every place, whatever became of the packet.
 type arena struct {
 	*Plane
-	device FrameQueue
+	out    outlet
 	buf    []byte
 	end    int // of the last frame
 	frames []tap.Frame
@@ -38,9 +38,23 @@ type arena struct {
 	covers int // how many bytes are saved; they belong right in front of end
 }
 
+// outlet is where frames go: each device that they went to has a run of them, in the
+// order in which they came.
+type outlet struct {
+	main   FrameQueue // the community's
+	device FrameQueue // that frames go to now
+	before []run      // of the frames in front of those
+}
+
+// run is where the frames for one device end.
+type run struct {
+	device FrameQueue
+	end    int
+}
+
 func newArena(d *Plane, device FrameQueue, f tap.Features) *arena {
 	return &arena{
-		Plane: d, device: device, buf: make([]byte, arenaLen), frames: make([]tap.Frame, 0, arenaFrames),
+		Plane: d, out: outlet{main: device, device: device}, buf: make([]byte, arenaLen), frames: make([]tap.Frame, 0, arenaFrames),
 		joiner: offload.Joiner{TCP: f&tap.FeatureTSO != 0, UDP: f&tap.FeatureUSO != 0},
 	}
 }
@@ -78,10 +92,23 @@ func (a *arena) restore() {
 	a.covers = 0
 }
 
+// turn has the frames that are added from now on go to a device. It reports whether
+// those of before go to another one.
+func (a *arena) turn(device FrameQueue) bool {
+	if a.out.device == device {
+		return false
+	}
+	if len(a.frames) > 0 {
+		a.out.before = append(a.out.before, run{a.out.device, len(a.frames)})
+	}
+	a.out.device = device
+	return true
+}
+
 // append adds the frame buf[off:off+n], which lies where place or bring said.
 func (a *arena) append(off, n int, h offload.Header) {
 	frame := a.buf[off : off+n]
-	if a.joiner.Open() {
+	if a.joiner.Open() && !a.turned() {
 		if payload, ok := a.joiner.Join(frame, h); ok {
 			if from := off + n - payload; from != a.end {
 				copy(a.buf[a.end:], a.buf[from:off+n])
@@ -118,14 +145,33 @@ func (a *arena) finish() {
 // short arena stays in the cache.
 func (a *arena) full() bool { return a.end >= arenaFull }
 
-// flush writes the frames to the device. No inner may be under way.
+// turned reports whether the next frame is for another device than the last one.
+func (a *arena) turned() bool {
+	n := len(a.out.before)
+	return n > 0 && a.out.before[n-1].end == len(a.frames)
+}
+
+// flush writes the frames to their devices. No inner may be under way.
 func (a *arena) flush() {
 	if len(a.frames) == 0 {
 		return
 	}
 	a.finish()
-	if _, err := a.device.WriteBatch(a.frames); err != nil {
+	first := 0
+	for _, r := range a.out.before {
+		a.write(r.device, a.frames[first:r.end])
+		first = r.end
+	}
+	a.write(a.out.device, a.frames[first:])
+	a.frames, a.out.before, a.end = a.frames[:0], a.out.before[:0], 0
+}
+
+// write hands frames to a device; there may be none.
+func (a *arena) write(device FrameQueue, frames []tap.Frame) {
+	if len(frames) == 0 {
+		return
+	}
+	if _, err := device.WriteBatch(frames); err != nil {
 		a.drops.Drop(DropDeviceWrite)
 	}
-	a.frames, a.end = a.frames[:0], 0
 }

@@ -18,6 +18,9 @@
 //	deliverFrame   filters, learns, and joins what is one flow
 //	Device.Write   hands the frame to the host
 //
+// A link (link.go) is a device for one peer. Its frames pass readLink and sendOnLink on a
+// goroutine of the link's, and takeLink instead of the second half of deliverFrame.
+//
 // One goroutine for each queue runs these, both directions in turn (queue.go;
 // docs/architecture.md draws it). It owns its buffers and reads what the control
 // loop, which is package edge, publishes.

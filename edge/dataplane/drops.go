@@ -40,6 +40,8 @@ const (
 	DropDeviceWrite                       // the device refused it
 	DropLong                              // a datagram longer than any packet
 	DropControlRate                       // more control packets than one peer may have the loop hear of
+	DropLinkSource                        // carries the source address of a link where there is none, or another one on a link
+	DropNoLink                            // came on a link that has no device here
 	DropOwnDatagram                       // a datagram of our own that came back out of the device
 	DropReserved                          // to a group address that means the other end of a cable
 	DropVLAN                              // of a VLAN that is not carried
@@ -68,7 +70,7 @@ var dropNames = [DropReasons]string{
 	"frame-invalid", "no-path", "session-worn", "too-big", "send", "stage-full",
 	"short", "header", "transform", "unknown-session", "open", "replay",
 	"group-tag", "group-budget", "group-unvouched", "inner", "fragment",
-	"own-source", "spoofed-source", "unbound", "queue-full", "device-write", "long", "control-rate",
+	"own-source", "spoofed-source", "unbound", "queue-full", "device-write", "long", "control-rate", "link-source", "no-link",
 	"own-datagram", "reserved-group", "vlan",
 	"storm", "storm-sent", "not-a-bridge", "no-bridge", "foreign-claim", "address-theft", "dhcp-server", "router", "hidden",
 	"station-here", "destination-here",

@@ -26,6 +26,7 @@ type inbound struct {
 	wallNow   time.Time
 	table     *Table
 	tally     tally
+	linked    tally  // of frames on links
 	joined    uint64 // frames of this batch that came in pieces
 	last      lastHeard
 	flooded   bool // the packet at hand is GROUP: what is in it goes to many
@@ -97,6 +98,9 @@ func (in *inbound) begin(now time.Time) {
 func (in *inbound) endBatch() {
 	in.flush()
 	in.tally.addTo(&in.total.rxFrames, &in.total.rxBytes, rxOf)
+	if in.linked.frames > 0 {
+		in.linked.addTo(&in.total.rxFrames, &in.total.rxBytes, rxOf)
+	}
 	if in.joined > 0 {
 		in.total.joined.Add(in.joined)
 		in.joined = 0
@@ -388,7 +392,8 @@ func checksumOffload(in protocol.Inner) offload.Header {
 
 // deliverFrame filters the frame b[off:off+n] of a peer, learns where its
 // source is, and hands it to the device at the next flush, joined with those
-// before it where they are of one flow.
+// before it where they are of one flow. A frame of the peer's end of a link goes to the
+// link's device, unless it came in a GROUP packet.
 func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header) {
 	frame := protocol.Frame(b[off : off+n])
 	if frame.Valid() != nil {
@@ -398,14 +403,19 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 	if !in.carries(frame.Dst(), vlanOf(frame)) {
 		return
 	}
-	if in.Plane.guard.gate != nil && !in.enters(frame, p) {
+	src := frame.Src()
+	if in.Plane.guard.gate != nil && !p.endsAt(src) && !in.enters(frame, p) {
 		return
 	}
-	src := frame.Src()
 	if src != p.mac || in.tally.peer != p {
+		if l := p.link.Load(); l != nil && src == l.far && !in.flooded {
+			in.takeLink(l, p, b, off, n, h)
+			return
+		}
 		if !in.admit(in.table, in.now, p, frame, src) {
 			return
 		}
+		in.aim(in.out.main)
 	}
 	if dst := frame.Dst(); (dst.IsGroup() || in.flooded && dst != in.self) && !in.calm(in.now, p, frame) {
 		return
@@ -443,6 +453,9 @@ func (d *Plane) admit(t *Table, now int64, p *Peer, frame protocol.Frame, src pr
 		return false
 	case owner != nil && owner != p && owner.behind.Load() != p:
 		d.drops.Drop(DropSpoofedSource)
+		return false
+	case p.endsAt(src):
+		d.drops.Drop(DropLinkSource)
 		return false
 	case owner == nil && !p.may(bridge.SpeakForHosts):
 		d.refuse(now, p, Violation{Reason: DropNotBridge, Host: src})

@@ -19,6 +19,7 @@ type Peer struct {
 	count  traffic
 	gone   atomic.Bool // the peer has another one, or is forgotten
 
+	link     atomic.Pointer[Link] // nil: the peer has none
 	features atomic.Uint32        // what the peer announced in its latest session
 	behind   atomic.Pointer[Peer] // who forwards on the peer's segment instead of it; nil: nobody
 	guarded  guarded
