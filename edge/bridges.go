@@ -21,7 +21,7 @@ func (s *self) keeps(features uint32) bool {
 }
 
 // missing reports whether the session with a peer is to be kept, and none is made.
-func (p *peer) missing() bool { return p.place.kept && p.sessions.idle() }
+func (p *peer) missing() bool { return (p.place.kept || p.place.linked) && p.sessions.idle() }
 
 // bridges is the owner of which sessions are made although nothing passes.
 type bridges struct {
@@ -31,10 +31,10 @@ type bridges struct {
 	next     timer.Timer
 }
 
-// open sets the timer of a bridge.
-func (b *bridges) open(s *self) {
+// open sets the timer of a bridge, or of an edge with links.
+func (b *bridges) open(s *self, links bool) {
 	b.next = timer.New(&b.timers, "keep sessions with bridges", b.keep)
-	if s.keeps(protocol.FeatureBridge) {
+	if links || s.keeps(protocol.FeatureBridge) {
 		b.next.Set(b.peers.plane.Started().Add(keepEvery))
 	}
 }

@@ -231,10 +231,16 @@ func (e *Edge) composeChores() {
 		e.data.plane.Sweep(now)
 	})
 	kept := &bridges{peers: e.peers, sessions: e.sessions}
-	kept.open(e.self)
+	l := &links{
+		peers: e.peers, sessions: e.sessions, self: e.self, plane: e.data.plane, server: dataplane.NewLinkServer(e.data.plane, e.cfg.Queues[0].Conn), background: e.background,
+		refusals: e.user.refusals, log: e.cfg.Host.Log, finder: linkFinder{directory: e.servers.directory, state: e.state}, describer: e.user.describer,
+	}
+	l.open(e.cfg.Links)
+	e.paths.links, e.user.describer.linkOf = l, l.linkOf
+	kept.open(e.self, l.any())
 	e.owners = []owner{
 		e.keys, e.servers.connector, e.servers.registrar, e.servers.addresses, e.servers.directory, e.sessions, e.paths.routing, e.peers,
-		e.data.stations, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept,
+		e.data.stations, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, l,
 	}
 	if e.paths.segment != nil {
 		e.owners = append([]owner{e.paths.segment}, e.owners...) // probes go before everything

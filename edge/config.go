@@ -133,6 +133,7 @@ type Config struct {
 	Reach      Reach
 	Address    Address // default: lease
 	Ethernet   Ethernet
+	Links      Links
 	StateDir   string // pins and peers are kept here; empty: nowhere
 
 	// Queues are the pairs of a device queue and a socket. All sockets have one
@@ -221,6 +222,7 @@ func (c *Config) validate() error {
 	if c.Ethernet.MAC[0]&1 != 0 {
 		fault("%x is a group address, no device can have it", c.Ethernet.MAC)
 	}
+	faults = append(faults, c.Links.validate(c.Identity)...)
 	if len(c.Name) > 63 {
 		fault("name %q is longer than 63 bytes", c.Name)
 	}

@@ -20,6 +20,7 @@ type describer struct {
 	supernodes supernodes
 	plane      *dataplane.Plane
 	turn       *underlay.TURN
+	linkOf     func(p *peer) *control.Link
 }
 
 // path returns how frames to a peer travel now.
@@ -105,8 +106,17 @@ func (d *describer) unreached(p *peer) string {
 	return "no supernode knows it now"
 }
 
-// peer returns what is known of a peer.
+// peer returns what is known of a peer and of the link with it.
 func (d *describer) peer(now time.Time, p *peer) control.Peer {
+	s := d.reached(now, p)
+	if s.Link = d.linkOf(p); s.Link != nil {
+		s.Link.Cost = costOf(s.PathStatus, s.Loss)
+	}
+	return s
+}
+
+// reached returns what is known of a peer.
+func (d *describer) reached(now time.Time, p *peer) control.Peer {
 	rx, tx := p.view.Bytes()
 	s := control.Peer{
 		Name: p.about.Name, MAC: p.view.MAC().String(), IPs: []string{}, PathStatus: d.path(now, p),

@@ -16,6 +16,7 @@
 //	sessions      pair sessions: handshakes, renewal, frames that wait
 //	routing       how peers are reached: paths, the relayed path, which of the two
 //	punching      agreements on when both ends open their NATs
+//	links         devices of single peers, their carriers and costs
 //	introducers   peers that are reached through a third edge
 //	peers         the book of peers: identities, hardware addresses, pins
 //	stations      questions about stations that two edges say are behind them

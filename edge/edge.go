@@ -49,6 +49,7 @@ type paths struct {
 	routing     *routing
 	punching    *punching
 	introducers *introducers
+	links       *links
 	segment     *segment // nil: we are no bridge
 	successions *successions
 }
@@ -154,6 +155,7 @@ func (e *Edge) begin(now time.Time) error {
 	}
 	e.paths.segment.begin(now)
 	e.underlay.Start(now, e.self.statement)
+	e.paths.links.begin(now)
 	e.servers.connector.begin(now)
 	e.peers.pins.aged(e.peers.rightClock(now))
 	e.recallPeers(now)

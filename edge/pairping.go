@@ -19,6 +19,7 @@ const (
 // startRelayProbe begins to measure the relayed path of a new session.
 func (r *routing) startRelayProbe(now time.Time, p *peer) {
 	p.reach.relay.ping.forget()
+	p.reach.relay.silent = false
 	p.reach.relay.timer.Set(now.Add(relayPingFirst))
 }
 
@@ -41,7 +42,7 @@ func (r *routing) pingRelay(now time.Time, p *peer) {
 		if probe.ping.missed++; probe.ping.missed >= relayPingsLost {
 			// Perhaps the peer never heard the end of the handshake, or has
 			// forgotten the session: another one tells.
-			probe.ping.missed, probe.oneSided = 0, true
+			probe.ping.missed, probe.oneSided, probe.silent = 0, true, true
 		}
 	}
 	probe.timer.Set(now.Add(next))
@@ -95,6 +96,7 @@ func (r *routing) handlePong(now time.Time, p *peer, m protocol.Pong, from datap
 		probe.size.mtu.Answered(now, size)
 	} else if probe.ping.waits(m.Nonce) {
 		probe.ping.answered(now)
+		probe.silent = false
 		probe.loss.Add(true)
 		probe.size.mtu.Answered(now, 0)
 	} else {

@@ -247,8 +247,12 @@ func (b *peers) at(now time.Time, a netip.AddrPort) bool {
 	return false
 }
 
-// active reports whether frames went to or came from a peer lately.
+// active reports whether frames went to or came from a peer lately. With a link they may
+// at any time, and routing protocols want to know by what path.
 func (b *peers) active(now time.Time, p *peer) bool {
+	if p.place.linked && p.sessions.current != nil {
+		return true
+	}
 	used := p.view.Used()
 	return used != 0 && b.plane.Since(now)-used < int64(inUse)
 }

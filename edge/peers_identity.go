@@ -120,6 +120,7 @@ func (b *peers) replaceView(p *peer, mac protocol.MAC) {
 	v := dataplane.NewPeer(p.view.Static(), mac)
 	v.SetRoute(p.view.Route())
 	v.SetFeatures(p.view.Features())
+	v.SetLink(p.view.Link())
 	b.plane.Retire(p.view)
 	delete(b.byView, p.former)
 	b.byView[v] = p

@@ -35,12 +35,13 @@ type relayProbe struct {
 	ping     pingOut
 	loss     path.Loss // of those pings
 	size     relaySize
-	oneSided bool        // several pings in a row had no answer
+	oneSided bool        // several pings in a row had no answer: the session has to be made anew
+	silent   bool        // and none was answered since
 	timer    timer.Timer // of the next ping
 }
 
 // restart forgets what was measured: frames are relayed by another supernode.
-func (o *relayProbe) restart() { o.size, o.loss = newRelaySize(), path.Loss{} }
+func (o *relayProbe) restart() { o.size, o.loss, o.silent = newRelaySize(), path.Loss{}, false }
 
 // pingOut is a ping that waits for its pong.
 type pingOut struct {

@@ -70,6 +70,7 @@ const (
 	refusedLANInner       refusal = "lan-inner"         // a packet on the LAN that is malformed inside
 	refusedHeader         refusal = "answer-header"     // an answer whose header does not parse
 	refusedAnswer         refusal = "answer"            // an answer of a kind that its sender does not give
+	refusedLinkHeld       refusal = "link-held"         // a second identity begins as that of a link's peer does
 	refusedProbe          refusal = "probe"             // a probe on our segment whose signature or sender does not hold
 	refusedSegmentPlain   refusal = "segment-plain"     // a SEGMENT of an edge that is no bridge
 	refusedSegmentOld     refusal = "segment-old"       // a SEGMENT that is older than one before

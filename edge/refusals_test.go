@@ -247,6 +247,12 @@ var provocations = []provocation{
 	{refusedAnswer, "", func(v *testServer, _ *peer) {
 		v.handle(noon, dataplane.HandshakeAnswer{Origin: atPeer, Packet: protocol.AppendWelcome(nil, [16]byte{1}, [32]byte{2}, [32]byte{3})})
 	}},
+	{refusedLinkHeld, "roof", func(v *testServer, p *peer) {
+		k := v.paths.links.make(Link{Peer: make([]byte, crypto.LinkPrefixLen)})
+		k.Peer = nil // every identity begins so
+		v.paths.links.named, v.paths.links.of[new(peer)] = []*link{k}, k
+		v.paths.links.bind(p, p.identity.statement.ID)
+	}},
 	{refusedPeerGone, "", func(v *testServer, _ *peer) { v.handle(noon, dataplane.Needed{Peer: new(dataplane.Peer)}) }},
 	{"handshake-index", "", func(v *testServer, _ *peer) {
 		pkt := make([]byte, protocol.RespLen)

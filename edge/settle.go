@@ -51,6 +51,7 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 		e.paths.routing.stop(p)
 		e.user.reports.gone(now, p)
 		p.asking.Stop()
+		e.paths.links.settle(now, p)
 		return
 	}
 	e.data.guard.settle(p) // before frames that waited are delivered
@@ -63,6 +64,7 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 	}
 	e.sessions.settle(now, p)
 	e.servers.directory.settle(now, p)
+	e.paths.links.settle(now, p)
 	e.user.reports.settle(now, p)
 	e.peers.schedule(p)
 	e.paths.routing.schedule(p)

@@ -58,6 +58,7 @@ type storedState struct {
 	Supernodes map[string]string `json:"supernodes,omitempty"`
 	Pins       map[string]pin    `json:"pins,omitempty"` // by hardware address
 	Peers      []storedPeer      `json:"peers,omitempty"`
+	Links      map[string]int    `json:"links,omitempty"` // numbers of links, by identity
 }
 
 type storedPeer struct {

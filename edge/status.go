@@ -87,6 +87,7 @@ func (e *Edge) status(now time.Time) control.Status {
 	s.Notes = append(s.Notes, e.user.recursion.notes(now)...)
 	s.Notes = append(s.Notes, e.servers.list.notes()...)
 	s.Notes = append(s.Notes, e.servers.addresses.notes()...)
+	s.Notes = append(s.Notes, e.paths.links.notes()...)
 	s.Notes = append(s.Notes, e.data.guard.violations.notes(now)...)
 	if warning := KeyStatus(e.keys.community, e.keys.schedule, e.data.plane.Wall(now)).Warning; warning != "" {
 		s.Notes = append(s.Notes, warning)

@@ -65,9 +65,21 @@ type Peer struct {
 	LastSeenS *float64 `json:"last_seen_s"`
 	// Hosts is the number of hardware addresses learned behind the peer.
 	Hosts int `json:"hosts,omitempty"`
+	// Link is the link with the peer, nil without one.
+	Link *Link `json:"link,omitempty"`
 	// Refused counts frames of the peer that went no further because it may not send
 	// them, or not as many (storm control).
 	Refused uint64 `json:"refused,omitempty"`
 	// Handle is the peer's relay handle, or zero while unknown.
 	Handle uint32 `json:"handle,omitempty"`
+}
+
+// Link is a line to one peer beside the community's Ethernet.
+type Link struct {
+	// Device is the name of its device.
+	Device string `json:"device"`
+	// Carrier is whether the device has a carrier: frames reach the peer.
+	Carrier bool `json:"carrier"`
+	// Cost is what the path costs a routing protocol, 96 for a good wire; 0 without a path.
+	Cost int `json:"cost"`
 }

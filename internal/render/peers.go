@@ -15,8 +15,8 @@ import (
 // peerColumns head the table of peers.
 var peerColumns = []string{"NAME", "IP", "PATH", "ENDPOINT", "SINCE", "RTT", "LOSS", "MTU", "RX/TX", "HOSTS", "LAST"}
 
-// Peers writes the table of an edge's peers, and beneath each that has no direct path
-// the reason for that. The error is the writer's.
+// Peers writes the table of an edge's peers, and beneath each the reason why it has no
+// direct path, and its link. The error is the writer's.
 func Peers(w io.Writer, peers []control.Peer) error {
 	if len(peers) == 0 {
 		_, err := fmt.Fprintln(w, "no peers yet")
@@ -40,13 +40,28 @@ func Peers(w io.Writer, peers []control.Peer) error {
 	row := 0
 	for line := range strings.Lines(table.String()) {
 		s.WriteString(line)
-		if row > 0 && peers[row-1].Reason != "" {
-			s.WriteString("    " + format.Printable(peers[row-1].Reason) + "\n")
+		if row > 0 {
+			s.WriteString(beneath(peers[row-1]))
 		}
 		row++
 	}
 	_, err := io.WriteString(w, s.String())
 	return err
+}
+
+// beneath returns the lines beneath a peer's row: why it has no direct path, and its link.
+func beneath(p control.Peer) (lines string) {
+	if p.Reason != "" {
+		lines = "    " + format.Printable(p.Reason) + "\n"
+	}
+	if p.Link != nil {
+		state := fmt.Sprintf("up, cost %d", p.Link.Cost)
+		if !p.Link.Carrier {
+			state = "down"
+		}
+		lines += "    link " + format.Printable(p.Link.Device) + " is " + state + "\n"
+	}
+	return lines
 }
 
 func peerCells(p control.Peer) []string {

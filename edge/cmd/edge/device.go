@@ -30,6 +30,7 @@ type tapDevice interface {
 	MAC() [6]byte
 	MTU() int
 	Queues() []*tap.Queue
+	SetCarrier(up bool) error
 	Watch(context.Context, tap.Watching)
 }
 

@@ -34,7 +34,8 @@ func (d *memoryTAP) Name() string { return d.name }
 func (d *memoryTAP) MAC() [6]byte { return d.mac }
 func (d *memoryTAP) MTU() int     { return d.mtu }
 
-func (d *memoryTAP) Queues() []*tap.Queue { return nil }
+func (d *memoryTAP) Queues() []*tap.Queue  { return nil }
+func (d *memoryTAP) SetCarrier(bool) error { return nil }
 
 func (d *memoryTAP) Watch(context.Context, tap.Watching) {}
 

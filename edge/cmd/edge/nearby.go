@@ -80,8 +80,8 @@ func (m *member) routerSecret() [32]byte {
 	return sha256.Sum256(append([]byte("hedgerow/1 port mapping"), m.id.Seed[:]...))
 }
 
-// overlay reports whether an interface leads into an overlay: our device, what is
-// stacked on it, such as its bridge, and other tunnels. What is announced there would
+// overlay reports whether an interface leads into an overlay: our devices, what is
+// stacked on them, such as its bridge, and other tunnels. What is announced there would
 // reach the other members through the overlay itself.
 func (m *member) overlay(ifname string) bool {
 	return address.IsTunnel(ifname) || m.device.stack.Named(ifname)

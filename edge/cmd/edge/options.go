@@ -31,6 +31,7 @@ type options struct {
 	Address  edge.Address
 	Guard    guardChoice
 	Device   deviceChoice
+	Links    linkChoice
 	Port     portChoice
 	StateDir string // without the community's own directory
 	Control  string // empty: in the runtime directory
@@ -77,6 +78,7 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	o.parseNearby(c, &faults)
 	cmd.parseTURN(c, &o, &faults)
 	o.parseDevice(c, &faults)
+	o.Links.parse(c, o.Device.Name, &faults)
 	o.Guard.parse(c, &faults)
 	o.parseSegment(c, &faults)
 	cmd.parseSelf(c, &o, &faults)

@@ -117,6 +117,12 @@ func TestOptions(t *testing.T) {
 			prefer("10.1.2.1/16")(o)
 			o.Device.Bridge = tap.Port{Bridge: "br0", Cost: 55, Address: true}
 		})},
+		{"links", short + "--p2p 9f3a-71c2-e0b4=mesh0 --p2p 0123456789ABCDEF=mesh1 --p2p auto:m%d", nil, plain(func(o *options) {
+			o.Links = linkChoice{Auto: "m%d", Named: []namedLink{
+				{Peer: []byte{0x9f, 0x3a, 0x71, 0xc2, 0xe0, 0xb4}, Device: "mesh0"},
+				{Peer: []byte{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef}, Device: "mesh1"},
+			}}
+		})},
 		{"any port", short + "-p 0", nil, plain(func(o *options) { o.Port = portChoice{Asked: true} })},
 		{"one port", short + "-p 50001", nil, plain(func(o *options) { o.Port = portChoice{Asked: true, Number: 50001} })},
 		{"two supernodes, one pinned", short + "-l [2001:db8::1]:7654#" + strings.Repeat("0", 63) + "1", nil, plain(func(o *options) {
@@ -252,6 +258,17 @@ func TestFaults(t *testing.T) {
 		{short + "-m zebra", nil, []string{"-m zebra is not a hardware address", "random"}},
 		{short + "-d a/b", nil, []string{`-d "a/b" is not a name that a device can have`}},
 		{short + "-d ..", nil, []string{`-d ".." is not a name`}},
+		{short + "--p2p mesh0 --p2p roof=mesh0 --p2p 9f3a-71c2=mesh0 --p2p 02:00:00:00:00:01=mesh0", nil, []string{
+			"--p2p mesh0: say PEER=DEVICE, such as 9f3a-71c2-e0b4=mesh0, or auto:mesh%d for all",
+			`--p2p roof=mesh0: "roof" is no identity of 12 digits or more, and a name or a hardware address proves nothing`,
+			`"9f3a-71c2" is no identity`, `"02:00:00:00:00:01" is no identity`, "'edge status' shows the identity there"}},
+		{short + "-d mesh1 --p2p 9f3a-71c2-e0b4=mesh0 --p2p 9f3a-71c2-e0b4-00=mesh2 --p2p 0f3a-71c2-e0b4=mesh0 --p2p 1f3a-71c2-e0b4=mesh1", nil, []string{
+			"--p2p 9f3a-71c2-e0b4-00=mesh2: this peer or device was given already", "--p2p 0f3a-71c2-e0b4=mesh0: this", "--p2p 1f3a-71c2-e0b4=mesh1: this"}},
+		{short + "--p2p 9f3a-71c2-e0b4=name-that-is-too-long --p2p 0f3a-71c2-e0b4=a/b", nil, []string{
+			"name-that-is-too-long: the name of a device has 1 to 15 bytes", `"a/b" is not a name that a device can have`}},
+		{short + "--p2p auto:mesh --p2p auto:mesh%d%d --p2p auto:a-longer-name-%d --p2p auto:m%d", nil, []string{
+			"--p2p auto:mesh: say where the number of a device goes, as in auto:mesh%d", "auto:mesh%d%d: say where",
+			"a-longer-name-511: the name of a device has 1 to 15 bytes", "--p2p auto:m%d: auto was given already"}},
 		{"-c mynetwork -k k -l vps.example", nil, []string{"-l vps.example: the port is missing; type vps.example:7654"}},
 		{"-c mynetwork -k k -l 2001:db8::1", nil, []string{"the port is missing; type [2001:db8::1]:7654"}},
 		{"-c mynetwork -k k -l :7654", nil, []string{"the host is missing"}},

@@ -188,14 +188,17 @@ func parsePort(s string) (uint16, error) {
 }
 
 // checkDevice reports what the kernel would refuse, or silently cut.
-func checkDevice(s string) error {
+func checkDevice(s string) error { return checkDeviceOf("-d", s) }
+
+// checkDeviceOf is checkDevice for the name in any option.
+func checkDeviceOf(option, s string) error {
 	switch {
 	case s == "" || len(s) > longestDevice:
-		return fmt.Errorf("-d %s: the name of a device has 1 to %d bytes", s, longestDevice)
+		return fmt.Errorf("%s %s: the name of a device has 1 to %d bytes", option, s, longestDevice)
 	case s == "." || s == "..", strings.ContainsFunc(s, func(r rune) bool {
 		return r == '/' || r == ':' || r == '%' || unicode.IsSpace(r) || !unicode.IsPrint(r)
 	}):
-		return fmt.Errorf("-d %q is not a name that a device can have: use letters and digits", s)
+		return fmt.Errorf("%s %q is not a name that a device can have: use letters and digits", option, s)
 	}
 	return nil
 }

@@ -78,8 +78,15 @@ type member struct {
 	own        *bridge.Sockets // those of the underlay
 	sockets    []*transport.UDP
 	queues     []dataplane.Queue
+	links      memberLinks
 	transports underlay.Transports
 	report     *render.Reporter
+}
+
+// memberLinks are the edge's links, and what the user has run when they change.
+type memberLinks struct {
+	edge.Links
+	hooks *hooks // nil: nothing
 }
 
 // open opens everything on the machine that the edge needs.
@@ -114,6 +121,9 @@ func (m *member) open() error {
 		return err
 	}
 	if err := m.openQueues(); err != nil {
+		return err
+	}
+	if err := m.openLinks(); err != nil {
 		return err
 	}
 	m.openReport(identity.file(), found.created)
@@ -168,6 +178,23 @@ func (m *member) openDevice() error {
 	return nil
 }
 
+// openLinks opens the devices of the links that were named.
+func (m *member) openLinks() (err error) {
+	o := &linkDevices{
+		choice: m.options.Links, open: m.cmd.openTAP, own: [crypto.LinkPrefixLen]byte(m.id.ID), cid: m.keys.ID(),
+		like: tap.Config{
+			MTU: m.device.MTU(), Backend: m.options.Queues.Backend, Without: m.options.Queues.Without.device,
+			OneFrame: m.options.Queues.Without.batch, Log: m.log, Alias: stack.Alias,
+		},
+	}
+	m.links.Links, err = o.links(func(d edge.LinkDevice) { m.service.OnClose(func() { _ = d.Close() }) })
+	if m.options.Links.Hooks.any() {
+		m.links.hooks = newHooks(m.options.Links.Hooks, m.log)
+		m.links.Changed = m.links.hooks.changed
+	}
+	return err
+}
+
 // run carries frames until ctx ends.
 func (m *member) run(ctx context.Context) error {
 	defer m.report.Close()
@@ -176,7 +203,11 @@ func (m *member) run(ctx context.Context) error {
 		return cli.Errorf(cli.Usage, "", "%w", err)
 	}
 	// The socket answers until the edge has left the community.
-	err = m.service.Run(ctx, control.Handler(e), e.Run, m.watch, func(ctx context.Context) { watchSignals(ctx, m.log, e) })
+	beside := []func(context.Context){m.watch, func(ctx context.Context) { watchSignals(ctx, m.log, e) }}
+	if m.links.hooks != nil {
+		beside = append(beside, m.links.hooks.run)
+	}
+	err = m.service.Run(ctx, control.Handler(e), e.Run, beside...)
 	return m.ended(ctx, err)
 }
 
@@ -195,6 +226,7 @@ func (m *member) config() edge.Config {
 			Storm: m.options.Guard.Storm, Accept: m.options.Guard.Accept, Stations: m.options.Device.FDB,
 			Priority: m.options.Segment.Priority, BPDUs: m.options.Segment.BPDUs,
 		},
+		Links:      m.links.Links,
 		StateDir:   m.state,
 		Device:     m.device,
 		Queues:     m.queues,

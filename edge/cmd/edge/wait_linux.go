@@ -20,3 +20,6 @@ func waitFor(q *tap.Queue, s *transport.UDP, sides *transport.MuxReader) (*waite
 	w.KeepProcessor(waiter.KeepFor)
 	return w, nil
 }
+
+// waitForLink returns what waits for the device of a link.
+func waitForLink(q *tap.Queue) (*waiter.Parked, error) { return waiter.NewParked(q.Fd()) }
