@@ -16,7 +16,7 @@ import (
 type programs map[string]map[string][]string
 
 // option matches an option where a help text lists it.
-var option = regexp.MustCompile(`(?m)^\s+(-{1,2}[A-Za-z][A-Za-z-]*(?:, -{1,2}[A-Za-z][A-Za-z-]*)*)`)
+var option = regexp.MustCompile(`(?m)^\s+(-{1,2}[A-Za-z][A-Za-z0-9-]*(?:, -{1,2}[A-Za-z][A-Za-z0-9-]*)*)`)
 
 // subcommand matches a command where a help text lists it.
 var subcommand = regexp.MustCompile(`(?m)^   ([a-z]+)(?:, [a-z]+)*  +\S`)

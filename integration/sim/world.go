@@ -239,6 +239,7 @@ type Options struct {
 	State       bool              // keep a state directory over restarts
 	Log         *slog.Logger      // default: the world's
 	Ethernet    edge.Ethernet
+	Links       edge.Links
 	ByName      bool // supernodes are given by name, and looked up where they are
 	Around      Around
 	Reach       edge.Reach
@@ -303,7 +304,7 @@ func (e *Edge) Start() {
 	e.Device = taptest.New(taptest.Options{Deliver: e.options.Deliver})
 	cfg := edge.Config{
 		Community: community, Identity: e.identity, Name: e.options.Name, Address: e.options.Address,
-		Device: e.Device, StateDir: e.dir, Reach: e.options.Reach, Ethernet: e.options.Ethernet,
+		Device: e.Device, StateDir: e.dir, Reach: e.options.Reach, Ethernet: e.options.Ethernet, Links: e.options.Links,
 		Queues:     []dataplane.Queue{{Frames: e.Device, Conn: mux, Waiter: waiter.NewChannels(e.Device.Ready(), conn.Ready(), mux.SideReady())}},
 		Transports: e.transports(sides), Network: e.network(conn),
 		Host: edge.Host{
