@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -70,10 +71,11 @@ func TestSentences(t *testing.T) {
 
 // Every kind of event has words, and each belongs to one of the levels.
 func TestEveryEventHasWords(t *testing.T) {
+	ownWords := []control.EventKind{control.EventMapping, control.EventRecursion, control.EventViolation, control.EventSegment} // the edge's
 	m := Messages{Community: "mynetwork", Preferred: netip.MustParsePrefix("10.64.0.7/24")}
 	for kind := control.EventResolveFailed; kind <= control.EventSegment; kind++ {
-		if kind == control.EventMapping || kind == control.EventSegment {
-			continue // the edge's own words
+		if slices.Contains(ownWords, kind) {
+			continue
 		}
 		if got := m.Of(control.Event{Kind: kind, Peer: control.Peer{ID: "9f3a-71c2-e0b4"}}); got.Text == "" {
 			t.Errorf("kind %d has no words", kind)
