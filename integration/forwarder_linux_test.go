@@ -36,7 +36,7 @@ func (w *town) newSegments() *segments {
 func (s *segments) join(want ...string) {
 	s.t.Helper()
 	for i, at := range s.sites {
-		s.joinBridge(at, "--no-lan", "--bridge-priority", fmt.Sprint(100+i))
+		s.joinBridge(at, "--storm", "off", "--bridge-priority", fmt.Sprint(100+i))
 	}
 	s.awaitStates(answerWithin, want...)
 	for _, a := range s.sites {
@@ -251,7 +251,7 @@ func TestTwoBridgesOfOneLAN(t *testing.T) {
 		}
 	}
 	_, _ = s.sites[0].edge.Wait()
-	s.joinBridge(s.sites[0], "--no-lan", "--bridge-priority", "100")
+	s.joinBridge(s.sites[0], "--storm", "off", "--bridge-priority", "100")
 	s.awaitStates(2*answerWithin, "forwarding", "standby", "forwarding")
 	time.Sleep(time.Second)
 	s.broadcasts("the forwarder is back", 100)

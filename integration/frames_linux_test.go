@@ -106,10 +106,9 @@ func (k *frameKind) frame(peer, source net.HardwareAddr) []byte {
 func TestFramesUnchanged(t *testing.T) {
 	t.Parallel()
 	w := newTown(t, 60*time.Second)
-	left := w.join(lab.Must(w.Host("left", "203.0.113.11")), overIPv4, "-M", "1508")
-	right := w.join(lab.Must(w.Host("right", "203.0.113.12")), overIPv4, "-M", "1508")
-	left.meet(right.addr(), answerWithin)
-	left.reach(right, control.PathDirect)
+	left, right := w.bareBridge("left", "203.0.113.11"), w.bareBridge("right", "203.0.113.12")
+	left.learns(right)
+	left.pings("--until-direct", right.status().ID)
 	s, self, peer := rawEnd(t, left, right)
 	for _, source := range []net.HardwareAddr{self, {0x02, 0x11, 0x22, 0x33, 0x44, 0x55}} {
 		capture := lab.Must(right.Host.Capture(overlay))
@@ -134,6 +133,16 @@ func TestFramesUnchanged(t *testing.T) {
 			}
 		}
 	}
+}
+
+// bareBridge starts an edge that is a bridge with no other port, carries whatever there
+// is, and takes frames with two tags.
+func (w *town) bareBridge(name, address string) *member {
+	w.t.Helper()
+	at := &site{host: lab.Must(w.Host(name, address))}
+	w.sh(at.host, "ip link add br0 type bridge mcast_snooping 0; ip link set br0 up")
+	w.joinBridge(at, "-M", "1508", "--stp", "forward")
+	return at.edge
 }
 
 // With --eapol, authentication passes; with --vlan, frames of the list alone, whichever

@@ -41,8 +41,8 @@ func TestNeverThroughItself(t *testing.T) {
 	for i, h := range hosts {
 		must(t, h.Do(func() error { return addBridge(byte(i + 1)) }))
 	}
-	left := w.join(hosts[0], overIPv4, "-a", "dhcp", "-M", "1500")
-	right := w.join(hosts[1], overIPv4, "-a", "dhcp", "-M", "1500")
+	left := w.join(hosts[0], overIPv4, "--bridge", "br0", "-M", "1500")
+	right := w.join(hosts[1], overIPv4, "--bridge", "br0", "-M", "1500")
 	w.await(left.Program, "ready")
 	w.await(right.Program, "ready")
 	a := &bridged{member: left, inside: insideOf(1), name: "br0"}

@@ -109,7 +109,7 @@ func TestRollWithClocksApart(t *testing.T) {
 			start := time.Now()
 			slow, fast := start.Add(min(c.left, c.right)), start.Add(max(c.left, c.right))
 			file := w.keep(newCommunity(schedule(slow.Add(5*time.Second), fast.Add(9*time.Second))))
-			args := []string{"--community-file", file, "-l", overIPv4}
+			args := []string{"--community-file", file, "-l", overIPv4, "--storm", "off"}
 			left := w.start(w.home("left", 1, c.kind), append(args, "--test-clock-offset", c.left.String())...)
 			right := w.start(w.home("right", 2, c.kind), append(args, "--test-clock-offset", c.right.String())...)
 			left.addr()

@@ -198,7 +198,7 @@ func TestReload(t *testing.T) {
 	w := newTown(t, 60*time.Second)
 	c := newCommunity(schedule())
 	file := w.keep(c)
-	args := []string{"--community-file", file, "-l", overIPv4}
+	args := []string{"--community-file", file, "-l", overIPv4, "--storm", "off"}
 	left := w.start(w.home("left", 1, lab.PortRestricted), args...)
 	right := w.start(w.home("right", 2, lab.PortRestricted), args...)
 	left.addr()
