@@ -309,10 +309,10 @@ func TestLeftOver(t *testing.T) {
 		name, argument, advice string
 		argv                   []string
 	}{
-		{"edge", "edge.conf", "Remove it; the sub-commands are run, status, peers, ping, netcheck, keys, counters, identity, keygen, version.",
+		{"edge", "edge.conf", "Remove it; the sub-commands are run, status, peers, fdb, ping, netcheck, keys, counters, identity, keygen, version.",
 			[]string{programs.Edge, "-c", "mynetwork", "edge.conf", "-k", passphrase, "-l", superAddr}},
 		{"edge", "statsu", `Did you mean the sub-command "status"?`, []string{programs.Edge, "statsu"}},
-		{"edge", "again", "Remove it; the sub-commands are run, status, peers, ping, netcheck, keys, counters, identity, keygen, version.",
+		{"edge", "again", "Remove it; the sub-commands are run, status, peers, fdb, ping, netcheck, keys, counters, identity, keygen, version.",
 			[]string{programs.Edge, "run", "-c", "mynetwork", "-k", passphrase, "-l", superAddr, "again"}},
 		{"supernode", "7654", "Remove it; the sub-commands are run, id, status, version.", []string{programs.Supernode, "7654"}},
 		{"supernode", "super.conf", "Remove it; the sub-commands are run, id, status, version.",

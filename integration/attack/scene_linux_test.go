@@ -130,12 +130,13 @@ type town struct {
 
 func newTown(t *testing.T) *town {
 	s := newScene(t)
+	flooding := []string{"--storm", "off"} // the tests flood as fast as they can
 	w := &town{
 		scene: s,
-		left:  s.join(s.home("left", "198.51.100.1", lab.PortRestricted)),
-		right: s.join(s.home("right", "198.51.100.2", lab.PortRestricted)),
-		far:   s.join(s.home("far", "198.51.100.3", lab.SymmetricRandom)),
-		away:  s.join(s.home("away", "198.51.100.4", lab.SymmetricRandom)),
+		left:  s.join(s.home("left", "198.51.100.1", lab.PortRestricted), flooding...),
+		right: s.join(s.home("right", "198.51.100.2", lab.PortRestricted), flooding...),
+		far:   s.join(s.home("far", "198.51.100.3", lab.SymmetricRandom), flooding...),
+		away:  s.join(s.home("away", "198.51.100.4", lab.SymmetricRandom), flooding...),
 	}
 	w.awaitPath(w.left, w.right, control.PathDirect)
 	w.awaitPath(w.far, w.away, control.PathRelay)
