@@ -75,3 +75,29 @@ func (b *peers) narrower(own bool, mtu int) (notes []string) {
 	slices.Sort(notes)
 	return notes[:min(narrowerShown, len(notes))]
 }
+
+// How many bridges and hosts one layer-2 network is good for: beyond, what everybody has
+// to hear of everybody else costs more than what it is for.
+const (
+	manyBridges  = 20
+	manyStations = 500
+)
+
+// crowded says that a network has grown beyond what is good to bridge, if it has.
+func crowded(bridges, hosts int) string {
+	if bridges <= manyBridges && hosts <= manyStations {
+		return ""
+	}
+	return fmt.Sprintf("%d bridges and %d hosts are one Ethernet here: each broadcast of each host goes to all of them. "+
+		"Route between the sites instead, with --p2p. [E34]", bridges, hosts)
+}
+
+// bridges counts the members that are bridges.
+func (b *peers) bridges() (n int) {
+	for _, p := range b.byStatic {
+		if p.known() && p.view.Bridge() {
+			n++
+		}
+	}
+	return n
+}

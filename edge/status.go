@@ -84,6 +84,12 @@ func (e *Edge) status(now time.Time) control.Status {
 		}
 	}
 	s.Notes = append(s.Notes, e.peers.narrower(e.cfg.Ethernet.Bridge, s.MTU)...)
+	if e.cfg.Ethernet.Bridge {
+		hosts, _ := e.data.plane.Stations().Len()
+		if note := crowded(e.peers.bridges()+1, hosts); note != "" {
+			s.Notes = append(s.Notes, note)
+		}
+	}
 	s.Notes = append(s.Notes, e.user.recursion.notes(now)...)
 	s.Notes = append(s.Notes, e.servers.list.notes()...)
 	s.Notes = append(s.Notes, e.servers.addresses.notes()...)
