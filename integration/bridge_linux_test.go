@@ -243,6 +243,25 @@ func TestBridgeOfDifferentMTU(t *testing.T) {
 	}
 }
 
+// Two bridges that nobody has sent a frame to or through: the first ping of a host behind
+// one to a host behind the other is answered, whichever edge came first, directly and by
+// the supernode alone.
+func TestBridgedHostsCold(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []lab.Kind{lab.PortRestricted, lab.SymmetricRandom} {
+		for first := range 2 {
+			t.Run(fmt.Sprintf("%v, %d first", kind, first), func(t *testing.T) {
+				w := newTown(t, 30*time.Second)
+				ends := []*site{w.site(w.home("left", 1, kind), 1, 1500), w.site(w.home("right", 2, kind), 2, 1500)}
+				w.joinBridge(ends[first])
+				w.joinBridge(ends[1-first])
+				took := ends[0].station.meet(ends[1].address(), time.Second)
+				t.Logf("answered after %v", took)
+			})
+		}
+	}
+}
+
 // A DHCP server behind one bridge serves a host behind another.
 func TestBridgeDHCP(t *testing.T) {
 	t.Parallel()
