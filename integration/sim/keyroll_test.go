@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge"
 	"hedgerow/nat/nattest"
 	"hedgerow/protocol"
 )
@@ -47,13 +48,14 @@ func newRollCase(t *testing.T, b nattest.Behavior, offsets [2]time.Duration, fir
 	c := &rollCase{World: New(t, 21)}
 	c.rolls(first, each, n)
 	c.sn = c.Supernode(supernodeAddr)
-	edge := func(i int) *Edge {
+	start := func(i int) *Edge {
 		r := c.Net.Router(netip.AddrFrom4([4]byte{198, 51, 100, byte(1 + i)}), b)
 		return c.Edge(r.Host(netip.MustParseAddr("192.168.1.2")), Options{
 			Name: fmt.Sprint("edge", i), Supernodes: []*Supernode{c.sn}, Deliver: c.sinks[i].Deliver, ClockOffset: offsets[i],
+			Ethernet: edge.Ethernet{Storm: -1}, // dense floods
 		})
 	}
-	c.left, c.right = edge(0), edge(1)
+	c.left, c.right = start(0), start(1)
 	c.flows = []*Flow{
 		c.Flow(c.left, c.right.MAC, &c.sinks[1]), c.Flow(c.left, protocol.Broadcast, &c.sinks[1]),
 		c.Flow(c.right, c.left.MAC, &c.sinks[0]), c.Flow(c.right, protocol.Broadcast, &c.sinks[0]),
