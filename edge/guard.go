@@ -111,6 +111,9 @@ func (g *guard) settle(p *peer) {
 	}
 	standing.Alone = p.alone()
 	standing.Rights = g.policy.Rights(id, p.view.Bridge())
+	// The queues see the standing at once. They have to know the holders before: of a
+	// subnet whose holders are unknown nobody may claim an address.
+	g.directory.peers.plane.Publish(g.draft)
 	p.view.SetStanding(standing)
 }
 

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -249,5 +250,32 @@ func TestTheftIsLookedInto(t *testing.T) {
 	}
 	if !asked {
 		t.Error("nobody was asked")
+	}
+}
+
+// TestFirstARP has a member send its first frame, an ARP request, before any supernode
+// has told of it. The frame waits for that, and is delivered with the address that the
+// supernode says is the member's, the very moment that it says so.
+func TestFirstARP(t *testing.T) {
+	id := testIdentity(2)
+	st, raw := newEdge(t, nil).sign(id, id.MAC(testCommunity().ID()), 1)
+	mac := protocol.MAC(st.MAC)
+	for _, sender := range []netip.Addr{lease.Addr(), netip.MustParseAddr("10.64.0.8")} {
+		e := newEdge(t, nil)
+		s := e.servers.list[0]
+		tag := e.keys.community.SenderTag(st.Static)
+		ip := sender.As4()
+		frame := slices.Concat(protocol.Broadcast[:], mac[:], []byte{8, 6, 0, 1, 8, 0, 6, 4, 0, 1}, mac[:], ip[:], make([]byte, 6), []byte{10, 64, 0, 1}, make([]byte, 18))
+		ev := dataplane.Unvouched{Inner: fullFrame(frame), Origin: dataplane.Origin{Supernode: s.view, Handle: 12}, XF: 2, KI: 7, Run: 5}
+		copy(ev.Salt[8:], tag[:])
+		e.handle(noon, ev)
+		if n := len(e.device.take()); n != 0 {
+			t.Fatalf("%d frames of nobody", n)
+		}
+		e.servers.directory.handlePeerInfo(noon, s, protocol.PeerInfo{CID: e.self.cid, MAC: mac, Handle: 12, Prefix: lease, Statement: raw})
+		e.settle(noon)
+		if got := len(e.device.take()) == 1; got != (sender == lease.Addr()) {
+			t.Errorf("from %v: delivered %v, dropped %v", sender, got, e.drops())
+		}
 	}
 }
