@@ -13,11 +13,12 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 build:
 	$(GO) build -trimpath -o bin/ ./edge/cmd/edge ./supernode/cmd/supernode
 
-# What runs in namespaces has the machine to itself, a package at a time.
+# What runs in namespaces has the machine to itself, a package at a time. Four tests at
+# once, since they wait most of the time.
 test:
 	@.ci/needs
 	$(GO) test -count=1 -timeout 30m ./integration/sim $$($(GO) list ./... | grep -v /integration)
-	$(GO) test -count=1 -timeout 30m -p 1 $$($(GO) list ./integration/... | grep -v /sim)
+	$(GO) test -count=1 -timeout 30m -p 1 -parallel 4 $$($(GO) list ./integration/... | grep -v /sim)
 
 race:
 	CGO_ENABLED=1 $(GO) test -race -short -timeout 30m ./...

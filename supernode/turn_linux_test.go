@@ -67,6 +67,9 @@ func TestTURNBetweenEdges(t *testing.T) {
 	served := make(chan struct{})
 	go func() { defer close(served); r.s.turn.serve(ctx) }()
 	t.Cleanup(func() { cancel(); <-served })
+	for r.s.Counters().TURN == nil { // its goroutine may be late
+		time.Sleep(time.Millisecond)
+	}
 
 	c, got := dialTURN(t, west, credential)
 	relayed, err := c.Allocate(t.Context())

@@ -74,15 +74,15 @@ func TestWatchLosesUevents(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	<-began
-	flood := func(d time.Duration) {
-		for end := time.Now().Add(d); time.Now().Before(end); {
+	flood := func(d time.Duration, least int) {
+		for end := time.Now().Add(d); time.Now().Before(end) || least > 0; least-- {
 			ask("change")
 		}
 	}
-	flood(300 * time.Millisecond)
+	flood(300*time.Millisecond, 5000) // the socket has room for some hundreds
 	heard := reports.Load()
 	close(busy)
-	flood(500 * time.Millisecond)
+	flood(500*time.Millisecond, 0)
 	if n := reports.Load(); n != heard {
 		t.Errorf("%d reports in half a second of a burst", n-heard)
 	}

@@ -54,8 +54,8 @@ func (d *direction) setLimit(who int, at time.Time) {
 		l.timer = nil
 	}
 	l.at = at
-	if !at.IsZero() {
-		l.timer = time.AfterFunc(max(0, time.Until(at)), func() {
+	if wait := time.Until(at); !at.IsZero() && wait > 0 { // one that has passed wakes at once, below
+		l.timer = time.AfterFunc(wait, func() {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.changed.Broadcast()
