@@ -3,8 +3,10 @@ package sim
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"hedgerow/protocol"
+	"hedgerow/tap/taptest"
 )
 
 // Segment is a LAN behind the devices of edges: a switch that learns, without spanning
@@ -76,14 +78,15 @@ func (s *Segment) receive(from *port, frame []byte) {
 }
 
 // Attach connects the device of an edge that is made with the options, which it changes.
-// The edge's own device is given by the function when there is one.
-func (s *Segment) Attach(o *Options, device func() *Edge) (detach func()) {
+func (s *Segment) Attach(o *Options) (detach func()) {
+	var device atomic.Pointer[taptest.Device] // of the edge's present process
 	p := s.add(func(frame []byte) {
-		if e := device(); e != nil {
-			e.Device.Inject(frame)
+		if d := device.Load(); d != nil {
+			d.Inject(frame)
 		}
 	})
 	o.Deliver = func(frame []byte) { s.receive(p, frame) }
+	o.Opened = device.Store
 	return func() { s.remove(p) }
 }
 

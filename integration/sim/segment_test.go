@@ -36,7 +36,7 @@ func newBridged(t *testing.T, b nattest.Behavior, lanOf ...int) *bridged {
 	for i, lan := range lanOf {
 		o := Options{Name: fmt.Sprint("edge", i), Supernodes: []*Supernode{w.sn}, Address: none}
 		o.Ethernet.Bridge, o.Ethernet.Priority = true, uint16(100+i)
-		w.lans[lan].Attach(&o, func() *Edge { return w.edges[i] })
+		w.lans[lan].Attach(&o)
 		w.edges[i] = w.Edge(behind(b)(w.Net, i), o)
 		time.Sleep(stagger)
 	}
@@ -248,11 +248,10 @@ func TestTwoCommunitiesOnOneLAN(t *testing.T) {
 		other := *w.Community
 		other.Name, other.Secret, other.Epochs = "other", w.key(77), slices.Clone(other.Epochs)
 		other.Epochs[0].Key = w.key(78)
-		var stranger *Edge
 		o := Options{Name: "stranger", Supernodes: []*Supernode{w.sn}, Address: none, Community: &other}
 		o.Ethernet.Bridge, o.Ethernet.Priority = true, 1
-		w.lans[0].Attach(&o, func() *Edge { return stranger })
-		stranger = w.World.Edge(behind(nattest.PortRestricted)(w.Net, 7), o)
+		w.lans[0].Attach(&o)
+		stranger := w.World.Edge(behind(nattest.PortRestricted)(w.Net, 7), o)
 		defer stranger.Stop()
 		time.Sleep(10 * time.Second)
 		w.awaitStates(time.Second, "forwarding", "forwarding")

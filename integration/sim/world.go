@@ -233,6 +233,7 @@ type Options struct {
 	Supernodes  []*Supernode
 	Deliver     func(frame []byte) // called for every frame that the edge writes to its device
 	Report      func(control.Event)
+	Opened      func(*taptest.Device) // told of the device of each process before that runs
 	ClockOffset time.Duration
 	Address     edge.Address
 	Community   *crypto.Community // default: the world's
@@ -302,6 +303,9 @@ func (e *Edge) Start() {
 		e.world.tb.Fatal(err)
 	}
 	e.Device = taptest.New(taptest.Options{Deliver: e.options.Deliver})
+	if e.options.Opened != nil {
+		e.options.Opened(e.Device)
+	}
 	cfg := edge.Config{
 		Community: community, Identity: e.identity, Name: e.options.Name, Address: e.options.Address,
 		Device: e.Device, StateDir: e.dir, Reach: e.options.Reach, Ethernet: e.options.Ethernet, Links: e.options.Links,
