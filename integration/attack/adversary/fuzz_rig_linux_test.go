@@ -126,6 +126,10 @@ func (r *fuzzRig) run(t *testing.T, script []byte) {
 	}
 	if r.jobs == nil {
 		r.start()
+		r.jobs <- nil // the program begins with its first input: what that takes is no input's
+		if got, ended := r.wait(); !ended || len(got.found) > 0 {
+			t.Fatalf("before the first input: %v, ended: %v", got.found, ended)
+		}
 	}
 	script = firstSteps(script)
 	before, begun := allocated(), used(unix.CLOCK_PROCESS_CPUTIME_ID)
