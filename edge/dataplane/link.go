@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"sync/atomic"
-	"time"
 
 	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
@@ -96,34 +95,12 @@ func (s *LinkServer) read(l *Link) (n int, err error) {
 	default:
 		o = newOutbound(s.plane, l.device, s.conn)
 	}
-	n, err = o.readLink(l)
+	n, err = o.readBurst(l)
 	select {
 	case s.idle <- o:
 	default:
 	}
 	return n, err
-}
-
-// readLink takes frames from a link's device until it has no more, or a burst is full,
-// and sends each.
-func (o *outbound) readLink(l *Link) (n int, err error) {
-	f := &o.frame[0]
-	now := o.Since(time.Now())
-	for read := 0; n < burstFrames && read < burstBytes; n++ {
-		f.Off = headroom
-		got, err := o.device.ReadBatch(o.frame[:])
-		if got == 0 {
-			o.endBurst()
-			return n, err
-		}
-		read += f.Len
-		o.sendOnLink(l, now, f)
-		if o.full() {
-			o.flush()
-		}
-	}
-	o.endBurst()
-	return n, nil
 }
 
 // sendOnLink seals a frame or super-frame of a link's device for the link's peer. What

@@ -62,7 +62,10 @@ func newOutbound(d *Plane, device FrameQueue, conn Conn) *outbound {
 
 // readTAP takes frames from the device until it has no more, or a burst is full,
 // sends each, and flushes what they became. It returns how many there were.
-func (o *outbound) readTAP() (n int, err error) {
+func (o *outbound) readTAP() (n int, err error) { return o.readBurst(nil) }
+
+// readBurst is readTAP for the community's device, or for that of a link.
+func (o *outbound) readBurst(l *Link) (n int, err error) {
 	f := &o.frame[0]
 	var now int64
 	var t *Table
@@ -77,7 +80,11 @@ func (o *outbound) readTAP() (n int, err error) {
 			now, t = o.Since(time.Now()), o.table.Load()
 		}
 		read += f.Len
-		o.sendFrame(t, now, f)
+		if l == nil {
+			o.sendFrame(t, now, f)
+		} else {
+			o.sendOnLink(l, now, f)
+		}
 		if o.full() {
 			o.flushTrains()
 		}
