@@ -404,14 +404,16 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 		return
 	}
 	src := frame.Src()
-	if in.Plane.guard.gate != nil && !p.endsAt(src) && !in.enters(frame, p) {
-		return
-	}
-	if src != p.mac || in.tally.peer != p {
-		if l := p.link.Load(); l != nil && src == l.far && !in.flooded {
+	if src != p.mac && !in.flooded {
+		if l := p.link.Load(); l != nil && src == l.far {
 			in.takeLink(l, p, b, off, n, h)
 			return
 		}
+	}
+	if in.Plane.guard.gate != nil && !in.enters(frame, p) {
+		return
+	}
+	if src != p.mac || in.tally.peer != p {
 		if !in.admit(in.table, in.now, p, frame, src) {
 			return
 		}

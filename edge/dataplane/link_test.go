@@ -206,6 +206,12 @@ func TestLinkPassesStandby(t *testing.T) {
 	if got := w.devices[1].take(); len(got) != 1 || !bytes.Equal(got[0], f) {
 		t.Errorf("%d frames came, dropped %v and %v", len(got), a.drops.nonzero(), b.drops.nonzero())
 	}
+	// A flood in the name of the link's end is none of its frames: it is held as any other.
+	before := b.drops.Count(DropStandby)
+	b.receive(a.sealGroup(a.group, fullFrame(f)), a.addr)
+	if n := len(b.device.take()) + len(w.devices[1].take()); n != 0 || b.drops.Count(DropStandby) != before+1 {
+		t.Errorf("a flood from the link's address: %d delivered, dropped %v", n, b.drops.nonzero())
+	}
 }
 
 // A SYN on a link is clamped to what the path takes whole, as any other.
