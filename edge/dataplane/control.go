@@ -166,20 +166,20 @@ func (d *Plane) Deliver(now time.Time, device FrameQueue, p *Peer, inner []byte,
 		return false
 	}
 	frame := protocol.Frame(b[off : off+n])
-	if !d.carries(frame.Dst(), vlanOf(frame)) {
+	if !d.guard.carries(frame.Dst(), vlanOf(frame)) {
 		return false
 	}
 	src := frame.Src()
 	switch {
 	case src != p.mac && !vouched:
 		return true
-	case d.guard.gate != nil && !d.enters(frame, p):
+	case d.guard.gate != nil && !d.guard.enters(d.Since(now), frame, p):
 		return false
 	case src != p.mac && !d.admit(d.table.Load(), d.Since(now), p, frame, src):
 		return false
 	}
 	at, group := d.Since(now), frame.Dst().IsGroup()
-	if (group || frame.Dst() != d.self) && !d.calm(at, p, frame) || bridge.Judged(frame) && !d.honest(d.table.Load(), at, p, frame) {
+	if (group || frame.Dst() != d.self) && !d.guard.calm(at, p, frame) || bridge.Judged(frame) && !d.guard.honest(d.table.Load(), at, p, frame) {
 		return false
 	}
 	p.count.rxBytes.Add(uint64(n))

@@ -2,7 +2,6 @@ package dataplane
 
 import (
 	"errors"
-	"time"
 
 	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
@@ -16,13 +15,13 @@ import (
 func (d *Plane) Gate() *bridge.Gate { return d.guard.gate }
 
 // leaves reports whether a frame of a host on our segment goes on. A probe is for us.
-func (d *Plane) leaves(now int64, frame protocol.Frame) bool {
+func (g *guard) leaves(now int64, frame protocol.Frame) bool {
 	if frame.Dst() == protocol.ProbeGroup {
-		d.hearProbe(now, frame)
+		g.hearProbe(now, frame)
 		return false
 	}
-	if !d.guard.gate.Open() {
-		d.drops.Drop(DropStandby)
+	if !g.gate.Open() {
+		g.drops.Drop(DropStandby)
 		return false
 	}
 	return true
@@ -31,52 +30,52 @@ func (d *Plane) leaves(now int64, frame protocol.Frame) bool {
 // floods reports whether a frame to many may pass: from our segment, whoever sent it, or
 // into it from a peer. A frame of our own address can come back by another bridge of the
 // segment, so that it does not pass either while we stand by.
-func (d *Plane) floods(frame protocol.Frame, from *Peer) bool {
-	passes, changed := d.guard.gate.Carries(frame)
+func (g *guard) floods(now int64, frame protocol.Frame, from *Peer) bool {
+	passes, changed := g.gate.Carries(frame)
 	switch {
-	case !d.guard.gate.Open():
-		d.drops.Drop(DropStandby)
+	case !g.gate.Open():
+		g.drops.Drop(DropStandby)
 		return false
 	case !passes:
-		d.drops.Drop(DropBPDU)
+		g.drops.Drop(DropBPDU)
 		return false
-	case changed && d.guard.gate.TellTopology(d.Since(time.Now())):
-		d.mailbox.post(TopologyChanged{From: from})
+	case changed && g.gate.TellTopology(now):
+		g.mailbox.post(TopologyChanged{From: from})
 	}
 	return true
 }
 
 // enters reports whether a frame of a peer goes to our device. To the device's own
 // address it always does, since the kernel passes that to nobody else.
-func (d *Plane) enters(frame protocol.Frame, from *Peer) bool {
+func (g *guard) enters(now int64, frame protocol.Frame, from *Peer) bool {
 	switch dst := frame.Dst(); {
-	case dst == d.self:
+	case dst == g.self:
 		return true
 	case dst == protocol.ProbeGroup:
-		d.drops.Drop(DropProbeInside)
+		g.drops.Drop(DropProbeInside)
 		return false
 	case dst.IsGroup():
-		return d.floods(frame, from)
-	case !d.guard.gate.Open():
-		d.drops.Drop(DropStandby)
+		return g.floods(now, frame, from)
+	case !g.gate.Open():
+		g.drops.Drop(DropStandby)
 		return false
 	}
 	return true
 }
 
 // hearProbe tells the control loop of a probe that a member has sent.
-func (d *Plane) hearProbe(now int64, frame protocol.Frame) {
-	switch err := d.guard.gate.Hear(now, frame); {
+func (g *guard) hearProbe(now int64, frame protocol.Frame) {
+	switch err := g.gate.Hear(now, frame); {
 	case err == nil:
-		d.mailbox.post(ProbeHeard{Frame: clone(frame)})
+		g.mailbox.post(ProbeHeard{Frame: clone(frame)})
 	case errors.Is(err, bridge.ErrProbeOwn):
-		d.drops.Drop(DropProbeOwn)
+		g.drops.Drop(DropProbeOwn)
 	case errors.Is(err, bridge.ErrProbeOld):
-		d.drops.Drop(DropProbeOld)
+		g.drops.Drop(DropProbeOld)
 	case errors.Is(err, bridge.ErrProbeRate):
-		d.drops.Drop(DropProbeRate)
+		g.drops.Drop(DropProbeRate)
 	default:
-		d.drops.Drop(DropProbeForeign)
+		g.drops.Drop(DropProbeForeign)
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 // guard says which frames are carried, and holds what is flooded against the limits of
 // storm control, in both directions.
 type guard struct {
+	self    protocol.MAC
+	drops   *Drops
+	mailbox *mailbox
 	filter  bridge.Filter
 	gate    *bridge.Gate    // whether hosts' frames pass; nil: we are no bridge
 	sockets *bridge.Sockets // our own, whose datagrams are not carried
@@ -23,8 +26,10 @@ type guard struct {
 	strange bridge.Repeats    // frames of hosts that may not stand there
 }
 
-func newGuard(c *Config) guard {
+// newGuard returns the guard of a plane whose other fields are set.
+func newGuard(c *Config, d *Plane) guard {
 	return guard{
+		self: d.self, drops: &d.drops, mailbox: d.mailbox,
 		filter: c.Filter, gate: c.Gate, sockets: cmp.Or(c.Sockets, new(bridge.Sockets)), bridge: c.Bridge,
 		sent: bridge.NewStorm(c.Storm, false), heard: bridge.NewStorm(c.Storm, true), own: bridge.NewEdgeStorm([32]byte{}),
 	}
@@ -63,51 +68,51 @@ func (p *Peer) may(some bridge.Rights) bool { return p.guarded.standing.Load().R
 func (p *Peer) Refused() uint64 { return p.guarded.refused.Load() + p.guarded.storm.Limited() }
 
 // refuse drops a frame that a peer may not send.
-func (d *Plane) refuse(now int64, p *Peer, v Violation) {
-	d.drops.Drop(v.Reason)
+func (g *guard) refuse(now int64, p *Peer, v Violation) {
+	g.drops.Drop(v.Reason)
 	p.guarded.refused.Add(1)
-	d.violated(now, p, &p.guarded.caught, v)
+	g.violated(now, p, &p.guarded.caught, v)
 }
 
 // violated tells the control loop of a violation now and then; p is nil for our own
 // hosts.
-func (d *Plane) violated(now int64, p *Peer, repeats *bridge.Repeats, v Violation) {
+func (g *guard) violated(now int64, p *Peer, repeats *bridge.Repeats, v Violation) {
 	if n, tell := repeats.Add(now); tell {
 		v.Peer, v.Count = p, n
-		d.mailbox.post(v)
+		g.mailbox.post(v)
 	}
 }
 
 // calm reports whether a frame that a peer flooded is within the limits.
-func (d *Plane) calm(now int64, p *Peer, frame protocol.Frame) bool {
+func (g *guard) calm(now int64, p *Peer, frame protocol.Frame) bool {
 	src := frame.Src()
-	ok, x, tell := d.guard.heard.Passes(now, p.guarded.storm, src, bridge.ClassOf(frame), 1)
+	ok, x, tell := g.heard.Passes(now, p.guarded.storm, src, bridge.ClassOf(frame), 1)
 	if ok {
 		return true
 	}
-	d.drops.Drop(DropStorm)
+	g.drops.Drop(DropStorm)
 	if tell {
-		d.mailbox.post(Violation{Peer: p, Reason: DropStorm, Host: x.Source, Count: x.Count, Storm: x})
+		g.mailbox.post(Violation{Peer: p, Reason: DropStorm, Host: x.Source, Count: x.Count, Storm: x})
 	}
 	return false
 }
 
 // calmHost reports whether what a host of ours floods is within the limits: one frame,
 // or as many as a super-frame becomes.
-func (d *Plane) calmHost(now int64, frame protocol.Frame, frames int) bool {
-	ok, x, tell := d.guard.sent.Passes(now, d.guard.own, frame.Src(), bridge.ClassOf(frame), frames)
+func (g *guard) calmHost(now int64, frame protocol.Frame, frames int) bool {
+	ok, x, tell := g.sent.Passes(now, g.own, frame.Src(), bridge.ClassOf(frame), frames)
 	if ok {
 		return true
 	}
-	d.drops.Drop(DropStormSent)
+	g.drops.Drop(DropStormSent)
 	if tell {
-		d.mailbox.post(Violation{Reason: DropStormSent, Host: x.Source, Count: x.Count, Storm: x})
+		g.mailbox.post(Violation{Reason: DropStormSent, Host: x.Source, Count: x.Count, Storm: x})
 	}
 	return false
 }
 
 // honest reports whether a peer may say what a frame of its says about addresses.
-func (d *Plane) honest(t *Table, now int64, p *Peer, frame protocol.Frame) bool {
+func (g *guard) honest(t *Table, now int64, p *Peer, frame protocol.Frame) bool {
 	claim := bridge.Read(frame)
 	v := Violation{Host: frame.Src()}
 	switch {
@@ -122,23 +127,23 @@ func (d *Plane) honest(t *Table, now int64, p *Peer, frame protocol.Frame) bool 
 	case claim.Foreign && !p.may(bridge.SpeakForHosts):
 		v.Reason = DropForeignClaim
 	default:
-		if v.IP = d.stolen(t, p, claim.IPs()); !v.IP.IsValid() {
+		if v.IP = g.stolen(t, p, claim.IPs()); !v.IP.IsValid() {
 			return true
 		}
 		v.Reason = DropAddressTheft
 	}
-	d.refuse(now, p, v)
+	g.refuse(now, p, v)
 	return false
 }
 
 // stolen returns the first of some addresses that a peer cannot have, or none.
-func (d *Plane) stolen(t *Table, p *Peer, claimed []netip.Addr) netip.Addr {
+func (g *guard) stolen(t *Table, p *Peer, claimed []netip.Addr) netip.Addr {
 	for _, a := range claimed {
 		if p.may(bridge.SpeakForHosts) {
-			if t.mayHostHave(d.guard.bridge, p, a) {
+			if t.mayHostHave(g.bridge, p, a) {
 				continue
 			}
-		} else if t.mayHave(d.self, p, a) {
+		} else if t.mayHave(g.self, p, a) {
 			continue
 		}
 		return a

@@ -15,7 +15,7 @@ import (
 // plain makes the peers of a member plain edges, which speak for themselves only, and
 // the member one itself; limit is that of storm control.
 func (m *member) plain(limit int) {
-	m.Plane.guard = newGuard(&Config{Bridge: false, Storm: limit})
+	m.Plane.guard = newGuard(&Config{Bridge: false, Storm: limit}, m.Plane)
 	for _, v := range m.view {
 		v.SetStanding(Standing{})
 	}
@@ -210,7 +210,7 @@ func TestHostsOfOthers(t *testing.T) {
 		r, a, b, third := guarded3(t, false)
 		b.view[a].SetStanding(Standing{Rights: bridge.SpeakForHosts})
 		b.view[third].SetStanding(Standing{Alone: c.alone})
-		b.Plane.guard = newGuard(&Config{Bridge: c.are})
+		b.Plane.guard = newGuard(&Config{Bridge: c.are}, b.Plane)
 		f := arpFrame(b.self, host(1), host(1), c.ip)
 		a.send(r.now, f)
 		r.carry()
@@ -268,7 +268,7 @@ func TestStormIsLimited(t *testing.T) {
 					t.Errorf("events %+v", told)
 				}
 				b.plain(0)
-				a.Plane.guard = newGuard(&Config{Bridge: false, Storm: -1}) // a hostile one
+				a.Plane.guard = newGuard(&Config{Bridge: false, Storm: -1}, a.Plane) // a hostile one
 				r.advance(time.Minute)
 				if got := flood(1000, ethernet(dst, a.self, protocol.EtherTypeIPv4, 60)); got != burst*5/4 || b.view[a].Refused() != uint64(1000-got) {
 					t.Errorf("the receiver let %d pass", got)

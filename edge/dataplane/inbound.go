@@ -400,7 +400,7 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 		in.drops.Drop(DropFrameInvalid)
 		return
 	}
-	if !in.carries(frame.Dst(), vlanOf(frame)) {
+	if !in.guard.carries(frame.Dst(), vlanOf(frame)) {
 		return
 	}
 	src := frame.Src()
@@ -410,7 +410,7 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 			return
 		}
 	}
-	if in.Plane.guard.gate != nil && !in.enters(frame, p) {
+	if in.Plane.guard.gate != nil && !in.guard.enters(in.now, frame, p) {
 		return
 	}
 	if src != p.mac || in.tally.peer != p {
@@ -419,10 +419,10 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 		}
 		in.aim(in.out.main)
 	}
-	if dst := frame.Dst(); (dst.IsGroup() || in.flooded && dst != in.self) && !in.calm(in.now, p, frame) {
+	if dst := frame.Dst(); (dst.IsGroup() || in.flooded && dst != in.self) && !in.guard.calm(in.now, p, frame) {
 		return
 	}
-	if bridge.Judged(frame) && !in.honest(in.table, in.now, p, frame) {
+	if bridge.Judged(frame) && !in.guard.honest(in.table, in.now, p, frame) {
 		return
 	}
 	if in.tally.peer != p {
@@ -460,7 +460,7 @@ func (d *Plane) admit(t *Table, now int64, p *Peer, frame protocol.Frame, src pr
 		d.drops.Drop(DropLinkSource)
 		return false
 	case owner == nil && !p.may(bridge.SpeakForHosts):
-		d.refuse(now, p, Violation{Reason: DropNotBridge, Host: src})
+		d.guard.refuse(now, p, Violation{Reason: DropNotBridge, Host: src})
 		return false
 	case owner == nil:
 		return d.admitStation(now, p, frame, src)

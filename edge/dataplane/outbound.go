@@ -114,16 +114,16 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 	}
 	dst, src := frame.Dst(), frame.Src()
 	key := bridge.Key{VLAN: vlanOf(frame)}
-	if src != o.self && o.guard.gate != nil && !o.leaves(now, frame) { // probes have no tag, whatever --vlan says
+	if src != o.self && o.guard.gate != nil && !o.guard.leaves(now, frame) { // probes have no tag, whatever --vlan says
 		return
 	}
-	if !o.carries(dst, key.VLAN) {
+	if !o.guard.carries(dst, key.VLAN) {
 		return
 	}
 	if src != o.self {
 		if !o.guard.bridge {
 			o.drops.Drop(DropNoBridge)
-			o.violated(now, nil, &o.guard.strange, Violation{Reason: DropNoBridge, Host: src})
+			o.guard.violated(now, nil, &o.guard.strange, Violation{Reason: DropNoBridge, Host: src})
 			return
 		}
 		key.MAC = src
@@ -158,12 +158,12 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 
 // carries reports whether frames to an address in a VLAN are carried at all, and counts
 // those that are not.
-func (d *Plane) carries(dst protocol.MAC, vlan uint16) bool {
+func (g *guard) carries(dst protocol.MAC, vlan uint16) bool {
 	switch {
-	case dst.IsGroup() && d.guard.filter.Reserved(dst):
-		d.drops.Drop(DropReserved)
-	case !d.guard.filter.Carries(vlan):
-		d.drops.Drop(DropVLAN)
+	case dst.IsGroup() && g.filter.Reserved(dst):
+		g.drops.Drop(DropReserved)
+	case !g.filter.Carries(vlan):
+		g.drops.Drop(DropVLAN)
 	default:
 		return true
 	}
@@ -310,10 +310,10 @@ func (o *outbound) flood(t *Table, now int64, f *tap.Frame) {
 	if f.Offload.GSOType != offload.GSONone {
 		frames += f.Len / max(1, int(f.Offload.GSOSize))
 	}
-	if !o.calmHost(now, f.Bytes(), frames) {
+	if !o.guard.calmHost(now, f.Bytes(), frames) {
 		return
 	}
-	if o.guard.gate != nil && !o.floods(protocol.Frame(f.Bytes()), nil) {
+	if o.guard.gate != nil && !o.guard.floods(now, protocol.Frame(f.Bytes()), nil) {
 		return
 	}
 	if t.group == nil {

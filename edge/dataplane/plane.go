@@ -66,7 +66,7 @@ func New(c Config) *Plane {
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)
-	d.guard = newGuard(&c)
+	d.guard = newGuard(&c, d)
 	d.table.Store(&Table{epochs: &[256]*crypto.Epoch{}})
 	return d
 }

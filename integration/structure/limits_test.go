@@ -62,7 +62,6 @@ var exceptions = []exception{
 	{"fields within reach", "edge/dataplane.inbound", 36, "the data path embeds what all its parts share"},
 	{"fields within reach", "edge/dataplane.outbound", 30, "the data path embeds what all its parts share"},
 	{"fields within reach", "edge/dataplane.sender", 23, "the data path embeds what all its parts share"},
-	{"methods", "edge/dataplane.Plane", 48, "what the queues and the control loop share, with the gate of a bridge"},
 	{"files in a cycle by names", "edge/dataplane", 18, "the parts of the data path are methods of what they share"},
 	{"fields within reach", "edge/cmd/edge.options", 23, "one field for each option of the command line, in groups"},
 	{"fields within reach", "edge/control.Peer", 21, "one field for each key of a JSON document"},
