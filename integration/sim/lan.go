@@ -9,8 +9,11 @@ import (
 	"hedgerow/protocol"
 )
 
-// LAN is an Ethernet segment behind a bridging edge, with stations on it. It is a hub:
-// everybody hears everything.
+// LAN is an Ethernet segment behind a bridging edge, with stations on it. It is a hub,
+// unlike Segment, which is a switch: everybody hears everything. A switch that has learned
+// a station at the edge's port passes no frame for it to where it was plugged in, until
+// the station speaks or the switch forgets it: that a silent move is found within seconds
+// holds on hubs, and where the switch did not know the station.
 type LAN struct {
 	edge *Edge
 
