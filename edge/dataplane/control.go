@@ -166,7 +166,7 @@ func (d *Plane) Deliver(now time.Time, device FrameQueue, p *Peer, inner []byte,
 		return false
 	}
 	frame := protocol.Frame(b[off : off+n])
-	if !d.guard.carries(frame.Dst(), vlanOf(frame)) {
+	if !d.guard.carries(frame) {
 		return false
 	}
 	src := frame.Src()

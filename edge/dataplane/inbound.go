@@ -400,7 +400,7 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 		in.drops.Drop(DropFrameInvalid)
 		return
 	}
-	if !in.guard.carries(frame.Dst(), vlanOf(frame)) {
+	if !in.guard.carries(frame) {
 		return
 	}
 	src := frame.Src()

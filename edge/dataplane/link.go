@@ -115,7 +115,7 @@ func (o *outbound) sendOnLink(l *Link, now int64, f *tap.Frame) {
 	if by, to := o.guard.sockets.Sent(l.near, frame); by != bridge.Another && o.recursed(now, by, to) {
 		return
 	}
-	if !o.guard.carries(frame.Dst(), vlanOf(frame)) {
+	if !o.guard.carries(frame) {
 		return
 	}
 	if frame.Src() != l.near {

@@ -113,11 +113,10 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		return
 	}
 	dst, src := frame.Dst(), frame.Src()
-	key := bridge.Key{VLAN: vlanOf(frame)}
 	if src != o.self && o.guard.gate != nil && !o.guard.leaves(now, frame) { // probes have no tag, whatever --vlan says
 		return
 	}
-	if !o.guard.carries(dst, key.VLAN) {
+	if !o.guard.carries(frame) {
 		return
 	}
 	if src != o.self {
@@ -126,8 +125,7 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 			o.guard.violated(now, nil, &o.guard.strange, Violation{Reason: DropNoBridge, Host: src})
 			return
 		}
-		key.MAC = src
-		o.hearStation(now, key, frame)
+		o.hearStation(now, bridge.Key{VLAN: vlanOf(frame), MAC: src}, frame)
 	}
 	if dst.IsGroup() {
 		o.flood(t, now, f)
@@ -139,9 +137,8 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		o.last.dst, o.last.peer = dst, p
 	}
 	if p == nil {
-		key.MAC = dst
 		var done bool
-		if p, done = o.findStation(now, key); done {
+		if p, done = o.findStation(now, bridge.Key{VLAN: vlanOf(frame), MAC: dst}); done {
 			return
 		}
 	}
@@ -156,13 +153,13 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 	o.sealTo(t, now, p, f, elide)
 }
 
-// carries reports whether frames to an address in a VLAN are carried at all, and counts
-// those that are not.
-func (g *guard) carries(dst protocol.MAC, vlan uint16) bool {
-	switch {
+// carries reports whether a frame's address and VLAN are carried at all, and counts those
+// that are not. No tag is looked for where all VLANs are carried.
+func (g *guard) carries(frame protocol.Frame) bool {
+	switch dst := frame.Dst(); {
 	case dst.IsGroup() && g.filter.Reserved(dst):
 		g.drops.Drop(DropReserved)
-	case !g.filter.Carries(vlan):
+	case g.filter.VLANs != nil && !g.filter.Carries(vlanOf(frame)):
 		g.drops.Drop(DropVLAN)
 	default:
 		return true
