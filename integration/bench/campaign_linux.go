@@ -94,11 +94,16 @@ type campaign struct {
 // expected is how long the campaign takes, roughly.
 func (s settings) expected() time.Duration {
 	const around = 2 * time.Second // to make a scene and take it away
-	each := around
-	for _, f := range s.figures {
-		each += f.expect(s.lengths)
+	var sum time.Duration
+	for _, v := range s.variants {
+		sum += around
+		for _, f := range s.figures {
+			if v.measures(f) {
+				sum += f.expect(s.lengths)
+			}
+		}
 	}
-	return each * time.Duration(s.rounds*len(s.variants))
+	return sum * time.Duration(s.rounds)
 }
 
 // run measures everything, and what the hypervisor kept meanwhile.
@@ -156,6 +161,9 @@ func (c *campaign) within(ctx context.Context, v variant, f func(*scene) error) 
 // measureAll measures every figure of a variant.
 func (c *campaign) measureAll(ctx context.Context, s *scene, v variant, into values) (err error) {
 	for _, f := range c.figures {
+		if !v.measures(f) {
+			continue
+		}
 		if err := f.measure(c, ctx, s, v, into); err != nil {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}

@@ -28,6 +28,9 @@
 //	chacha  the same as direct with ChaCha20-Poly1305
 //	clear   the same as direct without encryption
 //	relay   the same as direct through a supernode
+//	flat1500, flat9000  direct with a device of that MTU, one stream only
+//	lan1500, lan9000    the same between two hosts without hedgerow, each on a LAN of
+//	                    that MTU which an edge joins (--bridge), offloads as they are
 //
 // Every round measures every variant once, each time in fresh namespaces with
 // fresh processes, and begins with another variant. A ratio is taken within

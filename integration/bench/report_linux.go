@@ -75,6 +75,8 @@ var promises = []promise{
 	{text: "one stream, relayed / direct", of: quotient, from: []string{"relay/one", "direct/one"}, bound: 0.30, precision: 2},
 	{text: "64-byte datagrams, relayed / direct", of: quotient, from: []string{"relay/udp64", "direct/udp64"}, bound: 0.5, precision: 2},
 	{text: "one stream, water / native", of: quotient, from: []string{"water/one", "direct/one"}, precision: 2},
+	{text: "one stream, hosts of two bridged LANs / edges, MTU 1500", of: quotient, from: []string{"lan1500/one", "flat1500/one"}, bound: 0.9, precision: 2},
+	{text: "one stream, hosts of two bridged LANs / edges, MTU 9000", of: quotient, from: []string{"lan9000/one", "flat9000/one"}, bound: 0.9, precision: 2},
 	{text: "one stream, ChaCha20-Poly1305 / AES-256-GCM", of: quotient, from: []string{"chacha/one", "direct/one"}, precision: 2},
 	{text: "one stream, AES-256-GCM / no encryption", of: quotient, from: []string{"direct/one", "clear/one"}, precision: 2},
 	{text: "idle ping p50, direct - raw veth, us", of: difference, from: []string{"direct/ping-p50", "veth/ping-p50"}, bound: 90, most: true},

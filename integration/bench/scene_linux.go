@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"hedgerow/crypto"
@@ -22,6 +23,7 @@ const patience = 15 * time.Second
 // A side is one end of what is measured.
 type side struct {
 	host *lab.Host
+	site *lab.Host    // where its edge runs, on a bridge that the host is on; nil: on the host
 	addr netip.Addr   // by which the other side reaches it
 	edge *rig.Program // nil where there is none
 }
@@ -124,6 +126,7 @@ const (
 	innerA, innerB = "10.77.0.1", "10.77.0.2"
 	bits           = "/24"
 	superPort      = ":7654"
+	bridge         = "br0"
 )
 
 // inside says by which addresses the sides reach each other.
@@ -156,6 +159,46 @@ func buildDirect(ctx context.Context, s *scene, v variant) error {
 		return err
 	}
 	return s.enter(ctx, v, s.a.host, cableA+superPort, cableA+superPort)
+}
+
+// buildLANs is two hosts without hedgerow, each with a cable to a machine whose bridge
+// an edge joins, and a cable between these two.
+func buildLANs(ctx context.Context, s *scene, v variant) (err error) {
+	if err := s.islands(); err != nil {
+		return err
+	}
+	s.inside(innerA, innerB)
+	for _, e := range []*side{&s.a, &s.b} {
+		if e.site, err = s.island(e.host.Name() + "-site"); err != nil {
+			return err
+		}
+		if err := e.plug(ctx, v.mtu); err != nil {
+			return err
+		}
+	}
+	if err := s.lab.Cable(s.a.site, s.b.site, cableA+bits, cableB+bits); err != nil {
+		return err
+	}
+	return s.enter(ctx, v, s.a.site, cableA+superPort, cableA+superPort)
+}
+
+// plug makes a bridge on the site of a side, and a cable of an MTU from it to the host.
+func (s *side) plug(ctx context.Context, mtu int) error {
+	at := []struct {
+		host *lab.Host
+		text string
+	}{
+		{s.site, fmt.Sprintf(`ip link add %[1]s type bridge mcast_snooping 0
+			ip link add lan0 mtu %[2]d type veth peer name lan0 mtu %[2]d netns %[3]s
+			ip link set lan0 master %[1]s; ip link set lan0 up; ip link set %[1]s up`, bridge, mtu, s.host.Path())},
+		{s.host, fmt.Sprintf("ip addr add %v%s dev lan0; ip link set lan0 up", s.addr, bits)},
+	}
+	for _, c := range at {
+		if out, err := c.host.Command(ctx, "sh", "-ec", c.text).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", c.host.Name(), err, out)
+		}
+	}
+	return nil
 }
 
 // buildRelay is two edges that each have a cable to the supernode's host, which
@@ -196,8 +239,11 @@ func (s *scene) enter(ctx context.Context, v variant, at *lab.Host, forA, forB s
 		name, super string
 	}{{&s.a, "a", forA}, {&s.b, "b", forB}}
 	for _, e := range ends {
-		more := append([]string{"-l", e.super, "-a", "static:" + e.addr.String() + bits}, keys...)
-		if e.edge, err = s.rig.Edge(s.life, e.host, e.name, append(more, v.args...)...); err != nil {
+		machine, more := e.host, []string{"-l", e.super, "-a", "static:" + e.addr.String() + bits}
+		if e.site != nil {
+			machine, more = e.site, []string{"-l", e.super, "--bridge", bridge}
+		}
+		if e.edge, err = s.rig.Edge(s.life, machine, e.name, slices.Concat(more, keys, v.args)...); err != nil {
 			return err
 		}
 	}

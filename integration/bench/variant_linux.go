@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"hedgerow/crypto"
 	"hedgerow/edge/control"
@@ -14,6 +15,13 @@ type variant struct {
 	path        control.Path // that the edges have to find; empty: there are none
 	transform   string       // of the key; empty: no encryption
 	args        []string     // of the edges, beside the common ones
+	mtu         int          // of the LANs that the edges join, and of their devices; 0: no LANs, 1370
+	figures     []string     // that are measured of it; empty: all
+}
+
+// measures says whether a figure is one of the variant's.
+func (v variant) measures(f figure) bool {
+	return len(v.figures) == 0 || slices.Contains(v.figures, f.name)
 }
 
 // edges says whether hedgerow is part of the variant.
@@ -25,6 +33,8 @@ var (
 	native = []string{"--tap-backend", "native"}
 	water  = []string{"--tap-backend", "water"}
 	naive  = []string{"--tap-backend", "water", "--test-without", "gso,gro,batch"}
+
+	stream = []string{"one"}
 )
 
 // variants are all that can be measured, in the order of the tables.
@@ -36,5 +46,9 @@ var variants = []variant{
 	{name: "water", title: "hedgerow direct, water backend", build: buildDirect, path: control.PathDirect, transform: crypto.TransformAES, args: water},
 	{name: "chacha", title: "hedgerow direct, ChaCha20-Poly1305", build: buildDirect, path: control.PathDirect, transform: crypto.TransformChaCha, args: native},
 	{name: "clear", title: "hedgerow direct, no encryption", build: buildDirect, path: control.PathDirect, args: native},
+	{name: "flat1500", title: "hedgerow direct, MTU 1500", build: buildDirect, path: control.PathDirect, transform: crypto.TransformAES, args: append([]string{"-M", "1500"}, native...), figures: stream},
+	{name: "lan1500", title: "two LANs of MTU 1500, bridged", build: buildLANs, path: control.PathDirect, transform: crypto.TransformAES, args: native, mtu: 1500, figures: stream},
+	{name: "flat9000", title: "hedgerow direct, MTU 9000", build: buildDirect, path: control.PathDirect, transform: crypto.TransformAES, args: append([]string{"-M", "9000"}, native...), figures: stream},
+	{name: "lan9000", title: "two LANs of MTU 9000, bridged", build: buildLANs, path: control.PathDirect, transform: crypto.TransformAES, args: native, mtu: 9000, figures: stream},
 	{name: "relay", title: "hedgerow relayed, AES-256-GCM", build: buildRelay, path: control.PathRelay, transform: crypto.TransformAES, args: native},
 }
