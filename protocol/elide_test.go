@@ -219,12 +219,6 @@ func TestFrame(t *testing.T) {
 	if f.Dst() != testSelf || f.Src() != testPeer || f.EtherType() != EtherTypeIPv6 || string(f.Payload()) != "payload" {
 		t.Errorf("%s %s %04x %q", f.Dst(), f.Src(), f.EtherType(), f.Payload())
 	}
-	if tci, ok := f.VLAN(); tci != 0xe001 || !ok {
-		t.Errorf("tag %04x, %t", tci, ok)
-	}
-	if _, ok := Frame(testFrame(0x0800, nil)).VLAN(); ok {
-		t.Error("a tag in a frame without one")
-	}
 	for n := range len(f) {
 		if err := f[:n].Valid(); (err == nil) != (n >= 22) {
 			t.Errorf("%d bytes: %v", n, err)

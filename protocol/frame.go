@@ -44,16 +44,6 @@ func (f Frame) EtherType() uint16 {
 	return binary.BigEndian.Uint16(f[f.headerLen()-2:])
 }
 
-// VLAN returns the tag control information of the outermost tag (3 bits of
-// priority, 1 of drop eligibility, 12 of VLAN identifier), and whether there
-// is a tag.
-func (f Frame) VLAN() (tci uint16, ok bool) {
-	if !isTag(binary.BigEndian.Uint16(f[12:])) {
-		return 0, false
-	}
-	return binary.BigEndian.Uint16(f[EthernetLen:]), true
-}
-
 // Payload returns the bytes after the Ethernet header and its tags.
 func (f Frame) Payload() []byte { return f[f.headerLen():] }
 
@@ -61,12 +51,13 @@ func (f Frame) Payload() []byte { return f[f.headerLen():] }
 // than len(f) if the frame ends within a tag; f has at least 14 bytes.
 func (f Frame) headerLen() int {
 	n := EthernetLen
-	for n <= len(f) && isTag(binary.BigEndian.Uint16(f[n-2:])) {
+	for n <= len(f) && IsTag(binary.BigEndian.Uint16(f[n-2:])) {
 		n += VLANLen
 	}
 	return n
 }
 
-func isTag(etherType uint16) bool {
+// IsTag reports whether an EtherType is that of a tag, behind which another one follows.
+func IsTag(etherType uint16) bool {
 	return etherType == EtherTypeVLAN || etherType == EtherTypeQinQ
 }

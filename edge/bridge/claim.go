@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"encoding/binary"
 	"net/netip"
 
 	"hedgerow/protocol"
@@ -70,59 +69,36 @@ const (
 	portServerV6 = 547
 )
 
-// Judged reports whether a valid frame may be one that Read says more of than Plain:
-// it is asked for each frame, and TCP and most of UDP take it a few comparisons.
-func Judged(f protocol.Frame) bool {
-	const least = protocol.EthernetLen + ipv4Len
-	for len(f) >= least {
-		h := (*[least]byte)(f)
-		switch binary.BigEndian.Uint16(h[12:]) {
-		case protocol.EtherTypeIPv4:
-			if h[protocol.EthernetLen+9] != protoUDP {
-				return false
-			}
-			return hasPort(f, protocol.EthernetLen+int(h[protocol.EthernetLen]&15)*4, portServer, portClient)
-		case protocol.EtherTypeIPv6:
-			switch h[protocol.EthernetLen+6] {
-			case protoTCP:
-				return false
-			case protoUDP:
-				return hasPort(f, protocol.EthernetLen+ipv6Len, portClientV6, portServerV6)
-			}
-			return true
-		case protocol.EtherTypeVLAN, protocol.EtherTypeQinQ:
-			f = f[protocol.VLANLen:] // what is behind a tag is where it would be behind the addresses
-			continue
-		case etherTypeARP:
-			return true
-		}
-		return false
-	}
-	return false
-}
-
-// hasPort reports whether one of the ports at an offset is one of two.
-func hasPort(f []byte, at int, one, other uint16) bool {
-	if at+4 > len(f) {
-		return false
-	}
-	from, to := binary.BigEndian.Uint16(f[at:]), binary.BigEndian.Uint16(f[at+2:])
-	return from == one || from == other || to == one || to == other
-}
-
-// Read returns what a valid frame says about addresses, judged by its source address.
-// It never fails: what a host would not believe is Plain.
-func Read(f protocol.Frame) (c Claim) {
-	p, src := f.Payload(), f.Src()
-	switch f.EtherType() {
-	case etherTypeARP:
-		c.readARP(p, src)
+// Judged reports whether the frame may be one that Claim says more of than Plain. It is
+// asked of each frame that comes in, and is false for TCP and most of UDP.
+func (f *Parsed) Judged() bool {
+	switch f.etherType {
 	case protocol.EtherTypeIPv4:
-		if u, ok := datagramOf(p); ok && u.isDHCP() {
-			c.readDHCP(u, src)
+		return f.proto == protoUDP && f.hasPort(portServer, portClient)
+	case protocol.EtherTypeIPv6:
+		switch f.proto {
+		case protoTCP, noProto:
+			return false
+		case protoUDP:
+			return f.hasPort(portClientV6, portServerV6)
+		}
+		return true
+	}
+	return f.etherType == etherTypeARP
+}
+
+// Claim returns what the frame says about addresses, judged by its source address. It
+// never fails: what a host would not believe is Plain.
+func (f *Parsed) Claim() (c Claim) {
+	switch f.etherType {
+	case etherTypeARP:
+		c.readARP(f.Payload(), f.Src())
+	case protocol.EtherTypeIPv4:
+		if u, ok := f.datagram(); ok && u.isDHCP() {
+			c.readDHCP(u, f.Src())
 		}
 	case protocol.EtherTypeIPv6:
-		c.readIPv6(p, src)
+		c.readIPv6(f)
 	}
 	return c
 }

@@ -92,13 +92,11 @@ func many(n int, message []byte) []byte {
 	return p
 }
 
-// TestRead reads frames of every kind. What is not Plain has to be Judged.
-func TestRead(t *testing.T) {
+// TestClaim reads frames of every kind. What is not Plain has to be Judged.
+func TestClaim(t *testing.T) {
 	for _, c := range claims {
-		if c.f.Valid() != nil {
-			t.Fatal(c.name)
-		}
-		got := Read(c.f)
+		f := parsed(t, c.f)
+		got := f.Claim()
 		var ips []string
 		for _, a := range got.IPs() {
 			ips = append(ips, a.String())
@@ -106,7 +104,7 @@ func TestRead(t *testing.T) {
 		if got.Kind != c.kind || got.Foreign != c.foreign || !slices.Equal(ips, c.ips) {
 			t.Errorf("%s: kind %d, foreign %v, %v", c.name, got.Kind, got.Foreign, ips)
 		}
-		if got.Kind != Plain && !Judged(c.f) {
+		if got.Kind != Plain && !f.Judged() {
 			t.Errorf("%s is not judged", c.name)
 		}
 	}
@@ -116,7 +114,7 @@ func TestRead(t *testing.T) {
 func TestJudged(t *testing.T) {
 	for _, name := range []string{"DNS", "TCP to port 68", "UDP", "nothing"} {
 		i := slices.IndexFunc(claims, func(c claimCase) bool { return c.name == name })
-		if Judged(claims[i].f) {
+		if parsed(t, claims[i].f).Judged() {
 			t.Errorf("%s is judged", name)
 		}
 	}
@@ -133,12 +131,14 @@ func TestByMAC(t *testing.T) {
 	}
 }
 
-func TestReadAllocations(t *testing.T) {
+func TestParsedAllocations(t *testing.T) {
 	n := testing.AllocsPerRun(100, func() {
 		for _, c := range claims {
-			Judged(c.f)
-			Read(c.f)
-			ClassOf(c.f)
+			var f Parsed
+			f.Parse(c.f)
+			f.Judged()
+			f.Claim()
+			f.Class()
 		}
 	})
 	if n != 0 {
@@ -146,9 +146,9 @@ func TestReadAllocations(t *testing.T) {
 	}
 }
 
-// fuzzRead reads a payload as that of a frame of a type: nothing panics, what is read is
+// fuzzClaim reads a payload as that of a frame of a type: nothing panics, what is read is
 // bounded, what says something is Judged, and nothing changes with a tag.
-func fuzzRead(f *testing.F, etherType uint16) {
+func fuzzClaim(f *testing.F, etherType uint16) {
 	for _, c := range claims {
 		if c.f.EtherType() == etherType {
 			f.Add([]byte(c.f.Payload()))
@@ -156,8 +156,9 @@ func fuzzRead(f *testing.F, etherType uint16) {
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		plain := frame(his, mine, etherType, payload)
-		got := Read(plain)
-		if got.Kind != Plain && !Judged(plain) {
+		f := parsed(t, plain)
+		got := f.Claim()
+		if got.Kind != Plain && !f.Judged() {
 			t.Fatalf("kind %d is not judged", got.Kind)
 		}
 		if len(got.IPs()) > 0 && got.Kind != Claims || got.Foreign && got.Kind != Claims {
@@ -168,27 +169,31 @@ func fuzzRead(f *testing.F, etherType uint16) {
 				t.Fatalf("claims %v", a)
 			}
 		}
-		if again := Read(tagged(plain)); again != got {
+		if again := parsed(t, tagged(plain)).Claim(); again != got {
 			t.Fatalf("with a tag it is %+v, without %+v", again, got)
 		}
-		ClassOf(plain)
+		f.Class()
 	})
 }
 
-func FuzzARP(f *testing.F)  { fuzzRead(f, etherTypeARP) }
-func FuzzIPv4(f *testing.F) { fuzzRead(f, protocol.EtherTypeIPv4) } // DHCP
-func FuzzIPv6(f *testing.F) { fuzzRead(f, protocol.EtherTypeIPv6) } // neighbour discovery, DHCPv6
+func FuzzARP(f *testing.F)  { fuzzClaim(f, etherTypeARP) }
+func FuzzIPv4(f *testing.F) { fuzzClaim(f, protocol.EtherTypeIPv4) } // DHCP
+func FuzzIPv6(f *testing.F) { fuzzClaim(f, protocol.EtherTypeIPv6) } // neighbour discovery, DHCPv6
 
 func BenchmarkJudged(b *testing.B) {
 	f := frame(his, mine, 0x0800, ip4([4]byte{10}, ours4, protoTCP, 0, make([]byte, 1300)))
 	for b.Loop() {
-		Judged(f)
+		var p Parsed
+		p.Parse(f)
+		p.Judged()
 	}
 }
 
-func BenchmarkRead(b *testing.B) {
+func BenchmarkClaim(b *testing.B) {
 	f := claims[0].f
 	for b.Loop() {
-		Read(f)
+		var p Parsed
+		p.Parse(f)
+		p.Claim()
 	}
 }

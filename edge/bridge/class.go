@@ -41,18 +41,13 @@ const (
 	groupLLMNRv6 = 3   // ff02::1:3
 )
 
-// ClassOf returns the class of a valid frame that is flooded.
-func ClassOf(f protocol.Frame) Class {
-	if controlGroup(f.Dst()) {
+// Class returns the class of a frame that is flooded.
+func (f *Parsed) Class() Class {
+	switch {
+	case controlGroup(f.Dst()), f.etherType == etherTypeARP, f.etherType == etherTypeRARP:
 		return Control
-	}
-	switch f.EtherType() {
-	case etherTypeARP, etherTypeRARP:
+	case f.etherType == protocol.EtherTypeIPv4 && f.proto == protoUDP && f.hasPort(portServer, portClient): // DHCP
 		return Control
-	case protocol.EtherTypeIPv4:
-		if u, ok := datagramOf(f.Payload()); ok && u.isDHCP() {
-			return Control
-		}
 	}
 	return Data
 }

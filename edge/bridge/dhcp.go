@@ -14,23 +14,13 @@ type datagram struct {
 	more     bool // the rest is in other fragments
 }
 
-// datagramOf reads an IPv4 packet. ok is false if it is no UDP, or not its beginning.
-func datagramOf(p []byte) (u datagram, ok bool) {
-	if len(p) < ipv4Len || p[9] != protoUDP {
+// datagram reads an IPv4 packet. ok is false if it is no UDP, or not its beginning.
+func (f *Parsed) datagram() (u datagram, ok bool) {
+	proto, body, more, ok := f.IPv4()
+	if !ok || proto != protoUDP || len(body) < udpLen {
 		return u, false
 	}
-	const moreFragments, fragmentOffset = 0x2000, 0x1fff
-	fragment, header := binary.BigEndian.Uint16(p[6:]), int(p[0]&15)*4
-	if total := int(binary.BigEndian.Uint16(p[2:])); total < len(p) {
-		p = p[:total] // the rest is padding
-	}
-	if header < ipv4Len || len(p) < header+udpLen || fragment&fragmentOffset != 0 {
-		return u, false
-	}
-	p = p[header:]
-	return datagram{
-		from: binary.BigEndian.Uint16(p), to: binary.BigEndian.Uint16(p[2:]), body: p[udpLen:], more: fragment&moreFragments != 0,
-	}, true
+	return datagram{from: binary.BigEndian.Uint16(body), to: binary.BigEndian.Uint16(body[2:]), body: body[udpLen:], more: more}, true
 }
 
 func (u *datagram) isDHCP() bool {

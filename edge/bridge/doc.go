@@ -16,8 +16,7 @@
 //
 //	FDB      the forwarding database: which edge a station is behind
 //	Storm    limits what each station, and each edge, may flood
-//	Judged   tells which frames say who has an address, or serve addresses
-//	Read     says what such a frame claims
+//	Parsed   is a frame and where its parts are: whoever asks something of it asks this
 //	Rights   are what an edge lets another one do, by the word of its user (Whom)
 //	Filter   says which frames are carried at all
 //	Sockets  knows our own datagrams in a frame

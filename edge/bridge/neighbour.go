@@ -40,62 +40,32 @@ const (
 // section 7.3).
 const dhcpRelayReply = 13
 
-// readIPv6 reads an IPv6 packet up to what is behind its extension headers.
-func (c *Claim) readIPv6(p []byte, src protocol.MAC) {
-	if len(p) < ipv6Len {
-		return
+// readIPv6 reads an IPv6 packet. What is behind more headers than are followed, or in
+// another fragment, may be what is judged here. A whole packet without what its headers
+// say is believed by nobody.
+func (c *Claim) readIPv6(f *Parsed) {
+	proto, body, e := f.IPv6()
+	switch {
+	case e == Endless || e == First && body == nil:
+		c.Kind = Hidden
+	case body == nil:
+	case proto == protoICMPv6:
+		c.readICMPv6(netip.AddrFrom16([16]byte(f.Payload()[8:])), body, e == First, f.Src())
+	case proto == protoUDP:
+		c.readDHCPv6(body, e == First)
 	}
-	if n := int(binary.BigEndian.Uint16(p[4:])); n > 0 && ipv6Len+n < len(p) {
-		p = p[:ipv6Len+n]
-	}
-	next, at, cut := p[6], ipv6Len, false
-	for range maxHeaders {
-		switch next {
-		case protoICMPv6:
-			c.readICMPv6(p, at, cut, src)
-			return
-		case protoUDP:
-			c.readDHCPv6(p[at:], cut)
-			return
-		case extHopByHop, extRouting, extDestination, extMobility, extHIP, extShim6, extAH, extFragment:
-		default:
-			return
-		}
-		if at+8 > len(p) {
-			c.hide(cut)
-			return
-		}
-		size := 8 + int(p[at+1])*8
-		switch next {
-		case extFragment:
-			const offset = 0xfff8
-			if binary.BigEndian.Uint16(p[at+2:])&offset != 0 {
-				return // its first fragment was judged
-			}
-			size, cut = 8, true
-		case extAH:
-			size = 8 + int(p[at+1])*4
-		}
-		if next = p[at]; at+size > len(p) {
-			c.hide(cut)
-			return
-		}
-		at += size
-	}
-	c.Kind = Hidden
 }
 
-// hide notes that the rest of the headers is not there. In a fragment it may be in
-// another one; a whole packet without it is believed by nobody.
+// hide notes that the rest of a message is not there. In a fragment it may be in another
+// one.
 func (c *Claim) hide(cut bool) {
 	if cut {
 		c.Kind = Hidden
 	}
 }
 
-// readICMPv6 reads the message at an offset of a packet.
-func (c *Claim) readICMPv6(p []byte, at int, cut bool, src protocol.MAC) {
-	b := p[at:]
+// readICMPv6 reads a message. cut says that its rest is in other fragments.
+func (c *Claim) readICMPv6(from netip.Addr, b []byte, cut bool, src protocol.MAC) {
 	if len(b) == 0 {
 		c.hide(cut)
 		return
@@ -103,7 +73,6 @@ func (c *Claim) readICMPv6(p []byte, at int, cut bool, src protocol.MAC) {
 	if b[0] < icmpRouterSolicitation || b[0] > icmpRedirect {
 		return
 	}
-	from := netip.AddrFrom16([16]byte(p[8:]))
 	switch {
 	case cut: // hosts take none of these in fragments (RFC 6980, section 5)
 		c.Kind = Hidden

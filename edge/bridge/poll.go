@@ -52,35 +52,15 @@ func (f *FDB[E]) Polled(now int64, key Key) {
 const (
 	ethLen       = 14
 	vlanTagLen   = 4
-	arpPacketLen = 28
 	minFrame     = 60
 	typeVLAN     = 0x8100
 	typeARP      = 0x0806
 	typeRARP     = 0x8035
 	arpRequest   = 1
 	rarpRequest  = 3
-	arpSenderIP  = 14 // in an ARP packet
-	arpHardware  = 1  // Ethernet
+	arpHardware  = 1 // Ethernet
 	arpProtoIPv4 = 0x0800
 )
-
-// ARPSender returns the IPv4 address that the sender of a frame says it has: its frame
-// is ARP, and in its own name. Zeros: it says nothing of that.
-func ARPSender(frame []byte) (addr [4]byte) {
-	at := ethLen
-	if len(frame) >= at && binary.BigEndian.Uint16(frame[12:]) == typeVLAN {
-		at += vlanTagLen
-	}
-	if len(frame) < at+arpPacketLen || binary.BigEndian.Uint16(frame[at-2:]) != typeARP {
-		return addr
-	}
-	arp := frame[at:]
-	if binary.BigEndian.Uint16(arp) != arpHardware || binary.BigEndian.Uint16(arp[2:]) != arpProtoIPv4 || arp[4] != 6 || arp[5] != 4 ||
-		[6]byte(arp[8:]) != [6]byte(frame[6:]) {
-		return addr
-	}
-	return [4]byte(arp[arpSenderIP:])
-}
 
 // AppendPoll appends a frame that asks for a station on our LAN: an ARP probe of its
 // address (RFC 5227, section 2.1.1), which claims none, from our own hardware address.

@@ -61,62 +61,29 @@ const (
 
 // Sent returns who sent the packet in a frame of the device, whose own address is self,
 // and to where, unless it was Another. A later fragment of a packet has no ports, and
-// counts as another's: the sockets send none. The frame is valid.
-func (s *Sockets) Sent(self protocol.MAC, f protocol.Frame) (by Sender, to netip.AddrPort) {
-	at, ip6, ok := network(f)
+// counts as another's: the sockets send none.
+func (s *Sockets) Sent(self protocol.MAC, f *Parsed) (by Sender, to netip.AddrPort) {
+	from, port, ok := f.ports()
 	if !ok {
 		return Another, to
 	}
-	proto, segment := f[at+6], at+40
-	if !ip6 {
-		proto, segment = f[at+9], at+int(f[at]&15)*4
-		if f[at+6]&0x1f|f[at+7] != 0 { // the offset of a fragment
-			return Another, to
-		}
-	}
-	var own *ports
-	switch proto {
-	case protoUDP:
-		own = &s.udp
-	case protoTCP:
+	own := &s.udp
+	if f.proto == protoTCP {
 		own = &s.tcp
-	default:
-		return Another, to
 	}
-	if len(f) < segment+4 || !own.has(uint16(f[segment])<<8|uint16(f[segment+1])) {
+	if !own.has(from) {
 		return Another, to
 	}
 	by = Stranger
 	if s.station(self, f.Src()) {
 		by = Own
 	}
-	port := uint16(f[segment+2])<<8 | uint16(f[segment+3])
-	if ip6 {
-		return by, netip.AddrPortFrom(netip.AddrFrom16([16]byte(f[at+24:])).Unmap(), port)
+	if p := f.Payload(); f.etherType == protocol.EtherTypeIPv4 {
+		to = netip.AddrPortFrom(netip.AddrFrom4([4]byte(p[16:])), port)
+	} else {
+		to = netip.AddrPortFrom(netip.AddrFrom16([16]byte(p[24:])).Unmap(), port)
 	}
-	return by, netip.AddrPortFrom(netip.AddrFrom4([4]byte(f[at+16:])), port)
-}
-
-// network returns where the IP header of a frame begins, behind two tags at most, and
-// its version; ok is false for a frame of something else, or without a whole header.
-func network(f protocol.Frame) (at int, ip6, ok bool) {
-	at = protocol.EthernetLen
-	for range 3 {
-		switch uint16(f[at-2])<<8 | uint16(f[at-1]) {
-		case protocol.EtherTypeIPv4:
-			return at, false, len(f) >= at+20
-		case protocol.EtherTypeIPv6:
-			return at, true, len(f) >= at+40
-		case protocol.EtherTypeVLAN, protocol.EtherTypeQinQ:
-			at += protocol.VLANLen
-		default:
-			return at, false, false
-		}
-		if at > len(f) {
-			break
-		}
-	}
-	return at, false, false
+	return by, to
 }
 
 // station reports whether a frame with that source is one of this host's own.

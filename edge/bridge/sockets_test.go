@@ -52,13 +52,13 @@ func TestSent(t *testing.T) {
 		{"TCP with the port of UDP", packet(self, 0, false, protoTCP, 7777, 9), Another, netip.AddrPort{}},
 		{"our TCP", packet(self, 0, true, protoTCP, 443, 9), Own, netip.AddrPortFrom(six, 9)},
 		{"ICMP", packet(self, 0, false, 1, 7777, 9), Another, netip.AddrPort{}},
-		{"three tags", packet(self, 3, false, protoUDP, 7777, 9), Another, netip.AddrPort{}},
+		{"three tags", packet(self, 3, false, protoUDP, 7777, 9), Own, netip.AddrPortFrom(four, 9)},
 	} {
-		if by, to := s.Sent(self, c.frame); by != c.by || to != c.to {
+		if by, to := s.Sent(self, parsed(t, c.frame)); by != c.by || to != c.to {
 			t.Errorf("%s: %d to %v, want %d to %v", c.name, by, to, c.by, c.to)
 		}
 		for n := protocol.EthernetLen; n < len(c.frame); n++ { // no length is too short to look at
-			if f := c.frame[:n]; f.Valid() == nil {
+			if f := new(Parsed); f.Parse(c.frame[:n]) {
 				if by, _ := s.Sent(self, f); by != Another && n < len(c.frame)-2 {
 					t.Errorf("%s: %d bytes of it were sent by %d", c.name, n, by)
 				}
@@ -67,7 +67,7 @@ func TestSent(t *testing.T) {
 	}
 	later := packet(self, 0, false, protoUDP, 7777, 9)
 	later[protocol.EthernetLen+7] = 1
-	if by, _ := s.Sent(self, later); by != Another {
+	if by, _ := s.Sent(self, parsed(t, later)); by != Another {
 		t.Error("a later fragment counts as ours")
 	}
 }
@@ -81,8 +81,8 @@ func FuzzSent(f *testing.F) {
 		s.OpenTCP(uint16(p))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if frame := protocol.Frame(b); frame.Valid() == nil {
-			if by, to := s.Sent(protocol.MAC{2, 1}, frame); by != Another != to.IsValid() {
+		if f := new(Parsed); f.Parse(b) {
+			if by, to := s.Sent(protocol.MAC{2, 1}, f); by != Another != to.IsValid() {
 				t.Errorf("sent by %d to %v", by, to)
 			}
 		}
@@ -93,7 +93,11 @@ func TestSentAllocates(t *testing.T) {
 	var s Sockets
 	s.OpenUDP(7777)
 	f := packet(protocol.MAC{2, 1}, 0, false, protoUDP, 7777, 9)
-	if n := testing.AllocsPerRun(100, func() { s.Sent(protocol.MAC{2, 1}, f) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() {
+		var p Parsed
+		p.Parse(f)
+		s.Sent(protocol.MAC{2, 1}, &p)
+	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -172,7 +172,7 @@ func TestStormAllocations(t *testing.T) {
 	}
 }
 
-func TestClassOf(t *testing.T) {
+func TestClass(t *testing.T) {
 	dhcp := udp4([4]byte{}, [4]byte{255, 255, 255, 255}, 68, 67, dhcpBody(dhcpRequest, host(1), [4]byte{}))
 	for _, c := range []struct {
 		what string
@@ -200,10 +200,7 @@ func TestClassOf(t *testing.T) {
 		{"batman-adv", frame(protocol.Broadcast, host(1), 0x4305, nil), Data},
 		{"a host that nobody knows", frame(host(7), host(1), 0x0800, udp4([4]byte{10}, [4]byte{10, 1}, 5, 6, nil)), Data},
 	} {
-		if c.f.Valid() != nil {
-			t.Fatal(c.what)
-		}
-		if got := ClassOf(c.f); got != c.want {
+		if got := parsed(t, c.f).Class(); got != c.want {
 			t.Errorf("%s: %v, want %v", c.what, got, c.want)
 		}
 	}

@@ -161,31 +161,26 @@ func (d *Plane) Deliver(now time.Time, device FrameQueue, p *Peer, inner []byte,
 	b := make([]byte, headroom+len(inner))
 	copy(b[headroom:], inner)
 	off, n, in, err := protocol.DecodeFrame(b, headroom, len(b), d.self, p.mac)
-	if err != nil || protocol.Frame(b[off:off+n]).Valid() != nil {
+	var frame bridge.Parsed
+	if err != nil || !frame.Parse(b[off:off+n]) {
 		d.drops.Drop(DropInner)
 		return false
 	}
-	frame := protocol.Frame(b[off : off+n])
-	if !d.guard.carries(frame) {
+	if !d.guard.carries(&frame) {
 		return false
 	}
-	src := frame.Src()
-	switch {
-	case src != p.mac && !vouched:
+	own := frame.Src() == p.mac
+	if !own && !vouched {
 		return true
-	case d.guard.gate != nil && !d.guard.enters(d.Since(now), frame, p):
-		return false
-	case src != p.mac && !d.admit(d.table.Load(), d.Since(now), p, frame, src):
-		return false
 	}
-	at, group := d.Since(now), frame.Dst().IsGroup()
-	if (group || frame.Dst() != d.self) && !d.guard.calm(at, p, frame) || bridge.Judged(frame) && !d.guard.honest(d.table.Load(), at, p, frame) {
+	at := d.Since(now)
+	if !d.accept(d.table.Load(), at, p, &frame, own, true) {
 		return false
 	}
 	p.count.rxBytes.Add(uint64(n))
 	d.total.rxFrames.Add(1)
 	d.total.rxBytes.Add(uint64(n))
-	if !group {
+	if !frame.Dst().IsGroup() {
 		p.touch(at, d.mailbox)
 	}
 	if _, err := device.WriteBatch([]tap.Frame{{Buf: b, Off: off, Len: n, Offload: checksumOffload(in)}}); err != nil {

@@ -84,9 +84,8 @@ func (g *guard) violated(now int64, p *Peer, repeats *bridge.Repeats, v Violatio
 }
 
 // calm reports whether a frame that a peer flooded is within the limits.
-func (g *guard) calm(now int64, p *Peer, frame protocol.Frame) bool {
-	src := frame.Src()
-	ok, x, tell := g.heard.Passes(now, p.guarded.storm, src, bridge.ClassOf(frame), 1)
+func (g *guard) calm(now int64, p *Peer, frame *bridge.Parsed) bool {
+	ok, x, tell := g.heard.Passes(now, p.guarded.storm, frame.Src(), frame.Class(), 1)
 	if ok {
 		return true
 	}
@@ -99,8 +98,8 @@ func (g *guard) calm(now int64, p *Peer, frame protocol.Frame) bool {
 
 // calmHost reports whether what a host of ours floods is within the limits: one frame,
 // or as many as a super-frame becomes.
-func (g *guard) calmHost(now int64, frame protocol.Frame, frames int) bool {
-	ok, x, tell := g.sent.Passes(now, g.own, frame.Src(), bridge.ClassOf(frame), frames)
+func (g *guard) calmHost(now int64, frame *bridge.Parsed, frames int) bool {
+	ok, x, tell := g.sent.Passes(now, g.own, frame.Src(), frame.Class(), frames)
 	if ok {
 		return true
 	}
@@ -112,8 +111,8 @@ func (g *guard) calmHost(now int64, frame protocol.Frame, frames int) bool {
 }
 
 // honest reports whether a peer may say what a frame of its says about addresses.
-func (g *guard) honest(t *Table, now int64, p *Peer, frame protocol.Frame) bool {
-	claim := bridge.Read(frame)
+func (g *guard) honest(t *Table, now int64, p *Peer, frame *bridge.Parsed) bool {
+	claim := frame.Claim()
 	v := Violation{Host: frame.Src()}
 	switch {
 	case claim.Kind == bridge.Plain:

@@ -395,12 +395,12 @@ func checksumOffload(in protocol.Inner) offload.Header {
 // before it where they are of one flow. A frame of the peer's end of a link goes to the
 // link's device, unless it came in a GROUP packet.
 func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header) {
-	frame := protocol.Frame(b[off : off+n])
-	if frame.Valid() != nil {
+	var frame bridge.Parsed
+	if !frame.Parse(b[off : off+n]) {
 		in.drops.Drop(DropFrameInvalid)
 		return
 	}
-	if !in.guard.carries(frame) {
+	if !in.guard.carries(&frame) {
 		return
 	}
 	src := frame.Src()
@@ -410,20 +410,12 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 			return
 		}
 	}
-	if in.Plane.guard.gate != nil && !in.guard.enters(in.now, frame, p) {
+	known := src == p.mac && in.tally.peer == p
+	if !in.accept(in.table, in.now, p, &frame, known, in.flooded) {
 		return
 	}
-	if src != p.mac || in.tally.peer != p {
-		if !in.admit(in.table, in.now, p, frame, src) {
-			return
-		}
+	if !known {
 		in.aim(in.out.main)
-	}
-	if dst := frame.Dst(); (dst.IsGroup() || in.flooded && dst != in.self) && !in.guard.calm(in.now, p, frame) {
-		return
-	}
-	if bridge.Judged(frame) && !in.guard.honest(in.table, in.now, p, frame) {
-		return
 	}
 	if in.tally.peer != p {
 		in.tally.addTo(&in.total.rxFrames, &in.total.rxBytes, rxOf)
@@ -432,17 +424,35 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 		in.last.used = p
 		p.touch(in.now, in.mailbox)
 	}
-	if offload.IsSYN(frame) {
-		in.clamp(p.route.Load(), frame, h, src == p.mac && frame.Dst() == in.self)
+	if offload.IsSYN(frame.Frame) {
+		in.clamp(p.route.Load(), frame.Frame, h, src == p.mac && frame.Dst() == in.self)
 	}
 	in.tally.add(p, n, 1)
 	in.append(off, n, h)
 }
 
+// accept reports whether a frame of a peer is for our device: whether it may pass our
+// gate, is from whom it says, is within the limits of what is flooded, and claims
+// nothing that is another's. known says that the source is the peer's own address, and
+// needs no look at the table; flooded, that the frame went to others, too.
+func (d *Plane) accept(t *Table, now int64, p *Peer, frame *bridge.Parsed, known, flooded bool) bool {
+	g := &d.guard
+	if g.gate != nil && !g.enters(now, frame.Frame, p) {
+		return false
+	}
+	if !known && !d.admit(t, now, p, frame) {
+		return false
+	}
+	if dst := frame.Dst(); (dst.IsGroup() || flooded && dst != d.self) && !g.calm(now, p, frame) {
+		return false
+	}
+	return !frame.Judged() || g.honest(t, now, p, frame)
+}
+
 // admit reports whether a peer may send a frame with this source address, and
 // learns it when it is that of a host behind the peer.
-func (d *Plane) admit(t *Table, now int64, p *Peer, frame protocol.Frame, src protocol.MAC) bool {
-	bound := t.macs.Get(p.mac) == p
+func (d *Plane) admit(t *Table, now int64, p *Peer, frame *bridge.Parsed) bool {
+	src, bound := frame.Src(), t.macs.Get(p.mac) == p
 	switch owner := t.macs.Get(src); {
 	case src == d.self:
 		d.drops.Drop(DropOwnSource)
@@ -463,7 +473,7 @@ func (d *Plane) admit(t *Table, now int64, p *Peer, frame protocol.Frame, src pr
 		d.guard.refuse(now, p, Violation{Reason: DropNotBridge, Host: src})
 		return false
 	case owner == nil:
-		return d.admitStation(now, p, frame, src)
+		return d.admitStation(now, p, frame)
 	}
 	return true
 }

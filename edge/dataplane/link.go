@@ -107,15 +107,15 @@ func (s *LinkServer) read(l *Link) (n int, err error) {
 // cannot be sent at once is dropped, as on any line that is down: whoever has a line of
 // its own to a neighbour wants to know that it is down, and not frames of ten seconds ago.
 func (o *outbound) sendOnLink(l *Link, now int64, f *tap.Frame) {
-	frame := protocol.Frame(f.Bytes())
-	if frame.Valid() != nil {
+	var frame bridge.Parsed
+	if !frame.Parse(f.Bytes()) {
 		o.drops.Drop(DropFrameInvalid)
 		return
 	}
-	if by, to := o.guard.sockets.Sent(l.near, frame); by != bridge.Another && o.recursed(now, by, to) {
+	if by, to := o.guard.sockets.Sent(l.near, &frame); by != bridge.Another && o.recursed(now, by, to) {
 		return
 	}
-	if !o.guard.carries(frame) {
+	if !o.guard.carries(&frame) {
 		return
 	}
 	if frame.Src() != l.near {

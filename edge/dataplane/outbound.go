@@ -104,19 +104,19 @@ func (o *outbound) endBurst() {
 // sendFrame sends a frame or super-frame towards whoever has its destination
 // address.
 func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
-	frame := protocol.Frame(f.Bytes())
-	if frame.Valid() != nil {
+	var frame bridge.Parsed
+	if !frame.Parse(f.Bytes()) {
 		o.drops.Drop(DropFrameInvalid)
 		return
 	}
-	if by, to := o.guard.sockets.Sent(o.self, frame); by != bridge.Another && o.recursed(now, by, to) {
+	if by, to := o.guard.sockets.Sent(o.self, &frame); by != bridge.Another && o.recursed(now, by, to) {
 		return
 	}
 	dst, src := frame.Dst(), frame.Src()
-	if src != o.self && o.guard.gate != nil && !o.guard.leaves(now, frame) { // probes have no tag, whatever --vlan says
+	if src != o.self && o.guard.gate != nil && !o.guard.leaves(now, frame.Frame) { // probes have no tag, whatever --vlan says
 		return
 	}
-	if !o.guard.carries(frame) {
+	if !o.guard.carries(&frame) {
 		return
 	}
 	if src != o.self {
@@ -125,10 +125,10 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 			o.guard.violated(now, nil, &o.guard.strange, Violation{Reason: DropNoBridge, Host: src})
 			return
 		}
-		o.hearStation(now, bridge.Key{VLAN: vlanOf(frame), MAC: src}, frame)
+		o.hearStation(now, &frame)
 	}
 	if dst.IsGroup() {
-		o.flood(t, now, f)
+		o.flood(t, now, f, &frame)
 		return
 	}
 	p := o.last.peer // a burst mostly goes to one
@@ -138,7 +138,7 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 	}
 	if p == nil {
 		var done bool
-		if p, done = o.findStation(now, bridge.Key{VLAN: vlanOf(frame), MAC: dst}); done {
+		if p, done = o.findStation(now, frame.Destination()); done {
 			return
 		}
 	}
@@ -146,7 +146,7 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		if due(&o.told.wanted, now) {
 			o.mailbox.post(MACWanted{MAC: dst})
 		}
-		o.flood(t, now, f)
+		o.flood(t, now, f, &frame)
 		return
 	}
 	elide := dst == p.mac && src == o.self
@@ -154,12 +154,12 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 }
 
 // carries reports whether a frame's address and VLAN are carried at all, and counts those
-// that are not. No tag is looked for where all VLANs are carried.
-func (g *guard) carries(frame protocol.Frame) bool {
+// that are not.
+func (g *guard) carries(frame *bridge.Parsed) bool {
 	switch dst := frame.Dst(); {
 	case dst.IsGroup() && g.filter.Reserved(dst):
 		g.drops.Drop(DropReserved)
-	case g.filter.VLANs != nil && !g.filter.Carries(vlanOf(frame)):
+	case g.filter.VLANs != nil && !g.filter.Carries(frame.VLAN()):
 		g.drops.Drop(DropVLAN)
 	default:
 		return true
@@ -188,15 +188,6 @@ func due(last *int64, now int64) bool {
 	}
 	*last = now
 	return true
-}
-
-// vlanOf returns the VLAN identifier of a frame, 0 when it has no tag.
-func vlanOf(f protocol.Frame) uint16 {
-	tci, ok := f.VLAN()
-	if !ok {
-		return 0
-	}
-	return tci & 0x0fff
 }
 
 // sealTo seals a frame for one peer and sends it by the peer's route. Without a
@@ -302,15 +293,15 @@ func partialOnWire(f *tap.Frame) bool {
 }
 
 // flood sends a frame to every other edge, if that is within the limits.
-func (o *outbound) flood(t *Table, now int64, f *tap.Frame) {
+func (o *outbound) flood(t *Table, now int64, f *tap.Frame, frame *bridge.Parsed) {
 	frames := 1
 	if f.Offload.GSOType != offload.GSONone {
 		frames += f.Len / max(1, int(f.Offload.GSOSize))
 	}
-	if !o.guard.calmHost(now, f.Bytes(), frames) {
+	if !o.guard.calmHost(now, frame, frames) {
 		return
 	}
-	if o.guard.gate != nil && !o.guard.floods(now, protocol.Frame(f.Bytes()), nil) {
+	if o.guard.gate != nil && !o.guard.floods(now, frame.Frame, nil) {
 		return
 	}
 	if t.group == nil {

@@ -40,8 +40,8 @@ func (p *Peer) Askable() bool { return p.features.Load()&protocol.FeatureHosts !
 
 // admitStation learns that a station is behind a peer. It reports whether its frame
 // is delivered.
-func (d *Plane) admitStation(now int64, p *Peer, frame protocol.Frame, src protocol.MAC) bool {
-	v := d.fdb.Learn(now, bridge.Key{VLAN: vlanOf(frame), MAC: src}, p)
+func (d *Plane) admitStation(now int64, p *Peer, frame *bridge.Parsed) bool {
+	v := d.fdb.Learn(now, frame.Source(), p)
 	if v.Wake {
 		d.fdb.wake(d.mailbox)
 	}
@@ -52,8 +52,8 @@ func (d *Plane) admitStation(now int64, p *Peer, frame protocol.Frame, src proto
 }
 
 // hearStation notes a frame of a station on our own side.
-func (o *outbound) hearStation(now int64, key bridge.Key, frame protocol.Frame) {
-	if !key.MAC.IsGroup() && o.fdb.Local(now, key, bridge.ARPSender(frame)).Wake {
+func (o *outbound) hearStation(now int64, frame *bridge.Parsed) {
+	if key := frame.Source(); !key.MAC.IsGroup() && o.fdb.Local(now, key, frame.ARPSender()).Wake {
 		o.fdb.wake(o.mailbox)
 	}
 }
