@@ -90,6 +90,7 @@ type Community struct {
 	Secret    [32]byte          // for rendezvous, proof of membership and the header mask; seals no content
 	Authority ed25519.PublicKey // signs lists of members; nil without an authority
 	Members   Members
+	Hubs      [][32]byte    // identities in order: other members exchange frames with these alone; none: all with all
 	Epochs    []Epoch       // in any order; no index and no From twice
 	Fail      bool          // at the end of the schedule stop, instead of keeping the last key
 	Skew      time.Duration // tolerated difference of clocks; zero means DefaultSkew, at most MaxSkew
@@ -272,6 +273,9 @@ func (c *Community) check() error {
 		return fmt.Errorf("a skew of %v is not possible: use at most 24h", c.Skew)
 	case len(c.Epochs) == 0:
 		return errors.New("the community has no epoch, so no key: make a new file with edge keygen")
+	}
+	if err := checkHubs(c.Hubs); err != nil {
+		return err
 	}
 	for i, e := range c.Epochs {
 		if err := e.check(c); err != nil {

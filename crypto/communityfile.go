@@ -17,6 +17,7 @@ import (
 //	name = mynetwork
 //	secret = BASE64 OF 32 BYTES
 //	members = tofu | open              (optional, tofu)
+//	hubs = IDENTITY ...                (optional: members see these alone)
 //	skew = 1h                          (optional, 1h)
 //	on_schedule_end = hold | fail      (optional, hold)
 //	epoch INDEX FROM UNTIL TRANSFORM KEY
@@ -42,7 +43,7 @@ var (
 
 // fileSettings are the words of the lines that set one thing each, in the
 // order in which they are written.
-var fileSettings = [...]string{"name", "secret", "authority", "members", "skew", "on_schedule_end"}
+var fileSettings = [...]string{"name", "secret", "authority", "members", "hubs", "skew", "on_schedule_end"}
 
 // ParseCommunity reads a community file of at most MaxKeyFile bytes. An error
 // names the line and says what to write there. The result passes every check
@@ -91,7 +92,11 @@ func (c *Community) AppendText(dst []byte) ([]byte, error) {
 		end = "fail"
 	}
 	dst = fmt.Appendf(dst, "%s\nname = %s\nsecret = %s\n", fileHeader, c.Name, encodeKey(c.Secret[:]))
-	dst = fmt.Appendf(dst, "members = %v\nskew = %s\non_schedule_end = %s\n\n# %s\n", c.Members, encodeLength(c.skew()), end, epochLayout)
+	dst = fmt.Appendf(dst, "members = %v\n", c.Members)
+	if len(c.Hubs) > 0 {
+		dst = fmt.Appendf(dst, "hubs = %s\n", EncodeHubs(c.Hubs))
+	}
+	dst = fmt.Appendf(dst, "skew = %s\non_schedule_end = %s\n\n# %s\n", encodeLength(c.skew()), end, epochLayout)
 	for _, e := range c.Epochs {
 		transform := e.Transform
 		if transform == "" {
@@ -165,6 +170,8 @@ func (p *fileParser) set(word, value string) (err error) {
 		default:
 			return fmt.Errorf("members cannot be %s: write tofu or open", quoteShort(value))
 		}
+	case "hubs":
+		p.c.Hubs, err = ParseHubs(value)
 	case "skew":
 		p.c.Skew, err = time.ParseDuration(value)
 		if err != nil || p.c.Skew <= 0 || p.c.Skew > MaxSkew {

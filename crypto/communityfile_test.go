@@ -234,6 +234,7 @@ func FuzzParseCommunity(f *testing.F) {
 	golden := kGoldenText(f)
 	f.Add(golden)
 	f.Add([]byte(fileHeader + "\nskew = 1ns\nmembers = open\n"))
+	f.Add([]byte("hubs = " + EncodeHubs([][32]byte{hubID(1), hubID(2)}) + "\n"))
 	f.Add(bytes.ReplaceAll(golden, []byte("\n"), []byte("\r\n")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		// Help inputs past the gate: what lacks a line gets the golden file's.
