@@ -21,7 +21,9 @@ func (s *self) keeps(features uint32) bool {
 }
 
 // missing reports whether the session with a peer is to be kept, and none is made.
-func (p *peer) missing() bool { return (p.place.kept || p.place.linked) && p.sessions.idle() }
+func (p *peer) missing() bool {
+	return (p.place.kept || p.place.linked || p.place.hub) && p.sessions.idle()
+}
 
 // bridges is the owner of which sessions are made although nothing passes.
 type bridges struct {

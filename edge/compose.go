@@ -102,8 +102,9 @@ func (e *Edge) composeSelf(random *random) {
 	}
 	e.self = &self{
 		cid: cfg.Community.ID(), mac: protocol.MAC(cfg.Ethernet.MAC), identity: cfg.Identity, name: cfg.Name, features: features,
-		twin: twin{community: cfg.Community.Name, reports: e.user.reports}, state: e.state,
+		twin: twin{community: cfg.Community.Name, reports: e.user.reports}, state: e.state, isolation: newIsolation([32]byte(cfg.Identity.ID), cfg.Ethernet.Hubs, cfg.Community),
 	}
+	e.user.describer.isolation = e.self.isolation
 	addresses := &deviceAddresses{
 		cfg: cfg.Address, supernodes: e.servers.list, device: cfg.Device, state: e.state, reports: e.user.reports, log: cfg.Host.Log,
 	}
@@ -134,7 +135,7 @@ func (e *Edge) composePaths(random *random) {
 	pairs, hops := pairSender{e.data.send}, hopSender{e.data.send}
 	n := &introducers{
 		peers: e.peers, pairs: pairs, supernodes: e.servers.list, sides: e.cfg.Transports.Sides, plane: e.data.plane,
-		refusals: e.user.refusals, self: e.cfg.Identity.Static, byAddr: make(map[netip.AddrPort]*introduced),
+		refusals: e.user.refusals, self: e.cfg.Identity.Static, isolation: e.self.isolation, byAddr: make(map[netip.AddrPort]*introduced),
 		forwards: bucket.NewLimiter(forwardsRate, forwardsBurst), forwarded: bucket.NewLimiter(forwardedRate, forwardedBurst),
 	}
 	u := &punching{
@@ -153,7 +154,7 @@ func (e *Edge) composePaths(random *random) {
 func (e *Edge) composeSessions(random *random) {
 	party := &handshake.Party{
 		Identity: e.cfg.Identity, CID: e.self.cid, Epochs: e.keys, Index: func() uint32 { return e.freeIndex(random) },
-		Features: e.self.features, MAC: e.self.mac, MTU: uint16(e.cfg.Ethernet.MTU), Wall: e.data.plane.Wall, Jitter: random.jitter, Rand: e.cfg.Host.Rand,
+		Features: e.self.features | e.self.isolation.features(), MAC: e.self.mac, MTU: uint16(e.cfg.Ethernet.MTU), Wall: e.data.plane.Wall, Jitter: random.jitter, Rand: e.cfg.Host.Rand,
 	}
 	e.sessions = &sessions{
 		peers: e.peers, pairs: pairSender{e.data.send}, routing: e.paths.routing, inits: e.paths.introducers, keys: e.keys, self: e.self,
@@ -194,7 +195,7 @@ func composeSegments(e *Edge) {
 // composeServers makes the owners of what concerns supernodes.
 func (e *Edge) composeServers(random *random) {
 	hop := *e.sessions.party
-	hop.Hop, hop.Epochs = true, nil
+	hop.Hop, hop.Epochs, hop.Features = true, nil, e.self.features
 	hops := hopSender{e.data.send}
 	s := &e.servers
 	s.connector = &connector{
@@ -209,15 +210,31 @@ func (e *Edge) composeServers(random *random) {
 	}
 	e.data.guard = &guard{
 		policy:    e.cfg.Ethernet.Accept.Defaults(e.cfg.Ethernet.Bridge, e.cfg.Address.Mode == AddressNone),
-		community: e.cfg.Community, addresses: s.addresses, draft: e.data.draft, directory: s.directory, holders: make(map[netip.Addr]holder),
+		community: e.cfg.Community, isolation: e.self.isolation, addresses: s.addresses, draft: e.data.draft, directory: s.directory, holders: make(map[netip.Addr]holder),
 		violations: violations{device: e.cfg.Host.Interface, reports: e.user.reports},
 	}
 	s.directory.guard = e.data.guard
+	s.hubs = &hubFinder{isolation: e.self.isolation, peers: e.peers, directory: s.directory, sessions: e.sessions, cid: e.self.cid}
+	s.hubs.open()
+	isolate(e)
 	s.registrar = &registrar{
 		supernodes: s.list, hops: hops, connector: s.connector, directory: s.directory, peers: e.peers, keys: e.keys, self: e.self,
 		addresses: s.addresses, underlay: e.underlay, reports: e.user.reports, refusals: e.user.refusals, random: random, draft: e.data.draft,
 	}
 	s.registrar.open()
+}
+
+// isolate has everything follow from the hubs that there are now.
+func isolate(e *Edge) {
+	on := e.self.isolation.on()
+	e.sessions.party.Features = e.self.features | e.self.isolation.features()
+	e.data.draft.SetIsolated(on)
+	for _, p := range e.peers.byStatic {
+		e.peers.mark(p)
+		if p.sessions.current != nil {
+			e.sessions.initiate(p) // a handshake says whether there are hubs
+		}
+	}
 }
 
 // composeChores makes the timers of the loop's own, and the list of owners.
@@ -240,7 +257,7 @@ func (e *Edge) composeChores() {
 	kept.open(e.self, l.any())
 	e.owners = []owner{
 		e.keys, e.servers.connector, e.servers.registrar, e.servers.addresses, e.servers.directory, e.sessions, e.paths.routing, e.peers,
-		e.data.stations, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, l,
+		e.data.stations, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, l, e.servers.hubs,
 	}
 	if e.paths.segment != nil {
 		e.owners = append([]owner{e.paths.segment}, e.owners...) // probes go before everything

@@ -117,6 +117,10 @@ type Ethernet struct {
 	// Priority orders the bridges of one segment, the lowest forwards; default
 	// DefaultPriority.
 	Priority uint16
+	// Hubs are the identities, in order, with which alone the other members of the
+	// community exchange frames; none: all do with all, unless the community's file names
+	// hubs. All members have to have the same.
+	Hubs [][32]byte
 	// BPDUs says that a bridge carries the messages of spanning trees to other members.
 	BPDUs bool
 }
@@ -191,6 +195,7 @@ func (c *Config) validate() error {
 	if c.Identity == nil {
 		fault("no identity")
 	}
+	faults = append(faults, c.hubsFault())
 	if n := len(c.Supernodes); n < 1 || n > maxSupernodes {
 		fault("%d supernodes given, 1 to %d are possible", n, maxSupernodes)
 	}
@@ -235,6 +240,17 @@ func (c *Config) validate() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// hubsFault reports what is wrong with the hubs of an option.
+func (c *Config) hubsFault() error {
+	switch {
+	case c.Community == nil || len(c.Ethernet.Hubs) == 0:
+		return nil
+	case c.Community.Insecure:
+		return crypto.ErrOpenHubs
+	}
+	return errHubs(c.Community, c.Ethernet.Hubs)
 }
 
 // withDefaults returns a copy in which every default has been filled in.

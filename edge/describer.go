@@ -21,6 +21,7 @@ type describer struct {
 	plane      *dataplane.Plane
 	turn       *underlay.TURN
 	linkOf     func(p *peer) *control.Link
+	isolation  *isolation
 }
 
 // path returns how frames to a peer travel now.
@@ -98,6 +99,8 @@ func (d *describer) unreached(p *peer) string {
 	switch r := p.view.Route(); {
 	case d.plane.NoRelay() && r.Session != nil:
 		return "frames wait for a direct path, since none may pass a supernode"
+	case !d.isolation.greets(p):
+		return "it is no hub, and neither are we: frames pass between hubs and others alone"
 	case p.sessions.init.active():
 		return "it has not answered our handshake yet"
 	case r.Session == nil:
@@ -124,6 +127,7 @@ func (d *describer) reached(now time.Time, p *peer) control.Peer {
 	}
 	if p.known() {
 		s.ID = p.shortID()
+		s.Role = d.isolation.role(p.identity.statement.ID)
 	}
 	for _, prefix := range byAddress(p.about.Prefixes) {
 		s.IPs = append(s.IPs, prefix.Addr().String())

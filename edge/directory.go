@@ -219,6 +219,7 @@ func (d *directory) hint(now time.Time, s *supernode, m protocol.PeerInfo) (*pee
 		d.refusals.note(refusedBookFull, s, "mac", m.MAC)
 		return nil, newsNone
 	}
+	d.self.isolation.hinted(p, st.ID)
 	return p, d.peers.told(now, p, st, m.Statement)
 }
 

@@ -21,6 +21,7 @@
 //	peers         the book of peers: identities, hardware addresses, pins
 //	stations      questions about stations that two edges say are behind them
 //	keyring       the community's epochs and salts
+//	hubFinder     the hubs of a community that has some: sessions with them (isolation.go)
 //	guard         what others may send here, and whose overlay addresses are
 //	segment       the election of the bridge that forwards on our LAN
 //	successions   what other bridges say of theirs, and where their hosts are

@@ -61,6 +61,7 @@ type servers struct {
 	registrar *registrar
 	directory *directory
 	addresses *deviceAddresses
+	hubs      *hubFinder
 }
 
 // user is what the user is told and may ask.
@@ -156,6 +157,7 @@ func (e *Edge) begin(now time.Time) error {
 	e.paths.segment.begin(now)
 	e.underlay.Start(now, e.self.statement)
 	e.paths.links.begin(now)
+	e.servers.hubs.begin(now)
 	e.servers.connector.begin(now)
 	e.peers.pins.aged(e.peers.rightClock(now))
 	e.recallPeers(now)
@@ -180,7 +182,14 @@ func (e *Edge) watchKeys(ctx context.Context) {
 // replaceKeys uses a community that was read again, and tells the user.
 func (e *Edge) replaceKeys(now time.Time, c *crypto.Community, err error) error {
 	if err == nil {
+		err = errHubs(c, e.self.isolation.typed)
+	}
+	if err == nil {
 		err = e.keys.replace(now, c)
+	}
+	if err == nil && e.self.isolation.replace(c) {
+		e.servers.hubs.begin(now)
+		isolate(e)
 	}
 	e.user.reports.report(now, control.Event{Kind: control.EventReloaded, Err: err})
 	return err

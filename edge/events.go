@@ -148,6 +148,10 @@ func (e *Edge) handlePair(now time.Time, ev dataplane.PairMessages) {
 }
 
 func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, value []byte, ev dataplane.PairMessages) error {
+	if concernsFrames(typ) && !e.self.isolation.exchanges(p) {
+		e.user.refusals.note(refusedIsolated, p)
+		return nil
+	}
 	switch typ {
 	case protocol.MsgPing:
 		return parsed(value, protocol.ParsePing, func(m protocol.Ping) { e.paths.routing.pong(now, p, m, ev) })

@@ -17,6 +17,7 @@ import (
 type guard struct {
 	policy     bridge.Policy
 	community  *crypto.Community
+	isolation  *isolation
 	addresses  *deviceAddresses
 	draft      *dataplane.Draft
 	directory  *directory
@@ -111,6 +112,10 @@ func (g *guard) settle(p *peer) {
 	}
 	standing.Alone = p.alone()
 	standing.Rights = g.policy.Rights(id, p.view.Bridge())
+	hub, exchanges := g.isolation.settle(p)
+	if standing.Hub = hub; exchanges {
+		standing.Rights |= bridge.Exchange
+	}
 	// The queues see the standing at once. They have to know the holders before: of a
 	// subnet whose holders are unknown nobody may claim an address.
 	g.directory.peers.plane.Publish(g.draft)
@@ -155,6 +160,9 @@ func (g *guard) publish() { g.draft.SetOwn(g.addresses.prefixes) }
 // asked again about a peer with an address that is not its own, since it may have got
 // another one meanwhile.
 func (g *guard) caught(now time.Time, p *peer, v dataplane.Violation) {
+	if v.Reason == dataplane.DropIsolated && !v.Group && (g.isolation.exchanges(p) || !p.identity.proven && p.place.hub) {
+		return // frames of a hub were faster than its statement
+	}
 	g.violations.note(now, p, v)
 	if v.Reason != dataplane.DropAddressTheft {
 		return

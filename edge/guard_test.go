@@ -99,7 +99,7 @@ func TestRightsOfPeers(t *testing.T) {
 	rights := func(p *peer) bridge.Rights {
 		e.peers.mark(p)
 		e.settle(noon)
-		return p.view.Standing().Rights
+		return p.view.Standing().Rights &^ bridge.Exchange
 	}
 	for _, x := range []*peer{p, q} {
 		x.identity.proven = false

@@ -43,6 +43,7 @@ type introducers struct {
 	plane      *dataplane.Plane
 	refusals   *refusals
 	self       [32]byte // our static key
+	isolation  *isolation
 	byAddr     map[netip.AddrPort]*introduced
 	forwards   bucket.Limiter
 	forwarded  bucket.Limiter
@@ -160,6 +161,8 @@ func (n *introducers) handleForward(now time.Time, from *peer, m protocol.Forwar
 	switch {
 	case to == nil:
 		n.refusals.note(refusedForwardUnknown, from)
+	case !n.isolation.joins(from, to):
+		n.refusals.note(refusedIsolated, from, "to", to)
 	case to == from, n.holds(origin.Addr), !n.canForward(to):
 		n.refusals.note(refusedForwardPath, from, "to", to)
 	case !from.reach.forwards.Take(now, 1, forwardRate, forwardBurst):

@@ -23,7 +23,7 @@ func (s *sessions) initiate(p *peer) {
 // begin begins a handshake that is wanted.
 func (s *sessions) begin(now time.Time, p *peer) {
 	init := &p.sessions.init
-	if init.wanted && !init.active() {
+	if init.wanted && !init.active() && s.self.isolation.greets(p) {
 		pkt, err := init.initiator.Start(now)
 		s.sendInit(now, p, pkt, err)
 	}
@@ -166,6 +166,10 @@ func (s *sessions) handleInit(now time.Time, ev dataplane.InitReceived) {
 		if err == handshake.ErrOlder {
 			s.refusals.older(now, ev.Origin)
 		}
+		return
+	}
+	if s.self.isolation.bars(s.peers.byStatic[opening.Remote]) {
+		s.refusals.note(refusedIsolated, nil, "from", ev.Origin)
 		return
 	}
 	var ours *handshake.Initiator

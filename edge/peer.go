@@ -42,6 +42,7 @@ type place struct {
 	source      netip.Addr // what it is counted under; not valid: nobody in particular
 	unconfirmed bool       // the peer is known by an INIT alone, whose session is not confirmed
 	kept        bool       // its session is kept while nothing passes (bridges.go)
+	hub         bool       // of an isolated community, by a hint or by its own word: the session is kept as well (isolation.go)
 	linked      bool       // we have a link with it, or want one: it is always in use (links.go)
 	mtu         int        // that it said its device has, in bytes; 0: it has said nothing
 }

@@ -77,6 +77,7 @@ const (
 	refusedSegmentHeir    refusal = "segment-heir"      // a bridge says that it has succeeded one that did not name it
 	refusedSegmentAlive   refusal = "segment-alive"     // a bridge says that it has succeeded one that goes on
 	refusedSegmentRate    refusal = "segment-rate"      // more questions for our SEGMENT than are answered
+	refusedIsolated       refusal = "isolated-session"  // of an isolated community: a session, or a message about frames, of whoever frames are not exchanged with
 	refusedPeerGone       refusal = "peer-gone"         // an event of a peer that was forgotten meanwhile
 )
 

@@ -253,6 +253,14 @@ var provocations = []provocation{
 		v.paths.links.named, v.paths.links.of[new(peer)] = []*link{k}, k
 		v.paths.links.bind(p, p.identity.statement.ID)
 	}},
+	{refusedIsolated, "roof", func(v *testServer, p *peer) {
+		c := *v.keys.community
+		c.Hubs = hubsOf(9)
+		if err := v.replaceKeys(noon, &c, nil); err != nil {
+			v.tb.Fatal(err)
+		}
+		v.settle(noon)
+	}},
 	{refusedPeerGone, "", func(v *testServer, _ *peer) { v.handle(noon, dataplane.Needed{Peer: new(dataplane.Peer)}) }},
 	{"handshake-index", "", func(v *testServer, _ *peer) {
 		pkt := make([]byte, protocol.RespLen)

@@ -22,6 +22,7 @@ type self struct {
 	state      *state
 	prefixes   func() []netip.Prefix // of the device
 	candidates func() protocol.Candidates
+	isolation  *isolation
 	segment    func(b []byte) []byte // appends what we say of our LAN; nil: we are no bridge
 }
 

@@ -99,9 +99,9 @@ func (s *sessions) expire(now time.Time, p *peer) {
 }
 
 // wanted reports whether a session is worth renewing: frames pass, a direct path is
-// being kept open for them, or both ends are bridges.
+// being kept open for them, or both ends are bridges, or one is a hub.
 func (s *sessions) wanted(now time.Time, p *peer) bool {
-	return s.peers.active(now, p) || p.place.kept || p.reach.path != nil && p.reach.path.Route().Direct.IsValid()
+	return s.peers.active(now, p) || p.place.kept || p.place.hub || p.reach.path != nil && p.reach.path.Route().Direct.IsValid()
 }
 
 // began makes a session the current one: frames move to it, and the peer is told

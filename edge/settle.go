@@ -1,6 +1,10 @@
 package edge
 
-import "time"
+import (
+	"time"
+
+	"hedgerow/protocol"
+)
 
 // settlings bounds how often one event may change a peer: what is left then is
 // settled with the next event. Two are enough for all that is known to happen.
@@ -55,6 +59,9 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 		return
 	}
 	e.data.guard.settle(p) // before frames that waited are delivered
+	if e.self.isolation.bars(p) {
+		dismiss(e.sessions, p)
+	}
 	wishes := e.paths.routing.settle(now, p)
 	if wishes.session {
 		e.sessions.initiate(p)
@@ -69,4 +76,16 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 	e.peers.schedule(p)
 	e.paths.routing.schedule(p)
 	e.sessions.schedule(p)
+}
+
+// dismiss ends the sessions with a peer that nothing is to be said to.
+func dismiss(s *sessions, p *peer) {
+	if p.sessions.idle() {
+		return
+	}
+	s.refusals.note(refusedIsolated, p)
+	s.pairs.send(p, (&protocol.Close{}).Append)
+	s.endHandshake(p)
+	s.closed(p)
+	s.staged.discard(p)
 }

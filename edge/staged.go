@@ -117,6 +117,8 @@ func (s *sessions) carries(p *peer) bool {
 	}
 	r := p.view.Route()
 	switch {
+	case s.self.isolation.on() && (r.Session == nil || !s.self.isolation.exchanges(p)):
+		return false
 	case s.plane.NoRelay() && !r.Direct.IsValid():
 		return false
 	case r.Session != nil && r.Direct.IsValid():

@@ -57,7 +57,7 @@ func (e *Edge) Reload(ctx context.Context) error {
 func (e *Edge) status(now time.Time) control.Status {
 	total := e.data.plane.Totals()
 	s := control.Status{
-		Community: e.cfg.Community.Name, Version: e.cfg.Host.Version, ID: e.cfg.Identity.ShortID(),
+		Community: e.cfg.Community.Name, Version: e.cfg.Host.Version, ID: e.cfg.Identity.ShortID(), Role: e.self.isolation.role(e.self.isolation.own),
 		UptimeS: now.Sub(e.data.plane.Started()).Seconds(), KeyIndex: e.keys.sendingIndex(), Drops: e.drops(), Notes: []string{},
 		Device: e.cfg.Host.Interface, MAC: e.self.mac.String(), MTU: e.cfg.Ethernet.MTU, Prefixes: []string{},
 		Traffic: control.Traffic{InFrames: total.RxFrames, InBytes: total.RxBytes, OutFrames: total.TxFrames, OutBytes: total.TxBytes},
@@ -90,6 +90,7 @@ func (e *Edge) status(now time.Time) control.Status {
 			s.Notes = append(s.Notes, note)
 		}
 	}
+	s.Notes = append(s.Notes, e.self.isolation.notes(e.peers.byStatic)...)
 	s.Notes = append(s.Notes, e.user.recursion.notes(now)...)
 	s.Notes = append(s.Notes, e.servers.list.notes()...)
 	s.Notes = append(s.Notes, e.servers.addresses.notes()...)

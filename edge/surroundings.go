@@ -86,6 +86,7 @@ func (o *networkObserver) MetOnLAN(now time.Time, statement []byte, at netip.Add
 	if o.peers.told(now, p, st, statement) == newsRefused {
 		return false
 	}
+	o.self.isolation.hinted(p, st.ID)
 	newcomer = !p.reach.lan.IsValid()
 	p.seen = now
 	o.paths.routing.metOnLAN(now, p, at)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"hedgerow/edge/bridge"
 	"hedgerow/edge/dataplane"
 	"hedgerow/internal/deadline"
 )
@@ -73,6 +74,8 @@ func (v *verifier) peer(p *peer) {
 		v.timer(name, "the next poll", p.reach.polling.At(), at)
 	}
 	v.check(p.identity.proven || p.sessions.current == nil || p.asking.IsSet(), "%v: nobody asks for its statement", name)
+	v.check(!e.self.isolation.bars(p) || p.sessions.idle(), "%v: there is a session, and no frames are exchanged", name)
+	v.check(p.view.Standing().Rights.Has(bridge.Exchange) == e.self.isolation.exchanges(p), "%v: the queues do not know whether frames are exchanged", name)
 	v.check(!p.place.unconfirmed || p.sessions.next != nil, "%v: its place is that of an INIT, and there is none", name)
 	v.check(!p.sessions.idle() || p.forgetting.IsSet(), "%v: it is never forgotten", name)
 }

@@ -93,8 +93,13 @@ func (l *violations) sentence(p *peer, v dataplane.Violation) string {
 	who, id := "this edge", ""
 	if p != nil {
 		who, id = p.title(), p.shortID()
+		if !p.known() {
+			who = "a member that does not say who it is"
+		}
 	}
 	switch v.Reason {
+	case dataplane.DropIsolated:
+		return isolatedText(who, v.Group)
 	case dataplane.DropNotBridge:
 		return fmt.Sprintf("dropped frames of host %v behind %s: that edge is no bridge, or none that this one accepts (--bridge there, --accept-bridges here). [E25]", v.Host, who)
 	case dataplane.DropForeignClaim:

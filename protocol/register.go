@@ -21,6 +21,9 @@ const (
 	// FeatureBridge says that the sender is a bridge: hosts stand behind its
 	// device, so its frames have other source addresses than its own, too.
 	FeatureBridge = 512
+	// FeatureIsolated says, between edges, that the sender knows the community to have
+	// hubs. It names none.
+	FeatureIsolated = 1024
 )
 
 // Register is an edge's request to be a member of its community at the

@@ -18,6 +18,8 @@ const (
 	ServeDHCP
 	// Advertise lets its router advertisements through, and its redirects.
 	Advertise
+	// Exchange lets frames pass between it and us, of whatever kind.
+	Exchange
 )
 
 // Has reports whether all of some rights are among these.

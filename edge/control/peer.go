@@ -40,6 +40,8 @@ type Peer struct {
 	Name string `json:"name"`
 	// ID is the short form of the peer's identity, "9f3a-71c2-e0b4".
 	ID string `json:"id"`
+	// Role is RoleHub or RoleLeaf in a community with hubs, or empty in any other.
+	Role string `json:"role,omitempty"`
 	// MAC is the peer's hardware address.
 	MAC string `json:"mac"`
 	// IPs are the peer's overlay addresses without prefix length.

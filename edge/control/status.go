@@ -8,6 +8,8 @@ type Status struct {
 	Version string `json:"version"`
 	// ID is the short form of the edge's identity, "9f3a-71c2-e0b4".
 	ID string `json:"id,omitempty"`
+	// Role is RoleHub or RoleLeaf in a community with hubs, or empty in any other.
+	Role string `json:"role,omitempty"`
 	// Device is the name of the TAP device, "edge0".
 	Device string `json:"device"`
 	// MAC is the hardware address of the device, "02:5c:1e:9a:40:11".
@@ -40,6 +42,12 @@ type Status struct {
 	// Notes are sentences that an operator should read, most urgent first.
 	Notes []string `json:"notes"`
 }
+
+// Roles of members in a community with hubs.
+const (
+	RoleHub  = "hub"  // exchanges frames with everybody
+	RoleLeaf = "leaf" // exchanges frames with hubs alone
+)
 
 // SegmentStatus is what a bridge does on the LAN behind its device, its segment.
 type SegmentStatus struct {

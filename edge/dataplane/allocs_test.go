@@ -29,6 +29,9 @@ var flows = []flow{
 	{"both paths", carriages["on both paths"], false, usualMTU},
 	{"flood direct", pair, true, 200},
 	{"flood relayed", relayedPair, true, 200},
+	{"isolated direct", isolated(pair), false, usualMTU},
+	{"isolated flood", isolated(pair), true, 200},
+	{"isolated flood relayed", isolated(relayedPair), true, 200},
 	{"fragments", pair, false, 9000},
 	{"fragments relayed", relayedPair, false, 9000},
 }

@@ -208,6 +208,17 @@ func (d *Draft) SetList(list bool) {
 	}
 }
 
+// SetIsolated says whether the community has hubs, which alone its other members exchange
+// frames with.
+func (d *Draft) SetIsolated(isolated bool) {
+	if d.next.isolated != isolated {
+		d.next.isolated, d.changed = isolated, true
+	}
+}
+
+// Isolated reports whether the community has hubs.
+func (d *Draft) Isolated() bool { return d.next.isolated }
+
 // set returns a copy of a map with a value for a key.
 func set[K comparable, V any](m map[K]V, key K, value V) map[K]V {
 	made := make(map[K]V, len(m)+1)

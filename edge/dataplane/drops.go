@@ -63,6 +63,7 @@ const (
 	DropProbeRate                         // more probes than are looked at
 	DropProbeInside                       // a probe that came from a peer: they belong to segments
 	DropBPDU                              // of a spanning tree, which ends here
+	DropIsolated                          // between members that exchange frames with hubs alone
 	DropReasons                           // how many there are
 )
 
@@ -74,7 +75,7 @@ var dropNames = [DropReasons]string{
 	"own-datagram", "reserved-group", "vlan",
 	"storm", "storm-sent", "not-a-bridge", "no-bridge", "foreign-claim", "address-theft", "dhcp-server", "router", "hidden",
 	"station-here", "destination-here",
-	"standby", "probe-foreign", "probe-own", "probe-old", "probe-rate", "probe-inside", "bpdu",
+	"standby", "probe-foreign", "probe-own", "probe-old", "probe-rate", "probe-inside", "bpdu", "isolated",
 }
 
 // String returns the name of the reason's counter in status and metrics.

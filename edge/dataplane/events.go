@@ -190,6 +190,7 @@ type Violation struct {
 	Host   protocol.MAC  // the source; zero: hosts of the edge together
 	IP     netip.Addr    // what was claimed, for DropAddressTheft
 	Storm  bridge.Excess // for DropStorm and DropStormSent
+	Group  bool          // of DropIsolated: any member may have made them in the peer's name
 }
 
 // StationsDue says that there is something to do about stations in the forwarding

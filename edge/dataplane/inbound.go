@@ -400,7 +400,7 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 		in.drops.Drop(DropFrameInvalid)
 		return
 	}
-	if !in.guard.carries(&frame) {
+	if in.table.isolated && !in.guard.exchanges(in.now, p, in.flooded, frame.Src()) || !in.guard.carries(&frame) {
 		return
 	}
 	src := frame.Src()
@@ -497,6 +497,10 @@ func (in *inbound) handleGroup(h protocol.Header, b []byte, from Origin) {
 	}
 	in.noteEpoch(h.KI)
 	p := in.table.statics.Get(static)
+	if in.table.isolated && (!vouched || stale || p == nil) {
+		in.drops.Drop(DropIsolated) // as a vouched one would be
+		return
+	}
 	if !vouched || stale || p == nil {
 		in.postUnvouched(h, b, inner, from, stale)
 		return

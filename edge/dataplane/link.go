@@ -127,6 +127,10 @@ func (o *outbound) sendOnLink(l *Link, now int64, f *tap.Frame) {
 		o.drops.Drop(DropNoPath)
 		return
 	}
+	if o.table.Load().isolated && !p.may(bridge.Exchange) {
+		o.drops.Drop(DropIsolated)
+		return
+	}
 	r := p.route.Load()
 	if o.tally.peer != p {
 		p.touch(now, o.mailbox)

@@ -36,7 +36,8 @@ type outbound struct {
 	cutter offload.Cutter
 	tally  tally
 	cuts   cuts
-	last   struct { // the peer that the last frame of this burst went to
+	apart  tap.Frame // a copy of a flooded one, for one peer
+	last   struct {  // the peer that the last frame of this burst went to
 		dst  protocol.MAC
 		peer *Peer
 	}
@@ -196,6 +197,9 @@ func due(last *int64, now int64) bool {
 // allowed (a list of members, --no-relay), it is staged: the control loop keeps it
 // for 10 s at most (edge/staged.go) and sends it when there is a session.
 func (o *outbound) sealTo(t *Table, now int64, p *Peer, f *tap.Frame, elide bool) {
+	if t.isolated && o.lone(now, p, f) {
+		return
+	}
 	r := p.route.Load()
 	if f.Offload.GSOType == offload.GSONone && offload.IsSYN(f.Bytes()) {
 		o.clamp(r, f.Bytes(), f.Offload, elide)
@@ -304,11 +308,64 @@ func (o *outbound) flood(t *Table, now int64, f *tap.Frame, frame *bridge.Parsed
 	if o.guard.gate != nil && !o.guard.floods(now, frame.Frame, nil) {
 		return
 	}
+	if t.isolated {
+		o.floodApart(t, now, f)
+		return
+	}
 	if t.group == nil {
 		o.drops.Drop(DropNoPath)
 		return
 	}
 	o.sealBroadcast(t, nil, nil, f)
+}
+
+// lone reports whether a frame does not go to a peer of an isolated community now: it waits
+// for a session in which the peer says that it is one to exchange frames with, or it is
+// dropped since the peer is none.
+func (o *outbound) lone(now int64, p *Peer, f *tap.Frame) bool {
+	switch s := p.guarded.standing.Load(); {
+	case s.Rights.Has(bridge.Exchange) && p.route.Load().Session != nil:
+		return false
+	case s.Rights.Has(bridge.Exchange), s.Hub:
+		if o.tally.peer != p {
+			o.tally.addTo(&o.total.txFrames, &o.total.txBytes, txOf)
+			p.touch(now, o.mailbox)
+		}
+		o.stage(p, f)
+	default:
+		o.drops.Drop(DropIsolated)
+	}
+	return true
+}
+
+// floodApart sends a frame to everybody whom frames are exchanged with, a copy for each in
+// its session. For hubs it may wait; whoever is no hub keeps a session with each hub.
+func (o *outbound) floodApart(t *Table, now int64, f *tap.Frame) {
+	if o.apart.Buf == nil {
+		o.apart.Buf = make([]byte, bufferLen)
+	}
+	sent := false
+	for _, p := range t.macs.All() {
+		s, r := p.guarded.standing.Load(), p.route.Load()
+		switch {
+		case s.Hub:
+		case !s.Rights.Has(bridge.Exchange), r.Session == nil:
+			continue
+		case !r.Direct.IsValid() && (o.bounds.noRelay || r.Supernode == nil):
+			continue
+		}
+		// A frame is cut and sealed in place.
+		o.apart.Off, o.apart.Len, o.apart.Offload = f.Off, f.Len, f.Offload
+		copy(o.apart.Buf[f.Off:], f.Bytes())
+		o.sealTo(t, now, p, &o.apart, false)
+		if sent { // it was counted with the first copy
+			o.tally.frames, o.tally.bytes = 0, 0
+		}
+		sent = true
+	}
+	if !sent {
+		o.drops.Drop(DropNoPath)
+	}
 }
 
 // sealBroadcast seals a frame as GROUP packets: to one peer along its route, or

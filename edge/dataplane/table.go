@@ -23,6 +23,7 @@ type Table struct {
 	group      *crypto.GroupSender           // nil: no epoch to send under
 	epochs     *[256]*crypto.Epoch           // those received now, by key index
 	list       bool                          // members = list
+	isolated   bool                          // the community has hubs
 }
 
 // groupUse is with how many sessions frames to groups still count as a use of their

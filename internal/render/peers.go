@@ -54,6 +54,9 @@ func beneath(p control.Peer) (lines string) {
 	if p.Reason != "" {
 		lines = "    " + format.Printable(p.Reason) + "\n"
 	}
+	if p.Role == control.RoleHub {
+		lines += "    a hub of the community\n"
+	}
 	if p.Link != nil {
 		state := fmt.Sprintf("up, cost %d", p.Link.Cost)
 		if !p.Link.Carrier {

@@ -29,7 +29,11 @@ func Status(w io.Writer, v control.Status) error {
 	}
 	s.row(v.Community, "UP %s   %s %s  mac %s  mtu %d%s", format.Span(format.Seconds(v.UptimeS)), v.Device, addresses, v.MAC, v.MTU, in)
 	if v.ID != "" {
-		s.row("identity", "%s   edge %s", v.ID, v.Version)
+		role := ""
+		if v.Role != "" {
+			role = v.Role + "   "
+		}
+		s.row("identity", "%s   %sedge %s", v.ID, role, v.Version)
 	}
 	for _, sn := range v.Supernodes {
 		s.row("supernode", "%s", supernodeText(sn))

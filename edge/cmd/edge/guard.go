@@ -6,6 +6,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"hedgerow/crypto"
 	"hedgerow/edge/bridge"
 	"hedgerow/internal/cli"
 )
@@ -14,12 +15,14 @@ import (
 type guardChoice struct {
 	Storm  int // as edge.Ethernet has it
 	Accept bridge.Policy
+	Hubs   [][32]byte // as edge.Ethernet has it
 }
 
 // guardFlags are the options about what others may send.
 func guardFlags() []ucli.Flag {
 	return []ucli.Flag{
 		&ucli.StringFlag{Name: "storm", Usage: "`PPS`: broadcasts and multicasts a second that one host may send, or off; default: 200. Others limit what comes to them by their own"},
+		&ucli.StringFlag{Name: "hubs", Usage: "`IDENTITY`,...: all other members exchange frames with these alone, and not with each other; the same at every member. A community file has a line hubs = for it"},
 		&ucli.StringFlag{Name: "accept-bridges", Usage: "`WHOM`: take frames of hosts behind all, none, or the bridges with these identities (ID,...); default: all"},
 		&ucli.StringFlag{Name: "accept-dhcp", Usage: "`WHOM`: take answers of DHCP servers at all, bridges, none, or ID,...; default: all with -a dhcp, else bridges on a bridge and none on others"},
 		&ucli.StringFlag{Name: "accept-ra", Usage: "`WHOM`: take IPv6 router advertisements of all, bridges, none, or ID,...; default: bridges on a bridge, else none"},
@@ -32,6 +35,11 @@ func (g *guardChoice) parse(c *ucli.Context, faults *cli.Faults) {
 	if s, ok := cli.String(c, "storm"); ok {
 		g.Storm, err = parseStorm(s)
 		faults.Add(err)
+	}
+	if s, ok := cli.String(c, "hubs"); ok {
+		if g.Hubs, err = crypto.ParseHubs(s); err != nil {
+			faults.Addf("--hubs: %v", err)
+		}
 	}
 	for _, o := range []struct {
 		name string

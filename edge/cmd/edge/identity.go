@@ -55,7 +55,7 @@ func (cmd *command) showIdentity(c *ucli.Context) error {
 	case d.machine == "":
 		whose = "of a machine without a machine id: a copy of the directory is not noticed at its start"
 	}
-	fmt.Fprintf(cmd.streams.Out, "%s  %s\n%s\n", id.ShortID(), d.file(), whose)
+	fmt.Fprintf(cmd.streams.Out, "%s  %s\n%x\n%s\n", id.ShortID(), d.file(), []byte(id.ID), whose)
 	if path := d.aside(); path != "" {
 		fmt.Fprintf(cmd.streams.Out, "set aside: %s\n", path)
 	}

@@ -4,12 +4,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	"hedgerow/internal/cli"
 )
+
+// wholeIdentity matches the line with the identity in all of its digits.
+var wholeIdentity = regexp.MustCompile(`(?m)^[0-9a-f]{64}$`)
 
 // machines is a disk that is put into one machine after the other.
 type machines struct {
@@ -64,7 +68,7 @@ func TestClonedDisk(t *testing.T) {
 		t.Fatalf("%s, then %s", original, again)
 	}
 	m.in = "two"
-	if out, _, code := m.typed("identity"); code != cli.OK || !strings.Contains(out, original) || !strings.Contains(out, "another machine's: the next start makes a new one") {
+	if out, _, code := m.typed("identity"); code != cli.OK || !strings.Contains(out, original) || !wholeIdentity.MatchString(out) || !strings.Contains(out, "another machine's: the next start makes a new one") {
 		t.Errorf("before the start: %d %s", code, out)
 	}
 	newcomer, left := m.start()

@@ -80,6 +80,9 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	o.parseDevice(c, &faults)
 	o.Links.parse(c, o.Device.Name, &faults)
 	o.Guard.parse(c, &faults)
+	if len(o.Guard.Hubs) > 0 && o.Key.kind == keyInsecure {
+		faults.Add(crypto.ErrOpenHubs)
+	}
 	o.parseSegment(c, &faults)
 	cmd.parseSelf(c, &o, &faults)
 	return o, faults.Err()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	ucli "github.com/urfave/cli/v2"
 
+	"hedgerow/crypto"
 	"hedgerow/edge"
 	"hedgerow/edge/bridge"
 	"hedgerow/edge/underlay"
@@ -368,7 +370,16 @@ func TestGuardOptions(t *testing.T) {
 	if o, _, _ := parse(t, nil, append(line, "--storm", "off")...); o.Guard.Storm >= 0 {
 		t.Errorf("off is %d", o.Guard.Storm)
 	}
+	hub := crypto.NewIdentity([32]byte{1}).ID
+	if o, errs, _ := parse(t, nil, append(line, "--hubs", fmt.Sprintf("%x", []byte(hub)))...); len(o.Guard.Hubs) != 1 || o.Guard.Hubs[0] != [32]byte(hub) {
+		t.Errorf("hubs %x, %s", o.Guard.Hubs, errs)
+	}
+	if _, errs, code := parse(t, nil, "-c", "n", "--insecure-no-encryption", "-l", "a.b.c.d:7654", "--hubs", fmt.Sprintf("%x", []byte(hub))); !strings.Contains(errs, "anybody could be one") || code != 2 {
+		t.Errorf("hubs without encryption: code %d, %s", code, errs)
+	}
 	for _, c := range [][]string{
+		{"--hubs: no hub is named", "--hubs", ""},
+		{`--hubs: "9f3a-71c2-e0b4" is no identity of a hub`, "--hubs", "9f3a-71c2-e0b4"},
 		{"--storm 0 is neither off nor a number", "--storm", "0"},
 		{"--storm much is neither", "--storm", "much"},
 		{`--accept-bridges: "some" is not an identity such as`, "--accept-bridges", "some"},
