@@ -68,7 +68,7 @@ type CrowdPlan struct {
 // yet. meter returns the processor time of its thread so far; nil measures
 // nothing. The edge ends with End.
 func NewCrowd(tb testing.TB, most int, meter func() time.Duration) *Crowd {
-	return newCrowd(tb, most, meter, false)
+	return newCrowd(tb, most, meter, false, nil)
 }
 
 // NextEpoch is when the second epoch of an equipped crowd starts: so late that the
@@ -78,9 +78,15 @@ const NextEpoch = 59 * time.Minute
 
 // NewEquippedCrowd returns a crowd whose edge has further sockets, side addresses
 // and TURN, as a real one does, and a second epoch.
-func NewEquippedCrowd(tb testing.TB, most int) *Crowd { return newCrowd(tb, most, nil, true) }
+func NewEquippedCrowd(tb testing.TB, most int) *Crowd { return newCrowd(tb, most, nil, true, nil) }
 
-func newCrowd(tb testing.TB, most int, meter func() time.Duration, equipped bool) *Crowd {
+// NewChangedCrowd is NewEquippedCrowd with an edge whose configuration is changed before it
+// starts; the community is the members' as well.
+func NewChangedCrowd(tb testing.TB, most int, change func(c *Crowd, cfg *edge.Config)) *Crowd {
+	return newCrowd(tb, most, nil, true, change)
+}
+
+func newCrowd(tb testing.TB, most int, meter func() time.Duration, equipped bool, change func(*Crowd, *edge.Config)) *Crowd {
 	w := &World{tb: tb, seed: 91}
 	c := &Crowd{
 		tb: tb, world: w, identity: w.identity(), script: make(chan func(), 1024), meter: meter, traffic: make(map[netip.AddrPort]Exchange),
@@ -98,15 +104,15 @@ func newCrowd(tb testing.TB, most int, meter func() time.Duration, equipped bool
 	c.socket = newCrowdSocket()
 	c.device = taptest.New(taptest.Options{Deliver: c.deliver})
 	c.MAC = c.identity.MAC(c.community.ID())
-	c.startEdge(equipped)
+	c.startEdge(equipped, change)
 	return c
 }
 
 // startEdge starts the edge and the scripts.
-func (c *Crowd) startEdge(equipped bool) {
+func (c *Crowd) startEdge(equipped bool, change func(*Crowd, *edge.Config)) {
 	key := c.hub.Identity.Static
 	queue, further := c.queue(equipped)
-	e, err := edge.New(edge.Config{
+	cfg := edge.Config{
 		Community: c.community, Identity: c.identity, Name: "edge", Device: c.device,
 		Supernodes: []edge.Supernode{{Name: "hub", Host: crowdHubAddr.Addr().String(), Port: crowdHubAddr.Port(), Key: &key}},
 		Queues:     []dataplane.Queue{queue}, Transports: further,
@@ -114,7 +120,11 @@ func (c *Crowd) startEdge(equipped bool) {
 			Interface: "crowd0", Log: c.world.log("edge"), Rand: c.world.random(),
 			Addresses: func() ([]netip.Addr, error) { return []netip.Addr{crowdEdgeAddr.Addr()}, nil },
 		},
-	})
+	}
+	if change != nil {
+		change(c, &cfg)
+	}
+	e, err := edge.New(cfg)
 	if err != nil {
 		c.tb.Fatal(err)
 	}

@@ -56,6 +56,9 @@ func (c *Crowd) Inject(from netip.AddrPort, pkt []byte) {
 // Traffic returns what has passed between the edge and an address.
 func (c *Crowd) Traffic(with netip.AddrPort) Exchange { return c.traffic[with] }
 
+// Inside hands the edge a frame of its own host.
+func (c *Crowd) Inside(frame []byte) { c.device.Inject(frame) }
+
 // Speak has a member send the edge a frame, which the edge answers.
 func (c *Crowd) Speak(i int) { c.members[i].speak() }
 

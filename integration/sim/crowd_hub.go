@@ -16,6 +16,7 @@ type CrowdHub struct {
 	registered atomic.Bool
 	Hasty      bool                            // what it cannot say is no fault
 	Silent     bool                            // answers nothing but handshakes; what is said to it is only heard
+	Relayed    func(handle uint32, pkt []byte) // is shown what the edge has relayed, to whom; nil: nobody is
 	Ack        func(protocol.Ack) protocol.Ack // what a REGISTER is answered with; nil: as it is
 }
 
@@ -26,6 +27,9 @@ func newCrowdHub(c *Crowd, id *crypto.Identity) *CrowdHub {
 // handle takes a datagram of the edge.
 func (h *CrowdHub) handle(pkt []byte) {
 	got, err := h.Supernode.Handle(pkt)
+	if err == nil && got.Packet != nil && h.Relayed != nil {
+		h.Relayed(got.Handle, got.Packet)
+	}
 	switch {
 	case err != nil:
 		h.crowd.tb.Error(err)

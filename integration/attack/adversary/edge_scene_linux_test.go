@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge"
 	"hedgerow/edge/control"
 	"hedgerow/integration/attack/adversary"
 	"hedgerow/integration/sim"
@@ -34,13 +35,13 @@ type edgeScene struct {
 	loose  bool                // the supernode is hostile: what only it can give may be lost
 }
 
-// newEdgeScene has to be called in a bubble.
-func newEdgeScene(v *verdicts, dog *watchdog) *edgeScene {
+// newEdgeScene has to be called in a bubble. change, if any, is for the edge.
+func newEdgeScene(v *verdicts, dog *watchdog, change func(*sim.Crowd, *edge.Config)) *edgeScene {
 	var tb testing.TB = v.t
 	if v.quiet {
 		tb = recorder{v.t, v}
 	}
-	s := &edgeScene{verdicts: v, dog: dog, crowd: sim.NewEquippedCrowd(tb, crowdMembers), began: time.Now()}
+	s := &edgeScene{verdicts: v, dog: dog, crowd: sim.NewChangedCrowd(tb, crowdMembers, change), began: time.Now()}
 	for i := range absentMember {
 		m := s.crowd.Member(i)
 		m.Direct = i != relayedMember
@@ -245,12 +246,15 @@ func (s *edgeScene) end() {
 }
 
 // inScene runs an attack on an edge in a bubble.
-func (v *verdicts) inScene(attack func(s *edgeScene)) {
+func (v *verdicts) inScene(attack func(s *edgeScene)) { v.inChangedScene(nil, attack) }
+
+// inChangedScene is inScene with an edge whose configuration is changed.
+func (v *verdicts) inChangedScene(change func(*sim.Crowd, *edge.Config), attack func(s *edgeScene)) {
 	dog, outer := newWatchdog(v.t), v.t
 	defer func() { v.t = outer }()
 	synctest.Test(v.t, func(t *testing.T) {
 		v.t = t
-		s := newEdgeScene(v, dog)
+		s := newEdgeScene(v, dog, change)
 		s.check("before", "the start")
 		s.alive("before", "the start")
 		attack(s)

@@ -25,7 +25,7 @@ type edgeStage struct {
 // newEdgeStage returns a stage whose steps are a hostile member's, or a hostile
 // supernode's.
 func newEdgeStage(v *verdicts, supernode bool) *edgeStage {
-	s := &edgeStage{edgeScene: newEdgeScene(v, nil)}
+	s := &edgeStage{edgeScene: newEdgeScene(v, nil, nil)}
 	s.hostile = s.crowd.Member(hostileMember)
 	s.values, s.do = s.know.PairMessages(), s.asMember
 	if supernode {
