@@ -136,6 +136,9 @@ func (s *segment) heard(now time.Time, frame []byte) {
 		s.refusals.note(refusedProbe, nil)
 		return
 	}
+	if tag, ok := bridge.TagOf(frame); ok {
+		s.plane.Gate().Tags().Met(s.plane.Since(now), tag)
+	}
 	s.machine.Hear(now, p)
 	s.settle(now)
 }
@@ -174,10 +177,17 @@ func (s *segment) send(now time.Time, p protocol.Probe) {
 		return
 	}
 	s.prober.Boot = s.boot() // another statement was signed if the clock was wrong at the start
-	if s.plane.Inject(s.device.frames, s.prober.Frame(p, ki, key)) != nil && !s.device.unwritable {
+	frame := s.prober.Frame(p, ki, key)
+	if s.plane.Inject(s.device.frames, frame) != nil && !s.device.unwritable {
 		s.device.unwritable = true
 		s.machine.Leave(now)
 		s.plane.Gate().Set(false)
+	}
+	if s.device.unwritable {
+		return
+	}
+	for _, tag := range s.plane.Gate().Tags().Next(s.plane.Since(now)) {
+		_ = s.plane.Inject(s.device.frames, protocol.AppendTagged(nil, frame, tag.Type, tag.VLAN)) // counted
 	}
 }
 

@@ -53,6 +53,11 @@ func (s *segment) notes(now time.Time) (list []string) {
 	if s.device.unwritable {
 		list = append(list, control.DeviceTakesNothing(s.device.name))
 	}
+	if n, ok := s.machine.Rival(); ok {
+		if vlan, alone := s.plane.Gate().Meets(s.plane.Since(now), n.Rank.ID); alone {
+			list = append(list, control.SegmentMeets(s.name(n), vlan))
+		}
+	}
 	if at := s.plane.Gate().Reflected(); at != 0 && s.plane.Since(now)-at < int64(reflectedShown) {
 		list = append(list, control.SegmentReflects)
 	}

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 )
 
@@ -86,6 +87,9 @@ func probeCodec(b []byte) (any, []byte, error) {
 		return nil, nil, err
 	}
 	again := p.AppendFrame(nil, Frame(b).Src())
+	if typ := binary.BigEndian.Uint16(b[12:]); IsTag(typ) {
+		again = AppendTagged(nil, again, typ, binary.BigEndian.Uint16(b[EthernetLen:]))
+	}
 	return p, append(again, b[len(again):]...), nil
 }
 

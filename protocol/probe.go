@@ -121,7 +121,7 @@ func ParseProbe(frame Frame) (Probe, error) {
 	if !frame.IsProbe() {
 		return Probe{}, ErrType
 	}
-	r := reader{b: frame[EthernetLen:]}
+	r := reader{b: frame[frame.probeAt():]}
 	if string(r.next(len(probeMagic))) != probeMagic {
 		r.fail(ErrType)
 	}
@@ -149,14 +149,29 @@ func ParseProbe(frame Frame) (Probe, error) {
 	return p, nil
 }
 
+// AppendTagged appends the frame of a probe with a VLAN tag of a type.
+func AppendTagged(dst []byte, probe Frame, typ, vlan uint16) []byte {
+	dst = append(dst, probe[:2*MACLen]...)
+	dst = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(dst, typ), vlan)
+	return append(dst, probe[2*MACLen:]...)
+}
+
 // ProbeBody returns the part of a probe's frame that begins behind the Ethernet header.
 // AppendFrame made the frame, or ParseProbe has read it.
-func ProbeBody(frame Frame) []byte { return frame[EthernetLen:][:ProbeLen] }
+func ProbeBody(frame Frame) []byte { return frame[frame.probeAt():][:ProbeLen] }
 
-// IsProbe reports whether a frame goes where probes go. Such a frame is for this edge
-// alone, and never for the overlay.
+// probeAt returns where a probe begins: behind the Ethernet header, with a tag or without.
+func (f Frame) probeAt() int {
+	if len(f) >= EthernetLen+VLANLen && IsTag(binary.BigEndian.Uint16(f[12:])) {
+		return EthernetLen + VLANLen
+	}
+	return EthernetLen
+}
+
+// IsProbe reports whether a valid frame is a probe, with a VLAN tag or without. It is for
+// this edge alone, and never for the overlay.
 func (f Frame) IsProbe() bool {
-	return f.Dst() == ProbeGroup && f[12] == EtherTypeProbe>>8 && f[13] == EtherTypeProbe&0xff
+	return f.Dst() == ProbeGroup && binary.BigEndian.Uint16(f[f.probeAt()-2:]) == EtherTypeProbe
 }
 
 // AgeOf returns a length of time as Probe.Age has it.

@@ -18,6 +18,8 @@ var (
 	ErrProbeOwn = errors.New("bridge: a probe of our own")
 	// ErrProbeOld: it is not newer than the last one of its sender.
 	ErrProbeOld = errors.New("bridge: a probe that was there before")
+	// ErrProbeCopy: it is the last one of its sender, in another VLAN.
+	ErrProbeCopy = errors.New("bridge: a copy of a probe")
 	// ErrProbeRate: there are more than are looked at.
 	ErrProbeRate = errors.New("bridge: more probes than are looked at")
 )
@@ -45,16 +47,32 @@ type Gate struct {
 	changed  atomic.Int64 // when somebody was last told that the topology changed; 0: never
 	keys     atomic.Pointer[[256]*[32]byte]
 
+	tags Tags
+
 	mu     sync.Mutex
 	known  map[[32]byte]*position // bridges whose probes have verified, at most maxNeighbours
-	others int64                  // until when the probes of all others are paid for
+	others position               // of all others; without a number
 }
 
 // position is how far the probes of one bridge have come.
 type position struct {
 	boot uint64
 	seq  uint32
-	paid int64 // until when its probes are paid for
+	paid int64    // until when its probes are paid for
+	last [16]byte // MAC of the last one: what has it too is a copy, since the MAC is over all of a probe
+
+	plain  int64 // when one came without a tag, 0 for never
+	tagged int64 // when one came with a tag
+	tag    Tag
+}
+
+// note notes with what tag a probe has come.
+func (a *position) note(now int64, frame protocol.Frame) {
+	if tag, ok := TagOf(frame); ok {
+		a.tag, a.tagged = tag, max(now, 1)
+	} else {
+		a.plain = max(now, 1)
+	}
 }
 
 // NewGate returns a gate that is closed, of the bridge with an identity in the community
@@ -95,18 +113,38 @@ func (g *Gate) Hear(now int64, frame protocol.Frame) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	paid := &g.others
-	if at := g.known[p.Rank.ID]; at != nil {
-		if !at.before(&p) {
-			return ErrProbeOld
-		}
-		paid = &at.paid
+	at := g.known[p.Rank.ID]
+	if at == nil {
+		at = &g.others
 	}
-	if next := max(*paid, now) + probeEvery; next <= now+probeBurst {
-		*paid = next
+	if p.MAC == at.last {
+		at.note(now, frame)
+		return ErrProbeCopy
+	}
+	if at != &g.others && !at.before(&p) {
+		return ErrProbeOld
+	}
+	if next := max(at.paid, now) + probeEvery; next <= now+probeBurst {
+		at.paid, at.last = next, p.MAC
+		at.note(now, frame)
 		return nil
 	}
 	return ErrProbeRate
+}
+
+// Tags returns the VLAN tags in which probes are sent.
+func (g *Gate) Tags() *Tags { return &g.tags }
+
+// Meets returns the VLAN in which the probes of another bridge come, if none of them has
+// come without a tag for the last few.
+func (g *Gate) Meets(now int64, id [32]byte) (vlan uint16, alone bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at := g.known[id]
+	if at == nil || at.tagged == 0 || now-at.tagged > int64(silentAfter) || at.plain != 0 && now-at.plain <= 4*int64(silentAfter) {
+		return 0, false
+	}
+	return at.tag.VLAN, true
 }
 
 // before reports whether a probe comes behind a position.
@@ -129,7 +167,7 @@ func (g *Gate) Verified(p *protocol.Probe) bool {
 	} else if !at.before(p) {
 		return false
 	}
-	at.boot, at.seq = p.Boot, p.Seq
+	at.boot, at.seq, at.last = p.Boot, p.Seq, p.MAC
 	return true
 }
 

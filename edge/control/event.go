@@ -145,6 +145,13 @@ func DeviceTakesNothing(device string) string {
 	return fmt.Sprintf("the device %s takes no frames, so nothing is bridged: it is down, or gone. Type 'ip link set %[1]s up'. [E28]", device)
 }
 
+// SegmentMeets is the sentence about a bridge that stands by for another one, with whose
+// LAN its own is one in a VLAN alone.
+func SegmentMeets(other string, vlan uint16) string {
+	return fmt.Sprintf("the LAN here and that of %s are one in VLAN %d alone, and this edge stands by for all of its LAN: hosts here in other VLANs reach nobody. "+
+		"Take that VLAN off the cable between the two, or name at this edge the VLANs that it carries, without this one: --vlan 0,20. [E44]", other, vlan)
+}
+
 // SegmentReflects is the sentence about a segment on which our own frames come back.
 const SegmentReflects = "frames of this edge come back from the LAN behind its device: two ports of one switch are cabled to each other, " +
 	"or something else bridges this LAN to itself. Find it, or turn on spanning tree in the switches. [E29]"

@@ -14,11 +14,20 @@ import (
 // Gate returns the gate, nil if we are no bridge.
 func (d *Plane) Gate() *bridge.Gate { return d.guard.gate }
 
-// leaves reports whether a frame of a host on our segment goes on. A probe is for us.
+// leaves reports whether a frame of a host on our segment goes on. A probe is for us: one
+// without a tag counts whatever VLANs are carried, and one in a VLAN if that is.
 func (g *guard) leaves(now int64, frame protocol.Frame) bool {
-	if frame.Dst() == protocol.ProbeGroup {
+	tag, tagged := bridge.TagOf(frame)
+	carried := !tagged || g.filter.Carries(tag.VLAN)
+	switch {
+	case frame.Dst() == protocol.ProbeGroup && carried:
 		g.hearProbe(now, frame)
 		return false
+	case frame.Dst() == protocol.ProbeGroup:
+		g.drops.Drop(DropVLAN)
+		return false
+	case tagged && carried:
+		g.gate.Tags().Note(tag)
 	}
 	if !g.gate.Open() {
 		g.drops.Drop(DropStandby)
@@ -70,6 +79,7 @@ func (g *guard) hearProbe(now int64, frame protocol.Frame) {
 		g.mailbox.post(ProbeHeard{Frame: clone(frame)})
 	case errors.Is(err, bridge.ErrProbeOwn):
 		g.drops.Drop(DropProbeOwn)
+	case errors.Is(err, bridge.ErrProbeCopy): // it has been heard
 	case errors.Is(err, bridge.ErrProbeOld):
 		g.drops.Drop(DropProbeOld)
 	case errors.Is(err, bridge.ErrProbeRate):

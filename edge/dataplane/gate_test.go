@@ -203,3 +203,38 @@ func TestNoAllocationsOfABridge(t *testing.T) {
 		}
 	}
 }
+
+// TestTaggedProbes: a probe in a VLAN that is carried counts, and one in another does not;
+// the VLANs of hosts are those in which probes are sent, while another bridge forwards, too.
+func TestTaggedProbes(t *testing.T) {
+	for vlan, carried := range map[uint16]bool{0: true, 9: false, 10: true} {
+		r, a, _ := pair(t)
+		gate := gated(r, a, false)
+		list := new(bridge.VLANs)
+		list.Add(10)
+		a.guard.filter = bridge.Filter{VLANs: list}
+		id := crypto.NewIdentity([32]byte{77})
+		s := bridge.Prober{Identity: id, CID: r.community.ID(), Tag: r.community.Tag(), Boot: 1}
+		probe := s.Frame(protocol.Probe{State: protocol.ProbeForwarding, Rank: protocol.ProbeRank{ID: [32]byte(id.ID)}}, 7, r.community.ProbeKey(r.community.Epochs[0]))
+		if vlan != 0 {
+			probe = protocol.AppendTagged(nil, probe, protocol.EtherTypeVLAN, vlan)
+		}
+		a.send(r.now, probe)
+		a.send(r.now, inVLAN(protocol.Broadcast, protocol.MAC{2, 9, 9, 9, 9, 9}, vlan))
+		heard := 0
+		for len(a.mailbox.known) > 0 {
+			if _, ok := (<-a.mailbox.known).(ProbeHeard); ok {
+				heard++
+			}
+		}
+		if (heard == 1) != carried || len(a.conn.take()) != 0 {
+			t.Errorf("VLAN %d: %d probes were heard", vlan, heard)
+		}
+		if got := gate.Tags().Next(1); (len(got) == 1) != (vlan == 10) {
+			t.Errorf("VLAN %d: probes go to %v", vlan, got)
+		}
+		if !carried && a.drops.Count(DropVLAN) != 1 {
+			t.Error("not counted")
+		}
+	}
+}

@@ -114,7 +114,7 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		return
 	}
 	dst, src := frame.Dst(), frame.Src()
-	if src != o.self && o.guard.gate != nil && !o.guard.leaves(now, frame.Frame) { // probes have no tag, whatever --vlan says
+	if src != o.self && o.guard.gate != nil && !o.guard.leaves(now, frame.Frame) {
 		return
 	}
 	if !o.guard.carries(&frame) {

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
 	"hedgerow/tap/taptest"
 )
@@ -16,17 +17,22 @@ type Segment struct {
 	mu    sync.Mutex
 	ports []*port
 	where map[protocol.MAC]*port
-	count func(frame []byte) // called for every frame that comes in, if not nil
+	heard map[protocol.MAC]int // frames that came from edges, by source
+	count func(frame []byte)   // called for every frame that comes in, if not nil
 }
 
 // port is one port of a switch.
 type port struct {
 	out  func(frame []byte) // what is at the other end
 	deaf bool               // it takes nothing from there
+	edge bool               // an edge is at the other end
+	vlan uint16             // frames with this tag alone go there and come from there; 0: all
 }
 
 // NewSegment returns a LAN with nothing on it.
-func NewSegment() *Segment { return &Segment{where: make(map[protocol.MAC]*port)} }
+func NewSegment() *Segment {
+	return &Segment{where: make(map[protocol.MAC]*port), heard: make(map[protocol.MAC]int)}
+}
 
 // add makes a port.
 func (s *Segment) add(out func(frame []byte)) *port {
@@ -55,11 +61,14 @@ func (s *Segment) receive(from *port, frame []byte) {
 	f := protocol.Frame(slices.Clone(frame))
 	var to []*port
 	s.mu.Lock()
-	if !slices.Contains(s.ports, from) || from.deaf {
+	if !slices.Contains(s.ports, from) || from.deaf || !from.carries(f) {
 		s.mu.Unlock()
 		return
 	}
 	s.where[f.Src()] = from
+	if from.edge {
+		s.heard[f.Src()]++
+	}
 	if at := s.where[f.Dst()]; at != nil && !f.Dst().IsGroup() {
 		to = append(to, at)
 	} else {
@@ -71,10 +80,23 @@ func (s *Segment) receive(from *port, frame []byte) {
 		count(f)
 	}
 	for _, p := range to {
-		if p != from {
+		if p != from && p.carries(f) {
 			p.out(f)
 		}
 	}
+}
+
+// carries reports whether a frame may pass a port.
+func (p *port) carries(f protocol.Frame) bool {
+	tag, _ := bridge.TagOf(f)
+	return p.vlan == 0 || tag.VLAN == p.vlan
+}
+
+// From returns how many frames with a source came from edges.
+func (s *Segment) From(mac protocol.MAC) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.heard[mac]
 }
 
 // Attach connects the device of an edge that is made with the options, which it changes.
@@ -85,6 +107,7 @@ func (s *Segment) Attach(o *Options) (detach func()) {
 			d.Inject(frame)
 		}
 	})
+	p.edge = true
 	o.Deliver = func(frame []byte) { s.receive(p, frame) }
 	o.Opened = device.Store
 	return func() { s.remove(p) }
@@ -97,6 +120,20 @@ func (s *Segment) Cable(other *Segment, deaf bool) (unplug func()) {
 	here = s.add(func(frame []byte) { other.receive(there, frame) })
 	there = other.add(func(frame []byte) { s.receive(here, frame) })
 	here.deaf = deaf
+	return s.unplug(here, other, there)
+}
+
+// Trunk connects two LANs by a cable that carries one VLAN alone.
+func (s *Segment) Trunk(other *Segment, vlan uint16) (unplug func()) {
+	var here, there *port
+	here = s.add(func(frame []byte) { other.receive(there, frame) })
+	there = other.add(func(frame []byte) { s.receive(here, frame) })
+	here.vlan, there.vlan = vlan, vlan
+	return s.unplug(here, other, there)
+}
+
+// unplug returns what takes a cable away.
+func (s *Segment) unplug(here *port, other *Segment, there *port) func() {
 	return func() {
 		s.remove(here)
 		other.remove(there)

@@ -3,11 +3,13 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"hedgerow/edge/bridge"
 	"hedgerow/nat/nattest"
 	"hedgerow/protocol"
 )
@@ -200,6 +202,72 @@ func TestSplitHeals(t *testing.T) {
 			w.once(w.hosts[1], 20, w.hosts[0], w.hosts[2])
 		}
 	})
+}
+
+// tagged sends a broadcast in a VLAN.
+func (h *Host) tagged(vlan uint16) {
+	h.send(protocol.AppendTagged(nil, Frame(protocol.Broadcast, h.MAC, make([]byte, 46)), protocol.EtherTypeVLAN, vlan))
+}
+
+// loops counts the frames that come into the first LAN in a VLAN.
+func (w *bridged) loops(vlan uint16) *atomic.Int64 {
+	n := new(atomic.Int64)
+	w.lans[0].count = func(f []byte) {
+		if tag, ok := bridge.TagOf(f); ok && tag.VLAN == vlan && !protocol.Frame(f).IsProbe() {
+			n.Add(1)
+		}
+	}
+	return n
+}
+
+// TestCableInOneVLAN: a cable between two sites that carries one VLAN alone makes a loop
+// there. One bridge stands by within 2 s, whoever else uses how many VLANs, and goes on to
+// while nobody says anything; its user is told what that means. Unplugged, both forward again.
+func TestCableInOneVLAN(t *testing.T) {
+	for _, vlans := range []uint16{1, 100} {
+		t.Run(fmt.Sprint(vlans, " VLANs"), func(t *testing.T) {
+			eachBehavior(t, func(t *testing.T, b nattest.Behavior) {
+				w := newBridged(t, b, 0, 1, 2)
+				defer w.end()
+				for v := range vlans {
+					w.hosts[0].tagged(10 + v)
+					w.hosts[1].tagged(10 + v)
+					time.Sleep(20 * time.Millisecond)
+				}
+				time.Sleep(time.Second)
+				vlan := 9 + vlans
+				looped := w.loops(vlan)
+				unplug := w.lans[0].Trunk(w.lans[1], vlan)
+				w.hosts[0].tagged(vlan)
+				limit := 2 * time.Second
+				if vlans > 16 {
+					limit = 10 * time.Second // they take turns
+				}
+				within(t, "one bridge stands by", w.awaitStates(limit, "forwarding", "standby", "forwarding"), 0, limit)
+				time.Sleep(time.Second)
+				if n := looped.Load(); n > 5000 {
+					t.Errorf("%d frames looped", n)
+				}
+				w.tells(1, "one in VLAN "+fmt.Sprint(vlan)+" alone")
+				for range 200 { // a while after the last frame of a host
+					time.Sleep(3 * time.Second)
+					w.awaitStates(0, "forwarding", "standby", "forwarding")
+				}
+				unplug()
+				within(t, "both forward again", w.awaitStates(5*time.Second, "forwarding", "forwarding", "forwarding"), 0, 5*time.Second)
+				w.once(w.hosts[0], 20, w.hosts[1], w.hosts[2])
+			})
+		})
+	}
+}
+
+// tells fails the test unless the user of an edge is told something.
+func (w *bridged) tells(i int, text string) {
+	w.t.Helper()
+	v, err := w.edges[i].Edge.Status(w.t.Context())
+	if err != nil || !slices.ContainsFunc(v.Notes, func(n string) bool { return strings.Contains(n, text) }) {
+		w.t.Errorf("notes %q, %v, want %q", v.Notes, err, text)
+	}
 }
 
 // TestOneWayCable: a cable that carries frames in one direction alone makes a loop, too.
