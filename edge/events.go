@@ -59,6 +59,8 @@ func (e *Edge) handleEvent(now time.Time, ev dataplane.Event) {
 		}
 	case dataplane.StationsDue:
 		e.data.stations.due(now)
+	case dataplane.StationSought:
+		e.data.stations.seek(now, ev)
 	default:
 		panic(fmt.Sprintf("edge: no handler for %T", ev))
 	}

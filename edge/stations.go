@@ -3,6 +3,7 @@ package edge
 import (
 	"log/slog"
 	"maps"
+	"net/netip"
 	"time"
 
 	"hedgerow/edge/bridge"
@@ -14,7 +15,7 @@ import (
 
 // Bounds of what stations cause.
 const (
-	pollRate, pollBurst         = 50, 200      // ARP probes a second on our LAN
+	pollRate, pollBurst         = 50, 200      // polls a second on our LAN, for questions
 	peerPollRate, peerPollBurst = 10, 40       // of those, for questions of one peer
 	contestRate, contestBurst   = 1.0 / 10, 10 // log lines about contests
 )
@@ -30,7 +31,7 @@ type stations struct {
 	needed func(now time.Time, p *peer) // has a peer get a session
 	log    *slog.Logger
 
-	polls     bucket.Limiter           // ARP probes on our LAN
+	polls     bucket.Limiter           // on our LAN
 	peerPolls map[*peer]*bucket.Bucket // of those for each peer; one that is full may be left out
 	lines     bucket.Limiter
 
@@ -99,12 +100,26 @@ func (s *stations) askHere(now time.Time, q bridge.Question[*dataplane.Peer]) {
 func (s *stations) lookFor(now time.Time, by *peer, key bridge.Key, since time.Duration) bridge.Answer {
 	ns := s.plane.Since(now)
 	a, addr := s.plane.Stations().Ask(ns, key, since)
-	if addr == ([4]byte{}) || !s.mayPoll(now, by) {
+	if !addr.IsValid() || !s.mayPoll(now, by) {
 		return a
 	}
 	s.plane.Stations().Polled(ns, key)
-	s.plane.WriteFrame(s.device, bridge.AppendPoll(nil, s.plane.Self(), key, addr))
+	s.poll(key.VLAN, addr)
 	return a
+}
+
+// poll asks for an address on our LAN.
+func (s *stations) poll(vlan uint16, addr netip.Addr) {
+	s.plane.WriteFrame(s.device, bridge.AppendPoll(nil, s.plane.Self(), vlan, addr))
+}
+
+// seek asks on our LAN for a station that frames are flooded for, unless it was heard just
+// now, here or elsewhere. The address is the word of whoever sent the frames, so that no
+// answer means nothing (bridge.FDB.Polled).
+func (s *stations) seek(now time.Time, ev dataplane.StationSought) {
+	if _, at := s.plane.Stations().Lookup(s.plane.Since(now), ev.Key); at != bridge.Here && at != bridge.Behind && s.plane.Gate().Open() {
+		s.poll(ev.VLAN, ev.Addr)
+	}
 }
 
 // maxPeerPolls is how many buckets of peers are kept before the full ones are left out.

@@ -3,6 +3,7 @@ package edge
 import (
 	"bytes"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +49,7 @@ func TestStationContest(t *testing.T) {
 			t.Errorf("the log does not say %s once: %s", want, &log)
 		}
 	}
-	f.Local(ns, bridge.Key{MAC: host(2)}, [4]byte{})
+	f.Local(ns, bridge.Key{MAC: host(2)}, netip.Addr{})
 	list := e.data.stations.list(now.Add(time.Second))
 	if len(list) != 2 || list[0].Edge != control.Here || list[1] != (control.Station{
 		MAC: host(1).String(), VLAN: 10, Edge: "roof", ID: roof.shortID(), AgeS: 1, How: "heard",
@@ -67,7 +68,7 @@ func TestStationsAsked(t *testing.T) {
 	bad, good := e.met(1, "bad"), e.met(2, "good")
 	ns := e.data.plane.Since(noon.Add(time.Second))
 	for n := range 300 {
-		e.data.plane.Stations().Local(ns, bridge.Key{MAC: manyHosts(n)}, [4]byte{192, 0, 2, byte(n)})
+		e.data.plane.Stations().Local(ns, bridge.Key{MAC: manyHosts(n)}, netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}))
 	}
 	ask := func(now time.Time, p *peer, from int) (answers, polls int) {
 		m := protocol.HostAsk{Seq: 1}
@@ -115,5 +116,30 @@ func TestPeerPollsBound(t *testing.T) {
 	}
 	if n := len(s.peerPolls); n > maxPeerPolls {
 		t.Errorf("%d buckets", n)
+	}
+}
+
+// A station that is sought is asked for on the LAN, unless it is known where it is.
+func TestStationSought(t *testing.T) {
+	e := newEdge(t, bridging(0))
+	roof := e.met(1, "roof")
+	e.data.plane.Gate().Set(true)
+	now := noon.Add(10 * time.Second)
+	ns := e.data.plane.Since(now)
+	e.data.plane.Stations().Local(ns, bridge.Key{MAC: host(1)}, netip.Addr{})
+	e.data.plane.Stations().Learn(ns, bridge.Key{MAC: host(2)}, roof.view)
+	e.data.plane.Stations().Learn(e.data.plane.Since(noon), bridge.Key{MAC: host(3)}, roof.view)
+	for n, polls := range map[byte]int{1: 0, 2: 0, 3: 1, 4: 1} {
+		e.device.got = nil
+		e.handle(now, dataplane.StationSought{Key: bridge.Key{VLAN: 0, MAC: host(n)}, Addr: netip.MustParseAddr("192.0.2.1")})
+		if len(e.device.got) != polls {
+			t.Errorf("station %d: %d questions", n, len(e.device.got))
+		}
+	}
+	e.device.got = nil
+	e.data.plane.Gate().Set(false)
+	e.handle(now, dataplane.StationSought{Key: bridge.Key{MAC: host(4)}, Addr: netip.MustParseAddr("192.0.2.1")})
+	if len(e.device.got) != 0 {
+		t.Error("asks although another bridge forwards")
 	}
 }

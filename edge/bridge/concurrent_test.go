@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ func TestConcurrent(t *testing.T) {
 			for n := range 3000 {
 				now, key := int64(n)*int64(20*time.Millisecond), hostKey(n%40)
 				f.Learn(now, key, edges[(n+q)%3])
-				f.Local(now, hostKey(n%7), [4]byte{192, 0, 2, byte(n)})
+				f.Local(now, hostKey(n%7), netip.AddrFrom4([4]byte{192, 0, 2, byte(n)}))
 				if _, at := f.Lookup(now, key); at == Silent {
 					f.Doubt(now, key)
 				}

@@ -15,6 +15,7 @@
 // remember.
 //
 //	FDB      the forwarding database: which edge a station is behind
+//	Seeks    says which stations are looked for on our own LAN
 //	Storm    limits what each station, and each edge, may flood
 //	Parsed   is a frame and where its parts are: whoever asks something of it asks this
 //	Rights   are what an edge lets another one do, by the word of its user (Whom)
@@ -22,5 +23,6 @@
 //	Sockets  knows our own datagrams in a frame
 //	Forwarder elects the one bridge of a segment that passes frames
 //	Prober   makes the frames that it is elected by
+//	Tags     says in which VLANs a bridge sends them
 //	Gate     is what the queues ask: whether frames pass, and which probes count
 package bridge

@@ -1,7 +1,7 @@
 package bridge
 
 import (
-	"encoding/binary"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -37,12 +37,11 @@ type Edge interface {
 	Askable() bool
 }
 
-// entry is what is known of a station: 24 bytes in four fields, which the compiler keeps
+// entry is what is known of a station: 24 bytes in three fields, which the compiler keeps
 // in registers; with more, or an array, a lookup takes half as long again.
 type entry[E Edge] struct {
 	edge E
-	seen int64  // when a frame of it was last written down, in nanoseconds since the edge started
-	addr uint32 // the IPv4 address of a station on our own side; 0: not known
+	seen int64 // when a frame of it was last written down, in nanoseconds since the edge started
 	note note
 }
 
@@ -89,8 +88,9 @@ type FDB[E Edge] struct {
 	behind    map[E]int // how many entries each edge has; the zero edge has ours
 	histories map[Key]*history[E]
 	claims    map[Key]*claim[E]
-	askers    map[E]int64   // until when the claims from an edge are paid for
-	polls     map[Key]int64 // when a station on our own side was asked for
+	askers    map[E]int64        // until when the claims from an edge are paid for
+	addresses map[Key]netip.Addr // at which stations on our own side can be asked for
+	polls     map[Key]int64      // when a station on our own side was asked for
 	contests  []Contest[E]
 	left      []Key  // stations that were on our own side
 	seq       uint32 // of the latest questions
@@ -101,7 +101,7 @@ type FDB[E Edge] struct {
 func New[E Edge](size Size) *FDB[E] {
 	return &FDB[E]{
 		size: size, entries: make(map[Key]entry[E]), behind: make(map[E]int), histories: make(map[Key]*history[E]),
-		claims: make(map[Key]*claim[E]), askers: make(map[E]int64), polls: make(map[Key]int64),
+		claims: make(map[Key]*claim[E]), askers: make(map[E]int64), addresses: make(map[Key]netip.Addr), polls: make(map[Key]int64),
 	}
 }
 
@@ -184,29 +184,47 @@ func (f *FDB[E]) learnNew(now int64, key Key, from E) Verdict {
 	return Verdict{}
 }
 
-// Local is Learn for a frame of our own side. addr is the IPv4 address that the station
-// says it has, in ARP; zeros: the frame says nothing of that.
-func (f *FDB[E]) Local(now int64, key Key, addr [4]byte) Verdict {
+// Local is Learn for a frame of our own side. addr is the IP address that the station
+// says it has (Parsed.SenderIP); one that is not valid: the frame says nothing of that.
+func (f *FDB[E]) Local(now int64, key Key, addr netip.Addr) Verdict {
 	var here E
 	v := f.Learn(now, key, here)
-	if addr != ([4]byte{}) {
-		f.noteAddr(key, addr)
+	if addr.IsValid() {
+		f.noteAddress(key, addr)
 	}
 	return v
 }
 
-// noteAddr keeps the address of a station on our own side, or one that we claim.
-func (f *FDB[E]) noteAddr(key Key, addr [4]byte) {
+// noteAddress keeps the address of a station on our own side, or one that we claim.
+func (f *FDB[E]) noteAddress(key Key, addr netip.Addr) {
 	var here E
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if c := f.claims[key]; c != nil && !c.doubt && c.by == here {
-		c.addr = binary.BigEndian.Uint32(addr[:])
+		c.addr = steadier(c.addr, addr)
 	}
 	if e, ok := f.entries[key]; ok && e.edge == here {
-		e.addr = binary.BigEndian.Uint32(addr[:])
-		f.entries[key] = e
+		f.addresses[key] = steadier(f.addresses[key], addr)
 	}
+}
+
+// steadier returns which of two addresses of a station is asked for: of IPv6 those come
+// and go that are not of the link, and an answer must not be missed since one has gone.
+// Of two alike it is the newer one.
+func steadier(old, addr netip.Addr) netip.Addr {
+	rank := func(a netip.Addr) int {
+		switch {
+		case a.Is4():
+			return 2
+		case a.IsLinkLocalUnicast():
+			return 1
+		}
+		return 0
+	}
+	if old.IsValid() && rank(old) > rank(addr) {
+		return old
+	}
+	return addr
 }
 
 // verdict returns what is to be done about a frame of a station that stays where its
@@ -242,6 +260,7 @@ func (f *FDB[E]) add(key Key, e entry[E]) {
 // forget removes an entry; the lock is held.
 func (f *FDB[E]) forget(key Key, e entry[E]) {
 	delete(f.entries, key)
+	delete(f.addresses, key)
 	if f.behind[e.edge]--; f.behind[e.edge] == 0 {
 		delete(f.behind, e.edge)
 	}
@@ -317,7 +336,7 @@ func (f *FDB[E]) Handover(from, to E) {
 		}
 		f.forget(key, e)
 		delete(f.claims, key)
-		e.edge, e.note, e.addr = to, e.note.as(Announced), 0
+		e.edge, e.note = to, e.note.as(Announced)
 		f.add(key, e)
 	}
 }

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -111,7 +112,7 @@ func TestFDBBounds(t *testing.T) {
 	}
 	// Our own side has a bound of its own.
 	for n := range 100 {
-		f.Local(2, hostKey(100000+n), [4]byte{})
+		f.Local(2, hostKey(100000+n), netip.Addr{})
 	}
 	if n, here := entries(f), f.Hosts(nil); n != 63 || here != small.Behind {
 		t.Errorf("%d entries, %d on our own side", n, here)
@@ -137,8 +138,8 @@ func TestFDBMoves(t *testing.T) {
 		{func() { f.Learn(1, key, b) }, b, nil, 1},
 		{func() { f.Learn(1, tagged, a) }, b, a, 1},
 		{func() { f.Learn(1, key, b) }, b, a, 1},
-		{func() { f.Local(1, key, [4]byte{}) }, nil, a, 2},
-		{func() { f.Local(1, key, [4]byte{}) }, nil, a, 2},
+		{func() { f.Local(1, key, netip.Addr{}) }, nil, a, 2},
+		{func() { f.Local(1, key, netip.Addr{}) }, nil, a, 2},
 		{func() { f.FlushHere() }, nil, a, 2},
 		{func() { f.Learn(1, key, a) }, a, a, 2},
 		{func() { b.gone = true; f.Flush(b) }, a, a, 2},
@@ -213,13 +214,13 @@ func TestFDBAllocations(t *testing.T) {
 	now := int64(1)
 	f.Learn(now, hostKey(1), a)
 	f.Learn(now, hostKey(1), b)
-	f.Local(now, hostKey(2), [4]byte{192, 0, 2, 1})
+	f.Local(now, hostKey(2), netip.MustParseAddr("192.0.2.1"))
 	if n := testing.AllocsPerRun(100, func() {
 		now += refreshEvery / 2
 		f.Lookup(now, hostKey(1))
 		f.Learn(now, hostKey(1), a)
 		f.Learn(now, hostKey(1), b)
-		f.Local(now, hostKey(2), [4]byte{192, 0, 2, 1})
+		f.Local(now, hostKey(2), netip.MustParseAddr("192.0.2.1"))
 		f.Doubt(now, hostKey(1))
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

@@ -3,6 +3,7 @@ package bridge
 import (
 	"bytes"
 	"encoding/binary"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -102,7 +103,8 @@ func FuzzParse(f *testing.F) {
 	for _, c := range claims {
 		f.Add([]byte(qinq(c.f, 1)))
 	}
-	f.Add(arpOf(Key{VLAN: 10, MAC: hostKey(7).MAC}, [4]byte{192, 0, 2, 7}))
+	f.Add([]byte(asksFor(Key{VLAN: 10, MAC: hostKey(7).MAC}, netip.MustParseAddr("192.0.2.7"))))
+	f.Add([]byte(advertises(hostKey(7).MAC, netip.MustParseAddr("fe80::7"))))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		frame, got := protocol.Frame(b), new(Parsed)
 		if valid := got.Parse(b); valid != (frame.Valid() == nil) {
@@ -123,8 +125,11 @@ func FuzzParse(f *testing.F) {
 		if _, body, e := got.IPv6(); body != nil && (e > First || len(body)+ipv6Len > len(got.Payload())) {
 			t.Errorf("%d bytes in %d, extent %d", len(body), len(got.Payload()), e)
 		}
-		if addr := got.ARPSender(); addr != ([4]byte{}) && got.EtherType() != etherTypeARP {
-			t.Errorf("%v of no ARP", addr)
+		if addr := got.SenderIP(); addr.IsValid() && (addr.IsUnspecified() || addr.IsMulticast() || got.EtherType() != etherTypeARP && got.EtherType() != protocol.EtherTypeIPv6) {
+			t.Errorf("%v of type %04x", addr, got.EtherType())
+		}
+		if addr := got.TargetIP(); addr.IsValid() {
+			AppendPoll(nil, protocol.MAC{}, got.VLAN(), addr)
 		}
 		got.Class()
 	})

@@ -1,6 +1,9 @@
 package bridge
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // A station that is known elsewhere and speaks behind another edge has moved, or somebody
 // claims its address. The edge that it is behind is asked whether it still hears it, in
@@ -33,9 +36,9 @@ type claim[E Edge] struct {
 	asked    int    // questions so far
 	first    uint32 // numbers of the first question and of the last
 	last     uint32
-	answered bool   // the edge has said that the station was silent since
-	done     bool   // a doubt that is left as it was
-	addr     uint32 // of a station that we claim
+	answered bool       // the edge has said that the station was silent since
+	done     bool       // a doubt that is left as it was
+	addr     netip.Addr // of a station that we claim
 }
 
 // claimed acts on a frame of a station that came from another edge than its entry
@@ -174,8 +177,9 @@ func (f *FDB[E]) granted(now int64, key Key, e entry[E], c *claim[E]) {
 	at, ok := f.entries[key]
 	switch {
 	case ok && at.edge == here:
-		at.addr = c.addr
-		f.entries[key] = at
+		if c.addr.IsValid() {
+			f.addresses[key] = c.addr
+		}
 	case e.edge == here:
 		f.left = append(f.left, key)
 	}

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -229,9 +230,9 @@ func TestDoubt(t *testing.T) {
 func TestAsk(t *testing.T) {
 	const second = int64(time.Second)
 	f, other := New[*testEdge](small), new(testEdge)
-	ip := [4]byte{192, 0, 2, 7}
+	ip := netip.MustParseAddr("192.0.2.7")
 	f.Local(second, hostKey(1), ip)
-	f.Local(second, hostKey(2), [4]byte{})
+	f.Local(second, hostKey(2), netip.Addr{})
 	f.Learn(second, hostKey(3), other)
 	now := 10 * second
 	for n, want := range map[int]Answer{
@@ -243,23 +244,23 @@ func TestAsk(t *testing.T) {
 			t.Errorf("host %d: %+v, asks for %v", n, a, addr)
 		}
 	}
-	if a, addr := f.Ask(now, hostKey(1), 10*time.Second); !a.Since || addr != ([4]byte{}) {
+	if a, addr := f.Ask(now, hostKey(1), 10*time.Second); !a.Since || addr.IsValid() {
 		t.Errorf("heard since: %+v, asks for %v", a, addr)
 	}
 	f.Polled(now, hostKey(1))
-	if a, addr := f.Ask(now+second/10, hostKey(1), time.Second); a.Polled || addr != ([4]byte{}) {
+	if a, addr := f.Ask(now+second/10, hostKey(1), time.Second); a.Polled || addr.IsValid() {
 		t.Errorf("asked for just now: %+v, again for %v", a, addr)
 	}
 	if a, _ := f.Ask(now+second/2, hostKey(1), time.Second); !a.Polled || a.Since {
 		t.Errorf("asked for in vain: %+v", a)
 	}
-	f.Local(now+second/2+1, hostKey(1), [4]byte{})
+	f.Local(now+second/2+1, hostKey(1), netip.Addr{})
 	if a, _ := f.Ask(now+second/2+2, hostKey(1), time.Second); a.Polled || !a.Since {
 		t.Errorf("after it spoke: %+v", a)
 	}
 	// It is written down at once after a question, although it was a moment ago.
 	f.Ask(now+second, hostKey(1), 0)
-	f.Local(now+second+2, hostKey(1), [4]byte{})
+	f.Local(now+second+2, hostKey(1), netip.Addr{})
 	if a, _ := f.Ask(now+second+3, hostKey(1), time.Millisecond); !a.Since || a.Ago != 1 {
 		t.Errorf("not written down: %+v", a)
 	}
@@ -272,7 +273,7 @@ func TestAsk(t *testing.T) {
 // until it has left.
 func TestClaimHere(t *testing.T) {
 	f, b := New[*testEdge](small), new(testEdge)
-	f.Local(1, hostKey(1), [4]byte{192, 0, 2, 7})
+	f.Local(1, hostKey(1), netip.MustParseAddr("192.0.2.7"))
 	if v := f.Learn(2, hostKey(1), b); v != (Verdict{Drop: true, Wake: true}) {
 		t.Fatalf("%+v", v)
 	}
@@ -282,7 +283,7 @@ func TestClaimHere(t *testing.T) {
 	l := &control{f: f, now: 3, hosts: func(q Question[*testEdge]) *Answer { return nil }}
 	l.hosts = func(q Question[*testEdge]) *Answer {
 		a, addr := f.Ask(l.now, q.Key, q.Since)
-		if addr != ([4]byte{}) {
+		if addr.IsValid() {
 			f.Polled(l.now, q.Key)
 		}
 		return &a

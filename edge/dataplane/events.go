@@ -197,6 +197,13 @@ type Violation struct {
 // database. A queue posts it once, until the control loop calls Plane.StationsDue.
 type StationsDue struct{}
 
+// StationSought is a station that is to be asked for on our own LAN, by its address: frames
+// for it go on being flooded. A queue posts it once a second at most for each station.
+type StationSought struct {
+	bridge.Key
+	Addr netip.Addr
+}
+
 func (PairMessages) event()    {}
 func (Confirmed) event()       {}
 func (Roamed) event()          {}
@@ -214,5 +221,6 @@ func (SendRefused) event()     {}
 func (Recursion) event()       {}
 func (Violation) event()       {}
 func (StationsDue) event()     {}
+func (StationSought) event()   {}
 func (ProbeHeard) event()      {}
 func (TopologyChanged) event() {}

@@ -24,6 +24,7 @@ type guard struct {
 	heard   *bridge.Storm
 	own     *bridge.EdgeStorm // of our own hosts
 	strange bridge.Repeats    // frames of hosts that may not stand there
+	seeks   *bridge.Seeks[*Peer]
 }
 
 // newGuard returns the guard of a plane whose other fields are set.
@@ -31,7 +32,8 @@ func newGuard(c *Config, d *Plane) guard {
 	return guard{
 		self: d.self, drops: &d.drops, mailbox: d.mailbox,
 		filter: c.Filter, gate: c.Gate, sockets: cmp.Or(c.Sockets, new(bridge.Sockets)), bridge: c.Bridge,
-		sent: bridge.NewStorm(c.Storm, false), heard: bridge.NewStorm(c.Storm, true), own: bridge.NewEdgeStorm([32]byte{}),
+		seeks: bridge.NewSeeks[*Peer](),
+		sent:  bridge.NewStorm(c.Storm, false), heard: bridge.NewStorm(c.Storm, true), own: bridge.NewEdgeStorm([32]byte{}),
 	}
 }
 
@@ -98,10 +100,23 @@ func (g *guard) exchanges(now int64, p *Peer, group bool, src protocol.MAC) bool
 	return false
 }
 
+// seek tells the control loop of a station that is to be looked for on our LAN: a frame for
+// it was flooded, by a peer, or, nil, by a host of ours.
+func (g *guard) seek(now int64, by *Peer, frame *bridge.Parsed) {
+	key := frame.Destination()
+	if g.gate == nil || key.MAC.IsGroup() || key.MAC == g.self {
+		return
+	}
+	if addr := frame.TargetIP(); addr.IsValid() && g.seeks.Due(now, by, key, addr) {
+		g.mailbox.post(StationSought{Key: key, Addr: addr})
+	}
+}
+
 // calm reports whether a frame that a peer flooded is within the limits.
 func (g *guard) calm(now int64, p *Peer, frame *bridge.Parsed) bool {
 	ok, x, tell := g.heard.Passes(now, p.guarded.storm, frame.Src(), frame.Class(), 1)
 	if ok {
+		g.seek(now, p, frame)
 		return true
 	}
 	g.drops.Drop(DropStorm)
@@ -116,6 +131,7 @@ func (g *guard) calm(now int64, p *Peer, frame *bridge.Parsed) bool {
 func (g *guard) calmHost(now int64, frame *bridge.Parsed, frames int) bool {
 	ok, x, tell := g.sent.Passes(now, g.own, frame.Src(), frame.Class(), frames)
 	if ok {
+		g.seek(now, nil, frame)
 		return true
 	}
 	g.drops.Drop(DropStormSent)

@@ -53,7 +53,7 @@ func (d *Plane) admitStation(now int64, p *Peer, frame *bridge.Parsed) bool {
 
 // hearStation notes a frame of a station on our own side.
 func (o *outbound) hearStation(now int64, frame *bridge.Parsed) {
-	if key := frame.Source(); !key.MAC.IsGroup() && o.fdb.Local(now, key, frame.ARPSender()).Wake {
+	if key := frame.Source(); !key.MAC.IsGroup() && o.fdb.Local(now, key, frame.SenderIP()).Wake {
 		o.fdb.wake(o.mailbox)
 	}
 }

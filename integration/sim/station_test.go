@@ -19,35 +19,40 @@ import (
 // the third.
 type village struct {
 	*World
-	lans                [3]*LAN
+	lans                [3]*Segment
+	edges               [3]*Edge
 	owner, other, third *Station
 	asked               uint64
 }
 
 func newVillage(t *testing.T, seed uint64, size bridge.Size) *village {
-	v := &village{World: New(t, seed), owner: NewStation(1), other: NewStation(2), third: NewStation(3)}
+	return newVillageOf(t, seed, size, NewStation(1), NewStation(2), NewStation(3))
+}
+
+func newVillageOf(t *testing.T, seed uint64, size bridge.Size, owner, other, third *Station) *village {
+	v := &village{World: New(t, seed), owner: owner, other: other, third: third}
 	sn := v.Supernode(supernodeAddr)
 	stations := []*Station{v.owner, v.other, v.third}
 	for i := range v.lans {
-		l := new(LAN)
+		l := NewSegment()
 		router := v.Net.Router(netip.AddrFrom4([4]byte{198, 51, 100, byte(i + 1)}), nattest.FullCone)
-		l.edge = v.Edge(router.Host(netip.MustParseAddr("192.168.1.2")), Options{
-			Name: fmt.Sprintf("edge%d", i+1), Supernodes: []*Supernode{sn}, Deliver: l.Deliver, Ethernet: edge.Ethernet{Bridge: true, Stations: size},
-		})
+		o := Options{Name: fmt.Sprintf("edge%d", i+1), Supernodes: []*Supernode{sn}, Ethernet: edge.Ethernet{Bridge: true, Stations: size}}
+		l.Attach(&o)
+		v.edges[i] = v.Edge(router.Host(netip.MustParseAddr("192.168.1.2")), o)
 		v.lans[i] = l
 		stations[i].Attach(l)
 	}
 	t.Cleanup(func() {
-		for _, l := range v.lans {
-			l.edge.Stop()
+		for _, e := range v.edges {
+			e.Stop()
 		}
 		sn.Stop()
 	})
 	time.Sleep(2 * time.Second)
-	for _, l := range v.lans { // a session for each pair
-		for _, other := range v.lans {
-			if l != other {
-				l.edge.Send(other.edge.MAC, number(1))
+	for _, e := range v.edges { // a session for each pair
+		for _, other := range v.edges {
+			if e != other {
+				e.Send(other.MAC, number(1))
 			}
 		}
 	}
@@ -56,7 +61,7 @@ func newVillage(t *testing.T, seed uint64, size bridge.Size) *village {
 		s.Announce()
 	}
 	time.Sleep(100 * time.Millisecond)
-	v.third.Ask(v.owner.MAC, 0) // the first is not counted
+	v.third.Ask(v.owner, 0) // the first is not counted
 	time.Sleep(time.Second)
 	if v.third.Answered() != 1 {
 		t.Fatal("the owner does not answer")
@@ -68,7 +73,7 @@ func newVillage(t *testing.T, seed uint64, size bridge.Size) *village {
 func (v *village) talk(d, every time.Duration) (n int) {
 	for end := time.Now().Add(d); time.Now().Before(end); n++ {
 		v.asked++
-		v.third.Ask(v.owner.MAC, v.asked)
+		v.third.Ask(v.owner, v.asked)
 		time.Sleep(every)
 	}
 	return n
@@ -110,7 +115,7 @@ func TestStationClaimed(t *testing.T) {
 // at returns behind which edge the third one has a station, and how many claims were
 // contested there.
 func (v *village) at(t *testing.T, s *Station) (edge string, contested uint64) {
-	fdb, err := v.lans[2].edge.Edge.FDB(t.Context())
+	fdb, err := v.edges[2].Edge.FDB(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +153,7 @@ func TestStationMoves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVillage(t, 2, bridge.Size{})
 		v.talk(5*time.Second, 20*time.Millisecond)
-		for round, to := range []*LAN{v.lans[1], v.lans[0], v.lans[1]} {
+		for round, to := range []*Segment{v.lans[1], v.lans[0], v.lans[1]} {
 			before := v.lans[0].From(v.owner.MAC)
 			v.owner.Attach(to)
 			v.owner.Announce()
@@ -193,17 +198,71 @@ func (v *village) until(first uint64, from time.Time) (after time.Duration) {
 	return after
 }
 
-// A station that is plugged in elsewhere and says nothing is found within 5 s.
+// A station that is plugged in elsewhere and says nothing is found within 5 s, although the
+// switch there has heard it from the edge: by its IPv4 address, or if it has IPv6 alone by
+// that; by whoever talked with it, behind a third edge, on the LAN where it is now, or on the one that
+// it has left.
 func TestStationMovesSilently(t *testing.T) {
+	for name, make := range map[string]func(n byte) *Station{"IPv4": NewStation, "IPv6 alone": NewStation6} {
+		for where, lan := range map[string]int{"a third LAN": 2, "its new LAN": 1, "its old LAN": 0} {
+			t.Run(name+", talked to from "+where, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					v := newVillageOf(t, 3, bridge.Size{}, make(1), make(2), make(3))
+					v.third.Attach(v.lans[lan])
+					v.third.Announce()
+					v.talk(5*time.Second, 50*time.Millisecond)
+					v.owner.Attach(v.lans[1])
+					first, moved := v.asked+1, time.Now()
+					v.talk(10*time.Second, 50*time.Millisecond)
+					time.Sleep(flushed)
+					after := v.until(first, moved)
+					t.Logf("found after %v", after)
+					if after > 5*time.Second {
+						t.Error("too late")
+					}
+				})
+			})
+		}
+	}
+}
+
+// Nobody is looked for who answers, or who nobody talks to: the LANs hear no question of
+// an edge.
+func TestStationsNotSought(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := newVillage(t, 3, bridge.Size{})
-		v.talk(5*time.Second, 50*time.Millisecond)
-		v.owner.Attach(v.lans[1])
-		first, moved := v.asked+1, time.Now()
-		v.talk(10*time.Second, 50*time.Millisecond)
-		time.Sleep(flushed)
-		if after := v.until(first, moved); after > 5*time.Second {
-			t.Errorf("found after %v", after)
+		v := newVillage(t, 7, bridge.Size{})
+		v.talk(20*time.Second, time.Second)
+		v.edges[2].Kill() // it has to learn where everybody is
+		v.edges[2].Start()
+		time.Sleep(5 * time.Second)
+		v.talk(20*time.Second, time.Second)
+		for i, e := range v.edges {
+			if n := v.lans[i].From(e.MAC); n != 0 {
+				t.Errorf("LAN %d got %d questions", i, n)
+			}
+		}
+	})
+}
+
+// A host that sends to addresses that nobody has makes the bridges ask their LANs for few
+// of them.
+func TestSeekingIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := newVillage(t, 8, bridge.Size{})
+		const long = 20
+		for range long * 100 {
+			for n := range byte(3) {
+				v.third.Ask(NewStation(100+n+byte(v.asked%30)*3), v.asked)
+			}
+			v.asked++
+			time.Sleep(10 * time.Millisecond)
+		}
+		for i, e := range v.edges {
+			n := v.lans[i].From(e.MAC)
+			t.Logf("LAN %d was asked %d times", i, n)
+			if n == 0 || n > 10+5*long {
+				t.Errorf("LAN %d was asked %d times", i, n)
+			}
 		}
 	})
 }
@@ -213,7 +272,7 @@ func TestStationLeavesDeadEdge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVillage(t, 6, bridge.Size{})
 		v.talk(5*time.Second, 50*time.Millisecond)
-		v.lans[0].edge.Kill()
+		v.edges[0].Kill()
 		v.owner.Attach(v.lans[1])
 		first, moved := v.asked+1, time.Now()
 		v.talk(10*time.Second, 50*time.Millisecond)
@@ -221,7 +280,7 @@ func TestStationLeavesDeadEdge(t *testing.T) {
 		if after := v.until(first, moved); after > 5*time.Second {
 			t.Errorf("found after %v", after)
 		}
-		v.lans[0].edge.Start()
+		v.edges[0].Start()
 	})
 }
 
@@ -262,11 +321,12 @@ func TestStationsAllClaimed(t *testing.T) {
 		time.Sleep(time.Second)
 		thief := NewStation(0)
 		thief.Attach(v.lans[1])
+		mac := thief.MAC
 		for round := range 20 {
 			for n := range byte(220) {
-				thief.MAC[5] = n
+				mac[5] = n
 				if n != v.third.MAC[5] && n != v.other.MAC[5] {
-					thief.Say(protocol.Broadcast, binary.BigEndian.AppendUint64(nil, uint64(round)))
+					thief.send(Frame(protocol.Broadcast, mac, binary.BigEndian.AppendUint64(nil, uint64(round))))
 				}
 			}
 			v.talk(500*time.Millisecond, 50*time.Millisecond)
