@@ -5,21 +5,27 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/net/icmp"
+	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
 	"hedgerow/edge/control"
 	"hedgerow/integration/lab"
 )
 
-// recursionPhase is how long traffic flows in each state of the network, and
-// recursionShare the most that the underlay may carry for each byte of a frame.
+// recursionPhase is how long traffic flows in each state of the network, recursionWhole
+// that with -whole, and recursionShare the most that the underlay may carry for each byte
+// of a frame.
 const (
 	recursionPhase = 4 * time.Second
+	recursionWhole = 5 * time.Minute
 	recursionShare = 1.3
 )
 
@@ -32,34 +38,47 @@ type bridged struct {
 
 // An overlay never carries itself: the direct way is blocked, and the only other one is
 // the bridges at both ends, which have addresses; so is it after the bridge is renamed,
-// and when routes lead into the overlay that a user or a router advertisement has set.
+// where the user has set routes into the overlay, and where a router advertisement of the
+// other end has.
+//
+//	go test ./integration -run TestNeverThroughItself -whole
 func TestNeverThroughItself(t *testing.T) {
 	t.Parallel()
-	w := newTown(t, 120*time.Second)
-	hosts := []*lab.Host{lab.Must(w.Host("left", "203.0.113.11", "2001:db8:11::1")), lab.Must(w.Host("right", "203.0.113.12", "2001:db8:12::1"))}
-	blockDirect(t, w, hosts[0], hosts[1])
-	for i, h := range hosts {
-		must(t, h.Do(func() error { return addBridge(byte(i + 1)) }))
+	for what, change := range map[string]func(here, there *bridged) error{
+		"bridges with addresses":   func(*bridged, *bridged) error { return nil },
+		"bridges renamed":          func(here, _ *bridged) error { return here.rename("lan0") },
+		"static routes":            (*bridged).routeOver,
+		"router advertisements":    func(here, there *bridged) error { return there.advertise(here) },
+		"a default route by an RA": (*bridged).defaultOver,
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			long := recursionPhase
+			if *whole {
+				long = recursionWhole
+			}
+			w := newTown(t, 2*time.Minute+long)
+			a, b := w.blocked()
+			a.do(func() error { return change(a, b) })
+			b.do(func() error { return change(b, a) })
+			a.carriesOnce(b, long)
+		})
 	}
-	left := w.join(hosts[0], overIPv4, "--bridge", "br0", "-M", "1500")
-	right := w.join(hosts[1], overIPv4, "--bridge", "br0", "-M", "1500")
-	w.await(left.Program, "ready")
-	w.await(right.Program, "ready")
-	a := &bridged{member: left, inside: insideOf(1), name: "br0"}
-	b := &bridged{member: right, inside: insideOf(2), name: "br0"}
+}
 
-	a.carriesOnce(b, "bridges with addresses")
-	for _, e := range []*bridged{a, b} {
-		e.do(func() error { return e.rename("lan0") })
+// blocked starts two edges whose direct way is blocked, as ports of bridges with addresses.
+func (w *town) blocked() (a, b *bridged) {
+	w.t.Helper()
+	hosts := []*lab.Host{lab.Must(w.Host("left", "203.0.113.11", "2001:db8:11::1")), lab.Must(w.Host("right", "203.0.113.12", "2001:db8:12::1"))}
+	blockDirect(w.t, w, hosts[0], hosts[1])
+	var list []*bridged
+	for i, h := range hosts {
+		must(w.t, h.Do(func() error { return addBridge(byte(i + 1)) }))
+		e := &bridged{member: w.join(h, overIPv4, "--bridge", "br0", "-M", "1500"), inside: insideOf(byte(i + 1)), name: "br0"}
+		w.await(e.Program, "ready")
+		list = append(list, e)
 	}
-	a.carriesOnce(b, "bridges renamed")
-	for _, e := range []struct{ here, there *bridged }{{a, b}, {b, a}} {
-		e.here.do(func() error { return e.here.routeOver(e.there) })
-	}
-	a.carriesOnce(b, "static routes to the peer")
-	a.do(func() error { return a.advertised(b) })
-	b.do(func() error { return b.advertised(a) })
-	a.carriesOnce(b, "default routes by router advertisements")
+	return list[0], list[1]
 }
 
 // A route to a peer that leads into the overlay while its direct path is in use: the path
@@ -199,27 +218,71 @@ func (e *bridged) routeOver(other *bridged) error {
 	return nil
 }
 
-// advertised takes the routes of routeOver away, and sets the default route that a router
-// advertisement of the other end would have set.
-func (e *bridged) advertised(other *bridged) error {
+// defaultOver sets the default route that a router advertisement of the other end would
+// set, before all others.
+func (e *bridged) defaultOver(other *bridged) error {
 	br, err := netlink.LinkByName(e.name)
 	if err != nil {
 		return err
-	}
-	for _, a := range other.Host.Addrs() {
-		route := &netlink.Route{LinkIndex: br.Attrs().Index, Dst: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())}}
-		if err := netlink.RouteDel(route); err != nil {
-			return err
-		}
 	}
 	return netlink.RouteAdd(&netlink.Route{
 		LinkIndex: br.Attrs().Index, Gw: other.inside6(), Dst: &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}, Protocol: unix.RTPROT_RA, Priority: 1,
 	})
 }
 
+// advertise has this end send the other one a router advertisement (RFC 4861, section
+// 4.2), by which it is a router, and the network that the other one is to reach it in
+// outside is on the bridge's link; and waits until the other end's kernel believes that.
+// Here is the namespace of the other end.
+func (e *bridged) advertise(other *bridged) error {
+	for name, value := range map[string]string{"accept_ra": "2", "accept_ra_pinfo": "1"} {
+		if err := os.WriteFile(filepath.Join("/proc/sys/net/ipv6/conf", other.name, name), []byte(value), 0); err != nil {
+			return err
+		}
+	}
+	outside := e.Host.Addrs()[1]
+	for stop := time.Now().Add(answerWithin); time.Now().Before(stop); time.Sleep(100 * time.Millisecond) {
+		e.do(func() error { return sendAdvertisement(e.name, netip.PrefixFrom(outside, 64).Masked()) })
+		routes, err := netlink.RouteGet(outside.AsSlice())
+		if err != nil || len(routes) == 0 {
+			continue
+		}
+		if link, err := netlink.LinkByIndex(routes[0].LinkIndex); err == nil && link.Attrs().Name == other.name {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: no route to %s by %s", other.Name, outside, other.name)
+}
+
+// sendAdvertisement sends a router advertisement by a link, with a prefix that is on it.
+func sendAdvertisement(link string, prefix netip.Prefix) error {
+	conn, err := icmp.ListenPacket("ip6:ipv6-icmp", "::")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	const valid = "\x00\x00\x07\x08" // half an hour
+	b := []byte("\x40\x00\x07\x08" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x03\x04\x40\x80" + valid + valid + "\x00\x00\x00\x00")
+	m := icmp.Message{Type: ipv6.ICMPTypeRouterAdvertisement, Body: &icmp.RawBody{Data: append(b, prefix.Addr().AsSlice()...)}}
+	packet, err := m.Marshal(nil) // the kernel adds the checksum
+	if err != nil {
+		return err
+	}
+	br, err := net.InterfaceByName(link)
+	if err != nil {
+		return err
+	}
+	p := conn.IPv6PacketConn()
+	if err := errors.Join(p.SetMulticastHopLimit(255), p.SetMulticastInterface(br)); err != nil {
+		return err
+	}
+	_, err = conn.WriteTo(packet, &net.IPAddr{IP: net.IPv6linklocalallnodes, Zone: link})
+	return err
+}
+
 // carriesOnce sends frames from one bridge to the other for a while, and wants the
 // underlay to carry each of them once, by the supernode.
-func (e *bridged) carriesOnce(other *bridged, what string) {
+func (e *bridged) carriesOnce(other *bridged, long time.Duration) {
 	t := e.town.t
 	t.Helper()
 	e.meet(other.inside, answerWithin) // whatever has to be resolved, is
@@ -228,19 +291,30 @@ func (e *bridged) carriesOnce(other *bridged, what string) {
 	must(t, err)
 	defer conn.Close()
 	payload, frames := make([]byte, 1200), 0
-	for stop := time.Now().Add(recursionPhase); time.Now().Before(stop); time.Sleep(5 * time.Millisecond) {
+	for stop, look := time.Now().Add(long), time.Now(); time.Now().Before(stop); time.Sleep(5 * time.Millisecond) {
+		if time.Since(look) > time.Second {
+			look = time.Now()
+			e.onlyRelayed(other)
+		}
 		if _, err := conn.Write(payload); err == nil || !errors.Is(err, unix.ECONNREFUSED) { // that of the one before
 			frames++
 		}
 	}
 	inner, outer := float64(frames*(14+20+8+len(payload))), float64(e.sent()-began)
-	t.Logf("%s: the underlay carried %.2f times the frames", what, outer/inner)
+	t.Logf("the underlay carried %.3f times the %.0f bytes of %d frames in %v", outer/inner, inner, frames, long)
 	if outer < 0.9*inner || outer > recursionShare*inner {
-		t.Errorf("%s: frames of %.0f bytes became %.0f outside", what, inner, outer)
+		t.Errorf("frames of %.0f bytes became %.0f outside", inner, outer)
 	}
+	e.onlyRelayed(other)
+}
+
+// onlyRelayed fails the test if one of the two edges reaches the other one by anything but
+// the supernode.
+func (e *bridged) onlyRelayed(other *bridged) {
+	e.town.t.Helper()
 	for _, way := range [][2]*bridged{{e, other}, {other, e}} {
 		if p := way[0].path(way[1].member); p != control.PathRelay {
-			t.Errorf("%s: %s reaches %s by %s", what, way[0].Name, way[1].Name, p)
+			e.town.t.Errorf("%s reaches %s by %s", way[0].Name, way[1].Name, p)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -17,6 +18,9 @@ import (
 
 // programs are the commands under test. TestMain builds them before any test.
 var programs rig.Programs
+
+// whole asks for what was promised, and takes as long as that.
+var whole = flag.Bool("whole", false, "OSPF hellos for 20 minutes and a bridge that could carry itself for 5, not for some seconds")
 
 func TestMain(m *testing.M) { os.Exit(rig.RunTests(m, &programs)) }
 

@@ -244,6 +244,7 @@ type Options struct {
 	ByName      bool // supernodes are given by name, and looked up where they are
 	Around      Around
 	Reach       edge.Reach
+	Stacked     *Stacked // the host as its kernel has it, with an address on the bridge; nil: it has none
 }
 
 // Around says what of its surroundings an edge makes use of. The zero value is
@@ -298,7 +299,11 @@ func (e *Edge) Start() {
 	}
 	e.conn = conn
 	sides := transport.NewSides()
-	mux, err := sides.Reader(conn, false)
+	var socket transport.Batch = conn
+	if s := e.options.Stacked; s != nil {
+		socket = s.wrap(e, conn)
+	}
+	mux, err := sides.Reader(socket, false)
 	if err != nil {
 		e.world.tb.Fatal(err)
 	}
@@ -313,11 +318,14 @@ func (e *Edge) Start() {
 		Transports: e.transports(sides), Network: e.network(conn),
 		Host: edge.Host{
 			Interface: "sim0", Log: e.world.log(e.options.Name), ClockOffset: e.options.ClockOffset,
-			Addresses: func() ([]netip.Addr, error) { return e.host.Addresses(), nil },
+			Addresses: e.addresses,
 			Report:    e.options.Report,
 			Rand:      e.world.random(),
 			BootClock: e.options.Around.Boot, Machine: e.options.Around.Machine, Forks: e.options.Around.forks(),
 		},
+	}
+	if s := e.options.Stacked; s != nil {
+		cfg.Host.Own = s.Own()
 	}
 	if e.options.Log != nil {
 		cfg.Host.Log = e.options.Log
@@ -338,6 +346,14 @@ func (e *Edge) Start() {
 		e.world.tb.Fatal(err)
 	}
 	e.process = start(e.Edge.Run)
+}
+
+// addresses returns those of the host.
+func (e *Edge) addresses() ([]netip.Addr, error) {
+	if s := e.options.Stacked; s != nil {
+		return append(e.host.Addresses(), s.Inside), nil
+	}
+	return e.host.Addresses(), nil
 }
 
 // supernodeHost returns what the configuration calls the host of a supernode.
