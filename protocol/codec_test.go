@@ -52,6 +52,7 @@ var codecs = map[string]codec{
 	"forwarded":  message(MsgForwarded, ParseForwarded),
 	"statement":  message(MsgStatement, ParseStatement),
 	"segment":    message(MsgSegment, ParseSegment),
+	"routes":     message(MsgRoutes, ParseRoutes),
 	"register":   message(MsgRegister, ParseRegister),
 	"ack":        message(MsgAck, ParseAck),
 	"nak":        message(MsgNak, ParseNak),

@@ -75,6 +75,10 @@
 //	0c FORWARD     edge 32, packet
 //	0d FORWARDED   edge 32, packet
 //	0e STATEMENT   statement 166, or nothing: asks for it
+//	10 SEGMENT     serial u64, state u8, flags u8 (1 forget, 2 ask), {role u8, X25519 key 32} <= 16
+//	11 HOSTASK     seq u32, {VLAN u16, MAC 6, since u32 ms} <= 64
+//	12 HOSTIS      seq u32, {VLAN u16, MAC 6, flags u8, ago u32 ms} <= 64
+//	13 ROUTES      serial u64, flags u8 (1 ask), prefix <= 32
 //	20 REGISTER    members
 //	21 ACK         members
 //	22 NAK         members

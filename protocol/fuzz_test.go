@@ -49,6 +49,7 @@ func FuzzForward(f *testing.F)    { fuzz(f, "forward", MsgForward) }
 func FuzzForwarded(f *testing.F)  { fuzz(f, "forwarded", MsgForwarded) }
 func FuzzStatement(f *testing.F)  { fuzz(f, "statement", MsgStatement) }
 func FuzzSegment(f *testing.F)    { fuzz(f, "segment", MsgSegment) }
+func FuzzRoutes(f *testing.F)     { fuzz(f, "routes", MsgRoutes) }
 func FuzzProbe(f *testing.F)      { fuzz(f, "probe", 0) }
 func FuzzRegister(f *testing.F)   { fuzz(f, "register", MsgRegister) }
 func FuzzAck(f *testing.F)        { fuzz(f, "ack", MsgAck) }

@@ -3,6 +3,7 @@ package protocol
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,6 +118,7 @@ func TestAppendBounds(t *testing.T) {
 		"hostask": (&HostAsk{List: make([]AskedHost, 300)}).Append(nil),
 		"hostis":  (&HostIs{List: make([]HostAnswer, 300)}).Append(nil),
 		"segment": (&Segment{Members: make([]SegmentMember, 300)}).Append(nil),
+		"routes":  (&Routes{List: slices.Repeat([]netip.Prefix{netip.MustParsePrefix("fd00::/8")}, 300)}).Append(nil),
 		"about":   (&About{Name: long, Prefixes: make9(prefix)}).Append(nil),
 		"direct":  (&Direct{Handles: make([]uint32, 5000)}).Append(nil),
 		"ping":    (&Ping{Pad: 1 << 20}).Append(nil),

@@ -24,6 +24,9 @@ const (
 	// FeatureIsolated says, between edges, that the sender knows the community to have
 	// hubs. It names none.
 	FeatureIsolated = 1024
+	// FeatureRoutes says that networks stand behind the sender to which it forwards IP
+	// packets: it answers ROUTES.
+	FeatureRoutes = 2048
 )
 
 // Register is an edge's request to be a member of its community at the

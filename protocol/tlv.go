@@ -29,6 +29,7 @@ const (
 	MsgHostAsk   MsgType = 0x11
 	MsgHostIs    MsgType = 0x12
 	MsgSegment   MsgType = 0x10
+	MsgRoutes    MsgType = 0x13
 )
 
 // The messages between an edge and a supernode, in a hop session, which also
@@ -55,7 +56,7 @@ var msgNames = map[MsgType]string{
 	MsgCallAck: "CALLACK", MsgGo: "GO", MsgSalt: "SALT",
 	MsgKeyUpdate: "KEYUPDATE", MsgHosts: "HOSTS", MsgClose: "CLOSE",
 	MsgAbout: "ABOUT", MsgForward: "FORWARD", MsgForwarded: "FORWARDED", MsgStatement: "STATEMENT", MsgHostAsk: "HOSTASK", MsgHostIs: "HOSTIS",
-	MsgSegment:  "SEGMENT",
+	MsgSegment: "SEGMENT", MsgRoutes: "ROUTES",
 	MsgRegister: "REGISTER", MsgAck: "ACK", MsgNak: "NAK",
 	MsgQuery: "QUERY", MsgPeerInfo: "PEER_INFO", MsgPunch: "PUNCH",
 	MsgUnregister: "UNREGISTER", MsgLoad: "LOAD", MsgWhoami: "WHOAMI",

@@ -100,6 +100,8 @@ var values = map[string]any{
 	"probe/provider-tag": testProbe(ProbeStandby, ProbeRank{true, 0x1000, [32]byte(run(0x60, 32))}, 250),
 	"probe/first":        isolated(testProbe(ProbeListening, ProbeRank{}, 0)),
 	"probe/longer":       testProbe(ProbeForwarding, ProbeRank{}, 0),
+	"routes":             Routes{Serial: 0x0102030405060708, List: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd77::/48"), netip.MustParsePrefix("0.0.0.0/0")}},
+	"routes/ask":         Routes{Serial: 1, Ask: true},
 	"about": About{
 		Name: "müll", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.1.2.3/24"), netip.MustParsePrefix("fd00::1/64")},
 	},
