@@ -177,11 +177,12 @@ func (l *netif) lasting(prefix netip.Prefix) *netlink.Addr {
 	return addr
 }
 
-// renew sets the addresses of a bridge anew: their lifetime begins again, and a
-// bridge that was deleted and made again has them, too.
+// renew sets the addresses anew: the lifetime of those of a bridge begins again, and a
+// bridge that was deleted and made again has them, too, as has a device that was set down,
+// which loses those of IPv6.
 func (l *netif) renew() (err error) {
 	for _, prefix := range l.added {
-		err = errors.Join(err, l.table.AddrReplace(l.bridge, l.lasting(prefix)))
+		err = errors.Join(err, l.table.AddrReplace(l.holder(), l.lasting(prefix)))
 	}
 	return err
 }

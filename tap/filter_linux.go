@@ -21,6 +21,7 @@ type chain struct {
 	table, name string
 	drops       bool // by its policy, or by a last rule without a condition
 	excepts     bool // it has a rule about bridged frames (iptables' physdev)
+	names       bool // a rule of its table is about the device, or a network behind this host
 }
 
 // forwardChains returns the base chains of nftables at the hook forward, those of

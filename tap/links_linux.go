@@ -19,31 +19,49 @@ const mostPorts = 1024
 // stay in the namespace of the thread that opened it, whichever thread asks.
 // Package netlink does not tell the path cost of a port, nor half of the options of
 // a bridge.
-type links struct{ sockets map[int]*nl.SocketHandle }
+type links struct {
+	sockets map[int]*nl.SocketHandle
+	// routes lists routes as picked out by the kernel (NETLINK_GET_STRICT_CHK, Linux 4.20).
+	routes *nl.SocketHandle
+}
 
 // openLinks opens the sockets. The netfilter one may be missing: a kernel without
 // nftables has nothing to say there.
 func openLinks() (*links, error) {
 	l := &links{sockets: make(map[int]*nl.SocketHandle)}
-	for _, family := range []int{unix.NETLINK_ROUTE, unix.NETLINK_NETFILTER} {
-		s, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), family)
-		if err != nil {
-			if family == unix.NETLINK_NETFILTER {
-				break
-			}
-			return nil, err
-		}
-		l.sockets[family] = &nl.SocketHandle{Socket: s}
-		limit := &unix.Timeval{Sec: 2} // the kernel answers at once
-		_ = s.SetReceiveTimeout(limit)
-		_ = s.SetSendTimeout(limit)
+	var err error
+	if l.sockets[unix.NETLINK_ROUTE], err = openNetlink(unix.NETLINK_ROUTE); err != nil {
+		return nil, err
+	}
+	if l.routes, err = openNetlink(unix.NETLINK_ROUTE); err != nil {
+		l.close()
+		return nil, err
+	}
+	_ = unix.SetsockoptInt(l.routes.Socket.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1) // without it, all are listed
+	if s, err := openNetlink(unix.NETLINK_NETFILTER); err == nil {
+		l.sockets[unix.NETLINK_NETFILTER] = s
 	}
 	return l, nil
+}
+
+// openNetlink opens a socket in the namespace of the calling thread.
+func openNetlink(family int) (*nl.SocketHandle, error) {
+	s, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), family)
+	if err != nil {
+		return nil, err
+	}
+	limit := &unix.Timeval{Sec: 2} // the kernel answers at once
+	_ = s.SetReceiveTimeout(limit)
+	_ = s.SetSendTimeout(limit)
+	return &nl.SocketHandle{Socket: s}, nil
 }
 
 func (l *links) close() {
 	for _, s := range l.sockets {
 		s.Close()
+	}
+	if l.routes != nil {
+		l.routes.Close()
 	}
 }
 

@@ -12,6 +12,7 @@ type sight struct {
 	chains  []chain
 	// Whether br_netfilter sends the frames of all bridges through the firewall.
 	filter4, filter6 bool
+	forwarding       forwarding // of a host with networks behind it
 }
 
 // obstacle is E31: something on this host that eats frames of the bridge.

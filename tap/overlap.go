@@ -9,6 +9,12 @@ import (
 // Shorter ones are default routes, whole or in halves as some VPNs set them.
 const shortestRoute = 8
 
+// A Network is one that this host has, or that its main routing table leads to.
+type Network struct {
+	Interface string       // by which it is reached
+	Prefix    netip.Prefix // masked
+}
+
 // Overlap looks for a local network, or on Linux for one that the main routing table
 // has a route to, that shares addresses with prefix, since traffic for one of the two
 // would then leave by the wrong interface. It returns the first interface that leads
@@ -23,9 +29,33 @@ func Overlap(prefix netip.Prefix, except func(ifindex int) bool) (ifname string,
 	if !prefix.IsValid() || prefix.Addr().IsLinkLocalUnicast() {
 		return "", netip.Prefix{}, false
 	}
+	eachNetwork(except, []bool{prefix.Addr().Is4()}, func(n Network) bool {
+		if n.Prefix.Overlaps(prefix) {
+			ifname, other, ok = n.Interface, n.Prefix, true
+		}
+		return !ok
+	})
+	return ifname, other, ok
+}
+
+// Networks returns all networks that Overlap looks at, a few thousand at most.
+func Networks(except func(ifindex int) bool) (list []Network) {
+	eachNetwork(except, []bool{true, false}, func(n Network) bool {
+		list = append(list, n)
+		return len(list) < mostNetworks
+	})
+	return list
+}
+
+// mostNetworks bounds Networks.
+const mostNetworks = 8192
+
+// eachNetwork calls f with the networks of this host, and those of its routes of some
+// families (true: IPv4), until it returns false.
+func eachNetwork(except func(ifindex int) bool, families []bool, f func(Network) bool) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
-		return "", netip.Prefix{}, false
+		return
 	}
 	names, addrs := make(map[int]string, len(interfaces)), interfaceAddrs(interfaces)
 	for _, ifi := range interfaces {
@@ -33,33 +63,35 @@ func Overlap(prefix netip.Prefix, except func(ifindex int) bool) (ifname string,
 			continue
 		}
 		names[ifi.Index] = ifi.Name
-		if other, ok := firstOverlap(prefix, addrs[ifi.Index]); ok {
-			return ifi.Name, other, true
+		for _, a := range addrs[ifi.Index] {
+			if p, ok := networkOf(a); ok && !f(Network{ifi.Name, p}) {
+				return
+			}
 		}
 	}
-	return overlappingRoute(prefix, names)
+	for _, is4 := range families {
+		goes := true
+		eachRoute(is4, names, func(n Network) bool {
+			goes = f(n)
+			return goes
+		})
+		if !goes {
+			return
+		}
+	}
 }
 
-// firstOverlap returns the first network of addrs that shares addresses with
-// prefix, masked.
-func firstOverlap(prefix netip.Prefix, addrs []net.Addr) (netip.Prefix, bool) {
-	for _, a := range addrs {
-		ipnet, ok := a.(*net.IPNet)
-		if !ok {
-			continue
-		}
-		addr, ok := netip.AddrFromSlice(ipnet.IP)
-		if !ok {
-			continue
-		}
-		addr = addr.Unmap()
-		ones, size := ipnet.Mask.Size()
-		if size != addr.BitLen() || addr.IsLinkLocalUnicast() {
-			continue
-		}
-		if network := netip.PrefixFrom(addr, ones).Masked(); network.Overlaps(prefix) {
-			return network, true
-		}
+// networkOf returns the network of an interface's address, masked.
+func networkOf(a net.Addr) (netip.Prefix, bool) {
+	ipnet, ok := a.(*net.IPNet)
+	if !ok {
+		return netip.Prefix{}, false
 	}
-	return netip.Prefix{}, false
+	addr, ok := netip.AddrFromSlice(ipnet.IP)
+	addr = addr.Unmap()
+	ones, size := ipnet.Mask.Size()
+	if !ok || size != addr.BitLen() || addr.IsLinkLocalUnicast() {
+		return netip.Prefix{}, false
+	}
+	return netip.PrefixFrom(addr, ones).Masked(), true
 }

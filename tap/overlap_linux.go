@@ -24,43 +24,41 @@ func interfaceAddrs([]net.Interface) map[int][]net.Addr {
 	return addrs
 }
 
-// overlappingRoute looks for a route of the main table by one of the interfaces,
-// given by index, to a network that shares addresses with prefix.
-func overlappingRoute(prefix netip.Prefix, names map[int]string) (ifname string, other netip.Prefix, ok bool) {
-	family := netlink.FAMILY_V4
-	if prefix.Addr().Is6() {
-		family = netlink.FAMILY_V6
+// eachRoute calls f with the routes of the main table to networks by some interfaces, given
+// by index, until it returns false.
+func eachRoute(is4 bool, names map[int]string, f func(Network) bool) {
+	family := netlink.FAMILY_V6
+	if is4 {
+		family = netlink.FAMILY_V4
 	}
 	seen := 0
 	// An interrupted dump ends early: the next look finds the rest.
 	_ = netlink.RouteListFilteredIter(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
 		seen++
-		ifname, other, ok = leads(&r, prefix, names)
-		return !ok && seen < mostRoutes
+		n, ok := leads(&r, names)
+		return (!ok || f(n)) && seen < mostRoutes
 	})
-	return ifname, other, ok
 }
 
-// leads returns by which interface a route leads to a network that shares addresses
-// with prefix.
-func leads(r *netlink.Route, prefix netip.Prefix, names map[int]string) (ifname string, other netip.Prefix, ok bool) {
+// leads returns the network that a route leads to, and by which interface.
+func leads(r *netlink.Route, names map[int]string) (n Network, ok bool) {
 	if r.Dst == nil || r.Type != unix.RTN_UNICAST {
-		return "", netip.Prefix{}, false
+		return Network{}, false
 	}
 	addr, valid := netip.AddrFromSlice(r.Dst.IP)
 	ones, _ := r.Dst.Mask.Size()
-	other = netip.PrefixFrom(addr.Unmap(), ones)
-	if !valid || ones < shortestRoute || !other.Overlaps(prefix) || addr.IsLinkLocalUnicast() {
-		return "", netip.Prefix{}, false
+	n.Prefix = netip.PrefixFrom(addr.Unmap(), ones)
+	if !valid || ones < shortestRoute || addr.IsLinkLocalUnicast() {
+		return Network{}, false
 	}
 	hops := []int{r.LinkIndex}
 	for _, h := range r.MultiPath {
 		hops = append(hops, h.LinkIndex)
 	}
 	for _, index := range hops {
-		if name, counts := names[index]; counts {
-			return name, other, true
+		if n.Interface, ok = names[index]; ok {
+			return n, true
 		}
 	}
-	return "", netip.Prefix{}, false
+	return Network{}, false
 }

@@ -2,10 +2,7 @@
 
 package tap
 
-import (
-	"net"
-	"net/netip"
-)
+import "net"
 
 // interfaceAddrs returns the addresses of all interfaces by their index.
 func interfaceAddrs(interfaces []net.Interface) map[int][]net.Addr {
@@ -16,7 +13,5 @@ func interfaceAddrs(interfaces []net.Interface) map[int][]net.Addr {
 	return addrs
 }
 
-// overlappingRoute finds nothing: routes are read on Linux alone.
-func overlappingRoute(netip.Prefix, map[int]string) (ifname string, other netip.Prefix, ok bool) {
-	return "", netip.Prefix{}, false
-}
+// eachRoute finds nothing: routes are read on Linux alone.
+func eachRoute(bool, map[int]string, func(Network) bool) {}

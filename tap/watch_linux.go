@@ -41,6 +41,8 @@ type guard struct {
 	renewed  time.Time
 	chains   []chain   // of the firewall, which may be long and so is read seldom
 	readAt   time.Time // when
+
+	forwarding forwarding
 }
 
 func (g *guard) run(ctx context.Context) {
@@ -100,6 +102,7 @@ func (g *guard) round(now time.Time) {
 		g.renew()
 	}
 	c.Notes = append(notes, g.vigil.notes(now)...)
+	c.Notes = append(c.Notes, s.unforwarded(g.watching.Behind, g.device.holderName())...)
 	g.tell(c)
 	if remarks := s.remarks(); g.device.port.Bridge != "" && !slices.Equal(remarks, g.remarks) {
 		g.remarks = remarks
@@ -143,6 +146,11 @@ func (g *guard) see(now time.Time) (s *sight, err error) {
 		return nil, ErrClosed
 	}
 	s = new(sight)
+	if len(g.watching.Behind) > 0 {
+		if err := g.seeForwarding(now, s); err != nil {
+			return nil, err
+		}
+	}
 	if s.device, err = g.device.links.byIndex(g.device.netif.found.Attrs().Index); err != nil || s.device == nil {
 		s.deleted = err == nil && !attached(g.device.queues[0].Fd())
 		return s, err
@@ -200,7 +208,10 @@ func (g *guard) mend(m mend, s *sight) error {
 		}
 		return nil
 	}
-	return l.handle.LinkSetUp(l.found)
+	if err := l.handle.LinkSetUp(l.found); err != nil || l.bridge != nil {
+		return err
+	}
+	return l.renew()
 }
 
 // renew keeps the addresses of the bridge alive; the next round tries again.

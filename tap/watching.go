@@ -1,6 +1,9 @@
 package tap
 
-import "log/slog"
+import (
+	"log/slog"
+	"net/netip"
+)
 
 // Watching says what Watch is to do.
 type Watching struct {
@@ -11,6 +14,8 @@ type Watching struct {
 	Most int
 	// Fixed says that the user chose the MTU, so that it does not follow the bridge.
 	Fixed bool
+	// Behind are networks to which this host is to forward packets of the device's.
+	Behind []netip.Prefix
 	// Tell gets what is to be known of the device whenever that changes. It is called
 	// from the goroutine of Watch.
 	Tell func(Condition)
