@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"hedgerow/internal/timer"
-	"hedgerow/protocol"
 )
 
 // keepEvery is how often a bridge looks for sessions that should be there. Their bound
@@ -15,14 +14,13 @@ const keepEvery = 10 * time.Second
 
 // keeps reports whether a session with a peer that announced some features is kept
 // while nothing passes. Bridges keep one with each other: what hosts behind them send is
-// believed in a session alone, and they begin at any time.
-func (s *self) keeps(features uint32) bool {
-	return s.features&features&protocol.FeatureBridge != 0
-}
+// believed in a session alone, and they begin at any time. An edge that accepts networks
+// behind others keeps one with these, since they name them in a session.
+func (s *self) keeps(features uint32) bool { return s.keeping&features != 0 }
 
 // missing reports whether the session with a peer is to be kept, and none is made.
 func (p *peer) missing() bool {
-	return (p.place.kept || p.place.linked || p.place.hub) && p.sessions.idle()
+	return (p.place.kept || p.place.linked || p.place.hub || p.place.routed) && p.sessions.idle()
 }
 
 // bridges is the owner of which sessions are made although nothing passes.
@@ -36,7 +34,7 @@ type bridges struct {
 // open sets the timer of a bridge, or of an edge with links.
 func (b *bridges) open(s *self, links bool) {
 	b.next = timer.New(&b.timers, "keep sessions with bridges", b.keep)
-	if links || s.keeps(protocol.FeatureBridge) {
+	if links || s.keeping != 0 {
 		b.next.Set(b.peers.plane.Started().Add(keepEvery))
 	}
 }

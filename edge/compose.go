@@ -50,7 +50,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 		peers: e.peers, pairs: pairSender{e.data.send}, plane: e.data.plane, device: e.cfg.Queues[0].Frames, needed: e.needed, log: e.cfg.Host.Log,
 	}
 	e.data.stations.open()
-	e.composeChores()
+	composeChores(e)
 	return e, nil
 }
 
@@ -93,15 +93,22 @@ func (e *Edge) composeUser() {
 // network below it.
 func (e *Edge) composeSelf(random *random) {
 	cfg := &e.cfg
-	features := uint32(protocol.FeaturePartial | protocol.FeatureHosts)
+	features, keeping := uint32(protocol.FeaturePartial|protocol.FeatureHosts), uint32(0)
 	if cfg.Ethernet.Bridge {
 		features |= protocol.FeatureBridge
+		keeping |= protocol.FeatureBridge
+	}
+	if len(cfg.Address.Subnets.Announce) > 0 {
+		features |= protocol.FeatureRoutes
+	}
+	if !cfg.Address.Subnets.Accept.None() {
+		keeping |= protocol.FeatureRoutes
 	}
 	if !crypto.HardwareAES() {
 		features |= protocol.FeatureChaCha
 	}
 	e.self = &self{
-		cid: cfg.Community.ID(), mac: protocol.MAC(cfg.Ethernet.MAC), identity: cfg.Identity, name: cfg.Name, features: features,
+		cid: cfg.Community.ID(), mac: protocol.MAC(cfg.Ethernet.MAC), identity: cfg.Identity, name: cfg.Name, features: features, keeping: keeping,
 		twin: twin{community: cfg.Community.Name, reports: e.user.reports}, state: e.state, isolation: newIsolation([32]byte(cfg.Identity.ID), cfg.Ethernet.Hubs, cfg.Community),
 	}
 	e.user.describer.isolation = e.self.isolation
@@ -217,6 +224,15 @@ func (e *Edge) composeServers(random *random) {
 	s.hubs = &hubFinder{isolation: e.self.isolation, peers: e.peers, directory: s.directory, sessions: e.sessions, cid: e.self.cid}
 	s.hubs.open()
 	isolate(e)
+	e.paths.subnets = &subnets{
+		cfg: e.cfg.Address.Subnets, peers: e.peers, sessions: e.sessions, guard: e.data.guard, pairs: pairSender{e.data.send},
+		here: subnetsHere{
+			serial: func() uint64 { return e.self.seq }, own: func() []netip.Prefix { return s.addresses.prefixes },
+			servers: func() []netip.Addr { return s.addresses.outside(e.cfg.Host.Addresses) }, moved: e.user.recursion.look,
+		},
+		describe: e.user.describer, refusals: e.user.refusals, log: e.cfg.Host.Log,
+	}
+	e.paths.subnets.open()
 	s.registrar = &registrar{
 		supernodes: s.list, hops: hops, connector: s.connector, directory: s.directory, peers: e.peers, keys: e.keys, self: e.self,
 		addresses: s.addresses, underlay: e.underlay, reports: e.user.reports, refusals: e.user.refusals, random: random, draft: e.data.draft,
@@ -238,7 +254,7 @@ func isolate(e *Edge) {
 }
 
 // composeChores makes the timers of the loop's own, and the list of owners.
-func (e *Edge) composeChores() {
+func composeChores(e *Edge) {
 	q := new(timer.Queue)
 	e.chores.timers = q
 	e.chores.clock.next = timer.New(q, "watch the clock", e.watchClock)
@@ -257,7 +273,7 @@ func (e *Edge) composeChores() {
 	kept.open(e.self, l.any())
 	e.owners = []owner{
 		e.keys, e.servers.connector, e.servers.registrar, e.servers.addresses, e.servers.directory, e.sessions, e.paths.routing, e.peers,
-		e.data.stations, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, l, e.servers.hubs,
+		e.data.stations, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, l, e.servers.hubs, e.paths.subnets,
 	}
 	if e.paths.segment != nil {
 		e.owners = append([]owner{e.paths.segment}, e.owners...) // probes go before everything

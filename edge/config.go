@@ -75,6 +75,8 @@ type Address struct {
 	// documentation space only (RFC 1918, 6598, 5737, 2544), and where this host
 	// reaches nobody else.
 	Allow []netip.Prefix
+	// Subnets are the networks behind this edge and others.
+	Subnets Subnets
 	// Bare leaves the device without any address, the IPv6 one that follows from the
 	// identity too: it is a port of a bridge. It needs AddressNone.
 	Bare bool
@@ -224,6 +226,7 @@ func (c *Config) validate() error {
 	if c.Address.Bare && c.Address.Mode != AddressNone {
 		fault("a device without addresses gets no lease")
 	}
+	faults = append(faults, c.Address.Subnets.validate()...)
 	if c.Ethernet.MAC[0]&1 != 0 {
 		fault("%x is a group address, no device can have it", c.Ethernet.MAC)
 	}

@@ -24,6 +24,7 @@
 //	hubFinder     the hubs of a community that has some: sessions with them (isolation.go)
 //	guard         what others may send here, and whose overlay addresses are
 //	segment       the election of the bridge that forwards on our LAN
+//	subnets       IP networks behind peers, and the routes to them
 //	successions   what other bridges say of theirs, and where their hosts are
 //	underlay      the network below (package underlay): candidates, LAN, TURN, NATs
 //

@@ -52,6 +52,7 @@ type paths struct {
 	links       *links
 	segment     *segment // nil: we are no bridge
 	successions *successions
+	subnets     *subnets
 }
 
 // servers are the owners of what concerns supernodes.
@@ -109,6 +110,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	err := e.loop(ctx, ended)
 	e.state.remember(e.peers) // those of the last seconds, too
 	e.paths.segment.goodbye(time.Now())
+	e.paths.subnets.end()
 	e.sessions.goodbye() // while streams still carry it
 	e.servers.registrar.goodbye()
 	e.data.send.Flush()
@@ -158,6 +160,7 @@ func (e *Edge) begin(now time.Time) error {
 	e.underlay.Start(now, e.self.statement)
 	e.paths.links.begin(now)
 	e.servers.hubs.begin(now)
+	e.paths.subnets.begin(now)
 	e.servers.connector.begin(now)
 	e.peers.pins.aged(e.peers.rightClock(now))
 	e.recallPeers(now)

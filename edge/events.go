@@ -187,6 +187,8 @@ func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, v
 		return parsed(value, protocol.ParseHostAsk, func(m protocol.HostAsk) { e.data.stations.handleAsk(now, p, m) })
 	case protocol.MsgHostIs:
 		return parsed(value, protocol.ParseHostIs, func(m protocol.HostIs) { e.data.stations.handleAnswer(now, p, m) })
+	case protocol.MsgRoutes:
+		return parsed(value, protocol.ParseRoutes, func(m protocol.Routes) { e.paths.subnets.handle(now, p, m) })
 	case protocol.MsgClose:
 		e.sessions.closed(p)
 	}

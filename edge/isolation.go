@@ -173,7 +173,7 @@ func (i *isolation) names() string {
 // found: they are heard from those whom frames are exchanged with.
 func concernsFrames(typ protocol.MsgType) bool {
 	switch typ {
-	case protocol.MsgSegment, protocol.MsgHostAsk, protocol.MsgHostIs, protocol.MsgForward, protocol.MsgForwarded:
+	case protocol.MsgSegment, protocol.MsgHostAsk, protocol.MsgHostIs, protocol.MsgForward, protocol.MsgForwarded, protocol.MsgRoutes:
 		return true
 	}
 	return false

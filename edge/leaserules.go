@@ -3,7 +3,8 @@ package edge
 import (
 	"fmt"
 	"net/netip"
-	"slices"
+
+	"hedgerow/edge/subnet"
 )
 
 // Lengths of the prefix of a lease. A shorter one is most of a register's block or
@@ -12,21 +13,6 @@ const (
 	shortestLease = 8
 	longestLease  = 30
 )
-
-// overlaySpace is IPv4 space of which no part belongs to a host of the internet, so
-// that a network in it may be an overlay's without the user's word: private (RFC
-// 1918), shared (RFC 6598), documentation (RFC 5737) and benchmarking (RFC 2544).
-// Link-local space (RFC 3927) is not in it: every link of the host has it.
-var overlaySpace = [...]netip.Prefix{
-	netip.MustParsePrefix("10.0.0.0/8"),
-	netip.MustParsePrefix("172.16.0.0/12"),
-	netip.MustParsePrefix("192.168.0.0/16"),
-	netip.MustParsePrefix("100.64.0.0/10"),
-	netip.MustParsePrefix("192.0.2.0/24"),
-	netip.MustParsePrefix("198.51.100.0/24"),
-	netip.MustParsePrefix("203.0.113.0/24"),
-	netip.MustParsePrefix("198.18.0.0/15"),
-}
 
 // AddressFault says why no host can have an IPv4 address with its prefix length, in
 // words that follow the address; empty: one can. The command line and leases are
@@ -48,10 +34,7 @@ func AddressFault(p netip.Prefix) string {
 }
 
 // A Network is a network that this host has or routes to.
-type Network struct {
-	Interface string       // by which it is reached
-	Prefix    netip.Prefix // masked
-}
+type Network = subnet.Network
 
 // leaseRules decide which lease an edge takes. A supernode is trusted to hand out
 // addresses of the overlay, not to say which part of the internet or of the user's
@@ -77,7 +60,7 @@ func (r *leaseRules) fault(lease netip.Prefix) string {
 		return "" // the user knows what the network looks like
 	case lease.Bits() > longestLease:
 		return "is a network without anybody else: the supernode's pool is wrong"
-	case !within(lease, overlaySpace[:]):
+	case !subnet.OfOverlays(lease):
 		return fmt.Sprintf("is neither private, shared nor documentation space: traffic to hosts of the internet would go into the overlay. If the community really uses it type --allow-lease %s", lease.Masked())
 	}
 	return r.collision(lease)
@@ -97,7 +80,7 @@ func leaseFault(lease netip.Prefix) string {
 // typed reports whether the user has named the network of a lease.
 func (r *leaseRules) typed(lease netip.Prefix) bool {
 	asked := r.want.Mode != AddressLease && r.want.Prefix.Masked() == lease.Masked()
-	return asked || within(lease, r.want.Allow)
+	return asked || subnet.Within(lease, r.want.Allow)
 }
 
 // collision says with which part of this host's own network a lease collides.
@@ -115,9 +98,4 @@ func (r *leaseRules) collision(lease netip.Prefix) string {
 		return fmt.Sprintf("overlaps %s (%s): traffic would go the wrong way. "+advice, other.Interface, other.Prefix, lease.Masked())
 	}
 	return ""
-}
-
-// within reports whether a network is wholly in one of a list.
-func within(p netip.Prefix, list []netip.Prefix) bool {
-	return slices.ContainsFunc(list, func(l netip.Prefix) bool { return l.Bits() <= p.Bits() && l.Contains(p.Addr()) })
 }

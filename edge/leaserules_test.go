@@ -22,7 +22,10 @@ func (v *testServer) leased(now time.Time, lease string) {
 
 // homeNetwork is the finder of a host with a LAN, and a route into a company.
 func homeNetwork(p netip.Prefix) (Network, bool) {
-	for _, n := range []Network{{"wlan0", netip.MustParsePrefix("192.168.1.0/24")}, {"vpn0", netip.MustParsePrefix("10.0.0.0/9")}, {"lan0", netip.MustParsePrefix("192.0.2.0/24")}} {
+	for _, n := range []Network{
+		{Interface: "wlan0", Prefix: netip.MustParsePrefix("192.168.1.0/24")}, {Interface: "vpn0", Prefix: netip.MustParsePrefix("10.0.0.0/9")},
+		{Interface: "lan0", Prefix: netip.MustParsePrefix("192.0.2.0/24")},
+	} {
 		if n.Prefix.Overlaps(p) {
 			return n, true
 		}
@@ -136,7 +139,7 @@ func TestLeaseMeetsNetwork(t *testing.T) {
 	lease := netip.MustParsePrefix("10.64.0.7/24")
 	v := newServer(t, func(c *Config) {
 		c.Host.Networks = func(p netip.Prefix) (Network, bool) {
-			return Network{"wlan0", netip.MustParsePrefix("10.64.0.0/16")}, away
+			return Network{Interface: "wlan0", Prefix: netip.MustParsePrefix("10.64.0.0/16")}, away
 		}
 	})
 	v.answer(noon)

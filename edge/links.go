@@ -149,19 +149,9 @@ func (l *links) holder(k *link) *peer {
 // carry plugs a peer's link in while frames reach the peer, and out while they do not.
 func (l *links) carry(now time.Time, p *peer) {
 	if k := l.of[p]; k != nil {
-		l.plug(k, l.reaches(p))
+		l.plug(k, p.reaches(l.plane))
 		l.report(now, p, k)
 	}
-}
-
-// reaches reports whether frames on a link reach the peer as far as we know: there is a
-// session, and a path on which pings are answered.
-func (l *links) reaches(p *peer) bool {
-	r := p.view.Route()
-	if r.Session == nil {
-		return false
-	}
-	return r.Direct.IsValid() || r.Supernode != nil && !l.plane.NoRelay() && !p.reach.relay.silent
 }
 
 // plug sets the carrier of a link.

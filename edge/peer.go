@@ -44,6 +44,8 @@ type place struct {
 	kept        bool       // its session is kept while nothing passes (bridges.go)
 	hub         bool       // of an isolated community, by a hint or by its own word: the session is kept as well (isolation.go)
 	linked      bool       // we have a link with it, or want one: it is always in use (links.go)
+	router      bool       // networks are behind it, by its word or a supernode's (subnets.go)
+	routed      bool       // of which we accept one: it is always in use, too
 	mtu         int        // that it said its device has, in bytes; 0: it has said nothing
 }
 
@@ -69,6 +71,16 @@ func (p *peer) title() string {
 		return p.about.Name
 	}
 	return p.shortID()
+}
+
+// reaches reports whether frames reach the peer as far as we know: there is a session, and
+// a path on which pings are answered.
+func (p *peer) reaches(plane *dataplane.Plane) bool {
+	r := p.view.Route()
+	if r.Session == nil {
+		return false
+	}
+	return r.Direct.IsValid() || r.Supernode != nil && !plane.NoRelay() && !p.reach.relay.silent
 }
 
 // LogValue names the peer in log lines: by its static key while nothing else is

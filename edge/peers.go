@@ -248,9 +248,10 @@ func (b *peers) at(now time.Time, a netip.AddrPort) bool {
 }
 
 // active reports whether frames went to or came from a peer lately. With a link they may
-// at any time, and routing protocols want to know by what path.
+// at any time, and routing protocols want to know by what path; with a network behind the
+// peer another edge may have to take over.
 func (b *peers) active(now time.Time, p *peer) bool {
-	if p.place.linked && p.sessions.current != nil {
+	if (p.place.linked || p.place.routed) && p.sessions.current != nil {
 		return true
 	}
 	used := p.view.Used()

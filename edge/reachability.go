@@ -26,6 +26,7 @@ type reachability struct {
 	introducer netip.AddrPort         // stands for the third edge through which the peer was last heard
 	forwards   bucket.Bucket          // the introducers': what the peer may have us forward
 	forwarded  bucket.Bucket          // the introducers': what the peer brings as an introducer
+	routes     bucket.Bucket          // the subnets owner's: what the peer is told of networks behind us
 	segment    peerSegment            // the successions owner's: what it says of its LAN
 	polling    timer.Timer            // when one of the machines has something to do next
 }

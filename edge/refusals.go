@@ -78,6 +78,10 @@ const (
 	refusedSegmentAlive   refusal = "segment-alive"     // a bridge says that it has succeeded one that goes on
 	refusedSegmentRate    refusal = "segment-rate"      // more questions for our SEGMENT than are answered
 	refusedIsolated       refusal = "isolated-session"  // of an isolated community: a session, or a message about frames, of whoever frames are not exchanged with
+	refusedRoutesPlain    refusal = "routes-plain"      // a ROUTES of an edge that did not say that networks are behind it, or not who it is
+	refusedRoutesOld      refusal = "routes-old"        // a ROUTES that is older than one before
+	refusedRoutesFull     refusal = "routes-full"       // more networks behind others than are kept
+	refusedRoutesRate     refusal = "routes-rate"       // more ROUTES of a peer than are answered or read
 	refusedPeerGone       refusal = "peer-gone"         // an event of a peer that was forgotten meanwhile
 )
 

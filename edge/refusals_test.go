@@ -293,6 +293,24 @@ var provocations = []provocation{
 			v.fromPeer(p, atPeer, (&protocol.Segment{Ask: true}).Append(nil))
 		}
 	}},
+	{refusedRoutesPlain, "roof", func(v *testServer, p *peer) {
+		v.fromPeer(p, atPeer, (&protocol.Routes{}).Append(nil))
+	}},
+	{refusedRoutesOld, "roof", func(v *testServer, p *peer) {
+		v.paths.subnets.of[p] = new(router)
+		v.paths.subnets.handle(noon, p, protocol.Routes{Serial: 2})
+		v.paths.subnets.handle(noon, p, protocol.Routes{Serial: 1})
+	}},
+	{refusedRoutesFull, "roof", func(v *testServer, p *peer) {
+		v.paths.subnets.of[p], v.paths.subnets.kept[1] = new(router), maxShown
+		v.paths.subnets.handle(noon, p, protocol.Routes{List: []netip.Prefix{netip.MustParsePrefix("10.9.0.0/16")}})
+	}},
+	{refusedRoutesRate, "roof", func(v *testServer, p *peer) {
+		v.paths.subnets.of[p] = new(router)
+		for range routesBurst + 1 {
+			v.paths.subnets.handle(noon, p, protocol.Routes{})
+		}
+	}},
 	{"handshake-mac1", "", func(v *testServer, _ *peer) {
 		pkt := make([]byte, protocol.InitLen)
 		protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: 7, RX: 1, CTR: protocol.Revision}.Put(pkt)

@@ -16,6 +16,7 @@ type self struct {
 	identity   *crypto.Identity
 	name       string
 	features   uint32
+	keeping    uint32 // features of others with whom a session is kept (bridges.go)
 	statement  []byte
 	seq        uint64 // of the statement
 	twin       twin

@@ -109,7 +109,7 @@ func (s *sessions) wanted(now time.Time, p *peer) bool {
 func (s *sessions) began(now time.Time, p *peer, e *dataplane.Session, from netip.AddrPort) {
 	p.sessions.promote(e, s.draft)
 	p.view.SetFeatures(e.Features())
-	p.place.kept = s.self.keeps(e.Features())
+	p.place.kept, p.place.router = s.self.keeps(e.Features()), e.Features()&protocol.FeatureRoutes != 0
 	p.sessions.introduce = true
 	p.seen = now
 	s.peers.pin(now, p)

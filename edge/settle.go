@@ -56,6 +56,7 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 		e.user.reports.gone(now, p)
 		p.asking.Stop()
 		e.paths.links.settle(now, p)
+		e.paths.subnets.settle(now, p)
 		return
 	}
 	e.data.guard.settle(p) // before frames that waited are delivered
@@ -72,6 +73,7 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 	e.sessions.settle(now, p)
 	e.servers.directory.settle(now, p)
 	e.paths.links.settle(now, p)
+	e.paths.subnets.settle(now, p)
 	e.user.reports.settle(now, p)
 	e.peers.schedule(p)
 	e.paths.routing.schedule(p)

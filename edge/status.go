@@ -95,6 +95,7 @@ func (e *Edge) status(now time.Time) control.Status {
 	s.Notes = append(s.Notes, e.servers.list.notes()...)
 	s.Notes = append(s.Notes, e.servers.addresses.notes()...)
 	s.Notes = append(s.Notes, e.paths.links.notes()...)
+	s.Notes = append(s.Notes, e.paths.subnets.notes()...)
 	s.Notes = append(s.Notes, e.data.guard.violations.notes(now)...)
 	if warning := KeyStatus(e.keys.community, e.keys.schedule, e.data.plane.Wall(now)).Warning; warning != "" {
 		s.Notes = append(s.Notes, warning)
@@ -169,6 +170,8 @@ func (e *Edge) Ceilings(ctx context.Context) ([]Ceiling, error) {
 			{"hosts", hosts, maxHosts},
 			{"overlay addresses", len(e.data.guard.holders), (maxSupernodes + 1) * maxPeers},
 			{"violations", len(e.data.guard.violations.list), violationsMax},
+			{"networks behind others", e.paths.subnets.kept[0], maxAccepted},
+			{"networks that are not accepted", e.paths.subnets.kept[1], maxShown},
 			{"hosts that moved", histories[0], histories[1]},
 			{"hosts asked about", claims[0], claims[1]},
 			{"hosts asked for", polls[0], polls[1]},

@@ -56,6 +56,7 @@ func (o *networkObserver) MappingClassified(now time.Time, m address.MappingBeha
 func (o *networkObserver) NetworkChanged(now time.Time) {
 	o.user.recursion.look(now)
 	o.servers.addresses.check(now)
+	o.paths.subnets.networkChanged(now)
 	o.servers.registrar.roamed(now)
 	o.servers.connector.roamed(now)
 	o.paths.routing.roamed(now)

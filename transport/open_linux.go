@@ -71,13 +71,8 @@ func setSocket(fd, family int, opts Options) error {
 			return fmt.Errorf("IPV6_MTU_DISCOVER: %w", err)
 		}
 	}
-	if opts.Mark != 0 {
-		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, int(opts.Mark)); err != nil {
-			return fmt.Errorf("mark %d (needs CAP_NET_ADMIN): %w", opts.Mark, err)
-		}
-	}
 	setBuffers(fd, opts)
-	return nil
+	return opts.Binding.set(fd)
 }
 
 // setBuffers sets the buffers past the kernel's caps, which CAP_NET_ADMIN

@@ -21,9 +21,8 @@ type Options struct {
 	// them silently (Linux: net.core.rmem_max and wmem_max).
 	RecvBuffer int
 	SendBuffer int
-	// Mark is the firewall mark of every datagram (Linux: SO_MARK, needs
-	// CAP_NET_ADMIN), zero for none.
-	Mark uint32
+	// Binding keeps the socket's datagrams to a part of this host's network.
+	Binding Binding
 	// KeepProcessor makes Wait of a Linux socket answer sooner while traffic flows,
 	// at the price of one more of Go's processors: see waiter.Files. It is for one
 	// loop that lives as long as the process.

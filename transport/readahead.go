@@ -26,11 +26,8 @@ type polled struct {
 // open opens the socket on every address of this host.
 func (u *polled) open(port uint16, opts Options) error {
 	opts = opts.withDefaults()
-	if opts.Mark != 0 {
-		return listenError(port, fmt.Errorf("a firewall mark: %w", errors.ErrUnsupported))
-	}
 	address := ":" + strconv.Itoa(int(port))
-	var config net.ListenConfig
+	config := net.ListenConfig{Control: opts.Binding.Control}
 	packet, err := config.ListenPacket(context.Background(), "udp", address)
 	if err != nil && noIPv6(err) {
 		packet, err = config.ListenPacket(context.Background(), "udp4", address)

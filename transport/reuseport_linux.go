@@ -121,6 +121,7 @@ const noInterface = math.MaxInt32
 // does not exist, so that the kernel never delivers a datagram to it, and lets
 // the others share the port.
 func newGuard(port uint16, opts Options) (*guard, uint16, error) {
+	opts.Binding.Interface = "" // the guard has one of its own
 	fd, err := openSocket(unix.AF_INET6, opts)
 	if err != nil {
 		if noIPv6(err) {

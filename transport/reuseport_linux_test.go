@@ -209,7 +209,7 @@ func TestGroupErrors(t *testing.T) {
 	group[0].Close()
 	if os.Geteuid() != 0 { // root may set it
 		for _, n := range []int{1, 2} {
-			if _, err := ListenUDPGroup(0, n, Options{Mark: 7}); !errors.Is(err, unix.EPERM) {
+			if _, err := ListenUDPGroup(0, n, Options{Binding: Binding{Mark: 7}}); !errors.Is(err, unix.EPERM) {
 				t.Errorf("%d sockets with a mark, without rights: %v", n, err)
 			}
 		}

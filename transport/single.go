@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,14 +18,15 @@ type Single struct {
 // singleBuffer is the room for one datagram in bytes: more than any packet has.
 const singleBuffer = 2048
 
-// OpenSingle opens a socket. receive is called from the socket's goroutine with
+// OpenSingle opens a socket, bound as b says. receive is called from the socket's goroutine with
 // every datagram that comes in until Close has returned; it must not keep pkt,
 // and must not call Close. The error is the system's (too many open files).
-func OpenSingle(receive func(from netip.AddrPort, pkt []byte)) (*Single, error) {
-	conn, err := net.ListenUDP("udp4", nil)
+func OpenSingle(b Binding, receive func(from netip.AddrPort, pkt []byte)) (*Single, error) {
+	packet, err := (&net.ListenConfig{Control: b.Control}).ListenPacket(context.Background(), "udp4", ":0")
 	if err != nil {
 		return nil, fmt.Errorf("cannot open a further UDP socket: %w", err)
 	}
+	conn := packet.(*net.UDPConn) // "udp" networks are documented to return this type
 	s := &Single{conn: conn, ended: make(chan struct{})}
 	go s.read(receive)
 	return s, nil

@@ -15,11 +15,11 @@ func TestSingle(t *testing.T) {
 	}
 	arrived := make(chan arrival, 16)
 	receive := func(from netip.AddrPort, pkt []byte) { arrived <- arrival{from, string(pkt)} }
-	a, err := OpenSingle(receive)
+	a, err := OpenSingle(Binding{}, receive)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := OpenSingle(func(netip.AddrPort, []byte) {})
+	b, err := OpenSingle(Binding{}, func(netip.AddrPort, []byte) {})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,7 +88,7 @@ func TestBuffersPastTheCap(t *testing.T) {
 }
 
 func TestMark(t *testing.T) {
-	u, err := ListenUDP(0, Options{Mark: 7})
+	u, err := ListenUDP(0, Options{Binding: Binding{Mark: 7}})
 	if os.Geteuid() != 0 {
 		if !errors.Is(err, syscall.EPERM) {
 			t.Errorf("without privilege: %v", err)

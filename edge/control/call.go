@@ -34,6 +34,13 @@ func (s Socket) FDB(ctx context.Context) (FDB, error) {
 	return v, err
 }
 
+// Routes fetches the networks behind other edges.
+func (s Socket) Routes(ctx context.Context) (Routes, error) {
+	var v Routes
+	err := localapi.Get(ctx, string(s), pathRoutes, &v)
+	return v, err
+}
+
 // KeyStatus fetches the state of the key schedule.
 func (s Socket) KeyStatus(ctx context.Context) (Keys, error) {
 	var v Keys

@@ -26,11 +26,13 @@ type still struct {
 
 	counters Counters
 	fdb      FDB
+	routes   Routes
 }
 
 func (s *still) Status(context.Context) (Status, error)  { return s.status, s.err }
 func (s *still) Peers(context.Context) ([]Peer, error)   { return s.peers, s.err }
 func (s *still) FDB(context.Context) (FDB, error)        { return s.fdb, s.err }
+func (s *still) Routes(context.Context) (Routes, error)  { return s.routes, s.err }
 func (s *still) KeyStatus(context.Context) (Keys, error) { return s.keys, s.err }
 func (s *still) Counters(context.Context) (Counters, error) {
 	return s.counters, s.err
@@ -59,6 +61,7 @@ func sample() *still {
 		keys: Keys{Community: "mynetwork", Source: "file", Active: &ki, Acceptable: []uint8{0, 1}, Next: &roll, Ends: &roll,
 			Warning: "soon", Epochs: []Epoch{{Index: 0, Until: &roll, Transform: "auto"}}},
 		fdb:      FDB{Stations: []Station{{MAC: "52:54:00:00:00:01", VLAN: 10, Edge: "a", ID: "1", AgeS: 1.5, How: "heard", Moves: 2}}, Totals: FDBTotals{Entries: 1, Size: 2, Unknown: 3}},
+		routes:   Routes{Announced: []string{"10.1.0.0/16"}, Routes: []Route{{Prefix: "192.168.7.0/24", Edge: "a", ID: "1", Via: "10.64.0.3", State: RouteRefused, Why: "is public", Cost: 96}}},
 		counters: Counters{Drops: map[string]uint64{"open": 1}, Queues: []QueueCounters{{Sleeps: 3, Frames: &FrameCounters{Reads: 1, In: 1}, Datagrams: &DatagramCounters{Writes: 1, Out: 46, TrainsOut: 1}}}},
 	}
 }
@@ -100,6 +103,10 @@ func TestRoundTrip(t *testing.T) {
 	fdb, err := socket.FDB(ctx)
 	if diff := cmp.Diff(src.fdb, fdb); err != nil || diff != "" {
 		t.Errorf("fdb: %v %s", err, diff)
+	}
+	routes, err := socket.Routes(ctx)
+	if diff := cmp.Diff(src.routes, routes); err != nil || diff != "" {
+		t.Errorf("routes: %v %s", err, diff)
 	}
 	ping, err := socket.Ping(ctx, PingRequest{Peer: "a", Size: 100})
 	if want, _ := src.Ping(ctx, PingRequest{Peer: "a", Size: 100}); err != nil || cmp.Diff(want, ping) != "" {

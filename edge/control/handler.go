@@ -15,6 +15,7 @@ const (
 	pathPeers  = "/api/v1/peers"
 	pathKeys   = "/api/v1/keys"
 	pathFDB    = "/api/v1/fdb"
+	pathRoutes = "/api/v1/routes"
 	pathPing   = "/api/v1/ping"
 	pathReload = "/api/v1/reload"
 
@@ -37,6 +38,8 @@ type Documents interface {
 	Peers(ctx context.Context) ([]Peer, error)
 	// FDB returns the forwarding database.
 	FDB(ctx context.Context) (FDB, error)
+	// Routes returns the networks behind other edges.
+	Routes(ctx context.Context) (Routes, error)
 	// KeyStatus returns the state of the key schedule.
 	KeyStatus(ctx context.Context) (Keys, error)
 	// Counters returns what the data path has done.
@@ -66,6 +69,7 @@ func Handler(src Source) http.Handler {
 		return peers, err
 	}))
 	mux.Handle("GET "+pathFDB, document(src.FDB))
+	mux.Handle("GET "+pathRoutes, document(src.Routes))
 	mux.Handle("GET "+pathKeys, document(src.KeyStatus))
 	mux.Handle("GET "+pathCounters, document(src.Counters))
 	localapi.HandleProfiles(mux)

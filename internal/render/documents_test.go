@@ -62,10 +62,25 @@ func TestDocuments(t *testing.T) {
 	document(t, "peers", Peers)
 	document(t, "counters", Counters)
 	document(t, "fdb", FDB)
+	document(t, "routes", Routes)
 	document(t, "netcheck", Netcheck)
 	document(t, "keys", func(w io.Writer, v control.Keys) error {
 		return Keys(w, v, time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
 	})
+}
+
+// TestRouteChanges tells what came, changed and went, and nothing of what stayed.
+func TestRouteChanges(t *testing.T) {
+	used, spare := control.RouteUsed, control.RouteSpare
+	before := control.Routes{Routes: []control.Route{{Prefix: "a", ID: "1", Edge: "x", State: used}, {Prefix: "a", ID: "2", Edge: "y", State: spare}, {Prefix: "b", ID: "1", Edge: "x", State: used}}}
+	after := control.Routes{Routes: []control.Route{{Prefix: "a", ID: "1", Edge: "x", State: used, Cost: 9}, {Prefix: "a", ID: "2", Edge: "y\x1b", State: used}, {Prefix: "c", ID: "1", Edge: "x", State: spare, Why: "z"}}}
+	var b bytes.Buffer
+	if err := RouteChanges(&b, before, after); err != nil {
+		t.Fatal(err)
+	}
+	if want := "> a  by y\ufffd  used\n+ c  by x  spare: z\n- b  by x  used\n"; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
 }
 
 // TestFDBChanges tells what came, moved and went, and nothing of what stayed.
@@ -178,6 +193,7 @@ func TestFullTerminal(t *testing.T) {
 		"status": Status(full{}, control.Status{}), "peers": Peers(full{}, []control.Peer{{}}), "no peers": Peers(full{}, nil),
 		"keys": Keys(full{}, control.Keys{}, time.Time{}), "counters": Counters(full{}, control.Counters{}),
 		"fdb": FDB(full{}, control.FDB{}), "changes of the fdb": FDBChanges(full{}, control.FDB{}, control.FDB{Stations: []control.Station{{}}}),
+		"routes": Routes(full{}, control.Routes{}), "changes of routes": RouteChanges(full{}, control.Routes{}, control.Routes{Routes: []control.Route{{}}}),
 		"netcheck": Netcheck(full{}, control.Netcheck{}), "supernode": SupernodeStatus(full{}, admin.Status{}),
 	} {
 		if err != io.ErrShortWrite {

@@ -78,7 +78,7 @@ func (l *links) carries(x netlink.Link, byIndex map[int]netlink.Link) bool {
 // that it reaches, it reaches by the bridge. Such a route does not count as leading into
 // the overlay, but one that a router advertisement made does: the router may be anybody
 // in the overlay.
-func (l *links) way(to netip.Addr) Way {
+func (l *links) way(to netip.Addr, from source) Way {
 	if zone := to.Zone(); zone != "" {
 		for index, name := range l.names {
 			if name == zone {
@@ -87,13 +87,15 @@ func (l *links) way(to netip.Addr) Way {
 		}
 		return Outside
 	}
-	hop, ok := routeTo(to, nil)
+	how := netlink.RouteGetOptions{Mark: from.mark, Oif: from.ifname}
+	hop, ok := routeTo(to, &how)
 	if !ok {
 		return Outside
 	}
 	way := l.by(hop.LinkIndex)
 	if way == Above {
-		entry, ok := routeTo(to, &netlink.RouteGetOptions{FIBMatch: true})
+		how.FIBMatch = true
+		entry, ok := routeTo(to, &how)
 		if ok && isDefault(&entry) && entry.Protocol != unix.RTPROT_RA {
 			return Outside
 		}

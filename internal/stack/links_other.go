@@ -17,4 +17,4 @@ func readLinks(device int) links {
 }
 
 // way returns Outside: routes are asked for on Linux alone.
-func (l *links) way(netip.Addr) Way { return Outside }
+func (l *links) way(netip.Addr, source) Way { return Outside }

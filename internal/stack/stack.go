@@ -35,12 +35,24 @@ const (
 // A Stack is that of one device. Its methods may be called from any goroutine.
 type Stack struct {
 	device int // the index of the interface
+	from   source
 
 	mu     sync.Mutex
 	links  links
 	read   time.Time // when links were read; zero: never
 	routes map[netip.Addr]remembered
 }
+
+// source is what packets of the underlay have, by which this host routes them.
+type source struct {
+	mark   uint32
+	ifname string
+}
+
+// From has the routes looked up of packets with a firewall mark, and that leave by an
+// interface, as those of the underlay do; 0 and "" are those of any other. It is called
+// before all other methods.
+func (s *Stack) From(mark uint32, ifname string) { s.from = source{mark, ifname} }
 
 // links are the interfaces of this host.
 type links struct {
@@ -121,7 +133,7 @@ func (s *Stack) Way(to netip.Addr) Way {
 	if len(s.routes) >= maxRemembered {
 		clear(s.routes)
 	}
-	way := s.current(now).way(to)
+	way := s.current(now).way(to, s.from)
 	s.routes[to] = remembered{way: way, until: now.Add(fresh)}
 	return way
 }

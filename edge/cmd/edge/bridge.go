@@ -65,7 +65,7 @@ func (m *member) watch(ctx context.Context) {
 		defer stop()
 	}
 	m.device.Watch(ctx, tap.Watching{
-		Events: events, Most: edge.MaxMTU, Fixed: m.options.Device.MTU != 0, Log: m.log,
+		Behind: m.options.Guard.Routes.Announce, Events: events, Most: edge.MaxMTU, Fixed: m.options.Device.MTU != 0, Log: m.log,
 		Tell: func(c tap.Condition) { m.device.now.Store(&c) },
 	})
 }

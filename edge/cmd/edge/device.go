@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"hedgerow/edge"
+	"hedgerow/edge/subnet"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/stack"
 	"hedgerow/tap"
@@ -32,6 +33,7 @@ type tapDevice interface {
 	Queues() []*tap.Queue
 	SetCarrier(up bool) error
 	Watch(context.Context, tap.Watching)
+	SetRoutes([]tap.Route) error
 }
 
 // tapOpener opens a TAP device.
@@ -148,4 +150,48 @@ func (d *device) holds(ifindex int) bool {
 	}
 	bridge, err := net.InterfaceByName(d.bridge)
 	return d.bridge != "" && err == nil && bridge.Index == ifindex
+}
+
+// exitTable is the kernel's table in which a default route by the overlay is set: the
+// user's rules lead there, and never the underlay (docs/routing.md, "A gateway to the
+// internet").
+const exitTable = 7655
+
+// SetRoutes makes these the only routes by the device that an edge has set.
+func (d *device) SetRoutes(list []subnet.Route) error {
+	routes := make([]tap.Route, 0, len(list))
+	for _, r := range list {
+		x := tap.Route{Prefix: r.Prefix, Via: r.Via}
+		if subnet.IsDefault(r.Prefix) {
+			x.Table = exitTable
+		}
+		routes = append(routes, x)
+	}
+	if err := d.tapDevice.SetRoutes(routes); err != nil {
+		return err
+	}
+	for _, r := range list {
+		if is4 := r.Prefix.Addr().Is4(); subnet.IsDefault(r.Prefix) && !tap.HasRule(is4, exitTable) {
+			return exitUnused(is4)
+		}
+	}
+	return nil
+}
+
+// exitUnused says that nothing leads to a default route that was accepted.
+func exitUnused(is4 bool) error {
+	command := "ip -6 rule"
+	if is4 {
+		command = "ip rule"
+	}
+	return fmt.Errorf("no rule leads to the default route in table %d, so that nothing goes to the gateway. Type: %s add priority 5000 lookup main suppress_prefixlength 0; %[2]s add priority 5001 not fwmark N lookup %[1]d, with the N of --mark", exitTable, command)
+}
+
+// Networks returns those of this host and its routes, but for the device's.
+func (d *device) Networks() []subnet.Network {
+	var list []subnet.Network
+	for _, n := range tap.Networks(d.holds) {
+		list = append(list, subnet.Network(n))
+	}
+	return list
 }

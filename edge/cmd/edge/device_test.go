@@ -28,6 +28,8 @@ type memoryTAP struct {
 	name string
 	mac  [6]byte
 	mtu  int
+
+	routes []tap.Route
 }
 
 func (d *memoryTAP) Name() string { return d.name }
@@ -38,6 +40,10 @@ func (d *memoryTAP) Queues() []*tap.Queue  { return nil }
 func (d *memoryTAP) SetCarrier(bool) error { return nil }
 
 func (d *memoryTAP) Watch(context.Context, tap.Watching) {}
+func (d *memoryTAP) SetRoutes(list []tap.Route) error {
+	d.routes = list
+	return nil
+}
 
 // host is a machine whose devices refuse to be opened for the reason given,
 // and which makes every other one.

@@ -55,7 +55,7 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "queues", Usage: "`COUNT` of queues, each served by a thread of its own; default: one for each processor, 4 at most"},
 		&ucli.StringFlag{Name: "test-clock-offset", Hidden: true},
 		&ucli.StringFlag{Name: "test-without", Hidden: true},
-	}, guardFlags(), cli.LogFlags())
+	}, guardFlags(), routeFlags(), cli.LogFlags())
 }
 
 // readFlags are the options of the sub-commands that ask a running edge.

@@ -16,6 +16,7 @@ type guardChoice struct {
 	Storm  int // as edge.Ethernet has it
 	Accept bridge.Policy
 	Hubs   [][32]byte // as edge.Ethernet has it
+	Routes routeChoice
 }
 
 // guardFlags are the options about what others may send.
@@ -41,6 +42,7 @@ func (g *guardChoice) parse(c *ucli.Context, faults *cli.Faults) {
 			faults.Addf("--hubs: %v", err)
 		}
 	}
+	g.Routes.parse(c, faults)
 	for _, o := range []struct {
 		name string
 		to   *bridge.Whom

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"net"
 	"net/netip"
+	"runtime"
+	"strconv"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -13,12 +16,42 @@ import (
 	"hedgerow/internal/netwatch"
 	"hedgerow/nat/address"
 	"hedgerow/nat/portmap"
+	"hedgerow/transport"
 )
 
 // nearbyChoice says which of the local network's services are used.
 type nearbyChoice struct {
 	NoLAN     bool
 	NoMapping bool
+	Underlay  transport.Binding // of what goes by it
+}
+
+// parseUnderlay reads --mark and --underlay-interface.
+func (n *nearbyChoice) parseUnderlay(c *ucli.Context, faults *cli.Faults) {
+	b := &n.Underlay
+	if s, ok := cli.String(c, "mark"); ok {
+		mark, err := strconv.ParseUint(s, 0, 32)
+		if err != nil || mark == 0 {
+			faults.Addf("--mark %s is not a firewall mark such as 76 or 0x4c", s)
+		}
+		b.Mark = uint32(mark)
+	}
+	if s, ok := cli.String(c, "underlay-interface"); ok {
+		faults.Add(checkDeviceOf("--underlay-interface", s))
+		b.Interface = s
+	}
+	if *b != (transport.Binding{}) && runtime.GOOS != "linux" {
+		faults.Addf("--mark and --underlay-interface are there on Linux alone, and this is %s", runtime.GOOS)
+	}
+}
+
+// resolver returns what looks names up past the overlay; nil: the system's own.
+func (m *member) resolver() underlay.Resolver {
+	if m.options.Nearby.Underlay == (transport.Binding{}) {
+		return nil
+	}
+	d := net.Dialer{Control: m.options.Nearby.Underlay.Control}
+	return &net.Resolver{PreferGo: true, Dial: d.DialContext}
 }
 
 // parseNearby reads --advertise, --no-lan and --no-port-mapping.
@@ -33,6 +66,7 @@ func (o *options) parseNearby(c *ucli.Context, faults *cli.Faults) {
 	}
 	o.Nearby.NoLAN = c.Bool("no-lan")
 	o.Nearby.NoMapping = c.Bool("no-port-mapping")
+	o.Nearby.parseUnderlay(c, faults)
 }
 
 // network returns what the edge gets to know of its local networks.
@@ -80,9 +114,13 @@ func (m *member) routerSecret() [32]byte {
 	return sha256.Sum256(append([]byte("hedgerow/1 port mapping"), m.id.Seed[:]...))
 }
 
-// overlay reports whether an interface leads into an overlay: our devices, what is
-// stacked on them, such as its bridge, and other tunnels. What is announced there would
-// reach the other members through the overlay itself.
+// overlay reports whether an interface is none of the underlay: it leads into an overlay,
+// as our devices, what is stacked on them, such as its bridge, and other tunnels, or the
+// user has named another one. What is announced there would reach the other members
+// through the overlay itself, or not at all.
 func (m *member) overlay(ifname string) bool {
+	if only := m.options.Nearby.Underlay.Interface; only != "" {
+		return ifname != only
+	}
 	return address.IsTunnel(ifname) || m.device.stack.Named(ifname)
 }

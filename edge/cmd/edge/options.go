@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"fmt"
+	"runtime"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -84,6 +85,7 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 		faults.Add(crypto.ErrOpenHubs)
 	}
 	o.parseSegment(c, &faults)
+	o.checkRoutes(&faults)
 	cmd.parseSelf(c, &o, &faults)
 	return o, faults.Err()
 }
@@ -204,6 +206,23 @@ func (cmd *command) parseSelf(c *ucli.Context, o *options, faults *cli.Faults) {
 		if err != nil {
 			faults.Addf("--test-clock-offset %s is not a length of time", s)
 		}
+	}
+}
+
+// checkRoutes reports options that do not go with those of routes.
+func (o *options) checkRoutes(faults *cli.Faults) {
+	r := &o.Guard.Routes
+	if r.Accept.Exit != "" && o.Nearby.Underlay.Mark == 0 {
+		faults.Addf("--exit needs --mark N, such as --mark 76, by which rules keep the edge's own packets out of the overlay (docs/routing.md)")
+	}
+	if r.Accept.None() {
+		return
+	}
+	if o.Address.Bare {
+		faults.Addf("--accept-routes and --exit need an address, and a port of a bridge has none: type --bridge-address to give %s one", o.Device.Bridge.Bridge)
+	}
+	if runtime.GOOS != "linux" {
+		faults.Addf("--accept-routes and --exit are there on Linux alone, and this is %s", runtime.GOOS)
 	}
 }
 

@@ -244,3 +244,24 @@ func parseSpan(s string) (time.Duration, error) {
 	}
 	return d, nil
 }
+
+// parseFDBSize reads the value of --fdb-size: how many stations, and how many behind
+// one edge.
+func parseFDBSize(s string) (bridge.Size, error) {
+	all, behind, both := strings.Cut(s, ",")
+	size := bridge.Size{}
+	var err, other error
+	size.All, err = strconv.Atoi(all)
+	size.Behind = min(size.All, bridge.DefaultSize.Behind)
+	if both {
+		size.Behind, other = strconv.Atoi(behind)
+	}
+	if err != nil || other != nil {
+		return bridge.Size{}, fmt.Errorf("--fdb-size %s is not one number, or two with a comma: type one such as %d,%d [E27]",
+			s, bridge.DefaultSize.All, bridge.DefaultSize.Behind)
+	}
+	if err := size.Check(); err != nil {
+		return bridge.Size{}, fmt.Errorf("--fdb-size %s: %w; type one such as %d,%d [E27]", s, err, bridge.DefaultSize.All, bridge.DefaultSize.Behind)
+	}
+	return size, nil
+}

@@ -122,7 +122,7 @@ func (m *member) openQueues() error {
 
 // openSocket opens one of the further sockets that are needed to get through a NAT.
 func (m *member) openSocket(receive func(from netip.AddrPort, pkt []byte)) (underlay.Socket, error) {
-	s, err := transport.OpenSingle(receive)
+	s, err := transport.OpenSingle(m.options.Nearby.Underlay, receive)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"strconv"
 
 	ucli "github.com/urfave/cli/v2"
@@ -106,7 +107,7 @@ func (m *member) open() error {
 			"If no other machine uses that one, stop this edge and type: %s identity adopt -c %s", m.state, found.id.ShortID(), found.left, program, strconv.Quote(m.keys.Name)))
 	}
 	with := m.options.Queues.Without.socket
-	with.Log = m.log
+	with.Log, with.Binding = m.log, m.options.Nearby.Underlay
 	if m.sockets, err = openSockets(m.options.Port, m.options.Queues.Count, with, m.state); err != nil {
 		return err
 	}
@@ -173,7 +174,9 @@ func (m *member) openDevice() error {
 	if ifi, err := net.InterfaceByName(d.Name()); err == nil {
 		index = ifi.Index
 	}
-	m.device = &device{tapDevice: d, stack: stack.New(index), bridge: m.options.Device.Bridge.Bridge, log: m.log}
+	own := stack.New(index)
+	own.From(m.options.Nearby.Underlay.Mark, m.options.Nearby.Underlay.Interface)
+	m.device = &device{tapDevice: d, stack: own, bridge: m.options.Device.Bridge.Bridge, log: m.log}
 	m.service.OnClose(func() { _ = d.Close() })
 	return nil
 }
@@ -220,7 +223,7 @@ func (m *member) config() edge.Config {
 		Name:       m.options.Name,
 		Supernodes: m.options.Supernodes,
 		Reach:      m.options.Reach,
-		Address:    m.options.Address,
+		Address:    m.address(),
 		Ethernet: edge.Ethernet{
 			MAC: m.options.Device.MAC, MTU: m.device.MTU(), Bridge: m.options.Device.Bridge.Bridge != "", Filter: m.options.Device.Filter,
 			Storm: m.options.Guard.Storm, Accept: m.options.Guard.Accept, Hubs: m.options.Guard.Hubs, Stations: m.options.Device.FDB,
@@ -237,6 +240,7 @@ func (m *member) config() edge.Config {
 			Own:         edge.Own{Stack: m.device.stack, Sockets: m.own, Device: m.device.condition},
 			Addresses:   func() ([]netip.Addr, error) { return address.OfInterfaces(m.overlay) },
 			Networks:    m.device.networks,
+			Resolver:    m.resolver(),
 			Version:     cli.Release,
 			Notes:       m.notes,
 			Log:         m.log,
@@ -247,6 +251,16 @@ func (m *member) config() edge.Config {
 			Forks:       forks(),
 		},
 	}
+}
+
+// address returns the choice of addresses, with the networks behind edges.
+func (m *member) address() edge.Address {
+	a, r := m.options.Address, &m.options.Guard.Routes
+	a.Subnets = edge.Subnets{Announce: r.Announce, Accept: r.Accept}
+	if runtime.GOOS == "linux" {
+		a.Subnets.Table = m.device
+	}
+	return a
 }
 
 // ended gives the end of Run its exit code.

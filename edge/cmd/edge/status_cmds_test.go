@@ -72,6 +72,17 @@ func (shown) FDB(context.Context) (control.FDB, error) {
 	}, nil
 }
 
+func (shown) Routes(context.Context) (control.Routes, error) {
+	return control.Routes{
+		Announced: []string{"10.1.0.0/16", "fd01::/48"},
+		Routes: []control.Route{
+			{Prefix: "192.168.7.0/24", Edge: "harlem-roof", ID: "9f3a-71c2-e0b4", Via: "10.64.0.3", State: control.RouteUsed, Cost: 113},
+			{Prefix: "192.168.7.0/24", Edge: "bk-library", ID: "9f3a-71c2-e0b5", Via: "10.64.0.9", State: control.RouteSpare, Why: "is reached by harlem-roof", Cost: 224},
+			{Prefix: "8.8.8.0/24", Edge: "evil\x1b[2J", ID: "9f3a-71c2-e0b7", State: control.RouteRefused, Why: "is public: it is taken only if --accept-routes names the network"},
+		},
+	}, nil
+}
+
 func (shown) KeyStatus(context.Context) (control.Keys, error) {
 	active := uint8(4)
 	times := [3]time.Time{}
@@ -134,10 +145,12 @@ func texts(t *testing.T, now time.Time) map[string]string {
 	keys, _ := shown{}.KeyStatus(ctx)
 	counters, _ := shown{}.Counters(ctx)
 	fdb, _ := shown{}.FDB(ctx)
+	routes, _ := shown{}.Routes(ctx)
 	write("status", func(w io.Writer) error { return render.Status(w, status) })
 	write("peers", func(w io.Writer) error { return render.Peers(w, peers) })
 	write("keys", func(w io.Writer) error { return render.Keys(w, keys, now) })
 	write("fdb", func(w io.Writer) error { return render.FDB(w, fdb) })
+	write("routes", func(w io.Writer) error { return render.Routes(w, routes) })
 	write("counters", func(w io.Writer) error { return render.Counters(w, counters) })
 	return all
 }

@@ -70,11 +70,11 @@ var errInside = errors.New("the route there leads into this overlay [E19]")
 
 // dialTCP connects to a supernode, or to a proxy, past the overlay.
 func (m *member) dialTCP(ctx context.Context, network, to string) (net.Conn, error) {
-	d := net.Dialer{Control: func(_, to string, _ syscall.RawConn) error {
+	d := net.Dialer{Control: func(network, to string, c syscall.RawConn) error {
 		if a, err := netip.ParseAddrPort(to); err == nil && m.device.stack.Way(a.Addr().Unmap()) == stack.Into {
 			return errInside
 		}
-		return nil
+		return m.options.Nearby.Underlay.Control(network, to, c)
 	}}
 	conn, err := d.DialContext(ctx, network, to)
 	if err != nil {
