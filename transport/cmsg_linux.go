@@ -1,30 +1,50 @@
 package transport
 
 import (
+	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
 // A control is room for the control messages of one message (cmsg(3)), aligned
-// as they must be: on sending IP_TTL and UDP_SEGMENT, on receiving UDP_GRO.
-type control [8]uint64
+// as they must be: on sending those of an envelope, on receiving UDP_GRO and
+// IPV6_PKTINFO or IP_PKTINFO.
+type control [16]uint64
 
-// put writes the control messages of an outgoing message: the TTL of an IPv4
-// datagram and the segment size, each 0 for none. It returns how many bytes they
-// are, and how many the TTL alone, which stands in front.
-func (c *control) put(ttl uint8, seg int) (all, ttlAlone int) {
-	if ttl != 0 {
+// An envelope is what goes with a message besides its address.
+type envelope struct {
+	local   netip.Addr // it leaves from; not valid: the kernel chooses
+	ifindex uint32     // of the interface that a link-local local belongs to
+	ttl     uint8      // of an IPv4 datagram; 0: the socket's
+	seg     int        // the segment size of a train; 0: one datagram
+}
+
+// put writes the control messages of an outgoing message. It returns how many bytes
+// they are, and how many those of a single datagram of it: the segment size is last.
+func (c *control) put(e *envelope) (all, alone int) {
+	switch {
+	case !e.local.IsValid():
+	case e.local.Is4():
+		info := (*unix.Inet4Pktinfo)(c.header(0, unix.IPPROTO_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo))
+		*info = unix.Inet4Pktinfo{Spec_dst: e.local.As4()}
+		all = unix.CmsgSpace(unix.SizeofInet4Pktinfo)
+	default:
+		info := (*unix.Inet6Pktinfo)(c.header(0, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, unix.SizeofInet6Pktinfo))
+		*info = unix.Inet6Pktinfo{Addr: e.local.As16(), Ifindex: e.ifindex}
+		all = unix.CmsgSpace(unix.SizeofInet6Pktinfo)
+	}
+	if e.ttl != 0 {
 		// An int (ip(7)), on IPv4 sockets and for IPv4 datagrams on dual-stack
 		// ones. The socket's option would change those of other goroutines.
-		*(*int32)(c.header(0, unix.IPPROTO_IP, unix.IP_TTL, 4)) = int32(ttl)
-		ttlAlone = unix.CmsgSpace(4)
+		*(*int32)(c.header(all, unix.IPPROTO_IP, unix.IP_TTL, 4)) = int32(e.ttl)
+		all += unix.CmsgSpace(4)
 	}
-	if seg == 0 {
-		return ttlAlone, ttlAlone
+	if alone = all; e.seg != 0 {
+		*(*uint16)(c.header(all, unix.IPPROTO_UDP, unix.UDP_SEGMENT, 2)) = uint16(e.seg)
+		all += unix.CmsgSpace(2)
 	}
-	*(*uint16)(c.header(ttlAlone, unix.IPPROTO_UDP, unix.UDP_SEGMENT, 2)) = uint16(seg)
-	return ttlAlone + unix.CmsgSpace(2), ttlAlone
+	return all, alone
 }
 
 // header writes the header of a control message at an offset and returns where
@@ -40,24 +60,69 @@ func (c *control) bytes() *[unsafe.Sizeof(control{})]byte {
 	return (*[unsafe.Sizeof(control{})]byte)(unsafe.Pointer(c))
 }
 
-// segmentSize returns the size of the datagrams of a received message, from its
-// control messages (UDP_GRO, an int), or 0 if the kernel names none. It accepts
-// any bytes.
-func segmentSize(b []byte) int {
+// received is what the control messages of a received message say.
+type received struct {
+	seg   int     // the size of its datagrams (UDP_GRO, an int); 0: the kernel names none
+	local pktinfo // where it was sent to
+}
+
+// pktinfo is an address of this host with its interface, as the kernel has it
+// (in6_pktinfo, an IPv4 address in its mapped form). The zero value is none.
+type pktinfo unix.Inet6Pktinfo
+
+// parseControl reads control messages. It accepts any bytes.
+func parseControl(b []byte) (r received) {
 	for len(b) >= unix.SizeofCmsghdr {
 		var h unix.Cmsghdr // copied: b may begin at any address
 		copy((*[unix.SizeofCmsghdr]byte)(unsafe.Pointer(&h))[:], b)
 		if h.Len < unix.SizeofCmsghdr || uint64(h.Len) > uint64(len(b)) {
-			return 0
+			return r
 		}
-		if h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO {
-			var size int32
-			if copy((*[4]byte)(unsafe.Pointer(&size))[:], b[unix.CmsgLen(0):h.Len]) < 4 {
-				return 0
-			}
-			return max(int(size), 0)
-		}
+		r.add(&h, b[unix.CmsgLen(0):h.Len])
 		b = b[min(unix.CmsgSpace(int(h.Len)-unix.CmsgLen(0)), len(b)):]
 	}
-	return 0
+	return r
+}
+
+// add reads one control message.
+func (r *received) add(h *unix.Cmsghdr, data []byte) {
+	switch {
+	case h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO:
+		var size int32
+		if copy((*[4]byte)(unsafe.Pointer(&size))[:], data) == 4 {
+			r.seg = max(int(size), 0)
+		}
+	case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+		copy((*[unix.SizeofInet6Pktinfo]byte)(unsafe.Pointer(&r.local))[:], data)
+	case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+		var info unix.Inet4Pktinfo
+		copy((*[unix.SizeofInet4Pktinfo]byte)(unsafe.Pointer(&info))[:], data)
+		r.local.Addr, r.local.Ifindex = netip.AddrFrom4(info.Spec_dst).As16(), uint32(info.Ifindex)
+	}
+}
+
+// addr returns the address: none for a group, which no datagram can leave from. A
+// link-local IPv6 address means something on its interface only.
+func (p *pktinfo) addr(z *zones) netip.Addr {
+	a := netip.AddrFrom16(p.Addr).Unmap()
+	if a.IsUnspecified() || a.IsMulticast() || a == broadcast4 {
+		return netip.Addr{}
+	}
+	if a.Is6() && a.IsLinkLocalUnicast() {
+		return a.WithZone(z.name(p.Ifindex))
+	}
+	return a
+}
+
+// broadcast4 is the limited broadcast address (RFC 919). That of a subnet looks like
+// any other address: nothing can leave from it, so the kernel refuses it.
+var broadcast4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// tellLocal has the kernel say of each datagram which address of this host it was sent
+// to. An AF_INET6 socket says it of IPv4 datagrams, too.
+func tellLocal(fd int, only4 bool) error {
+	if only4 {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+	}
+	return unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
 }

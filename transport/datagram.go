@@ -17,6 +17,13 @@ type Datagram struct {
 	// Addr is where the datagram came from or goes to. An IPv4 address is never
 	// in its IPv6-mapped form after ReadBatch; WriteBatch accepts either.
 	Addr netip.AddrPort
+	// Local is the address of this host that the datagram was sent to, or leaves from:
+	// whoever answers puts it back, so that the answer comes from the address that was
+	// asked. A link-local one has the zone of its interface. ReadBatch leaves it invalid
+	// where the system does not tell (all but Linux), and for a datagram to a group. In
+	// WriteBatch an invalid one, one of another family than Addr, and one that this host
+	// does not have any more leave the choice to the system.
+	Local netip.Addr
 	// Seg is 0 for one datagram. Otherwise Buf[:N] holds datagrams of Seg bytes
 	// each behind one another, of which the last may be shorter (UDP GRO and
 	// GSO).

@@ -29,7 +29,7 @@ func (u *UDP) flush() {
 		case errno == 0:
 			u.account(w.pieces[sent : sent+n])
 			sent += n
-		case congested(errno) && u.room(errno):
+		case congested(errno) && u.room(errno), w.unpin(sent, errno):
 		default:
 			u.failed(sent, errno)
 			sent++
@@ -109,7 +109,7 @@ func (u *UDP) apart(message int, errno syscall.Errno) {
 	w := &u.out
 	p := &w.pieces[message]
 	h, vector := &w.messages[message].Hdr, &w.vectors[message]
-	if h.SetControllen(p.ttlAlone); p.ttlAlone == 0 {
+	if h.SetControllen(p.alone); p.alone == 0 {
 		h.Control = nil
 	}
 	whole := true

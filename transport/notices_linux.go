@@ -10,6 +10,7 @@ import (
 type notices struct {
 	log              *slog.Logger
 	gsoOnce, groOnce sync.Once
+	localOnce        sync.Once
 }
 
 func (n *notices) gso(err error) {
@@ -21,5 +22,11 @@ func (n *notices) gso(err error) {
 func (n *notices) gro(err error) {
 	n.groOnce.Do(func() {
 		n.log.Warn("the kernel does not hand over trains of UDP datagrams (UDP_GRO): each is received by itself, which is slower", "error", err)
+	})
+}
+
+func (n *notices) local(err error) {
+	n.localOnce.Do(func() {
+		n.log.Warn("the kernel does not tell to which address of this host a datagram was sent: on a host with several, answers may leave from another one", "error", err)
 	})
 }

@@ -25,7 +25,14 @@ type reader struct {
 	// in runs.
 	lastRaw sockaddr
 	last    netip.AddrPort
+	local   lastLocal
 	zones   zones
+}
+
+// lastLocal is the address that a pktinfo was turned into last.
+type lastLocal struct {
+	raw  pktinfo
+	addr netip.Addr
 }
 
 // init ties each message to its name, vector and control.
@@ -105,10 +112,9 @@ func (u *UDP) collect(ds []Datagram) {
 		m, d := &r.messages[i], &ds[i]
 		d.N, d.Seg, d.TTL = int(m.Len), 0, 0
 		d.Addr = r.from(&r.names[i])
-		if length := int(m.Hdr.Controllen); length > 0 {
-			if seg := segmentSize(r.controls[i].bytes()[:min(length, len(r.controls[i].bytes()))]); seg < d.N {
-				d.Seg = seg
-			}
+		said := parseControl(r.controls[i].bytes()[:min(int(m.Hdr.Controllen), len(r.controls[i].bytes()))])
+		if d.Local = r.to(&said.local); said.seg < d.N {
+			d.Seg = said.seg
 		}
 		datagrams += uint64(segments(d.N, d.Seg))
 		if d.Seg > 0 {
@@ -130,4 +136,13 @@ func (r *reader) from(raw *sockaddr) netip.AddrPort {
 		r.lastRaw, r.last = *raw, raw.addrPort(&r.zones)
 	}
 	return r.last
+}
+
+// to returns the address that a datagram was sent to, which is mostly that of the
+// datagram before.
+func (r *reader) to(raw *pktinfo) netip.Addr {
+	if l := &r.local; *raw != l.raw {
+		l.raw, l.addr = *raw, raw.addr(&r.zones)
+	}
+	return r.local.addr
 }

@@ -60,6 +60,9 @@ func newUDP(fd int, only4 bool, opts Options, said *notices) (*UDP, error) {
 	case *unix.SockaddrInet4:
 		u.local = netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(a.Port))
 	}
+	if err := tellLocal(fd, only4); err != nil {
+		said.local(err)
+	}
 	if err := allow(opts.NoGRO, fd, unix.UDP_GRO, 1); err != nil {
 		said.gro(err)
 	}

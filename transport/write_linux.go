@@ -50,10 +50,10 @@ type destinations struct {
 // A piece is the content of one message: a datagram, or a train whose seg is not
 // 0, of one entry of the batch.
 type piece struct {
-	payload  []byte
-	entry    int
-	seg      int
-	ttlAlone int // bytes of the control messages without the segment size
+	payload []byte
+	entry   int
+	envelope
+	alone int // bytes of the control messages without the segment size
 }
 
 // result is the outcome of a batch.
@@ -124,10 +124,7 @@ func (u *UDP) put(entry int, d *Datagram) {
 		w.refuse(entry, errno)
 		return
 	}
-	ttl := d.TTL
-	if ttl != 0 && !d.Addr.Addr().Unmap().Is4() {
-		ttl = 0
-	}
+	e := w.envelope(d)
 	for rest := d.Payload(); ; {
 		length, seg := len(rest), d.Seg
 		switch {
@@ -138,7 +135,8 @@ func (u *UDP) put(entry int, d *Datagram) {
 		default:
 			length = min(length, seg*min(MaxTrainDatagrams, MaxTrainBytes/seg))
 		}
-		w.message(entry, rest[:length], seg, ttl)
+		e.seg = seg
+		w.message(entry, rest[:length], e)
 		if w.n == w.limit {
 			u.flush()
 		}
@@ -166,20 +164,57 @@ func (w *writer) address(to netip.AddrPort) syscall.Errno {
 	return 0
 }
 
+// envelope returns what goes with the messages of an entry, but for the segment size.
+func (w *writer) envelope(d *Datagram) (e envelope) {
+	four := d.Addr.Addr().Is4() || d.Addr.Addr().Is4In6()
+	if d.TTL != 0 && four {
+		e.ttl = d.TTL
+	}
+	if d.Local.IsValid() && d.Local.Is4() == four {
+		if e.local = d.Local; e.local.Zone() != "" {
+			e.ifindex = w.zones.index(e.local.Zone())
+		}
+	}
+	return e
+}
+
 // message queues a message.
-func (w *writer) message(entry int, payload []byte, seg int, ttl uint8) {
-	h := &w.messages[w.n].Hdr
-	h.Name = (*byte)(unsafe.Pointer(&w.names[w.name]))
+func (w *writer) message(entry int, payload []byte, e envelope) {
+	w.messages[w.n].Hdr.Name = (*byte)(unsafe.Pointer(&w.names[w.name]))
 	w.vectors[w.n].Base = unsafe.SliceData(payload)
 	w.vectors[w.n].SetLen(len(payload))
-	all, ttlAlone := w.controls[w.n].put(ttl, seg)
+	w.pieces[w.n] = piece{payload: payload, entry: entry, envelope: e}
+	w.seal(w.n)
+	w.n++
+}
+
+// seal writes the control messages of a queued message.
+func (w *writer) seal(message int) {
+	h, p := &w.messages[message].Hdr, &w.pieces[message]
+	all, alone := w.controls[message].put(&p.envelope)
 	h.Control = nil
 	if all > 0 {
-		h.Control = (*byte)(unsafe.Pointer(&w.controls[w.n]))
+		h.Control = (*byte)(unsafe.Pointer(&w.controls[message]))
 	}
 	h.SetControllen(all)
-	w.pieces[w.n] = piece{payload: payload, entry: entry, seg: seg, ttlAlone: ttlAlone}
-	w.n++
+	p.alone = alone
+}
+
+// unpin has a refused message leave from the address that the kernel chooses, if it was
+// to leave from another one that this host does not have any more, or that leads nowhere.
+// It reports whether another try is worth it.
+func (w *writer) unpin(message int, errno syscall.Errno) bool {
+	p := &w.pieces[message]
+	if !p.local.IsValid() {
+		return false
+	}
+	switch errno {
+	case unix.EINVAL, unix.EADDRNOTAVAIL, unix.ENETUNREACH, unix.ENODEV:
+		p.local, p.ifindex = netip.Addr{}, 0
+		w.seal(message)
+		return true
+	}
+	return false
 }
 
 // refuse records that the network refused something of an entry.

@@ -169,7 +169,10 @@ func (c *Conn) ReadBatch(ds []transport.Datagram) (int, error) {
 		c.first++
 		d := &ds[i]
 		d.N = copy(d.Buf, p.payload())
-		d.Addr, d.Seg, d.TTL = p.from, 0, 0
+		d.Addr, d.Local, d.Seg, d.TTL = p.from, netip.Addr{}, 0, 0
+		if !p.to.Addr().IsMulticast() {
+			d.Local = p.to.Addr()
+		}
 		c.host.net.release(p)
 	}
 	if c.first < len(c.queued) {
@@ -242,6 +245,9 @@ func (c *Conn) write(d *transport.Datagram) error {
 		return syscall.EINVAL
 	}
 	source, ok := c.host.source(to.Addr())
+	if d.Local.Is4() == to.Addr().Is4() && slices.Contains(*c.host.addrs.Load(), d.Local) {
+		source, ok = d.Local, true
+	}
 	if !ok {
 		return syscall.ENETUNREACH
 	}
