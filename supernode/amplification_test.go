@@ -237,8 +237,8 @@ func TestRandomDatagrams(t *testing.T) {
 	if after.Sessions != before.Sessions || after.Guests != before.Guests || after.Leases != before.Leases || len(after.Communities) != 1 {
 		t.Errorf("before %+v\nafter %+v", before, after)
 	}
-	if len(r.out.buffers) > 100 {
-		t.Errorf("the outbox holds %d buffers", len(r.out.buffers))
+	if len(r.out.own.all) > 100 {
+		t.Errorf("the outbox holds %d buffers", len(r.out.own.all))
 	}
 	for _, want := range []dropReason{dropShort, dropHeader, dropUnknownSession, dropOpen, dropRelayTag, dropLong} {
 		if after.Drops[want.String()] == 0 {

@@ -30,8 +30,8 @@ type answerer struct {
 // admitted is an INIT that may be opened.
 type admitted struct {
 	init            [protocol.InitLen]byte // unmasked
-	from            netip.AddrPort
-	source, counted netip.Addr // by which its sender is counted, and as which guest
+	ends                                   // where it came from, and what it was sent to
+	source, counted netip.Addr             // by which its sender is counted, and as which guest
 }
 
 func newAnswerer(responder *handshake.Responder, sessions *sessions, tables *sync.Mutex, refused *refusals) *answerer {
@@ -93,14 +93,14 @@ func (a *answerer) waiting() (in admitted, ok bool) {
 func (a *answerer) answer(now time.Time, out *outbox, in *admitted) {
 	resp, h, err := a.open(now, in)
 	if err != nil {
-		a.refused.init(origin{addr: in.from, source: in.source}, err)
+		a.refused.init(origin{addr: in.addr, source: in.source}, err)
 	} else {
 		a.tables.Lock()
 		a.sessions.add(h, in.counted)
 		a.tables.Unlock()
 	}
 	if resp != nil {
-		out.send(resp, in.from) // it has cost too much to wait behind what costs little
+		out.send(resp, in.ends) // it has cost too much to wait behind what costs little
 	}
 }
 
@@ -119,7 +119,7 @@ func (a *answerer) open(now time.Time, in *admitted) (resp []byte, h *hop, err e
 		return nil, nil, err
 	}
 	return resp, &hop{
-		session: session, shaken: shaken{static: result.Remote, hash: result.Keys.Hash},
-		addr: in.from, source: in.source, hopTimes: hopTimes{created: now, heard: now},
+		session: session, static: result.Remote, visit: visit{hash: result.Keys.Hash},
+		ends: in.ends, source: in.source, hopTimes: hopTimes{created: now, heard: now},
 	}, nil
 }

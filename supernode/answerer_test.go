@@ -33,8 +33,8 @@ func TestMembersAreAnsweredFirst(t *testing.T) {
 	}
 	screen(member, &cookie)
 	in, ok := a.waiting()
-	if !ok || in.from != member.addr {
-		t.Fatalf("%v is answered first", in.from)
+	if !ok || in.addr != member.addr {
+		t.Fatalf("%v is answered first", in.addr)
 	}
 	a.answer(r.now, r.out, &in)
 	r.s.sockets.flush(r.out)

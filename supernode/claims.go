@@ -51,7 +51,7 @@ func verifyClaims(h *hop, m *protocol.Register) (crypto.Statement, *refusal) {
 		return refuse(dropRegisterMAC)
 	case crypto.CommunityID(m.NH, m.RPK) != m.CID:
 		return refuse(dropRegisterCommunity)
-	case !crypto.VerifyMembership(m.RPK[:], h.hash, m.CID, m.MAC, h.static, m.SigC):
+	case !crypto.VerifyMembership(m.RPK[:], h.visit.hash, m.CID, m.MAC, h.static, m.SigC):
 		return refuse(dropRegisterMembership)
 	}
 	st, err := crypto.VerifyStatement(m.Statement)

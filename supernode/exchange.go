@@ -61,7 +61,7 @@ func (s *controlSender) send(out *outbox, h *hop, pkt []byte, to netip.AddrPort)
 	if to != h.addr {
 		h.probe.out.count(size)
 	}
-	out.send(h.session.Seal(out.sc, pkt), to)
+	out.send(h.session.Seal(out.sc, pkt), h.route(to))
 	return true
 }
 

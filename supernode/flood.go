@@ -37,7 +37,7 @@ func (r *relayer) prepareFlood(now time.Time, out *outbox, edge *hop, packet []b
 		if _, found := slices.BinarySearch(skip, member.handle); found {
 			continue
 		}
-		f.targets = append(f.targets, target{session: member.hop.session, addr: member.hop.addr})
+		f.targets = append(f.targets, target{session: member.hop.session, ends: member.hop.ends})
 	}
 	if more := len(f.targets) - least; more > 0 && !r.chargeFlood(now, edge, more, len(packet)) {
 		f.targets = f.targets[:0]
@@ -83,7 +83,7 @@ func (r *relayer) sendFlood(out *outbox) {
 	for _, to := range f.targets {
 		pkt := append(out.buffer()[:protocol.RelayOverhead], f.packet...)
 		if r.rehead(out, pkt, f.handle, protocol.FlagCopy, to.session) {
-			out.send(pkt, to.addr)
+			out.send(pkt, to.ends)
 		}
 		if out.full() {
 			r.sockets.flush(out)

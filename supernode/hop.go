@@ -22,11 +22,11 @@ const (
 // first valid packet, then confirmed, until the edge registers over it.
 type hop struct {
 	session *crypto.HopSession
-	shaken
+	static  [32]byte // the edge's Noise static key, which the handshake has proved
 	hopTimes
-	addr      netip.AddrPort // where packets go: an address that has proved itself
-	source    netip.Addr     // by which what comes from addr is counted
-	rtt       time.Duration  // last measured; zero: unknown
+	ends                    // where packets go: an address that has proved itself
+	source    netip.Addr    // by which what comes from addr is counted
+	rtt       time.Duration // last measured; zero: unknown
 	probe     probe
 	visit     visit
 	reg       *registration // nil: a guest
@@ -36,15 +36,10 @@ type hop struct {
 
 // visit is what a session has before a registration is its own.
 type visit struct {
+	hash      [32]byte             // of the handshake, bound by the proof of membership
 	confirmed bool                 // an authentic packet came
 	packets   bucket.Bucket        // of a guest
 	place     *network.Place[*hop] // among the guests; nil: it needs none there
-}
-
-// shaken is what the handshake of a session has proved.
-type shaken struct {
-	static [32]byte // the edge's Noise static key
-	hash   [32]byte // of the handshake, bound by the proof of membership
 }
 
 // hopTimes are the times in the life of a session.
@@ -60,7 +55,7 @@ type hopTimes struct {
 // session moves there only after the PONG, and until then sends there neither more
 // packets nor more bytes than came from it.
 type probe struct {
-	addr    netip.AddrPort
+	ends
 	nonce   [8]byte
 	sent    time.Time
 	in, out traffic // from and to addr while it has not proved itself
@@ -91,6 +86,15 @@ func (h *hop) dead(now time.Time) bool {
 func (h *hop) maySend(to netip.AddrPort, size int) bool {
 	p := &h.probe
 	return to == h.addr || to == p.addr && p.out.packets < p.in.packets && p.out.bytes+size <= p.in.bytes
+}
+
+// route returns the ends between which a packet to one of the two addresses travels that
+// maySend knows.
+func (h *hop) route(to netip.AddrPort) ends {
+	if to == h.addr {
+		return h.ends
+	}
+	return h.probe.ends
 }
 
 // attributes returns what is known of the edge at the other end of a session.

@@ -393,7 +393,7 @@ func TestUnregisterAndRegister(t *testing.T) {
 		}
 		// A session that has ended registers nobody.
 		e.ask(&protocol.Unregister{})
-		h := &hop{session: r.s.sessions.byIdx[friend.session.RemoteIndex()].session, shaken: shaken{static: e.id.Static, hash: e.hash}, visit: visit{confirmed: true}}
+		h := &hop{session: r.s.sessions.byIdx[friend.session.RemoteIndex()].session, static: e.id.Static, visit: visit{hash: e.hash, confirmed: true}}
 		x := &exchange{now: r.now, out: r.out, hop: h, from: e.addr, sender: r.s.controls.sender, allowance: r.s.controls.allowance}
 		r.s.controls.registrar.handleRegister(x, e.request().Append(nil)[3:])
 		friend.stay(hopTime)

@@ -26,14 +26,14 @@ const shortest = protocol.HeaderLen + protocol.TagLen
 // a train that follow each other to the same destination are a train again, and
 // leave as one entry of the batch without being copied.
 type outbox struct {
-	sc      *crypto.Scratch
-	mask    *crypto.Mask
-	batch   []transport.Datagram
-	buffers [][]byte
-	used    int // buffers handed out since the last flush
+	sc    *crypto.Scratch
+	mask  *crypto.Mask
+	batch []transport.Datagram
+	own   ownBuffers
 
 	train  []byte     // the buffer that is being handled
 	source netip.Addr // by which its sender is counted until it has proved its address
+	local  netip.Addr // the address of ours that it was sent to, which answers leave from
 	at     int        // where in it the datagram that is being handled begins
 	tail   int        // where in it the last entry of batch ends; shut: it may not grow
 
@@ -49,6 +49,12 @@ type outbox struct {
 	spare   [protocol.HelloLen]byte // a datagram before it was unmasked
 }
 
+// ownBuffers are the buffers of an outbox that packets of our own are made in.
+type ownBuffers struct {
+	all  [][]byte
+	used int // handed out since the last flush
+}
+
 // shut is a tail that nothing lies behind.
 const shut = -1
 
@@ -59,44 +65,59 @@ func newOutbox(mask *crypto.Mask) *outbox {
 // buffer returns an empty slice with room for one datagram, valid until the
 // next flush.
 func (o *outbox) buffer() []byte {
-	if o.used == len(o.buffers) {
-		o.buffers = append(o.buffers, make([]byte, protocol.MaxDatagram))
+	b := &o.own
+	if b.used == len(b.all) {
+		b.all = append(b.all, make([]byte, protocol.MaxDatagram))
 	}
-	o.used++
-	return o.buffers[o.used-1][:0]
+	b.used++
+	return b.all[b.used-1][:0]
 }
 
-// startTrain says that the datagrams in buf are handled from now on. source is the
+// startTrain says that the datagrams in d are handled from now on. source is the
 // address by which their sender is counted until it has proved its own.
-func (o *outbox) startTrain(buf []byte, source netip.Addr) {
-	o.train, o.source, o.at, o.tail = buf, source, 0, shut
+func (o *outbox) startTrain(d *transport.Datagram, source netip.Addr) {
+	o.train, o.source, o.local, o.at, o.tail = d.Payload(), source, d.Local, 0, shut
 	o.run = relayRun{}
 }
 
 // origin returns where the datagram that is being handled came from.
 func (o *outbox) origin(from netip.AddrPort) origin { return origin{addr: from, source: o.source} }
 
+// ends are the two addresses between which packets to an edge travel.
+type ends struct {
+	addr  netip.AddrPort // the edge's
+	local netip.Addr     // ours, that the edge sends to; not valid: any will do
+}
+
 // send masks a sealed packet and queues it. pkt is the outbox's until flush.
-func (o *outbox) send(pkt []byte, to netip.AddrPort) {
+func (o *outbox) send(pkt []byte, to ends) {
 	o.mask.Hide(o.sc, pkt)
 	o.sendPlain(pkt, to)
 }
 
 // sendPlain queues a datagram that is not masked with the supernode's key.
-func (o *outbox) sendPlain(pkt []byte, to netip.AddrPort) {
-	o.batch = append(o.batch, transport.Datagram{Buf: pkt, N: len(pkt), Addr: to})
+func (o *outbox) sendPlain(pkt []byte, to ends) {
+	o.batch = append(o.batch, to.datagram(pkt))
 	o.tail = shut
 }
 
-// sendByOtherSocket queues a datagram for the other socket than the one that is
+// datagram returns a packet as it is sent.
+func (e ends) datagram(pkt []byte) transport.Datagram {
+	return transport.Datagram{Buf: pkt, N: len(pkt), Addr: e.addr, Local: e.local}
+}
+
+// back returns the way back of the datagram that is being handled.
+func (o *outbox) back(from netip.AddrPort) ends { return ends{addr: from, local: o.local} }
+
+// answerByOtherSocket queues an answer for the other socket than the one that is
 // flushed to.
-func (o *outbox) sendByOtherSocket(pkt []byte, to netip.AddrPort) {
-	o.otherSocket = append(o.otherSocket, transport.Datagram{Buf: pkt, N: len(pkt), Addr: to})
+func (o *outbox) answerByOtherSocket(pkt []byte, to netip.AddrPort) {
+	o.otherSocket = append(o.otherSocket, o.back(to).datagram(pkt))
 }
 
 // forward masks the sealed packet of size bytes that begins at o.at and queues
 // it where it lies, as a part of the last entry if that can be.
-func (o *outbox) forward(size int, to netip.AddrPort) {
+func (o *outbox) forward(size int, to ends) {
 	end := o.at + size
 	o.mask.Hide(o.sc, o.train[o.at:end])
 	if o.tail == o.at {
@@ -106,7 +127,7 @@ func (o *outbox) forward(size int, to netip.AddrPort) {
 			seg = last.N
 		}
 		total := last.N + size
-		if last.Addr == to && size <= seg && total <= min(transport.MaxTrainDatagrams*seg, transport.MaxTrainBytes) {
+		if last.Addr == to.addr && last.Local == to.local && size <= seg && total <= min(transport.MaxTrainDatagrams*seg, transport.MaxTrainBytes) {
 			last.Buf, last.N, last.Seg = o.train[end-total:end:end], total, seg
 			if o.tail = end; size < seg {
 				o.tail = shut // only the last of a train may be shorter
@@ -118,8 +139,8 @@ func (o *outbox) forward(size int, to netip.AddrPort) {
 	o.tail = end
 }
 
-// answer masks a packet for a sender that has no session, and queues it behind those
-// for edges. pkt is the outbox's until flush.
+// answer masks a packet for the sender of the datagram that is being handled, which has
+// no session, and queues it behind those for edges. pkt is the outbox's until flush.
 func (o *outbox) answer(pkt []byte, to netip.AddrPort) {
 	o.mask.Hide(o.sc, pkt)
 	o.answerPlain(pkt, to)
@@ -127,7 +148,7 @@ func (o *outbox) answer(pkt []byte, to netip.AddrPort) {
 
 // answerPlain is answer for a datagram that is not masked with the supernode's key.
 func (o *outbox) answerPlain(pkt []byte, to netip.AddrPort) {
-	o.answers = append(o.answers, transport.Datagram{Buf: pkt, N: len(pkt), Addr: to})
+	o.answers = append(o.answers, o.back(to).datagram(pkt))
 }
 
 // admit notes how far what came from an address has got: if a stream has it, the

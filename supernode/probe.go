@@ -2,7 +2,6 @@ package supernode
 
 import (
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"hedgerow/protocol"
@@ -29,10 +28,11 @@ type prober struct {
 
 // heard notes an authentic packet of size bytes from another address than the one in
 // use. It reports whether that address is to be asked now to prove itself.
-func (p *prober) heard(now time.Time, h *hop, from netip.AddrPort, size int) bool {
-	if h.probe.addr != from {
+func (p *prober) heard(now time.Time, h *hop, from ends, size int) bool {
+	if h.probe.addr != from.addr {
 		p.begin(h, from)
 	}
+	h.probe.local = from.local
 	h.probe.in.count(size)
 	return now.Sub(h.probe.sent) >= probePause
 }
@@ -42,14 +42,14 @@ func (p *prober) measure(now time.Time, out *outbox, h *hop) {
 	if h.probe.addr != h.addr && now.Sub(h.probe.sent) < probeTime {
 		return // the session is about to move
 	}
-	p.begin(h, h.addr)
+	p.begin(h, h.ends)
 	p.send(now, out, h)
 }
 
 // begin begins to wait for an address. All PINGs to it carry one nonce, so
 // that a round trip longer than the pause between them ends it as well.
-func (p *prober) begin(h *hop, addr netip.AddrPort) {
-	h.probe = probe{addr: addr}
+func (p *prober) begin(h *hop, at ends) {
+	h.probe = probe{ends: at}
 	p.random.fill(h.probe.nonce[:])
 }
 
@@ -114,7 +114,7 @@ func (p *prober) handlePong(x *exchange, value []byte) {
 		p.lanes.leave(h.addr)
 		p.lanes.enter(x.from)
 	}
-	h.addr, h.source, h.kept = x.from, x.out.source, time.Time{}
+	h.ends, h.source, h.kept = x.out.back(x.from), x.out.source, time.Time{}
 	if r := h.reg; r != nil && r.hop == h {
 		p.registry.moveTo(r, h.addr)
 		p.store.save(r)

@@ -92,6 +92,6 @@ func (r *relayer) charge(now time.Time, src *registration, size int) bool {
 // it lies. handle is the sender's.
 func (r *relayer) forward(out *outbox, pkt []byte, handle uint32, to *hop) {
 	if r.rehead(out, pkt, handle, 0, to.session) {
-		out.forward(len(pkt), to.addr)
+		out.forward(len(pkt), to.ends)
 	}
 }

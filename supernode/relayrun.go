@@ -1,10 +1,6 @@
 package supernode
 
-import (
-	"net/netip"
-
-	"hedgerow/crypto"
-)
+import "hedgerow/crypto"
 
 // relayRun is what the relayed packets of a train have in common: most come over the
 // session of the one before and go to the same member, and then nothing needs
@@ -20,7 +16,7 @@ type relayRun struct {
 // target is where a copy of a flood goes.
 type target struct {
 	session *crypto.HopSession
-	addr    netip.AddrPort
+	ends
 }
 
 // flood is one packet that is being sent to a whole community.

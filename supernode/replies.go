@@ -2,7 +2,6 @@ package supernode
 
 import (
 	"context"
-	"net/netip"
 
 	"hedgerow/transport"
 )
@@ -25,8 +24,8 @@ type replies struct {
 type replyBatch struct {
 	conn  Conn
 	buf   []byte
-	ends  []int // in buf, of each datagram
-	to    []netip.AddrPort
+	stops []int // in buf, of each datagram
+	to    []ends
 	batch []transport.Datagram
 }
 
@@ -43,10 +42,10 @@ func (r *replies) put(conn Conn, list []transport.Datagram) bool {
 	default:
 		b = new(replyBatch)
 	}
-	b.conn, b.buf, b.ends, b.to = conn, b.buf[:0], b.ends[:0], b.to[:0]
+	b.conn, b.buf, b.stops, b.to = conn, b.buf[:0], b.stops[:0], b.to[:0]
 	for i := range list {
 		b.buf = append(b.buf, list[i].Payload()...)
-		b.ends, b.to = append(b.ends, len(b.buf)), append(b.to, list[i].Addr)
+		b.stops, b.to = append(b.stops, len(b.buf)), append(b.to, ends{addr: list[i].Addr, local: list[i].Local})
 	}
 	select {
 	case r.waiting <- b:
@@ -76,9 +75,9 @@ func (r *replies) run(ctx context.Context, send func(conn Conn, list []transport
 func (b *replyBatch) datagrams() []transport.Datagram {
 	b.batch = b.batch[:0]
 	start := 0
-	for i, end := range b.ends {
-		b.batch = append(b.batch, transport.Datagram{Buf: b.buf[start:end:end], N: end - start, Addr: b.to[i]})
-		start = end
+	for i, stop := range b.stops {
+		b.batch = append(b.batch, b.to[i].datagram(b.buf[start:stop:stop]))
+		start = stop
 	}
 	return b.batch
 }

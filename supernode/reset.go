@@ -71,7 +71,7 @@ func newResetter(keys *resetKeys, boot uint8, refused *refusals) *resetter {
 // we are the supernode that gave it the index.
 func (r *resetter) send(out *outbox, t resetTarget) {
 	if token, ok := r.keys.token(t.index); ok {
-		out.send(protocol.AppendReset(out.buffer(), t.index, token), t.addr)
+		out.send(protocol.AppendReset(out.buffer(), t.index, token), ends{addr: t.addr})
 	}
 }
 

@@ -46,6 +46,7 @@ type recorder struct {
 	mu      sync.Mutex
 	sent    []sent
 	entries []entry
+	strays  []transport.Datagram // that left from another address than their edge knows
 	once    sync.Once
 	closed  chan struct{}
 }
@@ -64,6 +65,9 @@ func (c *recorder) WriteBatch(ds []transport.Datagram) (int, error) {
 	defer c.mu.Unlock()
 	for i := range ds {
 		c.entries = append(c.entries, entry{to: ds[i].Addr, size: ds[i].N, seg: ds[i].Seg})
+		if ds[i].Local != asked(ds[i].Addr) {
+			c.strays = append(c.strays, ds[i])
+		}
 		for pkt := range packets(&ds[i]) {
 			c.sent = append(c.sent, sent{to: ds[i].Addr, pkt: bytes.Clone(pkt)})
 		}
@@ -76,6 +80,15 @@ func (c *recorder) LocalAddr() netip.AddrPort { return netip.MustParseAddrPort("
 func (c *recorder) Close() error {
 	c.once.Do(func() { close(c.closed) })
 	return nil
+}
+
+// asked returns the address of the supernode that an edge at an address knows it by: it has
+// two, and to an edge it is the one that the edge sends to.
+func asked(from netip.AddrPort) netip.Addr {
+	if transport.IsSide(from.Addr()) {
+		return netip.Addr{}
+	}
+	return netip.AddrFrom4([4]byte{192, 0, 2, 1 + byte(from.Port()%2)})
 }
 
 // drain returns what was sent since the last call.
@@ -99,6 +112,7 @@ type rig struct {
 
 	stamps    uint64 // of the INITs of all edges
 	delivered int    // datagrams and trains
+	again     bool   // it was restarted
 }
 
 func newRig(t testing.TB, cfg Config) *rig {
@@ -114,7 +128,14 @@ func newRig(t testing.TB, cfg Config) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.store.close() })
+	t.Cleanup(func() {
+		_ = s.store.close()
+		for _, d := range r.conn.strays {
+			if d.Local.IsValid() || !r.again { // whom a RESET of the start is for may have asked any address
+				t.Errorf("%d bytes to %v left from %v, want %v", d.N, d.Addr, d.Local, asked(d.Addr))
+			}
+		}
+	})
 	r.s, r.out = s, newOutbox(s.sockets.mask)
 	s.timers.Strict = func(name string) { t.Errorf("the timer %q is due again at once", name) }
 	s.begin(r.now)
@@ -127,12 +148,13 @@ func (r *rig) restart(cfg Config) *rig {
 	r.s.store.write()
 	_ = r.s.store.close()
 	next := newRig(r.t, cfg)
-	next.now = r.now
+	next.now, next.again = r.now, true
 	return next
 }
 
 // handle hands in a datagram or a train, and has the INITs answered that were admitted.
 func (r *rig) handle(d *transport.Datagram) {
+	d.Local = asked(d.Addr)
 	r.s.handleTrain(r.now, r.out, d)
 	a := r.s.strangers.handshakes.answerer
 	for in, ok := a.waiting(); ok; in, ok = a.waiting() {

@@ -114,6 +114,9 @@ func (s *sessions) find(now time.Time, out *outbox, size int, from netip.AddrPor
 // is to be asked now to prove itself (prober.send, prober.sendWith).
 func (s *sessions) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) (prove bool) {
 	h.heard = now
+	if from == h.addr {
+		h.local = out.local
+	}
 	if !h.retired.IsZero() {
 		return false // the newer session knows the edge's address
 	}
@@ -128,7 +131,7 @@ func (s *sessions) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort
 		return false
 	}
 	out.admit(from, streamSession)
-	return s.prober.heard(now, h, from, size)
+	return s.prober.heard(now, h, out.back(from), size)
 }
 
 // keepStream lets the stream stay by which a registered edge comes, if it comes by one.

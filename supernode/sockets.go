@@ -44,7 +44,7 @@ func (s *sockets) close() {
 // flush sends what out holds and takes all its buffers back.
 func (s *sockets) flush(out *outbox) { s.flushBy(s.conn, s.alternate, out) }
 
-// flushBy is flush by one of the two sockets. What sendByOtherSocket queued leaves
+// flushBy is flush by one of the two sockets. What answerByOtherSocket queued leaves
 // by the other one.
 func (s *sockets) flushBy(conn, other Conn, out *outbox) {
 	if len(out.otherSocket) > 0 {
@@ -62,7 +62,7 @@ func (s *sockets) flushBy(conn, other Conn, out *outbox) {
 	if len(out.answers) > 0 {
 		s.reply(conn, out)
 	}
-	out.batch, out.used, out.tail = out.batch[:0], 0, shut
+	out.batch, out.own.used, out.tail = out.batch[:0], 0, shut
 	if len(out.stays) > 0 {
 		s.admitStreams(out)
 	}

@@ -48,7 +48,7 @@ func (b *binding) answer(now time.Time, out *outbox, pkt []byte, from netip.Addr
 	case len(answer) > len(pkt):
 		b.refused.about(dropSTUNShort, false, out.origin(from), nil)
 	case request.ChangePort:
-		out.sendByOtherSocket(answer, from)
+		out.answerByOtherSocket(answer, from)
 	default:
 		out.answerPlain(answer, from)
 	}

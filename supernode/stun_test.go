@@ -12,10 +12,13 @@ import (
 )
 
 // The two ports name each other, and either answers from the other when asked
-// to, with what it saw.
+// to, with what it saw. Both answer from the address that was asked, which is not the one
+// that the kernel would choose.
 func TestAlternatePort(t *testing.T) {
 	first, firstAt := listen(t, transport.Options{})
 	second, secondAt := listen(t, transport.Options{})
+	asked := netip.AddrFrom4([4]byte{127, 0, 0, 9})
+	firstAt, secondAt = netip.AddrPortFrom(asked, firstAt.Port()), netip.AddrPortFrom(asked, secondAt.Port())
 	s, err := New(Config{Conn: first, Alternate: second, StateDir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)

@@ -64,7 +64,7 @@ func (s *Server) handleTrain(now time.Time, out *outbox, d *transport.Datagram) 
 		size = d.N
 	}
 	s.sockets.received.count(d.Datagrams())
-	out.startTrain(d.Buf[:d.N], s.sockets.sourceOf(d.Addr))
+	out.startTrain(d, s.sockets.sourceOf(d.Addr))
 	s.mu.Lock()
 	for ; out.at < d.N; out.at += size {
 		end := min(out.at+size, d.N)
@@ -104,6 +104,7 @@ func (s *Server) readAlternate() error {
 		s.mu.Lock()
 		for i := range in[:n] {
 			d := &in[i]
+			out.startTrain(d, d.Addr.Addr())
 			if d.Seg > 0 && d.N > d.Seg { // a train: nobody asks so often in good faith
 				s.refused.about(dropSTUNTrain, false, out.origin(d.Addr), nil)
 				continue

@@ -196,7 +196,7 @@ func TestTablesOfSourcesAreBounded(t *testing.T) {
 		check("lanes", len(s.lanes), 2*members)
 		check("keys", len(r.s.registry.statics), members)
 		check("reasons with lines", len(r.s.refused.strangers), int(dropReasons)+64)
-		check("buffers", len(r.out.buffers), 2*outboxFull+transportTrain)
+		check("buffers", len(r.out.own.all), 2*outboxFull+transportTrain)
 		check("streams to tell", len(r.out.stays), transportTrain)
 	}
 	if r.s.sessions.guests.crowd.Len() != guests || len(r.s.sessions.lanes) < members/2 {

@@ -75,16 +75,26 @@ func parsePortRange(text string, faults *cli.Faults) (ports [2]uint16) {
 	return [2]uint16{uint16(low), uint16(high)}
 }
 
-// open opens the socket of the TURN server; nil where there is to be none.
+// open opens the socket of the TURN server; nil where there is to be none. On a host with
+// several addresses everything has to leave from the one that edges are told, so of all
+// addresses it is that one, unless it is a router's.
 func (t *turnChoice) open() (*supernode.TURN, error) {
 	if !t.Listen.IsValid() {
 		return nil, nil
 	}
-	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(t.Listen))
+	at := t.Listen
+	if at.Addr().IsUnspecified() {
+		at = netip.AddrPortFrom(t.Address, at.Port())
+	}
+	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
+	if at != t.Listen && errors.Is(err, syscall.EADDRNOTAVAIL) {
+		at = t.Listen
+		conn, err = net.ListenUDP("udp4", net.UDPAddrFromAddrPort(at))
+	}
 	if err != nil {
 		return nil, turnError(t.Listen, err)
 	}
-	return &supernode.TURN{Conn: conn, Address: t.Address, Bind: t.Listen.Addr(), Ports: t.Ports}, nil
+	return &supernode.TURN{Conn: conn, Address: t.Address, Bind: at.Addr(), Ports: t.Ports}, nil
 }
 
 // turnError puts a refused UDP port into words.
