@@ -161,7 +161,7 @@ func TestStagedAfterTable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.sessions.began(noon, p, s, netip.AddrPort{})
+	e.sessions.began(noon, p, s, dataplane.Origin{})
 	e.settle(noon)
 	if len(e.sessions.staged.frames) != 0 {
 		t.Fatal("still staged")

@@ -151,7 +151,7 @@ func (e *Edge) composePaths(random *random) {
 	}
 	e.paths = paths{introducers: n, punching: u, routing: &routing{
 		peers: e.peers, pairs: pairs, supernodes: e.servers.list, underlay: e.underlay, keys: e.keys, introducers: n, punching: u,
-		refusals: e.user.refusals, plane: e.data.plane, log: e.cfg.Host.Log, random: random,
+		refusals: e.user.refusals, plane: e.data.plane, needsSource: e.cfg.Host.Own.NeedsSource, log: e.cfg.Host.Log, random: random,
 	}}
 	e.user.echoes = &echoes{pairs: pairs, plane: e.data.plane, random: random, describer: e.user.describer}
 	e.user.echoes.open()

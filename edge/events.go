@@ -16,7 +16,7 @@ func (e *Edge) handleEvent(now time.Time, ev dataplane.Event) {
 	case dataplane.Confirmed:
 		e.withPeer(ev.Peer, func(p *peer) { e.sessions.confirm(now, p, ev.Session, ev.Origin) })
 	case dataplane.Roamed:
-		e.withPeer(ev.Peer, func(p *peer) { e.paths.routing.heard(now, p, ev.Addr) })
+		e.withPeer(ev.Peer, func(p *peer) { e.paths.routing.heard(now, p, ev.Origin) })
 	case dataplane.Needed:
 		e.withPeer(ev.Peer, func(p *peer) { e.needed(now, p) })
 	case dataplane.Staged:
@@ -132,6 +132,7 @@ func (e *Edge) handlePair(now time.Time, ev dataplane.PairMessages) {
 			return
 		}
 		p.seen = now
+		e.paths.routing.noteAsked(p, ev.Origin)
 		answered := false // a packet has one answer at most: its source may be forged
 		err := eachMessage(ev.Messages, func(typ protocol.MsgType, value []byte) error {
 			if typ == protocol.MsgPing {

@@ -160,7 +160,7 @@ func (h *hostile) act() {
 	} else {
 		ev := h.packet()
 		if ev.Origin.Addr.IsValid() {
-			h.handleEvent(h.now, dataplane.Roamed{Peer: ev.Peer, Addr: ev.Origin.Addr})
+			h.handleEvent(h.now, dataplane.Roamed{Peer: ev.Peer, Origin: dataplane.Origin{Addr: ev.Origin.Addr}})
 		}
 		h.handleEvent(h.now, ev)
 	}

@@ -165,7 +165,7 @@ func (n *introducers) handleForward(now time.Time, from *peer, m protocol.Forwar
 		n.refusals.note(refusedIsolated, from, "to", to)
 	case to == from, n.holds(origin.Addr), !n.canForward(to):
 		n.refusals.note(refusedForwardPath, from, "to", to)
-	case !from.reach.forwards.Take(now, 1, forwardRate, forwardBurst):
+	case !from.reach.forwards.asked.Take(now, 1, forwardRate, forwardBurst):
 		n.refusals.note(refusedForwardRate, from)
 	case !n.forwards.Take(now):
 		n.refusals.note(refusedForwardsRate, from)
@@ -182,7 +182,7 @@ func (n *introducers) handleForwarded(now time.Time, by *peer, m protocol.Forwar
 	case n.sides == nil || n.holds(origin.Addr) || m.From == n.self:
 		n.refusals.note(refusedForwarded, by)
 		return
-	case !by.reach.forwarded.Take(now, 1, forwardsRate, forwardsBurst):
+	case !by.reach.forwards.brought.Take(now, 1, forwardsRate, forwardsBurst):
 		n.refusals.note(refusedForwardedRate, by)
 		return
 	}

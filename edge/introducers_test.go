@@ -149,7 +149,7 @@ func far(n int) (k [32]byte) {
 // authenticates has a packet of a peer behind an introducer come from a side address.
 func (e *testEdge) authenticates(now time.Time, to [32]byte, side netip.AddrPort) {
 	p := e.peers.meet(now, to)
-	e.paths.routing.heard(now, p, side)
+	e.paths.routing.heard(now, p, dataplane.Origin{Addr: side})
 	e.settle(now)
 }
 
@@ -360,7 +360,7 @@ func TestRouteOfArrangements(t *testing.T) {
 	if r := n.routeTo(p); r == nil || r.Supernode == nil || r.Handle != 3 || r.Direct.IsValid() {
 		t.Errorf("by relay: %+v", r)
 	}
-	e.handle(noon, dataplane.Roamed{Peer: p.view, Addr: side})
+	e.handle(noon, dataplane.Roamed{Peer: p.view, Origin: dataplane.Origin{Addr: side}})
 	if r := n.routeTo(p); r == nil || r.Direct != side {
 		t.Errorf("by introducer: %+v", r)
 	}

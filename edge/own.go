@@ -14,6 +14,11 @@ import (
 type Own struct {
 	Stack   Stack           // what of this host leads into the overlay
 	Sockets *bridge.Sockets // those of the underlay, which whoever opens them adds
+	// NeedsSource reports whether packets to an address have to be made to leave from an
+	// address of this host, which the other end knows us by: the system would choose
+	// another one, and the route from that one leads out of its own interface. It may ask
+	// the kernel. Default: never.
+	NeedsSource func(to, local netip.Addr) bool
 	// Device says what became of the device since the start; default: nothing. It must
 	// not block.
 	Device func() tap.Condition

@@ -54,7 +54,7 @@ func (s *sessions) sendInit(now time.Time, p *peer, pkt []byte, err error) {
 	if !r.Direct.IsValid() || init.to.IsValid() {
 		at := cmp.Or(init.to, p.reach.lan) // which of two members on a LAN greeted the other does not matter
 		if at.IsValid() && s.routing.mayReach(now, p, at, len(pkt)) {
-			r.Direct = at
+			r.Direct, r.Local = at, netip.Addr{}
 		}
 	}
 	r.Dual = true
@@ -124,11 +124,12 @@ func (s *sessions) finished(now time.Time, p *peer, done *handshake.Result, from
 	p.place.source = placeSource(s.sourceOf(from))
 	p.view.SetHeard(s.plane.Since(now))
 	s.noteHandle(p, from)
-	s.began(now, p, e, from.Addr)
+	s.began(now, p, e, from)
 	if from.Addr.IsValid() && !p.view.Route().Direct.IsValid() {
 		// The responder waits for DATA, and there may be no supernode: an
 		// empty one goes where the RESP came from.
-		s.pairs.sendBy(p, &dataplane.Route{Direct: from.Addr}, 0, func(b []byte) []byte { return b })
+		back := from.Route()
+		s.pairs.sendBy(p, &back, 0, func(b []byte) []byte { return b })
 	}
 }
 

@@ -239,7 +239,7 @@ func TestSessionsAlone(t *testing.T) {
 	p := e.introduced(2)
 	paths, inits := new(pathNotes), new(fakeInits)
 	e.sessions.routing, e.sessions.inits = paths, inits
-	e.sessions.began(noon, p, e.session(p, noon, 1, true), elsewhere)
+	e.sessions.began(noon, p, e.session(p, noon, 1, true), dataplane.Origin{Addr: elsewhere})
 	if *paths != (pathNotes{started: 1, heardFrom: 1}) {
 		t.Errorf("at the beginning: %+v", *paths)
 	}
@@ -268,10 +268,10 @@ func TestSessionsAlone(t *testing.T) {
 // pathNotes counts what a keeper of paths is told.
 type pathNotes struct{ started, stopped, heardFrom, restarts int }
 
-func (f *pathNotes) start(time.Time, *peer)                 { f.started++ }
-func (f *pathNotes) stop(*peer)                             { f.stopped++ }
-func (f *pathNotes) heard(time.Time, *peer, netip.AddrPort) { f.heardFrom++ }
-func (f *pathNotes) restarted(time.Time, *peer)             { f.restarts++ }
+func (f *pathNotes) start(time.Time, *peer)                   { f.started++ }
+func (f *pathNotes) stop(*peer)                               { f.stopped++ }
+func (f *pathNotes) heard(time.Time, *peer, dataplane.Origin) { f.heardFrom++ }
+func (f *pathNotes) restarted(time.Time, *peer)               { f.restarts++ }
 func (f *pathNotes) mayReach(time.Time, *peer, netip.AddrPort, int) bool {
 	return true
 }

@@ -270,7 +270,7 @@ func TestEventsOfForgottenPeers(t *testing.T) {
 	events := []dataplane.Event{
 		dataplane.PairMessages{Peer: p.view, Session: session, Messages: (&protocol.Ping{Pad: protocol.MinPingPad}).Append(nil)},
 		dataplane.Confirmed{Peer: p.view, Session: session},
-		dataplane.Roamed{Peer: p.view, Addr: elsewhere},
+		dataplane.Roamed{Peer: p.view, Origin: dataplane.Origin{Addr: elsewhere}},
 		dataplane.Needed{Peer: p.view},
 		dataplane.Staged{Peer: p.view, Frame: ethernet(p.view.MAC(), e.self.mac, 0x0806, 46)},
 	}

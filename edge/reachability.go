@@ -22,13 +22,19 @@ type reachability struct {
 	call       call                  // punching's
 	turn       turnNeed
 	sockets    []*underlay.SideSocket // that the path has of its own
-	lan        netip.AddrPort         // where the peer was met on a LAN that both share
-	introducer netip.AddrPort         // stands for the third edge through which the peer was last heard
-	forwards   bucket.Bucket          // the introducers': what the peer may have us forward
-	forwarded  bucket.Bucket          // the introducers': what the peer brings as an introducer
-	routes     bucket.Bucket          // the subnets owner's: what the peer is told of networks behind us
-	segment    peerSegment            // the successions owner's: what it says of its LAN
-	polling    timer.Timer            // when one of the machines has something to do next
+	asked      asked
+	lan        netip.AddrPort // where the peer was met on a LAN that both share
+	introducer netip.AddrPort // stands for the third edge through which the peer was last heard
+	forwards   forwards       // the introducers'
+	routes     bucket.Bucket  // the subnets owner's: what the peer is told of networks behind us
+	segment    peerSegment    // the successions owner's: what it says of its LAN
+	polling    timer.Timer    // when one of the machines has something to do next
+}
+
+// forwards are what the introducers let a peer cause.
+type forwards struct {
+	asked   bucket.Bucket // what the peer may have us forward
+	brought bucket.Bucket // what the peer brings as an introducer
 }
 
 // relayProbe measures the relayed path to a peer.
@@ -104,3 +110,28 @@ func (r *reachability) setCandidates(now time.Time, m protocol.Candidates) {
 	}
 	r.path.SetCandidates(now, m.Gen, list)
 }
+
+// asked are the addresses of this host that a peer sends to, by where it sends from.
+//
+// A host with several addresses is known to its peers by any of them. What it sends has to
+// leave from the one that the peer sends to: a NAT or a firewall in front of the peer lets
+// nothing else in, and the peer takes it for somebody who has moved. Answers go back the
+// way they came (dataplane.Origin); what an edge sends of its own accord leaves from what
+// is kept here.
+//
+// An address is kept only where the system would choose another one and where the route
+// from it leads out of its own interface, as policy routing makes it. On a host that was
+// plugged in while its Wi-Fi is still up, the peers' packets come to the address of the
+// Wi-Fi until they know the new one, and to answer from there by the cable would lose
+// everything.
+type asked map[netip.AddrPort]source
+
+// source is an address of this host that a peer sends to, and whether what goes back has
+// to be made to leave from it.
+type source struct {
+	local  netip.Addr
+	needed bool
+}
+
+// maxAsked bounds how many addresses of one peer are kept: its path knows no more.
+const maxAsked = 20

@@ -79,7 +79,7 @@ func TestGroupLimitOfAll(t *testing.T) {
 		r := p.view.Route()
 		r.Direct, r.Limit = netip.MustParseAddrPort("198.51.100.9:4000"), limit
 		p.view.SetRoute(r)
-		e.paths.routing.sizesChanged = true
+		e.paths.routing.group.changed = true
 		e.paths.routing.sizeGroup()
 	}
 	for _, c := range []struct{ peer, limit, want int }{{0, 1472, usual}, {1, 1252, 1252}, {2, 1300, 1252}, {1, 1472, 1300}} {

@@ -32,6 +32,7 @@ func (r *routing) compute(p *peer) dataplane.Route {
 	if p.reach.avoids() && to.Supernode != nil {
 		to.Direct, to.Dual = netip.AddrPort{}, true
 	}
+	to.Local = r.sourceTo(p, to.Direct)
 	size := &p.reach.relay.size
 	if to.Supernode != p.view.Route().Supernode {
 		size = new(relaySize) // it has yet to be measured
@@ -64,7 +65,7 @@ func (r *routing) route(now time.Time, p *peer) (gained bool) {
 		r.log.Debug("next hop", "peer", p, "direct", to.Direct, "relay", r.supernodes.name(to.Supernode), "both", to.Dual, "session", to.Session != nil)
 	}
 	if r.changesGroupPacket(&old, &to) {
-		r.sizesChanged = true
+		r.group.changed = true
 	}
 	return to.Session != nil && (to.Direct.IsValid() && !old.Direct.IsValid() || to.Supernode != nil && old.Supernode == nil)
 }
@@ -96,7 +97,7 @@ const maxGroupPacket = dataplane.MaxDatagramRelayed - protocol.RelayOverhead
 // of the narrowest has gone. With most changes it is not, so they do not cost a look
 // at every peer.
 func (r *routing) changesGroupPacket(old, to *dataplane.Route) bool {
-	now := cmp.Or(r.groupPacket, maxGroupPacket)
+	now := cmp.Or(r.group.packet, maxGroupPacket)
 	came := to.Session != nil && to.LeastPacket() < now
 	gone := old.Session != nil && old.LeastPacket() <= now && now < maxGroupPacket
 	return came || gone
@@ -105,12 +106,12 @@ func (r *routing) changesGroupPacket(old, to *dataplane.Route) bool {
 // sizeGroup finds the largest GROUP packet that reaches everybody: a flood is
 // sealed once for all.
 func (r *routing) sizeGroup() {
-	if !r.sizesChanged {
+	if !r.group.changed {
 		return
 	}
-	r.sizesChanged = false
-	r.groupPacket = r.largestGroupPacket()
-	r.plane.SetGroupPacket(r.groupPacket)
+	r.group.changed = false
+	r.group.packet = r.largestGroupPacket()
+	r.plane.SetGroupPacket(r.group.packet)
 }
 
 // largestGroupPacket returns the bytes of the largest GROUP packet that every peer

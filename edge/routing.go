@@ -12,6 +12,7 @@ import (
 	"hedgerow/nat/address"
 	"hedgerow/nat/path"
 	"hedgerow/protocol"
+	"hedgerow/transport"
 )
 
 // routing is the owner of how peers are reached: it drives the path machine of
@@ -27,13 +28,19 @@ type routing struct {
 	punching    *punching
 	refusals    *refusals
 	plane       *dataplane.Plane
+	needsSource func(to, local netip.Addr) bool // Own.NeedsSource
 	log         *slog.Logger
 	random      *random
 	timers      timer.Queue
 
 	directChanged bool // the DIRECT sets have to be computed anew
-	sizesChanged  bool // so has the size of the largest GROUP packet
-	groupPacket   int  // its bytes, as the queues know it; 0 before the first change
+	group         groupSize
+}
+
+// groupSize is the size of the largest GROUP packet that reaches everybody.
+type groupSize struct {
+	changed bool // it has to be computed anew
+	packet  int  // its bytes, as the queues know it; 0 before the first change
 }
 
 // wishes are what the settling of a peer's reachability asks of the owner of its
@@ -73,8 +80,10 @@ func (r *routing) stop(p *peer) {
 	r.peers.mark(p)
 }
 
-// heard notes the address that a peer's packet came from.
-func (r *routing) heard(now time.Time, p *peer, from netip.AddrPort) {
+// heard notes the address that a peer's packet came from, and the one of ours that it was
+// sent to.
+func (r *routing) heard(now time.Time, p *peer, by dataplane.Origin) {
+	from := by.Addr
 	switch _, byTURN := r.underlay.TURN.ByTURN(from); {
 	case r.introducers.holds(from):
 		p.reach.introducer = from
@@ -83,7 +92,30 @@ func (r *routing) heard(now time.Time, p *peer, from netip.AddrPort) {
 		p.reach.path.ReceivedByTURN(now, from)
 	default:
 		p.reach.path.Received(now, from)
+		r.noteAsked(p, by)
 	}
+	r.peers.mark(p)
+}
+
+// sourceTo returns the address of ours that packets to a peer at an address have to leave
+// from. It is not valid where the system chooses the right one.
+func (r *routing) sourceTo(p *peer, at netip.AddrPort) netip.Addr {
+	if s := p.reach.asked[at]; s.needed {
+		return s.local
+	}
+	return netip.Addr{}
+}
+
+// noteAsked notes to which address of ours a peer has sent an authentic packet.
+func (r *routing) noteAsked(p *peer, from dataplane.Origin) {
+	known := p.reach.path != nil && from.Local.IsValid() && !transport.IsSide(from.Addr.Addr())
+	if r.needsSource == nil || !known || p.reach.asked[from.Addr].local == from.Local || !p.reach.path.Knows(from.Addr) {
+		return
+	}
+	if p.reach.asked == nil || len(p.reach.asked) >= maxAsked {
+		p.reach.asked = make(asked) // what is forgotten is noted again with the next packet
+	}
+	p.reach.asked[from.Addr] = source{local: from.Local, needed: r.needsSource(from.Addr.Addr(), from.Local)}
 	r.peers.mark(p)
 }
 
@@ -153,6 +185,7 @@ func (r *routing) tryLAN(now time.Time, p *peer) {
 // is in doubt until it answers.
 func (r *routing) roamed(now time.Time) {
 	for _, p := range r.peers.byStatic {
+		clear(p.reach.asked) // perhaps the system chooses another address now
 		if p.reach.path != nil {
 			p.reach.path.Roamed(now)
 			r.peers.mark(p)
@@ -249,7 +282,7 @@ func (r *routing) pollPath(now time.Time, p *peer) {
 		if probe.Socket > 0 {
 			r.probeBySocket(p, probe, m)
 		} else {
-			r.pairs.sendBy(p, &dataplane.Route{Direct: probe.To}, probe.TTL, m.Append)
+			r.pairs.sendBy(p, &dataplane.Route{Direct: probe.To, Local: r.sourceTo(p, probe.To)}, probe.TTL, m.Append)
 		}
 	}
 	if out.WantPunch {

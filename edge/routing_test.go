@@ -56,7 +56,7 @@ func TestPathSockets(t *testing.T) {
 	if got := e.user.describer.endpoint(p, side); got != destination(2).String() {
 		t.Errorf("the far end is shown as %s", got)
 	}
-	r.heard(noon, p, side)
+	r.heard(noon, p, dataplane.Origin{Addr: side})
 	r.trimSockets(p) // its path knows an address of the second one
 	if len(p.reach.sockets) != 1 || !opened[0].closed || opened[1].closed || !opened[2].closed {
 		t.Errorf("%d sockets are left", len(p.reach.sockets))

@@ -36,7 +36,7 @@ type sessions struct {
 type pathKeeper interface {
 	start(now time.Time, p *peer)
 	stop(p *peer)
-	heard(now time.Time, p *peer, from netip.AddrPort)
+	heard(now time.Time, p *peer, from dataplane.Origin)
 	restarted(now time.Time, p *peer)
 	mayReach(now time.Time, p *peer, at netip.AddrPort, length int) bool
 }
@@ -106,7 +106,7 @@ func (s *sessions) wanted(now time.Time, p *peer) bool {
 
 // began makes a session the current one: frames move to it, and the peer is told
 // what it needs to open our GROUP packets and to find us directly.
-func (s *sessions) began(now time.Time, p *peer, e *dataplane.Session, from netip.AddrPort) {
+func (s *sessions) began(now time.Time, p *peer, e *dataplane.Session, from dataplane.Origin) {
 	p.sessions.promote(e, s.draft)
 	p.view.SetFeatures(e.Features())
 	p.place.kept, p.place.router = s.self.keeps(e.Features()), e.Features()&protocol.FeatureRoutes != 0
@@ -115,7 +115,7 @@ func (s *sessions) began(now time.Time, p *peer, e *dataplane.Session, from neti
 	s.peers.pin(now, p)
 	s.keys.learn(now, e.Crypto().KI())
 	s.routing.start(now, p)
-	if from.IsValid() {
+	if from.Addr.IsValid() {
 		s.routing.heard(now, p, from)
 	}
 	s.peers.mark(p)
@@ -141,7 +141,7 @@ func (s *sessions) confirm(now time.Time, p *peer, session *crypto.Session, from
 	if from.Supernode == half.from.Supernode && from.Handle == half.from.Handle {
 		s.noteHandle(p, from)
 	}
-	s.began(now, p, next, from.Addr)
+	s.began(now, p, next, from)
 }
 
 // closed ends the sessions with a peer that said good-bye.

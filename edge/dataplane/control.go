@@ -112,7 +112,7 @@ func (c *Sender) SendMasked(mask *crypto.Mask, to netip.AddrPort, pkt []byte) {
 // Send sends a datagram as it is. One to no valid address is lost.
 func (c *Sender) Send(to netip.AddrPort, pkt []byte) {
 	if to.IsValid() {
-		c.s.put(to, pkt)
+		c.s.put(to, netip.Addr{}, pkt)
 	}
 }
 

@@ -209,7 +209,7 @@ func TestRoamed(t *testing.T) {
 		t.Fatalf("events %+v", evs)
 	}
 	keepalive(elsewhere)
-	if ev := only[Roamed](t, b); ev.Peer != b.view[a] || ev.Addr != elsewhere {
+	if ev := only[Roamed](t, b); ev.Peer != b.view[a] || ev.Origin.Addr != elsewhere {
 		t.Errorf("%+v", ev)
 	}
 	r.advance(50*time.Millisecond - 1)

@@ -14,6 +14,9 @@ type Origin struct {
 	// Addr is the underlay address that the datagram came from. It is not valid
 	// for what came inside a RELAY packet.
 	Addr netip.AddrPort
+	// Local is the address of this host that the datagram was sent to, so that the
+	// answer comes from there. It is not valid where the system does not tell.
+	Local netip.Addr
 	// Supernode sent the packet or relayed it; nil: neither.
 	Supernode *Supernode
 	// Handle is by what Supernode knows the sender of a packet that it relayed.
@@ -23,7 +26,7 @@ type Origin struct {
 // Route returns the route back to where a packet came from.
 func (o Origin) Route() Route {
 	if o.Supernode == nil {
-		return Route{Direct: o.Addr}
+		return Route{Direct: o.Addr, Local: o.Local}
 	}
 	return Route{Supernode: o.Supernode, Handle: o.Handle}
 }
@@ -77,8 +80,8 @@ type Confirmed struct {
 // most for each peer; for the control loop the address is a candidate, no more,
 // until it has answered a ping.
 type Roamed struct {
-	Peer *Peer
-	Addr netip.AddrPort
+	Peer   *Peer
+	Origin Origin
 }
 
 // Needed is a unicast frame to a peer or from one. A queue posts it every two

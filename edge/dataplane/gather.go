@@ -47,10 +47,10 @@ func newGather(conn Conn, lane int, refused func(error, []transport.Datagram)) *
 	return g
 }
 
-// slot returns room for one packet of n bytes to an address. It is the caller's
-// to fill until the next slot or flush, and is sent by that flush. A TTL other
-// than 0 is that datagram's own.
-func (g *gather) slot(to netip.AddrPort, n int, ttl uint8) []byte {
+// slot returns room for one packet of n bytes to an address, from an address of this
+// host's if that is valid. It is the caller's to fill until the next slot or flush, and is
+// sent by that flush. A TTL other than 0 is that datagram's own.
+func (g *gather) slot(to netip.AddrPort, local netip.Addr, n int, ttl uint8) []byte {
 	l := g.lane(to)
 	if l.used+n > len(l.buf) || len(g.batch) == cap(g.batch) {
 		g.flush()
@@ -58,11 +58,11 @@ func (g *gather) slot(to netip.AddrPort, n int, ttl uint8) []byte {
 	g.bytes += n
 	at := l.used
 	l.used += n
-	if ttl == 0 && g.grow(l, n) {
+	if ttl == 0 && g.grow(l, local, n) {
 		return l.buf[at : at+n : at+n]
 	}
 	l.open = len(g.batch)
-	g.batch = append(g.batch, transport.Datagram{Buf: l.buf[at : at+n], N: n, Addr: to, TTL: ttl})
+	g.batch = append(g.batch, transport.Datagram{Buf: l.buf[at : at+n], N: n, Addr: to, Local: local, TTL: ttl})
 	if ttl != 0 {
 		l.open = -1
 	}
@@ -70,7 +70,7 @@ func (g *gather) slot(to netip.AddrPort, n int, ttl uint8) []byte {
 }
 
 // grow adds n bytes to the lane's train if they may be its next datagram.
-func (g *gather) grow(l *lane, n int) bool {
+func (g *gather) grow(l *lane, local netip.Addr, n int) bool {
 	if l.open < 0 {
 		return false
 	}
@@ -79,7 +79,7 @@ func (g *gather) grow(l *lane, n int) bool {
 	if seg == 0 {
 		seg = d.N // of one datagram so far
 	}
-	if n > seg || d.N+n > transport.MaxTrainBytes || d.N >= seg*transport.MaxTrainDatagrams || seg == 0 {
+	if n > seg || local != d.Local || d.N+n > transport.MaxTrainBytes || d.N >= seg*transport.MaxTrainDatagrams || seg == 0 {
 		return false
 	}
 	d.Seg = seg

@@ -46,7 +46,7 @@ func TestGather(t *testing.T) {
 		g := newGather(conn, queueLane, nil)
 		var want [][]byte
 		for i, p := range tt.put {
-			slot := g.slot(destination(p.to), p.size, 0)
+			slot := g.slot(destination(p.to), netip.Addr{}, p.size, 0)
 			for j := range slot {
 				slot[j] = byte(i + j)
 			}
@@ -86,7 +86,7 @@ func TestGather(t *testing.T) {
 func TestGatherTTL(t *testing.T) {
 	g := newGather(&memoryConn{}, controlLane, nil)
 	for _, ttl := range []uint8{0, 3, 0, 0} {
-		g.slot(destination(1), 50, ttl)
+		g.slot(destination(1), netip.Addr{}, 50, ttl)
 	}
 	var got []string
 	for _, d := range g.batch {
@@ -97,19 +97,36 @@ func TestGatherTTL(t *testing.T) {
 	}
 }
 
+// A train leaves from one address of this host: what is to leave from another one is
+// another train, in the order in which it came.
+func TestGatherLocal(t *testing.T) {
+	one, two := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	g := newGather(&memoryConn{}, controlLane, nil)
+	for _, local := range []netip.Addr{one, one, {}, two, two, two} {
+		g.slot(destination(1), local, 50, 0)
+	}
+	var got []string
+	for _, d := range g.batch {
+		got = append(got, fmt.Sprint(d.N, " ", d.Local))
+	}
+	if want := []string{"100 192.0.2.1", "50 invalid IP", "150 192.0.2.2"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 // TestGatherRoom fills the room and the batch, which sends what there is.
 func TestGatherRoom(t *testing.T) {
 	conn := &memoryConn{}
 	g := newGather(conn, controlLane, nil)
 	for range 30 {
-		g.slot(destination(1), 1405, 0)
+		g.slot(destination(1), netip.Addr{}, 1405, 0)
 	}
 	if g.flush(); len(conn.sent) != 30 {
 		t.Errorf("%d datagrams of 30 for a full lane", len(conn.sent))
 	}
 	conn.take()
 	for i := range 3 * batchDatagrams {
-		g.slot(destination(i%7), 10+i, 0)
+		g.slot(destination(i%7), netip.Addr{}, 10+i, 0)
 	}
 	if g.flush(); len(conn.sent) != 3*batchDatagrams {
 		t.Errorf("%d datagrams of %d for a full batch", len(conn.sent), 3*batchDatagrams)
@@ -128,8 +145,8 @@ func TestGatherRefused(t *testing.T) {
 			heard = append(heard, d.Addr)
 		}
 	})
-	g.slot(destination(1), 10, 0)
-	g.slot(destination(2), 10, 0)
+	g.slot(destination(1), netip.Addr{}, 10, 0)
+	g.slot(destination(2), netip.Addr{}, 10, 0)
 	g.flush()
 	if want := []netip.AddrPort{destination(1), destination(2)}; !slices.Equal(heard, want) {
 		t.Errorf("heard of %v, want %v", heard, want)
@@ -147,9 +164,9 @@ func TestGatherTail(t *testing.T) {
 	g := newGather(conn, queueLane, nil)
 	next := byte(0)
 	for range supers {
-		g.slot(destination(2), 60, 0)[0] = 1
+		g.slot(destination(2), netip.Addr{}, 60, 0)[0] = 1
 		for range segments {
-			slot := g.slot(destination(1), size, 0)
+			slot := g.slot(destination(1), netip.Addr{}, size, 0)
 			for j := range slot {
 				slot[j] = next
 			}

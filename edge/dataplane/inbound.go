@@ -43,6 +43,7 @@ type lastHeard struct {
 	addr   netip.AddrPort // of the datagram
 	source *Source        // nil: it is no supernode's
 	known  bool           // addr and source are set
+	local  netip.Addr     // of ours, that the datagram was sent to
 	rx     uint32
 	entry  *Session // of rx; nil: not looked up
 	origin Origin   // where the last packet of entry came from
@@ -76,6 +77,7 @@ func (in *inbound) readUDP() (n int, err error) {
 		if seg <= 0 {
 			seg = d.N
 		}
+		in.last.local = d.Local
 		for off := 0; off < d.N; off += seg {
 			end := min(off+seg, d.N)
 			in.handleDatagram(d.Buf[off:end:end], d.Addr)
@@ -189,6 +191,15 @@ func (in *inbound) handleHop(src *Source, h protocol.Header, b []byte, from neti
 	}
 }
 
+// asked completes the origin of what the control loop is told with the address of ours
+// that the datagram at hand was sent to.
+func (in *inbound) asked(from Origin) Origin {
+	if from.Supernode == nil {
+		from.Local = in.last.local
+	}
+	return from
+}
+
 // handlePacket handles a packet of another edge.
 func (in *inbound) handlePacket(h protocol.Header, b []byte, from Origin) {
 	switch h.Type {
@@ -205,9 +216,9 @@ func (in *inbound) handlePacket(h protocol.Header, b []byte, from Origin) {
 		}
 		in.handleGroup(h, b, from)
 	case protocol.TypeInit:
-		in.mailbox.post(InitReceived{Origin: from, Packet: clone(b)})
+		in.mailbox.post(InitReceived{Origin: in.asked(from), Packet: clone(b)})
 	case protocol.TypeResp, protocol.TypeCookie, protocol.TypeNotice:
-		in.mailbox.post(HandshakeAnswer{Origin: from, Packet: clone(b)})
+		in.mailbox.post(HandshakeAnswer{Origin: in.asked(from), Packet: clone(b)})
 	default:
 		in.drops.Drop(DropHeader)
 	}
@@ -250,7 +261,7 @@ func (in *inbound) hear(e *Session, h protocol.Header, from Origin) {
 	p := e.peer
 	p.count.heard.Store(in.now)
 	if !e.confirmed.Load() && e.confirmed.CompareAndSwap(false, true) {
-		if !in.mailbox.post(Confirmed{Peer: p, Session: e.session, Origin: from}) {
+		if !in.mailbox.post(Confirmed{Peer: p, Session: e.session, Origin: in.asked(from)}) {
 			e.confirmed.Store(false) // the next packet tells it
 		}
 	}
@@ -282,7 +293,7 @@ func (in *inbound) noteOrigin(p *Peer, from Origin) {
 		return
 	}
 	p.count.roamed.Store(in.now)
-	in.mailbox.post(Roamed{Peer: p, Addr: from.Addr})
+	in.mailbox.post(Roamed{Peer: p, Origin: in.asked(from)})
 }
 
 // handleInner handles the opened inner b[start:end] of a peer.
@@ -331,7 +342,7 @@ func (in *inbound) handleControl(p *Peer, session *crypto.Session, b []byte, fro
 		in.drops.Drop(DropControlRate)
 		return
 	}
-	in.mailbox.post(PairMessages{Peer: p, Session: session, Origin: from, Messages: clone(inner.Body), InPieces: joined})
+	in.mailbox.post(PairMessages{Peer: p, Session: session, Origin: in.asked(from), Messages: clone(inner.Body), InPieces: joined})
 }
 
 // handleFragment keeps a piece, and handles the inner that it completes.
@@ -526,7 +537,7 @@ func saltRun(b []byte) uint64 {
 // control loop, with everything that names its run of fragments.
 func (in *inbound) postUnvouched(h protocol.Header, b, inner []byte, from Origin, stale bool) {
 	in.mailbox.post(Unvouched{
-		Origin: from, Inner: clone(inner), XF: uint8(h.XF), KI: h.KI, Salt: [protocol.SaltLen]byte(b[protocol.HeaderLen:]),
+		Origin: in.asked(from), Inner: clone(inner), XF: uint8(h.XF), KI: h.KI, Salt: [protocol.SaltLen]byte(b[protocol.HeaderLen:]),
 		Stale: stale, CTR: h.CTR, Run: saltRun(b),
 	})
 }

@@ -425,7 +425,7 @@ func (o *outbound) spread(t *Table, to *Route, pkt []byte) {
 	}
 	for _, p := range t.macs.All() {
 		if r := p.route.Load(); r.Direct.IsValid() {
-			o.putGroup(r.Direct, pkt)
+			o.putGroup(r, pkt)
 			sent = true
 		} else if seek {
 			p.touch(now, o.mailbox)

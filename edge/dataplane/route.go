@@ -12,6 +12,7 @@ import (
 type Route struct {
 	Session   *crypto.Session // nil: no session yet, frames go as GROUP
 	Direct    netip.AddrPort  // the address of the direct path; not valid: there is none
+	Local     netip.Addr      // our address that Direct knows us by; not valid: whichever the system chooses
 	Supernode *Supernode      // which relays to the peer; nil: none
 	Handle    uint32          // by what Supernode knows the peer
 	Dual      bool            // send on both paths

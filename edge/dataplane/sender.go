@@ -27,8 +27,8 @@ func newSender(d *Plane, conn Conn, lane int) *sender {
 }
 
 // put sends a datagram that is sealed and masked already; it is copied.
-func (s *sender) put(to netip.AddrPort, pkt []byte) {
-	copy(s.slot(to, len(pkt), 0), pkt)
+func (s *sender) put(to netip.AddrPort, local netip.Addr, pkt []byte) {
+	copy(s.slot(to, local, len(pkt), 0), pkt)
 }
 
 // sealPair seals an inner as one DATA packet, under a counter that was reserved,
@@ -47,7 +47,7 @@ func (s *sender) sealPair(session *crypto.Session, r *Route, ttl uint8, ctr uint
 		s.wrap(hop, slot)
 		return
 	}
-	pkt := s.slot(r.Direct, n, ttl)
+	pkt := s.slot(r.Direct, r.Local, n, ttl)
 	s.sealInto(session, pkt, h, inner)
 	if r.Dual {
 		s.relay(r.Supernode, r.Handle, 0, pkt)
@@ -105,7 +105,7 @@ func (s *sender) sealInto(session *crypto.Session, pkt []byte, h protocol.Header
 func (s *sender) transmit(r *Route, pkt []byte) {
 	direct := r.Direct.IsValid()
 	if direct {
-		s.put(r.Direct, pkt)
+		s.put(r.Direct, r.Local, pkt)
 	}
 	if (!direct || r.Dual) && !s.relay(r.Supernode, r.Handle, 0, pkt) && !direct {
 		s.drops.Drop(DropNoPath)
@@ -140,7 +140,7 @@ func (s *sender) relaySlot(l *Supernode, handle uint32, flags protocol.Flags, n 
 		s.drops.Drop(DropSessionWorn)
 		return nil, nil
 	}
-	slot := s.slot(h.Addr, protocol.RelayOverhead+n, 0)
+	slot := s.slot(h.Addr, netip.Addr{}, protocol.RelayOverhead+n, 0)
 	protocol.Header{
 		Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone, Flags: flags,
 		RX: h.Session.RemoteIndex(), CTR: protocol.RelayCTR(handle, ctr),
@@ -174,9 +174,9 @@ func (s *sender) copyGroup(slot, pkt []byte) {
 	s.mask.Hide(s.scratch, slot)
 }
 
-// putGroup sends a copy of a sealed GROUP packet to an address.
-func (s *sender) putGroup(to netip.AddrPort, pkt []byte) {
-	s.copyGroup(s.slot(to, len(pkt), 0), pkt)
+// putGroup sends a copy of a sealed GROUP packet by the direct path of a route.
+func (s *sender) putGroup(r *Route, pkt []byte) {
+	s.copyGroup(s.slot(r.Direct, r.Local, len(pkt), 0), pkt)
 }
 
 // relayGroup sends a copy of a sealed GROUP packet through a supernode. It reports
@@ -195,7 +195,7 @@ func (s *sender) relayGroup(l *Supernode, handle uint32, flags protocol.Flags, p
 func (s *sender) transmitGroup(r *Route, pkt []byte) {
 	direct := r.Direct.IsValid()
 	if direct {
-		s.putGroup(r.Direct, pkt)
+		s.putGroup(r, pkt)
 	}
 	if (!direct || r.Dual) && !s.relayGroup(r.Supernode, r.Handle, 0, pkt) && !direct {
 		s.drops.Drop(DropNoPath)

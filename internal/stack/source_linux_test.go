@@ -27,7 +27,7 @@ func TestNeedsSource(t *testing.T) {
 				if a.Is6() {
 					to = netip.MustParseAddr("2001:db8:ff::1")
 				}
-				got[local] = NeedsSource(to, a)
+				got[local] = New(0).NeedsSource(to, a)
 			}
 			return nil
 		})

@@ -5,4 +5,4 @@ package stack
 import "net/netip"
 
 // NeedsSource returns false: these systems do not tell to which address a datagram was sent.
-func NeedsSource(_, _ netip.Addr) bool { return false }
+func (s *Stack) NeedsSource(_, _ netip.Addr) bool { return false }

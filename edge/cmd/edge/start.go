@@ -237,7 +237,7 @@ func (m *member) config() edge.Config {
 		Network:    m.network(),
 		Host: edge.Host{
 			Interface:   m.device.Name(),
-			Own:         edge.Own{Stack: m.device.stack, Sockets: m.own, Device: m.device.condition},
+			Own:         edge.Own{Stack: m.device.stack, NeedsSource: m.device.stack.NeedsSource, Sockets: m.own, Device: m.device.condition},
 			Addresses:   func() ([]netip.Addr, error) { return address.OfInterfaces(m.overlay) },
 			Networks:    m.device.networks,
 			Resolver:    m.resolver(),
