@@ -14,7 +14,7 @@ const (
 	// Data is every frame that is flooded and is not of Control.
 	Data Class = iota
 	// Control is ARP, IPv6 neighbour and router discovery, DHCP, the control groups of
-	// IP (OSPF, IGMP, MLD, VRRP, Babel) and those of IEEE 802.
+	// IP (OSPF, VRRP, Babel), those of IEEE 802, and reports of IGMP and MLD.
 	Control
 	classes
 )
@@ -48,6 +48,10 @@ func (f *Parsed) Class() Class {
 		return Control
 	case f.etherType == protocol.EtherTypeIPv4 && f.proto == protoUDP && f.hasPort(portServer, portClient): // DHCP
 		return Control
+	case f.proto == protoIGMP || f.proto == extHopByHop || f.proto == protoICMPv6:
+		if m, ok := multicastOf(f); ok && m.speaks() && m.proto != protoPIM {
+			return Control
+		}
 	}
 	return Data
 }

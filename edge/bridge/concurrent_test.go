@@ -50,3 +50,35 @@ func TestConcurrent(t *testing.T) {
 		t.Errorf("%d stations are counted, %d are there", total, len(f.entries))
 	}
 }
+
+// TestGroupsConcurrently has queues hear of members, and ask where they are, while the
+// control loop asks, sweeps and lists: for the race detector. No membership is lost.
+func TestGroupsConcurrently(t *testing.T) {
+	g, edges := NewGroups[*listening](), settled("a", "b", "c", "d")
+	var queues sync.WaitGroup
+	for i, e := range edges {
+		queues.Go(func() {
+			for n := range 500 {
+				ip := [4]byte{239, 9, 0, byte(n)}
+				hear(g, int64(n), igmp([4]byte{}, ip, group8(igmpReportV2, 0, ip)), e)
+				say(g, int64(n), groupFrame(0, [4]byte{}, ip, protoUDP, make([]byte, 64)))
+				if n%7 == i {
+					hear(g, int64(n), igmp([4]byte{}, [4]byte{224, 0, 0, 2}, group8(igmpLeave, 0, ip)), e)
+				}
+			}
+		})
+	}
+	queues.Go(func() {
+		for n := range int64(200) {
+			g.Due(n)
+			g.Ask()
+			g.Sweep(n)
+			g.List(n)
+			g.Handover(n, edges[0], edges[1])
+		}
+	})
+	queues.Wait()
+	if n := g.Counters().Count; n != 4*256 {
+		t.Errorf("%d memberships", n)
+	}
+}

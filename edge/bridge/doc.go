@@ -21,6 +21,7 @@
 //	Rights   are what an edge lets another one do, by the word of its user (Whom)
 //	Filter   says which frames are carried at all
 //	Sockets  knows our own datagrams in a frame
+//	Groups   knows who has joined which multicast groups, and asks
 //	Forwarder elects the one bridge of a segment that passes frames
 //	Prober   makes the frames that it is elected by
 //	Tags     says in which VLANs a bridge sends them
