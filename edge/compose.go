@@ -30,7 +30,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 	st.loop = e.background
 	plane := dataplane.New(dataplane.Config{
 		Self: protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, Started: now, Sockets: cfg.Host.Own.Sockets, Filter: cfg.Ethernet.Filter,
-		Bridge: cfg.Ethernet.Bridge, Storm: cfg.Ethernet.Storm, Stations: cfg.Ethernet.Stations, Gate: newGate(&cfg),
+		Bridge: cfg.Ethernet.Bridge, Storm: cfg.Ethernet.Storm, Stations: cfg.Ethernet.Stations, Gate: newGate(&cfg), Transparent: cfg.Ethernet.Transparent,
 	})
 	e.data = data{plane: plane, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}
 	random := newRandom(cfg.Host.Rand)
@@ -50,6 +50,10 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 		peers: e.peers, pairs: pairSender{e.data.send}, plane: e.data.plane, device: e.cfg.Queues[0].Frames, needed: e.needed, log: e.cfg.Host.Log,
 	}
 	e.data.stations.open()
+	e.data.listeners = &listeners{
+		groups: e.data.plane.Members(), plane: e.data.plane, device: e.cfg.Queues[0].Frames, filter: e.cfg.Ethernet.Filter, supernodes: e.servers.list,
+	}
+	e.data.listeners.open()
 	composeChores(e)
 	return e, nil
 }
@@ -103,6 +107,9 @@ func (e *Edge) composeSelf(random *random) {
 	}
 	if !cfg.Address.Subnets.Accept.None() {
 		keeping |= protocol.FeatureRoutes
+	}
+	if !cfg.Ethernet.Transparent {
+		features |= protocol.FeatureMembers
 	}
 	if !crypto.HardwareAES() {
 		features |= protocol.FeatureChaCha
@@ -273,7 +280,7 @@ func composeChores(e *Edge) {
 	kept.open(e.self, l.any())
 	e.owners = []owner{
 		e.keys, e.servers.connector, e.servers.registrar, e.servers.addresses, e.servers.directory, e.sessions, e.paths.routing, e.peers,
-		e.data.stations, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, l, e.servers.hubs, e.paths.subnets,
+		e.data.stations, e.data.listeners, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, l, e.servers.hubs, e.paths.subnets,
 	}
 	if e.paths.segment != nil {
 		e.owners = append([]owner{e.paths.segment}, e.owners...) // probes go before everything

@@ -116,6 +116,9 @@ type Ethernet struct {
 	Accept bridge.Policy
 	// Stations bounds the forwarding database; default: bridge.DefaultSize.
 	Stations bridge.Size
+	// Transparent has every frame go where it would on a cable: nothing is kept from those
+	// whose hosts did not join a group.
+	Transparent bool
 	// Priority orders the bridges of one segment, the lowest forwards; default
 	// DefaultPriority.
 	Priority uint16

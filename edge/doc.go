@@ -22,6 +22,7 @@
 //	stations      questions about stations that two edges say are behind them
 //	keyring       the community's epochs and salts
 //	hubFinder     the hubs of a community that has some: sessions with them (isolation.go)
+//	listeners     hosts are asked for the multicast groups that they have joined
 //	guard         what others may send here, and whose overlay addresses are
 //	segment       the election of the bridge that forwards on our LAN
 //	subnets       IP networks behind peers, and the routes to them

@@ -41,7 +41,8 @@ type data struct {
 	send  *dataplane.Sender // the control loop's
 	guard *guard            // whose rules the queues hold frames to
 
-	stations *stations // questions about the plane's stations
+	stations  *stations  // questions about the plane's stations
+	listeners *listeners // who has members of which multicast groups
 }
 
 // paths are the owners of how peers are reached, and hosts behind them.
@@ -161,6 +162,7 @@ func (e *Edge) begin(now time.Time) error {
 	e.paths.links.begin(now)
 	e.servers.hubs.begin(now)
 	e.paths.subnets.begin(now)
+	e.data.listeners.begin(now)
 	e.servers.connector.begin(now)
 	e.peers.pins.aged(e.peers.rightClock(now))
 	e.recallPeers(now)

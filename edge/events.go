@@ -61,6 +61,8 @@ func (e *Edge) handleEvent(now time.Time, ev dataplane.Event) {
 		e.data.stations.due(now)
 	case dataplane.StationSought:
 		e.data.stations.seek(now, ev)
+	case dataplane.GroupsDue:
+		e.data.listeners.due(now)
 	default:
 		panic(fmt.Sprintf("edge: no handler for %T", ev))
 	}

@@ -17,7 +17,7 @@ var howNames = map[bridge.How]string{bridge.Heard: "heard", bridge.Announced: "a
 // FDB returns the forwarding database.
 func (e *Edge) FDB(ctx context.Context) (control.FDB, error) {
 	return ask(ctx, e, func(now time.Time) control.FDB {
-		return control.FDB{Stations: e.data.stations.list(now), Totals: e.data.stations.totals()}
+		return control.FDB{Stations: e.data.stations.list(now), Totals: e.data.stations.totals(), Groups: e.data.stations.joined(now)}
 	})
 }
 
@@ -58,4 +58,39 @@ func (s *stations) totals() control.FDBTotals {
 		Entries: count, Size: size.All, Behind: size.Behind, Moves: n.Moves, Refused: n.Refused, Unknown: s.plane.Totals().Unknown,
 		Asked: n.Asked, Unasked: n.Unasked, Contested: n.Contested, Damped: n.Damped, Ignored: n.Ignored, Lost: n.Lost,
 	}
+}
+
+// joined returns the multicast groups that hosts have joined.
+func (s *stations) joined(now time.Time) control.Groups {
+	g, ns := s.plane.Members(), s.plane.Since(now)
+	doc := control.Groups{Transparent: g == nil, Members: []control.Member{}, All: []string{}}
+	if g == nil {
+		return doc
+	}
+	for _, m := range g.List(ns) {
+		c := control.Member{Group: m.Addr().String(), VLAN: m.VLAN, Edge: s.title(m.Edge), AgeS: m.Age.Seconds()}
+		if m.Edge != nil {
+			c.ID = s.id(m.Edge)
+		}
+		doc.Members = append(doc.Members, c)
+	}
+	slices.SortFunc(doc.Members, func(a, b control.Member) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.VLAN, b.VLAN), cmp.Compare(a.Edge, b.Edge), cmp.Compare(a.ID, b.ID))
+	})
+	known := 0
+	for _, p := range s.peers.byStatic {
+		if !p.known() || !p.identity.bound {
+			continue
+		}
+		known++
+		if l := p.view.Listener(); l.All(ns, bridge.IPv4) || l.All(ns, bridge.IPv6) {
+			doc.All = append(doc.All, p.title())
+		}
+	}
+	slices.Sort(doc.All)
+	doc.Flooded = g.Floods(known)
+	n := g.Counters()
+	doc.Most, doc.MostBehind, doc.Refused = n.Most, n.Behind, n.Refused
+	doc.Suppressed = s.plane.Drops().Count(dataplane.DropNoMember)
+	return doc
 }

@@ -39,14 +39,15 @@ type peer struct {
 
 // place is a peer's place in the book.
 type place struct {
-	source      netip.Addr // what it is counted under; not valid: nobody in particular
-	unconfirmed bool       // the peer is known by an INIT alone, whose session is not confirmed
-	kept        bool       // its session is kept while nothing passes (bridges.go)
-	hub         bool       // of an isolated community, by a hint or by its own word: the session is kept as well (isolation.go)
-	linked      bool       // we have a link with it, or want one: it is always in use (links.go)
-	router      bool       // networks are behind it, by its word or a supernode's (subnets.go)
-	routed      bool       // of which we accept one: it is always in use, too
-	mtu         int        // that it said its device has, in bytes; 0: it has said nothing
+	source      netip.Addr      // what it is counted under; not valid: nobody in particular
+	unconfirmed bool            // the peer is known by an INIT alone, whose session is not confirmed
+	kept        bool            // its session is kept while nothing passes (bridges.go)
+	hub         bool            // of an isolated community, by a hint or by its own word: the session is kept as well (isolation.go)
+	linked      bool            // we have a link with it, or want one: it is always in use (links.go)
+	router      bool            // networks are behind it, by its word or a supernode's (subnets.go)
+	routed      bool            // of which we accept one: it is always in use, too
+	mtu         int             // that it said its device has, in bytes; 0: it has said nothing
+	met         *dataplane.Peer // the view whose memberships its session has made known (listeners.go); nil: none
 }
 
 // identity is who a peer is: by a hint of somebody else, or proven by itself.

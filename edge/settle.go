@@ -40,6 +40,7 @@ func (e *Edge) settle(now time.Time) {
 		e.servers.registrar.updateDirect(now)
 	}
 	e.paths.routing.sizeGroup()
+	e.data.listeners.count()
 	e.servers.connector.settle(now)
 	e.data.plane.Publish(e.data.draft)
 	e.data.send.Flush()
@@ -74,6 +75,7 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 	e.servers.directory.settle(now, p)
 	e.paths.links.settle(now, p)
 	e.paths.subnets.settle(now, p)
+	e.data.listeners.settle(now, p)
 	e.user.reports.settle(now, p)
 	e.peers.schedule(p)
 	e.paths.routing.schedule(p)

@@ -72,12 +72,12 @@ func (s *successions) handle(now time.Time, p *peer, m protocol.Segment) {
 	if forget || m.State != protocol.SegmentForwarding && m.State != protocol.SegmentStandby {
 		s.plane.ForgetHosts(p.view)
 	}
-	s.place(p)
+	s.place(now, p)
 	s.judge(now, p)
 	if m.State == protocol.SegmentForwarding {
 		for _, static := range seg.neighbours {
 			if q := s.peers.byStatic[static]; q != nil && q != p {
-				s.place(q)
+				s.place(now, q)
 			}
 		}
 		s.claims(now, p, m)
@@ -86,7 +86,7 @@ func (s *successions) handle(now time.Time, p *peer, m protocol.Segment) {
 
 // place moves the hosts behind a bridge that stands by to the one that forwards instead,
 // once both have said so.
-func (s *successions) place(p *peer) {
+func (s *successions) place(now time.Time, p *peer) {
 	if p.reach.segment.state != protocol.SegmentStandby {
 		p.view.SetBehind(nil)
 		return
@@ -98,7 +98,7 @@ func (s *successions) place(p *peer) {
 		s.plane.ForgetHosts(p.view) // they are on our own segment, or behind somebody unknown
 	case q.reach.segment.state == protocol.SegmentForwarding:
 		p.view.SetBehind(q.view)
-		s.plane.MoveHosts(p.view, q.view)
+		s.plane.MoveHosts(now, p.view, q.view)
 	}
 }
 
@@ -132,7 +132,7 @@ func (s *successions) judge(now time.Time, p *peer) {
 	switch {
 	case p.gone || c.by.gone:
 	case p.reach.segment.state != protocol.SegmentForwarding, p.sessions.none(), !heard && now.Sub(c.began) >= successionWait:
-		s.plane.MoveHosts(p.view, c.by.view)
+		s.plane.MoveHosts(now, p.view, c.by.view)
 	case p.reach.segment.said.After(c.began), now.Sub(c.began) >= successionMost:
 		s.refusals.note(refusedSegmentAlive, c.by)
 	default:

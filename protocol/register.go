@@ -27,6 +27,9 @@ const (
 	// FeatureRoutes says that networks stand behind the sender to which it forwards IP
 	// packets: it answers ROUTES.
 	FeatureRoutes = 2048
+	// FeatureMembers says that the sender has the hosts behind it asked for the multicast
+	// groups that they have joined, so that their reports can be waited for.
+	FeatureMembers = 4096
 )
 
 // Register is an edge's request to be a member of its community at the

@@ -163,9 +163,7 @@ type bridgeOptions struct {
 	vlans     bool   // frames are sorted by their VLAN
 	pvid      uint16 // VLAN of new ports
 	groupMask uint16 // which groups 01:80:c2:00:00:0X are forwarded
-	snooping  bool
-	querier   bool
-	filter4   bool // IPv4 goes through the rules of iptables
+	filter4   bool   // IPv4 goes through the rules of iptables
 	filter6   bool
 }
 
@@ -261,10 +259,6 @@ func (o *bridgeOptions) set(kind uint16, b []byte) {
 		o.pvid = uint16(n)
 	case nl.IFLA_BR_GROUP_FWD_MASK:
 		o.groupMask = uint16(n)
-	case nl.IFLA_BR_MCAST_SNOOPING:
-		o.snooping = n != 0
-	case nl.IFLA_BR_MCAST_QUERIER:
-		o.querier = n != 0
 	case nl.IFLA_BR_NF_CALL_IPTABLES:
 		o.filter4 = n != 0
 	case nl.IFLA_BR_NF_CALL_IP6TABLES:

@@ -139,9 +139,6 @@ func (s *sight) remarks() (list []string) {
 	if o.groupMask&groups01 != groups01 {
 		list = append(list, obstacle("%s keeps LLDP and 802.1X to itself, as every bridge does. If they have to pass, type: ip link set %[1]s type bridge group_fwd_mask %#[2]x.", s.bridge.name, o.groupMask|groups01))
 	}
-	if o.snooping && !o.querier {
-		list = append(list, obstacle("%s sends multicast to those ports only that asked for it once anybody on the LAN asks who wants any, and it does not ask itself. If groups fall silent after some minutes, type: ip link set %[1]s type bridge mcast_querier 1 (or mcast_snooping 0).", s.bridge.name))
-	}
 	if o.vlans && o.pvid != 0 {
 		list = append(list, obstacle("%s sorts frames by VLAN, and its port %s has VLAN %d only. If others have to pass, type: bridge vlan add dev %[2]s vid 10, for each.", s.bridge.name, s.device.name, o.pvid))
 	}

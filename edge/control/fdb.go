@@ -7,6 +7,42 @@ type FDB struct {
 	Stations []Station `json:"stations"`
 	// Totals is what was done since the start.
 	Totals FDBTotals `json:"totals"`
+	// Groups are the IP multicast groups that hosts have joined.
+	Groups Groups `json:"groups"`
+}
+
+// Groups are the IP multicast groups that hosts have joined, as an edge knows them by their
+// reports. Whatever a group of a link is for, such as mDNS or OSPF, is not among them.
+type Groups struct {
+	// Transparent says that the edge does not look at memberships (--transparent), and
+	// Flooded that frames go to all edges because there are too many of them, or some that
+	// the edge does not know.
+	Transparent bool `json:"transparent"`
+	Flooded     bool `json:"flooded"`
+	// Members are those of which it is known, by group, VLAN and edge.
+	Members []Member `json:"members"`
+	// All are the edges that get all groups, by name.
+	All []string `json:"all"`
+	// Most is how many memberships can be known, MostBehind those behind one edge; an edge
+	// with more gets all groups. Refused are reports beyond these bounds.
+	Most       int    `json:"most"`
+	MostBehind int    `json:"most_behind"`
+	Refused    uint64 `json:"refused"`
+	// Suppressed are frames that went nowhere since no edge had a member.
+	Suppressed uint64 `json:"suppressed"`
+}
+
+// Member says that hosts behind an edge have joined a group.
+type Member struct {
+	// Group is an IPv4 or IPv6 address.
+	Group string `json:"group"`
+	// VLAN is the VLAN identifier of their reports, 0 for untagged ones.
+	VLAN uint16 `json:"vlan"`
+	// Edge and ID are as those of a Station.
+	Edge string `json:"edge"`
+	ID   string `json:"id,omitempty"`
+	// AgeS is how long ago a report was heard, in seconds.
+	AgeS float64 `json:"age_s"`
 }
 
 // Here is the Edge of a station on our own side.

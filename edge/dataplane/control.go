@@ -177,10 +177,14 @@ func (d *Plane) Deliver(now time.Time, device FrameQueue, p *Peer, inner []byte,
 	if !d.accept(d.table.Load(), at, p, &frame, own, true) {
 		return false
 	}
+	group := frame.Dst().IsGroup()
+	if group && !d.guard.listens(at, p, &frame, vouched) {
+		return false
+	}
 	p.count.rxBytes.Add(uint64(n))
 	d.total.rxFrames.Add(1)
 	d.total.rxBytes.Add(uint64(n))
-	if !frame.Dst().IsGroup() {
+	if !group {
 		p.touch(at, d.mailbox)
 	}
 	if _, err := device.WriteBatch([]tap.Frame{{Buf: b, Off: off, Len: n, Offload: checksumOffload(in)}}); err != nil {

@@ -64,6 +64,8 @@ const (
 	DropProbeInside                       // a probe that came from a peer: they belong to segments
 	DropBPDU                              // of a spanning tree, which ends here
 	DropIsolated                          // between members that exchange frames with hubs alone
+	DropNoMember                          // to a group that nobody behind another edge has joined
+	DropReport                            // an old host's report of its membership, which ours are not to hear
 	DropReasons                           // how many there are
 )
 
@@ -76,6 +78,7 @@ var dropNames = [DropReasons]string{
 	"storm", "storm-sent", "not-a-bridge", "no-bridge", "foreign-claim", "address-theft", "dhcp-server", "router", "hidden",
 	"station-here", "destination-here",
 	"standby", "probe-foreign", "probe-own", "probe-old", "probe-rate", "probe-inside", "bpdu", "isolated",
+	"no-member", "report-held",
 }
 
 // String returns the name of the reason's counter in status and metrics.

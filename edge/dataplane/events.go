@@ -207,6 +207,10 @@ type StationSought struct {
 	Addr netip.Addr
 }
 
+// GroupsDue says that hosts behind our device are to be asked for their memberships. A
+// queue posts it; the control loop calls bridge.Groups.Due.
+type GroupsDue struct{}
+
 func (PairMessages) event()    {}
 func (Confirmed) event()       {}
 func (Roamed) event()          {}
@@ -225,5 +229,6 @@ func (Recursion) event()       {}
 func (Violation) event()       {}
 func (StationsDue) event()     {}
 func (StationSought) event()   {}
+func (GroupsDue) event()       {}
 func (ProbeHeard) event()      {}
 func (TopologyChanged) event() {}

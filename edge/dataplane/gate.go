@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"errors"
+	"time"
 
 	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
@@ -109,11 +110,12 @@ func (d *Plane) ForgetHosts(p *Peer) { d.fdb.Flush(p) }
 func (d *Plane) ForgetHostsBut(p *Peer) { d.fdb.FlushBut(p) }
 
 // MoveHosts moves the hosts behind a peer to another one, which has taken over its
-// segment. Without one they are forgotten.
-func (d *Plane) MoveHosts(from, to *Peer) {
+// segment, with their memberships. Without one they are forgotten.
+func (d *Plane) MoveHosts(now time.Time, from, to *Peer) {
 	if to == nil {
 		d.fdb.Flush(from)
 		return
 	}
 	d.fdb.Handover(from, to)
+	d.guard.groups.Handover(d.Since(now), from, to)
 }

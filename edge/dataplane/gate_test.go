@@ -164,7 +164,7 @@ func TestMovedHosts(t *testing.T) {
 		}
 	}
 	check("learned", 10, 10)
-	a.MoveHosts(a.view[b], a.view[c])
+	a.MoveHosts(r.now, a.view[b], a.view[c])
 	check("moved", 0, 20)
 	b.send(r.now, ethernet(a.self, host(50), protocol.EtherTypeIPv4, 60))
 	r.carry()

@@ -17,15 +17,19 @@ type guard struct {
 	drops   *Drops
 	mailbox *mailbox
 	filter  bridge.Filter
-	gate    *bridge.Gate    // whether hosts' frames pass; nil: we are no bridge
-	sockets *bridge.Sockets // our own, whose datagrams are not carried
-	bridge  bool            // hosts may stand behind our device
+	gate    *bridge.Gate          // whether hosts' frames pass; nil: we are no bridge
+	sockets *bridge.Sockets       // our own, whose datagrams are not carried
+	groups  *bridge.Groups[*Peer] // who has members of which; nil: all have
+	bridge  bool                  // hosts may stand behind our device
 	sent    *bridge.Storm
 	heard   *bridge.Storm
 	own     *bridge.EdgeStorm // of our own hosts
 	strange bridge.Repeats    // frames of hosts that may not stand there
 	seeks   *bridge.Seeks[*Peer]
 }
+
+// Members returns who has members of which multicast groups; nil: everybody gets all.
+func (d *Plane) Members() *bridge.Groups[*Peer] { return d.guard.groups }
 
 // newGuard returns the guard of a plane whose other fields are set.
 func newGuard(c *Config, d *Plane) guard {
@@ -34,7 +38,15 @@ func newGuard(c *Config, d *Plane) guard {
 		filter: c.Filter, gate: c.Gate, sockets: cmp.Or(c.Sockets, new(bridge.Sockets)), bridge: c.Bridge,
 		seeks: bridge.NewSeeks[*Peer](),
 		sent:  bridge.NewStorm(c.Storm, false), heard: bridge.NewStorm(c.Storm, true), own: bridge.NewEdgeStorm([32]byte{}),
+		groups: newGroups(c.Transparent),
 	}
+}
+
+func newGroups(transparent bool) *bridge.Groups[*Peer] {
+	if transparent {
+		return nil
+	}
+	return bridge.NewGroups[*Peer]()
 }
 
 // guarded is what the guard knows of a peer.
@@ -220,4 +232,25 @@ func (t *Table) mayHave(self protocol.MAC, p *Peer, a netip.Addr) bool {
 		return mac != self && t.macs.Get(mac) == nil
 	}
 	return true
+}
+
+// listens reports whether a frame of a peer to a group goes to our device, and notes what
+// it says about members behind the peer, if the peer is known to have sent it.
+func (g *guard) listens(now int64, p *Peer, frame *bridge.Parsed, vouched bool) bool {
+	if g.groups == nil || !bridge.Snooped(frame.Dst()) {
+		return true
+	}
+	ok := g.groups.Received(now, frame, p, vouched)
+	g.askHosts()
+	if !ok {
+		g.drops.Drop(DropReport)
+	}
+	return ok
+}
+
+// askHosts tells the control loop if hosts of ours are to be asked for their memberships.
+func (g *guard) askHosts() {
+	if g.groups.Woken() && !g.mailbox.post(GroupsDue{}) {
+		g.groups.Wake()
+	}
 }

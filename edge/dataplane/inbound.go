@@ -428,6 +428,9 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 	if !known {
 		in.aim(in.out.main)
 	}
+	if frame.Dst().IsGroup() && !in.guard.listens(in.now, p, &frame, true) {
+		return
+	}
 	if in.tally.peer != p {
 		in.tally.addTo(&in.total.rxFrames, &in.total.rxBytes, rxOf)
 	}

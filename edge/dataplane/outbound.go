@@ -25,6 +25,10 @@ const (
 // the supernode would be busy with that when it comes back.
 const fewPeers = 32
 
+// fewRelayed is to how many peers copies of a frame go through supernodes one by one. For
+// more one copy goes to all, since it is our uplink that carries them.
+const fewRelayed = 4
+
 // outbound carries frames from the device to the wire. It belongs to one
 // goroutine.
 type outbound struct {
@@ -36,12 +40,12 @@ type outbound struct {
 	cutter offload.Cutter
 	tally  tally
 	cuts   cuts
-	apart  tap.Frame // a copy of a flooded one, for one peer
-	last   struct {  // the peer that the last frame of this burst went to
+	last   struct { // the peer that the last frame of this burst went to
 		dst  protocol.MAC
 		peer *Peer
 	}
-	told struct { // when the control loop was last told of
+	audience audience // of the frame at hand
+	told     struct { // when the control loop was last told of
 		wanted    int64 // an unknown host
 		recursion int64 // a datagram of our own
 	}
@@ -216,7 +220,7 @@ func (o *outbound) sealTo(t *Table, now int64, p *Peer, f *tap.Frame, elide bool
 	case t.list || t.group == nil || r.Supernode == nil || r.Supernode.hop.Load() == nil:
 		o.stage(p, f)
 	default:
-		o.sealBroadcast(t, p, r, f)
+		o.sealBroadcast(t, p, r, nil, f)
 	}
 }
 
@@ -302,21 +306,108 @@ func (o *outbound) flood(t *Table, now int64, f *tap.Frame, frame *bridge.Parsed
 	if f.Offload.GSOType != offload.GSONone {
 		frames += f.Len / max(1, int(f.Offload.GSOSize))
 	}
-	if !o.guard.calmHost(now, frame, frames) {
-		return
-	}
 	if o.guard.gate != nil && !o.guard.floods(now, frame.Frame, nil) {
 		return
 	}
+	to := o.address(t, now, frame)
+	if to.none() {
+		o.drops.Drop(DropNoMember)
+		return
+	}
+	if !o.guard.calmHost(now, frame, frames) {
+		return
+	}
 	if t.isolated {
-		o.floodApart(t, now, f)
+		o.floodApart(t, now, to, f)
 		return
 	}
 	if t.group == nil {
 		o.drops.Drop(DropNoPath)
 		return
 	}
-	o.sealBroadcast(t, nil, nil, f)
+	o.sealBroadcast(t, nil, nil, to, f)
+}
+
+// audience is whom a frame to a group goes to.
+type audience struct {
+	some    bool // not everybody: those that follow
+	members bridge.Members[*Peer]
+	family  bridge.Family
+	direct  []*Peer // by their direct paths
+	relays  []*Peer // by a supernode each
+	rest    bool    // by supernodes to everybody whom they serve
+
+	apart tap.Frame // a copy of the frame, for one peer
+}
+
+// wants reports whether the frame is for a peer.
+func (a *audience) wants(now int64, p *Peer) bool {
+	return !a.some || a.members.Has(now, p) || p.listener.All(now, a.family)
+}
+
+// none reports whether the frame goes to nobody.
+func (a *audience) none() bool { return a.some && !a.rest && len(a.direct)+len(a.relays) == 0 }
+
+// address finds whom a frame to a group goes to: everybody, unless only some have joined.
+func (o *outbound) address(t *Table, now int64, frame *bridge.Parsed) *audience {
+	a := &o.audience
+	*a = audience{direct: a.direct[:0], relays: a.relays[:0], apart: a.apart}
+	g := o.guard.groups
+	if g == nil || !bridge.Snooped(frame.Dst()) {
+		return a
+	}
+	members, family, some := g.Sent(now, frame)
+	o.guard.askHosts()
+	if !some || g.Floods(t.macs.Len()) {
+		return a
+	}
+	a.some, a.members, a.family = true, members, family
+	for _, p := range t.macs.All() {
+		r := p.route.Load()
+		if r.Session == nil && !t.isolated && !p.listener.Settled() && t.macs.Len() <= fewPeers {
+			p.touch(now, o.mailbox) // in a session it says whether its members are known
+		}
+		if !a.wants(now, p) {
+			continue
+		}
+		switch {
+		case r.Direct.IsValid():
+			a.direct = append(a.direct, p)
+		case o.bounds.noRelay:
+			p.touch(now, o.mailbox)
+		case r.Supernode != nil:
+			a.relays = append(a.relays, p)
+		case len(t.supernodes) == 0:
+			p.touch(now, o.mailbox)
+		} // else no supernode knows it: it is not there
+	}
+	if len(a.relays) > fewRelayed {
+		a.rest = true
+	}
+	return a
+}
+
+// spreadTo sends copies of a sealed GROUP packet to whom it is for.
+func (o *outbound) spreadTo(t *Table, a *audience, pkt []byte) {
+	sent := false
+	for _, p := range a.direct {
+		if r := p.route.Load(); r.Direct.IsValid() {
+			o.putGroup(r, pkt)
+			sent = true
+		}
+	}
+	if a.rest {
+		sent = o.relayToAll(t, pkt) || sent
+	} else {
+		for _, p := range a.relays {
+			if r := p.route.Load(); r.Supernode != nil {
+				sent = o.relayGroup(r.Supernode, r.Handle, 0, pkt) || sent
+			}
+		}
+	}
+	if !sent {
+		o.drops.Drop(DropNoPath)
+	}
 }
 
 // lone reports whether a frame does not go to a peer of an isolated community now: it waits
@@ -340,14 +431,16 @@ func (o *outbound) lone(now int64, p *Peer, f *tap.Frame) bool {
 
 // floodApart sends a frame to everybody whom frames are exchanged with, a copy for each in
 // its session. For hubs it may wait; whoever is no hub keeps a session with each hub.
-func (o *outbound) floodApart(t *Table, now int64, f *tap.Frame) {
-	if o.apart.Buf == nil {
-		o.apart.Buf = make([]byte, bufferLen)
+func (o *outbound) floodApart(t *Table, now int64, to *audience, f *tap.Frame) {
+	if to.apart.Buf == nil {
+		to.apart.Buf = make([]byte, bufferLen)
 	}
 	sent := false
 	for _, p := range t.macs.All() {
 		s, r := p.guarded.standing.Load(), p.route.Load()
 		switch {
+		case !to.wants(now, p):
+			continue
 		case s.Hub:
 		case !s.Rights.Has(bridge.Exchange), r.Session == nil:
 			continue
@@ -355,9 +448,9 @@ func (o *outbound) floodApart(t *Table, now int64, f *tap.Frame) {
 			continue
 		}
 		// A frame is cut and sealed in place.
-		o.apart.Off, o.apart.Len, o.apart.Offload = f.Off, f.Len, f.Offload
-		copy(o.apart.Buf[f.Off:], f.Bytes())
-		o.sealTo(t, now, p, &o.apart, false)
+		to.apart.Off, to.apart.Len, to.apart.Offload = f.Off, f.Len, f.Offload
+		copy(to.apart.Buf[f.Off:], f.Bytes())
+		o.sealTo(t, now, p, &to.apart, false)
 		if sent { // it was counted with the first copy
 			o.tally.frames, o.tally.bytes = 0, 0
 		}
@@ -369,9 +462,9 @@ func (o *outbound) floodApart(t *Table, now int64, f *tap.Frame) {
 }
 
 // sealBroadcast seals a frame as GROUP packets: to one peer along its route, or
-// to everybody when both are nil. Every edge can open the same sealed bytes, so a
+// to an audience when both are nil. Every edge can open the same sealed bytes, so a
 // flood is sealed once however many it reaches.
-func (o *outbound) sealBroadcast(t *Table, p *Peer, to *Route, f *tap.Frame) {
+func (o *outbound) sealBroadcast(t *Table, p *Peer, to *Route, many *audience, f *tap.Frame) {
 	limit := o.GroupPacket() - protocol.GroupOverhead
 	if err := o.cutter.Start(f.Buf, f.Off, f.Len, f.Offload, limit-1); err != nil {
 		o.drops.Drop(DropFrameInvalid)
@@ -397,23 +490,27 @@ func (o *outbound) sealBroadcast(t *Table, p *Peer, to *Route, f *tap.Frame) {
 			return
 		case count == 1:
 			piece := append(o.work[:headroom], inner...)
-			o.spread(t, to, o.sealGroup(t.group, ctr, piece, headroom, len(piece)))
+			o.spread(t, to, many, o.sealGroup(t.group, ctr, piece, headroom, len(piece)))
 		default:
 			o.cuts.add(count)
 			for i := range count {
 				piece := protocol.AppendPiece(o.work[:headroom], inner, i, count)
-				o.spread(t, to, o.sealGroup(t.group, ctr+uint64(i), piece, headroom, len(piece)))
+				o.spread(t, to, many, o.sealGroup(t.group, ctr+uint64(i), piece, headroom, len(piece)))
 			}
 		}
 	}
 }
 
-// spread sends copies of a sealed GROUP packet along one route, or to everybody: to
+// spread sends copies of a sealed GROUP packet along one route, or to an audience: to
 // the peers that have a direct path from here, and through the supernodes to the
 // rest.
-func (o *outbound) spread(t *Table, to *Route, pkt []byte) {
-	if to != nil {
+func (o *outbound) spread(t *Table, to *Route, many *audience, pkt []byte) {
+	switch {
+	case to != nil:
 		o.transmitGroup(to, pkt)
+		return
+	case many.some:
+		o.spreadTo(t, many, pkt)
 		return
 	}
 	sent := false
@@ -431,18 +528,7 @@ func (o *outbound) spread(t *Table, to *Route, pkt []byte) {
 			p.touch(now, o.mailbox)
 		}
 	}
-	for _, l := range t.supernodes {
-		h := l.hop.Load()
-		if h == nil || o.bounds.noRelay {
-			continue
-		}
-		var flags protocol.Flags
-		if h.DirectSet {
-			flags = protocol.FlagExceptDirect
-		}
-		sent = o.relayGroup(l, protocol.HandleAll, flags, pkt) || sent
-	}
-	if !sent {
+	if !o.relayToAll(t, pkt) && !sent {
 		o.drops.Drop(DropNoPath)
 	}
 }

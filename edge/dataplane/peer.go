@@ -23,6 +23,7 @@ type Peer struct {
 	features atomic.Uint32        // what the peer announced in its latest session
 	behind   atomic.Pointer[Peer] // who forwards on the peer's segment instead of it; nil: nobody
 	guarded  guarded
+	listener bridge.Listener
 
 	fragments fragments
 }
@@ -119,6 +120,9 @@ func (p *Peer) SetBehind(forwarder *Peer) { p.behind.Store(forwarder) }
 
 // Retired reports whether Plane.Retire was called for the peer.
 func (p *Peer) Retired() bool { return p.gone.Load() }
+
+// Listener returns what is known of the peer as a receiver of multicast.
+func (p *Peer) Listener() *bridge.Listener { return &p.listener }
 
 // Bytes returns the bytes of the frames that came from the peer and went to it.
 func (p *Peer) Bytes() (rx, tx uint64) { return p.count.rxBytes.Load(), p.count.txBytes.Load() }

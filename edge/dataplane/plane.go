@@ -22,6 +22,7 @@ type Config struct {
 	Filter      bridge.Filter     // which frames are carried
 	Stations    bridge.Size       // of the forwarding database; default: bridge.DefaultSize
 	Gate        *bridge.Gate      // of an edge that is a bridge; nil: it is none
+	Transparent bool              // frames to groups go to all edges, whoever joined
 }
 
 // Plane is what the queues and the control loop share. New sets its fields, and
@@ -144,6 +145,7 @@ const SweepEvery = bridge.SweepEvery
 // memory that was for pieces of peers that send none.
 func (d *Plane) Sweep(now time.Time) {
 	d.fdb.Sweep(d.Since(now))
+	d.guard.groups.Sweep(d.Since(now))
 	d.groupRx.Sweep(d.Wall(now))
 	for _, p := range d.table.Load().statics.All() {
 		p.fragments.expire(d.Since(now))

@@ -201,3 +201,20 @@ func (s *sender) transmitGroup(r *Route, pkt []byte) {
 		s.drops.Drop(DropNoPath)
 	}
 }
+
+// relayToAll sends a copy of a sealed GROUP packet through each supernode to everybody
+// whom we do not serve ourselves. It reports whether one was sent.
+func (s *sender) relayToAll(t *Table, pkt []byte) (sent bool) {
+	for _, l := range t.supernodes {
+		h := l.hop.Load()
+		if h == nil || s.bounds.noRelay {
+			continue
+		}
+		var flags protocol.Flags
+		if h.DirectSet {
+			flags = protocol.FlagExceptDirect
+		}
+		sent = s.relayGroup(l, protocol.HandleAll, flags, pkt) || sent
+	}
+	return sent
+}

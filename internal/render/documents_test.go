@@ -194,6 +194,7 @@ func TestFullTerminal(t *testing.T) {
 		"keys": Keys(full{}, control.Keys{}, time.Time{}), "counters": Counters(full{}, control.Counters{}),
 		"fdb": FDB(full{}, control.FDB{}), "changes of the fdb": FDBChanges(full{}, control.FDB{}, control.FDB{Stations: []control.Station{{}}}),
 		"routes": Routes(full{}, control.Routes{}), "changes of routes": RouteChanges(full{}, control.Routes{}, control.Routes{Routes: []control.Route{{}}}),
+		"groups": Groups(full{}, control.Groups{}), "no groups": Groups(full{}, control.Groups{Transparent: true}),
 		"netcheck": Netcheck(full{}, control.Netcheck{}), "supernode": SupernodeStatus(full{}, admin.Status{}),
 	} {
 		if err != io.ErrShortWrite {

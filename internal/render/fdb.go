@@ -32,6 +32,38 @@ func FDB(w io.Writer, v control.FDB) error {
 	return s.writeTo(w)
 }
 
+// Groups writes the table of the multicast groups that hosts have joined, and which edges
+// get all. The error is the writer's.
+func Groups(w io.Writer, v control.Groups) error {
+	var s sheet
+	if v.Transparent {
+		s.row("transparent", "frames to groups go to all edges, whoever has joined")
+		return s.writeTo(w)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "GROUP\tVLAN\tEDGE\tAGE")
+	for _, m := range v.Members {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", format.Printable(m.Group), vlanText(m.VLAN), format.Printable(m.Edge), format.Span(format.Seconds(m.AgeS)))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	s.blank()
+	all := make([]string, 0, len(v.All))
+	for _, e := range v.All {
+		all = append(all, format.Printable(e))
+	}
+	if v.Flooded {
+		all = append(all, "all others, since there are too many or unknown ones")
+	}
+	if len(all) > 0 {
+		s.row("all groups", "go to %s", strings.Join(all, ", "))
+	}
+	s.row("memberships", "%d of %d, at most %d behind one   refused %d", len(v.Members), v.Most, v.MostBehind, v.Refused)
+	s.row("suppressed", "%d frames to groups without a member", v.Suppressed)
+	return s.writeTo(w)
+}
+
 // FDBChanges writes a line for each station that came, moved or went between two
 // states of a database. The error is the writer's.
 func FDBChanges(w io.Writer, before, after control.FDB) error {

@@ -13,10 +13,11 @@ import (
 
 // guardChoice is what others may send here, and how much is flooded.
 type guardChoice struct {
-	Storm  int // as edge.Ethernet has it
-	Accept bridge.Policy
-	Hubs   [][32]byte // as edge.Ethernet has it
-	Routes routeChoice
+	Storm       int // as edge.Ethernet has it
+	Accept      bridge.Policy
+	Hubs        [][32]byte // as edge.Ethernet has it
+	Routes      routeChoice
+	Transparent bool
 }
 
 // guardFlags are the options about what others may send.
@@ -24,6 +25,7 @@ func guardFlags() []ucli.Flag {
 	return []ucli.Flag{
 		&ucli.StringFlag{Name: "storm", Usage: "`PPS`: broadcasts and multicasts a second that one host may send, or off; default: 200. Others limit what comes to them by their own"},
 		&ucli.StringFlag{Name: "hubs", Usage: "`IDENTITY`,...: all other members exchange frames with these alone, and not with each other; the same at every member. A community file has a line hubs = for it"},
+		&ucli.BoolFlag{Name: "transparent", Usage: "carry every frame as a cable would: multicasts to all edges, whoever has joined their group", DisableDefaultText: true},
 		&ucli.StringFlag{Name: "accept-bridges", Usage: "`WHOM`: take frames of hosts behind all, none, or the bridges with these identities (ID,...); default: all"},
 		&ucli.StringFlag{Name: "accept-dhcp", Usage: "`WHOM`: take answers of DHCP servers at all, bridges, none, or ID,...; default: all with -a dhcp, else bridges on a bridge and none on others"},
 		&ucli.StringFlag{Name: "accept-ra", Usage: "`WHOM`: take IPv6 router advertisements of all, bridges, none, or ID,...; default: bridges on a bridge, else none"},
@@ -33,6 +35,7 @@ func guardFlags() []ucli.Flag {
 // parse reads the options about what others may send.
 func (g *guardChoice) parse(c *ucli.Context, faults *cli.Faults) {
 	var err error
+	g.Transparent = c.Bool("transparent")
 	if s, ok := cli.String(c, "storm"); ok {
 		g.Storm, err = parseStorm(s)
 		faults.Add(err)

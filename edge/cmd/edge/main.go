@@ -71,7 +71,7 @@ func (cmd *command) app() *ucli.App {
 			{Name: "run", Usage: "join the community (default)", Flags: runFlags(), Action: cmd.start},
 			{Name: "status", Usage: "show the state of a running edge", Flags: readFlags(), Action: cmd.status},
 			{Name: "peers", Usage: "show the other members and the path to each", Flags: readFlags(), Action: cmd.peers},
-			{Name: "fdb", Usage: "show which stations are behind which edge", Flags: watchFlags(), Action: cmd.fdb},
+			{Name: "fdb", Usage: "show which stations are behind which edge", Flags: fdbFlags(), Action: cmd.fdb},
 			{Name: "routes", Usage: "show the networks behind other members", Flags: watchFlags(), Action: cmd.routes},
 			{Name: "ping", Usage: "measure the path to another member", ArgsUsage: "PEER", Flags: pingFlags(), Action: cmd.ping},
 			{Name: "netcheck", Usage: "find out what the network lets through", Flags: netcheckFlags(), Action: cmd.netcheck},

@@ -358,12 +358,12 @@ func TestEdgeName(t *testing.T) {
 // What others may send here, and what is wrong in saying so.
 func TestGuardOptions(t *testing.T) {
 	line := []string{"-c", "mynetwork", "-k", "encryptme", "-l", "a.b.c.d:7654"}
-	o, errs, _ := parse(t, nil, append(line, "--storm", "500", "--accept-bridges", "none", "--accept-dhcp", "bridges", "--accept-ra", "9f3a-71c2-e0b4,71c2-9f3a-e0b4")...)
+	o, errs, _ := parse(t, nil, append(line, "--storm", "500", "--transparent", "--accept-bridges", "none", "--accept-dhcp", "bridges", "--accept-ra", "9f3a-71c2-e0b4,71c2-9f3a-e0b4")...)
 	list, err := bridge.ParseWhom("9f3a-71c2-e0b4,71c2-9f3a-e0b4")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := guardChoice{Storm: 500, Accept: bridge.Policy{Bridges: bridge.Nobody, DHCP: bridge.Bridges, Routers: list}}
+	want := guardChoice{Storm: 500, Transparent: true, Accept: bridge.Policy{Bridges: bridge.Nobody, DHCP: bridge.Bridges, Routers: list}}
 	if diff := cmp.Diff(want, o.Guard); diff != "" {
 		t.Errorf("%s %s", diff, errs)
 	}

@@ -226,7 +226,7 @@ func (m *member) config() edge.Config {
 		Address:    m.address(),
 		Ethernet: edge.Ethernet{
 			MAC: m.options.Device.MAC, MTU: m.device.MTU(), Bridge: m.options.Device.Bridge.Bridge != "", Filter: m.options.Device.Filter,
-			Storm: m.options.Guard.Storm, Accept: m.options.Guard.Accept, Hubs: m.options.Guard.Hubs, Stations: m.options.Device.FDB,
+			Storm: m.options.Guard.Storm, Accept: m.options.Guard.Accept, Hubs: m.options.Guard.Hubs, Transparent: m.options.Guard.Transparent, Stations: m.options.Device.FDB,
 			Priority: m.options.Segment.Priority, BPDUs: m.options.Segment.BPDUs,
 		},
 		Links:      m.links.Links,

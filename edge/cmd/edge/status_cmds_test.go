@@ -69,6 +69,13 @@ func (shown) FDB(context.Context) (control.FDB, error) {
 			{MAC: "52:54:00:00:00:08", Edge: "evil\x1b[2J", ID: "9f3a-71c2-e0b7", AgeS: 250, How: "announced", Moves: 1},
 		},
 		Totals: control.FDBTotals{Entries: 2, Size: 32768, Behind: 8192, Moves: 3, Refused: 4, Unknown: 5, Asked: 6, Unasked: 7, Contested: 8, Damped: 9, Ignored: 10, Lost: 11},
+		Groups: control.Groups{
+			Members: []control.Member{
+				{Group: "239.1.2.3", Edge: control.Here, AgeS: 3},
+				{Group: "ff0e::9", VLAN: 10, Edge: "evil\x1b[2J", ID: "9f3a-71c2-e0b7", AgeS: 100},
+			},
+			All: []string{"harlem-roof", "old\x1b[2J"}, Most: 16384, MostBehind: 512, Refused: 1, Suppressed: 2,
+		},
 	}, nil
 }
 

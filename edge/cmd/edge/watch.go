@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"time"
 
@@ -74,7 +75,19 @@ func (d watched[T]) watch(ctx context.Context, out io.Writer, socket control.Soc
 
 // fdb is "edge fdb".
 func (cmd *command) fdb(c *ucli.Context) error {
+	if c.Bool("groups") {
+		if c.Bool("watch") {
+			return errors.New("--groups shows what there is, not what changes: type it without --watch")
+		}
+		return watched[control.Groups]{get: groups, show: render.Groups}.run(cmd, c)
+	}
 	return watched[control.FDB]{control.Socket.FDB, render.FDB, render.FDBChanges}.run(cmd, c)
+}
+
+// groups asks an edge for the multicast groups that hosts have joined.
+func groups(s control.Socket, ctx context.Context) (control.Groups, error) {
+	v, err := s.FDB(ctx)
+	return v.Groups, err
 }
 
 // routes is "edge routes".
@@ -85,4 +98,9 @@ func (cmd *command) routes(c *ucli.Context) error {
 // watchFlags are the options of a sub-command that can go on.
 func watchFlags() []ucli.Flag {
 	return append(readFlags(), &ucli.BoolFlag{Name: "watch", Usage: "go on, and show what changes", DisableDefaultText: true})
+}
+
+// fdbFlags are the options of "edge fdb".
+func fdbFlags() []ucli.Flag {
+	return append(watchFlags(), &ucli.BoolFlag{Name: "groups", Usage: "show which multicast groups hosts have joined behind which edge", DisableDefaultText: true})
 }

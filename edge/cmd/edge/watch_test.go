@@ -47,3 +47,29 @@ func TestWatchFDB(t *testing.T) {
 		}
 	}
 }
+
+// "edge fdb --groups" shows which groups were joined behind which edge, and who gets all.
+func TestFDBGroups(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.sock")
+	serveAt(t, path, control.Handler(shown{}))
+	for args, want := range map[string][]string{
+		"--groups": {
+			"239.1.2.3  -     here", "ff0e::9    10    evil\uFFFD[2J  1m", "all groups  go to harlem-roof, old\uFFFD[2J\n",
+			"memberships 2 of 16384, at most 512 behind one   refused 1\n", "suppressed  2 frames",
+		},
+		"--groups --json": {`"group": "ff0e::9"`, `"age_s": 100`, `"all": [`},
+	} {
+		cmd := testCommand(nil)
+		code := cmd.run(t.Context(), append([]string{program, "fdb", "--control", path}, strings.Fields(args)...))
+		out := cmd.streams.Out.(*strings.Builder).String()
+		for _, w := range want {
+			if code != cli.OK || !strings.Contains(out, w) {
+				t.Errorf("%s: %d, %q lacks %q; %s", args, code, out, w, cmd.streams.Err)
+			}
+		}
+	}
+	cmd := testCommand(nil)
+	if code := cmd.run(t.Context(), []string{program, "fdb", "--control", path, "--groups", "--watch"}); code == cli.OK || !strings.Contains(cmd.streams.Err.(*strings.Builder).String(), "without --watch") {
+		t.Errorf("with --watch: %d, %s", code, cmd.streams.Err)
+	}
+}
