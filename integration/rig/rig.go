@@ -206,6 +206,11 @@ func (r *Rig) Keys(ctx context.Context, p *Program) (control.Keys, error) {
 	return k, r.ask(ctx, p, "keys", &k)
 }
 
+// FDB returns the forwarding database of a running edge, as "edge fdb --json" shows it.
+func (r *Rig) FDB(ctx context.Context, p *Program) (v control.FDB, err error) {
+	return v, r.ask(ctx, p, "fdb", &v)
+}
+
 // Counters asks an edge for the counters of its data path.
 func (r *Rig) Counters(ctx context.Context, p *Program) (control.Counters, error) {
 	var c control.Counters

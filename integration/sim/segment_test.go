@@ -27,6 +27,11 @@ type bridged struct {
 // newBridged starts as many bridges as there are numbers, each of the LAN with that
 // number, and puts a host on every LAN. The first edges are better than the others.
 func newBridged(t *testing.T, b nattest.Behavior, lanOf ...int) *bridged {
+	return newBridgedWith(t, b, func(int, *Options) {}, lanOf...)
+}
+
+// newBridgedWith is newBridged with changes of each edge's options.
+func newBridgedWith(t *testing.T, b nattest.Behavior, change func(i int, o *Options), lanOf ...int) *bridged {
 	w := &bridged{World: New(t, 5), t: t}
 	w.sn = w.Supernode(supernodeAddr)
 	for range slices.Max(lanOf) + 1 {
@@ -39,6 +44,7 @@ func newBridged(t *testing.T, b nattest.Behavior, lanOf ...int) *bridged {
 		o := Options{Name: fmt.Sprint("edge", i), Supernodes: []*Supernode{w.sn}, Address: none}
 		o.Ethernet.Bridge, o.Ethernet.Priority = true, uint16(100+i)
 		w.lans[lan].Attach(&o)
+		change(i, &o)
 		w.edges[i] = w.Edge(behind(b)(w.Net, i), o)
 		time.Sleep(stagger)
 	}
