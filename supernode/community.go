@@ -13,21 +13,22 @@ import (
 // community is what the supernode knows of one: the hash of its name, and its
 // members.
 type community struct {
-	id       [16]byte
-	nameHash [32]byte
-	pool     netip.Prefix
-	byMAC    map[protocol.MAC]*registration
-	byOwner  map[[32]byte]*registration
-	byAddr   map[netip.Addr]*registration // leases
-	leased   leased                       // the addresses in byAddr
-	online   []*registration              // those with a live session, in no order
-	seen     map[netip.Addr]int           // how many of them are at an address, by UDP
-	name     *name
-	late     bool // when its first edge came, others used the name with another key
-	crowd    crowd
-	listed   int // where in online the next list of members begins
-	budget   relayBudget
-	traffic  admin.Traffic
+	id        [16]byte
+	nameHash  [32]byte
+	pool      netip.Prefix
+	byMAC     map[protocol.MAC]*registration
+	byOwner   map[[32]byte]*registration
+	byAddr    map[netip.Addr]*registration // leases
+	leased    leased                       // the addresses in byAddr
+	addresses addresses                    // of the pool: whose they are, and who gives his up
+	online    []*registration              // those with a live session, in no order
+	seen      map[netip.Addr]int           // how many of them are at an address, by UDP
+	name      *name
+	late      bool // when its first edge came, others used the name with another key
+	crowd     crowd
+	listed    int // where in online the next list of members begins
+	budget    relayBudget
+	traffic   admin.Traffic
 }
 
 // crowd is what a community takes up in the shares of networks.

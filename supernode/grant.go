@@ -36,7 +36,11 @@ func (g *registrar) decide(now time.Time, a applicant) (d decision, refused *ref
 	} else if d.room, refused = g.admit(now, a, c == nil, d.displaced != nil); refused != nil {
 		return d, refused
 	}
-	d.choice, refused = g.choose(now, c, d, m)
+	source := lastingSource(a.hop.addr, a.hop.source)
+	if d.known != nil {
+		source = d.known.seat.source
+	}
+	d.choice, refused = g.choose(now, c, d, m, source)
 	return d, refused
 }
 
@@ -79,9 +83,9 @@ func (g *registrar) admit(now time.Time, a applicant, newCommunity, displaces bo
 	return r, nil
 }
 
-// choose chooses the address that m asks for, or another one, or none. c is nil when the
-// community is new.
-func (g *registrar) choose(now time.Time, c *community, d decision, m *protocol.Register) (choice, *refusal) {
+// choose chooses the address that m asks for, or another one, or none, for an edge that
+// came from a source at first. c is nil when the community is new.
+func (g *registrar) choose(now time.Time, c *community, d decision, m *protocol.Register, source netip.Addr) (choice, *refusal) {
 	if m.Features&protocol.FeatureNoAddress != 0 {
 		return choice{}, nil
 	}
@@ -89,7 +93,7 @@ func (g *registrar) choose(now time.Time, c *community, d decision, m *protocol.
 		c = &community{pool: poolOf(g.registry.pool, m.CID)}
 	}
 	w := wish{prefix: m.Prefix, static: m.Features&protocol.FeatureStatic != 0, gone: d.displaced}
-	w.owner = [32]byte(m.Statement[:32])
+	w.owner, w.source = [32]byte(m.Statement[:32]), source
 	if d.known != nil {
 		w.kept = d.known.lease
 	}
@@ -133,6 +137,13 @@ func (g *registrar) grant(a applicant, d decision) *registration {
 		g.registry.move(r, m.MAC)
 	}
 	g.registry.setLease(r, d.choice.lease)
+	if gone := d.choice.yields; gone != nil && g.registry.byHandle[gone.handle] == gone {
+		if gone.hop != nil { // it may come back in that session, and would not know
+			g.sessions.end(gone.hop)
+		}
+		g.store.save(gone) // without its lease
+		g.log.Debug("an edge that is away gives its address up", append(gone.attributes(), "lease", r.lease, "to", r.mac.String())...)
+	}
 	r.announceOwner = r.announceOwner || d.lasts
 	return r
 }
@@ -140,6 +151,7 @@ func (g *registrar) grant(a applicant, d decision) *registration {
 // wish is what an applicant wants of the addresses of its community.
 type wish struct {
 	owner  [32]byte
+	source netip.Addr    // where it came from at first
 	prefix netip.Prefix  // zero: any
 	static bool          // this one or none
 	kept   netip.Prefix  // the lease that it has; zero: none

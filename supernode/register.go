@@ -130,8 +130,12 @@ func (g *registrar) acknowledge(x *exchange, r, holder *registration) {
 	x.add(&ack)
 }
 
-// handleUnregister ends the session of an edge that leaves; its lease stays.
+// handleUnregister ends the session of an edge that leaves. Its lease stays for as long as
+// nobody needs it.
 func (g *registrar) handleUnregister(x *exchange) {
-	g.log.Debug("edge left", "mac", x.hop.reg.mac.String())
+	r := x.hop.reg
+	g.log.Debug("edge left", "mac", r.mac.String())
 	g.sessions.end(x.hop)
+	g.registry.setLeft(x.now, r)
+	g.store.save(r)
 }

@@ -378,7 +378,9 @@ func TestFirstLeaseIsShort(t *testing.T) {
 		r := newRig(t, Config{StateDir: t.TempDir()})
 		e := r.edge(testCommunity("c", "k"), "e", 1).join()
 		e.stay(test.present)
-		e.ask(&protocol.Unregister{})
+		if test.present > 0 { // else the goodbye would shorten it
+			e.ask(&protocol.Unregister{})
+		}
 		r.pass(test.lease-time.Minute, expiryPause)
 		if st := r.s.Status(); st.Leases != 1 {
 			t.Errorf("after %v it is gone too early", test.present)

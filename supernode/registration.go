@@ -81,17 +81,18 @@ func (r *registration) key() (k recordKey) {
 
 // A stored registration is
 //
-//	version u8 = 2 | name hash 32 | handle u32 | index u32 | expiry u64 (unix s) |
+//	version u8 = 3 | name hash 32 | handle u32 | index u32 | expiry u64 (unix s) |
 //	lease: ip 16, bits u8 (255: none) | address: ip 16, port u16 (0: none) |
-//	source: ip 16 | present u32 (s) | statement 166
+//	source: ip 16 | present u32 (s) | left u64 (unix s, 0: it did not) | statement 166
 //
 // with IPv4 addresses in their IPv6-mapped form. Owner, hardware address and
 // seq are read from the statement, whose signature is checked again. Version 1 has
-// neither source nor present.
+// neither source nor present nor left, version 2 no left.
 const (
-	recordVersion = 2
-	recordLen     = 1 + 32 + 4 + 4 + 8 + 17 + 18 + 16 + 4 + crypto.StatementLen
-	recordLen1    = recordLen - 16 - 4
+	recordVersion = 3
+	recordLen     = recordLen2 + 8
+	recordLen2    = recordLen1 + 16 + 4
+	recordLen1    = 1 + 32 + 4 + 4 + 8 + 17 + 18 + crypto.StatementLen
 	noLease       = 255
 )
 
@@ -114,6 +115,11 @@ func (r *registration) record() []byte {
 	b = binary.BigEndian.AppendUint16(b, at.Port())
 	b = append(b, source[:]...)
 	b = binary.BigEndian.AppendUint32(b, uint32(r.presence()/time.Second))
+	var left uint64
+	if !r.seat.left.IsZero() {
+		left = uint64(r.seat.left.Unix())
+	}
+	b = binary.BigEndian.AppendUint64(b, left)
 	return append(b, r.statement...)
 }
 
@@ -127,6 +133,7 @@ type stored struct {
 	addr      netip.AddrPort
 	source    netip.Addr
 	present   time.Duration
+	left      time.Time // zero: it did not take its leave
 	statement crypto.Statement
 	signed    []byte
 }
@@ -135,7 +142,8 @@ var errRecord = errors.New("supernode: stored registration is damaged")
 
 // parseRecord reads what record wrote. It refuses what does not belong to key.
 func parseRecord(key recordKey, b []byte) (stored, error) {
-	if !(len(b) == recordLen && b[0] == recordVersion || len(b) == recordLen1 && b[0] == 1) {
+	lengths := [...]int{1: recordLen1, 2: recordLen2, recordVersion: recordLen}
+	if len(b) == 0 || b[0] == 0 || int(b[0]) >= len(lengths) || len(b) != lengths[b[0]] {
 		return stored{}, errRecord
 	}
 	signed := b[len(b)-crypto.StatementLen:]
@@ -161,9 +169,22 @@ func parseRecord(key recordKey, b []byte) (stored, error) {
 		s.addr = netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[66:82])).Unmap(), port)
 	}
 	s.source, s.present = s.addr.Addr(), familiarTime // of those that are there from before
-	if len(b) == recordLen {
+	if len(b) >= recordLen2 {
 		s.source = netip.AddrFrom16([16]byte(b[84:100])).Unmap()
 		s.present = min(time.Duration(binary.BigEndian.Uint32(b[100:]))*time.Second, leaseTime)
 	}
+	if len(b) == recordLen {
+		if left := binary.BigEndian.Uint64(b[104:]); left != 0 {
+			s.left = time.Unix(int64(left), 0)
+		}
+	}
 	return s, nil
+}
+
+// awaySince returns when the edge was last here.
+func (s *stored) awaySince() time.Time {
+	if !s.left.IsZero() {
+		return s.left
+	}
+	return s.expires.Add(-term(s.present))
 }

@@ -230,12 +230,19 @@ func (g *registry) setLease(r *registration, p netip.Prefix) {
 	if r.lease.IsValid() && c.byAddr[r.lease.Addr()] == r {
 		delete(c.byAddr, r.lease.Addr())
 		c.leased.remove(r.lease.Addr())
+		if c.pool.Contains(r.lease.Addr()) {
+			c.addresses.count(r.seat.source, -1)
+		}
 	}
 	r.lease = p
 	if p.IsValid() {
 		c.byAddr[p.Addr()] = r
 		c.leased.add(p.Addr())
+		if c.pool.Contains(p.Addr()) {
+			c.addresses.count(r.seat.source, 1)
+		}
 	}
+	g.setYielding(r)
 }
 
 // setOnline notes that r has a live session.
@@ -251,6 +258,7 @@ func (g *registry) setOnline(r *registration) {
 	c.see(r.addr)
 	r.arrive()
 	g.setVisitor(r)
+	g.setYielding(r)
 }
 
 // setOffline notes that r has no live session any more. The one that it had is still
@@ -272,12 +280,14 @@ func (g *registry) setOffline(r *registration) {
 	g.online--
 	c.unsee(r.addr)
 	g.setVisitor(r)
+	g.setYielding(r)
 }
 
 // choice is the address that an applicant gets.
 type choice struct {
 	lease  netip.Prefix  // zero: none
 	holder *registration // who has the address that was wanted; nil: nobody
+	yields *registration // whose lease it was, and is no more; nil: nobody's
 }
 
 // leaseFor chooses an address of c. ok is false if there is none. Nothing is entered.
@@ -286,10 +296,14 @@ func (c *community) leaseFor(now time.Time, w wish) (got choice, ok bool) {
 		if !unicastNetwork(w.prefix) {
 			return choice{}, false
 		}
-		if r := c.byAddr[w.prefix.Addr()]; r != nil && r != w.gone && r.owner != w.owner && !r.ended(now) {
+		r := c.byAddr[w.prefix.Addr()]
+		if r != nil && (r == w.gone || r.owner == w.owner) {
+			r = nil
+		}
+		if r != nil && !r.yieldsAddress(now, w.source) {
 			got.holder = r
 		} else if leasable(w.prefix) {
-			return choice{lease: w.prefix}, true
+			return choice{lease: w.prefix, yields: r}, true
 		}
 		if w.static {
 			return got, false
@@ -312,6 +326,10 @@ func (c *community) leaseFor(now time.Time, w wish) (got choice, ok bool) {
 			got.lease = w.gone.lease
 			return got, true
 		}
+	}
+	if r := c.addresses.victim(w.source); r != nil {
+		got.lease, got.yields = netip.PrefixFrom(r.lease.Addr(), c.pool.Bits()), r
+		return got, leasable(got.lease)
 	}
 	return got, false
 }

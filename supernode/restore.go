@@ -26,8 +26,8 @@ func (g *registrar) restore(now time.Time) (lost []resetTarget, err error) {
 			list = append(list, st)
 		}
 	})
-	// Whose lease ends first has been away for longest, and makes room first.
-	slices.SortStableFunc(list, func(a, b stored) int { return a.expires.Compare(b.expires) })
+	// Who has been away for longest makes room first, and gives its address up first.
+	slices.SortStableFunc(list, func(a, b stored) int { return a.awaySince().Compare(b.awaySince()) })
 	var resets resetOrder
 	for i := range list {
 		r := g.enterStored(now, &list[i])
@@ -75,7 +75,7 @@ func (st *stored) registration(now time.Time) *registration {
 	r := &registration{
 		mac: st.statement.MAC, owner: st.statement.ID, handle: st.handle,
 		statement: st.signed, seq: st.statement.Seq, addr: st.addr, place: -1,
-		seat: seat{source: st.source, present: st.present, expires: st.expires},
+		seat: seat{source: st.source, present: st.present, expires: st.expires, left: st.left},
 	}
 	if latest := now.Add(leaseTime); r.seat.expires.After(latest) {
 		r.seat.expires = latest

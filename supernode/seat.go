@@ -23,13 +23,15 @@ const familiarTime = time.Hour
 
 // seat is what a registration takes up in the tables, and for how long.
 type seat struct {
-	number int        // in registry.all
-	source netip.Addr // where its edge came from at first
-	visit  *network.Place[*registration]
+	number   int        // in registry.all
+	source   netip.Addr // where its edge came from at first
+	visit    *network.Place[*registration]
+	yielding *network.Place[*registration] // in community.addresses.away; nil: not in it
 
 	since   time.Time     // when the edge came, the time from when on is not in present yet
 	present time.Duration // how long it was here before
 	expires time.Time     // while it is away
+	left    time.Time     // when it took its leave, if it did so and is away
 }
 
 // presence returns how long the edge of r has been here, up to its last packet.
@@ -42,8 +44,11 @@ func (r *registration) presence() time.Duration {
 }
 
 // term returns how long the lease of r lasts from the last packet of its edge on.
-func (r *registration) term() time.Duration {
-	return min(firstLease+leaseGrowth*r.presence(), leaseTime)
+func (r *registration) term() time.Duration { return term(r.presence()) }
+
+// term returns how long the lease of an edge lasts that was here for some time.
+func term(present time.Duration) time.Duration {
+	return min(firstLease+leaseGrowth*present, leaseTime)
 }
 
 // until returns when the lease of r ends if no more packet comes from its edge.
@@ -64,7 +69,7 @@ func (r *registration) ended(now time.Time) bool {
 func (r *registration) familiar() bool { return r.presence() >= familiarTime }
 
 // arrive notes that the edge of r is here from its last packet on.
-func (r *registration) arrive() { r.seat.since = r.hop.heard }
+func (r *registration) arrive() { r.seat.since, r.seat.left = r.hop.heard, time.Time{} }
 
 // leave notes that the edge of r is away from its last packet on. The session that the
 // packet came by is still there.

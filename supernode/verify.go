@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"hedgerow/internal/network"
 	"hedgerow/protocol"
 )
 
@@ -76,6 +77,21 @@ func (v *verifier) community(c *community) {
 		v.check(r.hop != nil && v.server.sessions.byIdx[r.index()] == r.hop && r.hop.reg == r, "%v is online without a session", mac)
 	}
 	v.check(leases == len(c.byAddr), "community %s has %d leases for %d addresses", name, leases, len(c.byAddr))
+	held, yields := make(map[network.Key]int), 0
+	for _, r := range c.byAddr {
+		if !c.pool.Contains(r.lease.Addr()) {
+			continue
+		}
+		held[network.Of(r.seat.source)[0]]++
+		if r.place < 0 {
+			yields++
+		}
+		v.check((r.place < 0) == (r.seat.yielding != nil), "%v is online or away, and yields or not", r.mac)
+	}
+	v.check(c.addresses.away == nil && yields == 0 || c.addresses.away != nil && c.addresses.away.Len() == yields, "community %s has %d that yield an address", name, yields)
+	for k, n := range held {
+		v.check(c.addresses.holders[k] == n, "community %s has %d addresses from a network, %d are counted", name, n, c.addresses.holders[k])
+	}
 	for place, r := range c.online {
 		v.check(r.place == place && c.byMAC[r.mac] == r, "%v is online and not registered", r.mac)
 	}
