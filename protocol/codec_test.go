@@ -61,6 +61,7 @@ var codecs = map[string]codec{
 	"punch":      message(MsgPunch, ParsePunch),
 	"unregister": message(MsgUnregister, ParseUnregister),
 	"load":       message(MsgLoad, ParseLoad),
+	"limited":    message(MsgLimited, ParseLimited),
 	"whoami":     message(MsgWhoami, ParseWhoami),
 	"seen":       message(MsgSeen, ParseSeen),
 	"direct":     message(MsgDirect, ParseDirect),

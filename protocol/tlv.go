@@ -46,6 +46,7 @@ const (
 	MsgWhoami     MsgType = 0x28
 	MsgSeen       MsgType = 0x29
 	MsgDirect     MsgType = 0x2a
+	MsgLimited    MsgType = 0x2b
 )
 
 // MsgAnnounce is the only message in GROUP packets.
@@ -60,7 +61,7 @@ var msgNames = map[MsgType]string{
 	MsgRegister: "REGISTER", MsgAck: "ACK", MsgNak: "NAK",
 	MsgQuery: "QUERY", MsgPeerInfo: "PEER_INFO", MsgPunch: "PUNCH",
 	MsgUnregister: "UNREGISTER", MsgLoad: "LOAD", MsgWhoami: "WHOAMI",
-	MsgSeen: "SEEN", MsgDirect: "DIRECT", MsgAnnounce: "ANNOUNCE",
+	MsgSeen: "SEEN", MsgDirect: "DIRECT", MsgLimited: "LIMITED", MsgAnnounce: "ANNOUNCE",
 }
 
 // String returns the message's name as in the specification, or its number.

@@ -59,6 +59,7 @@ var values = map[string]any{
 	"statement":     Statement{Signed: run(0, 166)},
 	"unregister":    Unregister{},
 	"load":          Load{Edges: 1200, Percent: 85},
+	"limited":       Limited{Dropped: 1200, What: LimitedNetworkCopies, Rate: 50000},
 	"whoami":        Whoami{Nonce: nonce1, Pad: SeenPad},
 	"seen":          Seen{Nonce: nonce1, Addr: addr6},
 	"direct":        Direct{Handles: []uint32{1, 2, 0xfffffffe}},

@@ -66,14 +66,15 @@ type allowance struct {
 	newcomers *bucket.Networks // edges that were never seen before
 	names     *bucket.Networks // ACKs that say that a name is in use with another key
 	floods    *bucket.Networks // copies of floods, and of notices about restarted edges
+	front     *front
 }
 
-func newAllowance() *allowance {
+func newAllowance(front *front) *allowance {
 	static := func() *bucket.Sources { return bucket.NewSources(staticTable) }
 	source := func() *bucket.Networks { return bucket.NewNetworks(sourceTable) }
 	return &allowance{
 		statics: static(), lists: static(), punches: static(),
-		guests: source(), members: source(), newcomers: source(), names: source(), floods: source(),
+		guests: source(), members: source(), newcomers: source(), names: source(), floods: source(), front: front,
 	}
 }
 
@@ -83,8 +84,9 @@ func (a *allowance) control(now time.Time, h *hop, cost float64) bool {
 	if h.reg != nil {
 		at = a.members
 	}
+	k := float64(a.front.sourcesIn(h.source))
 	return takeAtOnce(a.statics, now, staticSource(h.static), cost, controlRate, controlBurst) &&
-		takeAtOnce(at, now, h.source, cost, sourceControlRate, sourceControlBurst)
+		takeAtOnce(at, now, h.source, cost, sourceControlRate*k, sourceControlBurst*k)
 }
 
 // list takes what one list of members costs.
@@ -100,7 +102,7 @@ func (a *allowance) punch(now time.Time, h *hop) bool {
 // newcomer takes what an edge costs that was never seen before.
 func (a *allowance) newcomer(now time.Time, h *hop) bool {
 	source := lastingSource(h.addr, h.source)
-	k := float64(sourcesIn(source))
+	k := float64(a.front.sourcesIn(source))
 	return a.newcomers.Take(now, source, newcomerRate*k, newcomerBurst*k)
 }
 
@@ -111,6 +113,7 @@ func (a *allowance) name(now time.Time, h *hop) bool {
 
 // copies takes what copies of a flood cost the source of its sender.
 func (a *allowance) copies(now time.Time, h *hop, n, rate float64) bool {
+	rate *= float64(a.front.sourcesIn(h.source))
 	return takeAtOnce(a.floods, now, h.source, n, rate, max(rate, n))
 }
 

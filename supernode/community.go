@@ -19,7 +19,6 @@ type community struct {
 	byMAC     map[protocol.MAC]*registration
 	byOwner   map[[32]byte]*registration
 	byAddr    map[netip.Addr]*registration // leases
-	leased    leased                       // the addresses in byAddr
 	addresses addresses                    // of the pool: whose they are, and who gives his up
 	online    []*registration              // those with a live session, in no order
 	seen      map[netip.Addr]int           // how many of them are at an address, by UDP

@@ -10,9 +10,9 @@ import (
 func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	cfg, log := &s.cfg, s.cfg.Log
 	s.sockets = newSockets(cfg, crypto.NewMask(crypto.SupernodeMaskKey(s.identity.Static, nil)), s.refused)
-	s.registry = newRegistry(cfg.Limits, cfg.Pool)
+	s.registry = newRegistry(cfg.Limits, cfg.Pool, newFront(log))
 	sender := &controlSender{s.refused}
-	allowance, lanes := newAllowance(), make(lanes)
+	allowance, lanes := newAllowance(s.registry.front), make(lanes)
 	prober := &prober{sender: sender, lanes: lanes, registry: s.registry, store: s.store, random: random, log: log}
 	resetter := newResetter(keys, boot, s.refused)
 
@@ -23,12 +23,12 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	s.sessions.sweeping = timer.New(&s.timers, "end dead sessions", s.sessions.sweep)
 	s.strangers = strangers{
 		handshakes: newHandshakes(s.identity, cfg, s.sessions, random, &s.mu, s.refused),
-		greeter:    newGreeter(s.identity.Static, cfg.HelloOff, random, s.refused),
+		greeter:    newGreeter(s.identity.Static, cfg.HelloOff, random, s.refused, s.registry.front),
 		binding:    newBinding(s.refused),
 	}
-	s.relayer = &relayer{sessions: s.sessions, registry: s.registry, sockets: s.sockets, allowance: allowance, refused: s.refused, limits: cfg.Limits}
+	s.relayer = &relayer{sessions: s.sessions, sender: sender, registry: s.registry, sockets: s.sockets, allowance: allowance, refused: s.refused, limits: cfg.Limits}
 	s.turn = &turnServer{
-		cfg: cfg.TURN, secret: turnSecret(s.identity.Seed), tables: &s.mu, registry: s.registry, refused: s.refused, log: log, now: cfg.Now,
+		cfg: cfg.TURN, failed: &s.health.turn, secret: turnSecret(s.identity.Seed), tables: &s.mu, registry: s.registry, refused: s.refused, log: log, now: cfg.Now,
 	}
 	s.notices = &notices{
 		pushes: newPushes(), resetter: resetter, registry: s.registry, sender: sender, allowance: allowance, refused: s.refused,
@@ -41,6 +41,8 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 		allowance: allowance, resetKeys: keys, random: random, log: log, strangers: newWorkBudget(), members: newWorkBudget(),
 	}
 	registrar.expiring = timer.New(&s.timers, "end leases", registrar.expire)
+	s.health.refused, s.health.registry, s.health.store = s.refused, s.registry, s.store
+	s.health.looking = timer.New(&s.timers, "look at the counters", s.health.watch)
 	s.controls = &controls{
 		sessions: s.sessions, prober: prober, registrar: registrar, members: &members{registry: s.registry, allowance: allowance, sender: sender},
 		sender: sender, allowance: allowance, refused: s.refused,

@@ -247,8 +247,8 @@ func TestFailedWritesAreTriedAgain(t *testing.T) {
 	s.write()
 	n := 0
 	_ = s.each(func(recordKey, []byte) { n++ })
-	if n != 3 || s.failing {
-		t.Errorf("%d records, failing %v", n, s.failing)
+	if n != 3 || s.failing.Load() {
+		t.Errorf("%d records, failing %v", n, s.failing.Load())
 	}
 	_ = s.close()
 }

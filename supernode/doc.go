@@ -23,6 +23,8 @@
 //	store       registrations on disk (store.go)
 //	registry    communities, registrations and leases (registry.go), and which part of
 //	            them each network may have (shares.go)
+//	front       a NAT or a proxy before us that hides where edges come from (front.go)
+//	addresses   who gives an address up when the pool is full (yielding.go)
 //	allowance   what static keys and sources may make us do (allowance.go)
 //	controlSender, exchange
 //	            control packets that we send, and one of an edge with its answer (exchange.go)
@@ -35,6 +37,7 @@
 //	notices     RESETs after a restart, PEER_INFOs about restarted edges (notices.go)
 //	registrar   who is registered, as what, and until when (register.go, grant.go)
 //	members     whom members ask for, punch with, and leave out (query.go, punch.go)
+//	health      what went wrong lately, and what status says of it (health.go)
 //	controls    control packets, and whose each message is (control.go)
 //
 // One goroutine reads datagrams, on a thread of its own, one makes the handshakes, and

@@ -24,8 +24,8 @@ func (r *relayer) prepareFlood(now time.Time, out *outbox, edge *hop, packet []b
 	// What surely leaves is charged before anybody looks for whom it is for, so that a
 	// flood that is refused costs no more than a packet.
 	least := max(1, len(c.online)-1-len(skip))
-	if !r.chargeFlood(now, edge, least, len(packet)) {
-		r.refused.drop(dropRelayBudget)
+	if over := r.chargeFlood(now, edge, least, len(packet)); over.what != 0 {
+		r.drop(now, out, edge, over)
 		return
 	}
 	f := &out.flood
@@ -39,40 +39,43 @@ func (r *relayer) prepareFlood(now time.Time, out *outbox, edge *hop, packet []b
 		}
 		f.targets = append(f.targets, target{session: member.hop.session, ends: member.hop.ends})
 	}
-	if more := len(f.targets) - least; more > 0 && !r.chargeFlood(now, edge, more, len(packet)) {
-		f.targets = f.targets[:0]
-		r.refused.drop(dropRelayBudget)
-		return
+	if more := len(f.targets) - least; more > 0 {
+		if over := r.chargeFlood(now, edge, more, len(packet)); over.what != 0 {
+			f.targets = f.targets[:0]
+			r.drop(now, out, edge, over)
+			return
+		}
 	}
 	c.traffic.Floods++
 }
 
 // chargeFlood subtracts copies of a flood of size bytes from the budgets of its sender,
-// of the source that it comes from, and of its community: from all, or from none. In a
+// of the source that it comes from, and of its community: from all, or from none, and then it returns which it went over. In a
 // community that is larger than a budget a flood is had from full buckets only, which
 // owe the rest from then on.
-func (r *relayer) chargeFlood(now time.Time, edge *hop, copies, size int) bool {
+func (r *relayer) chargeFlood(now time.Time, edge *hop, copies, size int) limit {
 	limits, n := &r.limits, float64(copies)
 	own, all, bytes := &edge.reg.budget, &edge.reg.community.budget, n*float64(size)
 	costs := [...]struct {
 		bucket     *bucket.Bucket
 		cost, rate float64
+		what       uint8
 	}{
-		{&own.floods, n, limits.EdgeFloods}, {&own.bytes, bytes, limits.EdgeBytes},
-		{&all.floods, n, limits.CommunityFloods}, {&all.bytes, bytes, limits.CommunityBytes},
+		{&own.floods, n, limits.EdgeFloods, protocol.LimitedCopies}, {&own.bytes, bytes, limits.EdgeBytes, protocol.LimitedBytes},
+		{&all.floods, n, limits.CommunityFloods, protocol.LimitedCommunityCopies}, {&all.bytes, bytes, limits.CommunityBytes, protocol.LimitedCommunityBytes},
 	}
 	for _, c := range costs {
 		if !c.bucket.Has(now, c.cost, c.rate, max(c.rate, c.cost)) {
-			return false
+			return limit{c.what, c.rate}
 		}
 	}
 	if !r.allowance.copies(now, edge, n, limits.SourceFloods) {
-		return false
+		return limit{protocol.LimitedNetworkCopies, limits.SourceFloods * float64(r.allowance.front.sourcesIn(edge.source))}
 	}
 	for _, c := range costs {
 		c.bucket.Take(now, c.cost, c.rate, max(c.rate, c.cost))
 	}
-	return true
+	return limit{}
 }
 
 // sendFlood queues the flood that was prepared: a copy for each receiver, since

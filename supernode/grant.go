@@ -30,7 +30,9 @@ func (g *registrar) decide(now time.Time, a applicant) (d decision, refused *ref
 		}
 	}
 	if d.known != nil {
-		if a.statement.Seq < d.known.seq {
+		// Once the later start has taken its leave, an earlier one that still runs may
+		// come back: a clone was stopped.
+		if a.statement.Seq < d.known.seq && d.known.seat.left.IsZero() {
 			return d, &refusal{dropRegisterOld, protocol.Nak{Code: protocol.CodeOldStatement}}
 		}
 	} else if d.room, refused = g.admit(now, a, c == nil, d.displaced != nil); refused != nil {

@@ -23,10 +23,11 @@ type greeter struct {
 	answers answers
 	random  random
 	refused *refusals
+	front   *front
 }
 
-func newGreeter(key [32]byte, off bool, random random, refused *refusals) *greeter {
-	return &greeter{key: key, off: off, mask: crypto.NewMask(crypto.HelloMaskKey()), answers: newAnswers(), random: random, refused: refused}
+func newGreeter(key [32]byte, off bool, random random, refused *refusals, front *front) *greeter {
+	return &greeter{key: key, off: off, mask: crypto.NewMask(crypto.HelloMaskKey()), answers: newAnswers(), random: random, refused: refused, front: front}
 }
 
 // answer answers an edge that does not know our key with a WELCOME that holds it: 96
@@ -45,7 +46,7 @@ func (g *greeter) answer(now time.Time, out *outbox, pkt []byte, from netip.Addr
 		g.refused.about(dropHelloOff, false, out.origin(from), nil)
 		return
 	}
-	if reason := g.answers.take(now, initSource(from, out.source), helloRate, helloBurst, dropHello, dropHelloTotal); reason != answered {
+	if reason := g.answers.take(now, g.front.initSource(from, out.source), helloRate, helloBurst, dropHello, dropHelloTotal); reason != answered {
 		g.refused.about(reason, false, out.origin(from), nil)
 		return
 	}

@@ -59,7 +59,7 @@ func (h *handshakes) room(now time.Time, from handshake.Source, proved bool) boo
 // screen decides whether an INIT is opened, and hands it to the answerer. Under load it
 // answers it with COOKIE.
 func (h *handshakes) screen(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
-	proves, counted := sourceBytes(from), initSource(from, out.source)
+	proves, counted := sourceBytes(from), h.sessions.registry.front.initSource(from, out.source)
 	h.from = from
 	cookie, err := h.responder.Screen(now, pkt, handshake.Source{
 		Cookie: proves[:], Rate: counted, Known: h.sessions.lanes.known(from), Crowded: h.sessions.guests.crowded(),

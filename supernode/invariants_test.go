@@ -49,7 +49,7 @@ func (s *Server) invariants() (faults []string) {
 			fault("network %v is counted as %+v, it has %+v", k, g.shares.of[k], has)
 		}
 		sources := 1
-		if k == network.Of(proxies)[k.Level()] {
+		if k == network.Of(proxies)[k.Level()] || g.front.at.IsValid() && k == network.Of(g.front.at)[k.Level()] {
 			sources = proxyShare
 		}
 		if has.registrations > sources*g.limits.edgesAt(k.Level()) || has.communities > sources*g.limits.communitiesAt(k.Level()) {
@@ -124,7 +124,7 @@ func (s *Server) checkCommunities(fault func(string, ...any)) {
 				seen[at.Addr()]++
 			}
 		}
-		if c.id != id || len(c.byMAC) == 0 || len(c.byOwner) != len(c.byMAC) || len(c.byAddr) != leases || c.leased.len() != leases {
+		if c.id != id || len(c.byMAC) == 0 || len(c.byOwner) != len(c.byMAC) || len(c.byAddr) != leases || c.addresses.leased.len() != leases {
 			fault("community %x: %d MACs, %d owners, %d of %d leases", id, len(c.byMAC), len(c.byOwner), len(c.byAddr), leases)
 		}
 		if visitors != c.crowd.visitors || (visitors == len(c.byMAC)) != (c.crowd.deserted != nil) || fmt.Sprint(seen) != fmt.Sprint(c.seen) {

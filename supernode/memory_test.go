@@ -21,7 +21,7 @@ func TestMemoryOfFullTables(t *testing.T) {
 		return m.HeapAlloc
 	}
 	before := heap()
-	g := newRegistry(limits, netip.Prefix{})
+	g := newRegistry(limits, netip.Prefix{}, noFront())
 	for i := range limits.Edges {
 		var id [16]byte
 		binary.BigEndian.PutUint32(id[:], uint32(i%limits.Communities))
@@ -39,7 +39,7 @@ func TestMemoryOfFullTables(t *testing.T) {
 		}
 		g.add(r)
 		g.setVisitor(r)
-		p, ok := chooseAddress(c.pool, owner, &c.leased)
+		p, ok := chooseAddress(c.pool, owner, &c.addresses.leased)
 		if !ok {
 			t.Fatal("no address")
 		}

@@ -36,7 +36,7 @@ func (g *registrar) hasTime(x *exchange) bool {
 	if g.registry.knows(x.hop.static) {
 		b = &g.members
 	}
-	return b.spend(x.now, initSource(x.hop.addr, x.hop.source), registerTime, true)
+	return b.spend(x.now, g.registry.front.initSource(x.hop.addr, x.hop.source), registerTime, true)
 }
 
 // handleRegister checks and enters a registration. The same REGISTER again is
@@ -79,6 +79,9 @@ func (g *registrar) refuse(x *exchange, m *protocol.Register, why *refusal) {
 	g.refused.count(why.reason, true, func() []any {
 		return append(x.out.origin(x.from).attributes(), why.attributes(m)...)
 	})
+	if c := g.registry.communities[m.CID]; c != nil && why.reason == dropPool {
+		c.addresses.exhausted = x.now
+	}
 	x.add(&why.nak)
 }
 

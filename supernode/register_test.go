@@ -202,6 +202,29 @@ func TestOldStatementIsRefused(t *testing.T) {
 	}
 }
 
+// TestEarlierStartReturns: once the later of two starts with one identity has taken its
+// leave, the earlier one, which still runs, is registered again; while that one is silent
+// only, it is not.
+func TestEarlierStartReturns(t *testing.T) {
+	for _, leaves := range []bool{true, false} {
+		r := newRig(t, Config{})
+		c := testCommunity("c", "k")
+		original := r.edge(c, "e", 1).join()
+		clone := r.edge(c, "e", 2)
+		clone.seq = 2
+		clone.join()
+		if leaves {
+			clone.ask(&protocol.Unregister{})
+		} else {
+			r.pass(offlineTime+2*sweepPause, sweepPause)
+		}
+		original.connect()
+		if ack, nak := original.register(original.request()); (ack != nil) != leaves || nak != nil && nak.Code != protocol.CodeOldStatement {
+			t.Errorf("leaves %v: ACK %+v NAK %+v", leaves, ack, nak)
+		}
+	}
+}
+
 // Two machines with one identity are told of each other: the one whose session is
 // replaced while it is in use, at once, and the one that is registered when the other
 // comes again, once a minute. An edge that was started anew is not told of itself.

@@ -37,10 +37,10 @@ type registration struct {
 }
 
 // relayBudget bounds what leaves for one edge, or for one community: bytes of relayed
-// packets, copies of floods, and how often an edge is told of another one with its
-// identity.
+// packets, copies of floods, and how often an edge is told of something.
 type relayBudget struct {
-	bytes, floods, twins bucket.Bucket
+	bytes, floods, twins, told bucket.Bucket
+	dropped                    uint32 // packets since the edge was told last
 }
 
 // static returns the static key that the statement of r vouches for. It reports false

@@ -20,6 +20,7 @@ type registry struct {
 	online      int              // registrations with a live session, over all communities
 	statics     map[[32]byte]int // static keys that are registered, and how often
 	shares      shares
+	front       *front
 }
 
 // name is what communities have in common whose names have the same hash.
@@ -28,7 +29,7 @@ type name struct {
 	online      int // registrations with a live session
 }
 
-func newRegistry(limits Limits, pool netip.Prefix) *registry {
+func newRegistry(limits Limits, pool netip.Prefix, front *front) *registry {
 	g := &registry{
 		limits:      limits,
 		pool:        pool,
@@ -36,8 +37,9 @@ func newRegistry(limits Limits, pool netip.Prefix) *registry {
 		names:       make(map[[32]byte]*name),
 		byHandle:    make(map[uint32]*registration),
 		statics:     make(map[[32]byte]int),
+		front:       front,
 	}
-	g.shares = newShares(&g.limits)
+	g.shares = newShares(&g.limits, front)
 	return g
 }
 
@@ -196,6 +198,8 @@ func (g *registry) moveTo(r *registration, addr netip.AddrPort) {
 	if r.place >= 0 {
 		r.community.unsee(r.addr)
 		r.community.see(addr)
+		g.front.count(r.addr, -1)
+		g.front.count(addr, 1)
 	}
 	r.addr = addr
 }
@@ -229,7 +233,7 @@ func (g *registry) setLease(r *registration, p netip.Prefix) {
 	}
 	if r.lease.IsValid() && c.byAddr[r.lease.Addr()] == r {
 		delete(c.byAddr, r.lease.Addr())
-		c.leased.remove(r.lease.Addr())
+		c.addresses.leased.remove(r.lease.Addr())
 		if c.pool.Contains(r.lease.Addr()) {
 			c.addresses.count(r.seat.source, -1)
 		}
@@ -237,7 +241,7 @@ func (g *registry) setLease(r *registration, p netip.Prefix) {
 	r.lease = p
 	if p.IsValid() {
 		c.byAddr[p.Addr()] = r
-		c.leased.add(p.Addr())
+		c.addresses.leased.add(p.Addr())
 		if c.pool.Contains(p.Addr()) {
 			c.addresses.count(r.seat.source, 1)
 		}
@@ -256,6 +260,7 @@ func (g *registry) setOnline(r *registration) {
 	c.name.online++
 	g.online++
 	c.see(r.addr)
+	g.front.count(r.addr, 1)
 	r.arrive()
 	g.setVisitor(r)
 	g.setYielding(r)
@@ -279,6 +284,7 @@ func (g *registry) setOffline(r *registration) {
 	c.name.online--
 	g.online--
 	c.unsee(r.addr)
+	g.front.count(r.addr, -1)
 	g.setVisitor(r)
 	g.setYielding(r)
 }
@@ -318,7 +324,7 @@ func (c *community) leaseFor(now time.Time, w wish) (got choice, ok bool) {
 			got.lease = same
 			return got, true
 		}
-		if p, found := chooseAddress(n, w.owner, &c.leased); found {
+		if p, found := chooseAddress(n, w.owner, &c.addresses.leased); found {
 			got.lease = p
 			return got, true
 		}

@@ -10,6 +10,7 @@ import (
 // relayer passes packets on between the members of a community.
 type relayer struct {
 	sessions  *sessions
+	sender    *controlSender
 	registry  *registry
 	sockets   *sockets // for floods, which may fill an outbox
 	allowance *allowance
@@ -53,8 +54,8 @@ func (r *relayer) relay(now time.Time, out *outbox, pkt []byte, from netip.AddrP
 		r.refused.drop(dropRelayTarget)
 		return
 	}
-	if !r.charge(now, edge.reg, len(packet)) {
-		r.refused.drop(dropRelayBudget)
+	if over := r.charge(now, edge.reg, len(packet)); over.what != 0 {
+		r.drop(now, out, edge, over)
 		return
 	}
 	r.forward(out, pkt, edge.reg.handle, out.run.dst.hop)
@@ -76,16 +77,18 @@ func (r *relayer) findTarget(run *relayRun, handle uint32) bool {
 }
 
 // charge subtracts a unicast packet of size bytes from the budgets of its sender
-// and of its community, and counts it.
-func (r *relayer) charge(now time.Time, src *registration, size int) bool {
+// and of its community, and counts it, or returns which of them it went over.
+func (r *relayer) charge(now time.Time, src *registration, size int) (over limit) {
 	c, cost, limits := src.community, float64(size), &r.limits
-	if !src.budget.bytes.Take(now, cost, limits.EdgeBytes, limits.EdgeBytes) ||
-		!c.budget.bytes.Take(now, cost, limits.CommunityBytes, limits.CommunityBytes) {
-		return false
+	if !src.budget.bytes.Take(now, cost, limits.EdgeBytes, limits.EdgeBytes) {
+		return limit{protocol.LimitedBytes, limits.EdgeBytes}
+	}
+	if !c.budget.bytes.Take(now, cost, limits.CommunityBytes, limits.CommunityBytes) {
+		return limit{protocol.LimitedCommunityBytes, limits.CommunityBytes}
 	}
 	c.traffic.Packets++
 	c.traffic.Bytes += uint64(size)
-	return true
+	return limit{}
 }
 
 // forward sends the packet that is being handled to another member, from where

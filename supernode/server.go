@@ -8,7 +8,6 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"hedgerow/crypto"
 	"hedgerow/internal/timer"
@@ -24,7 +23,6 @@ type Server struct {
 	refused  *refusals
 	sockets  *sockets
 	store    *store
-	started  time.Time
 	turn     *turnServer
 
 	mu        sync.Mutex // guards all that follows; never held across I/O
@@ -35,6 +33,7 @@ type Server struct {
 	controls  *controls
 	relayer   *relayer
 	notices   *notices
+	health    health
 }
 
 // strangers answer senders without a session.
@@ -60,7 +59,7 @@ func New(cfg Config) (*Server, error) {
 		}
 	}
 	random := random{cfg.Rand}
-	s := &Server{cfg: cfg, identity: id, started: cfg.Now(), refused: &refusals{log: cfg.Log, now: cfg.Now}}
+	s := &Server{cfg: cfg, identity: id, refused: &refusals{log: cfg.Log, now: cfg.Now}}
 	st, boot, err := openStore(storeConfig{
 		dir: cfg.StateDir, edges: cfg.Limits.Edges, log: cfg.Log, now: cfg.Now, failures: &s.refused.drops[dropStoreWrite],
 		boot: func() uint64 { return uint64(random.number()) },
@@ -70,6 +69,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.store = st
 	keys := openResetKeys(cfg.StateDir, uint8(boot), id.Seed, random, cfg.Log)
+	s.health.started = cfg.Now()
 	s.compose(random, uint8(boot), keys)
 	if s.notices.resets.list, err = s.controls.registrar.restore(cfg.Now()); err != nil {
 		return nil, errors.Join(fmt.Errorf("load the registrations: %w", err), s.store.close())
@@ -102,7 +102,7 @@ func (s *Server) Run(ctx context.Context) error {
 		s.sockets.close()
 	})
 	if s.cfg.Streams != nil {
-		tasks.Go(func() { s.sockets.serveStreams(ctx) })
+		tasks.Go(func() { s.sockets.serveStreams(ctx, &s.health.streams) })
 	}
 	if s.cfg.TURN != nil {
 		tasks.Go(func() { s.turn.serve(ctx) })
@@ -110,6 +110,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if s.cfg.Alternate != nil {
 		tasks.Go(func() {
 			if err := s.readAlternate(); !errors.Is(err, net.ErrClosed) {
+				s.health.secondPort.Store(true)
 				s.cfg.Log.Error("the second port no longer answers", "err", err)
 			}
 		})

@@ -35,14 +35,15 @@ type share struct{ registrations, communities int }
 // wherever their edges are later.
 type shares struct {
 	limits   *Limits
+	front    *front
 	of       map[network.Key]share
 	visitors *network.Crowd[*registration]
 	deserted *network.Crowd[*community]
 }
 
-func newShares(limits *Limits) shares {
+func newShares(limits *Limits, front *front) shares {
 	return shares{
-		limits: limits, of: make(map[network.Key]share),
+		limits: limits, front: front, of: make(map[network.Key]share),
 		visitors: network.NewCrowd[*registration](), deserted: network.NewCrowd[*community](),
 	}
 }
@@ -66,7 +67,7 @@ func (s *shares) count(keys [network.Levels]network.Key, registrations, communit
 func (s *shares) visitorIn(source netip.Addr, tableFull bool) (who *registration, full bool) {
 	place := s.visitors.Yielding()
 	for _, k := range network.Of(source) {
-		if s.of[k].registrations >= s.limits.edgesAt(k.Level())*sourcesIn(source) {
+		if s.of[k].registrations >= s.limits.edgesAt(k.Level())*s.front.sourcesIn(source) {
 			place, tableFull = s.visitors.YieldingIn(k), true
 			break
 		}
@@ -81,7 +82,7 @@ func (s *shares) visitorIn(source netip.Addr, tableFull bool) (who *registration
 func (s *shares) desertedIn(source netip.Addr, tableFull bool) (which *community, full bool) {
 	place := s.deserted.Yielding()
 	for _, k := range network.Of(source) {
-		if s.of[k].communities >= s.limits.communitiesAt(k.Level())*sourcesIn(source) {
+		if s.of[k].communities >= s.limits.communitiesAt(k.Level())*s.front.sourcesIn(source) {
 			place, tableFull = s.deserted.YieldingIn(k), true
 			break
 		}

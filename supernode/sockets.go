@@ -119,8 +119,9 @@ func (s *sockets) sourceOf(from netip.AddrPort) netip.Addr {
 
 // serveStreams serves the streams until ctx ends. Edges that come by UDP lose nothing
 // when a listener fails.
-func (s *sockets) serveStreams(ctx context.Context) {
+func (s *sockets) serveStreams(ctx context.Context, failed *atomic.Bool) {
 	if err := s.streams.Serve(ctx); err != nil {
+		failed.Store(true)
 		s.log.Error("edges that cannot use UDP can no longer come", "error", err)
 	}
 }

@@ -15,7 +15,7 @@ func (s *Server) Status() admin.Status {
 		Version:  s.cfg.Version,
 		Listen:   s.cfg.Conn.LocalAddr(),
 		Key:      KeyText(s.Key()),
-		UptimeS:  now.Sub(s.started).Round(time.Millisecond).Seconds(),
+		UptimeS:  now.Sub(s.health.started).Round(time.Millisecond).Seconds(),
 		Drops:    s.refused.reasons(),
 		SetAside: s.store.setAside,
 	}
@@ -24,6 +24,7 @@ func (s *Server) Status() admin.Status {
 		st.Streams = &streams
 	}
 	s.mu.Lock()
+	st.Notes = s.health.notes(now)
 	st.Edges, st.Leases = s.registry.online, len(s.registry.byHandle)
 	st.Sessions, st.Guests = len(s.sessions.byIdx), s.sessions.guests.count()
 	st.Communities = make([]admin.CommunityStatus, 0, len(s.registry.communities))

@@ -30,16 +30,17 @@ type recordKey [16 + 6]byte
 // are bounded: one for each registration, and some for those that are gone. While the
 // disk refuses to be written, more of these are not noted, and end by their time.
 type store struct {
+	dir      string
 	db       *bbolt.DB // nil: nothing is kept
 	maxNotes int       // that wait to be written
 	log      *slog.Logger
 	wake     chan struct{}
 	setAside string         // where the damaged database of the start is now; empty: it was not
 	failures *atomic.Uint64 // writes that failed
+	failing  atomic.Bool    // the last write did
 
 	// The writer's own:
-	failing bool // the last write failed
-	broken  bool // the library panicked: nothing more is written, and it is not closed
+	broken bool // the library panicked: nothing more is written, and it is not closed
 
 	mu    sync.Mutex
 	dirty map[recordKey][]byte // nil: delete
@@ -61,7 +62,7 @@ type storeConfig struct {
 // count goes on from a random one then, since no index of a past boot may look
 // like one of this.
 func openStore(cfg storeConfig) (s *store, boot uint64, err error) {
-	s = &store{maxNotes: cfg.edges + storeNotes, log: cfg.log, failures: cfg.failures, wake: make(chan struct{}, 1), dirty: make(map[recordKey][]byte)}
+	s = &store{dir: cfg.dir, maxNotes: cfg.edges + storeNotes, log: cfg.log, failures: cfg.failures, wake: make(chan struct{}, 1), dirty: make(map[recordKey][]byte)}
 	if cfg.dir == "" {
 		return s, cfg.boot(), nil
 	}
@@ -166,7 +167,7 @@ func (s *store) write() {
 	}
 	err := guarded(func() error { return s.update(notes) })
 	if err == nil {
-		s.failing = false
+		s.failing.Store(false)
 		return
 	}
 	s.failures.Add(1)
@@ -174,10 +175,10 @@ func (s *store) write() {
 	if errors.As(err, &damage) {
 		s.broken = true
 	}
-	if !s.failing {
+	if !s.failing.Load() {
 		s.log.Warn("registrations cannot be written: leases may change at the next start", "err", err)
 	}
-	s.failing = true
+	s.failing.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, record := range notes {

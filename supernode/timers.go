@@ -35,4 +35,5 @@ func (s *Server) begin(now time.Time) {
 	s.sessions.sweeping.Set(now.Add(sweepPause))
 	s.controls.registrar.expiring.Set(now.Add(expiryPause))
 	s.notices.begin(now)
+	s.health.watch(now)
 }

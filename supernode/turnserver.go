@@ -31,7 +31,8 @@ func turnSecret(seed [32]byte) []byte {
 
 // turnServer is the TURN server beside the supernode, and gives edges credentials.
 type turnServer struct {
-	cfg      *TURN // nil: there is none
+	cfg      *TURN        // nil: there is none
+	failed   *atomic.Bool // set when it cannot run
 	secret   []byte
 	tables   sync.Locker // guards the registry
 	registry *registry
@@ -89,6 +90,7 @@ func (t *turnServer) serve(ctx context.Context) {
 		Secret: t.secret, Allowed: t.allowed, Log: t.log,
 	})
 	if err != nil {
+		t.failed.Store(true)
 		t.log.Error("there is no TURN server", "err", err)
 		return
 	}

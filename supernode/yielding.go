@@ -19,8 +19,10 @@ const leaveGrace = 10 * time.Minute
 // vanished. They compete by the networks that they came from at first, so that nobody gets
 // an address of others by coming as many edges.
 type addresses struct {
-	holders map[network.Key]int           // leases in the pool, of all edges from a network
-	away    *network.Crowd[*registration] // those whose edge is away; a confirmed one has vanished
+	leased    leased                        // all addresses that members have, also those of no pool
+	exhausted time.Time                     // when a newcomer got no address last
+	holders   map[network.Key]int           // leases in the pool, of all edges from a network
+	away      *network.Crowd[*registration] // those whose edge is away; a confirmed one has vanished
 }
 
 // count adds leases to what the networks of a source hold.

@@ -67,3 +67,15 @@ func isIPv6(endpoint string) bool {
 	a, err := netip.ParseAddrPort(endpoint)
 	return err == nil && a.Addr().Is6()
 }
+
+// health adds whether there is anything that an operator should read, and what.
+func (s *sheet) health(notes []string) {
+	health := "ok"
+	if n := len(notes); n > 0 {
+		health = format.Count(n, "note")
+	}
+	s.row("health", "%s", health)
+	for _, note := range notes {
+		s.row("", "%s", note)
+	}
+}

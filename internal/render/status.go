@@ -52,14 +52,7 @@ func Status(w io.Writer, v control.Status) error {
 	if v.Mapping != "" {
 		s.row("nat", "%s", v.Mapping)
 	}
-	health := "ok"
-	if n := len(v.Notes); n > 0 {
-		health = format.Count(n, "note")
-	}
-	s.row("health", "%s", health)
-	for _, note := range v.Notes {
-		s.row("", "%s", note)
-	}
+	s.health(v.Notes)
 	return s.writeTo(w)
 }
 

@@ -29,6 +29,7 @@ func SupernodeStatus(w io.Writer, v admin.Status) error {
 		s.row("store", "was damaged at the start and is kept as %s", v.SetAside)
 	}
 	s.row("edges", "%d here, %d leases in %d communities", v.Edges, v.Leases, len(v.Communities))
+	s.health(v.Notes)
 	s.blank()
 	t := tabwriter.NewWriter(&s, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "COMMUNITY\tEDGES\tLEASES\tRELAYED\tFLOODS\tPOOL")

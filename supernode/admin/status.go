@@ -33,6 +33,9 @@ type Status struct {
 	// SetAside is the file that the stored registrations were moved to at the start,
 	// because they were damaged; empty: they were not.
 	SetAside string `json:"set_aside,omitempty"`
+	// Notes are sentences that an operator should read, about whatever stops or degrades
+	// what the supernode does.
+	Notes []string `json:"notes"`
 	// Drops counts dropped datagrams and messages by reason.
 	Drops map[string]uint64 `json:"drops"`
 }

@@ -43,7 +43,7 @@ func (cmd *command) app() *ucli.App {
 		Version: cli.Release,
 		UsageText: "supernode [-p PORT]\n" +
 			"supernode -l 7654\n" +
-			"supernode id | status",
+			"supernode id | status | health",
 		Description: "Environment: SUPERNODE_PORT, SUPERNODE_SECOND_PORT, SUPERNODE_TLS_LISTEN,\n" +
 			"SUPERNODE_TLS_CERT, SUPERNODE_TLS_KEY, SUPERNODE_TURN_LISTEN,\n" +
 			"SUPERNODE_TURN_ADDRESS, SUPERNODE_TURN_PORTS, SUPERNODE_POOL,\n" +
@@ -55,6 +55,7 @@ func (cmd *command) app() *ucli.App {
 			{Name: "run", Usage: "serve (default)", Flags: runFlags(), Action: cmd.start},
 			{Name: "id", Usage: "print the key that edges pin with -l HOST:PORT#KEY", Flags: []ucli.Flag{stateDirFlag()}, Action: cmd.id},
 			{Name: "status", Usage: "show the state of the running supernode", Flags: []ucli.Flag{cli.JSONFlag(), cli.ControlFlag("")}, Action: cmd.status},
+			{Name: "health", Usage: "say what is wrong, and exit with 1 if anything is", Flags: []ucli.Flag{cli.ControlFlag("")}, Action: cmd.health},
 			cli.VersionCommand(protocol.Version),
 		},
 	}

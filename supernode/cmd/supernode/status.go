@@ -27,6 +27,19 @@ func (cmd *command) status(c *ucli.Context) error {
 	return render.SupernodeStatus(cmd.streams.Out, st)
 }
 
+// health is "supernode health": for monitors, which look at the exit code.
+func (cmd *command) health(c *ucli.Context) error {
+	path, err := cmd.findSocket(c)
+	if err != nil {
+		return cli.Health(cmd.streams.Out, nil, err)
+	}
+	st, err := admin.Socket(path).Status(c.Context)
+	if err != nil {
+		err = cli.CallError(program, path, err)
+	}
+	return cli.Health(cmd.streams.Out, st.Notes, err)
+}
+
 // findSocket returns the socket of --control, or the one in a runtime
 // directory.
 func (cmd *command) findSocket(c *ucli.Context) (string, error) {

@@ -1,0 +1,157 @@
+package supernode
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"hedgerow/internal/timer"
+)
+
+const (
+	// healthEvery is how often the counters are looked at, healthShown how long a note
+	// stays after what it is about happened last.
+	healthEvery = 10 * time.Second
+	healthShown = time.Minute
+	// exhaustedShown is how many communities without a free address are named.
+	exhaustedShown = 3
+)
+
+// health knows what went wrong lately: which counters have counted, and what has failed for
+// good.
+type health struct {
+	started  time.Time
+	refused  *refusals
+	registry *registry
+	store    *store
+	known    [dropReasons]uint64
+	last     [dropReasons]time.Time // zero: never
+	looking  timer.Timer
+
+	secondPort, streams, turn atomic.Bool // failed: they serve nobody any more
+}
+
+// look notes which counters have counted since the last time.
+func (h *health) look(now time.Time) {
+	for r := range h.known {
+		if n := h.refused.drops[r].Load(); n != h.known[r] {
+			h.known[r], h.last[r] = n, now
+		}
+	}
+}
+
+// watch looks, and will again.
+func (h *health) watch(now time.Time) {
+	h.look(now)
+	h.looking.Set(now.Add(healthEvery))
+}
+
+// lately reports whether one of some counters has counted in the last minute.
+func (h *health) lately(now time.Time, reasons ...dropReason) bool {
+	for _, r := range reasons {
+		if at := h.last[r]; !at.IsZero() && now.Sub(at) < healthShown {
+			return true
+		}
+	}
+	return false
+}
+
+// A condition stops or degrades what a supernode does, and is known to it. While it lasts
+// status has a note about it, and health is not ok. The caller of note holds the mutex.
+type condition struct {
+	name string
+	note func(h *health, now time.Time) string // a sentence: what is so, why, and what to type; empty: it is not so
+}
+
+// lately returns a condition that is there while some counters count.
+func lately(name, sentence string, reasons ...dropReason) condition {
+	return condition{name, func(h *health, now time.Time) string {
+		if h.lately(now, reasons...) {
+			return sentence
+		}
+		return ""
+	}}
+}
+
+// failed returns a condition that is there once something has failed.
+func failed(name, sentence string, flag func(h *health) *atomic.Bool) condition {
+	return condition{name, func(h *health, _ time.Time) string {
+		if flag(h).Load() {
+			return sentence
+		}
+		return ""
+	}}
+}
+
+// conditions are all of them, the most urgent first. TestHealth brings each about.
+var conditions = [...]condition{
+	lately("send", "the system refuses to send: look at the route, the firewall and the memory of sockets of this host.", dropSend),
+	{"front", (*health).frontNote},
+	{"pool", (*health).poolNote},
+	lately("registrations", "there is no room for more registrations, in all or of one network: newcomers are refused. 'supernode status' shows how many there are; serve some of the communities by another supernode.", dropEdges, dropStoredFull),
+	lately("communities", "there is no room for more communities, in all or of one network: new ones are refused. Serve some of them by another supernode.", dropCommunities),
+	lately("newcomers", "more edges that were never seen come from one network than may: some of them wait. It ends by itself, or it is a flood.", dropNewcomerRate),
+	lately("handshakes", "handshakes of strangers take all the time that they may, or all places: edges that were never here wait. It is a flood, or many edges at once; those that are here lose nothing.", dropGuests, dropDisplaced),
+	lately("relay budget", "not all that edges send is relayed: they, their network or their community send more than their budget, most likely multicasts to many. Those edges are told. [E50]", dropRelayBudget),
+	lately("notices", "members are not told at once of all edges that have started anew: there are more than may be told of.", dropPushes),
+	{"store", func(h *health, _ time.Time) string {
+		if !h.store.failing.Load() {
+			return ""
+		}
+		return fmt.Sprintf("registrations cannot be written to %s: leases may change at the next start. The log says why; look at 'df %[1]s' and at who owns it.", h.store.dir)
+	}},
+	lately("stored", "some stored registrations were damaged and left out: edges that come back may get other addresses.", dropStored),
+	{"set aside", func(h *health, _ time.Time) string {
+		if h.store.setAside == "" {
+			return ""
+		}
+		return fmt.Sprintf("the stored registrations were damaged at the start and are now %s: edges that come back may have got other addresses. Look at the disk, and remove the file.", h.store.setAside)
+	}},
+	failed("second port", "the second port no longer answers: edges do not learn how their NATs map. Start the supernode again.", func(h *health) *atomic.Bool { return &h.secondPort }),
+	failed("streams", "streams over TCP are no longer accepted: edges that cannot use UDP do not come. Start the supernode again; the log says why.", func(h *health) *atomic.Bool { return &h.streams }),
+	failed("turn", "the TURN server does not run: pairs that need it are relayed. The log says why.", func(h *health) *atomic.Bool { return &h.turn }),
+}
+
+// notes are the sentences of all conditions that there are. It is not nil. The caller holds
+// the mutex.
+func (h *health) notes(now time.Time) []string {
+	h.look(now)
+	list := []string{}
+	for _, c := range conditions {
+		if note := c.note(h, now); note != "" {
+			list = append(list, note)
+		}
+	}
+	return list
+}
+
+// frontNote says that something before us hides where edges come from.
+func (h *health) frontNote(time.Time) string {
+	f := h.registry.front
+	if !f.at.IsValid() {
+		return ""
+	}
+	return fmt.Sprintf("%d of the %d edges come from %s, a private address: a NAT or a proxy before this supernode hides where they are, "+
+		"so they are told wrong addresses of each other and have fewer direct paths. Forward the port without changing the source, or run a container with --network host. [E52]",
+		f.seen[f.at], f.all, f.at)
+}
+
+// poolNote says in which communities newcomers got no address lately.
+func (h *health) poolNote(now time.Time) string {
+	note, more := "", 0
+	for _, c := range h.registry.communities {
+		if c.addresses.exhausted.IsZero() || now.Sub(c.addresses.exhausted) >= healthShown {
+			continue
+		}
+		if more++; more <= exhaustedShown {
+			note += fmt.Sprintf("community %.12s has no free address in %s, ", communityText(c.id), c.pool)
+		}
+	}
+	if more == 0 {
+		return ""
+	}
+	if more > exhaustedShown {
+		note += fmt.Sprintf("and so have %d others, ", more-exhaustedShown)
+	}
+	return note + "all are held by members that are here or were a short time ago: newcomers are refused. Start the supernode with a larger --pool. [E12]"
+}
