@@ -86,6 +86,7 @@ func (e *Edge) composeUser() {
 		refusals: refusals, describer: d,
 		reports: &reporter{tell: e.cfg.Host.Report, plane: e.data.plane, keys: e.keys, describer: d},
 	}
+	e.user.limits = &limits{refusals: refusals, reports: e.user.reports}
 	e.keys.report = e.user.reports.report
 	e.cfg.Transports.Swallowed = func(now time.Time, server netip.AddrPort, name string) bool {
 		return e.user.recursion.swallowed(now, server, name)
@@ -245,6 +246,11 @@ func (e *Edge) composeServers(random *random) {
 		addresses: s.addresses, underlay: e.underlay, reports: e.user.reports, refusals: e.user.refusals, random: random, draft: e.data.draft,
 	}
 	s.registrar.open()
+	s.duplicates = &duplicates{
+		peers: e.peers, addresses: s.addresses, self: e.self, sessions: e.sessions, directory: s.directory, describer: e.user.describer, reports: e.user.reports,
+	}
+	s.duplicates.open()
+	s.addresses.trouble.contested = s.duplicates.next.NotAfter
 }
 
 // isolate has everything follow from the hubs that there are now.
@@ -279,7 +285,7 @@ func composeChores(e *Edge) {
 	e.paths.links, e.user.describer.linkOf = l, l.linkOf
 	kept.open(e.self, l.any())
 	e.owners = []owner{
-		e.keys, e.servers.connector, e.servers.registrar, e.servers.addresses, e.servers.directory, e.sessions, e.paths.routing, e.peers,
+		e.keys, e.servers.connector, e.servers.registrar, e.servers.addresses, e.servers.duplicates, e.servers.directory, e.sessions, e.paths.routing, e.peers,
 		e.data.stations, e.data.listeners, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, l, e.servers.hubs, e.paths.subnets,
 	}
 	if e.paths.segment != nil {

@@ -1,7 +1,9 @@
 package edge
 
 import (
+	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -30,14 +32,23 @@ type deviceAddresses struct {
 	log        *slog.Logger
 	lease      netip.Prefix // that the device has; zero: none
 	prefixes   []netip.Prefix
+	trouble    addressTrouble
 	changed    bool // peers have to be told
 	taken      bool // every supernode says that another edge has the static address: Run has to end
 	timers     timer.Queue
 	checking   timer.Timer // when the lease is compared with this host's networks
 }
 
+// addressTrouble is what is wrong with the addresses.
+type addressTrouble struct {
+	faults    map[netip.Prefix]string     // what the device did not take, or keeps, and why
+	told      [maxSupernodes]protocol.MAC // of who has the static address, by supernode
+	contested func(now time.Time)         // another member may have the lease
+}
+
 // open makes the timer.
 func (a *deviceAddresses) open() {
+	a.trouble.faults = make(map[netip.Prefix]string)
 	a.checking = timer.New(&a.timers, "compare the lease with the host's networks", a.check)
 }
 
@@ -46,9 +57,9 @@ func (a *deviceAddresses) tick(now time.Time)  { a.timers.Run(now) }
 
 // wanted returns the address that a supernode is asked for: what the user
 // wants, else the one that we have already, so that several supernodes agree.
-func (a *deviceAddresses) wanted() netip.Prefix {
+func (a *deviceAddresses) wanted(s *supernode) netip.Prefix {
 	switch {
-	case a.cfg.Mode == AddressNone:
+	case a.cfg.Mode == AddressNone, a.without(s):
 		return netip.Prefix{}
 	case a.lease.IsValid():
 		return a.lease
@@ -59,21 +70,44 @@ func (a *deviceAddresses) wanted() netip.Prefix {
 }
 
 // features returns what a REGISTER says about the address it wants.
-func (a *deviceAddresses) features() uint32 {
-	switch a.cfg.Mode {
-	case AddressStatic:
-		return protocol.FeatureStatic
-	case AddressNone:
+func (a *deviceAddresses) features(s *supernode) uint32 {
+	switch {
+	case a.cfg.Mode == AddressNone, a.without(s):
 		return protocol.FeatureNoAddress
+	case a.cfg.Mode == AddressStatic:
+		return protocol.FeatureStatic
 	}
 	return 0
+}
+
+// without reports whether we register with a supernode without an address: another one has
+// there what we have from elsewhere and insist on.
+func (a *deviceAddresses) without(s *supernode) bool {
+	return a.cfg.Mode == AddressStatic && a.lease.IsValid() && !s.grant.holder.IsZero()
+}
+
+// elsewhere notes who has the address that we insist on at a supernode that refuses it. It
+// reports whether we have the address from another one: then we register without it, so
+// that the two members with one address meet, and tell their users.
+func (a *deviceAddresses) elsewhere(s *supernode, holder protocol.MAC) bool {
+	s.grant.holder = holder
+	return a.without(s)
 }
 
 // granted gives the device the address that a supernode granted, unless the rules
 // are against it: then the edge goes on without one, or with the one that it has.
 func (a *deviceAddresses) granted(now time.Time, s *supernode, m protocol.Ack) {
 	g := &s.grant
-	g.offer = m.Lease
+	before := g.offer
+	switch g.offer = m.Lease; {
+	case m.Code == protocol.CodeIPTaken:
+		g.holder = m.Holder
+	case m.Lease.IsValid():
+		g.holder = protocol.MAC{}
+	}
+	if !g.holder.IsZero() {
+		a.trouble.contested(now)
+	}
 	switch {
 	case !m.Lease.IsValid() || m.Lease == a.lease:
 		g.fault = ""
@@ -88,10 +122,9 @@ func (a *deviceAddresses) granted(now time.Time, s *supernode, m protocol.Ack) {
 	g.fault = ""
 	if a.lease.IsValid() {
 		// The first lease stands: an address must not change under open
-		// connections.
-		if g.second != m.Lease {
-			g.second = m.Lease
-			a.log.Warn("a supernode leases another address than the one in use", "in use", a.lease, "leased", m.Lease)
+		// connections, but where another member has it, too (duplicates.go).
+		if before != m.Lease {
+			a.log.Warn("a supernode leases another address than the one in use", "supernode", s, "in use", a.lease, "leased", m.Lease, "holder", g.holder)
 		}
 		return
 	}
@@ -148,19 +181,40 @@ func (a *deviceAddresses) check(now time.Time) {
 // giveUp takes the lease from the device.
 func (a *deviceAddresses) giveUp(now time.Time, why string) {
 	lost := a.lease
-	if err := a.device.RemoveAddress(lost); err != nil {
-		a.log.Error("cannot take its address from the device", "address", lost, "err", err)
+	if !a.remove(now) {
 		return
 	}
-	a.lease = netip.Prefix{}
-	a.prefixes = slices.DeleteFunc(a.prefixes, func(p netip.Prefix) bool { return p == lost })
-	a.underlay.Addresses.Allow(now, lost.Masked())
-	a.changed = true
 	for _, s := range a.supernodes {
 		if s.grant.offer == lost {
 			a.refuse(now, s, why)
 		}
 	}
+}
+
+// remove takes the lease from the device, and reports whether it could.
+func (a *deviceAddresses) remove(now time.Time) bool {
+	lost := a.lease
+	if err := a.device.RemoveAddress(lost); err != nil {
+		a.log.Error("cannot take its address from the device", "address", lost, "err", err)
+		a.trouble.faults[lost] = fmt.Sprintf("the device keeps the address %s, which is no longer this edge's: %v. Type 'ip addr del', the address and the device.", lost, err)
+		return false
+	}
+	delete(a.trouble.faults, lost)
+	a.lease = netip.Prefix{}
+	a.prefixes = slices.DeleteFunc(a.prefixes, func(p netip.Prefix) bool { return p == lost })
+	a.underlay.Addresses.Allow(now, lost.Masked())
+	a.changed = true
+	return true
+}
+
+// replace gives the device another lease in the place of the one that it has, and reports
+// whether it could.
+func (a *deviceAddresses) replace(now time.Time, lease netip.Prefix) bool {
+	if a.rules.fault(lease) != "" || !a.remove(now) {
+		return false
+	}
+	a.have(now, lease)
+	return true
 }
 
 // outside returns the addresses that no lease may hold: those of the supernodes in the
@@ -197,16 +251,28 @@ func (a *deviceAddresses) refused() {
 func (a *deviceAddresses) set(now time.Time, prefix netip.Prefix) {
 	if err := a.device.SetAddress(prefix); err != nil {
 		a.log.Error("cannot give the device its address", "address", prefix, "err", err)
+		a.trouble.faults[prefix] = fmt.Sprintf("the device has not got its address %s: %v. Nobody reaches this host there.", prefix, err)
 		return
 	}
+	delete(a.trouble.faults, prefix)
 	a.prefixes = append(a.prefixes, prefix)
 	a.underlay.Addresses.Forbid(now, prefix.Masked())
 	a.changed = true
 }
 
-// notes says for status which leases are not taken and why.
+// notes says for status which leases are not taken and why, and what the device did not do.
 func (a *deviceAddresses) notes() (list []string) {
+	for _, p := range byAddress(slices.Collect(maps.Keys(a.trouble.faults))) {
+		list = append(list, a.trouble.faults[p])
+	}
 	for _, s := range a.supernodes {
+		if g := &s.grant; s.registered() && !g.holder.IsZero() && g.offer != a.lease && a.lease.IsValid() {
+			offer := "nothing"
+			if g.offer.IsValid() {
+				offer = g.offer.Addr().String()
+			}
+			list = append(list, fmt.Sprintf("%s says that %s is the address of %s, and leases %s to this edge, which keeps its own for now. [E51]", s.cfg.Name, a.lease.Addr(), g.holder, offer))
+		}
 		if s.grant.fault != "" {
 			list = append(list, control.LeaseRefusal(s.cfg.Name, s.grant.offer, s.grant.fault))
 		}

@@ -21,20 +21,20 @@ func TestLeases(t *testing.T) {
 	dir, first, second := t.TempDir(), netip.MustParsePrefix("10.64.0.7/24"), netip.MustParsePrefix("10.64.0.8/24")
 	e := newEdge(t, inDir(dir))
 	a := e.servers.addresses
-	if a.wanted().IsValid() || a.features() != 0 {
-		t.Errorf("wants %v", a.wanted())
+	if a.wanted(new(supernode)).IsValid() || a.features(new(supernode)) != 0 {
+		t.Errorf("wants %v", a.wanted(new(supernode)))
 	}
 	for _, lease := range []netip.Prefix{{}, first, second, first} {
 		a.granted(noon, e.servers.list[0], protocol.Ack{Lease: lease})
 	}
-	if a.lease != first || a.wanted() != first || !slices.Contains(e.device.have, first) || slices.Contains(e.device.have, second) || len(e.told(control.EventLease)) != 1 {
+	if a.lease != first || a.wanted(new(supernode)) != first || !slices.Contains(e.device.have, first) || slices.Contains(e.device.have, second) || len(e.told(control.EventLease)) != 1 {
 		t.Errorf("leases %v, the device has %v", a.lease, e.device.have)
 	}
 	if e.settle(noon); a.changed {
 		t.Error("the peers were not told")
 	}
 	e.state.keepNow()
-	if got := newEdge(t, inDir(dir)).servers.addresses.wanted(); got != first {
+	if got := newEdge(t, inDir(dir)).servers.addresses.wanted(new(supernode)); got != first {
 		t.Errorf("wants %v at the next start", got)
 	}
 	for _, c := range []struct {
@@ -49,8 +49,8 @@ func TestLeases(t *testing.T) {
 	} {
 		e := newEdge(t, func(cfg *Config) { cfg.Address = c.mode })
 		a := e.servers.addresses
-		if a.wanted() != c.wanted || a.features() != c.features {
-			t.Errorf("%v: wants %v, features %x", c.mode, a.wanted(), a.features())
+		if a.wanted(new(supernode)) != c.wanted || a.features(new(supernode)) != c.features {
+			t.Errorf("%v: wants %v, features %x", c.mode, a.wanted(new(supernode)), a.features(new(supernode)))
 		}
 		a.granted(noon, e.servers.list[0], protocol.Ack{Lease: first, Code: protocol.CodeIPTaken, Holder: host(1)})
 		if told := e.told(control.EventAddressReplaced); len(told) != c.replaced || len(told) == 1 && (told[0].Wanted != c.mode.Prefix || told[0].MAC != host(1)) {

@@ -12,6 +12,7 @@
 //
 //	registrar     the registrations: REGISTER, keepalive, DIRECT sets, leases
 //	connector     how supernodes are reached: addresses, hop handshakes, streams
+//	duplicates    who else has our address, and whether we give it up
 //	directory     what supernodes are asked and tell about other members
 //	sessions      pair sessions: handshakes, renewal, frames that wait
 //	routing       how peers are reached: paths, the relayed path, which of the two

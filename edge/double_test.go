@@ -24,6 +24,8 @@ type memoryDevice struct {
 	got  [][]byte // frames that were written
 	err  error    // what WriteBatch returns
 	have []netip.Prefix
+
+	broken error // what SetAddress and RemoveAddress return
 }
 
 func (d *memoryDevice) ReadBatch([]tap.Frame) (int, error) { return 0, nil }
@@ -39,11 +41,17 @@ func (d *memoryDevice) WriteBatch(frames []tap.Frame) (int, error) {
 }
 
 func (d *memoryDevice) SetAddress(p netip.Prefix) error {
+	if d.broken != nil {
+		return d.broken
+	}
 	d.have = append(d.have, p)
 	return nil
 }
 
 func (d *memoryDevice) RemoveAddress(p netip.Prefix) error {
+	if d.broken != nil {
+		return d.broken
+	}
 	d.have = slices.DeleteFunc(d.have, func(q netip.Prefix) bool { return q == p })
 	return nil
 }

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -64,6 +65,8 @@ type servers struct {
 	directory *directory
 	addresses *deviceAddresses
 	hubs      *hubFinder
+
+	duplicates *duplicates // of our address
 }
 
 // user is what the user is told and may ask.
@@ -73,6 +76,7 @@ type user struct {
 	echoes    *echoes
 	refusals  *refusals
 	recursion *recursion
+	limits    *limits
 }
 
 // chores are what the loop does now and then for no owner in particular.
@@ -82,6 +86,7 @@ type chores struct {
 	clock    clockWatch
 	storing  timer.Timer
 	sweeping timer.Timer
+	keyFault string // why the community could not be read again, empty: it could
 }
 
 func (c *chores) deadline() time.Time { return c.timers.Next() }
@@ -192,7 +197,10 @@ func (e *Edge) replaceKeys(now time.Time, c *crypto.Community, err error) error 
 	if err == nil {
 		err = e.keys.replace(now, c)
 	}
-	if err == nil && e.self.isolation.replace(c) {
+	e.chores.keyFault = ""
+	if err != nil {
+		e.chores.keyFault = fmt.Sprintf("the keys could not be read anew, and the old ones stay: %v", err)
+	} else if e.self.isolation.replace(c) {
 		e.servers.hubs.begin(now)
 		isolate(e)
 	}

@@ -177,7 +177,7 @@ func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, v
 	case protocol.MsgSalt:
 		return parsed(value, protocol.ParseSalt, func(m protocol.Salt) { e.sessions.learnSalt(now, p, m) })
 	case protocol.MsgAbout:
-		return parsed(value, protocol.ParseAbout, func(m protocol.About) { p.about = m })
+		return parsed(value, protocol.ParseAbout, func(m protocol.About) { p.about, p.identity.addresses = m, m.Prefixes })
 	case protocol.MsgStatement:
 		return parsed(value, protocol.ParseStatement, func(m protocol.Statement) { e.servers.directory.handleStatement(now, p, m) })
 	case protocol.MsgSegment:
@@ -225,6 +225,8 @@ func (e *Edge) handleHopMessage(now time.Time, s *supernode, typ protocol.MsgTyp
 		return parsed(value, protocol.ParseNak, func(m protocol.Nak) { e.servers.registrar.handleNak(now, s, m) })
 	case protocol.MsgPeerInfo:
 		return parsed(value, protocol.ParsePeerInfo, func(m protocol.PeerInfo) { e.servers.directory.handlePeerInfo(now, s, m) })
+	case protocol.MsgLimited:
+		return parsed(value, protocol.ParseLimited, func(m protocol.Limited) { e.user.limits.handle(now, s, m) })
 	case protocol.MsgPunch:
 		return parsed(value, protocol.ParsePunch, func(m protocol.Punch) { e.paths.punching.handlePunch(now, s, m) })
 	}

@@ -162,8 +162,8 @@ func TestLeaseMeetsNetwork(t *testing.T) {
 		if v.servers.addresses.lease.IsValid() || slices.Contains(v.device.have, lease) || forbidden() || len(v.status(noon).Notes) != 1 {
 			t.Errorf("told %v: the lease is %v, the device has %v, notes %q", told, v.servers.addresses.lease, v.device.have, v.status(noon).Notes)
 		}
-		if v.servers.addresses.wanted() != lease || p.sessions.introduce {
-			t.Errorf("wants %v; the peer was told: %v", v.servers.addresses.wanted(), !p.sessions.introduce)
+		if v.servers.addresses.wanted(new(supernode)) != lease || p.sessions.introduce {
+			t.Errorf("wants %v; the peer was told: %v", v.servers.addresses.wanted(new(supernode)), !p.sessions.introduce)
 		}
 		away = false
 		v.underlay.NetworkChanged(noon)

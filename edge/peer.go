@@ -53,11 +53,12 @@ type place struct {
 // identity is who a peer is: by a hint of somebody else, or proven by itself.
 type identity struct {
 	statement crypto.Statement
-	raw       []byte // the statement as signed; nil while unknown
-	newest    uint64 // the highest number that was acted upon
-	proven    bool   // the peer has said so itself, in a session
-	bound     bool   // its hardware address is its own
-	claims    claims // the guard's
+	raw       []byte         // the statement as signed; nil while unknown
+	newest    uint64         // the highest number that was acted upon
+	proven    bool           // the peer has said so itself, in a session
+	bound     bool           // its hardware address is its own
+	claims    claims         // the guard's
+	addresses []netip.Prefix // that the peer says, in a session, its device has
 }
 
 // known reports whether the peer's statement is known.

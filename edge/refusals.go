@@ -69,6 +69,7 @@ const (
 	refusedLANOpen        refusal = "lan-open"          // a packet on the LAN that does not open, or came before
 	refusedLANInner       refusal = "lan-inner"         // a packet on the LAN that is malformed inside
 	refusedHeader         refusal = "answer-header"     // an answer whose header does not parse
+	refusedRelay          refusal = "relay-limited"     // packets that a supernode did not relay for its budgets, as it says
 	refusedAnswer         refusal = "answer"            // an answer of a kind that its sender does not give
 	refusedLinkHeld       refusal = "link-held"         // a second identity begins as that of a link's peer does
 	refusedProbe          refusal = "probe"             // a probe on our segment whose signature or sender does not hold
@@ -172,6 +173,13 @@ func (r *refusals) count(why refusal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.n[why]++
+}
+
+// add counts what somebody else has refused of ours.
+func (r *refusals) add(why refusal, n uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.n[why] += n
 }
 
 // addTo adds the counters to m.

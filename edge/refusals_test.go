@@ -132,6 +132,7 @@ var provocations = []provocation{
 		v.say(noon, m.Append(nil))
 	}},
 	{refusedNak, "sn:7654", func(v *testServer, _ *peer) { m := protocol.Nak{Code: 1}; v.say(noon, m.Append(nil)) }},
+	{refusedRelay, "sn:7654", func(v *testServer, _ *peer) { m := protocol.Limited{Dropped: 1}; v.say(noon, m.Append(nil)) }},
 	{refusedTURNAddress, "sn:7654", func(v *testServer, _ *peer) {
 		m := ack(3)
 		m.TURN = protocol.TURNServer{Addr: atServer, User: "u", Password: "p"}

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"hedgerow/crypto"
@@ -88,7 +89,7 @@ func (r *registrar) settle(now time.Time) {
 
 // begin registers on a new session.
 func (r *registrar) begin(now time.Time, s *supernode) {
-	s.grant.pending, s.grant.attempts = false, 0
+	s.grant.pending, s.grant.attempts, s.grant.holder = false, 0, protocol.MAC{}
 	s.grant.renew.Stop()
 	s.keepalive.forget()
 	s.keepalive.next.Set(now.Add(r.keepaliveIn(now)))
@@ -129,7 +130,7 @@ func (r *registrar) register(now time.Time, s *supernode) {
 		Statement: r.self.statement, Candidates: r.underlay.Addresses.HostCandidates(),
 		SigC: crypto.SignMembership(rsk, s.hop.hash, r.self.cid, r.self.mac, r.self.identity.Static),
 	}
-	m.Prefix, m.Features = r.addresses.wanted(), r.self.features|r.addresses.features()
+	m.Prefix, m.Features = r.addresses.wanted(s), r.self.features|r.addresses.features(s)
 	r.hops.send(s, m.Append)
 }
 
@@ -187,13 +188,23 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 			r.self.twin.notice(now, s.cfg.Name)
 		}
 	}
+	if m.Code == protocol.CodeIPTaken && r.addresses.elsewhere(s, m.Holder) {
+		s.grant.retry.Set(now)
+	}
 	if s.reported.refused == m.Code {
 		return
 	}
 	s.reported.refused = m.Code
 	switch m.Code {
 	case protocol.CodeIPTaken:
-		r.reports.report(now, control.Event{Kind: control.EventAddressRefused, Supernode: s.cfg.Name, Wanted: m.Prefix, MAC: m.Holder})
+		if m.Holder.IsZero() || r.addresses.trouble.told[s.id()] != m.Holder {
+			r.addresses.trouble.told[s.id()] = m.Holder
+			ev := control.Event{Kind: control.EventAddressRefused, Supernode: s.cfg.Name, Wanted: m.Prefix, MAC: m.Holder}
+			if r.addresses.without(s) { // the edge goes on
+				ev.Kind, ev.Err = control.EventRefused, fmt.Errorf("%s is used by %s there", m.Prefix.Addr(), m.Holder)
+			}
+			r.reports.report(now, ev)
+		}
 		r.addresses.refused()
 	case protocol.CodeOldStatement: // the user is told of the other machine
 	case protocol.CodeMACTaken:

@@ -25,6 +25,7 @@ func (e *Edge) settle(now time.Time) {
 		e.servers.addresses.changed = false
 		e.sessions.introduceAll()
 		e.data.guard.publish()
+		e.servers.duplicates.settleAll(now)
 	}
 	for left := settlings * (len(e.peers.changed) + 1); left > 0; left-- {
 		p := e.peers.nextChanged()
@@ -58,6 +59,7 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 		p.asking.Stop()
 		e.paths.links.settle(now, p)
 		e.paths.subnets.settle(now, p)
+		e.servers.duplicates.settle(now, p)
 		return
 	}
 	e.data.guard.settle(p) // before frames that waited are delivered
@@ -73,6 +75,7 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 	}
 	e.sessions.settle(now, p)
 	e.servers.directory.settle(now, p)
+	e.servers.duplicates.settle(now, p)
 	e.paths.links.settle(now, p)
 	e.paths.subnets.settle(now, p)
 	e.data.listeners.settle(now, p)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hedgerow/crypto"
@@ -49,6 +50,8 @@ type state struct {
 type stateWriter struct {
 	mu   sync.Mutex
 	last uint64 // the version on the disk
+
+	failing atomic.Bool // the last write failed
 }
 
 type storedState struct {
@@ -111,12 +114,15 @@ func (s *state) read(path string, now time.Time) error {
 	return nil
 }
 
-// note says for status what is odd about the state, empty: nothing.
-func (s *state) note() string {
-	if s.aside == "" {
-		return ""
+// notes says for status what is odd about the state.
+func (s *state) notes() (list []string) {
+	if s.writer.failing.Load() {
+		list = append(list, fmt.Sprintf("the state cannot be written to %s: at the next start this edge may get another address, and trusts what it sees first. The log says why; look at 'df %[1]s' and at who owns it.", s.dir))
 	}
-	return "the state file was damaged at the start and is now " + s.aside + ": supernode keys, pins and known peers began anew"
+	if s.aside != "" {
+		list = append(list, "the state file was damaged at the start and is now "+s.aside+": supernode keys, pins and known peers began anew")
+	}
+	return list
 }
 
 // keep writes the state in the background: the disk may take seconds. A write
@@ -153,6 +159,7 @@ func (s *state) prepare() (write func() error) {
 	version := s.version
 	return func() error {
 		err := s.writer.write(filepath.Join(s.dir, stateFile), version, b)
+		s.writer.failing.Store(err != nil)
 		if err != nil {
 			s.log.Error("cannot keep state", "dir", s.dir, "err", err)
 		}

@@ -199,14 +199,14 @@ func TestStateDamaged(t *testing.T) {
 			if b, err := os.ReadFile(aside); err != nil || string(b) != content {
 				t.Errorf("the file that was set aside has %d bytes, %v", len(b), err)
 			}
-			if notes := e.status(noon).Notes; len(notes) != 1 || !strings.Contains(notes[0], aside) {
+			if notes := e.status(noon).Notes; !strings.Contains(strings.Join(notes, "|"), aside) {
 				t.Errorf("status says %q", notes)
 			}
 			if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), aside) {
 				t.Errorf("the log says %s", log)
 			}
 			again, err := loadState(dir, noon, quiet)
-			if err != nil || again.saved.Seq != uint64(noon.UnixMilli()) || again.note() != "" {
+			if err != nil || again.saved.Seq != uint64(noon.UnixMilli()) || strings.Join(again.notes(), "") != "" {
 				t.Errorf("the state that was begun anew: %+v %v", again, err)
 			}
 		})

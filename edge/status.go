@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -11,23 +12,6 @@ import (
 	"hedgerow/tap"
 	"hedgerow/transport"
 )
-
-// errEnded is what questions to an edge that no longer runs get.
-var errEnded = errors.New("edge: not running")
-
-// ask runs f in the control loop and waits for it.
-func ask[T any](ctx context.Context, e *Edge, f func(now time.Time) T) (T, error) {
-	answer := make(chan T, 1)
-	var zero T
-	select {
-	case e.background.requests <- func(now time.Time) { answer <- f(now) }:
-		return <-answer, nil
-	case <-e.background.done:
-		return zero, errEnded
-	case <-ctx.Done():
-		return zero, ctx.Err()
-	}
-}
 
 // Status returns the state of the edge.
 func (e *Edge) Status(ctx context.Context) (control.Status, error) { return ask(ctx, e, e.status) }
@@ -58,8 +42,8 @@ func (e *Edge) status(now time.Time) control.Status {
 	total := e.data.plane.Totals()
 	s := control.Status{
 		Community: e.cfg.Community.Name, Version: e.cfg.Host.Version, ID: e.cfg.Identity.ShortID(), Role: e.self.isolation.role(e.self.isolation.own),
-		UptimeS: now.Sub(e.data.plane.Started()).Seconds(), KeyIndex: e.keys.sendingIndex(), Drops: e.drops(), Notes: []string{},
-		Device: e.cfg.Host.Interface, MAC: e.self.mac.String(), MTU: e.cfg.Ethernet.MTU, Prefixes: []string{},
+		UptimeS: now.Sub(e.data.plane.Started()).Seconds(), KeyIndex: e.keys.sendingIndex(), Drops: e.drops(), Notes: notesOf(e, now),
+		Device: e.cfg.Host.Interface, MAC: e.self.mac.String(), MTU: mtuOf(&e.cfg), Bridge: deviceOf(&e.cfg).Bridge, Prefixes: []string{},
 		Traffic: control.Traffic{InFrames: total.RxFrames, InBytes: total.RxBytes, OutFrames: total.TxFrames, OutBytes: total.TxBytes},
 		Peers:   e.user.describer.count(now), Segment: e.paths.segment.status(now),
 	}
@@ -72,39 +56,23 @@ func (e *Edge) status(now time.Time) control.Status {
 	for _, n := range e.servers.list {
 		s.Supernodes = append(s.Supernodes, n.status())
 	}
-	if note := e.self.twin.note(now); note != "" {
-		s.Notes = append(s.Notes, note)
-	}
-	s.Notes = append(s.Notes, e.cfg.Host.Notes...)
-	s.Notes = append(s.Notes, e.paths.segment.notes(now)...)
-	if e.cfg.Host.Own.Device != nil {
-		if c := e.cfg.Host.Own.Device(); c.MTU != 0 {
-			s.MTU, s.Bridge = c.MTU, c.Bridge
-			s.Notes = append(s.Notes, c.Notes...)
-		}
-	}
-	s.Notes = append(s.Notes, e.peers.narrower(e.cfg.Ethernet.Bridge, s.MTU)...)
-	if e.cfg.Ethernet.Bridge {
-		hosts, _ := e.data.plane.Stations().Len()
-		if note := crowded(e.peers.bridges()+1, hosts); note != "" {
-			s.Notes = append(s.Notes, note)
-		}
-	}
-	s.Notes = append(s.Notes, e.self.isolation.notes(e.peers.byStatic)...)
-	s.Notes = append(s.Notes, e.user.recursion.notes(now)...)
-	s.Notes = append(s.Notes, e.servers.list.notes()...)
-	s.Notes = append(s.Notes, e.servers.addresses.notes()...)
-	s.Notes = append(s.Notes, e.paths.links.notes()...)
-	s.Notes = append(s.Notes, e.paths.subnets.notes()...)
-	s.Notes = append(s.Notes, e.data.guard.violations.notes(now)...)
-	if warning := KeyStatus(e.keys.community, e.keys.schedule, e.data.plane.Wall(now)).Warning; warning != "" {
-		s.Notes = append(s.Notes, warning)
-	}
-	if note := e.state.note(); note != "" {
-		s.Notes = append(s.Notes, note)
-	}
 	return s
 }
+
+// deviceOf returns what became of the device, nothing where that is not known.
+func deviceOf(cfg *Config) tap.Condition {
+	if cfg.Host.Own.Device == nil {
+		return tap.Condition{}
+	}
+	c := cfg.Host.Own.Device()
+	if c.MTU == 0 { // it was not looked at yet
+		return tap.Condition{}
+	}
+	return c
+}
+
+// mtuOf returns the MTU of the device.
+func mtuOf(cfg *Config) int { return cmp.Or(deviceOf(cfg).MTU, cfg.Ethernet.MTU) }
 
 // drops returns the counters of what went no further, in the data plane and in the
 // control loop.

@@ -11,6 +11,7 @@ import (
 	"hedgerow/edge/underlay"
 	"hedgerow/handshake"
 	"hedgerow/internal/timer"
+	"hedgerow/protocol"
 )
 
 // supernode is what we know of one supernode. How it is reached is the connector's,
@@ -108,7 +109,7 @@ type grant struct {
 	pending   bool                  // a REGISTER waits for its answer
 	leased    bool                  // an address, which has to be renewed
 	offer     netip.Prefix          // what it leases, taken or not
-	second    netip.Prefix          // the last offer beside another's lease that was told
+	holder    protocol.MAC          // who has the address that we want there; zero: nobody
 	fault     string                // why the offer is not taken, as the user is told; empty: it is
 	faultAt   time.Time             // when that was told last
 	twinAt    time.Time             // when a word about another machine with our identity was last acted on

@@ -3,7 +3,7 @@ package edge
 import (
 	"encoding/base64"
 	"fmt"
-	"slices"
+	"strings"
 
 	"hedgerow/edge/control"
 	"hedgerow/protocol"
@@ -49,24 +49,59 @@ func (s *supernode) status() control.SupernodeStatus {
 	return st
 }
 
-// notes says for status which supernodes do not serve us although they answer, and that
-// none is reached once the user was told of one that is not.
-func (l supernodes) notes() (list []string) {
+// notes says for status which supernodes do not serve us, and why, and which do so by a
+// stream although the user did not ask for that. twin says that status has a note about
+// another machine with our identity.
+func (l supernodes) notes(streamOnly, twin bool) (list []string) {
+	var silent []string
 	for _, s := range l {
-		switch {
-		case s.registered():
-		case s.hello.older:
-			list = append(list, control.OlderSupernode(s.cfg.Name))
-		case s.reported.refused == protocol.CodeOldStatement: // the note about the other machine says it
-		case s.reported.refused != 0:
-			list = append(list, fmt.Sprintf("%s refuses this edge: %s.", s.cfg.Name, protocol.CodeString(s.reported.refused)))
+		switch note := s.refusalNote(twin); {
+		case note != "":
+			list = append(list, note)
+		case !s.registered() && !(twin && s.reported.refused == protocol.CodeOldStatement):
+			silent = append(silent, s.cfg.Name+" "+s.silence())
+		case s.registered() && s.streaming() && !streamOnly:
+			list = append(list, fmt.Sprintf("no answer from %s over UDP: it looks blocked. %s serves, which is slower, and direct links are off until UDP returns. [E08]", s.cfg.Name, s.streamText()))
 		}
 	}
-	silent := func(s *supernode) bool {
-		return s.reported.noAnswer || s.reported.lost || s.stream.failed != "" || !s.where.failed.IsZero()
-	}
-	if len(list) == 0 && !l.registered() && slices.ContainsFunc(l, silent) {
-		list = append(list, "no supernode is reached: members that are not connected are not found, and nothing is relayed. 'edge netcheck' says what the network lets through.")
+	switch {
+	case len(silent) == 0:
+	case l.registered():
+		list = append(list, fmt.Sprintf("%s. Another supernode serves this edge, and members that only the silent one knows are not found.", strings.Join(silent, ", ")))
+	default:
+		list = append(list, fmt.Sprintf("no supernode is reached (%s): members that are not connected are not found, and nothing is relayed. 'edge netcheck' says what the network lets through.", strings.Join(silent, ", ")))
 	}
 	return list
+}
+
+// silence says why a supernode that does not have us registered does not answer.
+func (s *supernode) silence() string {
+	switch {
+	case s.reported.keyChanged:
+		return "shows another key than the one trusted so far, and is not used"
+	case len(s.where.addrs) == 0 && !s.where.failed.IsZero():
+		return "has a name that cannot be resolved [E10]"
+	case len(s.where.addrs) == 0:
+		return "has a name that is being resolved"
+	case s.reported.lost:
+		return "no longer answers"
+	case s.reported.noAnswer, s.stream.failed != "":
+		return "does not answer [E08]"
+	}
+	return "has not answered yet"
+}
+
+// refusalNote says that a supernode answers and does not serve us, empty: it is not so.
+func (s *supernode) refusalNote(twin bool) string {
+	switch {
+	case s.registered():
+	case s.hello.older:
+		return control.OlderSupernode(s.cfg.Name)
+	case s.reported.refused == protocol.CodeOldStatement && twin: // the note about the other machine says it
+	case s.reported.refused == protocol.CodeIPTaken && !s.grant.holder.IsZero():
+		return fmt.Sprintf("%s refuses this edge: its address is used by %s. Choose another one with -a static:IP/LEN, or leave -a out. [E11]", s.cfg.Name, s.grant.holder)
+	case s.reported.refused != 0:
+		return fmt.Sprintf("%s refuses this edge: %s.", s.cfg.Name, protocol.CodeString(s.reported.refused))
+	}
+	return ""
 }

@@ -18,7 +18,7 @@ func TestNotesOfSupernodes(t *testing.T) {
 		want  string // empty: no note
 	}{
 		{"registered", func(*testServer) {}, ""},
-		{"not yet", func(v *testServer) { v.s.grant.done = false }, ""},
+		{"not yet", func(v *testServer) { v.s.grant.done = false }, "no supernode is reached (sn:7654 has not answered yet)"},
 		{"refused", func(v *testServer) {
 			v.s.grant.done, v.s.grant.pending = false, true
 			m := protocol.Nak{Code: protocol.CodeFull}
@@ -30,13 +30,14 @@ func TestNotesOfSupernodes(t *testing.T) {
 			v.say(noon, m.Append(nil))
 		}, "another machine uses the identity"},
 		{"an older one", func(v *testServer) { v.s.grant.done, v.s.hello.older = false, true }, "[E22]"},
-		{"lost", func(v *testServer) { v.servers.registrar.lost(noon, v.s) }, "no supernode is reached"},
+		{"lost", func(v *testServer) { v.servers.registrar.lost(noon, v.s) }, "no supernode is reached (sn:7654 no longer answers)"},
 		{"silent from the start", func(v *testServer) { v.s.grant.done, v.s.reported.noAnswer = false, true }, "no supernode is reached"},
 		{"no stream gets through", func(v *testServer) { v.s.grant.done, v.s.stream.failed = false, "refused" }, "no supernode is reached"},
 		{"its name is unknown", func(v *testServer) {
 			v.s.grant.done = false
 			v.servers.connector.resolved(noon, v.s, nil, errors.New("no such host"))
 		}, "no supernode is reached"},
+		{"another key", func(v *testServer) { v.s.grant.done, v.s.reported.keyChanged = false, true }, "shows another key"},
 		{"a schedule that ends", func(v *testServer) {
 			c := *v.keys.community
 			c.Epochs[0].Until = noon.Add(24 * time.Hour)

@@ -155,11 +155,11 @@ func TestStateOfAnother(t *testing.T) {
 	first.state.saved.Lease = "10.64.0.7/24"
 	first.state.pinSupernode("sn:7654", [32]byte{5})
 	first.state.keepNow()
-	if again := newEdge(t, inDir(dir)); again.servers.addresses.wanted().String() != "10.64.0.7/24" {
-		t.Errorf("the same identity wants %v", again.servers.addresses.wanted())
+	if again := newEdge(t, inDir(dir)); again.servers.addresses.wanted(new(supernode)).String() != "10.64.0.7/24" {
+		t.Errorf("the same identity wants %v", again.servers.addresses.wanted(new(supernode)))
 	}
 	other := newEdge(t, func(c *Config) { c.StateDir, c.Identity = dir, testIdentity(9) })
-	if other.servers.addresses.wanted().IsValid() || *other.state.supernodeKey("sn:7654") != [32]byte{5} {
-		t.Errorf("another identity wants %v", other.servers.addresses.wanted())
+	if other.servers.addresses.wanted(new(supernode)).IsValid() || *other.state.supernodeKey("sn:7654") != [32]byte{5} {
+		t.Errorf("another identity wants %v", other.servers.addresses.wanted(new(supernode)))
 	}
 }

@@ -76,6 +76,10 @@ const (
 	EventViolation
 	// EventSegment: this bridge forwards on its segment, stands by, or neither (Text).
 	EventSegment
+	// EventLimited: Supernode has not relayed all that we sent, as Text says.
+	EventLimited
+	// EventAddressTwice: Peer has our address (Prefix), too; Text is AddressTwice's.
+	EventAddressTwice
 )
 
 // Event is one change of state that the edge reports to its user. Fields that do not
@@ -117,6 +121,16 @@ type Event struct {
 func IdentityTwice(by, community string) string {
 	return fmt.Sprintf("another machine uses the identity of this edge, or its state was put back while the clock was wrong (noticed by %s): "+
 		"two such edges throw each other out. On the copy, stop the edge and type 'edge identity new -c %s'. [E13]", by, community)
+}
+
+// AddressTwice is the sentence about a member that has an edge's address, too: by its name
+// and identity. static says that the edge's user insists on the address.
+func AddressTwice(a netip.Addr, name, id string, static bool) string {
+	what := "One of the two gets another address, within a minute if a supernode can be asked by both; if it stays so, start one of them anew."
+	if static {
+		what = "Start one of the two with another address (-a static:IP/LEN)."
+	}
+	return fmt.Sprintf("%s (%s) has the address %s as well: what is sent there reaches one or the other. %s [E51]", name, id, a, what)
 }
 
 // Recursion is the sentence about an address of the underlay that leads into the overlay

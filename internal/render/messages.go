@@ -89,12 +89,16 @@ func (m *Messages) warning(ev control.Event) string {
 		return ev.Text
 	case control.EventOlder:
 		return control.OlderSupernode(ev.Supernode)
-	case control.EventViolation:
+	case control.EventViolation, control.EventLimited, control.EventAddressTwice:
 		return ev.Text
 	case control.EventStreamFailed:
 		return fmt.Sprintf("no stream to %s either: %v", ev.Supernode, ev.Err)
 	case control.EventAddressReplaced:
-		return fmt.Sprintf("%s is already used by %s. Got %s instead. [E11]", ev.Wanted.Addr(), ev.MAC, ev.Prefix.Addr())
+		who := ev.MAC.String()
+		if name := peerName(ev.Peer); name != "" {
+			who = name
+		}
+		return fmt.Sprintf("%s is already used by %s. Got %s instead. [E11]", ev.Wanted.Addr(), who, ev.Prefix.Addr())
 	case control.EventAddressRefused:
 		return fmt.Sprintf("%s is already used by %s. Choose another address with -a static:IP/LEN, or leave -a out to be given a free one.",
 			ev.Wanted.Addr(), ev.MAC)

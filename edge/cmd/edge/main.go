@@ -59,7 +59,7 @@ func (cmd *command) app() *ucli.App {
 		Version: cli.Release,
 		UsageText: "edge -c mynetwork --key-file /etc/edge/key -l vps.example:7654\n" +
 			"edge -c mynetwork -k KEY -l HOST:PORT -a 10.1.2.1 -d n2n0\n" +
-			"edge status | peers | fdb | routes | ping PEER | netcheck | keys | counters\n" +
+			"edge status | health | peers | fdb | routes | ping PEER | netcheck | keys | counters\n" +
 			"edge identity | identity adopt | identity new",
 		Description: "Environment: EDGE_COMMUNITY or N2N_COMMUNITY for -c; EDGE_KEY or N2N_KEY for -k;\n" +
 			"${CREDENTIALS_DIRECTORY}/key (systemd) is used when no other key is given.\n" +
@@ -70,6 +70,7 @@ func (cmd *command) app() *ucli.App {
 		Commands: []*ucli.Command{
 			{Name: "run", Usage: "join the community (default)", Flags: runFlags(), Action: cmd.start},
 			{Name: "status", Usage: "show the state of a running edge", Flags: readFlags(), Action: cmd.status},
+			{Name: "health", Usage: "say what is wrong, and exit with 1 if anything is", Flags: []ucli.Flag{cli.ControlFlag("")}, Action: cmd.health},
 			{Name: "peers", Usage: "show the other members and the path to each", Flags: readFlags(), Action: cmd.peers},
 			{Name: "fdb", Usage: "show which stations are behind which edge", Flags: fdbFlags(), Action: cmd.fdb},
 			{Name: "routes", Usage: "show the networks behind other members", Flags: watchFlags(), Action: cmd.routes},

@@ -30,6 +30,19 @@ func (cmd *command) status(c *ucli.Context) error {
 	return render.Status(cmd.streams.Out, v)
 }
 
+// health is "edge health": for monitors, which look at the exit code.
+func (cmd *command) health(c *ucli.Context) error {
+	socket, err := cmd.socket(c)
+	if err != nil {
+		return cli.Health(cmd.streams.Out, nil, err)
+	}
+	v, err := socket.Status(c.Context)
+	if err != nil {
+		err = callError(socket, err)
+	}
+	return cli.Health(cmd.streams.Out, v.Notes, err)
+}
+
 // peers is "edge peers".
 func (cmd *command) peers(c *ucli.Context) error {
 	socket, err := cmd.socket(c)
