@@ -18,6 +18,7 @@
 //	Seeks    says which stations are looked for on our own LAN
 //	Storm    limits what each station, and each edge, may flood
 //	Parsed   is a frame and where its parts are: whoever asks something of it asks this
+//	Proxy    answers questions for addresses of stations behind other edges
 //	Rights   are what an edge lets another one do, by the word of its user (Whom)
 //	Filter   says which frames are carried at all
 //	Sockets  knows our own datagrams in a frame

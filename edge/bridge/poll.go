@@ -82,7 +82,7 @@ func (f *Parsed) TargetIP() (addr netip.Addr) {
 			addr = netip.AddrFrom4([4]byte(p[24:]))
 		}
 	}
-	if addr.IsUnspecified() || addr.IsLoopback() || addr.IsMulticast() || addr.Is4In6() || addr == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
+	if !ofHost(addr) {
 		return netip.Addr{}
 	}
 	return addr
@@ -138,7 +138,7 @@ func linkLocal(m protocol.MAC) []byte {
 }
 
 // icmpv6Sum returns the checksum of an ICMPv6 message in an IPv6 packet without extension
-// headers, in which it is zero yet (RFC 4443, section 2.3).
+// headers, in which it is zero yet (RFC 4443, section 2.3); 0 for one that has a right one.
 func icmpv6Sum(p []byte) uint16 {
 	sum := uint32(len(p)-ipv6Len) + protoICMPv6
 	for b := p[8:]; len(b) >= 2; b = b[2:] { // the addresses, and the message, which is even
