@@ -116,8 +116,9 @@ type Ethernet struct {
 	Accept bridge.Policy
 	// Stations bounds the forwarding database; default: bridge.DefaultSize.
 	Stations bridge.Size
-	// Transparent has every frame go where it would on a cable: nothing is kept from those
-	// whose hosts did not join a group.
+	// Transparent has every frame go where it would on a cable: a multicast to those, too,
+	// whose hosts did not join its group, and every question of ARP and IPv6 neighbour
+	// discovery to all members, also if who has the address is known here.
 	Transparent bool
 	// Priority orders the bridges of one segment, the lowest forwards; default
 	// DefaultPriority.

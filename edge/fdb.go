@@ -54,10 +54,18 @@ func (s *stations) totals() control.FDBTotals {
 	f := s.plane.Stations()
 	n, size := f.Counters(), f.Size()
 	count, _ := f.Len()
-	return control.FDBTotals{
+	t := control.FDBTotals{
 		Entries: count, Size: size.All, Behind: size.Behind, Moves: n.Moves, Refused: n.Refused, Unknown: s.plane.Totals().Unknown,
 		Asked: n.Asked, Unasked: n.Unasked, Contested: n.Contested, Damped: n.Damped, Ignored: n.Ignored, Lost: n.Lost,
 	}
+	if x := s.plane.Proxy(); x != nil {
+		known, most := x.Len()
+		n := x.Counters()
+		t.Addresses = &control.AddressTotals{
+			Known: known, Size: most, Refused: n.Refused, Answered: n.Answered, Forwarded: n.Forwarded, Local: n.Local, Silent: n.Silent, Contested: n.Contested,
+		}
+	}
+	return t
 }
 
 // joined returns the multicast groups that hosts have joined.

@@ -127,6 +127,7 @@ func (e *Edge) Ceilings(ctx context.Context) ([]Ceiling, error) {
 		hosts, maxHosts := e.data.plane.Stations().Len()
 		histories, claims, polls := e.data.plane.Stations().Bounds()
 		pieces, maxPieces := e.data.plane.PieceBytes()
+		addresses, maxAddresses := e.data.plane.Proxy().Len()
 		list := []Ceiling{
 			{"peers", len(e.peers.byStatic), maxPeers + maxUnconfirmed},
 			{"unconfirmed peers", len(e.peers.half), maxUnconfirmed},
@@ -143,6 +144,7 @@ func (e *Edge) Ceilings(ctx context.Context) ([]Ceiling, error) {
 			{"hosts that moved", histories[0], histories[1]},
 			{"hosts asked about", claims[0], claims[1]},
 			{"hosts asked for", polls[0], polls[1]},
+			{"addresses of hosts", addresses, maxAddresses},
 			{"wanted", len(e.servers.directory.wanted), wantedMax},
 			{"pins", len(e.state.saved.Pins), maxPins},
 			{"group senders", senders, maxSenders},

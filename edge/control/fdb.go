@@ -93,4 +93,25 @@ type FDBTotals struct {
 	Ignored   uint64 `json:"ignored"`
 	// Lost are stations that their edge had lost.
 	Lost uint64 `json:"lost"`
+	// Addresses is what was done about IP addresses; absent with --transparent.
+	Addresses *AddressTotals `json:"addresses,omitempty"`
+}
+
+// AddressTotals counts what an edge has done about ARP requests and IPv6 neighbour
+// solicitations of our own side since the start, instead of sending them to everybody.
+type AddressTotals struct {
+	// Known are the addresses of stations behind other edges, of Size that are possible.
+	Known int `json:"known"`
+	Size  int `json:"size"`
+	// Refused were not learned, because of a bound.
+	Refused uint64 `json:"refused"`
+	// Answered are questions that were answered here, Forwarded those that only the edge of
+	// the address's owner heard, and Local those whose owner is on our own side. Silent are
+	// owners that did not answer.
+	Answered  uint64 `json:"answered"`
+	Forwarded uint64 `json:"forwarded"`
+	Local     uint64 `json:"local"`
+	Silent    uint64 `json:"silent"`
+	// Contested are claims on addresses that another station had.
+	Contested uint64 `json:"contested"`
 }

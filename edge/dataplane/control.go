@@ -174,7 +174,7 @@ func (d *Plane) Deliver(now time.Time, device FrameQueue, p *Peer, inner []byte,
 		return true
 	}
 	at := d.Since(now)
-	if !d.accept(d.table.Load(), at, p, &frame, own, true) {
+	if !d.accept(d.table.Load(), at, p, &frame, arrival{known: own, flooded: true, unvouched: !vouched}) {
 		return false
 	}
 	group := frame.Dst().IsGroup()

@@ -103,19 +103,27 @@ func (d *Plane) Inject(device FrameQueue, frame []byte) error {
 
 // ForgetHosts forgets the hosts behind a peer: they may be elsewhere. Frames for them
 // are flooded until they are heard again.
-func (d *Plane) ForgetHosts(p *Peer) { d.fdb.Flush(p) }
+func (d *Plane) ForgetHosts(p *Peer) { d.fdb.forget(p) }
 
 // ForgetHostsBut forgets the hosts behind all peers but one, and on our side unless
 // that one is nil.
-func (d *Plane) ForgetHostsBut(p *Peer) { d.fdb.FlushBut(p) }
+func (d *Plane) ForgetHostsBut(p *Peer) {
+	d.fdb.FlushBut(p)
+	if d.fdb.proxy != nil {
+		d.fdb.proxy.FlushBut(p)
+	}
+}
 
 // MoveHosts moves the hosts behind a peer to another one, which has taken over its
 // segment, with their memberships. Without one they are forgotten.
 func (d *Plane) MoveHosts(now time.Time, from, to *Peer) {
 	if to == nil {
-		d.fdb.Flush(from)
+		d.ForgetHosts(from)
 		return
 	}
 	d.fdb.Handover(from, to)
 	d.guard.groups.Handover(d.Since(now), from, to)
+	if d.fdb.proxy != nil {
+		d.fdb.proxy.Handover(from, to)
+	}
 }

@@ -124,6 +124,15 @@ func (g *guard) seek(now int64, by *Peer, frame *bridge.Parsed) {
 	}
 }
 
+// mayStand reports whether hosts may stand behind our device, and tells of one that may not.
+func (g *guard) mayStand(now int64, host protocol.MAC) bool {
+	if !g.bridge {
+		g.drops.Drop(DropNoBridge)
+		g.violated(now, nil, &g.strange, Violation{Reason: DropNoBridge, Host: host})
+	}
+	return g.bridge
+}
+
 // calm reports whether a frame that a peer flooded is within the limits.
 func (g *guard) calm(now int64, p *Peer, frame *bridge.Parsed) bool {
 	ok, x, tell := g.heard.Passes(now, p.guarded.storm, frame.Src(), frame.Class(), 1)

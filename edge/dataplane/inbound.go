@@ -422,7 +422,7 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 		}
 	}
 	known := src == p.mac && in.tally.peer == p
-	if !in.accept(in.table, in.now, p, &frame, known, in.flooded) {
+	if !in.accept(in.table, in.now, p, &frame, arrival{known: known, flooded: in.flooded}) {
 		return
 	}
 	if !known {
@@ -445,22 +445,37 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 	in.append(off, n, h)
 }
 
+// arrival is how a frame of a peer came.
+type arrival struct {
+	known     bool // its source is the peer's own address, and needs no look at the table
+	flooded   bool // in a GROUP packet: it went to others, too
+	unvouched bool // of a salt that nobody has vouched for: nothing is learned from it
+}
+
 // accept reports whether a frame of a peer is for our device: whether it may pass our
 // gate, is from whom it says, is within the limits of what is flooded, and claims
-// nothing that is another's. known says that the source is the peer's own address, and
-// needs no look at the table; flooded, that the frame went to others, too.
-func (d *Plane) accept(t *Table, now int64, p *Peer, frame *bridge.Parsed, known, flooded bool) bool {
+// nothing that is another's.
+func (d *Plane) accept(t *Table, now int64, p *Peer, frame *bridge.Parsed, a arrival) bool {
 	g := &d.guard
 	if g.gate != nil && !g.enters(now, frame.Frame, p) {
 		return false
 	}
-	if !known && !d.admit(t, now, p, frame) {
+	if !a.known && !d.admit(t, now, p, frame) {
 		return false
 	}
-	if dst := frame.Dst(); (dst.IsGroup() || flooded && dst != d.self) && !g.calm(now, p, frame) {
+	if dst := frame.Dst(); (dst.IsGroup() || a.flooded && dst != d.self) && !g.calm(now, p, frame) {
 		return false
 	}
-	return !frame.Judged() || g.honest(t, now, p, frame)
+	if !frame.Judged() {
+		return true
+	}
+	if !g.honest(t, now, p, frame) {
+		return false
+	}
+	if d.fdb.proxy != nil && !a.unvouched && frame.Resolves() {
+		d.hearResolution(now, frame, p)
+	}
+	return true
 }
 
 // admit reports whether a peer may send a frame with this source address, and

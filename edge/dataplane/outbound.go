@@ -40,7 +40,8 @@ type outbound struct {
 	cutter offload.Cutter
 	tally  tally
 	cuts   cuts
-	last   struct { // the peer that the last frame of this burst went to
+	made   [1]tap.Frame // here: a copy of a flooded one for one peer, or the answer to ARP
+	last   struct {     // the peer that the last frame of this burst went to
 		dst  protocol.MAC
 		peer *Peer
 	}
@@ -125,12 +126,13 @@ func (o *outbound) sendFrame(t *Table, now int64, f *tap.Frame) {
 		return
 	}
 	if src != o.self {
-		if !o.guard.bridge {
-			o.drops.Drop(DropNoBridge)
-			o.guard.violated(now, nil, &o.guard.strange, Violation{Reason: DropNoBridge, Host: src})
+		if !o.guard.mayStand(now, src) {
 			return
 		}
 		o.hearStation(now, &frame)
+	}
+	if o.fdb.proxy != nil && frame.Resolves() && o.resolve(t, now, f, &frame) {
+		return
 	}
 	if dst.IsGroup() {
 		o.flood(t, now, f, &frame)
@@ -336,8 +338,6 @@ type audience struct {
 	direct  []*Peer // by their direct paths
 	relays  []*Peer // by a supernode each
 	rest    bool    // by supernodes to everybody whom they serve
-
-	apart tap.Frame // a copy of the frame, for one peer
 }
 
 // wants reports whether the frame is for a peer.
@@ -351,7 +351,7 @@ func (a *audience) none() bool { return a.some && !a.rest && len(a.direct)+len(a
 // address finds whom a frame to a group goes to: everybody, unless only some have joined.
 func (o *outbound) address(t *Table, now int64, frame *bridge.Parsed) *audience {
 	a := &o.audience
-	*a = audience{direct: a.direct[:0], relays: a.relays[:0], apart: a.apart}
+	*a = audience{direct: a.direct[:0], relays: a.relays[:0]}
 	g := o.guard.groups
 	if g == nil || !bridge.Snooped(frame.Dst()) {
 		return a
@@ -429,13 +429,18 @@ func (o *outbound) lone(now int64, p *Peer, f *tap.Frame) bool {
 	return true
 }
 
+// make returns the frame that is made here, with room for any.
+func (o *outbound) make() *tap.Frame {
+	if o.made[0].Buf == nil {
+		o.made[0].Buf = make([]byte, bufferLen)
+	}
+	return &o.made[0]
+}
+
 // floodApart sends a frame to everybody whom frames are exchanged with, a copy for each in
 // its session. For hubs it may wait; whoever is no hub keeps a session with each hub.
 func (o *outbound) floodApart(t *Table, now int64, to *audience, f *tap.Frame) {
-	if to.apart.Buf == nil {
-		to.apart.Buf = make([]byte, bufferLen)
-	}
-	sent := false
+	apart, sent := o.make(), false
 	for _, p := range t.macs.All() {
 		s, r := p.guarded.standing.Load(), p.route.Load()
 		switch {
@@ -448,9 +453,9 @@ func (o *outbound) floodApart(t *Table, now int64, to *audience, f *tap.Frame) {
 			continue
 		}
 		// A frame is cut and sealed in place.
-		to.apart.Off, to.apart.Len, to.apart.Offload = f.Off, f.Len, f.Offload
-		copy(to.apart.Buf[f.Off:], f.Bytes())
-		o.sealTo(t, now, p, &to.apart, false)
+		apart.Off, apart.Len, apart.Offload = f.Off, f.Len, f.Offload
+		copy(apart.Buf[f.Off:], f.Bytes())
+		o.sealTo(t, now, p, apart, false)
 		if sent { // it was counted with the first copy
 			o.tally.frames, o.tally.bytes = 0, 0
 		}

@@ -22,7 +22,7 @@ type Config struct {
 	Filter      bridge.Filter     // which frames are carried
 	Stations    bridge.Size       // of the forwarding database; default: bridge.DefaultSize
 	Gate        *bridge.Gate      // of an edge that is a bridge; nil: it is none
-	Transparent bool              // frames to groups go to all edges, whoever joined
+	Transparent bool              // every question of ARP and neighbour discovery, and every frame to a group, goes to everybody
 }
 
 // Plane is what the queues and the control loop share. New sets its fields, and
@@ -63,7 +63,7 @@ type clock struct {
 func New(c Config) *Plane {
 	d := &Plane{
 		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(),
-		bounds: bounds{noRelay: c.NoRelay}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
+		bounds: bounds{noRelay: c.NoRelay}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations, c.Transparent), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)
@@ -134,7 +134,7 @@ func (d *Plane) PieceBytes() (count, most int) { return d.pieces.Taken(), protoc
 // hosts behind it are unknown from now on, and the pieces of its frames are dropped.
 func (d *Plane) Retire(p *Peer) {
 	p.gone.Store(true)
-	d.fdb.Flush(p)
+	d.ForgetHosts(p)
 	p.fragments.release()
 }
 
@@ -146,6 +146,9 @@ const SweepEvery = bridge.SweepEvery
 func (d *Plane) Sweep(now time.Time) {
 	d.fdb.Sweep(d.Since(now))
 	d.guard.groups.Sweep(d.Since(now))
+	if d.fdb.proxy != nil {
+		d.fdb.proxy.Sweep(d.Since(now))
+	}
 	d.groupRx.Sweep(d.Wall(now))
 	for _, p := range d.table.Load().statics.All() {
 		p.fragments.expire(d.Since(now))

@@ -200,15 +200,16 @@ func (r *Rig) Status(ctx context.Context, p *Program) (control.Status, error) {
 	return s, r.ask(ctx, p, "status", &s)
 }
 
+// FDB asks an edge for its forwarding database.
+func (r *Rig) FDB(ctx context.Context, p *Program) (control.FDB, error) {
+	var f control.FDB
+	return f, r.ask(ctx, p, "fdb", &f)
+}
+
 // Keys asks an edge for its key schedule.
 func (r *Rig) Keys(ctx context.Context, p *Program) (control.Keys, error) {
 	var k control.Keys
 	return k, r.ask(ctx, p, "keys", &k)
-}
-
-// FDB returns the forwarding database of a running edge, as "edge fdb --json" shows it.
-func (r *Rig) FDB(ctx context.Context, p *Program) (v control.FDB, err error) {
-	return v, r.ask(ctx, p, "fdb", &v)
 }
 
 // Counters asks an edge for the counters of its data path.

@@ -29,6 +29,10 @@ func FDB(w io.Writer, v control.FDB) error {
 	s.row("moves", "%d   claims contested %d, damped %d, frames ignored %d", n.Moves, n.Contested, n.Damped, n.Ignored)
 	s.row("asked", "%d questions   not asked about %d, lost %d", n.Asked, n.Unasked, n.Lost)
 	s.row("flooded", "%d frames to unknown stations", n.Unknown)
+	if a := n.Addresses; a != nil {
+		s.row("addresses", "%d of %d known   refused %d, contested %d", a.Known, a.Size, a.Refused, a.Contested)
+		s.row("questions", "%d answered here, %d sent to the owner alone, %d of our own side   owners silent %d", a.Answered, a.Forwarded, a.Local, a.Silent)
+	}
 	return s.writeTo(w)
 }
 

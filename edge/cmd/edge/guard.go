@@ -25,7 +25,7 @@ func guardFlags() []ucli.Flag {
 	return []ucli.Flag{
 		&ucli.StringFlag{Name: "storm", Usage: "`PPS`: broadcasts and multicasts a second that one host may send, or off; default: 200. Others limit what comes to them by their own"},
 		&ucli.StringFlag{Name: "hubs", Usage: "`IDENTITY`,...: all other members exchange frames with these alone, and not with each other; the same at every member. A community file has a line hubs = for it"},
-		&ucli.BoolFlag{Name: "transparent", Usage: "carry every frame as a cable would: multicasts to all edges, whoever has joined their group", DisableDefaultText: true},
+		&ucli.BoolFlag{Name: "transparent", Usage: "carry every frame as a cable would: multicasts to all edges, whoever has joined their group, and every ARP request and IPv6 neighbour solicitation", DisableDefaultText: true},
 		&ucli.StringFlag{Name: "accept-bridges", Usage: "`WHOM`: take frames of hosts behind all, none, or the bridges with these identities (ID,...); default: all"},
 		&ucli.StringFlag{Name: "accept-dhcp", Usage: "`WHOM`: take answers of DHCP servers at all, bridges, none, or ID,...; default: all with -a dhcp, else bridges on a bridge and none on others"},
 		&ucli.StringFlag{Name: "accept-ra", Usage: "`WHOM`: take IPv6 router advertisements of all, bridges, none, or ID,...; default: bridges on a bridge, else none"},

@@ -68,7 +68,10 @@ func (shown) FDB(context.Context) (control.FDB, error) {
 			{MAC: "52:54:00:00:00:07", VLAN: 10, Edge: "harlem-roof", ID: "9f3a-71c2-e0b4", AgeS: 12, How: "asked", Moves: 2},
 			{MAC: "52:54:00:00:00:08", Edge: "evil\x1b[2J", ID: "9f3a-71c2-e0b7", AgeS: 250, How: "announced", Moves: 1},
 		},
-		Totals: control.FDBTotals{Entries: 2, Size: 32768, Behind: 8192, Moves: 3, Refused: 4, Unknown: 5, Asked: 6, Unasked: 7, Contested: 8, Damped: 9, Ignored: 10, Lost: 11},
+		Totals: control.FDBTotals{
+			Entries: 2, Size: 32768, Behind: 8192, Moves: 3, Refused: 4, Unknown: 5, Asked: 6, Unasked: 7, Contested: 8, Damped: 9, Ignored: 10, Lost: 11,
+			Addresses: &control.AddressTotals{Known: 12, Size: 32768, Refused: 13, Answered: 14, Forwarded: 15, Local: 18, Silent: 16, Contested: 17},
+		},
 		Groups: control.Groups{
 			Members: []control.Member{
 				{Group: "239.1.2.3", Edge: control.Here, AgeS: 3},
