@@ -123,7 +123,7 @@ func (d *describer) reached(now time.Time, p *peer) control.Peer {
 	rx, tx := p.view.Bytes()
 	s := control.Peer{
 		Name: p.about.Name, MAC: p.view.MAC().String(), IPs: []string{}, PathStatus: d.path(now, p),
-		RxBytes: rx, TxBytes: tx, Hosts: d.plane.Hosts(p.view), Refused: p.view.Refused(),
+		RxBytes: rx, TxBytes: tx, Hosts: d.plane.Stations().Hosts(p.view), Refused: p.view.Refused(),
 	}
 	if p.known() {
 		s.ID = p.shortID()

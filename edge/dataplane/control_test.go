@@ -198,11 +198,11 @@ func TestRetire(t *testing.T) {
 	r, a, b := pair(t)
 	r.arrives(t, "from a host behind", ethernet(b.self, host(1), protocol.EtherTypeIPv4, 60), a, b)
 	p := b.view[a]
-	if n, most := b.Stations().Len(); b.Hosts(p) != 1 || n != 1 || most != bridge.DefaultSize.All || p.Retired() {
+	if n, most := b.Stations().Len(); b.Stations().Hosts(p) != 1 || n != 1 || most != bridge.DefaultSize.All || p.Retired() {
 		t.Fatalf("%d hosts of %d, retired %v", n, most, p.Retired())
 	}
 	b.Retire(p)
-	if n, _ := b.Stations().Len(); b.Hosts(p) != 0 || n != 0 || !p.Retired() {
+	if n, _ := b.Stations().Len(); b.Stations().Hosts(p) != 0 || n != 0 || !p.Retired() {
 		t.Errorf("%d hosts, retired %v", n, p.Retired())
 	}
 }

@@ -135,8 +135,8 @@ func TestFrameOfAStandby(t *testing.T) {
 		t.Error("it came though nobody stands by")
 	}
 	a.view[standby].SetBehind(a.view[forwarder])
-	if send() != 1 || a.Hosts(a.view[forwarder]) != 0 {
-		t.Errorf("dropped %v, learned %d", a.drops.nonzero(), a.Hosts(a.view[forwarder]))
+	if send() != 1 || a.Stations().Hosts(a.view[forwarder]) != 0 {
+		t.Errorf("dropped %v, learned %d", a.drops.nonzero(), a.Stations().Hosts(a.view[forwarder]))
 	}
 	a.view[standby].SetBehind(nil)
 	if send() != 0 {
@@ -159,7 +159,7 @@ func TestMovedHosts(t *testing.T) {
 	r.carry()
 	check := func(what string, behindB, behindC int) {
 		t.Helper()
-		if x, y := a.Hosts(a.view[b]), a.Hosts(a.view[c]); x != behindB || y != behindC {
+		if x, y := a.Stations().Hosts(a.view[b]), a.Stations().Hosts(a.view[c]); x != behindB || y != behindC {
 			t.Errorf("%s: %d hosts are behind b and %d behind c, want %d and %d", what, x, y, behindB, behindC)
 		}
 	}

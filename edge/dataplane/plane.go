@@ -120,9 +120,6 @@ func (d *Plane) Post(ev Event) bool { return d.mailbox.post(ev) }
 // under be told again: the community has changed.
 func (d *Plane) ReportEpochs() { d.mailbox.learned.Store(-1) }
 
-// Hosts returns how many hosts are known to be behind a peer.
-func (d *Plane) Hosts(p *Peer) int { return d.fdb.Hosts(p) }
-
 // Stations returns the forwarding database.
 func (d *Plane) Stations() *bridge.FDB[*Peer] { return d.fdb.FDB }
 
