@@ -129,8 +129,8 @@ func (l *netif) add(prefix netip.Prefix) error {
 			return l.table.AddrReplace(l.holder(), addr)
 		}
 		return nil
-	case prefix.Addr().Is6() && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENODEV)):
-		return fmt.Errorf("cannot give %s the address %s: IPv6 is off there (its MTU is below 1280, or net.ipv6.conf.%s.disable_ipv6 is 1): %w", l.holderName(), prefix, l.holderName(), err)
+	case noIPv6(prefix, err):
+		return fmt.Errorf("cannot give %s the address %s: %w (its MTU is below 1280, or net.ipv6.conf.%s.disable_ipv6 is 1): %w", l.holderName(), prefix, ErrNoIPv6, l.holderName(), err)
 	}
 	return fmt.Errorf("cannot give %s the address %s: %w", l.holderName(), prefix, err)
 }
@@ -177,14 +177,48 @@ func (l *netif) lasting(prefix netip.Prefix) *netlink.Addr {
 	return addr
 }
 
-// renew sets the addresses anew: the lifetime of those of a bridge begins again, and a
-// bridge that was deleted and made again has them, too, as has a device that was set down,
-// which loses those of IPv6.
+// renew sets the addresses of a bridge anew: their lifetime begins again, and a bridge that
+// was deleted and made again has them, too.
 func (l *netif) renew() (err error) {
 	for _, prefix := range l.added {
 		err = errors.Join(err, l.table.AddrReplace(l.holder(), l.lasting(prefix)))
 	}
 	return err
+}
+
+// missing returns the addresses that we added to an interface and somebody has removed.
+func (l *netif) missing(index int) (list []netip.Prefix, err error) {
+	if l.holder().Attrs().Index != index {
+		return nil, nil
+	}
+	for _, prefix := range l.added {
+		present, _, err := l.has(prefix)
+		if err != nil {
+			return nil, err
+		}
+		if !present {
+			list = append(list, prefix)
+		}
+	}
+	return list, nil
+}
+
+// putBack adds the missing addresses again.
+func (l *netif) putBack() error {
+	list, err := l.missing(l.holder().Attrs().Index)
+	for _, prefix := range list {
+		failed := l.table.AddrReplace(l.holder(), l.lasting(prefix))
+		if noIPv6(prefix, failed) {
+			failed = fmt.Errorf("%w: sysctl -w net.ipv6.conf.%s.disable_ipv6=0", ErrNoIPv6, l.holderName())
+		}
+		err = errors.Join(err, failed)
+	}
+	return err
+}
+
+// noIPv6 reports whether an address was refused since the interface has no IPv6.
+func noIPv6(prefix netip.Prefix, err error) bool {
+	return prefix.Addr().Is6() && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENODEV))
 }
 
 // removeAdded removes the addresses that the device added; it is best effort, at

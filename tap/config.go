@@ -58,8 +58,12 @@ type Config struct {
 	// kernel is to make; zero leaves it at 65 536. It is set on an interface that
 	// Open made only.
 	SuperFrame int
-	// Alias is a text by which others on this host recognise the interface (Linux). It is
-	// set on an interface that Open made only; empty sets none.
+	// Routers lets the host take router advertisements (RFC 4861) that come by the interface:
+	// addresses, and a default route that is used where there is no other one. Without it
+	// the host takes none. A port never does. Linux alone tells one from the other.
+	Routers bool
+	// Alias is a text by which others on this host recognise the interface (Linux), unless
+	// it has one already; empty sets none.
 	Alias string
 	// OneFrame makes ReadBatch read one frame a call, to measure what batches
 	// gain.

@@ -24,6 +24,8 @@ type Device struct {
 	links    *links // for Watch and the bridge
 	mac      [6]byte
 	port     membership
+	settings []ipv6Setting // to restore of an interface that stays
+	alias    bool          // it has our alias, and had none
 	features Features
 	queues   []*Queue
 	file     *os.File // water's, which owns the descriptor of the only queue; nil natively
@@ -82,12 +84,12 @@ func (o opener) open(cfg Config) (*Device, error) {
 	}
 	if !d.existing {
 		netif.lengthenQueue()
-		if cfg.Alias != "" {
-			netif.setAlias(cfg.Alias)
-		}
 		if cfg.SuperFrame > 0 {
 			netif.limitSuper(cfg.SuperFrame)
 		}
+	}
+	if d.alias = cfg.Alias != "" && netif.found.Attrs().Alias == ""; d.alias {
+		netif.setAlias(cfg.Alias)
 	}
 	return d, nil
 }
@@ -103,6 +105,7 @@ func (d *Device) setUp() (err error) {
 			return err
 		}
 		d.mac = d.cfg.MAC
+		d.hear()
 		return d.netif.raise()
 	}
 	d.port.Port, d.mac = d.cfg.Port, portMAC(d.cfg.MAC)
@@ -114,6 +117,20 @@ func (d *Device) setUp() (err error) {
 		return err
 	}
 	return d.netif.raise()
+}
+
+// hear says which router advertisements the host takes that come by the interface, before
+// it is up.
+func (d *Device) hear() {
+	var err error
+	if d.settings, err = applySettings(d.cfg.Name, routerSettings(d.cfg.Name, d.cfg.Routers), false); err != nil {
+		verb, value := "not be kept from", "0"
+		if d.cfg.Routers {
+			verb, value = "not be made", "2"
+		}
+		d.cfg.Log.Warn("the host can "+verb+" taking router advertisements that come by the device", "device", d.cfg.Name, "err", err,
+			"type", fmt.Sprintf("sysctl -w net.ipv6.conf.%s.accept_ra=%s", d.cfg.Name, value))
+	}
 }
 
 // attach opens the device through the backend that cfg names and binds netif to

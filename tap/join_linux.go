@@ -3,10 +3,7 @@ package tap
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -151,20 +148,10 @@ type membership struct {
 
 // before is what an interface that existed had before it became a port.
 type before struct {
-	joined  bool // it was no port
-	killed  bool // an edge that was killed left it as a port
-	cost    int
-	mac     [6]byte
-	sysctls map[string]string
-}
-
-// quietSettings are those of an interface that speaks no IPv6 itself: no address,
-// no router solicitations, no reports of groups. Frames of a port never reach the
-// host's own IP, but what the host sends by it would reach every other edge.
-var quietSettings = []struct{ name, value string }{
-	{"disable_ipv6", "1"},
-	{"accept_ra", "0"},
-	{"addr_gen_mode", "1"}, // none
+	joined bool // it was no port
+	killed bool // an edge that was killed left it as a port
+	cost   int
+	mac    [6]byte
 }
 
 // former returns what the interface has before it becomes a port. Nobody but an edge
@@ -178,40 +165,6 @@ func (d *Device) former() (b before) {
 	return b
 }
 
-// quiet switches IPv6 off on an interface, and returns what to restore: what was set
-// before, or the default where an edge that was killed has switched it off. A machine
-// without IPv6 has none of the settings.
-func quiet(name string, killed bool) (before map[string]string, err error) {
-	before = make(map[string]string)
-	for _, s := range quietSettings {
-		path := filepath.Join("/proc/sys/net/ipv6/conf", name, s.name)
-		old, readErr := os.ReadFile(path)
-		if errors.Is(readErr, os.ErrNotExist) {
-			continue
-		}
-		got := strings.TrimSpace(string(old))
-		if got != s.value {
-			if writeErr := os.WriteFile(path, []byte(s.value), 0); writeErr != nil {
-				err = errors.Join(err, writeErr)
-				continue
-			}
-			before[s.name] = got
-		} else if usual, readErr := os.ReadFile(filepath.Join("/proc/sys/net/ipv6/conf/default", s.name)); killed && readErr == nil {
-			before[s.name] = strings.TrimSpace(string(usual))
-		}
-	}
-	return before, err
-}
-
-// unquiet restores what quiet changed; it is best effort, at the end.
-func unquiet(name string, before map[string]string) {
-	for _, s := range quietSettings {
-		if old, ok := before[s.name]; ok {
-			_ = os.WriteFile(filepath.Join("/proc/sys/net/ipv6/conf", name, s.name), []byte(old), 0)
-		}
-	}
-}
-
 // join makes the interface, which is not up yet if Open made it, a port.
 func (d *Device) join() error {
 	m := &d.port
@@ -219,7 +172,7 @@ func (d *Device) join() error {
 	if err != nil {
 		return err
 	}
-	if m.before.sysctls, err = quiet(d.cfg.Name, m.before.killed); err != nil {
+	if d.settings, err = applySettings(d.cfg.Name, quietSettings, m.before.killed); err != nil {
 		d.cfg.Log.Warn("IPv6 cannot be switched off on the device, so that the host speaks by it to the overlay", "device", d.cfg.Name, "err", err,
 			"type", fmt.Sprintf("sysctl -w net.ipv6.conf.%s.disable_ipv6=1", d.cfg.Name))
 	}
@@ -255,15 +208,21 @@ func (d *Device) enslave(b *link) error {
 	return nil
 }
 
-// leave restores what joining changed of an interface that stays. One that Open
+// leave restores what opening changed of an interface that stays. One that Open
 // made goes, and with it everything but the addresses of the bridge, which
 // removeAdded removes.
 func (d *Device) leave() {
-	m := &d.port
-	if !d.existing && !d.cfg.Persist || m.bridge == nil {
+	if !d.existing && !d.cfg.Persist {
 		return
 	}
-	l := d.netif
+	m, l := &d.port, d.netif
+	restoreSettings(d.cfg.Name, d.settings)
+	if d.alias {
+		l.setAlias("")
+	}
+	if m.bridge == nil {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if m.before.joined {
@@ -274,5 +233,4 @@ func (d *Device) leave() {
 	if m.before.mac != d.mac {
 		_ = l.handle.LinkSetHardwareAddr(l.found, m.before.mac[:])
 	}
-	unquiet(d.cfg.Name, m.before.sysctls)
 }

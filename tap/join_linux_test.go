@@ -137,7 +137,7 @@ func TestJoinLeft(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := quiet("edge0", false); err != nil {
+	if _, err := applySettings("edge0", quietSettings, false); err != nil {
 		t.Fatal(err)
 	}
 	d := open(t, Config{Name: "edge0", MAC: testMAC, MTU: 1500, Port: Port{Bridge: "br0"}})

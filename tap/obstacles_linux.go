@@ -1,6 +1,9 @@
 package tap
 
-import "fmt"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // A sight is what the kernel says of the device and of its bridge at one moment.
 type sight struct {
@@ -12,7 +15,8 @@ type sight struct {
 	chains  []chain
 	// Whether br_netfilter sends the frames of all bridges through the firewall.
 	filter4, filter6 bool
-	forwarding       forwarding // of a host with networks behind it
+	forwarding       forwarding     // of a host with networks behind it
+	missing          []netip.Prefix // addresses that the device or the bridge was given
 }
 
 // obstacle is E31: something on this host that eats frames of the bridge.

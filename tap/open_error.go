@@ -45,6 +45,10 @@ var ErrClosed error = closedError{}
 // deleted under the open device. It does not come back: open a new one.
 var ErrDeleted = errors.New("the TAP interface was deleted")
 
+// ErrNoIPv6 is in the error of SetAddress where IPv6 is switched off on the interface, or
+// its MTU is below the 1280 bytes that IPv6 needs.
+var ErrNoIPv6 = errors.New("IPv6 is off there")
+
 type closedError struct{}
 
 func (closedError) Error() string { return "TAP device is closed" }

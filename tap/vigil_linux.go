@@ -2,6 +2,8 @@ package tap
 
 import (
 	"fmt"
+	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -14,6 +16,7 @@ const (
 	mendMTU
 	mendJoin
 	mendUp
+	mendAddress
 	mends
 )
 
@@ -34,6 +37,7 @@ type vigil struct {
 	fixed bool
 	most  int
 	port  Port
+	link  bool
 	gone  bool // the bridge, at the last look
 	repairs
 }
@@ -111,10 +115,35 @@ func (v *vigil) look(now time.Time, s *sight) (do []mend, notes []string) {
 	} else {
 		notes = append(notes, v.judgePort(s, fix)...)
 	}
-	if !d.up {
+	switch {
+	case !d.up && v.link:
+		notes = append(notes, changed("%s was set down by another program: it carries nothing. Type: ip link set %[1]s up.", d.name))
+	case !d.up:
 		fix(mendUp, "%s was set down by another program", d.name)
+	case len(s.missing) > 0:
+		fix(mendAddress, "the address %s was taken from %s by another program", listed(s.missing), s.holder(v.port))
 	}
 	return do, notes
+}
+
+// listed writes addresses with commas between them.
+func listed(list []netip.Prefix) string {
+	var b strings.Builder
+	for i, p := range list {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(p.String())
+	}
+	return b.String()
+}
+
+// holder names the interface that has the addresses.
+func (s *sight) holder(p Port) string {
+	if p.Bridge != "" && s.bridge != nil {
+		return s.bridge.name
+	}
+	return s.device.name
 }
 
 // judgeMTU compares the interface's MTU with the one that it is to have. That of a
@@ -151,6 +180,9 @@ func (v *vigil) judgeMTU(s *sight, fix func(mend, string, ...any)) []string {
 func (v *vigil) judgePlain(s *sight) []string {
 	if s.master == nil || s.master.kind != bridgeKind {
 		return nil
+	}
+	if v.link {
+		return []string{changed("%s was made a port of %s by another program: a link carries frames of its own two ends alone, and none of hosts behind it. Take it out: ip link set %[1]s nomaster.", s.device.name, s.master.name)}
 	}
 	return []string{changed("%s was made a port of %s by another program: the other members drop the frames of hosts behind it, since this edge was not started as a bridge. Start it with --bridge %[2]s, or take it out: ip link set %[1]s nomaster.", s.device.name, s.master.name)}
 }

@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,17 @@ func TestVigil(t *testing.T) {
 		{"elsewhere", func(_ *vigil, s *sight) { s.device = nil }, nil, []string{"edge0 is in another network namespace now: its frames come and go there, and nothing here can be done about it. Bring it back from there (ip link set edge0 netns 1), or start the edge again. [E32]"}},
 		{"deleted", func(_ *vigil, s *sight) { s.device, s.deleted = nil, true }, nil, []string{"edge0 was deleted by another program: start the edge again. [E32]"}},
 		{"plain", func(v *vigil, s *sight) { v.port = Port{}; s.bridge = nil }, nil, []string{"edge0 was made a port of br0 by another program: the other members drop the frames of hosts behind it, since this edge was not started as a bridge. Start it with --bridge br0, or take it out: ip link set edge0 nomaster. [E32]"}},
+		{"address", func(v *vigil, s *sight) {
+			v.port, s.master, s.bridge, s.missing = Port{}, nil, nil, []netip.Prefix{netip.MustParsePrefix("10.64.0.7/24"), netip.MustParsePrefix("fd00::7/64")}
+		}, []mend{mendAddress}, []string{"the address 10.64.0.7/24, fd00::7/64 was taken from edge0 by another program at 12:00:00 and was set right. [E32]"}},
+		{"address of the bridge", func(_ *vigil, s *sight) { s.missing = []netip.Prefix{netip.MustParsePrefix("10.64.0.7/24")} }, []mend{mendAddress}, []string{"the address 10.64.0.7/24 was taken from br0 by another program at 12:00:00 and was set right. [E32]"}},
+		{"addresses of what is down", func(v *vigil, s *sight) {
+			v.port, s.master, s.bridge, s.device.up, s.missing = Port{}, nil, nil, false, []netip.Prefix{netip.MustParsePrefix("fd00::7/64")}
+		}, []mend{mendUp}, nil},
+		{"link down", func(v *vigil, s *sight) {
+			v.port, v.link, s.master, s.bridge, s.device.up = Port{}, true, nil, nil, false
+		}, nil, []string{"edge0 was set down by another program: it carries nothing. Type: ip link set edge0 up. [E32]"}},
+		{"link in a bridge", func(v *vigil, s *sight) { v.port, v.link, s.bridge = Port{}, true, nil }, nil, []string{"edge0 was made a port of br0 by another program: a link carries frames of its own two ends alone, and none of hosts behind it. Take it out: ip link set edge0 nomaster. [E32]"}},
 		{"plain with an MTU", func(v *vigil, s *sight) { v.port, s.master, s.bridge, s.device.mtu = Port{}, nil, nil, 1400 }, nil, []string{"edge0 has an MTU of 1400 now and was opened with 1500. Type: ip link set edge0 mtu 1500, or start the edge with -M 1400. [E32]"}},
 	} {
 		v, s := sound()

@@ -26,7 +26,7 @@ func (d *Device) Watch(ctx context.Context, w Watching) {
 		w.Log = slog.New(slog.DiscardHandler)
 	}
 	g := &guard{device: d, watching: w, vigil: vigil{
-		name: d.cfg.Name, mac: d.mac, mtu: d.cfg.MTU, fixed: w.Fixed, most: w.Most, port: d.port.Port,
+		name: d.cfg.Name, mac: d.mac, mtu: d.cfg.MTU, fixed: w.Fixed, most: w.Most, port: d.port.Port, link: w.Link,
 	}}
 	g.run(ctx)
 }
@@ -161,7 +161,8 @@ func (g *guard) see(now time.Time) (s *sight, err error) {
 		}
 	}
 	if g.device.port.Bridge == "" {
-		return s, nil
+		s.missing, err = g.device.netif.missing(s.device.index)
+		return s, err
 	}
 	if s.bridge, err = g.device.links.byName(g.device.port.Bridge); err != nil {
 		return s, err
@@ -174,6 +175,9 @@ func (g *guard) see(now time.Time) (s *sight, err error) {
 	}
 	if s.bridge == nil {
 		return s, nil
+	}
+	if s.missing, err = g.device.netif.missing(s.bridge.index); err != nil {
+		return s, err
 	}
 	s.ports, err = g.device.links.ports(s.bridge.index)
 	s.ports = slices.DeleteFunc(s.ports, func(p link) bool { return p.index == s.device.index })
@@ -207,11 +211,13 @@ func (g *guard) mend(m mend, s *sight) error {
 			return l.renew()
 		}
 		return nil
+	case mendAddress:
+		return l.putBack()
 	}
 	if err := l.handle.LinkSetUp(l.found); err != nil || l.bridge != nil {
 		return err
 	}
-	return l.renew()
+	return l.putBack() // the kernel takes the IPv6 addresses from an interface that is set down
 }
 
 // renew keeps the addresses of the bridge alive; the next round tries again.

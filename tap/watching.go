@@ -16,6 +16,9 @@ type Watching struct {
 	Fixed bool
 	// Behind are networks to which this host is to forward packets of the device's.
 	Behind []netip.Prefix
+	// Link says that the device is a line to one peer: it stays down when it is set down,
+	// as whoever routes by it may want, and no bridge can have it as a port.
+	Link bool
 	// Tell gets what is to be known of the device whenever that changes. It is called
 	// from the goroutine of Watch.
 	Tell func(Condition)
