@@ -108,6 +108,15 @@ func (w Whom) Includes(id []byte, isBridge bool) bool {
 	return false
 }
 
+// May reports whether something is accepted from an edge because of its identity, of which
+// only the beginning may be known.
+func (w Whom) May(beginning []byte) bool {
+	text := hex.EncodeToString(beginning)
+	return w.kind == everybody || w.kind == listed && slices.ContainsFunc(w.ids, func(known string) bool {
+		return strings.HasPrefix(text, known) || strings.HasPrefix(known, text)
+	})
+}
+
 // Policy is what an edge accepts from others.
 type Policy struct {
 	Bridges Whom // whose frames of hosts; default: all bridges

@@ -65,3 +65,23 @@ func TestRights(t *testing.T) {
 		t.Error("the zero policy lets something through")
 	}
 }
+
+// Who is known by the beginning of an identity alone may do what that identity may, and
+// nothing that bridges may since they are bridges.
+func TestMay(t *testing.T) {
+	for text, want := range map[string]bool{
+		"all": true, "none": false, "bridges": false, "9f3a-71c2-e0b4": true, "9f3a-71c2-e0b5": false,
+		"9f3a71c2e0b4" + strings.Repeat("5a", 26): true, "9f3a71c2e0b5" + strings.Repeat("5a", 26): false,
+	} {
+		w, err := ParseWhom(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := w.May([]byte{0x9f, 0x3a, 0x71, 0xc2, 0xe0, 0xb4}); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	if (Whom{}).May([]byte{1, 2, 3, 4, 5, 6}) {
+		t.Error("the zero choice lets something through")
+	}
+}

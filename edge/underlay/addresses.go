@@ -44,7 +44,7 @@ func newAddresses(cfg *Config) *Addresses {
 }
 
 // InterfaceAddresses returns a function for OwnAddresses.Interfaces: the addresses
-// of all interfaces but tunnels and the overlay's own device.
+// of all interfaces but the overlay's own device.
 func InterfaceAddresses(device string) func() ([]netip.Addr, error) {
 	return func() ([]netip.Addr, error) {
 		return address.OfInterfaces(func(ifname string) bool { return ifname == device })

@@ -13,12 +13,13 @@ import (
 // kernel does not tell, the stack is the device alone.
 func readLinks(device int) links {
 	list, _ := netlink.LinkList() // an interrupted dump ends early: the next look finds the rest
-	l := links{names: make(map[int]string), roots: make(map[int]bool)}
+	l := links{names: make(map[int]string), roots: make(map[int]bool), tunnels: make(map[string]bool), inner: inner(list)}
 	byIndex := make(map[int]netlink.Link, len(list))
 	l.roots[device], l.names[device] = true, ""
 	for _, x := range list {
 		a := x.Attrs()
 		byIndex[a.Index] = x
+		l.tunnels[a.Name] = tunnelKinds[kindOf(x)]
 		if len(a.HardwareAddr) > 0 {
 			l.stations = append(l.stations, a.HardwareAddr)
 		}

@@ -9,7 +9,11 @@ import (
 
 // readLinks finds the device: what is stacked on it, is told by Linux alone.
 func readLinks(device int) links {
-	l := links{names: make(map[int]string), roots: map[int]bool{device: true}}
+	l := links{names: make(map[int]string), roots: map[int]bool{device: true}, tunnels: make(map[string]bool)}
+	all, _ := net.Interfaces()
+	for _, i := range all {
+		l.tunnels[i.Name] = namedTunnel(i.Name)
+	}
 	if ifi, err := net.InterfaceByIndex(device); err == nil {
 		l.names[device] = ifi.Name
 	}

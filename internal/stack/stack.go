@@ -56,8 +56,10 @@ func (s *Stack) From(mark uint32, ifname string) { s.from = source{mark, ifname}
 
 // links are the interfaces of this host.
 type links struct {
-	names    map[int]string // of the stack, by index
-	roots    map[int]bool   // devices of edges
+	names    map[int]string  // of the stack, by index
+	roots    map[int]bool    // devices of edges
+	inner    map[string]bool // bridges that join nothing but what runs on this host
+	tunnels  map[string]bool
 	stations []net.HardwareAddr
 }
 
@@ -105,6 +107,25 @@ func (s *Stack) Named(ifname string) bool {
 		}
 	}
 	return false
+}
+
+// Underlay reports whether packets that leave by the interface of this name travel outside
+// the overlay and every other tunnel.
+func (s *Stack) Underlay(ifname string) bool {
+	if s.Named(ifname) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.current(time.Now()).tunnels[ifname]
+}
+
+// Inner reports whether the interface of this name is a bridge that joins nothing but
+// containers and virtual machines of this host: no other host reaches its addresses.
+func (s *Stack) Inner(ifname string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current(time.Now()).inner[ifname]
 }
 
 // Holds reports whether the interface with this index is in the stack.

@@ -4,7 +4,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // MaxCandidates and MaxPerFamily are the most candidates of one peer, in all and
@@ -74,13 +73,9 @@ func Gather(s Sources, p *Policy) []Candidate {
 	return list
 }
 
-// tunnels are the beginnings of the names that tunnel devices usually have. An
-// address of another tunnel would nest one overlay in the other.
-var tunnels = [...]string{"tun", "tap", "wg", "n2n", "utun", "zt", "tailscale"}
-
 // OfInterfaces returns the unicast addresses of the interfaces that are up,
-// without loopback, link-local addresses, tunnels by their usual names, and
-// interfaces that exclude names; exclude may be nil. The order is the system's.
+// without loopback, link-local addresses, and interfaces that exclude names, such as
+// tunnels; exclude may be nil. The order is the system's.
 func OfInterfaces(exclude func(ifname string) bool) ([]netip.Addr, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
@@ -88,7 +83,7 @@ func OfInterfaces(exclude func(ifname string) bool) ([]netip.Addr, error) {
 	}
 	var list []netip.Addr
 	for _, i := range interfaces {
-		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 || IsTunnel(i.Name) {
+		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 {
 			continue
 		}
 		if exclude != nil && exclude(i.Name) {
@@ -110,16 +105,6 @@ func OfInterfaces(exclude func(ifname string) bool) ([]netip.Addr, error) {
 		}
 	}
 	return list, nil
-}
-
-// IsTunnel reports whether an interface is another tunnel's, by its name.
-func IsTunnel(name string) bool {
-	for _, t := range tunnels {
-		if strings.HasPrefix(name, t) {
-			return true
-		}
-	}
-	return false
 }
 
 // Unmap returns a without the IPv6-mapped form of an IPv4 address.

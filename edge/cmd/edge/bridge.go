@@ -1,14 +1,12 @@
 package main
 
 import (
-	"context"
 	"strconv"
 
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/edge"
 	"hedgerow/internal/cli"
-	"hedgerow/internal/netwatch"
 	"hedgerow/tap"
 )
 
@@ -56,24 +54,4 @@ func (d *deviceChoice) mtu() (int, error) {
 		return edge.DefaultMTU, nil
 	}
 	return d.MTU, nil
-}
-
-// watch keeps the device and its bridge as they are to be until ctx ends.
-func (m *member) watch(ctx context.Context) {
-	events, stop, err := netwatch.Events()
-	if err == nil { // else it looks every second
-		defer stop()
-	}
-	m.device.Watch(ctx, tap.Watching{
-		Behind: m.options.Guard.Routes.Announce, Events: events, Most: edge.MaxMTU, Fixed: m.options.Device.MTU != 0, Log: m.log,
-		Tell: func(c tap.Condition) { m.device.now.Store(&c) },
-	})
-}
-
-// condition returns what watch found last.
-func (d *device) condition() (c tap.Condition) {
-	if last := d.now.Load(); last != nil {
-		c = *last
-	}
-	return c
 }

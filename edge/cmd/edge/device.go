@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 
 	"hedgerow/edge"
 	"hedgerow/edge/subnet"
@@ -94,10 +93,10 @@ func deviceError(err error) error {
 // address range that is in use on another interface (E12).
 type device struct {
 	tapDevice
-	stack  *stack.Stack
-	bridge string // of which it is a port by the user's word; empty: of none
-	log    *slog.Logger
-	now    atomic.Pointer[tap.Condition]
+	stack   *stack.Stack
+	bridge  string // of which it is a port by the user's word; empty: of none
+	log     *slog.Logger
+	watches watches
 
 	mu     sync.Mutex
 	warned netip.Prefix // the last range that was warned of

@@ -11,6 +11,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge"
+	"hedgerow/edge/bridge"
 	"hedgerow/internal/cli"
 	"hedgerow/tap"
 )
@@ -92,18 +93,22 @@ func parseLink(s string) (namedLink, error) {
 
 // linkDevices opens the devices of an edge's links.
 type linkDevices struct {
-	choice linkChoice
-	open   tapOpener
-	like   tap.Config // what all of them have
-	own    [crypto.LinkPrefixLen]byte
-	cid    [16]byte
+	choice  linkChoice
+	open    tapOpener
+	accept  bridge.Policy
+	watches *watches
+	like    tap.Config // what all of them have
+	own     [crypto.LinkPrefixLen]byte
+	cid     [16]byte
 }
 
 // linkDevice is the TAP device of a link as the edge gets it.
 type linkDevice struct {
-	device tapDevice
-	waiter interface{ Close() error }
-	once   sync.Once
+	device  tapDevice
+	waiter  interface{ Close() error }
+	watches *watches
+	watch   *watch
+	once    sync.Once
 }
 
 // SetCarrier plugs the device in or out.
@@ -113,15 +118,18 @@ func (d *linkDevice) SetCarrier(up bool) error { return d.device.SetCarrier(up) 
 func (d *linkDevice) Close() (err error) {
 	d.once.Do(func() {
 		_ = d.waiter.Close()
+		d.watches.remove(d.watch)
 		err = d.device.Close()
 	})
 	return err
 }
 
 // link opens the device of the link with a peer. It has a carrier when the peer can be
-// reached.
+// reached. Nothing but the kernel keeps a peer from being the host's router by its link, so
+// it is told whom the user lets be one: all, or this peer.
 func (o *linkDevices) link(peer []byte, name string) (edge.Link, error) {
 	cfg := o.like
+	cfg.Routers = o.accept.Routers.May(peer)
 	cfg.Name, cfg.MAC, cfg.NoCarrier = name, crypto.LinkMAC(o.own, [crypto.LinkPrefixLen]byte(peer), o.cid), true
 	d, err := openDevice(o.open, cfg)
 	if err != nil {
@@ -133,7 +141,8 @@ func (o *linkDevices) link(peer []byte, name string) (edge.Link, error) {
 		_ = d.Close()
 		return edge.Link{}, cli.Errorf(cli.Failure, "", "%w", err)
 	}
-	return edge.Link{Peer: peer, Name: name, Device: &linkDevice{device: d, waiter: w}, Frames: q, Waiter: w}, nil
+	x := o.watches.add(d, tap.Watching{Link: true, Log: o.like.Log})
+	return edge.Link{Peer: peer, Name: name, Device: &linkDevice{device: d, waiter: w, watches: o.watches, watch: x}, Frames: q, Waiter: w}, nil
 }
 
 // links opens the devices that were named, and calls opened with each.

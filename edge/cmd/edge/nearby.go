@@ -122,5 +122,13 @@ func (m *member) overlay(ifname string) bool {
 	if only := m.options.Nearby.Underlay.Interface; only != "" {
 		return ifname != only
 	}
-	return address.IsTunnel(ifname) || m.device.stack.Named(ifname)
+	return !m.device.stack.Underlay(ifname)
+}
+
+// addresses returns those of this host at which others may reach it. Those of docker0 and
+// its like lead to the containers of this host only, and everywhere else to others.
+func (m *member) addresses() ([]netip.Addr, error) {
+	return address.OfInterfaces(func(ifname string) bool {
+		return m.overlay(ifname) || ifname != m.options.Nearby.Underlay.Interface && m.device.stack.Inner(ifname)
+	})
 }

@@ -13,7 +13,7 @@ import (
 	"hedgerow/edge/netcheck"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/render"
-	"hedgerow/nat/address"
+	"hedgerow/internal/stack"
 	"hedgerow/nat/portmap"
 	"hedgerow/transport/stream"
 )
@@ -64,7 +64,7 @@ func (cmd *command) netcheckConfig(c *ucli.Context) (netcheck.Config, error) {
 	}
 	cfg := netcheck.Config{Host: netcheck.System(), Map: func(ctx context.Context) portmap.Report {
 		return portmap.Probe(ctx, portmap.Config{Gateway: portmap.SystemGateway(func(ifname string) bool {
-			return ifname == device || address.IsTunnel(ifname)
+			return ifname == device || stack.IsTunnel(ifname)
 		})})
 	}}
 	for _, name := range names {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -23,7 +22,6 @@ import (
 	"hedgerow/internal/render"
 	"hedgerow/internal/service"
 	"hedgerow/internal/stack"
-	"hedgerow/nat/address"
 	"hedgerow/protocol"
 	"hedgerow/tap"
 	"hedgerow/transport"
@@ -166,6 +164,7 @@ func (m *member) openDevice() error {
 	d, err := openDevice(m.cmd.openTAP, tap.Config{
 		Name: m.options.Device.Name, MAC: mac, MTU: mtu, Port: m.options.Device.Bridge, Backend: m.options.Queues.Backend, Queues: len(m.sockets),
 		Without: m.options.Queues.Without.device, OneFrame: m.options.Queues.Without.batch, Log: m.log, Alias: stack.Alias,
+		Routers: !m.options.Guard.Accept.Defaults(false, false).Routers.Equal(bridge.Nobody),
 	})
 	if err != nil {
 		return err
@@ -178,13 +177,14 @@ func (m *member) openDevice() error {
 	own.From(m.options.Nearby.Underlay.Mark, m.options.Nearby.Underlay.Interface)
 	m.device = &device{tapDevice: d, stack: own, bridge: m.options.Device.Bridge.Bridge, log: m.log}
 	m.service.OnClose(func() { _ = d.Close() })
+	m.device.watches.add(d, tap.Watching{Behind: m.options.Guard.Routes.Announce, Most: edge.MaxMTU, Fixed: m.options.Device.MTU != 0, Log: m.log})
 	return nil
 }
 
 // openLinks opens the devices of the links that were named.
 func (m *member) openLinks() (err error) {
 	o := &linkDevices{
-		choice: m.options.Links, open: m.cmd.openTAP, own: [crypto.LinkPrefixLen]byte(m.id.ID), cid: m.keys.ID(),
+		choice: m.options.Links, open: m.cmd.openTAP, watches: &m.device.watches, accept: m.options.Guard.Accept, own: [crypto.LinkPrefixLen]byte(m.id.ID), cid: m.keys.ID(),
 		like: tap.Config{
 			MTU: m.device.MTU(), Backend: m.options.Queues.Backend, Without: m.options.Queues.Without.device,
 			OneFrame: m.options.Queues.Without.batch, Log: m.log, Alias: stack.Alias,
@@ -206,7 +206,7 @@ func (m *member) run(ctx context.Context) error {
 		return cli.Errorf(cli.Usage, "", "%w", err)
 	}
 	// The socket answers until the edge has left the community.
-	beside := []func(context.Context){m.watch, func(ctx context.Context) { watchSignals(ctx, m.log, e) }}
+	beside := []func(context.Context){m.device.watches.run, func(ctx context.Context) { watchSignals(ctx, m.log, e) }}
 	if m.links.hooks != nil {
 		beside = append(beside, m.links.hooks.run)
 	}
@@ -237,8 +237,8 @@ func (m *member) config() edge.Config {
 		Network:    m.network(),
 		Host: edge.Host{
 			Interface:   m.device.Name(),
-			Own:         edge.Own{Stack: m.device.stack, NeedsSource: m.device.stack.NeedsSource, Sockets: m.own, Device: m.device.condition},
-			Addresses:   func() ([]netip.Addr, error) { return address.OfInterfaces(m.overlay) },
+			Own:         edge.Own{Stack: m.device.stack, NeedsSource: m.device.stack.NeedsSource, Sockets: m.own, Device: m.device.watches.condition},
+			Addresses:   m.addresses,
 			Networks:    m.device.networks,
 			Resolver:    m.resolver(),
 			Version:     cli.Release,
