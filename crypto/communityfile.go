@@ -1,13 +1,14 @@
 package crypto
 
 import (
-	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"hedgerow/internal/textfile"
 )
 
 // A community file is text, made to be read and to be pasted from:
@@ -53,12 +54,16 @@ func ParseCommunity(b []byte) (*Community, error) {
 		return nil, tooLarge("the community file", MaxKeyFile)
 	}
 	p := fileParser{c: &Community{Skew: DefaultSkew}, seen: make(map[string]int)}
-	lines := bytes.Split(b, []byte("\n"))
-	if header := string(bytes.TrimSuffix(lines[0], []byte("\r"))); header != fileHeader {
+	text, err := textfile.Decode(b)
+	if err != nil {
+		return nil, fmt.Errorf("community file, %w", err)
+	}
+	lines := strings.Split(text, "\n")
+	if header := strings.TrimSpace(lines[0]); header != fileHeader {
 		return nil, lineError(1, headerError(header))
 	}
 	for i, line := range lines[1:] {
-		text := strings.TrimSpace(string(line))
+		text := strings.TrimSpace(line)
 		if text == "" || strings.HasPrefix(text, "#") {
 			continue
 		}

@@ -105,7 +105,7 @@ func TestCommunityFileErrors(t *testing.T) {
 	tests := []struct{ from, to, says string }{
 		{"hedgerow community 1", "hedgerow community 2", `line 1: version "2" is not known here`},
 		{"hedgerow community 1", "s3cret", "line 1: this is no community file"},
-		{"hedgerow community 1", "\ufeffhedgerow community 1", "line 1: this is no community file"},
+		{"hedgerow community 1", "\ufeff\ufeffhedgerow community 1", "line 1: this is no community file"},
 		{"secret =", "secrte =", `line 3: unknown word "secrte": the nearest one is "secret"`},
 		{"members", "member", `line 4: unknown word "member": the nearest one is "members"`},
 		{"on_schedule_end", "on-schedule-end", `line 6: unknown word "on-schedule-end": the nearest one is "on_schedule_end"`},
@@ -123,8 +123,8 @@ func TestCommunityFileErrors(t *testing.T) {
 		{"members = open", "authority = ISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+P0A=", "line 4: an authority decides nothing in this version, which reads no list of members that it could sign: take the line away"},
 		{"members = open", "authority = x", "line 4: an authority decides nothing in this version"},
 		{"= fail", "= stop", `line 6: on_schedule_end cannot be "stop": write hold or fail`},
-		{"name = Nachbarschaft = é", "name = a\x00b", "line 2: the community name"},
-		{"name = Nachbarschaft = é", "name = a\xff", "line 2: the community name"},
+		{"name = Nachbarschaft = é", "name = a\x00b", "line 2: it holds bytes that are zero"},
+		{"name = Nachbarschaft = é", "name = a\xff", "line 2: it is neither UTF-8"},
 		{"name = Nachbarschaft = é", "name = " + strings.Repeat("x", 65), "line 2: the community name is 65 bytes long"},
 		{"name = Nachbarschaft = é", "# no name", "the name line is missing"},
 		{"secret = AQID", "# AQID", "the secret line is missing"},
@@ -149,7 +149,7 @@ func TestCommunityFileErrors(t *testing.T) {
 		{"- 2026-01-31T00:00:00Z", "- 0001-01-01T00:00:00Z", "line 9: \"0001-01-01T00:00:00Z\" is out of range"},
 		{"- 2026-01-31T00:00:00Z", "- 9999-12-31T23:59:59-23:00", "is out of range"},
 		{"aes-256-gcm", "aes", `line 10: epoch 8 has the unknown transform "aes"`},
-		{"epoch 254", "\x00\x01", "line 11: unknown word"},
+		{"epoch 254", "\x01\x02", "line 11: unknown word"},
 	}
 	golden := string(kGoldenText(t))
 	for _, tt := range tests {

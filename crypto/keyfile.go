@@ -1,11 +1,13 @@
 package crypto
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"strings"
+
+	"hedgerow/internal/textfile"
 )
 
 // MaxKeyFile is the largest key, community or identity file in bytes.
@@ -24,22 +26,26 @@ func CheckKeyFile(path string) error {
 }
 
 // ReadKeyFile returns the passphrase in the file at path after the checks of
-// CheckKeyFile. One line end at its end does not count; everything else does.
+// CheckKeyFile. It is the only line of the file, which textfile.Line reads.
 func ReadKeyFile(path string) (string, error) {
 	b, _, err := readPrivate(path, MaxKeyFile)
 	if err != nil {
 		return "", err
 	}
-	if bytes.HasPrefix(b, []byte(fileMagic+" ")) {
+	if IsCommunityFile(b) {
 		return "", fmt.Errorf("%s is a community file, not a passphrase: give it with --community-file", path)
 	}
-	if n := len(b); n > 0 && b[n-1] == '\n' {
-		b = bytes.TrimSuffix(b[:n-1], []byte("\r"))
+	text, err := textfile.Line(b)
+	if err != nil {
+		return "", fmt.Errorf("%s is no passphrase: %w", path, err)
 	}
-	if len(b) == 0 {
-		return "", fmt.Errorf("%s is empty: write a passphrase into it, or make a community file with edge keygen", path)
-	}
-	return string(b), nil
+	return text, nil
+}
+
+// IsCommunityFile reports whether a text begins as a community file does.
+func IsCommunityFile(b []byte) bool {
+	text, err := textfile.Decode(b)
+	return err == nil && strings.HasPrefix(strings.TrimSpace(text), fileMagic+" ")
 }
 
 // readPrivate reads a file after the checks of CheckKeyFile, with another

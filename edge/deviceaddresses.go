@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -12,6 +13,7 @@ import (
 	"hedgerow/edge/underlay"
 	"hedgerow/internal/timer"
 	"hedgerow/protocol"
+	"hedgerow/tap"
 )
 
 // leaseEvery is how often the lease is compared with this host's networks anew: a
@@ -250,14 +252,24 @@ func (a *deviceAddresses) refused() {
 // no peer is reached through the overlay itself.
 func (a *deviceAddresses) set(now time.Time, prefix netip.Prefix) {
 	if err := a.device.SetAddress(prefix); err != nil {
-		a.log.Error("cannot give the device its address", "address", prefix, "err", err)
-		a.trouble.faults[prefix] = fmt.Sprintf("the device has not got its address %s: %v. Nobody reaches this host there.", prefix, err)
+		a.failed(prefix, err)
 		return
 	}
 	delete(a.trouble.faults, prefix)
 	a.prefixes = append(a.prefixes, prefix)
 	a.underlay.Addresses.Forbid(now, prefix.Masked())
 	a.changed = true
+}
+
+// failed notes that the device did not get an address. A machine without IPv6 is one whose
+// user wants none.
+func (a *deviceAddresses) failed(prefix netip.Prefix, err error) {
+	if errors.Is(err, tap.ErrNoIPv6) {
+		a.log.Info("the device has no IPv6 address, since this machine has no IPv6", "err", err)
+		return
+	}
+	a.trouble.faults[prefix] = fmt.Sprintf("the device has not got its address %s: %v. Nobody reaches this host there.", prefix, err)
+	a.log.Error("cannot give the device its address", "address", prefix, "err", err)
 }
 
 // notes says for status which leases are not taken and why, and what the device did not do.

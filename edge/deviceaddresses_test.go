@@ -2,12 +2,14 @@ package edge
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
 
 	"hedgerow/edge/control"
 	"hedgerow/protocol"
+	"hedgerow/tap"
 )
 
 // refusingDevice takes no address.
@@ -63,5 +65,40 @@ func TestLeases(t *testing.T) {
 	refusing := newEdge(t, func(c *Config) { c.Device = &refusingDevice{} })
 	if len(refusing.servers.addresses.prefixes) != 0 {
 		t.Error("an address that the device has refused is told to peers")
+	}
+}
+
+// fickleDevice fails to take the addresses of one family as long as err is set.
+type fickleDevice struct {
+	memoryDevice
+	err error
+}
+
+func (d *fickleDevice) SetAddress(p netip.Prefix) error {
+	if p.Addr().Is6() && d.err != nil {
+		return d.err
+	}
+	return d.memoryDevice.SetAddress(p)
+}
+
+// An address that the device does not get is in status until it gets one, but not where
+// the machine has no IPv6: its user wants none.
+func TestAddressFault(t *testing.T) {
+	own, lease := netip.MustParsePrefix("fd00::7/64"), netip.MustParsePrefix("10.64.0.7/24")
+	d := &fickleDevice{err: errors.New("refused")}
+	e := newEdge(t, func(c *Config) { c.Device = d })
+	a := e.servers.addresses
+	a.set(noon, own)
+	a.set(noon, lease)
+	if got := a.notes(); len(got) != 1 || got[0] != "the device has not got its address fd00::7/64: refused. Nobody reaches this host there." {
+		t.Errorf("%q", got)
+	}
+	d.err = nil
+	if a.set(noon, own); len(a.notes()) != 0 {
+		t.Errorf("%q", a.notes())
+	}
+	d.err = fmt.Errorf("wrapped: %w", tap.ErrNoIPv6)
+	if a.set(noon, own); len(a.notes()) != 0 {
+		t.Errorf("without IPv6: %q", a.notes())
 	}
 }

@@ -100,7 +100,7 @@ var ills = map[string][]ill{
 		{make: func(v *testServer) {
 			v.state.dir = filepath.Join(os.DevNull, "nowhere")
 			v.state.keepNow()
-		}, want: "the state cannot be written"},
+		}, want: "the state cannot be kept"},
 	},
 }
 

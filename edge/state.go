@@ -13,11 +13,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"hedgerow/crypto"
 	"hedgerow/internal/durable"
+	"hedgerow/internal/limit"
 )
 
 // stateFile is where an edge keeps what it must know at its next start.
@@ -42,6 +42,7 @@ type state struct {
 	dirty   bool   // saved is not on the disk as it is
 	version uint64 // of what was written last
 	writer  stateWriter
+	failure string    // why it could not be written last, empty: it could
 	aside   string    // where a damaged file was put, empty: there was none
 	aged    time.Time // by the wall clock, when pins that have ended were removed last
 }
@@ -51,7 +52,6 @@ type stateWriter struct {
 	mu   sync.Mutex
 	last uint64 // the version on the disk
 
-	failing atomic.Bool // the last write failed
 }
 
 type storedState struct {
@@ -116,8 +116,8 @@ func (s *state) read(path string, now time.Time) error {
 
 // notes says for status what is odd about the state.
 func (s *state) notes() (list []string) {
-	if s.writer.failing.Load() {
-		list = append(list, fmt.Sprintf("the state cannot be written to %s: at the next start this edge may get another address, and trusts what it sees first. The log says why; look at 'df %[1]s' and at who owns it.", s.dir))
+	if s.failure != "" {
+		list = append(list, s.failure)
 	}
 	if s.aside != "" {
 		list = append(list, "the state file was damaged at the start and is now "+s.aside+": supernode keys, pins and known peers began anew")
@@ -129,9 +129,10 @@ func (s *state) notes() (list []string) {
 // that fails is tried again with the next one.
 func (s *state) keep() {
 	if write := s.prepare(); write != nil {
+		failed := s.failure != ""
 		s.loop.Go(func(context.Context) {
-			if write() != nil {
-				s.loop.Do(func(time.Time) { s.dirty = true })
+			if err := write(); err != nil || failed {
+				s.loop.Do(func(time.Time) { s.kept(err) })
 			}
 		})
 	}
@@ -140,7 +141,25 @@ func (s *state) keep() {
 // keepNow writes the state and waits for the disk.
 func (s *state) keepNow() {
 	if write := s.prepare(); write != nil {
-		s.dirty = write() != nil
+		s.kept(write())
+	}
+}
+
+// kept notes whether the state was written. A failure is said once, until there is another
+// one or none.
+func (s *state) kept(err error) {
+	if err == nil {
+		s.failure = ""
+		return
+	}
+	s.dirty = true
+	text := fmt.Sprintf("the state cannot be kept in %s (%v): what this edge learns is lost with its next start", s.dir, err)
+	if advice := limit.Advice(err); advice != "" {
+		text += ". " + advice
+	}
+	if s.failure != text {
+		s.failure = text
+		s.log.Error(text)
 	}
 }
 
@@ -158,12 +177,7 @@ func (s *state) prepare() (write func() error) {
 	s.version++
 	version := s.version
 	return func() error {
-		err := s.writer.write(filepath.Join(s.dir, stateFile), version, b)
-		s.writer.failing.Store(err != nil)
-		if err != nil {
-			s.log.Error("cannot keep state", "dir", s.dir, "err", err)
-		}
-		return err
+		return s.writer.write(filepath.Join(s.dir, stateFile), version, b)
 	}
 }
 

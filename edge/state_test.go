@@ -249,19 +249,22 @@ func TestStateStays(t *testing.T) {
 func TestStateCannotBeWritten(t *testing.T) {
 	dir, log := filepath.Join(t.TempDir(), "later"), new(bytes.Buffer)
 	e := newEdge(t, func(c *Config) { c.StateDir, c.Host.Log = dir, slog.New(slog.NewTextHandler(log, nil)) })
-	if !e.state.dirty || !strings.Contains(log.String(), "cannot keep state") || !strings.Contains(log.String(), dir) {
+	if !e.state.dirty || strings.Count(log.String(), "the state cannot be kept") != 1 || !strings.Contains(strings.Join(e.state.notes(), ""), dir) || !strings.Contains(log.String(), dir) {
 		t.Errorf("dirty %v, log %s", e.state.dirty, log)
 	}
 	e.pass(noon.Add(storeEvery))
 	e.await(noon.Add(storeEvery)) // it failed again
-	if !e.state.dirty {
-		t.Error("the second failure is forgotten")
+	if !e.state.dirty || strings.Count(log.String(), "the state cannot be kept") != 1 {
+		t.Errorf("the second failure is forgotten or said again: %s", log)
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	e.pass(noon.Add(2 * storeEvery))
-	e.background.workers.Wait()
+	e.await(noon.Add(2 * storeEvery))
+	if note := e.state.notes(); len(note) != 0 {
+		t.Errorf("written, and status says %q", note)
+	}
 	if s, err := loadState(dir, noon, quiet); err != nil || s.saved.Seq != e.state.saved.Seq || e.state.dirty {
 		t.Errorf("not written at last: %+v %v", s, err)
 	}

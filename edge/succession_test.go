@@ -56,7 +56,7 @@ func (c contested) learn(p *peer, host protocol.MAC) {
 // check fails the test unless so many hosts are behind the two.
 func (c contested) check(t *testing.T, what string, old, heir int) {
 	t.Helper()
-	if o, h := c.data.plane.Stations().Hosts(c.old.view), c.data.plane.Hosts(c.heir.view); o != old || h != heir {
+	if o, h := c.data.plane.Stations().Hosts(c.old.view), c.data.plane.Stations().Hosts(c.heir.view); o != old || h != heir {
 		t.Errorf("%s: %d hosts are behind the old bridge and %d behind the heir, want %d and %d", what, o, h, old, heir)
 	}
 }

@@ -38,7 +38,7 @@ var rules = []rule{
 	// argument, so the package time is needed.
 	{folder: "protocol", never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/..."}},
 	// Headers reach it as bytes; no sockets, no logging.
-	{folder: "crypto", ours: []string{"internal/bucket", "internal/durable"}, never: []string{"net", "net/http", "log/..."}},
+	{folder: "crypto", ours: []string{"internal/bucket", "internal/durable", "internal/textfile"}, never: []string{"net", "net/http", "log/..."}},
 	// What is sent when and what is believed: no sockets, files or logging. Time is
 	// an argument.
 	{
@@ -63,7 +63,7 @@ var rules = []rule{
 	{folder: "nat/nattest", ours: []string{"transport"}},
 	{folder: "transport", ours: []string{"internal/process", "internal/waiter"}, tests: []string{"integration/lab", "internal/leak"}},
 	// A stream knows neither sessions nor supernodes.
-	{folder: "transport/stream", ours: []string{"internal/bucket", "internal/network"}, tests: []string{"transport"}},
+	{folder: "transport/stream", ours: []string{"internal/bucket", "internal/network", "internal/textfile"}, tests: []string{"transport"}},
 	{
 		folder: "edge",
 		ours:   []string{"protocol", "crypto", "handshake", "tap", "tap/offload", "nat/address", "nat/path", "nat/pmtu", "transport", "internal/...", "edge/..."},
@@ -119,6 +119,7 @@ var rules = []rule{
 	// Documents in, text out: it knows nobody who has the documents.
 	{folder: "internal/render", ours: []string{"protocol", "edge/control", "supernode/admin", "internal/format"}, tests: []string{"internal/cli", "transport/stream"}},
 	{folder: "internal/durable"},
+	{folder: "internal/textfile"},
 	{folder: "integration", ours: []string{
 		"protocol", "crypto", "handshake", "tap/...", "nat/...", "transport/...", "edge/...", "supernode/...", "internal/...", "integration/...",
 	}},

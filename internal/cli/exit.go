@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+
+	"hedgerow/internal/limit"
 )
 
 // Code is a process exit code. The numbers are part of the interface: scripts
@@ -121,14 +123,17 @@ func CodeOf(err error) Code {
 	return Failure
 }
 
-// Print writes err for the user, each of its lines behind the program's name,
-// and for wrong usage where to read more.
+// Print writes err for the user, each of its lines behind the program's name, what to do
+// about a limit of the machine that it comes from, and for wrong usage where to read more.
 func Print(w io.Writer, program string, err error) {
 	if err == nil {
 		return
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		fmt.Fprintf(w, "%s: %s\n", program, line)
+	}
+	if advice := limit.Advice(err); advice != "" {
+		fmt.Fprintf(w, "%s: %s\n", program, advice)
 	}
 	if CodeOf(err) == Usage {
 		fmt.Fprintf(w, "Try '%s --help'.\n", program)

@@ -9,6 +9,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/limit"
 	"hedgerow/internal/localapi"
 )
 
@@ -35,8 +36,12 @@ type Service struct {
 	release []func() // in the order of opening
 }
 
-// New returns a Service that holds nothing yet.
-func New(cfg Config) *Service { return &Service{cfg: cfg} }
+// New returns a Service that holds nothing yet. From then on the process keeps to the memory
+// of its container.
+func New(cfg Config) *Service {
+	limit.KeepMemory()
+	return &Service{cfg: cfg}
+}
 
 // OnClose notes what gives back something that was opened.
 func (s *Service) OnClose(f func()) { s.release = append(s.release, f) }

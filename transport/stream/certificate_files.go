@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"hedgerow/internal/textfile"
 )
 
 // reloadTime is how often the files of a certificate are looked at.
@@ -109,9 +111,34 @@ func stat(path string) (fileState, error) {
 
 // read reads both files.
 func (f *CertificateFiles) read() (*tls.Certificate, error) {
-	c, err := tls.LoadX509KeyPair(f.certificate, f.key)
+	c, err := f.pair()
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the TLS certificate %s with the key %s: %w", f.certificate, f.key, err)
 	}
 	return &c, nil
+}
+
+func (f *CertificateFiles) pair() (tls.Certificate, error) {
+	certificate, err := readPEM(f.certificate)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := readPEM(f.key)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.X509KeyPair(certificate, key)
+}
+
+// readPEM reads a PEM file. A byte-order mark before the first line would hide it; what is
+// between the certificates may be anything (RFC 7468, section 2).
+func readPEM(path string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if text, err := textfile.Decode(b); err == nil {
+		return []byte(text), nil
+	}
+	return b, nil
 }

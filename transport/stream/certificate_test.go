@@ -59,6 +59,26 @@ func writeCertificate(t *testing.T, certificate, key string, seed byte, changed 
 	}
 }
 
+// A certificate and its key are read whatever an editor of Windows has made of the files.
+func TestCertificateOfAnyEditor(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writeCertificate(t, cert, key, 1, time.Unix(1, 0))
+	for _, path := range []string{cert, key} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append([]byte("\ufeff"), bytes.ReplaceAll(text, []byte("\n"), []byte("\r\n"))...)
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := LoadCertificate(cert, key, slog.New(slog.DiscardHandler)); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReload has the files change under way: they are looked at every 10 s, and a
 // fault leaves the certificate as it was and is said once.
 func TestReload(t *testing.T) {

@@ -137,7 +137,7 @@ func TestErrorsAndExitCodes(t *testing.T) {
 			[]string{"cannot use the key of --key-file: "}},
 		{"missing key file", invocation{args: []string{"-c", "n", "-l", "h:1", "--key-file", "/nonexistent/key"}}, cli.Usage,
 			[]string{"cannot use the key of --key-file: ", "/nonexistent/key"}},
-		{"empty standard input", invocation{args: []string{"-c", "n", "-l", "h:1", "--key-file", "-"}, stdin: "\n"}, cli.Usage, []string{"standard input is empty"}},
+		{"empty standard input", invocation{args: []string{"-c", "n", "-l", "h:1", "--key-file", "-"}, stdin: "\n"}, cli.Usage, []string{"standard input is no key: it is empty"}},
 		{"community file of another name", invocation{args: []string{"-c", "other", "-l", "h:1", "--community-file", community}}, cli.Usage,
 			[]string{`-c other, but --community-file holds the keys of "real"`}},
 		{"damaged community file", invocation{args: []string{"-l", "h:1", "--community-file", writeFile(t, "c", "hedgerow community 1\nname\n", 0o600)}}, cli.Usage,

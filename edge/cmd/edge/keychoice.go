@@ -16,17 +16,19 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/limit"
+	"hedgerow/internal/textfile"
 )
 
 const (
 	// weakBits is the strength in bits below which a passphrase earns a
 	// warning. At 160 ms for each guess, 2^60 guesses are beyond anybody.
 	weakBits = 60
+	// passphraseMemory is what the process needs while it makes a key of a passphrase, in
+	// bytes: Argon2id's 64 MiB, and its own.
+	passphraseMemory = 80 << 20
 	// execEvery is how often a helper program is asked again.
 	execEvery = 5 * time.Minute
-	// communityMagic begins a community file, which may come wherever a
-	// passphrase may.
-	communityMagic = "hedgerow community "
 )
 
 // keyKind says where the keys of the community come from.
@@ -165,10 +167,26 @@ func (k keyChoice) read(stdin io.Reader) (string, error) {
 		defer f.Close()
 		return readText(k.from, f)
 	}
+	if k.kind == keyEnvironment { // often from a file of the container's or the service's
+		return lineOf(k.from, []byte(k.text))
+	}
 	return k.text, nil
 }
 
-// readText reads a key without the line end that follows it.
+// lineOf returns a passphrase, or the text of a community file in its place, which may
+// come wherever a passphrase may.
+func lineOf(from string, b []byte) (string, error) {
+	if crypto.IsCommunityFile(b) {
+		return string(b), nil
+	}
+	s, err := textfile.Line(b)
+	if err != nil {
+		return "", fmt.Errorf("%s is no key: %w", from, err)
+	}
+	return s, nil
+}
+
+// readText reads a key without what an editor or a shell has put around it.
 func readText(from string, r io.Reader) (string, error) {
 	b, err := io.ReadAll(io.LimitReader(r, crypto.MaxKeyFile+1))
 	switch {
@@ -177,17 +195,16 @@ func readText(from string, r io.Reader) (string, error) {
 	case len(b) > crypto.MaxKeyFile:
 		return "", fmt.Errorf("%s is longer than %d bytes: that is no key", from, crypto.MaxKeyFile)
 	}
-	s := strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
-	if s == "" {
-		return "", fmt.Errorf("%s is empty: it must hold the key", from)
-	}
-	return s, nil
+	return lineOf(from, b)
 }
 
 // fromText makes a community of a passphrase or of a community file's text.
 func fromText(name, text string) (*crypto.Community, error) {
-	if strings.HasPrefix(text, communityMagic) {
+	if crypto.IsCommunityFile([]byte(text)) {
 		return crypto.ParseCommunity([]byte(text))
+	}
+	if err := limit.Fits(passphraseMemory, "a passphrase"); err != nil {
+		return nil, fmt.Errorf("%w. Or give --community-file, which needs none", err)
 	}
 	c, err := crypto.FromPassphrase(name, text)
 	// Argon2id took 64 MiB, and nothing later needs so much: without this they
@@ -202,7 +219,7 @@ func (k keyChoice) warnings(text string) []string {
 	if k.kind == keyOption {
 		w = append(w, "the key was on the command line (ps, shell history). Prefer --key-file, EDGE_KEY or a systemd credential (LoadCredential=key:FILE).")
 	}
-	if strings.HasPrefix(text, communityMagic) {
+	if crypto.IsCommunityFile([]byte(text)) {
 		return w
 	}
 	if bits := crypto.PassphraseBits(text); bits < weakBits {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"hedgerow/crypto"
 	"hedgerow/internal/cli"
@@ -33,7 +34,7 @@ func TestLoad(t *testing.T) {
 	text := communityText(t)
 	file := writeFile(t, "community", text, 0o600)
 	helper := writeFile(t, "helper", "#!/bin/sh\ncat "+file+"\n", 0o700)
-	passphrase, err := crypto.FromPassphrase("n", "  correct horse ")
+	passphrase, err := crypto.FromPassphrase("n", "correct horse")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +53,7 @@ func TestLoad(t *testing.T) {
 		{name: "strong option", key: keyChoice{kind: keyOption, text: strong}, from: "n", want: "n", warnings: []string{"the key was on the command line"}},
 		{name: "strong environment", key: keyChoice{kind: keyEnvironment, text: strong}, from: "n", want: "n"},
 		{name: "key file", key: keyChoice{kind: keyFile, text: writeFile(t, "k", strong+"\n", 0o600)}, from: "n", want: "n"},
-		{name: "standard input keeps spaces", key: keyChoice{kind: keyStdin}, from: "n", stdin: "  correct horse \r\n", want: "n", warnings: []string{"the key is weak"}, same: passphrase},
+		{name: "standard input", key: keyChoice{kind: keyStdin}, from: "n", stdin: "\ufeffcorrect horse\r\n\r\n", want: "n", warnings: []string{"the key is weak"}, same: passphrase},
 		{name: "community file", key: keyChoice{kind: keyCommunityFile, text: file}, want: "real", reloads: true},
 		{name: "community file and its name", key: keyChoice{kind: keyCommunityFile, text: file}, from: "real", want: "real", reloads: true},
 		{name: "community on standard input", key: keyChoice{kind: keyStdin}, from: "real", stdin: text, want: "real"},
@@ -103,5 +104,82 @@ func TestLoadFaults(t *testing.T) {
 				t.Errorf("%v (%d), want %q", err, cli.CodeOf(err), tt.want)
 			}
 		})
+	}
+}
+
+// editors is one text as the editors and shells of several systems leave it.
+func editors(text string) map[string]string {
+	windows := strings.ReplaceAll(text, "\n", "\r\n")
+	little, big := []byte{0xff, 0xfe}, []byte{0xfe, 0xff}
+	for _, u := range utf16.Encode([]rune(windows)) {
+		little, big = append(little, byte(u), byte(u>>8)), append(big, byte(u>>8), byte(u))
+	}
+	return map[string]string{
+		"as it is": text, "Windows": windows, "Notepad": "\ufeff" + windows, "a mark": "\ufeff" + text, "PowerShell": string(little), "UTF-16, big": string(big),
+		"no last line end": strings.TrimSuffix(text, "\n"), "empty lines at the end": text + "\n\n", "an old Mac": strings.ReplaceAll(text, "\n", "\r"),
+	}
+}
+
+// Every text that the edge reads, from wherever, means the same whichever editor has saved
+// it.
+func TestAnyEditor(t *testing.T) {
+	community, passphrase := communityText(t), "correct horse battery staple\n"
+	want, err := crypto.ParseCommunity([]byte(community))
+	if err != nil {
+		t.Fatal(err)
+	}
+	credentials := t.TempDir()
+	sources := map[string]func(text string) (keyChoice, string){
+		"--community-file": func(text string) (keyChoice, string) {
+			return keyChoice{kind: keyCommunityFile, text: writeFile(t, "community", text, 0o600)}, ""
+		},
+		"--key-exec": func(text string) (keyChoice, string) {
+			return keyChoice{kind: keyExec, text: "cat " + writeFile(t, "output", text, 0o600)}, ""
+		},
+		"--key-file": func(text string) (keyChoice, string) {
+			return keyChoice{kind: keyFile, text: writeFile(t, "key", text, 0o600)}, ""
+		},
+		"--key-file -": func(text string) (keyChoice, string) { return keyChoice{kind: keyStdin}, text },
+		"EDGE_KEY": func(text string) (keyChoice, string) {
+			return keyChoice{kind: keyEnvironment, text: text, from: "EDGE_KEY"}, ""
+		},
+		"a credential": func(text string) (keyChoice, string) {
+			path := filepath.Join(credentials, "key")
+			if err := os.WriteFile(path, []byte(text), 0o400); err != nil {
+				t.Fatal(err)
+			}
+			return keyChoice{kind: keyCredential, text: path, from: "the credential"}, ""
+		},
+	}
+	for from, source := range sources {
+		for editor, text := range editors(community) {
+			if from == "--key-file" {
+				break // holds a passphrase alone
+			}
+			k, stdin := source(text)
+			got, err := k.load(t.Context(), "real", strings.NewReader(stdin))
+			if err != nil || got.ID() != want.ID() {
+				t.Errorf("a community of %s by %s: %v", from, editor, err)
+			}
+			_ = os.Remove(filepath.Join(credentials, "key"))
+		}
+		for editor, text := range editors(passphrase) {
+			if from == "--community-file" || from == "--key-exec" {
+				break
+			}
+			k, stdin := source(text)
+			if got, err := k.read(strings.NewReader(stdin)); got != "correct horse battery staple" || err != nil {
+				t.Errorf("a passphrase of %s by %s: %q, %v", from, editor, got, err)
+			}
+			_ = os.Remove(filepath.Join(credentials, "key"))
+		}
+		if from == "--community-file" || from == "--key-exec" {
+			continue
+		}
+		k, stdin := source(" s3cret\n")
+		if got, err := k.read(strings.NewReader(stdin)); err == nil || !strings.Contains(err.Error(), "blanks") {
+			t.Errorf("blanks around a passphrase of %s: %q, %v", from, got, err)
+		}
+		_ = os.Remove(filepath.Join(credentials, "key"))
 	}
 }
