@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -20,32 +22,80 @@ type Place struct {
 	Program string
 	// Env reads the environment.
 	Env Environment
-	// Root says that the process runs as the superuser.
+	// Root says that the process runs as the superuser, on Windows elevated.
 	Root bool
+	// System is the operating system as GOOS names it; empty: this one.
+	System string
 }
 
 // ThisPlace returns the Place of this process.
 func ThisPlace(program string) Place {
-	return Place{Program: program, Env: os.Getenv, Root: os.Geteuid() == 0}
+	return Place{Program: program, Env: os.Getenv, Root: superuser()}
 }
 
-// StateDir returns the directory for what must outlive the process: the one
-// that systemd made ($STATE_DIRECTORY), /var/lib/PROGRAM for the superuser,
-// and for anybody else the XDG base directory for state. It is not created.
+// StateDir returns the directory for what must outlive the process: the one that systemd
+// made ($STATE_DIRECTORY), one of the system for the superuser, and for anybody else one of
+// the user's:
+//
+//	Linux    /var/lib/PROGRAM, $XDG_STATE_HOME/PROGRAM or ~/.local/state/PROGRAM
+//	BSD      /var/db/PROGRAM, and as on Linux
+//	macOS    /var/db/PROGRAM, $XDG_STATE_HOME/PROGRAM or ~/Library/Application Support/PROGRAM
+//	Windows  %ProgramData%\PROGRAM, %LocalAppData%\PROGRAM
+//
+// It is not created.
 func (p Place) StateDir() (string, error) {
+	if p.system() == "windows" {
+		return p.windowsDir(p.Root)
+	}
 	if dir, _, _ := strings.Cut(p.Env("STATE_DIRECTORY"), ":"); dir != "" {
 		return dir, nil
 	}
 	if p.Root {
-		return filepath.Join("/var/lib", p.Program), nil
+		if p.system() == "linux" {
+			return path.Join("/var/lib", p.Program), nil
+		}
+		return path.Join("/var/db", p.Program), nil
 	}
-	if dir := p.Env("XDG_STATE_HOME"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, p.Program), nil
+	if dir := p.Env("XDG_STATE_HOME"); path.IsAbs(dir) {
+		return path.Join(dir, p.Program), nil
 	}
-	if home := p.Env("HOME"); filepath.IsAbs(home) {
-		return filepath.Join(home, ".local/state", p.Program), nil
+	if home := p.Env("HOME"); path.IsAbs(home) {
+		if p.system() == "darwin" {
+			return path.Join(home, "Library/Application Support", p.Program), nil
+		}
+		return path.Join(home, ".local/state", p.Program), nil
 	}
-	return "", errors.New("no directory for the state is known here: give one with --state-dir DIR")
+	return "", noStateDir("--state-dir DIR")
+}
+
+// noStateDir says that no directory is known, and what to type.
+func noStateDir(example string) error {
+	return fmt.Errorf("no directory for the state is known here: give one with %s", example)
+}
+
+// system returns the operating system.
+func (p Place) system() string {
+	if p.System == "" {
+		return runtime.GOOS
+	}
+	return p.System
+}
+
+// windowsDir returns the directory on Windows that all users share, or the user's own. A
+// service account may have the first one alone.
+func (p Place) windowsDir(shared bool) (string, error) {
+	variables := []string{"LOCALAPPDATA", "APPDATA"}
+	if shared {
+		variables = []string{"PROGRAMDATA", "ALLUSERSPROFILE"}
+	}
+	for _, name := range variables {
+		dir := strings.TrimRight(p.Env(name), `\/`)
+		drive := len(dir) >= 3 && dir[1] == ':' && (dir[2] == '\\' || dir[2] == '/')
+		if drive || strings.HasPrefix(dir, `\\`) {
+			return dir + `\` + p.Program, nil
+		}
+	}
+	return "", noStateDir(`--state-dir C:\` + p.Program)
 }
 
 // StateDirOption returns the directory of the option --state-dir, else that of the
@@ -66,21 +116,35 @@ func (p Place) Option(c *cli.Context, name, variable string) string {
 	return p.Env(variable)
 }
 
-// RuntimeDirs returns the directories in which a control socket may be, the
-// one to try first for a new one in front: the one that systemd made
-// ($RUNTIME_DIRECTORY), the user's own, /run/PROGRAM, and at last one below
-// the state directory, which is never shared with strangers as /tmp is.
+// RuntimeDirs returns the directories in which a control socket may be, the one to try
+// first for a new one in front: the one that systemd made ($RUNTIME_DIRECTORY), the user's
+// own, /run/PROGRAM (/var/run/PROGRAM but on Linux), and at last one below the state
+// directory, which is never shared with strangers as /tmp is. On Windows it is below the
+// directories for the state: one's own first, and then that of the others, since whoever
+// asks an edge need not be elevated.
 func (p Place) RuntimeDirs() []string {
 	var dirs []string
+	if p.system() == "windows" {
+		for _, shared := range []bool{p.Root, !p.Root} {
+			if dir, err := p.windowsDir(shared); err == nil {
+				dirs = append(dirs, dir+`\run`)
+			}
+		}
+		return dirs
+	}
 	if dir, _, _ := strings.Cut(p.Env("RUNTIME_DIRECTORY"), ":"); dir != "" {
 		dirs = append(dirs, dir)
 	}
-	if dir := p.Env("XDG_RUNTIME_DIR"); !p.Root && filepath.IsAbs(dir) {
-		dirs = append(dirs, filepath.Join(dir, p.Program))
+	if dir := p.Env("XDG_RUNTIME_DIR"); !p.Root && path.IsAbs(dir) {
+		dirs = append(dirs, path.Join(dir, p.Program))
 	}
-	dirs = append(dirs, filepath.Join("/run", p.Program))
+	run := "/var/run"
+	if p.system() == "linux" {
+		run = "/run"
+	}
+	dirs = append(dirs, path.Join(run, p.Program))
 	if state, err := p.StateDir(); err == nil {
-		dirs = append(dirs, filepath.Join(state, "run"))
+		dirs = append(dirs, path.Join(state, "run"))
 	}
 	return slices.Compact(dirs)
 }

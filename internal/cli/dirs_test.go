@@ -11,10 +11,16 @@ import (
 )
 
 func place(root bool, env map[string]string) Place {
-	return Place{Program: "edge", Root: root, Env: func(name string) string { return env[name] }}
+	return placeOn("linux", root, env)
+}
+
+func placeOn(system string, root bool, env map[string]string) Place {
+	return Place{Program: "edge", Root: root, System: system, Env: func(name string) string { return env[name] }}
 }
 
 func TestDirectories(t *testing.T) {
+	home := map[string]string{"HOME": "/home/ana"}
+	windows := map[string]string{"PROGRAMDATA": `C:\ProgramData`, "ALLUSERSPROFILE": `C:\ProgramData`, "LOCALAPPDATA": `C:\Users\ana\AppData\Local`, "APPDATA": `C:\Users\ana\AppData\Roaming`}
 	for _, tt := range []struct {
 		name    string
 		place   Place
@@ -30,10 +36,27 @@ func TestDirectories(t *testing.T) {
 		{"systemd", place(false, map[string]string{"STATE_DIRECTORY": "/var/lib/edge/a:/var/lib/b", "RUNTIME_DIRECTORY": "/run/edge"}),
 			"/var/lib/edge/a", []string{"/run/edge", "/var/lib/edge/a/run"}},
 		{"nowhere", place(false, map[string]string{"HOME": "relative"}), "", []string{"/run/edge"}},
+
+		{"FreeBSD, root", placeOn("freebsd", true, home), "/var/db/edge", []string{"/var/run/edge", "/var/db/edge/run"}},
+		{"FreeBSD", placeOn("freebsd", false, home), "/home/ana/.local/state/edge", []string{"/var/run/edge", "/home/ana/.local/state/edge/run"}},
+		{"OpenBSD, root", placeOn("openbsd", true, nil), "/var/db/edge", []string{"/var/run/edge", "/var/db/edge/run"}},
+		{"NetBSD, root", placeOn("netbsd", true, nil), "/var/db/edge", []string{"/var/run/edge", "/var/db/edge/run"}},
+		{"macOS, root", placeOn("darwin", true, map[string]string{"HOME": "/var/root"}), "/var/db/edge", []string{"/var/run/edge", "/var/db/edge/run"}},
+		{"macOS", placeOn("darwin", false, map[string]string{"HOME": "/Users/ana"}),
+			"/Users/ana/Library/Application Support/edge", []string{"/var/run/edge", "/Users/ana/Library/Application Support/edge/run"}},
+		{"macOS with XDG", placeOn("darwin", false, map[string]string{"HOME": "/Users/ana", "XDG_STATE_HOME": "/s"}), "/s/edge", []string{"/var/run/edge", "/s/edge/run"}},
+		{"macOS without a home", placeOn("darwin", false, nil), "", []string{"/var/run/edge"}},
+
+		{"Windows, elevated", placeOn("windows", true, windows), `C:\ProgramData\edge`, []string{`C:\ProgramData\edge\run`, `C:\Users\ana\AppData\Local\edge\run`}},
+		{"Windows", placeOn("windows", false, windows), `C:\Users\ana\AppData\Local\edge`, []string{`C:\Users\ana\AppData\Local\edge\run`, `C:\ProgramData\edge\run`}},
+		{"Windows, a folder on a server", placeOn("windows", false, map[string]string{"LOCALAPPDATA": `\\files\ana\`}), `\\files\ana\edge`, []string{`\\files\ana\edge\run`}},
+		{"Windows, the roaming profile alone", placeOn("windows", false, map[string]string{"APPDATA": `C:\Users\ana\AppData\Roaming`}), `C:\Users\ana\AppData\Roaming\edge`, []string{`C:\Users\ana\AppData\Roaming\edge\run`}},
+		{"Windows, an empty environment", placeOn("windows", false, nil), "", nil},
+		{"Windows, with variables of Unix", placeOn("windows", false, map[string]string{"HOME": "/home/ana", "XDG_STATE_HOME": "/s", "STATE_DIRECTORY": "/d"}), "", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			state, err := tt.place.StateDir()
-			if state != tt.state || (err != nil) != (tt.state == "") {
+			if state != tt.state || (err != nil) != (tt.state == "") || err != nil && !strings.Contains(err.Error(), "--state-dir") {
 				t.Errorf("state %q, %v, want %q", state, err, tt.state)
 			}
 			if got := tt.place.RuntimeDirs(); !slices.Equal(got, tt.runtime) {
