@@ -31,7 +31,7 @@ type Config struct {
 
 	Network    LocalNetwork // default: nothing is looked at
 	Transports Transports   // default: the data sockets only
-	Resolver   Resolver     // default: net.DefaultResolver
+	Resolver   Resolver     // default: SystemResolver
 	Random     io.Reader    // unpredictable, for STUN transactions; it is read by several goroutines
 	// Jitter returns a random duration from 0 to below a bound that is positive.
 	Jitter func(below time.Duration) time.Duration

@@ -65,7 +65,9 @@ func (u *Underlay) mapPort() {
 func (u *Underlay) NetworkChanged(now time.Time) {
 	u.cfg.Log.Debug("the network of this host has changed")
 	u.Addresses.forget(now)
+	u.Names.networkChanged(now)
 	u.STUN.hurry(now)
+	u.TURN.hurry(now)
 	u.Ports.forget()
 	if u.cfg.Network.Mapper != nil {
 		u.cfg.Network.Mapper.Wake()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,63 +13,129 @@ import (
 	"hedgerow/protocol"
 )
 
+// Times of look-ups.
 const (
-	lookUpWait  = 10 * time.Second // bounds one look-up, so that the next one can be tried
-	lookUpRetry = 30 * time.Second // after one that failed
+	lookUpWait  = 20 * time.Second // bounds one look-up: a name server that is dead costs 5 s before the next is asked
+	lookUpSlow  = 4 * time.Second  // without an answer; then it is said
+	lookUpFirst = time.Second      // after the first failure, doubling
+	lookUpMost  = 30 * time.Second
 )
 
-// Resolver turns host names into addresses; *net.Resolver is one.
-type Resolver interface {
-	// LookupNetIP is that of net.Resolver: network is "ip", "ip4" or "ip6".
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+// maxAnswers is how many addresses of one name are used; more are not.
+const maxAnswers = 16
+
+// Names looks up the names of servers in the background.
+type Names struct {
+	cfg  *Config
+	list []*Name
 }
 
-// lookUps resolve the names of servers in the background, again and again until
-// they have an address.
-type lookUps struct{ cfg *Config }
-
-// lookUp is one name.
-type lookUp struct {
+// Name is the name of one server. A look-up that fails is repeated, first after a second
+// and at last every 30 s, and at once when this host's network has changed.
+type Name struct {
 	cfg           *Config
 	network, host string
-	port          uint16
-	found         func(now time.Time, a netip.AddrPort)
+	told          func(now time.Time, list []netip.Addr, err error)
+	asking        *asking // nil: no look-up is under way
+	failures      int     // in a row
 	again         timer.Timer
+	slow          timer.Timer
 }
 
-// start looks a name up, for "ip" or "ip4", and calls found with its first address, at once if the
-// name is an address itself, of the family that network names.
-func (l *lookUps) start(now time.Time, network, host string, port uint16, found func(now time.Time, a netip.AddrPort)) {
-	if a, err := netip.ParseAddr(host); err == nil && (network == "ip" || a.Unmap().Is4()) {
-		found(now, netip.AddrPortFrom(a.Unmap(), port))
+// asking is a look-up that is under way.
+type asking struct {
+	end     context.CancelFunc
+	servers nameServers
+}
+
+// New returns a name that is not looked up yet. told is called by the control loop with
+// the outcome of each look-up: some addresses, 16 at most, in the order of RFC 6724; or an
+// error, a *net.DNSError if the resolver says so. After 4 s without an outcome told is
+// called with an error that names the name servers which were asked, and the look-up goes
+// on. network is "ip", "ip4" or "ip6".
+func (n *Names) New(network, host string, told func(now time.Time, list []netip.Addr, err error)) *Name {
+	x := &Name{cfg: n.cfg, network: network, host: host, told: told}
+	x.again = timer.New(n.cfg.Timers, "look-up", x.LookUp)
+	x.slow = timer.New(n.cfg.Timers, "look-up: slow", x.tellSlow)
+	n.list = append(n.list, x)
+	return x
+}
+
+// networkChanged looks every name up again that has no address yet: name servers may be
+// reached now, or others be in use.
+func (n *Names) networkChanged(now time.Time) {
+	for _, x := range n.list {
+		if x.asking != nil || x.failures > 0 {
+			x.LookUpAnew(now)
+		}
+	}
+}
+
+// LookUp looks the name up, unless that is being done.
+func (x *Name) LookUp(now time.Time) {
+	if x.asking != nil {
 		return
 	}
-	x := &lookUp{cfg: l.cfg, network: network, host: host, port: port, found: found}
-	x.again = timer.New(l.cfg.Timers, "look-up", x.try)
-	x.try(now)
-}
-
-// try asks the resolver once.
-func (x *lookUp) try(time.Time) {
+	x.again.Stop()
+	x.slow.Set(now.Add(lookUpSlow))
+	wanted, end := context.WithCancel(context.Background())
+	a := &asking{end: end}
+	x.asking = a
 	x.cfg.Loop.Go(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, lookUpWait)
+		defer end()
+		ctx, cancel := context.WithTimeout(a.servers.of(ctx), lookUpWait)
 		defer cancel()
+		defer context.AfterFunc(wanted, cancel)()
 		list, err := x.cfg.Resolver.LookupNetIP(ctx, x.network, x.host)
 		if err == nil && len(list) == 0 {
 			err = errors.New("it has no address")
 		}
-		x.cfg.Loop.Do(func(now time.Time) {
-			if err != nil {
-				x.cfg.Log.Debug("a server cannot be looked up", "host", x.host, "err", err, "again", lookUpRetry)
-				x.again.Set(now.Add(lookUpRetry))
-				return
-			}
-			x.found(now, netip.AddrPortFrom(list[0].Unmap(), x.port))
-		})
+		x.cfg.Loop.Do(func(now time.Time) { x.answered(now, a, list, err) })
 	})
 }
 
-// lookUpServers resolves the STUN and TURN servers that the configuration names.
+// LookUpAnew looks the name up at once. One that is under way counts no more, since it may
+// have asked where there was no network yet.
+func (x *Name) LookUpAnew(now time.Time) {
+	if x.asking != nil {
+		x.asking.end()
+		x.asking = nil
+	}
+	x.failures = 0
+	x.LookUp(now)
+}
+
+// Pending reports whether the name is being looked up, or will be since that failed.
+func (x *Name) Pending() bool { return x.asking != nil || x.again.IsSet() }
+
+// answered is called with the outcome of a look-up.
+func (x *Name) answered(now time.Time, a *asking, list []netip.Addr, err error) {
+	if x.asking != a {
+		return
+	}
+	x.asking = nil
+	x.slow.Stop()
+	if err == nil {
+		x.failures = 0
+		list = slices.Clone(list[:min(len(list), maxAnswers)])
+		for i, a := range list {
+			list[i] = a.Unmap()
+		}
+		x.told(now, list, nil)
+		return
+	}
+	wait := min(lookUpFirst<<min(x.failures, 5), lookUpMost)
+	x.failures++
+	x.again.Set(now.Add(wait))
+	x.told(now, nil, a.servers.blame(err))
+}
+
+// tellSlow tells that there is no answer yet.
+func (x *Name) tellSlow(now time.Time) {
+	x.told(now, nil, x.asking.servers.blame(&net.DNSError{Err: "no answer", Name: x.host, IsTimeout: true}))
+}
+
+// lookUpServers looks up the STUN and TURN servers that the configuration names.
 func (u *Underlay) lookUpServers(now time.Time) {
 	for _, s := range u.cfg.STUN {
 		host, port, err := net.SplitHostPort(s)
@@ -77,11 +144,27 @@ func (u *Underlay) lookUpServers(now time.Time) {
 			u.cfg.Log.Warn("not a STUN server", "server", s, "err", err)
 			continue
 		}
-		u.lookUp.start(now, "ip", host, uint16(n), u.STUN.Add)
+		u.lookUp(now, "ip", host, uint16(n), u.STUN.Add)
 	}
 	for _, s := range u.cfg.TURN {
-		u.lookUp.start(now, "ip4", s.Host, s.Port, func(now time.Time, a netip.AddrPort) {
+		u.lookUp(now, "ip4", s.Host, s.Port, func(now time.Time, a netip.AddrPort) {
 			u.TURN.AddServer(now, protocol.TURNServer{Addr: a, User: s.User, Password: s.Password})
 		})
 	}
+}
+
+// lookUp calls found with the first address of a server, at once if its name is an address
+// itself, of the family that network names.
+func (u *Underlay) lookUp(now time.Time, network, host string, port uint16, found func(now time.Time, a netip.AddrPort)) {
+	if a, err := netip.ParseAddr(host); err == nil && (network == "ip" || a.Unmap().Is4()) {
+		found(now, netip.AddrPortFrom(a.Unmap(), port))
+		return
+	}
+	u.Names.New(network, host, func(now time.Time, list []netip.Addr, err error) {
+		if err != nil {
+			u.cfg.Log.Debug("a server cannot be looked up", "host", host, "err", err)
+			return
+		}
+		found(now, netip.AddrPortFrom(list[0], port))
+	}).LookUp(now)
 }

@@ -2,9 +2,13 @@ package underlay
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -21,10 +25,13 @@ func (n *resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 	n.r.mu.Lock()
 	n.asked = append(n.asked, fmt.Sprintf("%v %s %s", n.r.since(), network, host))
 	list, ok := n.names[host]
+	hangs := n.hangs
 	n.r.mu.Unlock()
-	if n.hangs {
+	if hangs {
+		noteNameServer(ctx, "192.0.2.53:53")
+		noteNameServer(ctx, "[2001:db8::53]:53")
 		<-ctx.Done()
-		return nil, ctx.Err()
+		return nil, &net.DNSError{Err: ctx.Err().Error(), IsTimeout: true}
 	}
 	if !ok {
 		return nil, errText("no such host")
@@ -32,7 +39,29 @@ func (n *resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 	return list, nil
 }
 
-// Names are looked up every 30 s until they have an address, each for 10 s.
+// find has the resolver know a name from now on, and answer.
+func (n *resolver) find(host string, list ...string) {
+	n.r.mu.Lock()
+	defer n.r.mu.Unlock()
+	n.hangs = false
+	for _, a := range list {
+		n.names[host] = append(n.names[host], netip.MustParseAddr(a))
+	}
+}
+
+// times returns when a name was asked for.
+func (n *resolver) times(host string) (list []string) {
+	n.r.mu.Lock()
+	defer n.r.mu.Unlock()
+	for _, s := range n.asked {
+		if at, found := strings.CutSuffix(s, " "+host); found {
+			list = append(list, at)
+		}
+	}
+	return list
+}
+
+// Names are looked up until they have an address, after 1, 2, 4, 8, 16 and then always 30 s.
 func TestLookUp(t *testing.T) {
 	n := &resolver{names: map[string][]netip.Addr{"empty.example": nil}}
 	turns := turnServers{}
@@ -44,32 +73,117 @@ func TestLookUp(t *testing.T) {
 		turns.into(r, cfg)
 	}, func(r *rig) {
 		r.Start(time.Now(), nil)
-		r.run(time.Second)
+		r.run(100 * time.Second)
 		r.logged("it has no address", true)
-		n.hangs = true
-		r.run(40 * time.Second) // the second try of 30 s takes 10 s
-		r.logged("deadline exceeded", true)
-		r.mu.Lock()
-		n.hangs = false
-		n.names["stun.example"] = []netip.Addr{netip.MustParseAddr("::ffff:198.51.100.1"), netip.MustParseAddr("198.51.100.2")}
-		n.names["turn.example"] = []netip.Addr{netip.MustParseAddr("198.51.100.3")}
-		r.mu.Unlock()
-		r.run(time.Minute)
-		times := slices.Sorted(slices.Values(n.asked))
-		want := []string{
-			"0s ip empty.example", "0s ip stun.example", "0s ip4 2001:db8::3", "0s ip4 turn.example",
-			"1m10s ip empty.example", "1m10s ip stun.example", "1m10s ip4 2001:db8::3", "1m10s ip4 turn.example",
-			"1m40s ip empty.example", "1m40s ip4 2001:db8::3",
-			"30s ip empty.example", "30s ip stun.example", "30s ip4 2001:db8::3", "30s ip4 turn.example",
+		want := []string{"0s ip", "1s ip", "3s ip", "7s ip", "15s ip", "31s ip", "1m1s ip", "1m31s ip"}
+		for _, host := range []string{"stun.example", "empty.example"} {
+			if got := n.times(host); !slices.Equal(got, want) {
+				t.Errorf("%s was asked for at %q", host, got)
+			}
 		}
-		if !slices.Equal(times, want) {
-			t.Errorf("asked were %q", times)
+		n.find("stun.example", "::ffff:198.51.100.1", "198.51.100.2")
+		n.find("turn.example", "198.51.100.3")
+		r.run(30 * time.Second)
+		if got := n.times("turn.example"); !slices.Equal(got[:2], []string{"0s ip4", "1s ip4"}) || len(n.times("2001:db8::3")) < len(want) {
+			t.Errorf("a TURN server was asked for at %q", got)
 		}
-		if sent := r.asked(); len(sent) == 0 || sent[0].to != addr("198.51.100.1:3478") || sent[0].at != 70*time.Second {
+		if sent := r.asked(); len(sent) == 0 || sent[0].to != addr("198.51.100.1:3478") || sent[0].at != 121*time.Second {
 			t.Errorf("STUN went to %v", sent)
 		}
 		if s := r.TURN.servers; len(s) != 1 || s[0].addr != addr("198.51.100.3:3479") || s[0].user != "u" || s[0].password != "p" {
 			t.Errorf("TURN servers are %v", s)
 		}
 	})
+}
+
+// A network that appears has every name looked up at once that has no address: also one
+// whose look-up hangs, since that asks name servers of before.
+func TestLookUpOnNewNetwork(t *testing.T) {
+	for _, hangs := range []bool{false, true} {
+		n := &resolver{names: map[string][]netip.Addr{}, hangs: hangs}
+		inRig(t, func(r *rig, cfg *Config) {
+			n.r = r
+			cfg.Resolver = n
+			cfg.STUN = []string{"stun.example:3478"}
+		}, func(r *rig) {
+			r.Start(time.Now(), nil)
+			r.run(40 * time.Second)
+			before := len(n.times("stun.example"))
+			n.find("stun.example", "198.51.100.1")
+			r.NetworkChanged(time.Now())
+			r.run(time.Second)
+			if got := n.times("stun.example"); len(got) != before+1 || got[before] != "40s ip" {
+				t.Errorf("hangs %v: asked for at %q", hangs, got)
+			}
+			if sent := r.asked(); len(sent) == 0 || sent[0].to != addr("198.51.100.1:3478") || sent[0].at != 40*time.Second {
+				t.Errorf("hangs %v: STUN went to %v", hangs, sent)
+			}
+			r.run(time.Minute)
+			if got := n.times("stun.example"); len(got) != before+1 {
+				t.Errorf("hangs %v: a look-up that counts no more had an effect: %q", hangs, got)
+			}
+		})
+	}
+}
+
+// That name servers do not answer is told after four seconds, with their names, while the
+// look-up goes on; and of many addresses a few are used.
+func TestLookUpSlow(t *testing.T) {
+	n := &resolver{names: map[string][]netip.Addr{}, hangs: true}
+	inRig(t, func(r *rig, cfg *Config) {
+		n.r = r
+		cfg.Resolver = n
+	}, func(r *rig) {
+		type outcome struct {
+			at   time.Duration
+			list int
+			err  error
+		}
+		var told []outcome
+		x := r.Names.New("ip", "vps.example", func(_ time.Time, list []netip.Addr, err error) {
+			told = append(told, outcome{r.since(), len(list), err})
+		})
+		x.LookUp(time.Now())
+		r.run(lookUpSlow)
+		var dns *net.DNSError
+		if len(told) != 1 || told[0].at != lookUpSlow || !errors.As(told[0].err, &dns) || !dns.IsTimeout || dns.Server != "192.0.2.53, 2001:db8::53" || !x.Pending() {
+			t.Fatalf("told %+v", told)
+		}
+		for range 40 {
+			n.find("vps.example", "198.51.100.1")
+		}
+		r.run(20 * time.Second)
+		if len(told) != 3 || told[2].err != nil || told[2].list != maxAnswers || x.Pending() {
+			t.Errorf("told %+v", told)
+		}
+	})
+}
+
+// The resolver of the system says which name servers it waits for. Here they are played by
+// a socket that does not answer.
+func TestNameServersAreNoted(t *testing.T) {
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	var noting sync.WaitGroup
+	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		noting.Add(1)
+		defer noting.Done()
+		return SystemResolver.Dial(ctx, "udp", silent.LocalAddr().String())
+	}}
+	var s nameServers
+	ctx, cancel := context.WithTimeout(s.of(t.Context()), 200*time.Millisecond)
+	defer cancel()
+	_, err = r.LookupNetIP(ctx, "ip", "vps.example.")
+	noting.Wait()
+	var dns *net.DNSError
+	if err = s.blame(err); !errors.As(err, &dns) || dns.Server != "127.0.0.1" || !dns.IsTimeout {
+		t.Errorf("%v", err)
+	}
+	other := errors.New("another")
+	if s.blame(other) != other {
+		t.Error("another error was changed")
+	}
 }

@@ -146,6 +146,15 @@ func (t *TURN) ByTURN(side netip.AddrPort) (peer netip.AddrPort, ok bool) {
 	return netip.AddrPort{}, false
 }
 
+// hurry ends the back-off of every server: the network is another one.
+func (t *TURN) hurry(now time.Time) {
+	for _, x := range t.servers {
+		if x.backOff.IsSet() {
+			x.backOff.Set(now)
+		}
+	}
+}
+
 // serve allocates at a server if some peer needs one, or has the allocation
 // that there is let addresses through.
 func (t *TURN) serve(now time.Time, x *turnServer, needed []netip.Addr) {

@@ -2,7 +2,6 @@ package underlay
 
 import (
 	"log/slog"
-	"net"
 	"time"
 )
 
@@ -15,15 +14,15 @@ type Underlay struct {
 	LAN       *LANDiscovery
 	Ports     *PortSampler
 	Sockets   *Sockets
+	Names     *Names
 
-	cfg    *Config
-	lookUp *lookUps
+	cfg *Config
 }
 
 // New returns an Underlay that has started nothing and sent nothing.
 func New(cfg Config) *Underlay {
 	if cfg.Resolver == nil {
-		cfg.Resolver = net.DefaultResolver
+		cfg.Resolver = SystemResolver
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -31,7 +30,7 @@ func New(cfg Config) *Underlay {
 	if cfg.Refused == nil {
 		cfg.Refused = func(Refusal) bool { return true }
 	}
-	u := &Underlay{cfg: &cfg, lookUp: &lookUps{cfg: &cfg}}
+	u := &Underlay{cfg: &cfg, Names: &Names{cfg: &cfg}}
 	u.Addresses = newAddresses(u.cfg)
 	u.STUN = newSTUN(u.cfg, u.Addresses)
 	u.TURN = newTURN(u.cfg, u.Addresses)
