@@ -70,6 +70,7 @@ func (e *Edge) composeUser() {
 		}
 		e.servers.list = append(e.servers.list, s)
 	}
+	e.servers.list = e.servers.list.addSeconds()
 	refusals := newRefusals(e.cfg.Host.Log)
 	e.keys = &keyring{
 		community: e.cfg.Community, schedule: crypto.NewSchedule(e.cfg.Community, e.cfg.Host.Build),
@@ -215,7 +216,8 @@ func (e *Edge) composeServers(random *random) {
 	s := &e.servers
 	s.connector = &connector{
 		supernodes: s.list, out: e.data.send, plane: e.data.plane, party: &hop, underlay: e.underlay, transports: &e.cfg.Transports,
-		streamOnly: e.cfg.Reach.StreamOnly, loop: e.background, resolver: e.cfg.Host.Resolver, state: e.state, reports: e.user.reports,
+		streamOnly: e.cfg.Reach.StreamOnly, loop: e.background, reports: e.user.reports,
+		locator:  &locator{supernodes: s.list, underlay: e.underlay, state: e.state, reports: e.user.reports},
 		refusals: e.user.refusals, random: random, draft: e.data.draft,
 	}
 	s.connector.open()
@@ -251,6 +253,7 @@ func (e *Edge) composeServers(random *random) {
 	}
 	s.duplicates.open()
 	s.addresses.trouble.contested = s.duplicates.next.NotAfter
+	s.connector.released = s.registrar.released
 }
 
 // isolate has everything follow from the hubs that there are now.

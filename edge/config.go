@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/netip"
 	"time"
 
@@ -166,7 +165,7 @@ type Host struct {
 	Build       time.Time                        // when the program was built: no right clock is before it
 	Addresses   func() ([]netip.Addr, error)     // underlay addresses; default: those of the interfaces
 	Networks    NetworkFinder                    // finds what a lease collides with; default: the networks of this host are not known
-	Resolver    underlay.Resolver                // default: net.DefaultResolver
+	Resolver    underlay.Resolver                // default: underlay.SystemResolver
 	Log         *slog.Logger                     // default: discarded
 	Report      func(control.Event)              // called from the control loop; must not block
 	ClockOffset time.Duration                    // added to the wall clock, for tests of skewed clocks
@@ -276,7 +275,7 @@ func (c Config) withDefaults() Config {
 	}
 	h := &c.Host
 	if h.Resolver == nil {
-		h.Resolver = net.DefaultResolver
+		h.Resolver = underlay.SystemResolver
 	}
 	if h.Log == nil {
 		h.Log = slog.New(slog.DiscardHandler)

@@ -23,22 +23,31 @@ type connector struct {
 	transports *underlay.Transports
 	streamOnly bool // supernodes are reached by streams alone
 	loop       *background
-	resolver   underlay.Resolver
-	state      *state
+	locator    *locator
 	reports    *reporter
 	refusals   *refusals
 	random     *random
 	draft      *dataplane.Draft
 	timers     timer.Queue
+	released   func(now time.Time, s *supernode) // tells the registrar
 }
 
 // open makes the timers of every supernode.
 func (c *connector) open() {
 	for _, s := range c.supernodes {
-		s.where.again = s.timer(&c.timers, "resolve a supernode", c.resolve)
+		if _, err := netip.ParseAddr(s.cfg.Host); err != nil && s.kin.first == nil {
+			var name *underlay.Name
+			name = c.underlay.Names.New("ip", s.cfg.Host, func(now time.Time, list []netip.Addr, err error) {
+				c.resolved(now, c.supernodes.named(name), list, err)
+			})
+			s.where.name = name
+		}
 		s.hello.retry = s.timer(&c.timers, "repeat a HELLO", c.sendHello)
 		s.init.retry = s.timer(&c.timers, "repeat an INIT to a supernode", c.retryInit)
-		s.hop.rekey = s.timer(&c.timers, "renew a hop session", c.restart)
+		s.hop.rekey = s.timer(&c.timers, "renew a hop session", func(now time.Time, s *supernode) {
+			c.restart(now, s)
+			c.resolve(now, s) // its name may stand for another host by now
+		})
 		s.stream.making = s.timer(&c.timers, "make a stream", c.dialStream)
 		s.stream.sparing = s.timer(&c.timers, "end a stream", c.endSpareStream)
 		if s.key != nil {
@@ -55,6 +64,9 @@ func (c *connector) pinned(s *supernode) {
 // begin looks for every supernode.
 func (c *connector) begin(now time.Time) {
 	for _, s := range c.supernodes {
+		if c.locator.recall(now, s) {
+			c.restart(now, s)
+		}
 		c.resolve(now, s)
 	}
 }
@@ -93,24 +105,27 @@ func (c *connector) publishSources(s *supernode) {
 	if source.Mask == nil {
 		source.Mask = c.plane.HelloMask()
 	}
-	for _, a := range s.published {
+	for _, a := range s.where.published {
 		if a != s.stream.side && !slices.Contains(s.where.addrs, a) {
 			c.draft.DropSource(a)
 		}
 	}
-	s.published = append(s.published[:0], s.where.addrs...)
+	s.where.published = append(s.where.published[:0], s.where.addrs...)
 	if s.stream.side.IsValid() {
-		s.published = append(s.published, s.stream.side)
+		s.where.published = append(s.where.published, s.stream.side)
 	}
-	for _, a := range s.published {
+	for _, a := range s.where.published {
 		c.draft.SetSource(a, source)
 	}
 }
 
 // roamed notes that addresses or routes of this host have changed: the INIT or HELLO
-// that waits for an answer is sent again at once, from the new ones.
+// that waits for an answer is sent again at once, from the new ones, names are looked up,
+// and no stream waits any longer.
 func (c *connector) roamed(now time.Time) {
 	for _, s := range c.supernodes {
+		c.resolve(now, s)
+		s.stream.next, s.stream.tries = time.Time{}, 0
 		switch {
 		case s.init.active(): // and is as old as it was: silence counts from its beginning
 			pkt, err := s.init.initiator.Retry(now)
@@ -157,7 +172,14 @@ func (c *connector) giveUp(now time.Time, s *supernode) {
 	if s.streaming() {
 		c.dropStream(s)
 	}
+	if c.takeOver(now, s) {
+		return
+	}
 	s.hop.at = netip.AddrPort{}
+	if s.where.name != nil {
+		s.init.to = netip.AddrPort{}
+		c.locator.place(now, s)
+	}
 	c.restart(now, s)
 	if s.stream.conn != nil { // it was made ready when the first pings got lost
 		c.beginAt(now, s, s.stream.side)

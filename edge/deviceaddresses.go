@@ -244,7 +244,7 @@ func (a *deviceAddresses) outside(interfaces func() ([]netip.Addr, error)) (list
 // others serve.
 func (a *deviceAddresses) refused() {
 	a.taken = a.cfg.Mode == AddressStatic && !a.lease.IsValid() && !slices.ContainsFunc(a.supernodes, func(s *supernode) bool {
-		return s.reported.refused != protocol.CodeIPTaken
+		return !s.dormant() && s.reported.refused != protocol.CodeIPTaken
 	})
 }
 

@@ -85,8 +85,9 @@ func (d *fickleDevice) SetAddress(p netip.Prefix) error {
 // the machine has no IPv6: its user wants none.
 func TestAddressFault(t *testing.T) {
 	own, lease := netip.MustParsePrefix("fd00::7/64"), netip.MustParsePrefix("10.64.0.7/24")
-	d := &fickleDevice{err: errors.New("refused")}
+	d := new(fickleDevice)
 	e := newEdge(t, func(c *Config) { c.Device = d })
+	d.err = errors.New("refused")
 	a := e.servers.addresses
 	a.set(noon, own)
 	a.set(noon, lease)

@@ -45,7 +45,8 @@
 //     restart sends a HELLO or an INIT, and finished has the session (hophandshake.go).
 //     When that event is settled registrar.settle finds the session fresh and sends
 //     REGISTER; handleAck is the end (registrar.go). Where UDP is blocked the INIT goes
-//     over a stream (stream.go), and keepalive.go notices when the supernode is lost.
+//     over a stream (stream.go), and keepalive.go notices when the supernode is lost. Where
+//     its name comes to stand for another one it is followed by moved.go.
 //   - Punching. The path of a peer wants a PUNCH (pollPath in routing.go); ask sends the
 //     request to a supernode and CALL to the peer; handlePunch, or handleGo and agree,
 //     give the path the moment to begin (punching.go). What is sent then is package

@@ -108,8 +108,7 @@ func (c *connector) handleWelcome(now time.Time, s *supernode, ev dataplane.Hand
 	}
 	s.pin(key)
 	c.pinned(s)
-	c.state.pinSupernode(s.cfg.Name, key)
-	c.state.keep() // the next start must not trust anew, however soon we end
+	c.locator.trusted(s, key)
 	c.reports.report(now, control.Event{Kind: control.EventPinned, Supernode: s.cfg.Name, Addr: ev.Origin.Addr, Key: key})
 	c.beginAt(now, s, to)
 }
@@ -170,7 +169,7 @@ func (c *connector) sendInit(now time.Time, s *supernode, to netip.AddrPort, pkt
 
 // reportNoAnswer tells the user once that a supernode does not answer.
 func (c *connector) reportNoAnswer(now time.Time, s *supernode, attempts int, begun time.Time) {
-	if attempts < 4 || s.reported.noAnswer || s.hello.older || s.hop.session != nil || s.stream.conn != nil {
+	if attempts < 4 || s.kin.first != nil || s.reported.noAnswer || s.hello.older || s.hop.session != nil || s.stream.conn != nil {
 		return
 	}
 	s.reported.noAnswer = true
@@ -219,6 +218,9 @@ func (c *connector) finished(now time.Time, s *supernode, done *handshake.Result
 	}
 	h := &s.hop
 	s.reset.judge(now, h.session, session)
+	if !underlay.IsSide(from) {
+		c.locator.answeredAt(s, from)
+	}
 	if underlay.IsSide(h.at) != underlay.IsSide(from) {
 		h.moved = now
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -290,26 +291,30 @@ func (n *names) LookupNetIP(context.Context, string, string) ([]netip.Addr, erro
 	return n.list, n.err
 }
 
-// TestResolve looks a supernode's name up, again and again until it is found, and
-// tries its addresses in turn.
+// TestResolve looks a supernode's name up, again and again until it is found, tells each
+// reason once, and tries its addresses in turn.
 func TestResolve(t *testing.T) {
 	n := &names{err: errors.New("no such host")}
 	e := newEdge(t, func(c *Config) { c.Supernodes[0].Host, c.Host.Resolver = "sn.example", n })
-	s := e.servers.list[0]
-	e.await(noon)
-	if !s.where.again.At().Equal(noon.Add(resolveRetry)) || len(e.told(control.EventResolveFailed)) != 1 || s.silentSince() != noon {
-		t.Errorf("again at %v", s.where.again.At())
+	s, now := e.servers.list[0], noon
+	again := func(wait time.Duration) {
+		now = now.Add(wait)
+		e.pass(now)
+		e.await(now)
 	}
+	again(0)
+	if len(e.told(control.EventResolveFailed)) != 1 || s.silentSince() != noon || s.state() != control.StateResolving {
+		t.Errorf("silent since %v, %v", s.silentSince(), s.state())
+	}
+	again(time.Second)
 	n.err = nil
-	e.pass(noon.Add(resolveRetry))
-	e.await(noon.Add(resolveRetry)) // it has no address
+	again(2 * time.Second) // it has no address
 	if n := len(e.told(control.EventResolveFailed)); n != 2 {
 		t.Errorf("told %d times", n)
 	}
 	n.list = []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::1")}
 	e.conn.take()
-	e.pass(noon.Add(2 * resolveRetry))
-	e.await(noon.Add(2 * resolveRetry))
+	again(4 * time.Second)
 	if len(s.where.addrs) != 2 || !s.where.failed.IsZero() || !s.init.active() {
 		t.Fatalf("addresses %v", s.where.addrs)
 	}
@@ -320,10 +325,112 @@ func TestResolve(t *testing.T) {
 				tried[d.to] = true
 			}
 		}
-		e.pass(noon.Add(2*resolveRetry + time.Duration(i)*2*time.Second))
+		e.pass(now.Add(time.Duration(i) * 2 * time.Second))
 	}
 	if len(tried) != 2 {
 		t.Errorf("tried %v", tried)
+	}
+}
+
+// byName has the first supernode given by name, and its state kept.
+func byName(n *names, dir string) func(*Config) {
+	return func(c *Config) { c.Supernodes[0].Host, c.Host.Resolver, c.StateDir = "sn.example", n, dir }
+}
+
+// initsTo returns where the INITs went that were sent since the last call.
+func (e *testEdge) initsTo() (list []netip.AddrPort) {
+	for _, d := range e.sentNow() {
+		if len(d.pkt) == protocol.InitLen {
+			list = append(list, d.to)
+		}
+	}
+	return list
+}
+
+// remembered returns a directory with the state of an edge whose supernode sn:7654 has
+// answered at 203.0.113.1.
+func remembered(t *testing.T) (dir string) {
+	dir = t.TempDir()
+	n := &names{list: []netip.Addr{netip.MustParseAddr("203.0.113.1")}}
+	e := newEdge(t, byName(n, dir))
+	e.await(noon)
+	e.servers.connector.locator.answeredAt(e.servers.list[0], netip.MustParseAddrPort("203.0.113.1:7654"))
+	e.state.keepNow()
+	return dir
+}
+
+// Where a supernode has answered is tried at the next start, before a name server has
+// answered, while none does, and beside a wrong answer; what the name stands for comes first.
+func TestLastGoodAddress(t *testing.T) {
+	good, other := netip.MustParseAddrPort("203.0.113.1:7654"), netip.MustParseAddrPort("192.168.1.1:7654")
+	dir := remembered(t)
+	n := &names{err: &net.DNSError{Err: "no answer", IsTimeout: true, Server: "192.0.2.53"}}
+	e := newEdge(t, byName(n, dir))
+	s := e.servers.list[0]
+	if to := e.initsTo(); !slices.Equal(to, []netip.AddrPort{good}) {
+		t.Fatalf("at once asked at %v", to)
+	}
+	e.await(noon)
+	e.servers.connector.resolved(noon, s, nil, &net.DNSError{Err: "i/o timeout", IsTimeout: true, Server: "192.0.2.53"}) // the same in other words
+	told := e.told(control.EventResolveFailed)
+	if len(told) != 1 || told[0].Addr != good || s.state() != control.StateConnecting {
+		t.Errorf("told %+v, %v", told, s.state())
+	}
+	if notes := strings.Join(e.status(noon).Notes, " "); !strings.Contains(notes, "192.0.2.53") || !strings.Contains(notes, "203.0.113.1 is used meanwhile") || !strings.Contains(notes, "[E54]") {
+		t.Errorf("notes %q", notes)
+	}
+	n.err, n.list = nil, []netip.Addr{other.Addr()} // as in a network that wants a sign-in
+	e.pass(noon.Add(time.Second))
+	e.initsTo()
+	e.await(noon.Add(time.Second))
+	if to := e.initsTo(); !slices.Equal(to, []netip.AddrPort{other}) {
+		t.Errorf("then asked at %v", to)
+	}
+	e.pass(noon.Add(5 * time.Second))
+	if to := e.initsTo(); !slices.Equal(to, []netip.AddrPort{good}) {
+		t.Errorf("then again at %v", to)
+	}
+	if to := e.state.supernodeAddress("sn:7654"); to != good {
+		t.Errorf("%v is kept, which did not answer", to)
+	}
+}
+
+// Nothing is asked at an address that was kept of a supernode with another port, or whose
+// key is not known: anybody could answer.
+func TestLastGoodAddressOfAnother(t *testing.T) {
+	dir := remembered(t)
+	for name, change := range map[string]func(*Config){
+		"another port": func(c *Config) { c.Supernodes[0].Port = 7655 },
+		"no key":       func(c *Config) { c.Supernodes[0].Key = nil },
+	} {
+		n := &names{err: errors.New("no such host")}
+		e := newEdge(t, func(c *Config) { byName(n, dir)(c); change(c) })
+		e.await(noon)
+		if sent := e.sentNow(); len(sent) != 0 {
+			t.Errorf("%s: sent to %v", name, sent[0].to)
+		}
+	}
+}
+
+// A change of this host's network has names looked up at once, and streams made that waited.
+func TestNamesOnNewNetwork(t *testing.T) {
+	n := &names{err: errors.New("no such host")}
+	e := newEdge(t, byName(n, ""))
+	s := e.servers.list[0]
+	e.await(noon)
+	s.stream.next, s.stream.tries = noon.Add(time.Hour), 5
+	n.err, n.list = nil, []netip.Addr{netip.MustParseAddr("203.0.113.1")}
+	now := noon.Add(100 * time.Millisecond)
+	e.underlay.NetworkChanged(now)
+	e.await(now)
+	if to := e.initsTo(); len(to) != 1 || s.stream.next.After(now) {
+		t.Errorf("asked at %v, the next stream at %v", to, s.stream.next)
+	}
+	n.list = []netip.Addr{netip.MustParseAddr("203.0.113.2")}
+	e.underlay.NetworkChanged(now)
+	e.await(now)
+	if to := e.initsTo(); !slices.Contains(to, netip.MustParseAddrPort("203.0.113.2:7654")) {
+		t.Errorf("a name that stands for another address here was asked at %v", to)
 	}
 }
 

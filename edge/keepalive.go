@@ -101,7 +101,7 @@ func (r *registrar) lost(now time.Time, s *supernode) {
 	s.grant.done = false
 	s.keepalive.forget()
 	s.keepalive.next.Stop()
-	if !s.reported.lost {
+	if !s.reported.lost && !(s.kin.second != nil && s.kin.second.registered()) { // which takes its place
 		s.reported.lost = true
 		r.reports.report(now, control.Event{Kind: control.EventSupernodeLost, Supernode: s.cfg.Name, Addr: s.shownAddr()})
 	}

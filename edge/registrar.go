@@ -3,6 +3,7 @@ package edge
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"hedgerow/crypto"
@@ -22,6 +23,7 @@ const (
 	renewLatest   = 12 * time.Hour
 	nakSoonest    = 5 * time.Second // after a NAK, whatever it says
 	nakLatest     = 10 * time.Minute
+	superseded    = 5100 * time.Millisecond // after a newer one, a session is taken by a supernode no more
 )
 
 // registrar is the owner of our registrations with the supernodes: it registers on
@@ -153,6 +155,10 @@ func (r *registrar) handleAck(now time.Time, s *supernode, m protocol.Ack) {
 		r.updateDirect(now)
 		r.peers.markAll()
 		r.reports.registered(now, s)
+		if s.kin.first != nil && s.kin.first.keepalive.next.IsSet() {
+			// If both are one supernode it answers in the newer session alone, after a while.
+			s.kin.first.keepalive.next.NotAfter(now.Add(superseded))
+		}
 	}
 	r.addresses.granted(now, s, m)
 	if first {
@@ -212,6 +218,22 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 	default:
 		r.reports.report(now, control.Event{Kind: control.EventRefused, Supernode: s.cfg.Name, Err: errors.New(protocol.CodeString(m.Code))})
 	}
+}
+
+// released ends the registration with a supernode that is no more.
+func (r *registrar) released(now time.Time, s *supernode) {
+	g := &s.grant
+	g.done, g.on, g.pending, g.leased, g.token = false, nil, false, false, [16]byte{}
+	g.offer, g.holder, g.fault = netip.Prefix{}, protocol.MAC{}, ""
+	g.retry.Stop()
+	g.renew.Stop()
+	s.keepalive.forget()
+	s.keepalive.next.Stop()
+	r.forgetDirect(s)
+	for _, p := range r.peers.byStatic {
+		r.peers.setHandle(p, s.id(), 0)
+	}
+	r.peers.markAll()
 }
 
 // offerTURN uses the TURN server that a supernode hands out, if it can be one. The

@@ -25,10 +25,11 @@ const stateFile = "state.json"
 
 // Bounds of the state file.
 const (
-	storedPeers = 64
-	storeEvery  = 5 * time.Second // between two writes of the file
-	maxPins     = 4096
-	maxState    = 4 << 20
+	storedPeers     = 64
+	storedAddresses = 64              // of supernodes
+	storeEvery      = 5 * time.Second // between two writes of the file
+	maxPins         = 4096
+	maxState        = 4 << 20
 )
 
 // state is what survives a restart: the statement's sequence number, the
@@ -59,7 +60,8 @@ type storedState struct {
 	Seq        uint64            `json:"seq"`
 	Lease      string            `json:"lease,omitempty"`
 	Supernodes map[string]string `json:"supernodes,omitempty"`
-	Pins       map[string]pin    `json:"pins,omitempty"` // by hardware address
+	Addresses  map[string]string `json:"addresses,omitempty"` // of supernodes given by name, where they answered last
+	Pins       map[string]pin    `json:"pins,omitempty"`      // by hardware address
 	Peers      []storedPeer      `json:"peers,omitempty"`
 	Links      map[string]int    `json:"links,omitempty"` // numbers of links, by identity
 }
@@ -227,6 +229,22 @@ func (s *state) supernodeKey(name string) *[32]byte {
 
 func (s *state) pinSupernode(name string, key [32]byte) {
 	s.saved.Supernodes[name] = base64.RawURLEncoding.EncodeToString(key[:])
+	s.dirty = true
+}
+
+// supernodeAddress returns where a supernode answered last, not valid: that is not known.
+func (s *state) supernodeAddress(name string) netip.AddrPort {
+	a, _ := netip.ParseAddrPort(s.saved.Addresses[name])
+	return a
+}
+
+// keepSupernodeAddress keeps where a supernode answered. What is kept of supernodes that
+// are not configured any more goes when there is much of it.
+func (s *state) keepSupernodeAddress(name string, a netip.AddrPort) {
+	if s.saved.Addresses == nil || len(s.saved.Addresses) >= storedAddresses {
+		s.saved.Addresses = make(map[string]string)
+	}
+	s.saved.Addresses[name] = a.String()
 	s.dirty = true
 }
 

@@ -54,7 +54,9 @@ func (e *Edge) status(now time.Time) control.Status {
 		s.Mapping = m.String()
 	}
 	for _, n := range e.servers.list {
-		s.Supernodes = append(s.Supernodes, n.status())
+		if !n.dormant() {
+			s.Supernodes = append(s.Supernodes, n.status())
+		}
 	}
 	return s
 }

@@ -2,6 +2,8 @@ package edge
 
 import (
 	"context"
+	"errors"
+	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -24,8 +26,8 @@ const (
 // streamAt returns when a stream should be made, zero: it is not wanted.
 func (c *connector) streamAt(now time.Time, s *supernode) time.Time {
 	t := &s.stream
-	if c.transports.Dial == nil || t.conn != nil || t.dialing || c.useless(s) {
-		return time.Time{}
+	if c.transports.Dial == nil || t.conn != nil || t.dialing || c.useless(s) || s.kin.first != nil {
+		return time.Time{} // the name of a second supernode may lead a stream to the first
 	}
 	var at time.Time
 	switch since := s.silentSince(); {
@@ -62,7 +64,7 @@ func (c *connector) settleStream(now time.Time, s *supernode) {
 func (c *connector) dialStream(now time.Time, s *supernode) {
 	t := &s.stream
 	t.dialing, t.next = true, now.Add(min(streamRetry<<min(t.tries, 5), streamMost)+c.random.jitter(time.Second))
-	sides, dial, to := c.transports.Sides, c.transports.Dial, s.cfg
+	sides, dial, to, last := c.transports.Sides, c.transports.Dial, s.cfg, s.addr()
 	c.loop.Go(func(running context.Context) {
 		// A stream outlives the end of running by its Close, so that a last word
 		// still leaves; a dial does not.
@@ -70,12 +72,17 @@ func (c *connector) dialStream(now time.Time, s *supernode) {
 		giveUp := context.AfterFunc(running, cancel)
 		ready := make(chan netip.AddrPort, 1)
 		var side netip.AddrPort
-		conn, err := dial(ctx, to.Host, to.Port, func(pkt []byte) {
+		deliver := func(pkt []byte) {
 			if !side.IsValid() { // the stream has one goroutine that delivers
 				side = <-ready
 			}
 			sides.Deliver(side, pkt)
-		})
+		}
+		conn, err := dial(ctx, to.Host, to.Port, deliver)
+		var unknown *net.DNSError
+		if errors.As(err, &unknown) && last.IsValid() {
+			conn, err = dial(ctx, last.Addr().String(), to.Port, deliver)
+		}
 		var at netip.AddrPort
 		if giveUp(); err == nil {
 			at = sides.Add(conn.Send)

@@ -3,7 +3,10 @@ package edge
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -29,7 +32,7 @@ func TestWhenAStreamIsMade(t *testing.T) {
 		{"nothing was asked", false, func(*supernode) {}, never},
 		{"INIT", false, func(s *supernode) { _, _ = s.init.initiator.Start(noon) }, streamAfter},
 		{"HELLO", false, func(s *supernode) { s.hello.active, s.hello.begun = true, noon }, streamAfter},
-		{"its name is unknown here", false, func(s *supernode) { s.where.again.Set(noon.Add(time.Minute)); s.where.failed = noon }, streamAfter},
+		{"its name is unknown here", false, func(s *supernode) { s.where.failed = noon }, streamAfter},
 		{"registered", false, func(s *supernode) { s.grant.done = true }, never},
 		{"a ping is missing", false, func(s *supernode) { s.grant.done, s.keepalive.missed = true, 1 }, never},
 		{"two pings are missing", false, func(s *supernode) { s.grant.done, s.keepalive.missed = true, 2 }, 0},
@@ -129,6 +132,41 @@ func (d *streamer) dial(_ context.Context, _ string, _ uint16, deliver func([]by
 	d.stream = newMemoryStream()
 	d.deliver = deliver
 	return d.stream, nil
+}
+
+// TestStreamToLastGoodAddress makes the stream to where the supernode answered last, if its
+// name cannot be looked up; through a proxy that knows the name none of that is needed.
+func TestStreamToLastGoodAddress(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want []string
+	}{
+		{&net.DNSError{Err: "no answer", IsTimeout: true}, []string{"sn.example", "203.0.113.1"}},
+		{errors.New("connection refused"), []string{"sn.example"}},
+	} {
+		n := &names{err: errors.New("no such host")}
+		hosts := make(chan string, 9)
+		dir := remembered(t)
+		e := newEdge(t, func(cfg *Config) {
+			byName(n, dir)(cfg)
+			withTransports(cfg)
+			cfg.Transports.Dial = func(_ context.Context, host string, _ uint16, _ func([]byte)) (underlay.Stream, error) {
+				hosts <- host
+				return nil, fmt.Errorf("cannot reach %s: %w", host, c.err)
+			}
+		})
+		e.await(noon)
+		e.servers.connector.dialStream(noon, e.servers.list[0])
+		e.await(noon)
+		close(hosts)
+		var got []string
+		for h := range hosts {
+			got = append(got, h)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%v: dialled %q, want %q", c.err, got, c.want)
+		}
+	}
 }
 
 // withStreams lets an edge reach supernodes by the streams of a test alone.

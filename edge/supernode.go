@@ -23,13 +23,13 @@ type supernode struct {
 	mask *crypto.Mask // of its datagrams, nil until pinned
 
 	// The connector's.
-	where     whereabouts
-	hello     helloOut
-	init      hopInit
-	reset     resetIn
-	hop       hopSessions
-	stream    supernodeStream
-	published []netip.AddrPort // addresses that the queues know as its own
+	kin    kin
+	where  whereabouts
+	hello  helloOut
+	init   hopInit
+	reset  resetIn
+	hop    hopSessions
+	stream supernodeStream
 
 	// The registrar's.
 	grant     grant
@@ -39,13 +39,23 @@ type supernode struct {
 	reported supernodeReport // of both
 }
 
+// kin are the two supernodes of one name that has come to stand for another host (moved.go).
+type kin struct {
+	first  *supernode // nil: it is this one
+	second *supernode // nil: it is this one, or there is no room for one
+}
+
 // whereabouts are a supernode's underlay addresses.
 type whereabouts struct {
-	addrs     []netip.AddrPort
+	name      *underlay.Name   // nil: it is an address
+	published []netip.AddrPort // addresses that the queues know as its own
+	named     []netip.AddrPort // what the name stands for
+	good      netip.AddrPort   // where it answered by UDP last, in this run or the one before
+	addrs     []netip.AddrPort // that are tried: named, and good
 	at        int
-	resolving bool
-	failed    time.Time   // since when its name cannot be resolved; zero: it can
-	again     timer.Timer // when it is resolved next
+	failed    time.Time        // since when the name cannot be looked up; zero: it can
+	fault     error            // why, as the user was told
+	moved     []netip.AddrPort // of the addresses that the name came to stand for, those that the user was told of
 }
 
 // helloOut is a HELLO that waits for its WELCOME.
@@ -152,6 +162,9 @@ func (s *supernode) timer(q *timer.Queue, name string, call func(now time.Time, 
 // registered reports whether the supernode has us registered.
 func (s *supernode) registered() bool { return s.grant.done }
 
+// dormant reports whether the supernode is the second one of a name, and is not needed.
+func (s *supernode) dormant() bool { return s.kin.first != nil && len(s.where.addrs) == 0 }
+
 // current reports whether the supernode has us registered on the session in use.
 func (s *supernode) current() bool { return s.grant.done && s.grant.on == s.hop.session }
 
@@ -206,10 +219,8 @@ func (s *supernode) silentSince() time.Time {
 		return s.hello.begun
 	case s.init.active():
 		return s.init.initiator.Begun()
-	case s.where.again.IsSet(): // its name cannot be resolved here; a proxy may know it
-		return s.where.failed
 	}
-	return time.Time{}
+	return s.where.failed // its name cannot be resolved here; a proxy may know it
 }
 
 // publishHop tells the queues how the supernode is reached: in the session on which
@@ -230,6 +241,16 @@ type supernodes []*supernode
 
 // registered reports whether a supernode has us registered.
 func (l supernodes) registered() bool { return slices.ContainsFunc(l, (*supernode).registered) }
+
+// named returns the supernode that has a name now, or nil.
+func (l supernodes) named(name *underlay.Name) *supernode {
+	for _, s := range l {
+		if s.where.name == name {
+			return s
+		}
+	}
+	return nil
+}
 
 // relayFor returns the best supernode that knows a peer, or nil.
 func (l supernodes) relayFor(p *peer) *supernode {

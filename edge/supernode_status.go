@@ -49,15 +49,21 @@ func (s *supernode) status() control.SupernodeStatus {
 	return st
 }
 
-// notes says for status which supernodes do not serve us, and why, and which do so by a
-// stream although the user did not ask for that. twin says that status has a note about
-// another machine with our identity.
+// notes says for status which supernodes do not serve us, and why, which do so by a stream
+// although the user did not ask for that, and whose name cannot be looked up. twin says that
+// status has a note about another machine with our identity.
 func (l supernodes) notes(streamOnly, twin bool) (list []string) {
 	var silent []string
 	for _, s := range l {
+		unnamed := !s.where.failed.IsZero() && !(s.registered() && s.streaming()) // else its proxy knows the name
+		if unnamed {
+			list = append(list, control.Unresolved(s.cfg.Name, s.where.fault, s.shownAddr()))
+		}
 		switch note := s.refusalNote(twin); {
 		case note != "":
 			list = append(list, note)
+		case s.kin.first != nil: // the one that its name led to before says how that is
+		case unnamed && !s.silent(): // that it has no name yet is all that there is to say
 		case !s.registered() && !(twin && s.reported.refused == protocol.CodeOldStatement):
 			silent = append(silent, s.cfg.Name+" "+s.silence())
 		case s.registered() && s.streaming() && !streamOnly:
@@ -74,18 +80,23 @@ func (l supernodes) notes(streamOnly, twin bool) (list []string) {
 	return list
 }
 
+// silent says that the user was told of a supernode which does not answer.
+func (s *supernode) silent() bool {
+	return s.reported.noAnswer || s.reported.lost || s.stream.failed != ""
+}
+
 // silence says why a supernode that does not have us registered does not answer.
 func (s *supernode) silence() string {
 	switch {
 	case s.reported.keyChanged:
 		return "shows another key than the one trusted so far, and is not used"
 	case len(s.where.addrs) == 0 && !s.where.failed.IsZero():
-		return "has a name that cannot be resolved [E10]"
+		return "has a name that cannot be resolved"
 	case len(s.where.addrs) == 0:
 		return "has a name that is being resolved"
 	case s.reported.lost:
 		return "no longer answers"
-	case s.reported.noAnswer, s.stream.failed != "":
+	case s.silent():
 		return "does not answer [E08]"
 	}
 	return "has not answered yet"
@@ -102,6 +113,8 @@ func (s *supernode) refusalNote(twin bool) string {
 		return fmt.Sprintf("%s refuses this edge: its address is used by %s. Choose another one with -a static:IP/LEN, or leave -a out. [E11]", s.cfg.Name, s.grant.holder)
 	case s.reported.refused != 0:
 		return fmt.Sprintf("%s refuses this edge: %s.", s.cfg.Name, protocol.CodeString(s.reported.refused))
+	case s.kin.first != nil && !s.dormant():
+		return control.NameMoved(s.cfg.Name, s.addr(), s.kin.first.shownAddr())
 	}
 	return ""
 }

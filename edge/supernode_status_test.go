@@ -36,7 +36,7 @@ func TestNotesOfSupernodes(t *testing.T) {
 		{"its name is unknown", func(v *testServer) {
 			v.s.grant.done = false
 			v.servers.connector.resolved(noon, v.s, nil, errors.New("no such host"))
-		}, "no supernode is reached"},
+		}, "cannot resolve sn: no such host"},
 		{"another key", func(v *testServer) { v.s.grant.done, v.s.reported.keyChanged = false, true }, "shows another key"},
 		{"a schedule that ends", func(v *testServer) {
 			c := *v.keys.community

@@ -145,9 +145,7 @@ func (v *verifier) sources() {
 		v.check(!s.current() || s.hop.route.Session == s.hop.session.Crypto() && s.hop.route.Addr == s.hop.at, "%v: the queues reach it by another session", name)
 		rekeys := s.hop.rekey.IsSet() || s.init.active() || e.servers.connector.streamOnly && !s.streaming()
 		v.check(s.hop.session == nil || rekeys, "%v: its session would not be renewed", name)
-		if s.where.failed.IsZero() == s.where.again.IsSet() && !s.where.resolving {
-			v.check(false, "%v: its name would not be looked up again", name)
-		}
+		v.check(s.where.name == nil || len(s.where.named) > 0 && s.where.failed.IsZero() || s.where.name.Pending(), "%v: its name would not be looked up again", name)
 	}
 	v.check(e.data.draft.HopCount() == hops, "the queues open %d hop sessions of %d", e.data.draft.HopCount(), hops)
 	v.check(e.data.draft.Group() == e.keys.group, "the queues seal under another salt")

@@ -1,69 +1,49 @@
 package edge
 
 import (
-	"context"
-	"errors"
 	"net/netip"
+	"slices"
 	"time"
-
-	"hedgerow/edge/control"
-)
-
-// How a supernode's name is looked up.
-const (
-	resolveRetry = 30 * time.Second
-	lookupWait   = 10 * time.Second // bounds one look-up, so that the next one can be tried
 )
 
 // resolve looks up a supernode's addresses in the background. A literal address
 // is used at once.
 func (c *connector) resolve(now time.Time, s *supernode) {
-	s.where.again.Stop()
+	if s.kin.first != nil {
+		s = s.kin.first // they have one name
+	}
+	if s.where.name != nil {
+		s.where.name.LookUp(now)
+		return
+	}
 	if a, err := netip.ParseAddr(s.cfg.Host); err == nil {
-		c.resolved(now, s, []netip.AddrPort{netip.AddrPortFrom(a.Unmap(), s.cfg.Port)}, nil)
-		return
+		c.resolved(now, s, []netip.Addr{a.Unmap()}, nil)
 	}
-	if s.where.resolving {
-		return
-	}
-	s.where.resolving = true
-	c.loop.Go(func(ctx context.Context) {
-		ctx, cancel := context.WithTimeout(ctx, lookupWait)
-		defer cancel()
-		list, err := c.resolver.LookupNetIP(ctx, "ip", s.cfg.Host)
-		var addrs []netip.AddrPort
-		for _, a := range list {
-			addrs = append(addrs, netip.AddrPortFrom(a.Unmap(), s.cfg.Port))
-		}
-		c.loop.Do(func(now time.Time) { c.resolved(now, s, addrs, err) })
-	})
 }
 
 // resolved begins or goes on registering at the addresses found.
-func (c *connector) resolved(now time.Time, s *supernode, addrs []netip.AddrPort, err error) {
+func (c *connector) resolved(now time.Time, s *supernode, list []netip.Addr, err error) {
 	w := &s.where
-	w.resolving = false
-	if w.failed.IsZero() {
-		w.failed = now
-	}
-	if err == nil && len(addrs) == 0 {
-		err = errors.New("it has no address")
-	}
 	if err != nil {
-		w.again.Set(now.Add(resolveRetry))
-		c.reports.report(now, control.Event{Kind: control.EventResolveFailed, Supernode: s.cfg.Name, Addr: s.addr(), Err: err})
+		c.locator.unresolved(now, s, err)
 		return
 	}
-	w.addrs, w.failed = addrs, time.Time{}
-	for _, a := range addrs { // its STUN also says whether we have one mapping for all
-		c.underlay.STUN.Add(now, a)
+	w.failed, w.fault = time.Time{}, nil
+	w.named = w.named[:0]
+	for _, a := range list {
+		w.named = append(w.named, netip.AddrPortFrom(a, s.cfg.Port))
 	}
-	var all []netip.AddrPort
-	for _, s := range c.supernodes {
-		all = append(all, s.where.addrs...)
+	before := s.addr()
+	if c.follow(now, s) {
+		c.restart(now, s.kin.second)
 	}
-	c.underlay.Addresses.SetSupernodes(all)
-	if s.hop.session == nil && !s.init.active() && !s.hello.active {
+	c.locator.place(now, s)
+	switch {
+	case s.hop.session == nil && !s.init.active() && !s.hello.active:
 		c.restart(now, s)
+	case s.init.active() && !s.init.to.IsValid() && !s.registered() && !slices.Contains(w.named, before):
+		// What is under way was sent to the last good address.
+		pkt, err := s.init.initiator.Retry(now)
+		c.sendInit(now, s, s.addr(), pkt, err)
 	}
 }

@@ -80,6 +80,9 @@ const (
 	EventLimited
 	// EventAddressTwice: Peer has our address (Prefix), too; Text is AddressTwice's.
 	EventAddressTwice
+	// EventNameMoved: Supernode's name stands for Addr now, while the one where it led
+	// before answers; Text is NameMoved's.
+	EventNameMoved
 )
 
 // Event is one change of state that the edge reports to its user. Fields that do not

@@ -2,10 +2,14 @@ package sim
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"hedgerow/edge/control"
 	"hedgerow/nat/nattest"
 )
 
@@ -49,6 +53,155 @@ func TestSupernodeMoves(t *testing.T) {
 				right.Stop()
 				sn.Stop()
 			})
+		})
+	}
+}
+
+// supernodes returns where an edge is registered.
+func supernodes(t *testing.T, e *Edge) (list []string) {
+	t.Helper()
+	s, err := e.Edge.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range s.Supernodes {
+		if n.State == control.StateRegistered {
+			list = append(list, n.Addr)
+		}
+	}
+	return list
+}
+
+// A name comes to stand for another supernode, and the old one goes on. Edges that start
+// then register at the new one, and the others within a rekey as well, so that all meet;
+// what is relayed by the old one goes on, and when that ends by the new one.
+func TestNameMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := New(t, 22)
+		defer w.Net.Close()
+		before, after := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.77")
+		old := w.Supernode(before)
+		var name atomic.Pointer[netip.Addr]
+		name.Store(&before)
+		var sinks [3]Sink
+		o := Options{Supernodes: []*Supernode{old}, ByName: true, Around: Around{Names: func() netip.Addr { return *name.Load() }}}
+		left := w.Edge(behind(nattest.Symmetric)(w.Net, 0), with(o, "left", &sinks[0]))
+		mid := w.Edge(behind(nattest.Symmetric)(w.Net, 1), with(o, "mid", &sinks[1]))
+		time.Sleep(time.Second)
+		ping := w.Flow(left, mid.MAC, &sinks[1])
+		ping.For(5*time.Second, 100*time.Millisecond)
+
+		newer := old.Copy(after)
+		name.Store(&after)
+		right := w.Edge(behind(nattest.Symmetric)(w.Net, 2), with(o, "right", &sinks[2]))
+		ping.For(1000*time.Second, 500*time.Millisecond)
+		if got, want := supernodes(t, left), []string{"203.0.113.1:7654", "203.0.113.77:7654"}; !slices.Equal(got, want) {
+			t.Errorf("registered at %v, want %v", got, want)
+		}
+		late := w.Flow(left, right.MAC, &sinks[2])
+		late.For(20*time.Second, 100*time.Millisecond)
+		time.Sleep(time.Second)
+		if lost := late.Lost(late.Len()-100, late.Len()); len(lost) > 0 {
+			t.Errorf("to who came later, lost %s", brief(lost))
+		}
+		if lost := ping.Lost(0, ping.Len()); len(lost) > 0 {
+			t.Errorf("by the old supernode, lost %s", brief(lost))
+		}
+
+		at := ping.Len()
+		old.Stop()
+		stopped := time.Now()
+		ping.For(30*time.Second, 100*time.Millisecond)
+		time.Sleep(time.Second)
+		lost := ping.Lost(at, ping.Len())
+		t.Logf("after the old one ended: %d lost, goes on after %v", len(lost), ping.Resumed(stopped))
+		if len(lost) > 40 {
+			t.Errorf("after the old one ended, lost %s", brief(lost))
+		}
+		if got, want := supernodes(t, left), []string{"203.0.113.77:7654"}; !slices.Equal(got, want) {
+			t.Errorf("at last registered at %v, want %v", got, want)
+		}
+		for _, e := range []*Edge{left, mid, right} {
+			e.Stop()
+		}
+		newer.Stop()
+	})
+}
+
+// A name comes to stand for another address of the same supernode, and back, again and
+// again, as where a name server rotates them: an edge registers at the other one, leaves the
+// first, and the user is told of each address once.
+func TestNameRotates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := New(t, 23)
+		defer w.Net.Close()
+		addrs := []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::77")}
+		sn := w.Supernode(addrs...)
+		var turn atomic.Int32
+		var told events
+		e := w.Edge(w.Net.Host(netip.MustParseAddr("198.51.100.200"), netip.MustParseAddr("2001:db8::200")), Options{
+			Supernodes: []*Supernode{sn}, ByName: true, Report: told.add, Around: Around{Names: func() netip.Addr { return addrs[turn.Load()%2] }},
+		})
+		time.Sleep(time.Second)
+		for i := range 4 {
+			turn.Add(1)
+			time.Sleep(899 * time.Second)
+			for n := range 50 {
+				time.Sleep(2 * time.Second)
+				want := []string{netip.AddrPortFrom(addrs[turn.Load()%2], 7654).String()}
+				if got := supernodes(t, e); n > 4 && !slices.Equal(got, want) {
+					t.Fatalf("turn %d: registered at %v, want %v", i, got, want)
+				}
+			}
+		}
+		checkCount(t, "moves told", len(told.of(control.EventNameMoved)), 2)
+		checkCount(t, "losses told", len(told.of(control.EventSupernodeLost)), 0)
+		e.Stop()
+		sn.Stop()
+	})
+}
+
+// A name comes to stand for a supernode with another key, or for a host that is none: the
+// old one serves on, the user is told, and health is not ok.
+func TestNameMovesToStranger(t *testing.T) {
+	for _, stranger := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := New(t, 24)
+			defer w.Net.Close()
+			before, after := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.77")
+			sn := w.Supernode(before)
+			var name atomic.Pointer[netip.Addr]
+			name.Store(&before)
+			var told events
+			e := w.Edge(w.Net.Host(netip.MustParseAddr("198.51.100.200")), Options{
+				Supernodes: []*Supernode{sn}, ByName: true, Report: told.add, Around: Around{Names: func() netip.Addr { return *name.Load() }},
+			})
+			time.Sleep(time.Second)
+			if stranger {
+				defer w.Supernode(after).Stop()
+			}
+			name.Store(&after)
+			time.Sleep(1000 * time.Second)
+			notes := func() string {
+				s, err := e.Edge.Status(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				return strings.Join(s.Notes, " ")
+			}
+			if got := supernodes(t, e); !slices.Equal(got, []string{"203.0.113.1:7654"}) || !strings.Contains(notes(), "[E53]") {
+				t.Errorf("registered at %v, notes %q", got, notes())
+			}
+			if len(told.of(control.EventNameMoved)) != 1 || len(told.of(control.EventSupernodeLost))+len(told.of(control.EventNoAnswer)) != 0 {
+				t.Error("the user was not told, or of a loss")
+			}
+			name.Store(&before)
+			time.Sleep(1000 * time.Second)
+			if got := supernodes(t, e); !slices.Equal(got, []string{"203.0.113.1:7654"}) || strings.Contains(notes(), "[E53]") {
+				t.Errorf("in the end registered at %v, notes %q", got, notes())
+			}
+			e.Stop()
+			sn.Stop()
 		})
 	}
 }

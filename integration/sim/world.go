@@ -156,6 +156,17 @@ func (w *World) SupernodeWith(b Beside, addrs ...netip.Addr) *Supernode {
 	return s
 }
 
+// Copy starts another supernode with the same identity, as when it was moved to another
+// host and the old one goes on.
+func (s *Supernode) Copy(addrs ...netip.Addr) *Supernode {
+	c := &Supernode{
+		world: s.world, host: s.world.Net.Host(addrs...), identity: s.identity, dir: s.world.tb.TempDir(),
+		Addr: netip.AddrPortFrom(addrs[0], s.Addr.Port()),
+	}
+	c.Start()
+	return c
+}
+
 // addrFor returns the supernode's address of a family that a host has.
 func (s *Supernode) addrFor(h *nattest.Host) netip.Addr {
 	for _, a := range s.host.Addresses() {
@@ -255,6 +266,7 @@ type Around struct {
 	Watch   bool                 // is told of changes of the host's network
 	Streams *StreamPath          // by which streams go to supernodes; nil: no streams
 	NoNames bool                 // names are not looked up where the edge is
+	Names   func() netip.Addr    // what the name of every supernode stands for; nil: where it is
 	Boot    func() time.Duration // since the host was started, suspensions too
 	Machine func() string        // identity of the host
 	Forked  <-chan struct{}      // each receipt tells the edge that the host was restored or cloned
@@ -399,6 +411,9 @@ func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 	}
 	if n.edge.options.Around.NoNames {
 		return nil, fmt.Errorf("no such host: %s", host)
+	}
+	if names := n.edge.options.Around.Names; names != nil {
+		return []netip.Addr{names()}, nil
 	}
 	for i, s := range n.edge.options.Supernodes {
 		if host == fmt.Sprintf("supernode%d.example", i) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"strings"
 	"syscall"
@@ -74,7 +73,7 @@ func (m *Messages) Of(ev control.Event) Message {
 func (m *Messages) warning(ev control.Event) string {
 	switch ev.Kind {
 	case control.EventResolveFailed:
-		return resolveFailed(ev)
+		return control.Unresolved(ev.Supernode, ev.Err, ev.Addr)
 	case control.EventNoAnswer:
 		return noAnswer(ev)
 	case control.EventPinned:
@@ -85,7 +84,7 @@ func (m *Messages) warning(ev control.Event) string {
 			ev.Supernode, supernodeKey(ev.Key))
 	case control.EventStream:
 		return fmt.Sprintf("no answer from %s over UDP: it looks blocked. Using %s; direct links are off until UDP returns. [E08]", ev.Supernode, ev.Text)
-	case control.EventRecursion:
+	case control.EventRecursion, control.EventNameMoved:
 		return ev.Text
 	case control.EventOlder:
 		return control.OlderSupernode(ev.Supernode)
@@ -147,37 +146,6 @@ func (m *Messages) address(ev control.Event) string {
 		from = "as asked for, from the supernode"
 	}
 	return ev.Prefix.String() + " " + from
-}
-
-// resolveFailed is E10.
-func resolveFailed(ev control.Event) string {
-	host := hostOf(ev.Supernode)
-	s := fmt.Sprintf("cannot resolve %s: %s. Will retry every 30 s", host, resolveReason(ev.Err))
-	if ev.Addr.IsValid() {
-		s += fmt.Sprintf("; last good address %s is being tried", ev.Addr.Addr())
-	}
-	return s + ". [E10]"
-}
-
-func resolveReason(err error) string {
-	var dns *net.DNSError
-	if !errors.As(err, &dns) {
-		if err == nil {
-			return "no answer"
-		}
-		return err.Error()
-	}
-	reason := dns.Err
-	switch {
-	case dns.IsNotFound:
-		reason = "NXDOMAIN"
-	case dns.IsTimeout:
-		reason = "no answer"
-	}
-	if dns.Server != "" {
-		reason += " from " + hostOf(dns.Server)
-	}
-	return reason
 }
 
 // noAnswer is E08, or E09 when the host said that nobody listens.

@@ -30,11 +30,12 @@ func TestSentences(t *testing.T) {
 		{control.Event{Kind: control.EventNoAnswer, Supernode: sn, Addr: addr, Err: &net.OpError{Err: os.NewSyscallError("sendto", syscall.ECONNREFUSED)}},
 			"203.0.113.10:7654 refused: no supernode is listening on that port. [E09]"},
 		{control.Event{Kind: control.EventResolveFailed, Supernode: sn, Addr: addr, Err: nx},
-			"cannot resolve vps.example: NXDOMAIN from 192.168.1.1. Will retry every 30 s; last good address 203.0.113.10 is being tried. [E10]"},
+			"cannot resolve vps.example: NXDOMAIN from 192.168.1.1. Trying on; the last good address 203.0.113.10 is used meanwhile. [E10]"},
 		{control.Event{Kind: control.EventResolveFailed, Supernode: sn, Err: &net.DNSError{Err: "server misbehaving"}},
-			"cannot resolve vps.example: server misbehaving. Will retry every 30 s. [E10]"},
+			"cannot resolve vps.example: server misbehaving. Trying on; -l ADDRESS:7654 needs no name server. [E10]"},
 		{control.Event{Kind: control.EventResolveFailed, Supernode: sn, Err: &net.DNSError{IsTimeout: true}},
-			"cannot resolve vps.example: no answer. Will retry every 30 s. [E10]"},
+			"no answer from any name server about vps.example: look at the network, and at the name servers of this machine ('resolvectl status', /etc/resolv.conf). " +
+				"Trying on; -l ADDRESS:7654 needs no name server. [E54]"},
 		{control.Event{Kind: control.EventAddressReplaced, Wanted: netip.MustParsePrefix("10.64.0.7/24"), Prefix: netip.MustParsePrefix("10.64.0.12/24"), MAC: mac},
 			"10.64.0.7 is already used by 02:00:00:00:00:31. Got 10.64.0.12 instead. [E11]"},
 		{control.Event{Kind: control.EventLeaseRefused, Supernode: sn, Prefix: netip.MustParsePrefix("10.64.0.7/24"), Text: "overlaps wlan0 (10.64.0.0/16): choose another"},
@@ -71,9 +72,9 @@ func TestSentences(t *testing.T) {
 
 // Every kind of event has words, and each belongs to one of the levels.
 func TestEveryEventHasWords(t *testing.T) {
-	ownWords := []control.EventKind{control.EventMapping, control.EventRecursion, control.EventViolation, control.EventSegment} // the edge's
+	ownWords := []control.EventKind{control.EventMapping, control.EventRecursion, control.EventViolation, control.EventSegment, control.EventLimited, control.EventAddressTwice, control.EventNameMoved} // the edge's
 	m := Messages{Community: "mynetwork", Preferred: netip.MustParsePrefix("10.64.0.7/24")}
-	for kind := control.EventResolveFailed; kind <= control.EventSegment; kind++ {
+	for kind := control.EventResolveFailed; kind <= control.EventNameMoved; kind++ {
 		if slices.Contains(ownWords, kind) {
 			continue
 		}
@@ -81,7 +82,7 @@ func TestEveryEventHasWords(t *testing.T) {
 			t.Errorf("kind %d has no words", kind)
 		}
 	}
-	if got := m.Of(control.Event{Kind: control.EventSegment + 1}); got.Text != "" {
+	if got := m.Of(control.Event{Kind: control.EventNameMoved + 1}); got.Text != "" {
 		t.Errorf("an unknown kind says %q", got.Text)
 	}
 }

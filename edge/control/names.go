@@ -1,0 +1,60 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// Unresolved says that a supernode's name cannot be looked up, and why: E54 if no name
+// server has answered, otherwise E10. last is the address that is used meanwhile; not
+// valid: none is known. err may be nil.
+func Unresolved(supernode string, err error, last netip.AddrPort) string {
+	host, port, bad := net.SplitHostPort(supernode)
+	if bad != nil {
+		host, port = supernode, "PORT"
+	}
+	meanwhile := fmt.Sprintf("-l ADDRESS:%s needs no name server", port)
+	if last.IsValid() {
+		meanwhile = fmt.Sprintf("the last good address %s is used meanwhile", last.Addr())
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) && dns.IsTimeout {
+		server := "any name server"
+		if dns.Server != "" {
+			server = "the name server " + dns.Server
+		}
+		return fmt.Sprintf("no answer from %s about %s: look at the network, and at the name servers of this machine ('resolvectl status', /etc/resolv.conf). Trying on; %s. [E54]", server, host, meanwhile)
+	}
+	return fmt.Sprintf("cannot resolve %s: %s. Trying on; %s. [E10]", host, unresolvedReason(err), meanwhile)
+}
+
+// NameMoved says that a supernode's name stands for another host now than the one where
+// it led before, at before, which still answers (E53).
+func NameMoved(supernode string, now, before netip.AddrPort) string {
+	return fmt.Sprintf("%s now stands for %s: registering there as well, and %s is used as long as it answers. If that is an old supernode, stop it; if no supernode is at the new address, mend the name. [E53]",
+		supernode, now.Addr(), before.Addr())
+}
+
+// unresolvedReason puts the answer of a name server into words.
+func unresolvedReason(err error) string {
+	var dns *net.DNSError
+	switch {
+	case err == nil:
+		return "no answer"
+	case !errors.As(err, &dns):
+		return err.Error()
+	}
+	reason := dns.Err
+	if dns.IsNotFound {
+		reason = "NXDOMAIN"
+	}
+	if dns.Server == "" {
+		return reason
+	}
+	if host, _, err := net.SplitHostPort(dns.Server); err == nil {
+		return reason + " from " + host
+	}
+	return reason + " from " + dns.Server
+}

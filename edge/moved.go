@@ -1,0 +1,99 @@
+package edge
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"hedgerow/edge/dataplane"
+)
+
+// A name may come to stand for another host while the supernode where it led before still
+// answers. Members that start from now on register there, so we register there as well: as
+// a second supernode of that name, which is one more place in the list of supernodes. The
+// first serves on. When it is lost the second takes the name over.
+
+// maxTold is of how many addresses of one name the user is told.
+const maxTold = 16
+
+// addSeconds adds a place for the second supernode of each name, as far as there is room:
+// without one the name is followed when the first is lost.
+func (l supernodes) addSeconds() supernodes {
+	for _, s := range l {
+		if _, err := netip.ParseAddr(s.cfg.Host); err != nil && len(l) < maxSupernodes {
+			second := &supernode{view: dataplane.NewSupernode(len(l)), cfg: s.cfg, kin: kin{first: s}}
+			s.kin.second = second
+			l = append(l, second)
+		}
+	}
+	return l
+}
+
+// follow prepares to register where a name leads now, if the supernode where it led before
+// answers still, and ends it when the name leads there again. It reports whether to begin.
+func (c *connector) follow(now time.Time, s *supernode) (begin bool) {
+	second, at, named := s.kin.second, s.hop.at, s.where.named
+	if second == nil {
+		return false
+	}
+	leads := func(a netip.AddrPort) bool { return slices.Contains(named, a) }
+	switch {
+	case !s.registered() || s.streaming() || leads(at):
+		if !second.dormant() && !second.registered() {
+			c.dismiss(now, second)
+		}
+	case slices.ContainsFunc(second.where.addrs, leads): // we are there, or try to be
+	default:
+		if !second.dormant() {
+			c.dismiss(now, second)
+		}
+		if second.key == nil {
+			second.pin(*s.key)
+			c.pinned(second)
+		}
+		second.where.named = slices.Clone(named)
+		c.locator.place(now, second)
+		c.locator.tellMoved(now, s)
+		return true
+	}
+	return false
+}
+
+// takeOver has the second supernode of a name take the place of the first, which is lost.
+// It reports whether it has.
+func (c *connector) takeOver(now time.Time, s *supernode) bool {
+	second := s.kin.second
+	if second == nil || !second.registered() {
+		if second != nil && !second.dormant() {
+			c.dismiss(now, second)
+		}
+		return false
+	}
+	second.kin.second, second.kin.first, s.kin.first, s.kin.second = s, nil, second, nil
+	from, to := &s.where, &second.where
+	to.name, to.named, to.failed, to.fault, to.moved = from.name, from.named, from.failed, from.fault, from.moved
+	*from = whereabouts{published: from.published}
+	c.locator.keep(second)
+	c.dismiss(now, s)
+	c.locator.place(now, second)
+	return true
+}
+
+// dismiss ends all that there is with a supernode.
+func (c *connector) dismiss(now time.Time, s *supernode) {
+	c.dropStream(s)
+	c.retire(s)
+	if s.hop.old != nil {
+		c.draft.DropHop(s.hop.old.Crypto().LocalIndex())
+		s.hop.old = nil
+	}
+	if s.init.initiator != nil {
+		s.init.initiator.Stop()
+	}
+	s.init.retry.Stop()
+	s.init.to = netip.AddrPort{}
+	s.hello.end()
+	s.hop.rekey.Stop()
+	s.where, s.reported = whereabouts{published: s.where.published}, supernodeReport{}
+	c.released(now, s)
+}
