@@ -31,9 +31,11 @@ func newConn(ctx context.Context, f *flow, deliver func(pkt []byte)) *Conn {
 	return c
 }
 
-// Send queues a packet, which is copied, and never blocks. A packet that finds the
-// queue full (256 KiB), is longer than MaxPacket or empty, or comes after the end
-// is dropped and counted.
+// Send queues a packet, which is copied, and never blocks. One of up to 400 bytes goes
+// ahead of those that are longer. A packet that finds the queue of its kind full
+// (64 KiB and 256 KiB), waits there for more than 150 ms and a round trip while more
+// than 16 KiB do, is longer than MaxPacket or empty, or comes after the end is dropped
+// and counted.
 func (c *Conn) Send(pkt []byte) { c.send(pkt) }
 
 // Dropped returns how many packets Send has dropped.
@@ -66,7 +68,9 @@ func (c *Conn) Close() {
 type flow struct {
 	ws       *websocket.Conn
 	liveness *liveness
-	queue    queue
+	queue    *queue
+	window   *window
+	tasks    sync.WaitGroup // of run
 	start    time.Time
 	wrote    atomic.Int64 // nanoseconds after start of the last message's end
 	dropped  *atomic.Uint64
@@ -74,7 +78,7 @@ type flow struct {
 
 func newFlow(ws *websocket.Conn, p *liveness, dropped *atomic.Uint64) *flow {
 	ws.SetReadLimit(maxMessage)
-	return &flow{ws: ws, liveness: p, queue: queue{ready: make(chan struct{}, 1)}, start: time.Now(), dropped: dropped}
+	return &flow{ws: ws, liveness: p, queue: newQueue(dropped), window: newWindow(), start: time.Now(), dropped: dropped}
 }
 
 func (f *flow) send(pkt []byte) {
@@ -87,20 +91,20 @@ func (f *flow) send(pkt []byte) {
 func (f *flow) shut() {
 	_ = f.liveness.wire.SetWriteDeadline(time.Now().Add(closeTime))
 	f.queue.close()
+	f.window.release()
 }
 
 // run carries packets until ctx ends, the other end leaves or is silent, or shut
 // was called. It returns why, and has joined its goroutines then.
 func (f *flow) run(ctx context.Context, pings bool, deliver func(pkt []byte)) error {
 	ctx, stop := context.WithCancelCause(ctx)
-	var tasks sync.WaitGroup
-	tasks.Go(func() { stop(f.write(ctx)) })
+	f.tasks.Go(func() { stop(f.write(ctx)) })
 	if pings {
-		tasks.Go(func() { f.ping(ctx) })
+		f.tasks.Go(func() { f.ping(ctx) })
 	}
 	stop(f.read(ctx, deliver)) // the end of ctx ends it
 	f.queue.close()
-	tasks.Wait()
+	f.tasks.Wait()
 	_ = f.ws.CloseNow()
 	return context.Cause(ctx)
 }
@@ -169,33 +173,82 @@ func (f *flow) readError(err error) error {
 	return fmt.Errorf("the stream broke: %w", err)
 }
 
-// write sends what is queued, until the queue is closed and empty.
+// write sends what is queued, as far as the window allows, until the queue is closed
+// and empty.
 func (f *flow) write(ctx context.Context) error {
 	var message []byte
+	tired := time.NewTimer(patience)
+	defer tired.Stop()
 	for {
-		more := true
-		if message, more = f.queue.pop(message); message != nil {
-			err := f.ws.Write(ctx, websocket.MessageBinary, message)
-			switch {
-			case errors.Is(err, os.ErrDeadlineExceeded):
-				// shut waits no longer, and neither must TLS, for its own goodbye.
-				_ = f.liveness.wire.NetConn().Close()
-				return net.ErrClosed
-			case err != nil:
-				return fmt.Errorf("the stream broke: %w", err)
+		room := f.window.room()
+		if room > 0 {
+			more := true
+			if message, more = f.queue.pop(message, room, f.window.rtt()); len(message) > 0 {
+				if err := f.writeMessage(ctx, message); err != nil {
+					return err
+				}
+				continue
 			}
-			f.wrote.Store(int64(time.Since(f.start)))
-			continue
+			if !more {
+				return net.ErrClosed
+			}
 		}
-		if !more {
-			return net.ErrClosed
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-f.queue.ready:
+		if err := f.await(ctx, room == 0, tired); err != nil {
+			return err
 		}
 	}
+}
+
+// writeMessage sends a message, and a ping behind it when one is due.
+func (f *flow) writeMessage(ctx context.Context, message []byte) error {
+	err := f.ws.Write(ctx, websocket.MessageBinary, message)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// shut waits no longer, and neither must TLS, for its own goodbye.
+		_ = f.liveness.wire.NetConn().Close()
+		return net.ErrClosed
+	case err != nil:
+		return fmt.Errorf("the stream broke: %w", err)
+	}
+	now := time.Now()
+	f.wrote.Store(int64(now.Sub(f.start)))
+	if p, due := f.window.wrote(len(message), now); due {
+		f.track(ctx, p)
+	}
+	return nil
+}
+
+// await waits until there may be something to write: for a packet, or while the
+// window is full for what opens it. It returns why, when the stream ends.
+func (f *flow) await(ctx context.Context, full bool, tired *time.Timer) error {
+	ready, late := f.queue.ready, (<-chan time.Time)(nil)
+	if full {
+		if p, due := f.window.full(time.Now()); due {
+			f.track(ctx, p)
+		}
+		tired.Reset(patience)
+		ready, late = nil, tired.C
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-ready:
+	case <-f.window.changed:
+	case <-late:
+		f.window.tired()
+	}
+	return nil
+}
+
+// track sends a ping of the window's and waits for its answer in the background.
+func (f *flow) track(ctx context.Context, p pingOut) {
+	f.tasks.Go(func() {
+		if f.ws.Ping(ctx) != nil {
+			f.window.lost()
+			return
+		}
+		f.window.answered(p, time.Now())
+	})
 }
 
 // ping sends a ping whenever nothing was sent for pingTime. It does not wait for

@@ -24,8 +24,12 @@
 //
 // # Bounds
 //
-// A queue of 256 KiB stands before each writer; when it is full the newest
-// packets are dropped, as a router drops them, and no caller waits. Every
+// A queue of 256 KiB stands before each writer, and one of 64 KiB for short packets,
+// which go ahead; no caller waits. When it is full the newest packets are dropped, and
+// before that those that have waited for too long: over TCP as over UDP, what carries
+// bulk learns by loss that the line is full. A window bounds what has left the queue
+// and not arrived, so that the queue and not a buffer behind it is where packets wait,
+// and a ping beside bulk is answered. Every
 // connection, its handshakes and its silence end after a time, and a Server
 // bounds the connections in all and of one source.
 package stream

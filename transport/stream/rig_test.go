@@ -103,7 +103,9 @@ func serving(t *testing.T, cfg ServerConfig) *rig {
 	r := &rig{net: newSimNet(), office: newOffice()}
 	cfg.Listeners = []net.Listener{r.net.listen(address)}
 	cfg.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate(), nil }
-	cfg.Sides = r.office
+	if cfg.Sides == nil {
+		cfg.Sides = r.office
+	}
 	var err error
 	if r.server, err = NewServer(cfg); err != nil {
 		t.Fatal(err)

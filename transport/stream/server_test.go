@@ -241,7 +241,7 @@ func TestSlowClient(t *testing.T) {
 			t.Errorf("%d packets dropped, %d bytes kept", st.Dropped, kept)
 		}
 		for pending(slow) > 0 { // when it reads again it gets the oldest, whole
-			if frame := readFrame(t, slow); len(frame)%1402 != 0 {
+			if frame := readFrame(t, slow); len(frame)%1402 != 0 && len(frame) > 2 { // shorter: a ping
 				t.Fatalf("a message of %d bytes", len(frame))
 			}
 		}
