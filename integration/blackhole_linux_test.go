@@ -45,7 +45,7 @@ const (
 func TestBlackHole(t *testing.T) {
 	for name, more := range map[string][]string{
 		"super-frames":  nil,
-		"single frames": {"--test-without", "vnet"},
+		"single frames": {"--offload", "vnet=off"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newTown(t, 3*time.Minute)

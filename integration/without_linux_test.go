@@ -21,16 +21,16 @@ func TestWithout(t *testing.T) {
 		trains [2]bool
 	}{
 		"nothing":         {nil, "", true, [2]bool{true, true}},
-		"vnet headers":    {[]string{"--test-without", "vnet"}, "vnet,csum,tso,uso (by option)", false, [2]bool{true, true}},
-		"checksums":       {[]string{"--test-without", "csum"}, "csum,tso,uso (by option)", false, [2]bool{true, true}},
-		"TSO":             {[]string{"--test-without", "tso,uso"}, "tso,uso (by option)", false, [2]bool{true, true}},
-		"USO":             {[]string{"--test-without", "uso"}, "uso (by option)", true, [2]bool{true, true}},
-		"UDP_SEGMENT":     {[]string{"--test-without", "gso"}, "(UDP_SEGMENT): each is sent by itself, which is slower", true, [2]bool{true, false}},
-		"UDP_GRO":         {[]string{"--test-without", "gro"}, "(UDP_GRO): each is received by itself, which is slower", true, [2]bool{false, true}},
-		"batches":         {[]string{"--test-without", "batch"}, "", true, [2]bool{true, true}},
+		"vnet headers":    {[]string{"--offload", "vnet=off"}, "vnet,csum,tso,uso (by option)", false, [2]bool{true, true}},
+		"checksums":       {[]string{"--offload", "csum=off"}, "csum,tso,uso (by option)", false, [2]bool{true, true}},
+		"TSO":             {[]string{"--offload", "tso=off,uso=off"}, "tso,uso (by option)", false, [2]bool{true, true}},
+		"USO":             {[]string{"--offload", "uso=off"}, "uso (by option)", true, [2]bool{true, true}},
+		"UDP_SEGMENT":     {[]string{"--offload", "gso=off"}, "(UDP_SEGMENT): each is sent by itself, which is slower", true, [2]bool{true, false}},
+		"UDP_GRO":         {[]string{"--offload", "gro=off"}, "(UDP_GRO): each is received by itself, which is slower", true, [2]bool{false, true}},
+		"batches":         {[]string{"--offload", "batch=off"}, "", true, [2]bool{true, true}},
 		"the native way":  {[]string{"--tap-backend", "water"}, "", false, [2]bool{true, true}},
 		"a second queue":  {[]string{"--queues", "1"}, "", true, [2]bool{true, true}},
-		"anything at all": {[]string{"--tap-backend", "water", "--test-without", "gso,gro,batch", "--queues", "1"}, "which is slower", false, [2]bool{}},
+		"anything at all": {[]string{"--tap-backend", "water", "--offload", "gso=off,gro=off,batch=off", "--queues", "1"}, "which is slower", false, [2]bool{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -32,7 +32,7 @@ func (v variant) edges() bool { return v.path != "" }
 var (
 	native = []string{"--tap-backend", "native"}
 	water  = []string{"--tap-backend", "water"}
-	naive  = []string{"--tap-backend", "water", "--test-without", "gso,gro,batch"}
+	naive  = []string{"--tap-backend", "water", "--offload", "gso=off,gro=off,batch=off"}
 
 	stream = []string{"one"}
 )

@@ -54,7 +54,7 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "tap-backend", Usage: "`NAME` of the backend of the TAP device: auto, native (Linux: super-frames, queues) or water; default: auto"},
 		&ucli.StringFlag{Name: "queues", Usage: "`COUNT` of queues, each served by a thread of its own; default: one for each processor, 4 at most"},
 		&ucli.StringFlag{Name: "test-clock-offset", Hidden: true},
-		&ucli.StringFlag{Name: "test-without", Hidden: true},
+		&ucli.StringFlag{Name: "offload", Usage: "do without what a driver, a virtual machine or a path does wrong: `LIST` of NAME=off, where NAME is vnet, csum, tso or uso (device) or gso, gro or batch (UDP sockets); default: all that the kernel has"},
 	}, guardFlags(), routeFlags(), cli.LogFlags())
 }
 

@@ -184,7 +184,7 @@ func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
 	}
 	backend, _ := cli.String(c, "tap-backend")
 	count, _ := cli.String(c, "queues")
-	left, _ := cli.String(c, "test-without")
+	left, _ := cli.String(c, "offload")
 	o.Queues, err = parseQueues(backend, count, left)
 	faults.Add(err)
 	if s, ok := cli.String(c, "p"); ok {

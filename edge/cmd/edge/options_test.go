@@ -141,7 +141,7 @@ func TestOptions(t *testing.T) {
 			prefer("10.1.2.1/24")(o)
 			o.Device.Name, o.Device.MAC, o.Device.MTU, o.Port = "n2n0", [6]byte{2, 5: 9}, 1400, portChoice{Asked: true, Number: 1}
 		})},
-		{"queues", short + "--tap-backend water --queues 3 --test-without vnet,gso,batch", nil, plain(func(o *options) {
+		{"queues", short + "--tap-backend water --queues 3 --offload vnet=off,gso=off,batch=off", nil, plain(func(o *options) {
 			o.Queues = queueChoice{Backend: tap.BackendWater, Count: 3, Without: without{
 				device: tap.FeatureVnet, socket: transport.Options{NoGSO: true, NoBatch: true}, batch: true,
 			}}

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"fmt"
 	"net/netip"
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 
 	"hedgerow/edge/bridge"
 	"hedgerow/edge/dataplane"
@@ -37,7 +35,7 @@ type without struct {
 	batch  bool
 }
 
-// parseQueues reads --tap-backend, --queues and --test-without; an empty text is
+// parseQueues reads --tap-backend, --queues and --offload; an empty text is
 // the default.
 func parseQueues(backend, count, without string) (queueChoice, error) {
 	c := queueChoice{Count: min(runtime.NumCPU(), defaultQueues)}
@@ -62,9 +60,10 @@ func parseQueues(backend, count, without string) (queueChoice, error) {
 	return c, faults.Err()
 }
 
-// parse reads a list such as "vnet,gso".
+// parse reads a list such as "gso=off,gro=off".
 func (w *without) parse(list string) error {
-	for name := range strings.SplitSeq(list, ",") {
+	names, err := cli.Offloads(list, "vnet", "csum", "tso", "uso", "gso", "gro", "batch")
+	for _, name := range names {
 		switch name {
 		case "vnet":
 			w.device |= tap.FeatureVnet
@@ -80,11 +79,9 @@ func (w *without) parse(list string) error {
 			w.socket.NoGRO = true
 		case "batch":
 			w.batch, w.socket.NoBatch = true, true
-		default:
-			return fmt.Errorf("--test-without knows vnet, csum, tso, uso, gso, gro and batch, not %q", name)
 		}
 	}
-	return nil
+	return err
 }
 
 // openQueues pairs the queues of the device with sockets. What is left

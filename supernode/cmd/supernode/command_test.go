@@ -124,7 +124,7 @@ func TestServeAndAsk(t *testing.T) {
 		t.Errorf("after the end: %d, %s", code, ask.err.String())
 	}
 	// The next one has the same key.
-	again, stop := serve(t, dir, "-l", "0", "--test-without", "gso,gro,batch")
+	again, stop := serve(t, dir, "-l", "0", "--offload", "gso=off,gro=off,batch=off")
 	defer stop()
 	if !strings.Contains(again.out.String(), "#"+key) {
 		t.Errorf("another key: %s", again.out.String())
@@ -200,7 +200,7 @@ func TestFailures(t *testing.T) {
 		{name: "two ports", args: []string{"-p", "1", "-l", "2"}, code: cli.Usage, want: "contradict"},
 		{name: "pool", args: []string{"--pool", "10.0.0.0"}, code: cli.Usage, want: "--pool"},
 		{name: "pool of IPv6", args: []string{"--pool", "fd00::/64"}, code: cli.Usage, want: "IPv4"},
-		{name: "fall-back", args: []string{"--test-without", "gso,tso"}, code: cli.Usage, want: `"tso"`},
+		{name: "fall-back", args: []string{"--offload", "gso=off,tso=off"}, code: cli.Usage, want: `"tso"`},
 		{name: "log format", args: []string{"--log-format", "xml"}, code: cli.Usage, want: "json"},
 		{name: "environment", env: map[string]string{"SUPERNODE_PORT": "x"}, code: cli.Usage, want: "not a port"},
 		{name: "port in use", args: []string{"-p", port, "--state-dir", free}, code: cli.Failure, want: "[E16]"},

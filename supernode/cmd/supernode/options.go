@@ -3,7 +3,6 @@ package main
 import (
 	"net/netip"
 	"strconv"
-	"strings"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -37,8 +36,8 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	o.Second = parseSecondPort(cmd.place.Option(c, "second-port", "SUPERNODE_SECOND_PORT"), &faults)
 	o.Streams = cmd.parseStreams(c, &faults)
 	o.TURN = cmd.parseTURN(c, &faults)
-	if s, given := cli.String(c, "test-without"); given {
-		o.parseWithout(s, &faults)
+	if s, given := cli.String(c, "offload"); given {
+		o.parseOffload(s, &faults)
 	}
 	if s := cmd.place.Option(c, "pool", "SUPERNODE_POOL"); s != "" {
 		o.parsePool(s, &faults)
@@ -83,9 +82,11 @@ func (o *options) parsePool(s string, faults *cli.Faults) {
 	faults.Add(supernode.CheckPool(o.Pool))
 }
 
-// parseWithout reads --test-without, a list with commas between.
-func (o *options) parseWithout(s string, faults *cli.Faults) {
-	for name := range strings.SplitSeq(s, ",") {
+// parseOffload reads --offload.
+func (o *options) parseOffload(s string, faults *cli.Faults) {
+	names, err := cli.Offloads(s, "gso", "gro", "batch")
+	faults.Add(err)
+	for _, name := range names {
 		switch name {
 		case "gso":
 			o.Without.NoGSO = true
@@ -93,8 +94,6 @@ func (o *options) parseWithout(s string, faults *cli.Faults) {
 			o.Without.NoGRO = true
 		case "batch":
 			o.Without.NoBatch = true
-		default:
-			faults.Addf("--test-without %s: %q is none of gso, gro and batch", s, name)
 		}
 	}
 }
