@@ -378,9 +378,14 @@ type rawSocket struct {
 
 // openRaw opens a raw socket for frames of one EtherType, or all.
 func openRaw(m *member, etherType uint16) (*rawSocket, error) {
+	return openRawOn(m, overlay, etherType)
+}
+
+// openRawOn is openRaw at a device.
+func openRawOn(m *member, device string, etherType uint16) (*rawSocket, error) {
 	s := &rawSocket{fd: -1}
 	err := m.Host.Do(func() error {
-		link, err := net.InterfaceByName(overlay)
+		link, err := net.InterfaceByName(device)
 		if err != nil {
 			return err
 		}
