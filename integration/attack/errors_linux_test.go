@@ -226,11 +226,11 @@ func TestUnresolvable(t *testing.T) {
 	l := newLab(t)
 	h, server := lab.Must(l.Host("h", "203.0.113.11")), lab.Must(l.Host("dns", "203.0.113.53"))
 	answerNothing(t, server)
-	const again = "Will retry every 30 s. [E10]"
+	const again = "Trying on; -l ADDRESS:7654 needs no name server. "
 	silent := confinement{at: h, mounts: resolver(t, "203.0.113.54")}.start(t, edgeArgs(open(t), "-l", "vps.invalid:7654", "-d", "edge1")...)
 	denied := confinement{at: h, mounts: resolver(t, "203.0.113.53")}.start(t, edgeArgs(open(t), "-l", "vps.invalid:7654", "-d", "edge2")...)
-	denied.said.await(t, "warning: cannot resolve vps.invalid: NXDOMAIN from 203.0.113.53. "+again+"\n", soon)
-	silent.said.await(t, "warning: cannot resolve vps.invalid: no answer from 203.0.113.54. "+again+"\n", soon)
+	denied.said.await(t, "warning: cannot resolve vps.invalid: NXDOMAIN from 203.0.113.53. "+again+"[E10]\n", soon)
+	silent.said.await(t, "warning: no answer from the name server 203.0.113.54 about vps.invalid: look at the network, and at the name servers of this machine ('resolvectl status', /etc/resolv.conf). "+again+"[E54]\n", 2*soon)
 	for _, p := range []*confined{silent, denied} {
 		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Errorf("it does not go on: %v", err)
@@ -309,13 +309,13 @@ func TestLeftOver(t *testing.T) {
 		name, argument, advice string
 		argv                   []string
 	}{
-		{"edge", "edge.conf", "Remove it; the sub-commands are run, status, peers, fdb, ping, netcheck, keys, counters, identity, keygen, version.",
+		{"edge", "edge.conf", "Remove it; the sub-commands are run, status, health, peers, fdb, routes, ping, netcheck, keys, counters, identity, keygen, version.",
 			[]string{programs.Edge, "-c", "mynetwork", "edge.conf", "-k", passphrase, "-l", superAddr}},
 		{"edge", "statsu", `Did you mean the sub-command "status"?`, []string{programs.Edge, "statsu"}},
-		{"edge", "again", "Remove it; the sub-commands are run, status, peers, fdb, ping, netcheck, keys, counters, identity, keygen, version.",
+		{"edge", "again", "Remove it; the sub-commands are run, status, health, peers, fdb, routes, ping, netcheck, keys, counters, identity, keygen, version.",
 			[]string{programs.Edge, "run", "-c", "mynetwork", "-k", passphrase, "-l", superAddr, "again"}},
-		{"supernode", "7654", "Remove it; the sub-commands are run, id, status, version.", []string{programs.Supernode, "7654"}},
-		{"supernode", "super.conf", "Remove it; the sub-commands are run, id, status, version.",
+		{"supernode", "7654", "Remove it; the sub-commands are run, id, status, health, version.", []string{programs.Supernode, "7654"}},
+		{"supernode", "super.conf", "Remove it; the sub-commands are run, id, status, health, version.",
 			[]string{programs.Supernode, "-p", "7655", "super.conf", "--pool", "10.0.0.0/20"}},
 	} {
 		t.Run(tt.name+" "+tt.argument, func(t *testing.T) {
