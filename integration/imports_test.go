@@ -127,7 +127,7 @@ var rules = []rule{
 
 // doubles are the test doubles: ordinary packages that any test, and no
 // product, may import.
-var doubles = []string{"tap/taptest", "nat/nattest", "integration/lab"}
+var doubles = []string{"tap/taptest", "nat/nattest", "integration/lab", "integration/attack/adversary", "integration/attack/barrage"}
 
 // pionFolders may import pion, in one file each, so that a change of its major
 // version is a change of one line.

@@ -34,6 +34,7 @@ type Member struct {
 	mask    *crypto.Mask
 	scratch *crypto.Scratch
 	work    []byte
+	cid     [16]byte // of the community
 
 	MAC       protocol.MAC
 	Statement []byte               // what it says of itself
@@ -54,7 +55,7 @@ func NewMember(cfg MemberConfig) *Member {
 	cid := cfg.Community.ID()
 	m := &Member{
 		cfg: cfg, mask: crypto.NewMask(cfg.Community.MaskKey()), scratch: crypto.NewScratch(), work: make([]byte, 0, 4096),
-		MAC: cfg.Identity.MAC(cid), index: cfg.Index,
+		MAC: cfg.Identity.MAC(cid), cid: cid, index: cfg.Index,
 	}
 	m.Statement = cfg.Identity.SignStatement(crypto.Statement{CID: cid, MAC: m.MAC, Seq: 1, Expiry: 1 << 40})
 	m.Payload = protocol.InitPayload{VMin: protocol.Version, VMax: protocol.Version, MAC: m.MAC, MTU: 1370}
@@ -91,7 +92,7 @@ func (m *Member) Salt() protocol.Salt {
 
 func (m *Member) handshake() crypto.HandshakeConfig {
 	return crypto.HandshakeConfig{
-		Local: m.cfg.Identity, CID: m.cfg.Community.ID(), PSK: m.cfg.Community.PairPSK(m.cfg.Epoch), Rand: m.cfg.Rand,
+		Local: m.cfg.Identity, CID: m.cid, PSK: m.cfg.Community.PairPSK(m.cfg.Epoch), Rand: m.cfg.Rand,
 	}
 }
 

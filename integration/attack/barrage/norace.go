@@ -1,0 +1,5 @@
+//go:build !race
+
+package barrage
+
+const slower = 1

@@ -1,0 +1,6 @@
+//go:build race
+
+package barrage
+
+// slower is how much slower a program is with the race detector.
+const slower = 15
