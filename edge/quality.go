@@ -78,12 +78,14 @@ func (r *reachability) lossy() bool {
 
 // watchRelay makes the next ping over the relayed path due, because frames begin to go
 // by it: that it loses them, too, is found out by the pings that follow every second, and
-// not by one that was due in five. A ping that waits for its answer keeps its second.
+// not by one that was due in five. A ping that waits for its answer keeps its second. The
+// peer has to have a session: nothing is sent without one.
 func (r *reachability) watchRelay(now time.Time) {
-	if sent := r.relay.ping.sent; !sent.IsZero() {
-		now = sent.Add(lossyWatch)
+	at := now
+	if sent := r.relay.ping.sent; sent.Add(lossyWatch).After(now) {
+		at = sent.Add(lossyWatch)
 	}
-	r.relay.timer.NotAfter(now)
+	r.relay.timer.NotAfter(at)
 }
 
 // avoidance says why a direct path is not used, empty when it is or when there is

@@ -235,7 +235,7 @@ func (s *subnets) due(now time.Time) {
 		changed = changed || r.sound != s.sound(now, p)
 		if r.accepted() {
 			accepted = true
-			if !p.view.Route().Direct.IsValid() {
+			if to := p.view.Route(); to.Session != nil && !to.Direct.IsValid() {
 				p.reach.watchRelay(now)
 			}
 		}

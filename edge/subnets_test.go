@@ -325,3 +325,21 @@ func TestSubnetsValidated(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// The path to a peer without a session is not watched: each look at the networks behind it
+// made a ping due at a time that was over, which nobody sends.
+func TestSubnetsOfPeerWithoutSession(t *testing.T) {
+	e, _ := accepting(t, "all")
+	p := e.router(2, "192.168.7.0/24")
+	p.reach.relay.ping.sent = noon // and was never answered
+	e.sessions.closed(p)
+	e.settle(noon)
+	for now := noon; now.Before(noon.Add(5 * time.Second)); now = now.Add(100 * time.Millisecond) {
+		e.pass(now)
+		for _, o := range e.owners {
+			if at := o.deadline(); !at.IsZero() && !at.After(now) {
+				t.Fatalf("%T looks again at %v, now is %v", o, at, now)
+			}
+		}
+	}
+}
