@@ -5,10 +5,11 @@ export CGO_ENABLED = 0
 
 PREFIX ?= /usr/local
 FUZZTIME ?= 10s
+BARRAGETIME ?= 10m
 COVERAGE ?= 70
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-.PHONY: build test race bench fuzz lint cross demo natmatrix structure model coverage install clean
+.PHONY: build test race bench fuzz barrage lint cross demo natmatrix structure model coverage install clean
 
 build:
 	$(GO) build -trimpath -o bin/ ./edge/cmd/edge ./supernode/cmd/supernode
@@ -31,6 +32,9 @@ bench: build
 
 fuzz:
 	.ci/fuzz $(FUZZTIME)
+
+barrage:
+	.ci/barrage $(BARRAGETIME)
 
 lint:
 	$(GO) vet ./...
