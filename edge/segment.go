@@ -239,7 +239,7 @@ func (s *segment) tell(now time.Time) {
 		}
 	}
 	if state != bridge.Forwarding {
-		s.plane.Stations().FlushHere() // nothing is heard of our side any more
+		s.plane.Stations().Flush(nil) // nothing is heard of our side any more
 	}
 	if state == bridge.Forwarding && before == bridge.Standby {
 		s.greet()

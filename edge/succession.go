@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"hedgerow/edge/bridge"
 	"hedgerow/edge/dataplane"
 	"hedgerow/internal/timer"
 	"hedgerow/protocol"
@@ -23,6 +24,10 @@ const (
 	maxSuccessions     = 64 // questions under way
 )
 
+// maxAnnounced bounds the stations of our own side that a bridge hears of when it begins to
+// forward for a segment of several. The switches there learn the others from their frames.
+const maxAnnounced = 128
+
 // successions is the owner of what other bridges say of their segments: where the hosts
 // behind them are now. A bridge decides about the hosts behind itself alone. Those behind
 // another one move only to whom that one has named, and only if it does not forward any
@@ -33,6 +38,7 @@ type successions struct {
 	own      func() protocol.Segment // what we say of our segment
 	plane    *dataplane.Plane
 	refusals *refusals
+	self     *self
 	asking   []*peer // with a succession, at most maxSuccessions
 	timers   timer.Queue
 	next     timer.Timer
@@ -60,6 +66,7 @@ func (s *successions) handle(now time.Time, p *peer, m protocol.Segment) {
 		return
 	}
 	forget := m.Forget && m.Serial > seg.serial // it may come again
+	begins := m.State == protocol.SegmentForwarding && seg.state != protocol.SegmentForwarding
 	*seg = peerSegment{serial: m.Serial, state: m.State, said: now, answers: seg.answers, succession: seg.succession}
 	for _, n := range m.Members {
 		switch n.Role {
@@ -81,7 +88,27 @@ func (s *successions) handle(now time.Time, p *peer, m protocol.Segment) {
 			}
 		}
 		s.claims(now, p, m)
+		if begins && len(m.Members) > 0 {
+			s.announce(now, p)
+		}
 	}
+}
+
+// announce sends a frame of ours, and of each station on our own side, to a bridge that has
+// begun to forward for a segment of several: the switches there still send what is for us
+// to the one that forwarded before.
+func (s *successions) announce(now time.Time, p *peer) {
+	gate := s.plane.Gate()
+	if gate != nil && !gate.Open() || !s.self.isolation.exchanges(p) {
+		return
+	}
+	frames := [][]byte{bridge.AppendMoved(nil, bridge.Key{MAC: s.self.mac})}
+	if gate != nil {
+		for _, key := range s.plane.Stations().Here(s.plane.Since(now), maxAnnounced) {
+			frames = append(frames, bridge.AppendMoved(nil, key))
+		}
+	}
+	s.pairs.out.SendStaged(now, p.view, frames)
 }
 
 // place moves the hosts behind a bridge that stands by to the one that forwards instead,

@@ -336,10 +336,10 @@ func typeRedundancy(t *testing.T, m *manual) {
 	second.types(m.block(t, "Two edges on one LAN", 0)...)
 	second.state("forwarding")
 	left.state("standby")
-	both := func() { // the far end first, as the document says of switches
+	both := func() { // the far end is silent at first: the switches here have to hear of it
 		t.Helper()
-		there.meet(netip.MustParseAddr("192.168.7.11"), answerWithin)
 		here.meet(netip.MustParseAddr("192.168.7.12"), answerWithin)
+		there.meet(netip.MustParseAddr("192.168.7.11"), answerWithin)
 	}
 	both()
 	must(t, second.edge.Kill())

@@ -292,7 +292,8 @@ func (f *FDB[E]) Sweep(now int64) {
 	f.sweepHistories(now)
 }
 
-// Flush removes everything behind an edge that has retired. A queue may still learn
+// Flush removes everything behind an edge that has retired, or of our own side for the
+// zero edge: nothing is heard of it any more. A queue may still learn
 // under the old table: such an entry is as if it were not there.
 func (f *FDB[E]) Flush(edge E) {
 	f.mu.Lock()
@@ -305,11 +306,20 @@ func (f *FDB[E]) Flush(edge E) {
 	delete(f.askers, edge)
 }
 
-// FlushHere removes the stations of our own side: our device has no LAN behind it any
-// more, or another one.
-func (f *FDB[E]) FlushHere() {
+// Here returns stations of our own side that were heard within Age, at most so many.
+func (f *FDB[E]) Here(now int64, most int) (list []Key) {
 	var here E
-	f.Flush(here)
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for key, e := range f.entries {
+		if len(list) == most {
+			break
+		}
+		if e.edge == here && !f.old(now, e) {
+			list = append(list, key)
+		}
+	}
+	return list
 }
 
 // FlushBut removes everything that is not behind one edge, as after a change of the

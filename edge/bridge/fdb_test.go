@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,6 +57,23 @@ func TestFDBAge(t *testing.T) {
 		}
 		if entries(f) != want || f.Hosts(p) != want {
 			t.Errorf("swept after %v: %d entries, %d behind the peer, want %d", c.after, entries(f), f.Hosts(p), want)
+		}
+	}
+}
+
+// TestFDBHere: the stations of our own side are listed while they are heard, up to a bound.
+func TestFDBHere(t *testing.T) {
+	f := New[*testEdge](DefaultSize)
+	f.Local(1, hostKey(1), netip.Addr{})
+	f.Local(2, hostKey(2), netip.Addr{})
+	f.Learn(2, hostKey(3), new(testEdge))
+	for _, c := range []struct {
+		now  int64
+		most int
+		want int
+	}{{2, 9, 2}, {2, 1, 1}, {2, 0, 0}, {int64(Age) + 2, 9, 1}, {int64(Age) + 3, 9, 0}} {
+		if got := f.Here(c.now, c.most); len(got) != c.want || slices.Contains(got, hostKey(3)) {
+			t.Errorf("at %d, at most %d: %v, want %d", c.now, c.most, got, c.want)
 		}
 	}
 }
@@ -140,7 +158,7 @@ func TestFDBMoves(t *testing.T) {
 		{func() { f.Learn(1, key, b) }, b, a, 1},
 		{func() { f.Local(1, key, netip.Addr{}) }, nil, a, 2},
 		{func() { f.Local(1, key, netip.Addr{}) }, nil, a, 2},
-		{func() { f.FlushHere() }, nil, a, 2},
+		{func() { f.Flush(nil) }, nil, a, 2},
 		{func() { f.Learn(1, key, a) }, a, a, 2},
 		{func() { b.gone = true; f.Flush(b) }, a, a, 2},
 		{func() { a.gone = true }, nil, nil, 2},
