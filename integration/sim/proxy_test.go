@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,22 +18,27 @@ import (
 // asker is a host that asks for others by ARP and remembers what it was told, and that
 // answers for itself.
 type asker struct {
+	ip [4]byte
+
+	mu     sync.Mutex // edges bring frames while the test asks
 	mac    protocol.MAC
-	ip     [4]byte
 	silent bool
 	port   *port
 	lan    *Segment
 	cache  map[[4]byte]protocol.MAC
-	answer map[[4]byte]time.Time
 }
 
 // plug puts the host on a LAN, from the one that it was on.
 func (h *asker) plug(lan *Segment) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.lan != nil {
 		h.lan.remove(h.port)
 	}
 	h.lan = lan
 	h.port = lan.add(func(frame []byte) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
 		f := protocol.Frame(frame)
 		if f.EtherType() != etherTypeARP || f.Dst() != h.mac && f.Dst() != protocol.Broadcast || h.silent {
 			return
@@ -43,24 +49,39 @@ func (h *asker) plug(lan *Segment) {
 		case frame[21] == 1:
 			go h.say(2, f.Src(), h.ip, sender) // not before the switch has passed on the question
 		default:
-			h.cache[sender], h.answer[sender] = f.Src(), time.Now()
+			h.cache[sender] = f.Src()
 		}
 	})
 }
 
+// set says whether the host answers, and gives it a hardware address.
+func (h *asker) set(silent bool, mac protocol.MAC) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.silent, h.mac = silent, mac
+}
+
 // say sends ARP.
 func (h *asker) say(op byte, dst protocol.MAC, sender, target [4]byte) {
-	h.lan.receive(h.port, slices.Concat(dst[:], h.mac[:], []byte{8, 6, 0, 1, 8, 0, 6, 4, 0, op}, h.mac[:], sender[:], make([]byte, 6), target[:], make([]byte, 18)))
+	h.mu.Lock()
+	lan, port, mac := h.lan, h.port, h.mac
+	h.mu.Unlock()
+	lan.receive(port, slices.Concat(dst[:], mac[:], []byte{8, 6, 0, 1, 8, 0, 6, 4, 0, op}, mac[:], sender[:], make([]byte, 6), target[:], make([]byte, 18)))
 }
 
 // resolve asks for an address three times at most, as hosts do, and returns whose it is.
 func (h *asker) resolve(ip [4]byte) (mac protocol.MAC, ok bool) {
+	h.mu.Lock()
 	delete(h.cache, ip)
+	h.mu.Unlock()
 	for range 3 {
 		h.say(1, protocol.Broadcast, h.ip, ip)
 		for range 10 {
 			time.Sleep(100 * time.Millisecond)
-			if mac, ok = h.cache[ip]; ok {
+			h.mu.Lock()
+			mac, ok = h.cache[ip]
+			h.mu.Unlock()
+			if ok {
 				return mac, true
 			}
 		}
@@ -74,7 +95,18 @@ type street struct {
 	lans  []*Segment
 	edges []*Edge
 	hosts []*asker
+
+	mu    sync.Mutex
 	heard []int // ARP that came into each LAN from its edge
+}
+
+// arrived returns how much ARP has come into each LAN since it was asked last.
+func (s *street) arrived() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	heard := s.heard
+	s.heard = make([]int, len(heard))
+	return heard
 }
 
 // newStreet makes LANs of so many hosts each.
@@ -92,7 +124,9 @@ func newStreet(t *testing.T, lans, each int, transparent bool) *street {
 		deliver := o.Deliver
 		o.Deliver = func(frame []byte) {
 			if protocol.Frame(frame).EtherType() == etherTypeARP {
+				s.mu.Lock()
 				s.heard[i]++
+				s.mu.Unlock()
 			}
 			deliver(frame)
 		}
@@ -100,7 +134,7 @@ func newStreet(t *testing.T, lans, each int, transparent bool) *street {
 		for n := range each {
 			h := &asker{
 				mac: protocol.MAC{0x52, 0x54, 0, 0, byte(i), byte(n + 1)}, ip: [4]byte{10, 0, byte(i), byte(n + 1)},
-				cache: make(map[[4]byte]protocol.MAC), answer: make(map[[4]byte]time.Time),
+				cache: make(map[[4]byte]protocol.MAC),
 			}
 			h.plug(lan)
 			s.hosts = append(s.hosts, h)
@@ -119,7 +153,7 @@ func newStreet(t *testing.T, lans, each int, transparent bool) *street {
 // live has the hosts ask for each other for a time, some more often than others, and
 // returns how much ARP came into the LANs.
 func (s *street) live(t *testing.T, d time.Duration) (heard int) {
-	clear(s.heard)
+	s.arrived()
 	dice := rand.New(rand.NewPCG(1, 2))
 	zipf := rand.NewZipf(dice, 1.1, 2, uint64(len(s.hosts)-1))
 	for end := time.Now().Add(d); time.Now().Before(end); {
@@ -131,7 +165,7 @@ func (s *street) live(t *testing.T, d time.Duration) (heard int) {
 			t.Fatalf("%v is at %v (%v), not at %v", to.ip, mac, ok, to.mac)
 		}
 	}
-	for _, n := range s.heard {
+	for _, n := range s.arrived() {
 		heard += n
 	}
 	return heard
@@ -178,10 +212,10 @@ func TestSuppressionStaysRight(t *testing.T) {
 		time.Sleep(time.Second)
 		is(one, moving.ip, moving.mac, true)
 		is(other, dying.ip, dying.mac, true)
-		clear(s.heard)
+		s.arrived()
 		is(one, dying.ip, dying.mac, true)
-		if slices.Max(s.heard[1:]) != 0 || s.heard[0] != 1 {
-			t.Errorf("%v frames of ARP for a host that is known", s.heard)
+		if got := s.arrived(); slices.Max(got[1:]) != 0 || got[0] != 1 {
+			t.Errorf("%v frames of ARP for a host that is known", got)
 		}
 
 		moving.plug(s.lans[2])
@@ -191,18 +225,18 @@ func TestSuppressionStaysRight(t *testing.T) {
 
 		one.say(1, protocol.Broadcast, [4]byte{}, dying.ip) // is it free? Its owner says no
 		time.Sleep(time.Second)
-		clear(s.heard)
+		s.arrived()
 		one.say(1, protocol.Broadcast, [4]byte{}, dying.ip)
 		time.Sleep(time.Second)
-		if s.heard[1] != 1 || s.heard[0] != 1 || s.heard[2] != 1 {
-			t.Errorf("%v frames of ARP for a probe and its answer", s.heard)
+		if got := s.arrived(); got[1] != 1 || got[0] != 1 || got[2] != 1 {
+			t.Errorf("%v frames of ARP for a probe and its answer", got)
 		}
 
-		dying.silent = true
+		dying.set(true, dying.mac)
 		one.say(1, dying.mac, one.ip, dying.ip) // it doubts what it knows
 		time.Sleep(time.Second)
 		is(one, dying.ip, dying.mac, false)
-		dying.silent, dying.mac = false, protocol.MAC{0x52, 0x54, 9, 9, 9, 9} // its card was replaced
+		dying.set(false, protocol.MAC{0x52, 0x54, 9, 9, 9, 9}) // its card was replaced
 		dying.plug(s.lans[1])
 		dying.say(1, protocol.Broadcast, dying.ip, dying.ip)
 		time.Sleep(time.Second)
