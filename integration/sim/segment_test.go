@@ -314,6 +314,32 @@ func TestForwarderEnds(t *testing.T) {
 	})
 }
 
+// TestForwarderOfSilentHosts: a host of another site that says nothing is reached by
+// whoever forwards now, 3 s after the forwarder is killed and 5 s after it is started
+// again, although the LAN's switch learned the host where its frames end.
+func TestForwarderOfSilentHosts(t *testing.T) {
+	eachBehavior(t, func(t *testing.T, b nattest.Behavior) {
+		w := newBridged(t, b, 0, 0, 1)
+		defer w.end()
+		far := w.hosts[1]
+		far.Flow(w.World, protocol.Broadcast).Send() // and never again
+		time.Sleep(time.Second)
+		for _, c := range []struct {
+			change func()
+			limit  time.Duration
+		}{{w.edges[0].Kill, 3 * time.Second}, {w.edges[0].Start, 5 * time.Second}} {
+			c.change()
+			changed := time.Now()
+			out := w.hosts[0].Flow(w.World, far.MAC, far)
+			for time.Since(changed) < 10*time.Second {
+				out.Send()
+				time.Sleep(10 * time.Millisecond)
+			}
+			within(t, "the way to a silent host", out.Resumed(changed.Add(c.limit)), 0, 100*time.Millisecond)
+		}
+	})
+}
+
 // TestTwoCommunitiesOnOneLAN: bridges of another community on the same LAN are none of ours.
 func TestTwoCommunitiesOnOneLAN(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
