@@ -9,9 +9,6 @@ import (
 	"hedgerow/protocol"
 )
 
-// standbyEvery is how often a bridge that passes nothing looks whether it does.
-const standbyEvery = time.Second
-
 // listeners owns who is asked for the multicast groups that hosts have joined: those
 // behind us, whose reports every edge hears; and from when on the memberships behind a
 // peer are known. With --transparent there is nothing to do.
@@ -22,7 +19,7 @@ type listeners struct {
 	filter     bridge.Filter
 	supernodes supernodes
 
-	silent bool // another bridge forwarded on our segment when we last looked
+	silent bool // the gate was closed when the last event was over
 	timers timer.Queue
 	next   timer.Timer
 }
@@ -40,17 +37,17 @@ func (l *listeners) begin(now time.Time) {
 	}
 }
 
+// passes reports whether frames pass between our hosts and the other members.
+func (l *listeners) passes() bool {
+	gate := l.plane.Gate()
+	return gate == nil || gate.Open()
+}
+
 // due asks our hosts what is to be asked now. Whoever stands by asks nobody: the bridge
 // that forwards does.
 func (l *listeners) due(now time.Time) {
-	if gate := l.plane.Gate(); gate != nil && !gate.Open() {
-		l.silent = true
-		l.next.Set(now.Add(standbyEvery))
+	if !l.passes() {
 		return
-	}
-	if l.silent {
-		l.silent = false
-		l.groups.Ask()
 	}
 	list, next := l.groups.Due(l.plane.Since(now))
 	l.next.Set(l.plane.Started().Add(time.Duration(next)))
@@ -86,8 +83,14 @@ func (l *listeners) settle(now time.Time, p *peer) {
 	}
 }
 
-// count says how many others the community has, as far as supernodes know.
-func (l *listeners) count() {
+// settleAll has the hosts behind us asked as soon as we forward, and says how many others
+// the community has, as far as supernodes know.
+func (l *listeners) settleAll(now time.Time) {
+	if silent := !l.passes(); silent != l.silent {
+		if l.silent = silent; !silent {
+			l.begin(now)
+		}
+	}
 	most := 0
 	for _, s := range l.supernodes {
 		most = max(most, s.grant.others)

@@ -41,7 +41,7 @@ func (e *Edge) settle(now time.Time) {
 		e.servers.registrar.updateDirect(now)
 	}
 	e.paths.routing.sizeGroup()
-	e.data.listeners.count()
+	e.data.listeners.settleAll(now)
 	e.servers.connector.settle(now)
 	e.data.plane.Publish(e.data.draft)
 	e.data.send.Flush()
