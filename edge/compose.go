@@ -203,7 +203,7 @@ func composeSegments(e *Edge) {
 		e.self.segment = e.paths.segment.appendTo
 	}
 	e.paths.successions = &successions{
-		peers: e.peers, pairs: pairs, own: e.paths.segment.own, plane: e.data.plane, refusals: e.user.refusals, self: e.self,
+		peers: e.peers, pairs: pairs, own: e.paths.segment.own, plane: e.data.plane, refusals: e.user.refusals, isolation: e.self.isolation,
 	}
 	e.paths.successions.open()
 }

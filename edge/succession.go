@@ -33,15 +33,15 @@ const maxAnnounced = 128
 // another one move only to whom that one has named, and only if it does not forward any
 // more, by its own word or since it does not answer.
 type successions struct {
-	peers    *peers
-	pairs    pairSender
-	own      func() protocol.Segment // what we say of our segment
-	plane    *dataplane.Plane
-	refusals *refusals
-	self     *self
-	asking   []*peer // with a succession, at most maxSuccessions
-	timers   timer.Queue
-	next     timer.Timer
+	peers     *peers
+	pairs     pairSender
+	own       func() protocol.Segment // what we say of our segment
+	plane     *dataplane.Plane
+	refusals  *refusals
+	isolation *isolation
+	asking    []*peer // with a succession, at most maxSuccessions
+	timers    timer.Queue
+	next      timer.Timer
 }
 
 func (s *successions) open() { s.next = timer.New(&s.timers, "ask a bridge that was succeeded", s.ask) }
@@ -99,10 +99,10 @@ func (s *successions) handle(now time.Time, p *peer, m protocol.Segment) {
 // to the one that forwarded before.
 func (s *successions) announce(now time.Time, p *peer) {
 	gate := s.plane.Gate()
-	if gate != nil && !gate.Open() || !s.self.isolation.exchanges(p) {
+	if gate != nil && !gate.Open() || !s.isolation.exchanges(p) {
 		return
 	}
-	frames := [][]byte{bridge.AppendMoved(nil, bridge.Key{MAC: s.self.mac})}
+	frames := [][]byte{bridge.AppendMoved(nil, bridge.Key{MAC: s.plane.Self()})}
 	if gate != nil {
 		for _, key := range s.plane.Stations().Here(s.plane.Since(now), maxAnnounced) {
 			frames = append(frames, bridge.AppendMoved(nil, key))
