@@ -8,8 +8,8 @@ import (
 	"hedgerow/internal/timer"
 )
 
-// keepEvery is how often a bridge looks for sessions that should be there. Their bound
-// is that of the book: a supernode may say of everybody that he is a bridge.
+// keepEvery is how often sessions are looked for that should be there. Their bound is that
+// of the book: a supernode may say of everybody that he is a bridge.
 const keepEvery = 10 * time.Second
 
 // keeps reports whether a session with a peer that announced some features is kept
@@ -23,31 +23,29 @@ func (p *peer) missing() bool {
 	return (p.place.kept || p.place.linked || p.place.hub || p.place.routed) && p.sessions.idle()
 }
 
-// bridges is the owner of which sessions are made although nothing passes.
-type bridges struct {
+// keptSessions is the owner of which sessions are made although nothing passes.
+type keptSessions struct {
 	peers    *peers
 	sessions interface{ initiate(p *peer) }
 	timers   timer.Queue
 	next     timer.Timer
 }
 
-// open sets the timer of a bridge, or of an edge with links.
-func (b *bridges) open(s *self, links bool) {
-	b.next = timer.New(&b.timers, "keep sessions with bridges", b.keep)
-	if links || s.keeping != 0 {
-		b.next.Set(b.peers.plane.Started().Add(keepEvery))
-	}
+// open sets the timer.
+func (k *keptSessions) open() {
+	k.next = timer.New(&k.timers, "keep sessions", k.keep)
+	k.next.Set(k.peers.plane.Started().Add(keepEvery))
 }
 
-func (b *bridges) deadline() time.Time { return b.timers.Next() }
-func (b *bridges) tick(now time.Time)  { b.timers.Run(now) }
+func (k *keptSessions) deadline() time.Time { return k.timers.Next() }
+func (k *keptSessions) tick(now time.Time)  { k.timers.Run(now) }
 
 // keep makes the sessions that are to be kept and have gone, or whose handshake failed.
-func (b *bridges) keep(now time.Time) {
-	b.next.Set(now.Add(keepEvery))
-	for _, p := range b.peers.byStatic {
+func (k *keptSessions) keep(now time.Time) {
+	k.next.Set(now.Add(keepEvery))
+	for _, p := range k.peers.byStatic {
 		if p.missing() {
-			b.sessions.initiate(p)
+			k.sessions.initiate(p)
 		}
 	}
 }

@@ -231,8 +231,6 @@ func (e *Edge) composeServers(random *random) {
 		violations: violations{device: e.cfg.Host.Interface, reports: e.user.reports},
 	}
 	s.directory.guard = e.data.guard
-	s.hubs = &hubFinder{isolation: e.self.isolation, peers: e.peers, directory: s.directory, sessions: e.sessions, cid: e.self.cid}
-	s.hubs.open()
 	isolate(e)
 	e.paths.subnets = &subnets{
 		cfg: e.cfg.Address.Subnets, peers: e.peers, sessions: e.sessions, guard: e.data.guard, pairs: pairSender{e.data.send},
@@ -279,17 +277,21 @@ func composeChores(e *Edge) {
 		e.chores.sweeping.Set(now.Add(dataplane.SweepEvery))
 		e.data.plane.Sweep(now)
 	})
-	kept := &bridges{peers: e.peers, sessions: e.sessions}
+	kept := &keptSessions{peers: e.peers, sessions: e.sessions}
+	kept.open()
 	l := &links{
 		peers: e.peers, sessions: e.sessions, self: e.self, plane: e.data.plane, server: dataplane.NewLinkServer(e.data.plane, e.cfg.Queues[0].Conn), background: e.background,
-		refusals: e.user.refusals, log: e.cfg.Host.Log, finder: linkFinder{directory: e.servers.directory, state: e.state}, describer: e.user.describer,
+		refusals: e.user.refusals, log: e.cfg.Host.Log, describer: e.user.describer,
 	}
 	l.open(e.cfg.Links)
 	e.paths.links, e.user.describer.linkOf = l, l.linkOf
-	kept.open(e.self, l.any())
+	e.servers.finder = &finder{
+		seekers: []seeker{hubSeeker{e.self.isolation, e.peers, e.self.cid}, l}, directory: e.servers.directory,
+	}
+	e.servers.finder.open()
 	e.owners = []owner{
 		e.keys, e.servers.connector, e.servers.registrar, e.servers.addresses, e.servers.duplicates, e.servers.directory, e.sessions, e.paths.routing, e.peers,
-		e.data.stations, e.data.listeners, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, l, e.servers.hubs, e.paths.subnets,
+		e.data.stations, e.data.listeners, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, e.servers.finder, e.paths.subnets,
 	}
 	if e.paths.segment != nil {
 		e.owners = append([]owner{e.paths.segment}, e.owners...) // probes go before everything

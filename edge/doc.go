@@ -22,7 +22,8 @@
 //	peers         the book of peers: identities, hardware addresses, pins
 //	stations      questions about stations that two edges say are behind them
 //	keyring       the community's epochs and salts
-//	hubFinder     the hubs of a community that has some: sessions with them (isolation.go)
+//	finder        members that are not known, of those that we want: hubs, peers of links
+//	keptSessions  sessions that are made although nothing passes
 //	listeners     hosts are asked for the multicast groups that they have joined
 //	guard         what others may send here, and whose overlay addresses are
 //	segment       the election of the bridge that forwards on our LAN

@@ -64,7 +64,7 @@ type servers struct {
 	registrar *registrar
 	directory *directory
 	addresses *deviceAddresses
-	hubs      *hubFinder
+	finder    *finder
 
 	duplicates *duplicates // of our address
 }
@@ -164,8 +164,8 @@ func (e *Edge) begin(now time.Time) error {
 	}
 	e.paths.segment.begin(now)
 	e.underlay.Start(now, e.self.statement)
-	e.paths.links.begin(now)
-	e.servers.hubs.begin(now)
+	e.paths.links.begin()
+	e.servers.finder.begin(now)
 	e.paths.subnets.begin(now)
 	e.data.listeners.begin(now)
 	e.servers.connector.begin(now)
@@ -201,7 +201,7 @@ func (e *Edge) replaceKeys(now time.Time, c *crypto.Community, err error) error 
 	if err != nil {
 		e.chores.keyFault = fmt.Sprintf("the keys could not be read anew, and the old ones stay: %v", err)
 	} else if e.self.isolation.replace(c) {
-		e.servers.hubs.begin(now)
+		e.servers.finder.begin(now)
 		isolate(e)
 	}
 	e.user.reports.report(now, control.Event{Kind: control.EventReloaded, Err: err})

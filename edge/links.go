@@ -28,7 +28,6 @@ type links struct {
 	background *background
 	refusals   *refusals
 	log        *slog.Logger
-	finder     linkFinder
 	describer  interface {
 		peer(now time.Time, p *peer) control.Peer
 	}
@@ -59,22 +58,42 @@ func (l *links) open(cfg Links) {
 	}
 	l.auto.open, l.changed = cfg.Open, cfg.Changed
 	l.auto.opening, l.auto.failed = make(map[[32]byte]bool), make(map[[32]byte]bool)
-	l.finder.open(l)
 }
 
 // any reports whether there are links, or may be.
 func (l *links) any() bool { return len(l.named) > 0 || l.auto.open != nil }
 
 // begin serves the named links.
-func (l *links) begin(now time.Time) {
+func (l *links) begin() {
 	for _, k := range l.named {
 		l.serve(k)
 	}
-	l.finder.begin(now)
 }
 
-func (l *links) deadline() time.Time { return l.finder.timers.Next() }
-func (l *links) tick(now time.Time)  { l.finder.timers.Run(now) }
+func (l *links) seeks() bool { return l.any() }
+
+// sought returns the hardware addresses that unknown peers of named links may have. Those
+// of other links are not known by name: the latest members may be among them.
+func (l *links) sought() (list []protocol.MAC, missing bool) {
+	missing = l.auto.open != nil
+	for _, k := range l.named {
+		if !l.known(k) {
+			missing = true
+			list = append(list, l.self.state.linkAddresses(k.Peer, l.self.cid)...)
+		}
+	}
+	return list, missing
+}
+
+// known reports whether a named link's peer is known.
+func (l *links) known(k *link) bool {
+	for _, p := range l.peers.byStatic {
+		if p.known() && l.forID(p.identity.statement.ID) == k {
+			return true
+		}
+	}
+	return false
+}
 
 // forID returns the named link of an identity, or nil.
 func (l *links) forID(id [32]byte) *link {
