@@ -91,6 +91,7 @@ const (
 	dropRelayTarget // a handle of nobody here, of another community, or its own
 	dropRelayBudget // over the budget of the edge or of its community
 	dropSend        // the socket refused it
+	dropStreamEnded // for an edge whose stream has ended
 	dropAnswer      // an answer to a stranger was too much, or the socket refused it
 	dropReasons     // how many there are
 
@@ -122,7 +123,7 @@ var dropNames = [dropReasons]string{
 	dropStoredFull: "stored-full", dropStoreWrite: "store-write", dropTURNIdentity: "turn-identity",
 	dropTURNPeer: "turn-peer",
 
-	dropRelayTag: "relay-tag", dropRelayTarget: "relay-target", dropRelayBudget: "relay-budget", dropSend: "send", dropAnswer: "answer",
+	dropRelayTag: "relay-tag", dropRelayTarget: "relay-target", dropRelayBudget: "relay-budget", dropSend: "send", dropStreamEnded: "stream-ended", dropAnswer: "answer",
 }
 
 func (r dropReason) String() string { return dropNames[r] }

@@ -85,7 +85,7 @@ func failed(name, sentence string, flag func(h *health) *atomic.Bool) condition 
 
 // conditions are all of them, the most urgent first. TestHealth brings each about.
 var conditions = [...]condition{
-	lately("send", "the system refuses to send: look at the route, the firewall and the memory of sockets of this host.", dropSend),
+	lately("send", "the system refuses to send: look at the routes, the firewall and the MTU of this host.", dropSend),
 	{"front", (*health).frontNote},
 	{"pool", (*health).poolNote},
 	lately("registrations", "there is no room for more registrations, in all or of one network: newcomers are refused. 'supernode status' shows how many there are; serve some of the communities by another supernode.", dropEdges, dropStoredFull),

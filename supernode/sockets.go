@@ -53,7 +53,7 @@ func (s *sockets) flushBy(conn, other Conn, out *outbox) {
 	}
 	if len(out.batch) > 0 {
 		if _, err := conn.WriteBatch(out.batch); err != nil && !errors.Is(err, net.ErrClosed) {
-			s.refused.drop(dropSend)
+			s.countRefused(err)
 		}
 		for i := range out.batch {
 			s.sent.count(out.batch[i].Datagrams())
@@ -65,6 +65,23 @@ func (s *sockets) flushBy(conn, other Conn, out *outbox) {
 	out.batch, out.own.used, out.tail = out.batch[:0], 0, shut
 	if len(out.stays) > 0 {
 		s.admitStreams(out)
+	}
+}
+
+// countRefused counts what was not sent of a batch for edges. That an edge's stream has
+// ended is no fault of this host: its session lasts until it is silent for long enough.
+func (s *sockets) countRefused(err error) {
+	var refused *transport.WriteError
+	if !errors.As(err, &refused) {
+		s.refused.drop(dropSend)
+		return
+	}
+	for _, why := range refused.All() {
+		if errors.Is(why, transport.ErrNoSide) {
+			s.refused.drop(dropStreamEnded)
+		} else {
+			s.refused.drop(dropSend)
+		}
 	}
 }
 

@@ -193,6 +193,29 @@ func TestStreamAndUDPEdge(t *testing.T) {
 	}
 }
 
+// TestEndedStream has packets come for an edge whose stream has ended: they are counted, and
+// nothing is said to be wrong with this host.
+func TestEndedStream(t *testing.T) {
+	o := runOpen(t)
+	c := testCommunity("c", "k")
+	conn, byTLS := o.dial()
+	byUDP := o.socket()
+	a, b := o.edge(c, "a", 1).joinBy(byTLS), o.edge(c, "b", 2).joinBy(byUDP)
+	conn.Close()
+	for deadline := time.Now().Add(10 * time.Second); o.s.Counters().Drops["stream-ended"] == 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not counted: %v", o.s.Counters().Drops)
+		}
+		byUDP.send(b.wrap(a.ack.Handle, 0, make([]byte, 100)))
+	}
+	if st := o.s.Status(); len(st.Notes) != 0 || st.Drops["send"] != 0 {
+		t.Errorf("notes %q, drops %v", st.Notes, st.Drops)
+	}
+	if err := o.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // deaf opens a stream whose TCP connection takes nothing after what it must.
 func (o *open) deaf() *line {
 	o.t.Helper()

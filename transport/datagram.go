@@ -2,6 +2,7 @@ package transport
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 )
 
@@ -58,6 +59,21 @@ func (e *WriteError) Error() string {
 
 // Unwrap returns the reason of the first refused datagram.
 func (e *WriteError) Unwrap() error { return e.Err }
+
+// All returns the place in the batch of each refused datagram, and why it was, in their
+// order.
+func (e *WriteError) All() iter.Seq2[int, error] {
+	return func(yield func(int, error) bool) {
+		if !yield(e.Index, e.Err) {
+			return
+		}
+		for _, o := range e.Others {
+			if !yield(o.Index, o.Err) {
+				return
+			}
+		}
+	}
+}
 
 // add records one more refused datagram and returns the error of the batch.
 func (e *WriteError) add(index int, err error) *WriteError {

@@ -34,12 +34,13 @@ func (s *Sides) Writer(socket Batch) *MuxWriter { return &MuxWriter{socket: sock
 // ReadBatch reads from the socket, as the socket's does.
 func (m *MuxWriter) ReadBatch(ds []Datagram) (n int, err error) { return m.read(ds) }
 
-// read reads from the socket. A datagram with a side address as its source is
-// forged: it becomes an empty one from the zero address, which callers drop.
+// read reads from the socket. A datagram with a side address as its source is forged,
+// and to one from port 0 nothing can be answered (RFC 768): either becomes an empty one
+// from the zero address, which callers drop.
 func (m *MuxWriter) read(ds []Datagram) (n int, err error) {
 	n, err = m.socket.ReadBatch(ds)
 	for i := range ds[:n] {
-		if IsSide(ds[i].Addr.Addr()) {
+		if from := ds[i].Addr; from.Port() == 0 || IsSide(from.Addr()) {
 			ds[i].N, ds[i].Seg, ds[i].Addr = 0, 0, netip.AddrPort{}
 		}
 	}
@@ -98,9 +99,8 @@ func (m *MuxWriter) writeRun(ds []Datagram, from, to int, refused *WriteError) (
 	if !errors.As(err, &of) {
 		return n, refused, err
 	}
-	refused = refused.add(from+of.Index, of.Err)
-	for _, other := range of.Others {
-		refused = refused.add(from+other.Index, other.Err)
+	for i, why := range of.All() {
+		refused = refused.add(from+i, why)
 	}
 	return n, refused, nil
 }

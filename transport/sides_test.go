@@ -235,16 +235,18 @@ func TestReadShares(t *testing.T) {
 	}
 }
 
-// TestReadForged has a datagram of the network claim to be of a side transport.
+// TestReadForged has a datagram of the network claim to be of a side transport, and one come
+// from a port that no answer can go to.
 func TestReadForged(t *testing.T) {
 	s, socket := NewSides(), newMemory()
-	from := s.Add(func([]byte) {})
-	socket.arrive("forged", from)
-	socket.arrive("true", outside)
-	ds := buffers(4)
-	n, err := s.Writer(socket).ReadBatch(ds)
-	if n != 2 || err != nil || ds[0].N != 0 || ds[0].Addr.IsValid() || string(ds[1].Payload()) != "true" {
-		t.Errorf("%d, %v: %+v", n, err, ds[:2])
+	for _, from := range []netip.AddrPort{s.Add(func([]byte) {}), netip.AddrPortFrom(outside.Addr(), 0)} {
+		socket.arrive("forged", from)
+		socket.arrive("true", outside)
+		ds := buffers(4)
+		n, err := s.Writer(socket).ReadBatch(ds)
+		if n != 2 || err != nil || ds[0].N != 0 || ds[0].Addr.IsValid() || string(ds[1].Payload()) != "true" {
+			t.Errorf("from %v: %d, %v: %+v", from, n, err, ds[:2])
+		}
 	}
 }
 

@@ -60,23 +60,17 @@ func (m *mailbox) post(ev Event) bool {
 	}
 }
 
-// noteSendError reports the addresses that the socket refused.
+// noteSendError reports the addresses that the socket refused. A TTL that the system
+// cannot set says nothing about the path.
 func (m *mailbox) noteSendError(err error, batch []transport.Datagram) {
 	var w *transport.WriteError
 	if !errors.As(err, &w) {
 		return
 	}
-	m.noteRefused(*w, batch)
-	for _, other := range w.Others {
-		m.noteRefused(other, batch)
-	}
-}
-
-// noteRefused reports one refusal. A TTL that the system cannot set says
-// nothing about the path.
-func (m *mailbox) noteRefused(w transport.WriteError, batch []transport.Datagram) {
-	if w.Index < len(batch) && !errors.Is(w.Err, errors.ErrUnsupported) {
-		m.post(SendRefused{Addr: batch[w.Index].Addr, TooBig: errors.Is(w.Err, syscall.EMSGSIZE)})
+	for i, why := range w.All() {
+		if i < len(batch) && !errors.Is(why, errors.ErrUnsupported) {
+			m.post(SendRefused{Addr: batch[i].Addr, TooBig: errors.Is(why, syscall.EMSGSIZE)})
+		}
 	}
 }
 
