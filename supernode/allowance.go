@@ -111,9 +111,8 @@ func (a *allowance) name(now time.Time, h *hop) bool {
 	return a.names.Take(now, h.source, nameRate, nameBurst)
 }
 
-// copies takes what copies of a flood cost the source of its sender.
+// copies takes n copies of a flood from what the source of its sender has, rate a second.
 func (a *allowance) copies(now time.Time, h *hop, n, rate float64) bool {
-	rate *= float64(a.front.sourcesIn(h.source))
 	return takeAtOnce(a.floods, now, h.source, n, rate, max(rate, n))
 }
 

@@ -9,7 +9,7 @@ import (
 // number of this start, which is the first byte of every session's index.
 func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	cfg, log := &s.cfg, s.cfg.Log
-	s.sockets = newSockets(cfg, crypto.NewMask(crypto.SupernodeMaskKey(s.identity.Static, nil)), s.refused)
+	s.sockets = newSockets(cfg, crypto.NewMask(crypto.SupernodeMaskKey(cfg.Identity.Static, nil)), s.refused)
 	s.registry = newRegistry(cfg.Limits, cfg.Pool, newFront(log))
 	sender := &controlSender{s.refused}
 	allowance, lanes := newAllowance(s.registry.front), make(lanes)
@@ -22,13 +22,13 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	}
 	s.sessions.sweeping = timer.New(&s.timers, "end dead sessions", s.sessions.sweep)
 	s.strangers = strangers{
-		handshakes: newHandshakes(s.identity, cfg, s.sessions, random, &s.mu, s.refused),
-		greeter:    newGreeter(s.identity.Static, cfg.HelloOff, random, s.refused, s.registry.front),
+		handshakes: newHandshakes(cfg.Identity, cfg, s.sessions, random, &s.mu, s.refused),
+		greeter:    newGreeter(cfg.Identity.Static, cfg.HelloOff, random, s.refused, s.registry.front),
 		binding:    newBinding(s.refused),
 	}
 	s.relayer = &relayer{sessions: s.sessions, sender: sender, registry: s.registry, sockets: s.sockets, allowance: allowance, refused: s.refused, limits: cfg.Limits}
 	s.turn = &turnServer{
-		cfg: cfg.TURN, failed: &s.health.turn, secret: turnSecret(s.identity.Seed), tables: &s.mu, registry: s.registry, refused: s.refused, log: log, now: cfg.Now,
+		cfg: cfg.TURN, failed: &s.health.turn, secret: turnSecret(cfg.Identity.Seed), tables: &s.mu, registry: s.registry, refused: s.refused, log: log, now: cfg.Now,
 	}
 	s.notices = &notices{
 		pushes: newPushes(), resetter: resetter, registry: s.registry, sender: sender, allowance: allowance, refused: s.refused,

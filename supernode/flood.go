@@ -50,9 +50,9 @@ func (r *relayer) prepareFlood(now time.Time, out *outbox, edge *hop, packet []b
 }
 
 // chargeFlood subtracts copies of a flood of size bytes from the budgets of its sender,
-// of the source that it comes from, and of its community: from all, or from none, and then it returns which it went over. In a
-// community that is larger than a budget a flood is had from full buckets only, which
-// owe the rest from then on.
+// of the source that it comes from, and of its community: from all, or from none, and
+// then it returns which of them the flood went over. In a community that is larger than a
+// budget a flood is had from full buckets only, which owe the rest from then on.
 func (r *relayer) chargeFlood(now time.Time, edge *hop, copies, size int) limit {
 	limits, n := &r.limits, float64(copies)
 	own, all, bytes := &edge.reg.budget, &edge.reg.community.budget, n*float64(size)
@@ -69,8 +69,9 @@ func (r *relayer) chargeFlood(now time.Time, edge *hop, copies, size int) limit 
 			return limit{c.what, c.rate}
 		}
 	}
-	if !r.allowance.copies(now, edge, n, limits.SourceFloods) {
-		return limit{protocol.LimitedNetworkCopies, limits.SourceFloods * float64(r.allowance.front.sourcesIn(edge.source))}
+	rate := limits.SourceFloods * float64(r.registry.front.sourcesIn(edge.source))
+	if !r.allowance.copies(now, edge, n, rate) {
+		return limit{protocol.LimitedNetworkCopies, rate}
 	}
 	for _, c := range costs {
 		c.bucket.Take(now, c.cost, c.rate, max(c.rate, c.cost))

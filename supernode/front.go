@@ -44,10 +44,10 @@ func (f *front) count(addr netip.AddrPort, n int) {
 		}
 	}
 	was := f.at
-	if f.at.IsValid() && !f.hides(f.at, 1) {
+	if f.at.IsValid() && !f.hides(f.at) {
 		f.at = netip.Addr{}
 	}
-	if !f.at.IsValid() && f.hides(at, 2) {
+	if !f.at.IsValid() && f.hides(at) {
 		f.at = at
 		if was != at {
 			f.log.Warn("edges come from one private address: a NAT or a proxy before this supernode hides where they are [E52]", "address", at, "edges", f.seen[at])
@@ -55,14 +55,19 @@ func (f *front) count(addr netip.AddrPort, n int) {
 	}
 }
 
-// hides reports whether an address stands for enough edges: for a half of the table of
-// sizes it takes as many as the share says to become the front, and half as many to stay it.
-func (f *front) hides(a netip.Addr, share int) bool {
+// hides reports whether an address stands for enough edges to be the front. The one that is
+// it already stays it with half as many.
+func (f *front) hides(a netip.Addr) bool {
 	n := f.seen[a]
-	return n >= frontFew && n == f.all || n*2 >= frontMany*share && n*4 > f.all*share
+	weight := n
+	if a == f.at {
+		weight *= 2
+	}
+	return n >= frontFew && n == f.all || weight >= frontMany && weight*2 > f.all
 }
 
-// sourcesIn returns for how many sources an address counts.
+// sourcesIn returns for how many sources an address counts. A front of few edges needs no
+// more than one.
 func (f *front) sourcesIn(a netip.Addr) int {
 	if a == proxies || f.isAt(a) && f.seen[f.at] >= frontMany/2 {
 		return proxyShare

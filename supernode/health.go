@@ -20,7 +20,6 @@ const (
 // health knows what went wrong lately: which counters have counted, and what has failed for
 // good.
 type health struct {
-	started  time.Time
 	refused  *refusals
 	registry *registry
 	store    *store

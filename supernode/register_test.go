@@ -101,7 +101,7 @@ func TestRefreshIsIdempotent(t *testing.T) {
 		t.Errorf("%+v", st)
 	}
 	want := protocol.Ack{Handle: first.Handle, Seen: e.addr, Lease: first.Lease, LeaseSeconds: 1800,
-		ResetToken: crypto.ResetToken(r.s.identity.Seed, e.session.RemoteIndex()), Members: 1}
+		ResetToken: crypto.ResetToken(r.s.cfg.Identity.Seed, e.session.RemoteIndex()), Members: 1}
 	if fmt.Sprint(first) != fmt.Sprint(want) {
 		t.Errorf("got %+v\nwant %+v", first, want)
 	}

@@ -39,7 +39,7 @@ func TestThousandComeBack(t *testing.T) {
 				edges = append(edges, e.join())
 			}
 			if !place.kept {
-				cfg.StateDir, cfg.Identity = "", r.s.identity
+				cfg.StateDir, cfg.Identity = "", r.s.cfg.Identity
 			}
 			r = r.restart(cfg)
 			rounds, left := 0, edges

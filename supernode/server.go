@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"hedgerow/crypto"
 	"hedgerow/internal/timer"
@@ -18,12 +19,12 @@ const IdentityFile = "id"
 
 // Server is a supernode. New makes it; Run is its whole life.
 type Server struct {
-	cfg      Config
-	identity *crypto.Identity
-	refused  *refusals
-	sockets  *sockets
-	store    *store
-	turn     *turnServer
+	cfg     Config // complete, with its identity
+	started time.Time
+	refused *refusals
+	sockets *sockets
+	store   *store
+	turn    *turnServer
 
 	mu        sync.Mutex // guards all that follows; never held across I/O
 	timers    timer.Queue
@@ -51,15 +52,14 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	id := cfg.Identity
-	if id == nil {
+	if cfg.Identity == nil {
 		var err error
-		if id, _, err = crypto.LoadIdentity(filepath.Join(cfg.StateDir, IdentityFile)); err != nil {
+		if cfg.Identity, _, err = crypto.LoadIdentity(filepath.Join(cfg.StateDir, IdentityFile)); err != nil {
 			return nil, fmt.Errorf("load the identity: %w", err)
 		}
 	}
 	random := random{cfg.Rand}
-	s := &Server{cfg: cfg, identity: id, refused: &refusals{log: cfg.Log, now: cfg.Now}}
+	s := &Server{cfg: cfg, started: cfg.Now(), refused: &refusals{log: cfg.Log, now: cfg.Now}}
 	st, boot, err := openStore(storeConfig{
 		dir: cfg.StateDir, edges: cfg.Limits.Edges, log: cfg.Log, now: cfg.Now, failures: &s.refused.drops[dropStoreWrite],
 		boot: func() uint64 { return uint64(random.number()) },
@@ -68,8 +68,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.store = st
-	keys := openResetKeys(cfg.StateDir, uint8(boot), id.Seed, random, cfg.Log)
-	s.health.started = cfg.Now()
+	keys := openResetKeys(cfg.StateDir, uint8(boot), cfg.Identity.Seed, random, cfg.Log)
 	s.compose(random, uint8(boot), keys)
 	if s.notices.resets.list, err = s.controls.registrar.restore(cfg.Now()); err != nil {
 		return nil, errors.Join(fmt.Errorf("load the registrations: %w", err), s.store.close())
@@ -78,7 +77,7 @@ func New(cfg Config) (*Server, error) {
 }
 
 // Key returns the X25519 static public key that edges pin.
-func (s *Server) Key() [32]byte { return s.identity.Static }
+func (s *Server) Key() [32]byte { return s.cfg.Identity.Static }
 
 // KeyText returns a supernode's key as it is typed after the '#' of an edge's
 // -l option: unpadded base64url.

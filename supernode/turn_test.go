@@ -36,7 +36,7 @@ func TestTURNCredential(t *testing.T) {
 	for range 3 {
 		expiry := r.now.Add(24 * time.Hour)
 		identity := strconv.FormatUint(uint64(e.ack.Handle), 16)
-		user, password := turn.Credentials(turnSecret(r.s.identity.Seed), identity, expiry)
+		user, password := turn.Credentials(turnSecret(r.s.cfg.Identity.Seed), identity, expiry)
 		if want := (protocol.TURNServer{Addr: turnAddress, User: user, Password: password}); e.ack.TURN != want {
 			t.Errorf("got %+v, want %+v", e.ack.TURN, want)
 		}
