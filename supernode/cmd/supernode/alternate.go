@@ -5,11 +5,12 @@ import (
 	"strconv"
 
 	"hedgerow/internal/cli"
+	"hedgerow/internal/lan"
 	"hedgerow/transport"
 )
 
-// secondPort is the choice of the second UDP port. Without Asked it is the one
-// after the first, if that is free.
+// secondPort is the choice of the second UDP port. Without Asked it is that of
+// usualSecond, if that is free.
 type secondPort struct {
 	Asked  bool
 	Number uint16 // 0: none
@@ -30,18 +31,27 @@ func parseSecondPort(s string, faults *cli.Faults) secondPort {
 	return secondPort{Asked: true, Number: uint16(n)}
 }
 
+// usualSecond returns the second port that goes with a first one if none was asked for;
+// 0: none. It is the next one that an edge on this host does not need to find members on
+// its LAN.
+func usualSecond(first uint16) uint16 {
+	second := first + 1
+	if second == lan.DefaultPort {
+		second++
+	}
+	return second
+}
+
 // openAlternate opens the second UDP port, at which edges find out how their
 // NATs map. It is nil without one; only a port that was asked for has to be free,
 // unless strict.
 func openAlternate(o options, first uint16, strict bool, log *slog.Logger) (*transport.UDP, error) {
 	port := o.Second.Number
-	switch {
-	case o.Second.Asked && port == 0:
+	if !o.Second.Asked {
+		port = usualSecond(first)
+	}
+	if port == 0 {
 		return nil, nil
-	case !o.Second.Asked && first == 1<<16-1:
-		return nil, nil
-	case !o.Second.Asked:
-		port = first + 1
 	}
 	conn, err := transport.ListenUDP(port, transport.Options{Log: log})
 	if err == nil {

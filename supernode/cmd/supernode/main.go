@@ -67,7 +67,7 @@ func runFlags() []ucli.Flag {
 	return slices.Concat([]ucli.Flag{
 		&ucli.StringFlag{Name: "p", Aliases: []string{"port"}, Usage: "UDP `PORT` to listen on, 0 for any; default: 7654"},
 		&ucli.StringFlag{Name: "l", Usage: "the same as -p `PORT`"},
-		&ucli.StringFlag{Name: "second-port", Usage: "UDP `PORT` at which edges find out how their NATs map, or off; default: the one after -p, if free"},
+		&ucli.StringFlag{Name: "second-port", Usage: "UDP `PORT` at which edges find out how their NATs map, or off; default: the one after -p, but not 7655, if free"},
 	}, streamFlags(), turnFlags(), []ucli.Flag{
 		stateDirFlag(),
 		&ucli.StringFlag{Name: "pool", Usage: "`CIDR` to lease addresses from; default: a /20 of 10.64.0.0/10 for each community"},
