@@ -60,8 +60,8 @@ coverage:
 	.ci/coverage $(COVERAGE)
 
 install: build
-	install -D -m 0755 bin/edge $(DESTDIR)$(PREFIX)/sbin/edge
-	install -D -m 0755 bin/supernode $(DESTDIR)$(PREFIX)/sbin/supernode
+	install -D -m 0755 bin/edge $(DESTDIR)$(PREFIX)/bin/edge
+	install -D -m 0755 bin/supernode $(DESTDIR)$(PREFIX)/bin/supernode
 
 clean:
 	rm -rf bin
