@@ -136,45 +136,102 @@ func checkMake(words []string) error {
 	return nil
 }
 
-// checkGo checks the folders and packages of ours that a go command names, and
-// the options of our programs that it runs.
+// checkGo checks the folders and packages of ours that a go command names, the options of
+// our programs that it runs, and the tests that it picks.
 func checkGo(words []string) error {
-	ran := ""
-	for i, w := range words {
-		if i > 0 && slices.Contains(patterns, words[i-1]) && !matchesTest(w) {
-			return fmt.Errorf("no test matches %s", w)
-		}
-		folder, ours := strings.CutPrefix(w, "hedgerow/")
+	var packages []string
+	for _, w := range words {
+		path, ours := strings.CutPrefix(w, "./")
 		if !ours {
-			if folder, ours = strings.CutPrefix(w, "./"); !ours {
-				if name := strings.TrimLeft(w, "-"); name != w && ran != "" && !declares(ran, name) {
-					return fmt.Errorf("%s has no option -%s", ran, name)
-				}
-				continue
-			}
+			path, ours = strings.CutPrefix(w, "hedgerow/")
 		}
-		folder, _ = strings.CutSuffix(folder, "...")
-		if !exists(folder) {
+		if !ours {
+			continue
+		}
+		if !exists(strings.TrimSuffix(path, "...")) {
 			return fmt.Errorf("there is no %s", w)
 		}
-		if slices.Contains(words[:i], "run") && ran == "" {
-			ran = folder
+		packages = append(packages, path)
+	}
+	switch {
+	case words[0] == "run" && len(packages) > 0:
+		return checkGoRun(words[1:], packages[0])
+	case words[0] == "test" && len(packages) > 0:
+		return checkGoTest(words[1:], packages)
+	}
+	return nil
+}
+
+// checkGoRun checks the options of a program of ours.
+func checkGoRun(words []string, folder string) error {
+	for _, w := range words {
+		if name := strings.TrimLeft(w, "-"); name != w && !declares(folder, name) {
+			return fmt.Errorf("%s has no option -%s", folder, name)
 		}
 	}
 	return nil
 }
 
-// patterns are the options of go test that name tests.
-var patterns = []string{"-run", "-bench", "-fuzz"}
+// goOptions are options of go test itself that the documents use, besides those that pick
+// tests.
+var goOptions = []string{
+	"benchmem", "benchtime", "blockprofile", "count", "cpuprofile", "fuzztime", "memprofile", "o", "p", "parallel", "race", "short", "timeout", "trace", "v",
+}
 
-// plain matches a pattern that is the beginning of one name.
-var plain = regexp.MustCompile(`^\^?([A-Z][A-Za-z0-9]+)\$?$`)
+// checkGoTest checks that each package has tests that are picked, and the options that its
+// tests declare.
+func checkGoTest(words, packages []string) error {
+	for i, w := range words {
+		name, isOption := strings.CutPrefix(w, "-")
+		name, _, _ = strings.Cut(name, "=")
+		kind := kinds[name]
+		switch {
+		case !isOption, slices.Contains(goOptions, name):
+		case kind == "":
+			if !slices.ContainsFunc(packages, func(p string) bool { return slices.Contains(suiteOf(p).options, name) }) {
+				return fmt.Errorf("no test of %s has an option -%s", strings.Join(packages, ", "), name)
+			}
+		case i+1 < len(words) && words[i+1] != "^$":
+			if err := picks(words[i+1], kind, packages); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
 
-// matchesTest reports whether a pattern of go test can be one that matches: some
-// test begins with it, or it is not so simple that this can be told.
-func matchesTest(pattern string) bool {
-	m := plain.FindStringSubmatch(pattern)
-	return m == nil || mentions(root, "func "+m[1], "_test.go")
+// kinds are the options of go test that pick tests, and how the names of these begin.
+var kinds = map[string]string{"run": "Test|Fuzz", "bench": "Benchmark", "fuzz": "Fuzz"}
+
+// picks returns why a pattern picks tests of a kind in vain: each of its alternatives, and
+// each package.
+func picks(pattern, kind string, packages []string) error {
+	pattern, _, _ = strings.Cut(pattern, "/") // what follows is of subtests
+	alternatives := []string{pattern}
+	if !strings.ContainsAny(pattern, "()") {
+		alternatives = strings.Split(pattern, "|")
+	}
+	begins := regexp.MustCompile("^(?:" + kind + ")")
+	seen := make(map[string]bool)
+	for _, a := range alternatives {
+		picked, err := regexp.Compile(a)
+		if err != nil {
+			return err
+		}
+		for _, p := range packages {
+			for _, name := range suiteOf(p).names {
+				if begins.MatchString(name) && picked.MatchString(name) {
+					seen[a], seen[p] = true, true
+				}
+			}
+		}
+	}
+	for _, x := range append(alternatives, packages...) {
+		if !seen[x] {
+			return fmt.Errorf("%q picks nothing for %s", pattern, x)
+		}
+	}
+	return nil
 }
 
 // declares reports whether a program of ours declares an option.
@@ -272,7 +329,14 @@ func TestCheck(t *testing.T) {
 		{"go doc hedgerow/nothing", false},
 		{"go test ./edge -run '^TestSession'", true},
 		{"go test ./edge -run TestNobodyWroteThis", false},
-		{"go test ./edge -bench 'Seal|Open'", true},
+		{"go test -run '^$' -bench 'SessionSeal|HopRelay' ./crypto", true},
+		{"go test -run '^$' -bench 'SessionSeal|NobodyWroteThis' ./crypto", false},
+		{"go test -run '^$' -bench 'SessionSeal' ./crypto ./protocol", false},
+		{"go test -run '^$' -bench . -benchmem ./...", true},
+		{"go test ./nat/... -run TestPaths/nothing", false},
+		{"go test ./integration/sim -run TestPaths/any -v", true},
+		{"go test ./integration/attack -run TestSiege -whole -timeout 20m", true},
+		{"go test ./edge -run TestSessionsExpire -whole", false},
 		{".ci/run", true},
 		{".ci/nothing", false},
 		{"ip link show", true},
