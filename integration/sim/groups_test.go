@@ -32,7 +32,8 @@ type audience struct {
 
 func (s *Segment) audience(n byte) *audience {
 	a := &audience{lan: s, mac: protocol.MAC{2, 0, 0, 0, 7, n}, wait: time.Duration(n) * 100 * time.Millisecond}
-	a.port = s.add(a.receive)
+	a.port = &port{out: a.receive}
+	s.plug(a.port)
 	return a
 }
 

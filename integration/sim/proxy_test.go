@@ -36,7 +36,7 @@ func (h *asker) plug(lan *Segment) {
 		h.lan.remove(h.port)
 	}
 	h.lan = lan
-	h.port = lan.add(func(frame []byte) {
+	h.port = &port{out: func(frame []byte) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		f := protocol.Frame(frame)
@@ -51,7 +51,8 @@ func (h *asker) plug(lan *Segment) {
 		default:
 			h.cache[sender] = f.Src()
 		}
-	})
+	}}
+	lan.plug(h.port)
 }
 
 // set says whether the host answers, and gives it a hardware address.

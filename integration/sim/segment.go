@@ -21,7 +21,8 @@ type Segment struct {
 	count func(frame []byte)   // called for every frame that comes in, if not nil
 }
 
-// port is one port of a switch.
+// port is one port of a switch. It is complete before it is plugged in, and the same ever
+// after: frames are read at it without a lock.
 type port struct {
 	out  func(frame []byte) // what is at the other end
 	deaf bool               // it takes nothing from there
@@ -34,13 +35,18 @@ func NewSegment() *Segment {
 	return &Segment{where: make(map[protocol.MAC]*port), heard: make(map[protocol.MAC]int)}
 }
 
-// add makes a port.
-func (s *Segment) add(out func(frame []byte)) *port {
+// plug puts ports into use.
+func (s *Segment) plug(p ...*port) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := &port{out: out}
-	s.ports = append(s.ports, p)
-	return p
+	s.ports = append(s.ports, p...)
+}
+
+// Count has a function called for every frame that comes in from now on.
+func (s *Segment) Count(count func(frame []byte)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count = count
 }
 
 // remove takes a port away, with what was learned of it, as a switch does when its
@@ -102,12 +108,12 @@ func (s *Segment) From(mac protocol.MAC) int {
 // Attach connects the device of an edge that is made with the options, which it changes.
 func (s *Segment) Attach(o *Options) (detach func()) {
 	var device atomic.Pointer[taptest.Device] // of the edge's present process
-	p := s.add(func(frame []byte) {
+	p := &port{edge: true, out: func(frame []byte) {
 		if d := device.Load(); d != nil {
 			d.Inject(frame)
 		}
-	})
-	p.edge = true
+	}}
+	s.plug(p)
 	o.Deliver = func(frame []byte) { s.receive(p, frame) }
 	o.Opened = device.Store
 	return func() { s.remove(p) }
@@ -116,24 +122,20 @@ func (s *Segment) Attach(o *Options) (detach func()) {
 // Cable connects two LANs, and returns what takes the cable away. deaf says that the
 // first one hears nothing of the second.
 func (s *Segment) Cable(other *Segment, deaf bool) (unplug func()) {
-	var here, there *port
-	here = s.add(func(frame []byte) { other.receive(there, frame) })
-	there = other.add(func(frame []byte) { s.receive(here, frame) })
-	here.deaf = deaf
-	return s.unplug(here, other, there)
+	return s.connect(&port{deaf: deaf}, other, &port{})
 }
 
 // Trunk connects two LANs by a cable that carries one VLAN alone.
 func (s *Segment) Trunk(other *Segment, vlan uint16) (unplug func()) {
-	var here, there *port
-	here = s.add(func(frame []byte) { other.receive(there, frame) })
-	there = other.add(func(frame []byte) { s.receive(here, frame) })
-	here.vlan, there.vlan = vlan, vlan
-	return s.unplug(here, other, there)
+	return s.connect(&port{vlan: vlan}, other, &port{vlan: vlan})
 }
 
-// unplug returns what takes a cable away.
-func (s *Segment) unplug(here *port, other *Segment, there *port) func() {
+// connect puts a cable between two ports, and returns what takes it away.
+func (s *Segment) connect(here *port, other *Segment, there *port) (unplug func()) {
+	here.out = func(frame []byte) { other.receive(there, frame) }
+	there.out = func(frame []byte) { s.receive(here, frame) }
+	s.plug(here)
+	other.plug(there)
 	return func() {
 		s.remove(here)
 		other.remove(there)
@@ -151,11 +153,12 @@ type Host struct {
 // Host puts a station on the LAN.
 func (s *Segment) Host(mac protocol.MAC) *Host {
 	h := &Host{MAC: mac, lan: s}
-	h.port = s.add(func(frame []byte) {
+	h.port = &port{out: func(frame []byte) {
 		if dst := protocol.Frame(frame).Dst(); dst == mac || dst.IsGroup() {
 			h.Sink.Deliver(frame)
 		}
-	})
+	}}
+	s.plug(h.port)
 	return h
 }
 

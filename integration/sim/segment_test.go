@@ -151,7 +151,7 @@ func TestCableBetweenSites(t *testing.T) {
 			w.once(h, 20, w.hosts[(i+1)%3], w.hosts[(i+2)%3])
 		}
 		var looped atomic.Int64
-		w.lans[0].count = func([]byte) { looped.Add(1) }
+		w.lans[0].Count(func([]byte) { looped.Add(1) })
 		unplug := w.lans[0].Cable(w.lans[1], false)
 		w.hosts[0].Flow(w.World, protocol.Broadcast).Send()
 		within(t, "one bridge stands by", w.awaitStates(2*time.Second, "forwarding", "standby", "forwarding"), 0, 2*time.Second)
@@ -218,11 +218,11 @@ func (h *Host) tagged(vlan uint16) {
 // loops counts the frames that come into the first LAN in a VLAN.
 func (w *bridged) loops(vlan uint16) *atomic.Int64 {
 	n := new(atomic.Int64)
-	w.lans[0].count = func(f []byte) {
+	w.lans[0].Count(func(f []byte) {
 		if tag, ok := bridge.TagOf(f); ok && tag.VLAN == vlan && !protocol.Frame(f).IsProbe() {
 			n.Add(1)
 		}
-	}
+	})
 	return n
 }
 

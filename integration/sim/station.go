@@ -60,7 +60,8 @@ func newStation(n uint16, ip netip.Addr) *Station {
 func (s *Station) Attach(l *Segment) {
 	var p *port
 	if l != nil {
-		p = l.add(s.receive)
+		p = &port{out: s.receive}
+		l.plug(p)
 	}
 	s.mu.Lock()
 	lan, old := s.lan, s.port
