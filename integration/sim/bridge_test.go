@@ -92,10 +92,11 @@ func TestHellosKeepLANsTogether(t *testing.T) {
 					defer l.end()
 					group := protocol.MAC{1, 0, 0x5e, 0, 0, 5}
 					hellos := [2]*Flow{l.from(0, group), l.from(1, group)}
-					for range 6 * 40 { // 40 minutes
+					const hello = 10 * time.Second
+					for range span(40*time.Minute, 5*time.Minute) / hello {
 						hellos[0].Send()
 						hellos[1].Send()
-						time.Sleep(10 * time.Second)
+						time.Sleep(hello)
 					}
 					for i, f := range hellos {
 						if lost := f.Lost(0, f.Len()); len(lost) != 0 {
@@ -114,7 +115,7 @@ func TestSilentBridgesKeepSessions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLANs(t, nattest.PortRestricted, 0, false)
 		defer l.end()
-		time.Sleep(3 * time.Hour)
+		time.Sleep(span(3*time.Hour, 40*time.Minute))
 		for i, e := range l.edges {
 			peers, err := e.Edge.Peers(t.Context())
 			if err != nil || len(peers) != 1 || peers[0].LastSeenS == nil || *peers[0].LastSeenS > 180 {

@@ -176,7 +176,10 @@ func (s *suburb) unknown() (n uint64) {
 //	go test ./integration/sim -run TestManyHosts -v -whole
 func TestManyHosts(t *testing.T) {
 	lans, hosts, most := 10, 20, 0.4
-	if *whole {
+	switch {
+	case race:
+		lans, hosts = 5, 10
+	case *whole:
 		lans, hosts, most = 50, 100, 0.1
 	}
 	every, left := manyHosts(t, lans, hosts, true), manyHosts(t, lans, hosts, false)

@@ -111,15 +111,6 @@ func TestKeyRoll(t *testing.T) {
 	}
 }
 
-// some returns all cases, or with the race detector the first, since the others race in
-// the same code and hours of a community take it minutes.
-func some[T any](cases ...T) []T {
-	if race {
-		return cases[:1]
-	}
-	return cases
-}
-
 // rollFrames is how many frames of each flow go over a roll.
 func rollFrames() int {
 	switch {

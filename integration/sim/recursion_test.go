@@ -78,8 +78,9 @@ func carries(t *testing.T, edges [2]*Edge, hosts [2]*Stacked, relays bool) {
 	send(settling)
 	outer, recursive := hosts[0].outer.Load(), [2]uint64{hosts[0].recursive.Load(), hosts[1].recursive.Load()}
 	inner := uint64(0)
-	for range 60 {
-		inner += send(5 * time.Second)
+	const look = 5 * time.Second
+	for range span(5*time.Minute, 30*time.Second) / look {
+		inner += send(look)
 		for i, e := range edges {
 			if p := pathTo(t, e, edges[1-i]); relays && p != control.PathRelay {
 				t.Fatalf("%s has the path %q", e.options.Name, p)

@@ -255,8 +255,9 @@ func TestCableInOneVLAN(t *testing.T) {
 					t.Errorf("%d frames looped", n)
 				}
 				w.tells(1, "one in VLAN "+fmt.Sprint(vlan)+" alone")
-				for range 200 { // a while after the last frame of a host
-					time.Sleep(3 * time.Second)
+				const look = 3 * time.Second
+				for range span(10*time.Minute, time.Minute) / look { // a while after the last frame of a host
+					time.Sleep(look)
 					w.awaitStates(0, "forwarding", "standby", "forwarding")
 				}
 				unplug()

@@ -86,7 +86,7 @@ const flushed = 500 * time.Millisecond
 // whoever talks with the owner. The owner loses next to nothing, however often it is
 // talked to, and its own LAN never hears its address from elsewhere.
 func TestStationClaimed(t *testing.T) {
-	for _, rate := range []int{10, 1000} {
+	for _, rate := range some(10, 1000) {
 		for _, every := range []time.Duration{10 * time.Millisecond, time.Second, 7 * time.Second} {
 			t.Run(fmt.Sprintf("%d a second, asked every %v", rate, every), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
