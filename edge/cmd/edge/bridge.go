@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"strconv"
 
 	ucli "github.com/urfave/cli/v2"
@@ -45,13 +46,10 @@ func (o *options) parseBridge(c *ucli.Context, faults *cli.Faults) {
 
 // mtu returns the MTU of the device to open. It refuses a bridge that cannot be joined
 // before anything is made.
-func (d *deviceChoice) mtu() (int, error) {
-	if d.Bridge.Bridge != "" {
-		n, err := d.Bridge.MTU(d.MTU, edge.MaxMTU)
+func (o *options) mtu() (int, error) {
+	if o.Device.Bridge.Bridge != "" {
+		n, err := o.Device.Bridge.MTU(o.Ethernet.MTU, edge.MaxMTU)
 		return n, deviceError(err)
 	}
-	if d.MTU == 0 {
-		return edge.DefaultMTU, nil
-	}
-	return d.MTU, nil
+	return cmp.Or(o.Ethernet.MTU, edge.DefaultMTU), nil
 }

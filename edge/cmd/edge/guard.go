@@ -7,18 +7,10 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/crypto"
+	"hedgerow/edge"
 	"hedgerow/edge/bridge"
 	"hedgerow/internal/cli"
 )
-
-// guardChoice is what others may send here, and how much is flooded.
-type guardChoice struct {
-	Storm       int // as edge.Ethernet has it
-	Accept      bridge.Policy
-	Hubs        [][32]byte // as edge.Ethernet has it
-	Routes      routeChoice
-	Transparent bool
-}
 
 // guardFlags are the options about what others may send.
 func guardFlags() []ucli.Flag {
@@ -32,30 +24,29 @@ func guardFlags() []ucli.Flag {
 	}
 }
 
-// parse reads the options about what others may send.
-func (g *guardChoice) parse(c *ucli.Context, faults *cli.Faults) {
+// parseGuard reads the options about what others may send.
+func parseGuard(c *ucli.Context, e *edge.Ethernet, faults *cli.Faults) {
 	var err error
-	g.Transparent = c.Bool("transparent")
+	e.Transparent = c.Bool("transparent")
 	if s, ok := cli.String(c, "storm"); ok {
-		g.Storm, err = parseStorm(s)
+		e.Storm, err = parseStorm(s)
 		faults.Add(err)
 	}
 	if s, ok := cli.String(c, "hubs"); ok {
-		if g.Hubs, err = crypto.ParseHubs(s); err != nil {
+		if e.Hubs, err = crypto.ParseHubs(s); err != nil {
 			faults.Addf("--hubs: %v", err)
 		}
 	}
-	g.Routes.parse(c, faults)
-	for _, o := range []struct {
+	for _, a := range []struct {
 		name string
 		to   *bridge.Whom
-	}{{"accept-bridges", &g.Accept.Bridges}, {"accept-dhcp", &g.Accept.DHCP}, {"accept-ra", &g.Accept.Routers}} {
-		s, ok := cli.String(c, o.name)
+	}{{"accept-bridges", &e.Accept.Bridges}, {"accept-dhcp", &e.Accept.DHCP}, {"accept-ra", &e.Accept.Routers}} {
+		s, ok := cli.String(c, a.name)
 		if !ok {
 			continue
 		}
-		if *o.to, err = bridge.ParseWhom(s); err != nil {
-			faults.Addf("--%s: %v", o.name, err)
+		if *a.to, err = bridge.ParseWhom(s); err != nil {
+			faults.Addf("--%s: %v", a.name, err)
 		}
 	}
 }

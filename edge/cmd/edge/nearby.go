@@ -62,7 +62,7 @@ func (o *options) parseNearby(c *ucli.Context, faults *cli.Faults) {
 			faults.Addf("--advertise %s is not an address with its port, such as 198.51.100.7:7777 or [2001:db8::7]:7777", s)
 			continue
 		}
-		o.Advertise = append(o.Advertise, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+		o.Reach.Advertise = append(o.Reach.Advertise, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
 	}
 	o.Nearby.NoLAN = c.Bool("no-lan")
 	o.Nearby.NoMapping = c.Bool("no-port-mapping")

@@ -10,7 +10,6 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge"
-	"hedgerow/edge/bridge"
 	"hedgerow/internal/cli"
 	"hedgerow/tap"
 )
@@ -23,40 +22,33 @@ const (
 
 // options is a command line that was understood.
 type options struct {
-	Community  string // empty when only the community file names it
-	Key        keyChoice
+	Community  communityChoice
 	Supernodes []edge.Supernode
-	edge.Reach
-	Stream   streamChoice
-	Nearby   nearbyChoice
-	Address  edge.Address
-	Guard    guardChoice
-	Device   deviceChoice
-	Links    linkChoice
-	Port     portChoice
-	StateDir string // without the community's own directory
-	Control  string // empty: in the runtime directory
-	Name     string
-	Queues   queueChoice
-	Segment  segmentChoice
-	Clock    time.Duration
-	Log      cli.LogChoice
+	Reach      edge.Reach
+	Stream     streamChoice
+	Nearby     nearbyChoice
+	Address    edge.Address
+	Ethernet   edge.Ethernet // its Bridge and MTU are as the device turns out to be
+	Device     deviceChoice
+	Links      linkChoice
+	StateDir   string // without the community's own directory
+	Control    string // empty: in the runtime directory
+	Name       string
+	Queues     queueChoice
+	Clock      time.Duration
+	Log        cli.LogChoice
 }
 
-// deviceChoice says what the TAP device is like.
+// communityChoice is which community the edge is a member of, and where its keys come from.
+type communityChoice struct {
+	Name string // empty when only the community file names it
+	Key  keyChoice
+}
+
+// deviceChoice says what the TAP device is beside what Ethernet says.
 type deviceChoice struct {
 	Name   string // empty: the first free one
-	MAC    [6]byte
-	MTU    int // 0: the default, or what fits the bridge
 	Bridge tap.Port
-	Filter bridge.Filter // which frames are carried
-	FDB    bridge.Size
-}
-
-// portChoice is the local UDP port. Without Asked it is the one of last time.
-type portChoice struct {
-	Asked  bool
-	Number uint16 // 0: any free one
 }
 
 // parseOptions reads the command line and the environment. Its error lists
@@ -66,25 +58,27 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	var faults cli.Faults
 	var err error
 	o.Log = cli.ParseLogChoice(c, &faults)
-	o.Key, err = chooseKey(c, cmd.place.Env)
+	o.Community.Key, err = chooseKey(c, cmd.place.Env)
 	faults.Add(err)
-	o.Community, err = chooseCommunity(c, cmd.place.Env, o.Key.kind == keyCommunityFile)
+	o.Community.Name, err = chooseCommunity(c, cmd.place.Env, o.Community.Key.kind == keyCommunityFile)
 	faults.Add(err)
 	o.Control, _ = cli.String(c, "control")
 	o.StateDir, err = cmd.place.StateDirOption(c, "")
 	faults.Add(err)
 	o.parseServers(c, &faults)
 	o.Stream.parse(c, &faults)
-	o.StreamOnly = c.Bool("t")
+	o.Reach.StreamOnly = c.Bool("t")
 	o.parseNearby(c, &faults)
 	cmd.parseTURN(c, &o, &faults)
+	o.parseAddresses(c, &faults)
 	o.parseDevice(c, &faults)
 	o.Links.parse(c, o.Device.Name, &faults)
-	o.Guard.parse(c, &faults)
-	if len(o.Guard.Hubs) > 0 && o.Key.kind == keyInsecure {
+	parseGuard(c, &o.Ethernet, &faults)
+	if len(o.Ethernet.Hubs) > 0 && o.Community.Key.kind == keyInsecure {
 		faults.Add(crypto.ErrOpenHubs)
 	}
 	o.parseSegment(c, &faults)
+	parseRoutes(c, &o.Address.Subnets, &faults)
 	o.checkRoutes(&faults)
 	cmd.parseSelf(c, &o, &faults)
 	return o, faults.Err()
@@ -132,16 +126,16 @@ func (o *options) parseServers(c *ucli.Context, faults *cli.Faults) {
 	for _, s := range cli.Strings(c, "stun") {
 		server, err := parseSTUN(s)
 		faults.Add(err)
-		o.STUN = append(o.STUN, server)
+		o.Reach.STUN = append(o.Reach.STUN, server)
 	}
-	if n := len(o.STUN); n > mostSTUN {
+	if n := len(o.Reach.STUN); n > mostSTUN {
 		faults.Addf("--stun was given %d times: %d servers are the most", n, mostSTUN)
 	}
 }
 
-// parseDevice reads -a, --allow-lease, -d, -m, -M, --fdb-size, -p and what concerns the queues. An option that was given an empty
-// value is at fault in each of them.
-func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
+// parseAddresses reads -a and --allow-lease. An option that was given an empty value is at
+// fault in this and in parseDevice.
+func (o *options) parseAddresses(c *ucli.Context, faults *cli.Faults) {
 	var err error
 	if s, ok := cli.String(c, "a"); ok {
 		o.Address, err = parseAddress(s)
@@ -156,30 +150,36 @@ func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
 	if len(o.Address.Allow) > 0 && (o.Address.Mode == edge.AddressNone || o.Address.Mode == edge.AddressStatic) {
 		faults.Addf("--allow-lease has no meaning with -a dhcp and -a static:IP, which take no lease: leave one of the two out")
 	}
+}
+
+// parseDevice reads -d, -m, -M, what concerns bridges, --vlan, --eapol, --fdb-size, -p and
+// what concerns the queues.
+func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
+	var err error
 	if s, ok := cli.String(c, "d"); ok {
 		o.Device.Name = s
 		faults.Add(checkDevice(s))
 	}
 	if s, ok := cli.String(c, "m"); ok {
 		if s == "random" {
-			o.Device.MAC = randomMAC()
+			o.Ethernet.MAC = randomMAC()
 		} else {
-			o.Device.MAC, err = parseMAC(s)
+			o.Ethernet.MAC, err = parseMAC(s)
 			faults.Add(err)
 		}
 	}
 	if s, ok := cli.String(c, "M"); ok {
-		o.Device.MTU, err = parseMTU(s)
+		o.Ethernet.MTU, err = parseMTU(s)
 		faults.Add(err)
 	}
 	o.parseBridge(c, faults)
 	if s, ok := cli.String(c, "vlan"); ok {
-		o.Device.Filter.VLANs, err = parseVLANs(s)
+		o.Ethernet.Filter.VLANs, err = parseVLANs(s)
 		faults.Add(err)
 	}
-	o.Device.Filter.EAPOL = c.Bool("eapol")
+	o.Ethernet.Filter.EAPOL = c.Bool("eapol")
 	if s, ok := cli.String(c, "fdb-size"); ok {
-		o.Device.FDB, err = parseFDBSize(s)
+		o.Ethernet.Stations, err = parseFDBSize(s)
 		faults.Add(err)
 	}
 	backend, _ := cli.String(c, "tap-backend")
@@ -188,8 +188,8 @@ func (o *options) parseDevice(c *ucli.Context, faults *cli.Faults) {
 	o.Queues, err = parseQueues(backend, count, left)
 	faults.Add(err)
 	if s, ok := cli.String(c, "p"); ok {
-		o.Port.Asked = true
-		o.Port.Number, err = parsePort(s)
+		o.Queues.Port.Asked = true
+		o.Queues.Port.Number, err = parsePort(s)
 		faults.Add(err)
 	}
 }
@@ -211,7 +211,7 @@ func (cmd *command) parseSelf(c *ucli.Context, o *options, faults *cli.Faults) {
 
 // checkRoutes reports options that do not go with those of routes.
 func (o *options) checkRoutes(faults *cli.Faults) {
-	r := &o.Guard.Routes
+	r := &o.Address.Subnets
 	if r.Accept.Exit != "" && o.Nearby.Underlay.Mark == 0 {
 		faults.Addf("--exit needs --mark N, such as --mark 76, by which rules keep the edge's own packets out of the overlay (docs/routing.md)")
 	}

@@ -49,8 +49,7 @@ func parse(t *testing.T, env map[string]string, args ...string) (o options, errs
 // plain is what a short command line means.
 func plain(change func(*options)) options {
 	o := options{
-		Community:  "mynetwork",
-		Key:        keyChoice{kind: keyOption, text: "encryptme", from: "-k"},
+		Community:  communityChoice{Name: "mynetwork", Key: keyChoice{kind: keyOption, text: "encryptme", from: "-k"}},
 		Supernodes: []edge.Supernode{{Name: "a.b.c.d:7654", Host: "a.b.c.d", Port: 7654}},
 		StateDir:   "/var/lib/edge",
 		Name:       "harlem-roof",
@@ -97,10 +96,10 @@ func TestOptions(t *testing.T) {
 		{"leases allowed", short + "--allow-lease 8.8.8.0/24 --allow-lease 9.9.9.9/8", nil, plain(func(o *options) {
 			o.Address.Allow = []netip.Prefix{netip.MustParsePrefix("8.8.8.0/24"), netip.MustParsePrefix("9.0.0.0/8")}
 		})},
-		{"sizes of the forwarding database", short + "--fdb-size 4096,1024", nil, plain(func(o *options) { o.Device.FDB = bridge.Size{All: 4096, Behind: 1024} })},
-		{"one size of the forwarding database", short + "--fdb-size 4096", nil, plain(func(o *options) { o.Device.FDB = bridge.Size{All: 4096, Behind: 4096} })},
+		{"sizes of the forwarding database", short + "--fdb-size 4096,1024", nil, plain(func(o *options) { o.Ethernet.Stations = bridge.Size{All: 4096, Behind: 1024} })},
+		{"one size of the forwarding database", short + "--fdb-size 4096", nil, plain(func(o *options) { o.Ethernet.Stations = bridge.Size{All: 4096, Behind: 4096} })},
 		{"hardware address and MTU", short + "-m 02:00:00:00:00:09 -M 1400", nil, plain(func(o *options) {
-			o.Device.MAC, o.Device.MTU = [6]byte{2, 5: 9}, 1400
+			o.Ethernet.MAC, o.Ethernet.MTU = [6]byte{2, 5: 9}, 1400
 		})},
 		{"a bridge", short + "--bridge br0", nil, plain(func(o *options) {
 			o.Device.Bridge = tap.Port{Bridge: "br0"}
@@ -108,8 +107,8 @@ func TestOptions(t *testing.T) {
 		})},
 		{"a bridge with a rank", short + "--bridge br0 --bridge-priority 7 --stp forward", nil, plain(func(o *options) {
 			o.Device.Bridge.Bridge, o.Address = "br0", edge.Address{Mode: edge.AddressNone, Bare: true}
-			o.Segment = segmentChoice{Priority: 7, BPDUs: true}
-			o.Device.MTU = 0
+			o.Ethernet.Priority, o.Ethernet.BPDUs = 7, true
+			o.Ethernet.MTU = 0
 		})},
 		{"a bridge and DHCP", short + "--bridge br0 -a dhcp --bridge-force", nil, plain(func(o *options) {
 			o.Device.Bridge = tap.Port{Bridge: "br0", Force: true}
@@ -125,13 +124,13 @@ func TestOptions(t *testing.T) {
 				{Peer: []byte{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef}, Device: "mesh1"},
 			}}
 		})},
-		{"any port", short + "-p 0", nil, plain(func(o *options) { o.Port = portChoice{Asked: true} })},
-		{"one port", short + "-p 50001", nil, plain(func(o *options) { o.Port = portChoice{Asked: true, Number: 50001} })},
+		{"any port", short + "-p 0", nil, plain(func(o *options) { o.Queues.Port = portChoice{Asked: true} })},
+		{"one port", short + "-p 50001", nil, plain(func(o *options) { o.Queues.Port = portChoice{Asked: true, Number: 50001} })},
 		{"two supernodes, one pinned", short + "-l [2001:db8::1]:7654#" + strings.Repeat("0", 63) + "1", nil, plain(func(o *options) {
 			o.Supernodes = append(o.Supernodes, edge.Supernode{Name: "[2001:db8::1]:7654", Host: "2001:db8::1", Port: 7654, Key: &key})
 		})},
 		{"STUN", short + "--stun stun.example --stun [2001:db8::1]:19302", nil, plain(func(o *options) {
-			o.STUN = []string{"stun.example:3478", "[2001:db8::1]:19302"}
+			o.Reach.STUN = []string{"stun.example:3478", "[2001:db8::1]:19302"}
 		})},
 		{"directories", short + "--state-dir /s --control /c", nil, plain(func(o *options) { o.StateDir, o.Control = "/s", "/c" })},
 		{"name, log and clock", short + "--name ana --log-format json --test-clock-offset -50m", nil, plain(func(o *options) {
@@ -139,7 +138,7 @@ func TestOptions(t *testing.T) {
 		})},
 		{"long names of options", "--community mynetwork --key encryptme --supernode a.b.c.d:7654 --address 10.1.2.1 --device n2n0 --mac 02:00:00:00:00:09 --mtu 1400 --port 1", nil, plain(func(o *options) {
 			prefer("10.1.2.1/24")(o)
-			o.Device.Name, o.Device.MAC, o.Device.MTU, o.Port = "n2n0", [6]byte{2, 5: 9}, 1400, portChoice{Asked: true, Number: 1}
+			o.Device.Name, o.Ethernet.MAC, o.Ethernet.MTU, o.Queues.Port = "n2n0", [6]byte{2, 5: 9}, 1400, portChoice{Asked: true, Number: 1}
 		})},
 		{"queues", short + "--tap-backend water --queues 3 --offload vnet=off,gso=off,batch=off", nil, plain(func(o *options) {
 			o.Queues = queueChoice{Backend: tap.BackendWater, Count: 3, Without: without{
@@ -147,32 +146,32 @@ func TestOptions(t *testing.T) {
 			}}
 		})},
 		{"environment", "-l a.b.c.d:7654", map[string]string{"EDGE_COMMUNITY": "mynetwork", "EDGE_KEY": "fromenv"}, plain(func(o *options) {
-			o.Key = keyChoice{kind: keyEnvironment, text: "fromenv", from: "EDGE_KEY"}
+			o.Community.Key = keyChoice{kind: keyEnvironment, text: "fromenv", from: "EDGE_KEY"}
 		})},
 		{"n2n's environment", "-l a.b.c.d:7654", map[string]string{"N2N_COMMUNITY": "mynetwork", "N2N_KEY": "fromenv"}, plain(func(o *options) {
-			o.Key = keyChoice{kind: keyEnvironment, text: "fromenv", from: "N2N_KEY"}
+			o.Community.Key = keyChoice{kind: keyEnvironment, text: "fromenv", from: "N2N_KEY"}
 		})},
 		{"ours before n2n's", "-l a.b.c.d:7654", map[string]string{"EDGE_COMMUNITY": "mynetwork", "N2N_COMMUNITY": "x", "EDGE_KEY": "ours", "N2N_KEY": "theirs"}, plain(func(o *options) {
-			o.Key = keyChoice{kind: keyEnvironment, text: "ours", from: "EDGE_KEY"}
+			o.Community.Key = keyChoice{kind: keyEnvironment, text: "ours", from: "EDGE_KEY"}
 		})},
 		{"set to nothing is not set", "-l a.b.c.d:7654", map[string]string{"EDGE_COMMUNITY": "", "N2N_COMMUNITY": "mynetwork", "EDGE_KEY": "", "N2N_KEY": "theirs"}, plain(func(o *options) {
-			o.Key = keyChoice{kind: keyEnvironment, text: "theirs", from: "N2N_KEY"}
+			o.Community.Key = keyChoice{kind: keyEnvironment, text: "theirs", from: "N2N_KEY"}
 		})},
 		{"option before environment", short, map[string]string{"EDGE_COMMUNITY": "x", "EDGE_KEY": "y"}, plain(nil)},
 		{"key file", "-c mynetwork --key-file /k -l a.b.c.d:7654", nil, plain(func(o *options) {
-			o.Key = keyChoice{kind: keyFile, text: "/k", from: "--key-file"}
+			o.Community.Key = keyChoice{kind: keyFile, text: "/k", from: "--key-file"}
 		})},
 		{"key on standard input", "-c mynetwork --key-file - -l a.b.c.d:7654", nil, plain(func(o *options) {
-			o.Key = keyChoice{kind: keyStdin, text: "-", from: "--key-file"}
+			o.Community.Key = keyChoice{kind: keyStdin, text: "-", from: "--key-file"}
 		})},
 		{"community file names the community", "--community-file /c -l a.b.c.d:7654", nil, plain(func(o *options) {
-			o.Community, o.Key = "", keyChoice{kind: keyCommunityFile, text: "/c", from: "--community-file"}
+			o.Community.Name, o.Community.Key = "", keyChoice{kind: keyCommunityFile, text: "/c", from: "--community-file"}
 		})},
 		{"helper", "-c mynetwork --key-exec /bin/vault -l a.b.c.d:7654", nil, plain(func(o *options) {
-			o.Key = keyChoice{kind: keyExec, text: "/bin/vault", from: "--key-exec"}
+			o.Community.Key = keyChoice{kind: keyExec, text: "/bin/vault", from: "--key-exec"}
 		})},
 		{"no encryption", "-c mynetwork --insecure-no-encryption -l a.b.c.d:7654", nil, plain(func(o *options) {
-			o.Key = keyChoice{kind: keyInsecure, from: "--insecure-no-encryption"}
+			o.Community.Key = keyChoice{kind: keyInsecure, from: "--insecure-no-encryption"}
 		})},
 		{"systemd's state directory", short, map[string]string{"STATE_DIRECTORY": "/var/lib/private/edge"}, plain(func(o *options) {
 			o.StateDir = "/var/lib/private/edge"
@@ -192,8 +191,8 @@ func TestOptions(t *testing.T) {
 
 func TestRandomMAC(t *testing.T) {
 	o, errs, _ := parse(t, nil, "-c", "n", "-k", "k", "-l", "h:1", "-m", "random")
-	if o.Device.MAC == ([6]byte{}) || o.Device.MAC[0]&3 != 2 || errs != "" {
-		t.Errorf("%x is not a locally administered address of one device; %s", o.Device.MAC, errs)
+	if o.Ethernet.MAC == ([6]byte{}) || o.Ethernet.MAC[0]&3 != 2 || errs != "" {
+		t.Errorf("%x is not a locally administered address of one device; %s", o.Ethernet.MAC, errs)
 	}
 }
 
@@ -209,15 +208,15 @@ func TestCredential(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := keyChoice{kind: keyCredential, text: path, from: "${CREDENTIALS_DIRECTORY}/key"}
-	if o, errs, _ := parse(t, env, "-c", "n", "-l", "h:1"); o.Key != want {
-		t.Errorf("%+v, %s", o.Key, errs)
+	if o, errs, _ := parse(t, env, "-c", "n", "-l", "h:1"); o.Community.Key != want {
+		t.Errorf("%+v, %s", o.Community.Key, errs)
 	}
 	if text, err := want.read(nil); text != "fromsystemd" || err != nil {
 		t.Errorf("read %q, %v", text, err)
 	}
 	env["N2N_KEY"] = "fromenv"
-	if o, _, _ := parse(t, env, "-c", "n", "-l", "h:1"); o.Key.kind != keyEnvironment {
-		t.Errorf("the environment goes first, not %+v", o.Key)
+	if o, _, _ := parse(t, env, "-c", "n", "-l", "h:1"); o.Community.Key.kind != keyEnvironment {
+		t.Errorf("the environment goes first, not %+v", o.Community.Key)
 	}
 }
 
@@ -363,16 +362,16 @@ func TestGuardOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := guardChoice{Storm: 500, Transparent: true, Accept: bridge.Policy{Bridges: bridge.Nobody, DHCP: bridge.Bridges, Routers: list}}
-	if diff := cmp.Diff(want, o.Guard); diff != "" {
+	want := edge.Ethernet{Storm: 500, Transparent: true, Accept: bridge.Policy{Bridges: bridge.Nobody, DHCP: bridge.Bridges, Routers: list}}
+	if diff := cmp.Diff(want, o.Ethernet); diff != "" {
 		t.Errorf("%s %s", diff, errs)
 	}
-	if o, _, _ := parse(t, nil, append(line, "--storm", "off")...); o.Guard.Storm >= 0 {
-		t.Errorf("off is %d", o.Guard.Storm)
+	if o, _, _ := parse(t, nil, append(line, "--storm", "off")...); o.Ethernet.Storm >= 0 {
+		t.Errorf("off is %d", o.Ethernet.Storm)
 	}
 	hub := crypto.NewIdentity([32]byte{1}).ID
-	if o, errs, _ := parse(t, nil, append(line, "--hubs", fmt.Sprintf("%x", []byte(hub)))...); len(o.Guard.Hubs) != 1 || o.Guard.Hubs[0] != [32]byte(hub) {
-		t.Errorf("hubs %x, %s", o.Guard.Hubs, errs)
+	if o, errs, _ := parse(t, nil, append(line, "--hubs", fmt.Sprintf("%x", []byte(hub)))...); len(o.Ethernet.Hubs) != 1 || o.Ethernet.Hubs[0] != [32]byte(hub) {
+		t.Errorf("hubs %x, %s", o.Ethernet.Hubs, errs)
 	}
 	if _, errs, code := parse(t, nil, "-c", "n", "--insecure-no-encryption", "-l", "a.b.c.d:7654", "--hubs", fmt.Sprintf("%x", []byte(hub))); !strings.Contains(errs, "anybody could be one") || code != 2 {
 		t.Errorf("hubs without encryption: code %d, %s", code, errs)

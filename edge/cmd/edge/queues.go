@@ -26,6 +26,7 @@ type queueChoice struct {
 	Backend tap.Backend
 	Count   int
 	Without without
+	Port    portChoice
 }
 
 // without is what tests and benchmarks do without, although the kernel has it.

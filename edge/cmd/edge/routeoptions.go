@@ -8,17 +8,11 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"hedgerow/edge"
 	"hedgerow/edge/subnet"
 	"hedgerow/internal/cli"
 	"hedgerow/protocol"
 )
-
-// routeChoice is which networks are behind this edge, and which behind others it sends
-// packets to.
-type routeChoice struct {
-	Announce []netip.Prefix
-	Accept   subnet.Policy
-}
 
 // routeFlags are the options about networks behind edges.
 func routeFlags() []ucli.Flag {
@@ -31,8 +25,8 @@ func routeFlags() []ucli.Flag {
 	}
 }
 
-// parse reads -r, --accept-routes and --exit.
-func (r *routeChoice) parse(c *ucli.Context, faults *cli.Faults) {
+// parseRoutes reads -r, --accept-routes and --exit.
+func parseRoutes(c *ucli.Context, r *edge.Subnets, faults *cli.Faults) {
 	var given []string
 	for _, list := range cli.Strings(c, "r") {
 		given = append(given, strings.Split(list, ",")...)

@@ -29,7 +29,7 @@ func TestRouteOptions(t *testing.T) {
 	}
 	want, _ := subnet.ParsePolicy("9f3a-71c2-e0b4,10.0.0.0/8")
 	want.Exit = "9f3a71c2e0b4"
-	r := o.Guard.Routes
+	r := o.Address.Subnets
 	if !r.Accept.Equal(want) || !slices.Equal(r.Announce, []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd77::/48"), netip.MustParsePrefix("0.0.0.0/0")}) {
 		t.Errorf("%+v", r)
 	}

@@ -9,12 +9,6 @@ import (
 	"hedgerow/internal/cli"
 )
 
-// segmentChoice says what the edge is among the bridges of its segment.
-type segmentChoice struct {
-	Priority uint16 // 0: the default
-	BPDUs    bool   // spanning tree messages go to the other members
-}
-
 // parseSegment reads --bridge-priority and --stp.
 func (o *options) parseSegment(c *ucli.Context, faults *cli.Faults) {
 	priority, ranked := cli.String(c, "bridge-priority")
@@ -23,13 +17,13 @@ func (o *options) parseSegment(c *ucli.Context, faults *cli.Faults) {
 		if err != nil || n == 0 {
 			faults.Addf("--bridge-priority %s is no priority from 1 to 65535; the lowest forwards, and %d is the default", priority, edge.DefaultPriority)
 		}
-		o.Segment.Priority = uint16(n)
+		o.Ethernet.Priority = uint16(n)
 	}
 	stp, trees := cli.String(c, "stp")
 	switch {
 	case !trees, stp == "drop":
 	case stp == "forward":
-		o.Segment.BPDUs = true
+		o.Ethernet.BPDUs = true
 	default:
 		faults.Addf("--stp %s: type forward, to carry the messages of spanning trees to the other members, or drop", stp)
 	}

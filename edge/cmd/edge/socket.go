@@ -15,6 +15,12 @@ import (
 // peers and the NAT remember it.
 const portFile = "port"
 
+// portChoice is the local UDP port. Without Asked it is the one of last time.
+type portChoice struct {
+	Asked  bool
+	Number uint16 // 0: any free one
+}
+
 // openSockets opens the UDP sockets, one for each queue: on the port that was
 // asked for, else on the one of last time, else on any. There may be fewer than n
 // where the system allows no more.

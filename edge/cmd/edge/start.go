@@ -41,7 +41,7 @@ func (cmd *command) start(c *ucli.Context) error {
 	}
 	ctx, stop := service.UntilSignal(c.Context, log, "leaving the community")
 	defer stop()
-	keys, err := o.Key.load(ctx, o.Community, cmd.streams.In)
+	keys, err := o.Community.Key.load(ctx, o.Community.Name, cmd.streams.In)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (m *member) open() error {
 	}
 	with := m.options.Queues.Without.socket
 	with.Log, with.Binding = m.log, m.options.Nearby.Underlay
-	if m.sockets, err = openSockets(m.options.Port, m.options.Queues.Count, with, m.state); err != nil {
+	if m.sockets, err = openSockets(m.options.Queues.Port, m.options.Queues.Count, with, m.state); err != nil {
 		return err
 	}
 	for _, s := range m.sockets {
@@ -153,18 +153,18 @@ func (m *member) openReport(idPath string, created bool) {
 // openDevice opens the TAP device with the address that the edge will have, so
 // that it has the right one when its interface goes up.
 func (m *member) openDevice() error {
-	mtu, err := m.options.Device.mtu()
+	mtu, err := m.options.mtu()
 	if err != nil {
 		return err
 	}
-	mac := m.options.Device.MAC
+	mac := m.options.Ethernet.MAC
 	if mac == ([6]byte{}) {
 		mac = m.id.MAC(m.keys.ID())
 	}
 	d, err := openDevice(m.cmd.openTAP, tap.Config{
 		Name: m.options.Device.Name, MAC: mac, MTU: mtu, Port: m.options.Device.Bridge, Backend: m.options.Queues.Backend, Queues: len(m.sockets),
 		Without: m.options.Queues.Without.device, OneFrame: m.options.Queues.Without.batch, Log: m.log, Alias: stack.Alias,
-		Routers: !m.options.Guard.Accept.Defaults(false, false).Routers.Equal(bridge.Nobody),
+		Routers: !m.options.Ethernet.Accept.Defaults(false, false).Routers.Equal(bridge.Nobody),
 	})
 	if err != nil {
 		return err
@@ -177,14 +177,14 @@ func (m *member) openDevice() error {
 	own.From(m.options.Nearby.Underlay.Mark, m.options.Nearby.Underlay.Interface)
 	m.device = &device{tapDevice: d, stack: own, bridge: m.options.Device.Bridge.Bridge, log: m.log}
 	m.service.OnClose(func() { _ = d.Close() })
-	m.device.watches.add(d, tap.Watching{Behind: m.options.Guard.Routes.Announce, Most: edge.MaxMTU, Fixed: m.options.Device.MTU != 0, Log: m.log})
+	m.device.watches.add(d, tap.Watching{Behind: m.options.Address.Subnets.Announce, Most: edge.MaxMTU, Fixed: m.options.Ethernet.MTU != 0, Log: m.log})
 	return nil
 }
 
 // openLinks opens the devices of the links that were named.
 func (m *member) openLinks() (err error) {
 	o := &linkDevices{
-		choice: m.options.Links, open: m.cmd.openTAP, watches: &m.device.watches, accept: m.options.Guard.Accept, own: [crypto.LinkPrefixLen]byte(m.id.ID), cid: m.keys.ID(),
+		choice: m.options.Links, open: m.cmd.openTAP, watches: &m.device.watches, accept: m.options.Ethernet.Accept, own: [crypto.LinkPrefixLen]byte(m.id.ID), cid: m.keys.ID(),
 		like: tap.Config{
 			MTU: m.device.MTU(), Backend: m.options.Queues.Backend, Without: m.options.Queues.Without.device,
 			OneFrame: m.options.Queues.Without.batch, Log: m.log, Alias: stack.Alias,
@@ -224,11 +224,7 @@ func (m *member) config() edge.Config {
 		Supernodes: m.options.Supernodes,
 		Reach:      m.options.Reach,
 		Address:    m.address(),
-		Ethernet: edge.Ethernet{
-			MAC: m.options.Device.MAC, MTU: m.device.MTU(), Bridge: m.options.Device.Bridge.Bridge != "", Filter: m.options.Device.Filter,
-			Storm: m.options.Guard.Storm, Accept: m.options.Guard.Accept, Hubs: m.options.Guard.Hubs, Transparent: m.options.Guard.Transparent, Stations: m.options.Device.FDB,
-			Priority: m.options.Segment.Priority, BPDUs: m.options.Segment.BPDUs,
-		},
+		Ethernet:   m.ethernet(),
 		Links:      m.links.Links,
 		StateDir:   m.state,
 		Device:     m.device,
@@ -253,14 +249,21 @@ func (m *member) config() edge.Config {
 	}
 }
 
-// address returns the choice of addresses, with the networks behind edges.
+// address returns the choice of addresses. Routes are set on Linux alone.
 func (m *member) address() edge.Address {
-	a, r := m.options.Address, &m.options.Guard.Routes
-	a.Subnets = edge.Subnets{Announce: r.Announce, Accept: r.Accept}
+	a := m.options.Address
 	if runtime.GOOS == "linux" {
 		a.Subnets.Table = m.device
 	}
 	return a
+}
+
+// ethernet returns what the edge is on the community's Ethernet, with the device that it
+// has got.
+func (m *member) ethernet() edge.Ethernet {
+	e := m.options.Ethernet
+	e.MTU, e.Bridge = m.device.MTU(), m.options.Device.Bridge.Bridge != ""
+	return e
 }
 
 // ended gives the end of Run its exit code.

@@ -21,7 +21,7 @@ func (cmd *command) parseTURN(c *ucli.Context, o *options, faults *cli.Faults) {
 			faults.Addf("--turn %s: %v", s, err)
 			continue
 		}
-		o.TURN = append(o.TURN, underlay.TURNServer{Host: host, Port: port, User: user, Password: secret})
+		o.Reach.TURN = append(o.Reach.TURN, underlay.TURNServer{Host: host, Port: port, User: user, Password: secret})
 	}
 	switch {
 	case len(servers) > mostTURN:
@@ -31,7 +31,7 @@ func (cmd *command) parseTURN(c *ucli.Context, o *options, faults *cli.Faults) {
 	case len(servers) == 0 && c.IsSet("turn-user"):
 		faults.Addf("--turn-user without --turn: name the server, such as --turn turn:turn.example:3478")
 	}
-	o.NoRelay = c.Bool("no-relay")
+	o.Reach.NoRelay = c.Bool("no-relay")
 }
 
 // mostTURN bounds how many TURN servers one edge uses.
