@@ -16,18 +16,7 @@ import (
 
 // status is "edge status".
 func (cmd *command) status(c *ucli.Context) error {
-	socket, err := cmd.socket(c)
-	if err != nil {
-		return err
-	}
-	v, err := socket.Status(c.Context)
-	if err != nil {
-		return callError(socket, err)
-	}
-	if c.Bool("json") {
-		return cli.PrintJSON(cmd.streams.Out, v)
-	}
-	return render.Status(cmd.streams.Out, v)
+	return document[control.Status]{get: control.Socket.Status, show: render.Status}.run(cmd, c)
 }
 
 // health is "edge health": for monitors, which look at the exit code.
@@ -45,34 +34,12 @@ func (cmd *command) health(c *ucli.Context) error {
 
 // peers is "edge peers".
 func (cmd *command) peers(c *ucli.Context) error {
-	socket, err := cmd.socket(c)
-	if err != nil {
-		return err
-	}
-	v, err := socket.Peers(c.Context)
-	if err != nil {
-		return callError(socket, err)
-	}
-	if c.Bool("json") {
-		return cli.PrintJSON(cmd.streams.Out, v)
-	}
-	return render.Peers(cmd.streams.Out, v)
+	return document[[]control.Peer]{get: control.Socket.Peers, show: render.Peers}.run(cmd, c)
 }
 
 // counters is "edge counters".
 func (cmd *command) counters(c *ucli.Context) error {
-	socket, err := cmd.socket(c)
-	if err != nil {
-		return err
-	}
-	v, err := socket.Counters(c.Context)
-	if err != nil {
-		return callError(socket, err)
-	}
-	if c.Bool("json") {
-		return cli.PrintJSON(cmd.streams.Out, v)
-	}
-	return render.Counters(cmd.streams.Out, v)
+	return document[control.Counters]{get: control.Socket.Counters, show: render.Counters}.run(cmd, c)
 }
 
 // keys is "edge keys": of a running edge, or of a community file.

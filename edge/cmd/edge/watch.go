@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"time"
 
@@ -17,15 +16,16 @@ import (
 // watchEvery is how often a sub-command looks with --watch.
 const watchEvery = time.Second
 
-// watched is a document that is shown once, or again and again.
-type watched[T any] struct {
+// document is a document of a running edge that a sub-command shows, once, or with --watch
+// again and again.
+type document[T any] struct {
 	get     func(control.Socket, context.Context) (T, error)
 	show    func(w io.Writer, v T) error
-	changes func(w io.Writer, before, after T) error
+	changes func(w io.Writer, before, after T) error // nil: there is no --watch
 }
 
 // run is the sub-command that shows it.
-func (d watched[T]) run(cmd *command, c *ucli.Context) error {
+func (d document[T]) run(cmd *command, c *ucli.Context) error {
 	socket, err := cmd.socket(c)
 	if err != nil {
 		return err
@@ -45,7 +45,7 @@ func (d watched[T]) run(cmd *command, c *ucli.Context) error {
 
 // watch shows a document and then what changes in it, until it is interrupted or the edge
 // ends. As JSON it is one document on a line each time.
-func (d watched[T]) watch(ctx context.Context, out io.Writer, socket control.Socket, v T, asJSON bool) error {
+func (d document[T]) watch(ctx context.Context, out io.Writer, socket control.Socket, v T, asJSON bool) error {
 	show := func(v, before T) error { return d.changes(out, before, v) }
 	if asJSON {
 		lines := json.NewEncoder(out)
@@ -77,11 +77,11 @@ func (d watched[T]) watch(ctx context.Context, out io.Writer, socket control.Soc
 func (cmd *command) fdb(c *ucli.Context) error {
 	if c.Bool("groups") {
 		if c.Bool("watch") {
-			return errors.New("--groups shows what there is, not what changes: type it without --watch")
+			return cli.Errorf(cli.Usage, "", "--groups shows what there is, not what changes: type it without --watch")
 		}
-		return watched[control.Groups]{get: groups, show: render.Groups}.run(cmd, c)
+		return document[control.Groups]{get: groups, show: render.Groups}.run(cmd, c)
 	}
-	return watched[control.FDB]{control.Socket.FDB, render.FDB, render.FDBChanges}.run(cmd, c)
+	return document[control.FDB]{control.Socket.FDB, render.FDB, render.FDBChanges}.run(cmd, c)
 }
 
 // groups asks an edge for the multicast groups that hosts have joined.
@@ -92,7 +92,7 @@ func groups(s control.Socket, ctx context.Context) (control.Groups, error) {
 
 // routes is "edge routes".
 func (cmd *command) routes(c *ucli.Context) error {
-	return watched[control.Routes]{control.Socket.Routes, render.Routes, render.RouteChanges}.run(cmd, c)
+	return document[control.Routes]{control.Socket.Routes, render.Routes, render.RouteChanges}.run(cmd, c)
 }
 
 // watchFlags are the options of a sub-command that can go on.

@@ -69,7 +69,7 @@ func TestFDBGroups(t *testing.T) {
 		}
 	}
 	cmd := testCommand(nil)
-	if code := cmd.run(t.Context(), []string{program, "fdb", "--control", path, "--groups", "--watch"}); code == cli.OK || !strings.Contains(cmd.streams.Err.(*strings.Builder).String(), "without --watch") {
+	if code := cmd.run(t.Context(), []string{program, "fdb", "--control", path, "--groups", "--watch"}); code != cli.Usage || !strings.Contains(cmd.streams.Err.(*strings.Builder).String(), "without --watch") {
 		t.Errorf("with --watch: %d, %s", code, cmd.streams.Err)
 	}
 }
