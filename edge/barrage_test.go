@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -171,7 +170,7 @@ func besiege(tb testing.TB, seed uint64) barrage.Stage {
 	b.testEdge = newEdge(tb, func(c *Config) {
 		withTransports(c)
 		c.Host.Rand = b.random
-		if *barrageScript != "" {
+		if barrage.Replaying() {
 			c.Host.Log = slog.New(slog.NewTextHandler(tb.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 		}
 		c.Supernodes[0].Key = &hub.Static
@@ -473,34 +472,8 @@ func (b *besieged) alive() {
 // End ends the queue.
 func (b *besieged) End() { b.turn.close() }
 
-// siegeOfEdge has edges besieged.
-var siegeOfEdge = barrage.Target{Begin: besiege, Seeds: barrageSeeds(), Replay: "TestBarrageScript"}
-
 // FuzzBarrage has members and a supernode, in their sessions, do what the fuzzer's bytes say.
-func FuzzBarrage(f *testing.F) { siegeOfEdge.Fuzz(f) }
+func FuzzBarrage(f *testing.F) { barrage.Target(besiege).Fuzz(f) }
 
-var (
-	barrageFor    = flag.Duration("barrage", 2*time.Second, "how long TestBarrage goes on")
-	barrageSeed   = flag.Uint64("barrage.seed", 1, "with what it begins")
-	barrageScript = flag.String("script", "", "a script that it has left, for TestBarrageScript")
-)
-
-// TestBarrage plays inputs that are drawn.
-func TestBarrage(t *testing.T) {
-	siegeOfEdge.Run(t, *barrageSeed, *barrageFor)
-}
-
-// TestBarrageScript plays a script that TestBarrage or FuzzBarrage has left.
-func TestBarrageScript(t *testing.T) {
-	if *barrageScript != "" {
-		siegeOfEdge.Script(t, *barrageScript)
-	}
-}
-
-// barrageSeeds are each move, with some bytes behind it.
-func barrageSeeds() (seeds [][]byte) {
-	for first := range 256 {
-		seeds = append(seeds, []byte{byte(first), 1, byte(first >> 3), 2, byte(first), 3, 7, 200, 1, byte(first), 5, 0, 1, 1, 9, 8, 7, 6, 5, 4, 3, 2, 1})
-	}
-	return seeds
-}
+// TestBarrage plays inputs that are drawn, or a script that one of the two has left.
+func TestBarrage(t *testing.T) { barrage.Target(besiege).Run(t) }

@@ -3,7 +3,6 @@ package supernode
 import (
 	"crypto/ed25519"
 	"errors"
-	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -294,37 +293,11 @@ func (e *farEdge) hear(pkt []byte) {
 	}
 }
 
-// siegeOfSupernode has supernodes besieged.
-var siegeOfSupernode = barrage.Target{Begin: besiege, Seeds: barrageSeeds(), Replay: "TestBarrageScript"}
-
 // FuzzBarrage has edges, in their sessions, do what the fuzzer's bytes say.
-func FuzzBarrage(f *testing.F) { siegeOfSupernode.Fuzz(f) }
+func FuzzBarrage(f *testing.F) { barrage.Target(besiege).Fuzz(f) }
 
-var (
-	barrageFor    = flag.Duration("barrage", 2*time.Second, "how long TestBarrage goes on")
-	barrageSeed   = flag.Uint64("barrage.seed", 1, "with what it begins")
-	barrageScript = flag.String("script", "", "a script that it has left, for TestBarrageScript")
-)
-
-// TestBarrage plays inputs that are drawn.
-func TestBarrage(t *testing.T) {
-	siegeOfSupernode.Run(t, *barrageSeed, *barrageFor)
-}
-
-// TestBarrageScript plays a script that TestBarrage or FuzzBarrage has left.
-func TestBarrageScript(t *testing.T) {
-	if *barrageScript != "" {
-		siegeOfSupernode.Script(t, *barrageScript)
-	}
-}
-
-// barrageSeeds are each move, with some bytes behind it.
-func barrageSeeds() (seeds [][]byte) {
-	for first := range 256 {
-		seeds = append(seeds, []byte{byte(first), 1, byte(first >> 3), 2, byte(first), 3, 7, 200, 1, byte(first), 5, 0, 1, 1, 9, 8, 7, 6, 5, 4, 3, 2, 1})
-	}
-	return seeds
-}
+// TestBarrage plays inputs that are drawn, or a script that one of the two has left.
+func TestBarrage(t *testing.T) { barrage.Target(besiege).Run(t) }
 
 // rendezvousOf returns the rendezvous public key of a community.
 func rendezvousOf(c *crypto.Community) [32]byte {

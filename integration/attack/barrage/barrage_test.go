@@ -57,9 +57,9 @@ func (s *toy) Verify() error {
 func (s *toy) End() { *s.ended++ }
 
 // targetOf is stages with a fault.
-func targetOf(fault string) (g *Target, ended *int) {
+func targetOf(fault string) (g Target, ended *int) {
 	ended = new(int)
-	return &Target{Begin: func(testing.TB, uint64) Stage { return &toy{fault: fault, ended: ended} }, Replay: "none"}, ended
+	return func(testing.TB, uint64) Stage { return &toy{fault: fault, ended: ended} }, ended
 }
 
 // Each kind of fault is found, by the same script whenever it is played, and none where
@@ -68,11 +68,8 @@ func TestFaultsAreFound(t *testing.T) {
 	for fault, want := range map[string]string{
 		"": "", "panic": "panic: toy", "slow": "of processor time", "check": errToy.Error(), "verify": errToy.Error(), "memory": "it keeps",
 	} {
-		if fault == "slow" && processor() == 0 {
-			continue // it is not measured here
-		}
 		g, ended := targetOf(fault)
-		dog := newWatchdog(hungAfter*slower, g.hung)
+		dog := newWatchdog(hungAfter*slower, hung)
 		defer dog.end()
 		p, err := g.drawn(t, dog, heapEvery, nil)
 		if want == "" != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
@@ -81,7 +78,7 @@ func TestFaultsAreFound(t *testing.T) {
 		if *ended != p.count.Stages && fault != "slow" {
 			t.Errorf("%q: %d stages, %d have ended", fault, p.count.Stages, *ended)
 		}
-		if fault == "" && (p.count.Moves < defaultMoves || p.count.Packets != p.count.Moves) {
+		if fault == "" && (p.count.Moves < movesOfStage || p.count.Packets != p.count.Moves) {
 			t.Errorf("counted %v", p.count)
 		}
 		if fault != "panic" && fault != "check" {
@@ -91,7 +88,7 @@ func TestFaultsAreFound(t *testing.T) {
 		if err == nil || len(short.Inputs) > 4 {
 			t.Errorf("%q: shortened to %d inputs of %d: %v", fault, len(short.Inputs), len(p.script.Inputs), err)
 		}
-		again, err := ParseScript(short.Bytes())
+		again, err := parseScript(short.text())
 		if err != nil || again.Seed != heapEvery || g.replay(t, dog, again) == nil {
 			t.Errorf("%q: the script is read as %+v, %v", fault, again, err)
 		}
@@ -101,9 +98,6 @@ func TestFaultsAreFound(t *testing.T) {
 // A move that does not end is told of with its script, and one that takes long once is no
 // fault.
 func TestHang(t *testing.T) {
-	if processor() == 0 {
-		t.Skip("it is not measured here")
-	}
 	g, _ := targetOf("hang")
 	told := make(chan int, 10)
 	dog := newWatchdog(hungAfter/10, func(p *player) { told <- len(p.script.Inputs) })
@@ -119,7 +113,7 @@ func TestHang(t *testing.T) {
 // A move that took too long once is none when it is played again.
 func TestSlowOnce(t *testing.T) {
 	g, _ := targetOf("")
-	dog := newWatchdog(hungAfter*slower, g.hung)
+	dog := newWatchdog(hungAfter*slower, hung)
 	defer dog.end()
 	p, err := g.drawn(t, dog, 1, nil)
 	p.slow, p.count.Suspects = []int{5, 3000}, 0
@@ -149,15 +143,15 @@ func TestCorpus(t *testing.T) {
 		}
 	}
 	write("a", "go test fuzz v1\n[]byte(\"x\\x00\\xff\")\n")
-	got, err := Corpus(folder)
+	got, err := inputsIn(folder)
 	if err != nil || len(got) != 1 || string(got[0]) != "x\x00\xff" {
 		t.Errorf("%q %v", got, err)
 	}
 	write("b", "go test fuzz v1\nint(7)\n")
-	if _, err := Corpus(folder); err == nil {
+	if _, err := inputsIn(folder); err == nil {
 		t.Error("a number is taken for an input")
 	}
-	if got, err := Corpus(filepath.Join(folder, "none")); err != nil || len(got) != 0 {
+	if got, err := inputsIn(filepath.Join(folder, "none")); err != nil || len(got) != 0 {
 		t.Errorf("%q %v of no folder", got, err)
 	}
 }

@@ -8,9 +8,17 @@ import (
 	"strconv"
 )
 
-// Corpus returns the inputs that the fuzzer of the go command has kept in a folder, in
+// seeds are inputs to begin with: each move, with some bytes behind it.
+func seeds() (inputs [][]byte) {
+	for first := range 256 {
+		inputs = append(inputs, []byte{byte(first), 1, byte(first >> 3), 2, byte(first), 3, 7, 200, 1, byte(first), 5, 0, 1, 1, 9, 8, 7, 6, 5, 4, 3, 2, 1})
+	}
+	return inputs
+}
+
+// inputsIn returns the inputs that the fuzzer of the go command has kept in a folder, in
 // the order of their names. It returns none if there is no such folder.
-func Corpus(folder string) (inputs [][]byte, err error) {
+func inputsIn(folder string) (inputs [][]byte, err error) {
 	files, err := filepath.Glob(filepath.Join(folder, "*"))
 	if err != nil {
 		return nil, err

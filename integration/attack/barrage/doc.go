@@ -6,7 +6,7 @@
 // each move the stage is checked, and now and then altogether. A stage is given up after
 // some thousand moves for a new one, of the same kind and with another seed, so that no
 // table grows for ever and that all that was ever done to it can be told: a Script is the
-// seed and the inputs of one stage, a file that Target.Replay plays again.
+// seed and the inputs of one stage, a file that TestBarrage plays again (-script).
 //
 // There are two drivers of a Target. Fuzz is the fuzzer of the go command, guided by
 // coverage. Run draws inputs with a generator of its own, from a seed and from what the

@@ -5,13 +5,13 @@ import (
 	"testing"
 )
 
-// Fuzz plays the inputs of the go command's fuzzer, each to the stage that the one
-// before was played to. The fuzz test is called FuzzBarrage.
-func (g *Target) Fuzz(f *testing.F) {
-	for _, in := range g.Seeds {
+// Fuzz is FuzzBarrage: it plays the inputs of the go command's fuzzer, each to the stage
+// that the one before was played to.
+func (g Target) Fuzz(f *testing.F) {
+	for _, in := range seeds() {
 		f.Add(in)
 	}
-	l := &living{target: g, dog: newWatchdog(hungAfter*slower, g.hung)}
+	l := &living{target: g, dog: newWatchdog(hungAfter*slower, hung)}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		if len(in) <= 16*longestInput {
 			l.play(t, in)
@@ -21,7 +21,7 @@ func (g *Target) Fuzz(f *testing.F) {
 
 // living is a stage of a fuzzer, in a bubble of its own.
 type living struct {
-	target *Target
+	target Target
 	dog    *watchdog
 	mu     sync.Mutex
 	seed   uint64
@@ -39,7 +39,7 @@ func (l *living) play(t *testing.T, in []byte) {
 	}
 	l.inputs <- append([]byte(nil), in...) // the fuzzer uses its own again
 	fault := <-l.faults
-	if fault != nil || l.player.count.Moves >= l.target.moves() {
+	if fault != nil || l.player.count.Moves >= movesOfStage {
 		close(l.inputs)
 		<-l.faults
 		l.inputs = nil
@@ -48,7 +48,7 @@ func (l *living) play(t *testing.T, in []byte) {
 		}
 	}
 	if fault != nil {
-		t.Fatalf("%v\n%s", fault, l.target.hint(&l.player.script))
+		t.Fatalf("%v\n%s", fault, hint(&l.player.script))
 	}
 }
 

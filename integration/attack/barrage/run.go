@@ -1,6 +1,7 @@
 package barrage
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -12,7 +13,6 @@ import (
 )
 
 const (
-	defaultMoves = 4000
 	replays      = 25               // of a script with a move that took too long
 	shortenFor   = 30 * time.Second // a script that fails
 	reportEvery  = 30 * time.Second
@@ -22,40 +22,50 @@ const (
 	kept         = 4 << 20   // bytes that a stage may keep of all that it was told
 )
 
-func (g *Target) moves() int {
-	if g.Moves > 0 {
-		return g.Moves
-	}
-	return defaultMoves
-}
+// Of the tests that play to a Target.
+var (
+	playFor   = flag.Duration("barrage", 2*time.Second, "how long TestBarrage goes on")
+	firstSeed = flag.Uint64("barrage.seed", 1, "with what TestBarrage begins")
+	replayed  = flag.String("script", "", "a script that a barrage has left: TestBarrage plays it and nothing else")
+)
+
+// Replaying reports whether a script is played: the programs may tell of each move then.
+func Replaying() bool { return *replayed != "" }
 
 // inBubble has a stage made and used in a bubble of its own. What f panics with is a
 // fault of the stage's making.
-func (g *Target) inBubble(t *testing.T, seed uint64, p *player, f func(p *player)) {
+func (g Target) inBubble(t *testing.T, seed uint64, p *player, f func(p *player)) {
 	synctest.Test(t, func(t *testing.T) {
-		p.script.Seed, p.stage = seed, g.Begin(t, seed)
+		p.script.Seed, p.stage = seed, g(t, seed)
 		p.count.Stages++
 		defer p.stage.End()
 		f(p)
 	})
 }
 
-// Run plays inputs of a generator for a time, to one stage after the other, beginning
-// with a seed, and logs how many there were. Its corpus are inputs to begin with and
-// those that Fuzz has found. It fails with the first script that hurts.
-func (g *Target) Run(t *testing.T, seed uint64, d time.Duration) (total Count) {
+// Run is TestBarrage: it plays inputs of a generator for a time, to one stage after the
+// other, beginning with a seed, and logs how many there were. Its corpus are the seeds of
+// Fuzz and what that has found. It fails with the first script that hurts. Of a script that
+// was left it plays that alone.
+func (g Target) Run(t *testing.T) {
 	t.Helper()
-	corpus, err := Corpus(corpusFolder)
+	if Replaying() {
+		g.script(t, *replayed)
+		return
+	}
+	corpus, err := inputsIn(corpusFolder)
 	if err != nil {
 		t.Fatal(err)
 	}
-	corpus = append(corpus, g.Seeds...)
-	dog := newWatchdog(hungAfter*slower, g.hung)
+	corpus = append(corpus, seeds()...)
+	var total Count
+	dog := newWatchdog(hungAfter*slower, hung)
 	defer dog.end()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(collectAt))
 	began := time.Now()
-	for reported := began; time.Since(began) < d && !t.Failed(); seed++ {
+	seed := *firstSeed
+	for reported := began; time.Since(began) < *playFor && !t.Failed(); seed++ {
 		p, fault := g.drawn(t, dog, seed, corpus)
 		if total.add(p.count); fault != nil {
 			g.fail(t, dog, &p.script, fault)
@@ -66,17 +76,16 @@ func (g *Target) Run(t *testing.T, seed uint64, d time.Duration) (total Count) {
 		}
 	}
 	t.Logf("%.0f s, %.0f packets/s: %v; the next seed is %d", time.Since(began).Seconds(), float64(total.Packets)/time.Since(began).Seconds(), total, seed)
-	return total
 }
 
 // drawn plays what a generator draws to one stage, and returns what hurt it.
-func (g *Target) drawn(t *testing.T, dog *watchdog, seed uint64, corpus [][]byte) (p *player, fault error) {
+func (g Target) drawn(t *testing.T, dog *watchdog, seed uint64, corpus [][]byte) (p *player, fault error) {
 	draw, looks := newGenerator(seed, corpus), seed%heapEvery == 0
 	p = &player{limit: limitNow()}
 	dog.watch(p)
 	g.inBubble(t, seed, p, func(p *player) {
 		before := heap(looks)
-		for fault == nil && p.count.Moves < g.moves() {
+		for fault == nil && p.count.Moves < movesOfStage {
 			fault = p.play(draw.next())
 		}
 		if grown := heap(looks) - before; fault == nil && grown > kept+int64(scriptBytes(&p.script)) {
@@ -109,7 +118,7 @@ func scriptBytes(s *Script) (n int) {
 
 // again plays a script again whose moves p.slow took too long, and returns an error if
 // one of them always does.
-func (g *Target) again(t *testing.T, dog *watchdog, p *player) (fault error) {
+func (g Target) again(t *testing.T, dog *watchdog, p *player) (fault error) {
 	wanted := make(map[int]time.Duration, len(p.slow))
 	for _, n := range p.slow {
 		wanted[n] = time.Hour
@@ -143,18 +152,18 @@ func slowest(wanted map[int]time.Duration) (most time.Duration) {
 	return most
 }
 
-// Script plays the script in a file, as Run has left it.
-func (g *Target) Script(t *testing.T, file string) {
+// script plays the script in a file.
+func (g Target) script(t *testing.T, file string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := ParseScript(text)
+	s, err := parseScript(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dog := newWatchdog(hungAfter*slower, g.hung)
+	dog := newWatchdog(hungAfter*slower, hung)
 	defer dog.end()
 	if fault := g.replay(t, dog, s); fault != nil {
 		t.Fatal(fault)
@@ -162,7 +171,7 @@ func (g *Target) Script(t *testing.T, file string) {
 }
 
 // replay plays a script and returns what does not hold.
-func (g *Target) replay(t *testing.T, dog *watchdog, s *Script) (fault error) {
+func (g Target) replay(t *testing.T, dog *watchdog, s *Script) (fault error) {
 	p := &player{limit: limitNow()}
 	dog.watch(p)
 	g.inBubble(t, s.Seed, p, func(p *player) {
@@ -180,25 +189,25 @@ func (g *Target) replay(t *testing.T, dog *watchdog, s *Script) (fault error) {
 }
 
 // fail fails the test with a fault, and leaves its script and a shorter one.
-func (g *Target) fail(t *testing.T, dog *watchdog, s *Script, fault error) {
+func (g Target) fail(t *testing.T, dog *watchdog, s *Script, fault error) {
 	t.Helper()
-	t.Errorf("%v\n%s", fault, g.hint(s))
+	t.Errorf("%v\n%s", fault, hint(s))
 	if short, again := g.shortened(t, dog, s); again != nil {
-		t.Errorf("shortened: %v\n%s", again, g.hint(short))
+		t.Errorf("shortened: %v\n%s", again, hint(short))
 	} else {
 		t.Error("it does not fail when it is played again")
 	}
 }
 
 // hint keeps a script, and says how it is played.
-func (g *Target) hint(s *Script) string {
+func hint(s *Script) string {
 	file := s.keep()
-	return fmt.Sprintf("the script of %d inputs is in %s: go test -run '^%s$' -v -script %s", len(s.Inputs), file, g.Replay, file)
+	return fmt.Sprintf("the script of %d inputs is in %s: go test -run '^TestBarrage$' -v -script %[2]s", len(s.Inputs), file)
 }
 
 // shortened returns a script that fails as well and is as short as can be made within a
 // while, and how it fails.
-func (g *Target) shortened(t *testing.T, dog *watchdog, s *Script) (short *Script, fault error) {
+func (g Target) shortened(t *testing.T, dog *watchdog, s *Script) (short *Script, fault error) {
 	began := time.Now()
 	short = s
 	if fault = g.replay(t, dog, short); fault == nil {

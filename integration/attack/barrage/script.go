@@ -13,8 +13,8 @@ type Script struct {
 	Inputs [][]byte
 }
 
-// Bytes returns the script as text: the seed, and a line for each input.
-func (s *Script) Bytes() []byte {
+// text returns the script as text: the seed, and a line for each input.
+func (s *Script) text() []byte {
 	b := fmt.Appendf(nil, "seed %d\n", s.Seed)
 	for _, in := range s.Inputs {
 		b = append(hex.AppendEncode(b, in), '\n')
@@ -22,8 +22,8 @@ func (s *Script) Bytes() []byte {
 	return b
 }
 
-// ParseScript reads what Bytes returns.
-func ParseScript(text []byte) (*Script, error) {
+// parseScript reads what text returns.
+func parseScript(text []byte) (*Script, error) {
 	s := new(Script)
 	first, rest, _ := bytes.Cut(text, []byte("\n"))
 	if _, err := fmt.Sscanf(string(first), "seed %d", &s.Seed); err != nil {
@@ -46,7 +46,7 @@ func (s *Script) keep() string {
 		return err.Error()
 	}
 	defer f.Close()
-	if _, err := f.Write(s.Bytes()); err != nil {
+	if _, err := f.Write(s.text()); err != nil {
 		return err.Error()
 	}
 	return f.Name()

@@ -22,20 +22,13 @@ type Stage interface {
 	End()
 }
 
-// Target is a kind of stage.
-type Target struct {
-	// Begin makes a stage, which depends on the seed and on nothing else.
-	Begin func(tb testing.TB, seed uint64) Stage
-	// Seeds are inputs to begin with.
-	Seeds [][]byte
-	// Moves is how many one stage lives on for; 0: 4000.
-	Moves int
-	// Replay is the test that plays a script, for messages.
-	Replay string
-}
+// Target makes a stage, which depends on the seed and on nothing else. The tests of its
+// package that have it played to are FuzzBarrage and TestBarrage.
+type Target func(tb testing.TB, seed uint64) Stage
 
 // What a stage is held to.
 const (
+	movesOfStage = 4000             // it is given up then
 	movesOfInput = 16               // the rest of an input is not read
 	verifyEvery  = 64               // moves
 	perPacket    = time.Millisecond // of processor time; more on a machine that is slow at signatures

@@ -24,9 +24,9 @@ func newWatchdog(after time.Duration, hung func(p *player)) *watchdog {
 }
 
 // hung ends the process with the script of a move that does not end.
-func (g *Target) hung(p *player) {
+func hung(p *player) {
 	_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 2)
-	panic("barrage: a move does not end; " + g.hint(&p.script))
+	panic("barrage: a move does not end; " + hint(&p.script))
 }
 
 func (w *watchdog) end()            { close(w.ended) }
