@@ -178,7 +178,7 @@ func TestManyHosts(t *testing.T) {
 	lans, hosts, most := 10, 20, 0.4
 	switch {
 	case race:
-		lans, hosts = 5, 10
+		lans, hosts, most = 5, 10, 0.6
 	case *whole:
 		lans, hosts, most = 50, 100, 0.1
 	}
