@@ -94,7 +94,7 @@ type Supernode struct {
 type Reach struct {
 	STUN       []string              // "host:port" of extra STUN servers
 	TURN       []underlay.TURNServer // for pairs without a direct path
-	Advertise  []netip.AddrPort      // further addresses at which peers can reach us
+	Advertise  []netip.AddrPort      // further addresses at which peers can reach us; port 0: that of the socket
 	StreamOnly bool                  // reach supernodes by streams alone, never by UDP
 	NoRelay    bool                  // no frame travels through a supernode
 }

@@ -68,8 +68,18 @@ func (u *punching) handlePunch(now time.Time, s *supernode, m protocol.Punch) {
 		return
 	}
 	u.log.Debug("punch", "peer", p, "seen", m.Seen, "delay", m.Delay)
-	p.reach.path.Punch(now, m.Seen, m.Delay)
+	p.reach.path.Punch(now, m.Seen, m.Delay, besideSupernode(s.hop.at, m.Seen)...)
 	u.peers.mark(p)
+}
+
+// besideSupernode returns where a peer may be that a supernode sees at a private address:
+// behind the NAT that the supernode is behind as well, whose port was forwarded. Many NATs
+// keep the port. What answers from there tells the peer its public address.
+func besideSupernode(at, seen netip.AddrPort) []netip.AddrPort {
+	if !at.Addr().Is4() || !address.Public(at.Addr()) || !seen.Addr().Is4() || address.Public(seen.Addr()) {
+		return nil
+	}
+	return []netip.AddrPort{netip.AddrPortFrom(at.Addr(), seen.Port())}
 }
 
 // call tells a peer how our NATs choose ports, and asks for the same.

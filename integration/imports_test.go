@@ -59,7 +59,7 @@ var rules = []rule{
 	{folder: "nat/stun"},
 	{folder: "nat/turn", ours: []string{"nat/stun", "internal/bucket"}},
 	// They ask the router; sockets and time are their own.
-	{folder: "nat/portmap", ours: []string{"internal/netwatch"}},
+	{folder: "nat/portmap", ours: []string{"nat/address", "internal/netwatch"}},
 	{folder: "nat/nattest", ours: []string{"transport"}},
 	{folder: "transport", ours: []string{"internal/process", "internal/waiter"}, tests: []string{"integration/lab", "internal/leak"}},
 	// A stream knows neither sessions nor supernodes.

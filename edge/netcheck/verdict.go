@@ -11,7 +11,7 @@ import (
 const (
 	helpUDP     = "let UDP out in the firewall"
 	helpServer  = "check the server's address, its firewall, and that it runs"
-	helpMapping = "port mapping in the router (PCP, NAT-PMP or UPnP), or a port forwarded there and --advertise ADDRESS:PORT"
+	helpMapping = "port mapping in the router (PCP, NAT-PMP or UPnP), or a port forwarded there and --public-address ADDRESS:PORT"
 	helpIPv6    = "IPv6: it needs no NAT"
 	helpTURN    = "a TURN server nearby, which relays in the place of the supernode"
 	helpSTUN    = "a second server (-l or --stun): with one it cannot be seen whether each gets a port of its own"

@@ -1,6 +1,7 @@
 package underlay
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -24,7 +25,7 @@ type Addresses struct {
 
 	sources   address.Sources   // without what others see
 	reflexive address.Reflexive // what servers see
-	byPeers   address.Reflexive // what peers see on direct paths; for want of better
+	byPeers   address.Reflexive // what peers see on direct paths, where no server sees as much
 
 	list    []address.Candidate
 	gen     uint32
@@ -37,7 +38,10 @@ type Addresses struct {
 func newAddresses(cfg *Config) *Addresses {
 	a := &Addresses{cfg: cfg, budget: address.NewBudget()}
 	a.policy = address.Policy{Payload: cfg.Own.Payload, PingLen: protocol.PingDatagramLen + protocol.MinPingPad, Side: transport.SidePrefix(), Outside: FarEnd, Inside: cfg.Own.Inside}
-	a.sources = address.Sources{Port: cfg.Own.Port, Static: cfg.Own.Static}
+	a.sources = address.Sources{Port: cfg.Own.Port}
+	for _, s := range cfg.Own.Static {
+		a.sources.Static = append(a.sources.Static, netip.AddrPortFrom(s.Addr(), cmp.Or(s.Port(), cfg.Own.Port)))
+	}
 	a.again = timer.New(cfg.Timers, "addresses: look", a.look)
 	a.tell = timer.New(cfg.Timers, "addresses: tell", cfg.Observer.CandidatesChanged)
 	return a
@@ -113,12 +117,35 @@ func (a *Addresses) Observed(now time.Time, server, seen netip.AddrPort) {
 	}
 }
 
-// ObservedByPeer notes under which address a peer sees us. It counts only while no
-// server tells: a peer may say what it likes.
+// ObservedByPeer notes under which public address a peer sees us. It counts only while no
+// server sees one of that family, as where the only supernode is on our own LAN: a peer may
+// say what it likes.
 func (a *Addresses) ObservedByPeer(now time.Time, from, seen netip.AddrPort) {
-	if !IsSide(from) && !from.Addr().IsPrivate() && !from.Addr().IsLinkLocalUnicast() {
-		a.byPeers.Observe(now, from, seen)
+	if IsSide(from) || !address.Public(from.Addr()) || !address.Public(seen.Addr()) {
+		return
 	}
+	if first := len(a.byPeers.List(now)) == 0; a.byPeers.Observe(now, from, seen) && first {
+		a.again.Set(now)
+	}
+}
+
+// maxByPeers is how many addresses of one family count on the word of peers.
+const maxByPeers = 2
+
+// seen returns at which addresses others see us: servers, and peers for each family of
+// which no server sees a public address.
+func (a *Addresses) seen(now time.Time) []netip.AddrPort {
+	list := a.reflexive.List(now)
+	told := a.byPeers.Common(now)
+	for _, four := range []bool{true, false} {
+		other := func(x netip.AddrPort) bool { return x.Addr().Is4() != four || !address.Public(x.Addr()) }
+		if slices.ContainsFunc(list, func(x netip.AddrPort) bool { return !other(x) }) {
+			continue
+		}
+		more := slices.DeleteFunc(slices.Clone(told), other)
+		list = append(list, more[:min(len(more), maxByPeers)]...)
+	}
+	return list
 }
 
 // look lists the addresses of our interfaces again.
@@ -140,9 +167,7 @@ func (a *Addresses) look(now time.Time) {
 // another one.
 func (a *Addresses) gather(now time.Time) {
 	s := a.sources
-	if s.Reflexive = a.reflexive.List(now); len(s.Reflexive) == 0 {
-		s.Reflexive = a.byPeers.List(now)
-	}
+	s.Reflexive = a.seen(now)
 	list := address.Gather(s, &a.policy)
 	if slices.Equal(list, a.list) {
 		return

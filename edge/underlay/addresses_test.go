@@ -91,6 +91,36 @@ func TestObserved(t *testing.T) {
 	})
 }
 
+// Where a server sees a private address, as one on our own LAN, what peers see counts as
+// well, that of the other family alone where a server sees one of this; two addresses at most,
+// those first that most peers see, and none that the internet does not reach.
+func TestObservedInside(t *testing.T) {
+	inRig(t, nil, func(r *rig) {
+		r.Start(time.Now(), nil)
+		r.run(time.Second)
+		r.told("0s candidates 1")
+		a, now := r.Addresses, time.Now()
+		a.Observed(now, addr("192.0.2.10:7654"), addr("192.168.9.7:7000"))
+		r.run(0)
+		r.told("1s candidates 2")
+		a.ObservedByPeer(now, addr("198.51.100.77:7000"), addr("192.168.9.9:1111"))
+		a.ObservedByPeer(now, addr("198.51.100.77:7000"), addr("203.0.113.9:1114"))
+		r.run(0)
+		r.told("1s candidates 3") // the first at once
+		r.candidates("host 192.0.2.7:7000", "reflexive 192.168.9.7:7000", "reflexive 203.0.113.9:1114")
+		for port := range uint16(3) {
+			a.ObservedByPeer(now, netip.AddrPortFrom(addr("198.51.100.78:1").Addr(), 7000+port), addr("203.0.113.66:2000"))
+			a.ObservedByPeer(now, netip.AddrPortFrom(addr("198.51.100.79:1").Addr(), 7000+port), netip.AddrPortFrom(addr("203.0.113.67:1").Addr(), 3000+port))
+		}
+		a.ObservedByPeer(now, addr("[2001:db8::77]:7000"), addr("[2001:db8::9]:1115"))
+		r.run(30 * time.Second)
+		r.candidates("host 192.0.2.7:7000", "reflexive 192.168.9.7:7000", "reflexive 203.0.113.66:2000", "reflexive 203.0.113.67:3002", "reflexive [2001:db8::9]:1115")
+		a.Observed(time.Now(), addr("198.51.100.1:7654"), addr("203.0.113.9:2000"))
+		r.run(0)
+		r.candidates("host 192.0.2.7:7000", "reflexive 203.0.113.9:2000", "reflexive 192.168.9.7:7000", "reflexive [2001:db8::9]:1115")
+	})
+}
+
 // The mapping behaviour is told when it changes.
 func TestMapping(t *testing.T) {
 	inRig(t, nil, func(r *rig) {

@@ -49,7 +49,7 @@ type OwnAddresses struct {
 	// Port is the UDP port of the data sockets.
 	Port uint16
 	// Static are further addresses at which peers reach us, from the
-	// configuration.
+	// configuration; port 0 is Port.
 	Static []netip.AddrPort
 	// Payload is the largest UDP payload in bytes that paths want unfragmented.
 	Payload int

@@ -55,7 +55,7 @@ func TestReflection(t *testing.T) {
 	var hostile []string
 	for port := uint16(4000); port < 4008; port++ {
 		c.listen(t, victim, port)
-		hostile = append(hostile, "--advertise", "203.0.113.66:"+strconv.Itoa(int(port)))
+		hostile = append(hostile, "--public-address", "203.0.113.66:"+strconv.Itoa(int(port)))
 	}
 	hostile = append([]string{"-l", superAddr}, hostile...)
 	attacker := s.join(s.home("attacker", "198.51.100.1", lab.SymmetricRandom), hostile...)

@@ -55,6 +55,29 @@ var reserved4 = [...]netip.Prefix{
 	netip.MustParsePrefix("240.0.0.0/4"),
 }
 
+// notPublic are the ranges that are not reachable from the internet. RFC 6890 has them
+// all; those for documentation are left out, which are public in tests.
+var notPublic = [...]netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),
+	netip.MustParsePrefix("10.0.0.0/8"),
+	netip.MustParsePrefix("100.64.0.0/10"), // carriers' NATs, RFC 6598
+	netip.MustParsePrefix("127.0.0.0/8"),
+	netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("172.16.0.0/12"),
+	netip.MustParsePrefix("192.0.0.0/24"), // DS-Lite, RFC 6333
+	netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("224.0.0.0/3"), // multicast, and the reserved range above it
+}
+
+// Public reports whether an address can be reached from the internet, a NAT in front of
+// it left aside.
+func Public(a netip.Addr) bool {
+	if a.Is4() {
+		return !slices.ContainsFunc(notPublic[:], func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !a.Is4In6()
+}
+
 // Probeable reports whether probes may be sent to an address on a peer's word:
 // ProbeRefusal allows it.
 func (p *Policy) Probeable(a netip.AddrPort) bool { return p.ProbeRefusal(a) == Allowed }

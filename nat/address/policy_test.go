@@ -131,3 +131,20 @@ func TestServerRefusal(t *testing.T) {
 		}
 	}
 }
+
+func TestPublic(t *testing.T) {
+	for a, want := range map[string]bool{
+		"203.0.113.7": true, "198.51.100.7": true, "8.8.8.8": true, "100.128.0.1": true, "172.32.0.1": true, "2001:db8::1": true,
+		"10.0.0.1": false, "172.16.0.1": false, "172.31.255.255": false, "192.168.1.1": false,
+		"100.64.0.7": false, "100.127.255.255": false, "127.0.0.1": false, "169.254.1.1": false,
+		"192.0.0.2": false, "0.0.0.0": false, "224.0.0.1": false, "255.255.255.255": false,
+		"::": false, "::1": false, "fe80::1": false, "fd00::1": false, "ff02::1": false, "::ffff:8.8.8.8": false,
+	} {
+		if got := Public(parse(a)); got != want {
+			t.Errorf("%s: %v", a, got)
+		}
+	}
+	if Public(netip.Addr{}) {
+		t.Error("the zero address")
+	}
+}

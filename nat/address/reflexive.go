@@ -1,6 +1,7 @@
 package address
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -88,11 +89,24 @@ func (r *Reflexive) List(now time.Time) []netip.AddrPort {
 	return list
 }
 
+// Common returns the addresses that List does, those first that most have seen.
+func (r *Reflexive) Common(now time.Time) []netip.AddrPort {
+	list, count := r.List(now), make(map[netip.AddrPort]int)
+	for _, o := range r.list {
+		if now.Sub(o.at) < observationLife {
+			count[o.seen]++
+		}
+	}
+	slices.SortStableFunc(list, func(a, b netip.AddrPort) int { return cmp.Compare(count[b], count[a]) })
+	return list
+}
+
 // Forget forgets everything: our own addresses or routes have changed.
 func (r *Reflexive) Forget() { r.list = nil }
 
 // Mapping classifies the mapping behaviour by comparing the addresses that several
-// servers saw within 30 s of the newest observation, over IPv4 when there is any. Two
+// servers saw within 30 s of the newest observation, over IPv4 when there is any. Servers
+// on our own side of the NATs, which see a private address, count only among themselves. Two
 // servers with different addresses tell endpoint-independent mapping from the
 // others; telling those two apart takes two ports of one server, and until then
 // the worse one is returned. It is a hint for which techniques to add, never a
@@ -126,9 +140,10 @@ func (r *Reflexive) Mapping() MappingBehavior {
 // recent returns the observations that Mapping may compare.
 func (r *Reflexive) recent() []observation {
 	var list []observation
-	for _, want4 := range []bool{true, false} {
+	for _, want := range []struct{ four, public bool }{{true, true}, {false, true}, {true, false}, {false, false}} {
 		for _, o := range r.list {
-			if o.seen.Addr().Is4() == want4 && (len(list) == 0 || list[0].at.Sub(o.at) <= comparisonSpan) {
+			fits := o.seen.Addr().Is4() == want.four && Public(o.seen.Addr()) == want.public
+			if fits && (len(list) == 0 || list[0].at.Sub(o.at) <= comparisonSpan) {
 				list = append(list, o)
 			}
 		}

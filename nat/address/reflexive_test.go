@@ -33,6 +33,10 @@ func TestReflexiveMapping(t *testing.T) {
 		{"the same server again", []sight{
 			{0, "198.51.100.1:1", "203.0.113.1:4000"}, {0, "198.51.100.2:1", "203.0.113.1:4000"},
 			{time.Second, "198.51.100.1:1", "203.0.113.1:5000"}, {time.Second, "198.51.100.2:1", "203.0.113.1:5000"}}, MappingEndpointIndependent},
+		{"a server on the LAN beside one outside", []sight{
+			{0, "192.168.1.10:1", "192.168.1.2:4000"}, {0, "192.168.1.10:2", "192.168.1.2:4000"},
+			{0, "198.51.100.1:1", "203.0.113.1:4000"}}, MappingUnknown},
+		{"servers on the LAN", []sight{{0, "192.168.1.10:1", "192.168.1.2:4000"}, {0, "192.168.1.11:1", "192.168.1.2:4000"}}, MappingEndpointIndependent},
 		{"IPv6 beside IPv4", []sight{
 			{0, "198.51.100.1:1", "203.0.113.1:4000"}, {0, "198.51.100.2:1", "203.0.113.1:4000"},
 			{0, "[2001:db8::1]:1", "[2001:db8::9]:4000"}}, MappingEndpointIndependent},
@@ -69,5 +73,20 @@ func TestReflexiveList(t *testing.T) {
 	}
 	if len(r.list) != maxObservations {
 		t.Errorf("%d", len(r.list))
+	}
+}
+
+// What most have seen comes first, and of what as many have seen the newest.
+func TestReflexiveCommon(t *testing.T) {
+	var r Reflexive
+	a, b, c := at("203.0.113.1:4000"), at("203.0.113.1:4001"), at("203.0.113.1:4002")
+	for i, seen := range []netip.AddrPort{a, b, a, c} {
+		r.Observe(epoch, netip.AddrPortFrom(parse("198.51.100.1"), uint16(1+i)), seen)
+	}
+	if got := r.Common(epoch); !slices.Equal(got, []netip.AddrPort{a, c, b}) {
+		t.Errorf("%v", got)
+	}
+	if got := r.Common(epoch.Add(observationLife)); len(got) > 0 {
+		t.Errorf("%v", got)
 	}
 }

@@ -9,24 +9,37 @@ import (
 )
 
 // Punch handles a PUNCH from a supernode: the peer was seen as seen, and both ends
-// begin after delay. It starts an attempt, also when we are direct, since the
+// begin after delay. What was seen may mean something to the supernode alone; the peer may
+// be at the addresses instead then, which are tried like it. It starts an attempt, also when we are direct, since the
 // peer may not be. It does not set the back-off to its beginning unless the
 // peer's candidates change: otherwise the requests of two ends that cannot reach
 // each other would keep both at the shortest wait for ever.
-func (p *Machine) Punch(now time.Time, seen netip.AddrPort, delay time.Duration) {
+func (p *Machine) Punch(now time.Time, seen netip.AddrPort, delay time.Duration, instead ...netip.AddrPort) {
 	seen = address.Unmap(seen)
-	primable := p.prober.allows(p.prober.policy.PrimerRefusal(seen))
-	if primable {
+	join := func(a netip.AddrPort) { p.attempt.join(now, a, &p.remotes, p.selection.remote, p.nomination.remote) }
+	if p.prober.allows(p.prober.policy.PrimerRefusal(seen)) {
 		p.prober.seen = sighting{seen, now}
+		join(seen)
 	}
-	t0 := now.Add(min(max(delay, 0), maxPunchDelay))
-	if primable && p.remotes.find(seen) == nil {
-		r := p.remotes.learn(now, seen, address.KindReflexive, p.selection.remote, p.nomination.remote)
-		if p.attempt.running() {
-			p.attempt.plan(now, r, 0)
+	for _, a := range instead {
+		if p.prober.allows(p.prober.policy.ProbeRefusal(a)) {
+			join(a)
 		}
 	}
+	t0 := now.Add(min(max(delay, 0), maxPunchDelay))
 	p.startAt(now, t0, "a supernode sent a PUNCH")
+}
+
+// join makes an address at which the peer was seen one of its addresses, which the running
+// attempt tries as well.
+func (a *attempt) join(now time.Time, seen netip.AddrPort, l *remotes, inUse ...*remote) {
+	if l.find(seen) != nil {
+		return
+	}
+	r := l.learn(now, seen, address.KindReflexive, inUse...)
+	if a.running() {
+		a.plan(now, r, 0)
+	}
 }
 
 // Agreed is Punch without a supernode: both ends begin at start, with the

@@ -3,6 +3,8 @@ package portmap
 import (
 	"net/netip"
 	"time"
+
+	"hedgerow/nat/address"
 )
 
 // A Protocol is a protocol of port mapping; the text is its name for display.
@@ -30,30 +32,6 @@ type Mapping struct {
 	Problem string
 }
 
-// notPublic are the ranges that are not reachable from the internet: a router
-// with such an address is behind another NAT. RFC 6890 has them all; those for
-// documentation are left out, which are public in tests.
-var notPublic = [...]netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"),
-	netip.MustParsePrefix("10.0.0.0/8"),
-	netip.MustParsePrefix("100.64.0.0/10"), // carriers' NATs, RFC 6598
-	netip.MustParsePrefix("127.0.0.0/8"),
-	netip.MustParsePrefix("169.254.0.0/16"),
-	netip.MustParsePrefix("172.16.0.0/12"),
-	netip.MustParsePrefix("192.0.0.0/24"), // DS-Lite, RFC 6333
-	netip.MustParsePrefix("192.168.0.0/16"),
-	netip.MustParsePrefix("224.0.0.0/3"), // multicast, and the reserved range above it
-}
-
-// public reports whether an IPv4 address can be reached from the internet.
-func public(a netip.Addr) bool {
-	if !a.Is4() {
-		return false
-	}
-	for _, p := range notPublic {
-		if p.Contains(a) {
-			return false
-		}
-	}
-	return true
-}
+// public reports whether an IPv4 address can be reached from the internet: a router with
+// another one is behind another NAT.
+func public(a netip.Addr) bool { return a.Is4() && address.Public(a) }

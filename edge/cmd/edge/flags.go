@@ -42,7 +42,7 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "turn-user", Usage: "`NAME` of the user there"},
 		&ucli.StringFlag{Name: "turn-secret", Usage: "`SECRET` of that user (others may see it: prefer EDGE_TURN_SECRET)"},
 		&ucli.BoolFlag{Name: "no-relay", Usage: "send no frame through a supernode, only directly or by TURN", DisableDefaultText: true},
-		&ucli.StringSliceFlag{Name: "advertise", Usage: "further `ADDRESS`:PORT at which others reach this edge; may be repeated"},
+		&ucli.StringSliceFlag{Name: "public-address", Aliases: []string{"advertise"}, Usage: "further `ADDRESS`[:PORT] at which others reach this edge, as by a forwarded port; without PORT that of -p; may be repeated"},
 		&ucli.BoolFlag{Name: "no-port-mapping", Usage: "do not ask the router to map the UDP port (PCP, NAT-PMP, UPnP)", DisableDefaultText: true},
 		&ucli.BoolFlag{Name: "no-lan", Usage: "do not look for members on the same links", DisableDefaultText: true},
 		&ucli.BoolFlag{Name: "t", Aliases: []string{"tls"}, Usage: "reach supernodes by TLS alone; default: where UDP is blocked", DisableDefaultText: true},

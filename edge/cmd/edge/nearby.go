@@ -54,19 +54,29 @@ func (m *member) resolver() underlay.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: d.DialContext}
 }
 
-// parseNearby reads --advertise, --no-lan and --no-port-mapping.
+// parseNearby reads --public-address, --no-lan and --no-port-mapping.
 func (o *options) parseNearby(c *ucli.Context, faults *cli.Faults) {
-	for _, s := range cli.Strings(c, "advertise") {
-		a, err := netip.ParseAddrPort(s)
-		if err != nil || a.Port() == 0 || a.Addr().IsUnspecified() {
-			faults.Addf("--advertise %s is not an address with its port, such as 198.51.100.7:7777 or [2001:db8::7]:7777", s)
+	for _, s := range cli.Strings(c, "public-address") {
+		a, ok := parsePublic(s)
+		if !ok {
+			faults.Addf("--public-address %s is no address such as 198.51.100.7, 198.51.100.7:7777 or [2001:db8::7]:7777", s)
 			continue
 		}
-		o.Reach.Advertise = append(o.Reach.Advertise, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
+		o.Reach.Advertise = append(o.Reach.Advertise, a)
 	}
 	o.Nearby.NoLAN = c.Bool("no-lan")
 	o.Nearby.NoMapping = c.Bool("no-port-mapping")
 	o.Nearby.parseUnderlay(c, faults)
+}
+
+// parsePublic reads an address with a port or without, which is port 0 then.
+func parsePublic(s string) (a netip.AddrPort, ok bool) {
+	a, err := netip.ParseAddrPort(s)
+	if err != nil {
+		ip, err := netip.ParseAddr(s)
+		return netip.AddrPortFrom(ip.Unmap(), 0), err == nil && !ip.IsUnspecified()
+	}
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), a.Port() != 0 && !a.Addr().IsUnspecified()
 }
 
 // network returns what the edge gets to know of its local networks.

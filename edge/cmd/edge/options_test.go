@@ -395,18 +395,20 @@ func TestGuardOptions(t *testing.T) {
 // How an edge reaches the others, and what is wrong in saying so.
 func TestReachOptions(t *testing.T) {
 	o, errs, _ := parse(t, nil, "-c", "mynetwork", "-k", "encryptme", "-l", "a.b.c.d:7654", "-t", "--no-relay", "--no-lan", "--no-port-mapping",
-		"--advertise", "198.51.100.7:7777", "--advertise", "[2001:db8::7]:7777", "--turn", "turn:relay.example?transport=udp",
+		"--public-address", "198.51.100.7:7777", "--public-address", "[2001:db8::7]:7777", "--public-address", "198.51.100.8", "--turn", "turn:relay.example?transport=udp",
 		"--turn-user", "me", "--turn-secret", "secret", "--http-proxy", "proxy.example:3128")
 	want := edge.Reach{
 		TURN:       []underlay.TURNServer{{Host: "relay.example", Port: 3478, User: "me", Password: "secret"}},
-		Advertise:  []netip.AddrPort{netip.MustParseAddrPort("198.51.100.7:7777"), netip.MustParseAddrPort("[2001:db8::7]:7777")},
+		Advertise:  []netip.AddrPort{netip.MustParseAddrPort("198.51.100.7:7777"), netip.MustParseAddrPort("[2001:db8::7]:7777"), netip.MustParseAddrPort("198.51.100.8:0")},
 		StreamOnly: true, NoRelay: true,
 	}
 	if cmp.Diff(want, o.Reach, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })) != "" || !o.Nearby.NoLAN || !o.Nearby.NoMapping || o.Stream.Proxy.String() != "http://proxy.example:3128" {
 		t.Errorf("%+v %+v %+v %s", o.Reach, o.Nearby, o.Stream, errs)
 	}
 	for _, c := range [][]string{
-		{"--advertise 198.51.100.7 is not", "--advertise", "198.51.100.7"},
+		{"--public-address 198.51.100.7:0 is no", "--public-address", "198.51.100.7:0"},
+		{"--public-address me.example:7777 is no", "--public-address", "me.example:7777"},
+		{"--public-address :: is no", "--advertise", "::"},
 		{"--turn needs --turn-user", "--turn", "turn:relay.example"},
 		{"--turn stun:relay.example:", "--turn", "stun:relay.example", "--turn-user", "a", "--turn-secret", "b"},
 		{"--turn-user without --turn", "--turn-user", "a"},
