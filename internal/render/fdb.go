@@ -3,8 +3,8 @@ package render
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"hedgerow/edge/control"
 	"hedgerow/internal/format"
@@ -13,18 +13,12 @@ import (
 // FDB writes the table of the stations that an edge knows, and what was done with
 // them. The error is the writer's.
 func FDB(w io.Writer, v control.FDB) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "MAC\tVLAN\tEDGE\tAGE\tHOW\tMOVES")
-	for _, s := range v.Stations {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\n", format.Printable(s.MAC), vlanText(s.VLAN), format.Printable(s.Edge),
-			format.Span(format.Seconds(s.AgeS)), format.Printable(s.How), s.Moves)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	n := v.Totals
 	var s sheet
+	s.WriteString(table([]string{"MAC", "VLAN", "EDGE", "AGE", "HOW", "MOVES"}, v.Stations, func(s control.Station) []string {
+		return []string{s.MAC, numberText(int(s.VLAN)), s.Edge, format.Span(format.Seconds(s.AgeS)), s.How, fmt.Sprint(s.Moves)}
+	}))
 	s.blank()
+	n := v.Totals
 	s.row("entries", "%d of %d behind other edges, at most %d behind one   refused %d", n.Entries, n.Size, n.Behind, n.Refused)
 	s.row("moves", "%d   claims contested %d, damped %d, frames ignored %d", n.Moves, n.Contested, n.Damped, n.Ignored)
 	s.row("asked", "%d questions   not asked about %d, lost %d", n.Asked, n.Unasked, n.Lost)
@@ -44,19 +38,11 @@ func Groups(w io.Writer, v control.Groups) error {
 		s.row("transparent", "frames to groups go to all edges, whoever has joined")
 		return s.writeTo(w)
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "GROUP\tVLAN\tEDGE\tAGE")
-	for _, m := range v.Members {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", format.Printable(m.Group), vlanText(m.VLAN), format.Printable(m.Edge), format.Span(format.Seconds(m.AgeS)))
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
+	s.WriteString(table([]string{"GROUP", "VLAN", "EDGE", "AGE"}, v.Members, func(m control.Member) []string {
+		return []string{m.Group, numberText(int(m.VLAN)), m.Edge, format.Span(format.Seconds(m.AgeS))}
+	}))
 	s.blank()
-	all := make([]string, 0, len(v.All))
-	for _, e := range v.All {
-		all = append(all, format.Printable(e))
-	}
+	all := slices.Clone(v.All)
 	if v.Flooded {
 		all = append(all, "all others, since there are too many or unknown ones")
 	}
@@ -75,38 +61,13 @@ func FDBChanges(w io.Writer, before, after control.FDB) error {
 		mac  string
 		vlan uint16
 	}
-	was := make(map[key]string, len(before.Stations))
-	for _, s := range before.Stations {
-		was[key{s.MAC, s.VLAN}] = s.Edge
-	}
-	var b strings.Builder
-	line := func(sign string, s control.Station, edge string) {
-		fmt.Fprintf(&b, "%s %s  vlan %s  %s\n", sign, format.Printable(s.MAC), vlanText(s.VLAN), format.Printable(edge))
-	}
-	for _, s := range after.Stations {
-		k := key{s.MAC, s.VLAN}
-		edge, known := was[k]
-		switch {
-		case !known:
-			line("+", s, s.Edge)
-		case edge != s.Edge:
-			line(">", s, edge+" > "+s.Edge)
+	return changes(w, before.Stations, after.Stations, func(s control.Station) (key, string) {
+		return key{s.MAC, s.VLAN}, s.Edge
+	}, func(s control.Station, was string) string {
+		text := fmt.Sprintf("%s  vlan %s  ", s.MAC, numberText(int(s.VLAN)))
+		if was != "" {
+			text += was + " > "
 		}
-		delete(was, k)
-	}
-	for _, s := range before.Stations {
-		if _, gone := was[key{s.MAC, s.VLAN}]; gone {
-			line("-", s, s.Edge)
-		}
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-// vlanText is a VLAN identifier, or that there is none.
-func vlanText(vlan uint16) string {
-	if vlan == 0 {
-		return absent
-	}
-	return fmt.Sprint(vlan)
+		return text + s.Edge
+	})
 }

@@ -84,12 +84,10 @@ func (m *Messages) warning(ev control.Event) string {
 			ev.Supernode, supernodeKey(ev.Key))
 	case control.EventStream:
 		return fmt.Sprintf("no answer from %s over UDP: it looks blocked. Using %s; direct links are off until UDP returns. [E08]", ev.Supernode, ev.Text)
-	case control.EventRecursion, control.EventNameMoved:
-		return ev.Text
 	case control.EventOlder:
 		return control.OlderSupernode(ev.Supernode)
-	case control.EventViolation, control.EventLimited, control.EventAddressTwice:
-		return ev.Text
+	case control.EventRecursion, control.EventNameMoved, control.EventViolation, control.EventLimited, control.EventAddressTwice:
+		return ev.Text // the note of status
 	case control.EventStreamFailed:
 		return fmt.Sprintf("no stream to %s either: %v", ev.Supernode, ev.Err)
 	case control.EventAddressReplaced:

@@ -1,12 +1,10 @@
 package render
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"hedgerow/edge/control"
 	"hedgerow/internal/format"
@@ -22,23 +20,10 @@ func Peers(w io.Writer, peers []control.Peer) error {
 		_, err := fmt.Fprintln(w, "no peers yet")
 		return err
 	}
-	var table bytes.Buffer
-	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, strings.Join(peerColumns, "\t"))
-	for _, p := range peers {
-		cells := peerCells(p)
-		for i, c := range cells {
-			cells[i] = format.Printable(c)
-		}
-		fmt.Fprintln(t, strings.Join(cells, "\t"))
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
 	// The reasons are no cells: they would widen the first column.
 	var s strings.Builder
 	row := 0
-	for line := range strings.Lines(table.String()) {
+	for line := range strings.Lines(table(peerColumns, peers, peerCells)) {
 		s.WriteString(line)
 		if row > 0 {
 			s.WriteString(beneath(peers[row-1]))
@@ -70,7 +55,7 @@ func beneath(p control.Peer) (lines string) {
 func peerCells(p control.Peer) []string {
 	return []string{
 		cmp.Or(peerName(p), absent), cmp.Or(firstOf(p.IPs), absent), pathText(p.PathStatus), cmp.Or(p.Endpoint, absent), spanText(p.SinceS),
-		peerRTT(p), lossText(p.Loss), payloadText(p), format.Bytes(p.RxBytes) + " / " + format.Bytes(p.TxBytes), fmt.Sprint(p.Hosts), spanText(p.LastSeenS),
+		peerRTT(p), lossText(p.Loss), numberText(p.Payload), format.Bytes(p.RxBytes) + " / " + format.Bytes(p.TxBytes), fmt.Sprint(p.Hosts), spanText(p.LastSeenS),
 	}
 }
 
@@ -99,14 +84,6 @@ func lossText(share *float64) string {
 		return absent
 	}
 	return fmt.Sprintf("%.0f%%", *share*100)
-}
-
-// payloadText is what a frame may carry without being cut.
-func payloadText(p control.Peer) string {
-	if p.Payload == 0 {
-		return absent
-	}
-	return fmt.Sprint(p.Payload)
 }
 
 // spanText is a time that may not be known.

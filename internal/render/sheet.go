@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"text/tabwriter"
 
 	"hedgerow/edge/control"
 	"hedgerow/internal/format"
@@ -78,4 +79,60 @@ func (s *sheet) health(notes []string) {
 	for _, note := range notes {
 		s.row("", "%s", note)
 	}
+}
+
+// table writes a list under the heads of its columns. The cells of an entry may come from
+// strangers.
+func table[E any](heads []string, list []E, cells func(E) []string) string {
+	var b strings.Builder
+	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, strings.Join(heads, "\t"))
+	for _, e := range list {
+		row := cells(e)
+		for i, c := range row {
+			row[i] = format.Printable(c)
+		}
+		fmt.Fprintln(t, strings.Join(row, "\t"))
+	}
+	_ = t.Flush() // the Builder has no error
+	return b.String()
+}
+
+// changes writes a line for each entry that came (+), changed (>) or went (-) between two
+// states of a list. of returns what an entry is known by and how it is, line the entry in
+// words, with how it was if it has changed.
+func changes[E any, K comparable](w io.Writer, before, after []E, of func(E) (K, string), line func(e E, was string) string) error {
+	was := make(map[K]string, len(before))
+	for _, e := range before {
+		key, state := of(e)
+		was[key] = state
+	}
+	var b strings.Builder
+	write := func(sign, text string) { b.WriteString(sign + " " + format.Printable(text) + "\n") }
+	for _, e := range after {
+		key, state := of(e)
+		switch old, known := was[key]; {
+		case !known:
+			write("+", line(e, ""))
+		case old != state:
+			write(">", line(e, old))
+		}
+		delete(was, key)
+	}
+	for _, e := range before {
+		key, _ := of(e)
+		if _, gone := was[key]; gone {
+			write("-", line(e, ""))
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// numberText is a number that may not apply: 0 is none.
+func numberText(n int) string {
+	if n == 0 {
+		return absent
+	}
+	return fmt.Sprint(n)
 }

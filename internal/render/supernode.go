@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"hedgerow/internal/format"
 	"hedgerow/supernode/admin"
@@ -31,15 +30,11 @@ func SupernodeStatus(w io.Writer, v admin.Status) error {
 	s.row("edges", "%d here, %d leases in %d communities", v.Edges, v.Leases, len(v.Communities))
 	s.health(v.Notes)
 	s.blank()
-	t := tabwriter.NewWriter(&s, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "COMMUNITY\tEDGES\tLEASES\tRELAYED\tFLOODS\tPOOL")
-	for _, c := range v.Communities {
-		id := format.Printable(c.ID[:min(len(c.ID), shownCommunity)])
-		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%d\t%s\n", id, c.Edges, c.Leases, format.Bytes(c.Relayed.Bytes), c.Relayed.Floods, c.Pool)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
+	s.WriteString(table([]string{"COMMUNITY", "EDGES", "LEASES", "RELAYED", "FLOODS", "POOL"}, v.Communities, func(c admin.CommunityStatus) []string {
+		return []string{
+			c.ID[:min(len(c.ID), shownCommunity)], fmt.Sprint(c.Edges), fmt.Sprint(c.Leases), format.Bytes(c.Relayed.Bytes), fmt.Sprint(c.Relayed.Floods), c.Pool.String(),
+		}
+	}))
 	if drops := dropsByCount(v.Drops); len(drops) > 0 {
 		s.blank()
 		s.row("dropped", "%s", strings.Join(drops, ", "))
