@@ -123,11 +123,11 @@ func (d *describer) reached(now time.Time, p *peer) control.Peer {
 	rx, tx := p.view.Bytes()
 	s := control.Peer{
 		Name: p.about.Name, MAC: p.view.MAC().String(), IPs: []string{}, PathStatus: d.path(now, p),
-		RxBytes: rx, TxBytes: tx, Hosts: d.plane.Stations().Hosts(p.view), Refused: p.view.Refused(),
+		RxBytes: rx, TxBytes: tx, Hosts: d.plane.Stations().Hosts(p.view), Ethernet: control.PeerEthernet{Refused: p.view.Refused()},
 	}
 	if p.known() {
 		s.ID = p.shortID()
-		s.Role = d.isolation.role(p.identity.statement.ID)
+		s.Ethernet.Role = d.isolation.role(p.identity.statement.ID)
 	}
 	for _, prefix := range byAddress(p.about.Prefixes) {
 		s.IPs = append(s.IPs, prefix.Addr().String())

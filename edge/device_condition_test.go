@@ -29,7 +29,7 @@ func TestStatusOfDevice(t *testing.T) {
 		}
 	}
 	s := e.status(time.Now())
-	if s.MTU != 9000 || s.Bridge != "br0" || len(s.Notes) < 1+narrowerShown || s.Notes[0] != "edge0 was renamed" {
+	if s.MTU != 9000 || s.Ethernet.Bridge != "br0" || len(s.Notes) < 1+narrowerShown || s.Notes[0] != "edge0 was renamed" {
 		t.Fatalf("%+v", s)
 	}
 	const want = "the LAN behind lefta carries 1500 bytes and the one here 9000: longer frames from here vanish there without a word. " +

@@ -134,7 +134,7 @@ func TestHubProves(t *testing.T) {
 	if !leaf.sessions.idle() || v.drops()["isolated-session"] != before+1 {
 		t.Error("a leaf answers another")
 	}
-	if list := v.user.describer.list(noon); len(list) != 2 || list[0].Role+list[1].Role != "hubleaf" && list[0].Role+list[1].Role != "leafhub" {
+	if list := v.user.describer.list(noon); len(list) != 2 || list[0].Ethernet.Role+list[1].Ethernet.Role != "hubleaf" && list[0].Ethernet.Role+list[1].Ethernet.Role != "leafhub" {
 		t.Errorf("roles: %+v", list)
 	}
 }
@@ -225,7 +225,7 @@ func TestHubNotes(t *testing.T) {
 		e.settle(noon)
 	}
 	e := newEdge(t, hubs(hubNumber))
-	if got := e.status(noon).Role; got != "leaf" {
+	if got := e.status(noon).Ethernet.Role; got != "leaf" {
 		t.Errorf("the role is %q", got)
 	}
 	noted(e, "alone", "[E39]")

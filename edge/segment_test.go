@@ -50,7 +50,7 @@ func (l *lan) run(d time.Duration) {
 
 func (l *lan) states() (list []string) {
 	for _, e := range l.edges {
-		list = append(list, e.status(l.now).Segment.State)
+		list = append(list, e.status(l.now).Ethernet.Segment.State)
 	}
 	return list
 }
@@ -79,8 +79,8 @@ func TestSegment(t *testing.T) {
 	l.check("standby", "forwarding")
 	name := l.edges[1].cfg.Identity.ShortID()
 	st := l.edges[0].status(l.now)
-	if s := st.Segment; s.Forwarder != name || !slices.Equal(s.Bridges, []string{name}) || s.Priority != DefaultPriority || len(besides(st.Notes)) != 0 {
-		t.Errorf("%+v, notes %v", st.Segment, st.Notes)
+	if s := st.Ethernet.Segment; s.Forwarder != name || !slices.Equal(s.Bridges, []string{name}) || s.Priority != DefaultPriority || len(besides(st.Notes)) != 0 {
+		t.Errorf("%+v, notes %v", st.Ethernet.Segment, st.Notes)
 	}
 	var said []string
 	for _, ev := range l.edges[0].reported {

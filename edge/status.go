@@ -41,11 +41,14 @@ func (e *Edge) Reload(ctx context.Context) error {
 func (e *Edge) status(now time.Time) control.Status {
 	total := e.data.plane.Totals()
 	s := control.Status{
-		Community: e.cfg.Community.Name, Version: e.cfg.Host.Version, ID: e.cfg.Identity.ShortID(), Role: e.self.isolation.role(e.self.isolation.own),
+		Community: e.cfg.Community.Name, Version: e.cfg.Host.Version, ID: e.cfg.Identity.ShortID(),
 		UptimeS: now.Sub(e.data.plane.Started()).Seconds(), KeyIndex: e.keys.sendingIndex(), Drops: e.drops(), Notes: notesOf(e, now),
-		Device: e.cfg.Host.Interface, MAC: e.self.mac.String(), MTU: mtuOf(&e.cfg), Bridge: deviceOf(&e.cfg).Bridge, Prefixes: []string{},
+		Device: e.cfg.Host.Interface, MAC: e.self.mac.String(), MTU: mtuOf(&e.cfg), Prefixes: []string{},
 		Traffic: control.Traffic{InFrames: total.RxFrames, InBytes: total.RxBytes, OutFrames: total.TxFrames, OutBytes: total.TxBytes},
-		Peers:   e.user.describer.count(now), Segment: e.paths.segment.status(now),
+		Peers:   e.user.describer.count(now),
+		Ethernet: control.EthernetStatus{
+			Role: e.self.isolation.role(e.self.isolation.own), Bridge: deviceOf(&e.cfg).Bridge, Segment: e.paths.segment.status(now),
+		},
 	}
 	for _, p := range byAddress(e.servers.addresses.prefixes) {
 		s.Prefixes = append(s.Prefixes, p.String())

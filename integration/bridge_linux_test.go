@@ -57,7 +57,7 @@ func (w *town) joinBridge(s *site, more ...string) {
 	w.t.Helper()
 	s.edge = w.join(s.host, overIPv4, append([]string{"--bridge", "br0"}, more...)...)
 	w.await(s.edge.Program, "ready")
-	for end := time.Now().Add(answerWithin); s.edge.status().Segment.State == "listening"; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(answerWithin); s.edge.status().Ethernet.Segment.State == "listening"; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			w.t.Fatalf("%s: the bridge goes on listening", s.host.Name())
 		}
@@ -132,7 +132,7 @@ func TestBridge(t *testing.T) {
 				t.Errorf("the device has %v", list)
 			}
 			for _, s := range []*site{left, right} {
-				if st := s.edge.status(); st.MTU != mtu || st.Bridge != "br0" || len(st.Prefixes) > 0 || len(st.Notes) > 0 {
+				if st := s.edge.status(); st.MTU != mtu || st.Ethernet.Bridge != "br0" || len(st.Prefixes) > 0 || len(st.Notes) > 0 {
 					t.Errorf("%s says MTU %d, addresses %v, notes %q", s.host.Name(), st.MTU, st.Prefixes, st.Notes)
 				}
 				if lan, br := w.link(s.host, "lan0"), w.link(s.host, "br0"); br.Address != lan.Address || br.MTU != mtu {

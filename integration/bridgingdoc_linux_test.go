@@ -166,7 +166,7 @@ func (d *desk) starts(line string) {
 	d.edge = newMember(d.town, p)
 	d.await(p, "ready")
 	d.eventually(name+" does not listen any more", func() bool {
-		s := d.edge.status().Segment
+		s := d.edge.status().Ethernet.Segment
 		return s == nil || s.State != "listening"
 	})
 }
@@ -183,7 +183,7 @@ func (d *desk) ends() {
 // state waits until the edge forwards, or stands by.
 func (d *desk) state(want string) {
 	d.t.Helper()
-	d.eventually(d.host.Name()+" is "+want, func() bool { return d.edge.status().Segment.State == want })
+	d.eventually(d.host.Name()+" is "+want, func() bool { return d.edge.status().Ethernet.Segment.State == want })
 }
 
 // lan gives a host the card eth1 on a LAN, with an address of it. The LAN is a switch,
@@ -360,7 +360,7 @@ func typeHubs(t *testing.T, m *manual) {
 	hub.here = strings.NewReplacer(example, id, "vps.example:7654", overIPv4)
 	hub.types(start...)
 	leaf.types(start...)
-	if h, l := hub.edge.status().Role, leaf.edge.status().Role; h != "hub" || l != "leaf" {
+	if h, l := hub.edge.status().Ethernet.Role, leaf.edge.status().Ethernet.Role; h != "hub" || l != "leaf" {
 		t.Errorf("the hub is a %s, the leaf a %s", h, l)
 	}
 	leaf.edge.meet(hub.edge.addr(), answerWithin)
@@ -371,7 +371,7 @@ func typeHubs(t *testing.T, m *manual) {
 	must(t, err)
 	must(t, f.Close())
 	hub.types("edge --community-file file -l vps.example:7654")
-	if role := hub.edge.status().Role; role != "hub" {
+	if role := hub.edge.status().Ethernet.Role; role != "hub" {
 		t.Errorf("with the file the hub is a %s", role)
 	}
 }

@@ -85,8 +85,8 @@ func (s *segments) awaitStates(limit time.Duration, want ...string) time.Duratio
 	for end := begun.Add(limit); ; {
 		var have []string
 		for _, at := range s.sites {
-			if st := at.edge.status(); st.Segment != nil {
-				have = append(have, st.Segment.State)
+			if st := at.edge.status(); st.Ethernet.Segment != nil {
+				have = append(have, st.Ethernet.Segment.State)
 			}
 		}
 		if slices.Equal(have, want) {

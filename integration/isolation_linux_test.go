@@ -61,12 +61,12 @@ func TestIsolatedSites(t *testing.T) {
 	}
 	for i, s := range sites {
 		w.await(s.edge.Program, "ready")
-		for end := time.Now().Add(answerWithin); s.edge.status().Segment.State == "listening" || len(s.edge.status().Notes) > 0; time.Sleep(50 * time.Millisecond) {
+		for end := time.Now().Add(answerWithin); s.edge.status().Ethernet.Segment.State == "listening" || len(s.edge.status().Notes) > 0; time.Sleep(50 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%s says %q", names[i], s.edge.status().Notes)
 			}
 		}
-		if role := s.edge.status().Role; role != []string{"hub", "leaf", "leaf"}[i] {
+		if role := s.edge.status().Ethernet.Role; role != []string{"hub", "leaf", "leaf"}[i] {
 			t.Errorf("%s is a %s", names[i], role)
 		}
 	}

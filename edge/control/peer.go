@@ -40,8 +40,6 @@ type Peer struct {
 	Name string `json:"name"`
 	// ID is the short form of the peer's identity, "9f3a-71c2-e0b4".
 	ID string `json:"id"`
-	// Role is RoleHub or RoleLeaf in a community with hubs, or empty in any other.
-	Role string `json:"role,omitempty"`
 	// MAC is the peer's hardware address.
 	MAC string `json:"mac"`
 	// IPs are the peer's overlay addresses without prefix length.
@@ -69,11 +67,20 @@ type Peer struct {
 	Hosts int `json:"hosts,omitempty"`
 	// Link is the link with the peer, nil without one.
 	Link *Link `json:"link,omitempty"`
+	// Ethernet is what the peer is on the community's Ethernet, absent where there is
+	// nothing to say.
+	Ethernet PeerEthernet `json:"ethernet,omitzero"`
+	// Handle is the peer's relay handle, or zero while unknown.
+	Handle uint32 `json:"handle,omitempty"`
+}
+
+// PeerEthernet is what a peer is on the community's Ethernet, and does there.
+type PeerEthernet struct {
+	// Role is RoleHub or RoleLeaf in a community with hubs, or empty in any other.
+	Role string `json:"role,omitempty"`
 	// Refused counts frames of the peer that went no further because it may not send
 	// them, or not as many (storm control).
 	Refused uint64 `json:"refused,omitempty"`
-	// Handle is the peer's relay handle, or zero while unknown.
-	Handle uint32 `json:"handle,omitempty"`
 }
 
 // Link is a line to one peer beside the community's Ethernet.

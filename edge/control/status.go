@@ -8,16 +8,12 @@ type Status struct {
 	Version string `json:"version"`
 	// ID is the short form of the edge's identity, "9f3a-71c2-e0b4".
 	ID string `json:"id,omitempty"`
-	// Role is RoleHub or RoleLeaf in a community with hubs, or empty in any other.
-	Role string `json:"role,omitempty"`
 	// Device is the name of the TAP device, "edge0".
 	Device string `json:"device"`
 	// MAC is the hardware address of the device, "02:5c:1e:9a:40:11".
 	MAC string `json:"mac"`
 	// MTU is the largest payload of a frame on the device, in bytes.
 	MTU int `json:"mtu"`
-	// Bridge is the bridge of this host that the device is a port of, or empty.
-	Bridge string `json:"bridge,omitempty"`
 	// Prefixes are the device's addresses with their prefix lengths,
 	// "10.64.0.7/24".
 	Prefixes []string `json:"prefixes"`
@@ -37,10 +33,21 @@ type Status struct {
 	// Mapping says how the nearest NAT maps this edge, in the words of RFC
 	// 4787, or is empty while that is unknown.
 	Mapping string `json:"mapping,omitempty"`
-	// Segment is what the edge does on the LAN behind its device; nil: it is no bridge.
-	Segment *SegmentStatus `json:"segment,omitempty"`
+	// Ethernet is what the edge is on the community's Ethernet, absent where it is nothing
+	// in particular.
+	Ethernet EthernetStatus `json:"ethernet,omitzero"`
 	// Notes are sentences that an operator should read, most urgent first.
 	Notes []string `json:"notes"`
+}
+
+// EthernetStatus is what an edge is on the community's Ethernet.
+type EthernetStatus struct {
+	// Role is RoleHub or RoleLeaf in a community with hubs, or empty in any other.
+	Role string `json:"role,omitempty"`
+	// Bridge is the bridge of this host that the device is a port of, or empty.
+	Bridge string `json:"bridge,omitempty"`
+	// Segment is what the edge does on the LAN behind its device; nil: it is no bridge.
+	Segment *SegmentStatus `json:"segment,omitempty"`
 }
 
 // Roles of members in a community with hubs.

@@ -115,7 +115,7 @@ func (y *yard) apart(t *testing.T) {
 		for _, p := range peers {
 			if p.Path != "none" {
 				reached++
-				if i >= y.hubs && p.Role != "hub" {
+				if i >= y.hubs && p.Ethernet.Role != "hub" {
 					t.Errorf("leaf %d reaches %s, which is no hub", i, p.Name)
 				}
 			}
@@ -128,8 +128,8 @@ func (y *yard) apart(t *testing.T) {
 		if i < y.hubs {
 			role = "hub"
 		}
-		if err != nil || status.Role != role || len(status.Notes) > 0 {
-			t.Errorf("member %d says that it is a %s, with the notes %q (%v)", i, status.Role, status.Notes, err)
+		if err != nil || status.Ethernet.Role != role || len(status.Notes) > 0 {
+			t.Errorf("member %d says that it is a %s, with the notes %q (%v)", i, status.Ethernet.Role, status.Notes, err)
 		}
 		if err := m.Edge.Verify(t.Context()); err != nil {
 			t.Error(err)

@@ -62,10 +62,10 @@ func (w *bridged) end() {
 // state returns what an edge does on its segment.
 func (w *bridged) state(i int) string {
 	v, err := w.edges[i].Edge.Status(w.t.Context())
-	if err != nil || v.Segment == nil {
+	if err != nil || v.Ethernet.Segment == nil {
 		return fmt.Sprint("none: ", err)
 	}
-	return v.Segment.State
+	return v.Ethernet.Segment.State
 }
 
 // awaitStates waits until the edges have these states, and returns how long that took.
@@ -357,8 +357,8 @@ func TestTwoCommunitiesOnOneLAN(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		w.awaitStates(time.Second, "forwarding", "forwarding")
 		v, err := w.edges[0].Edge.Status(t.Context())
-		if err != nil || v.Drops["probe-foreign"] == 0 || len(v.Segment.Bridges) != 0 {
-			t.Errorf("%v %+v %v", v.Drops, v.Segment, err)
+		if err != nil || v.Drops["probe-foreign"] == 0 || len(v.Ethernet.Segment.Bridges) != 0 {
+			t.Errorf("%v %+v %v", v.Drops, v.Ethernet.Segment, err)
 		}
 		w.once(w.hosts[0], 20, w.hosts[1])
 	})

@@ -156,7 +156,7 @@ func TestNetcheckElsewhere(t *testing.T) {
 // A device in a bridge says in which.
 func TestStatusOfPort(t *testing.T) {
 	var b bytes.Buffer
-	if err := Status(&b, control.Status{Device: "edge0", MTU: 1500, Bridge: "br0"}); err != nil || !strings.Contains(b.String(), "mtu 1500  in br0\n") {
+	if err := Status(&b, control.Status{Device: "edge0", MTU: 1500, Ethernet: control.EthernetStatus{Bridge: "br0"}}); err != nil || !strings.Contains(b.String(), "mtu 1500  in br0\n") {
 		t.Errorf("%v, %s", err, b.String())
 	}
 }

@@ -39,7 +39,7 @@ func beneath(p control.Peer) (lines string) {
 	if p.Reason != "" {
 		lines = "    " + format.Printable(p.Reason) + "\n"
 	}
-	if p.Role == control.RoleHub {
+	if p.Ethernet.Role == control.RoleHub {
 		lines += "    a hub of the community\n"
 	}
 	if p.Link != nil {

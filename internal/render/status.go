@@ -24,14 +24,14 @@ func Status(w io.Writer, v control.Status) error {
 		addresses = strings.Join(v.Prefixes, " ")
 	}
 	in := ""
-	if v.Bridge != "" {
-		in = "  in " + v.Bridge
+	if v.Ethernet.Bridge != "" {
+		in = "  in " + v.Ethernet.Bridge
 	}
 	s.row(v.Community, "UP %s   %s %s  mac %s  mtu %d%s", format.Span(format.Seconds(v.UptimeS)), v.Device, addresses, v.MAC, v.MTU, in)
 	if v.ID != "" {
 		role := ""
-		if v.Role != "" {
-			role = v.Role + "   "
+		if v.Ethernet.Role != "" {
+			role = v.Ethernet.Role + "   "
 		}
 		s.row("identity", "%s   %sedge %s", v.ID, role, v.Version)
 	}
@@ -46,8 +46,8 @@ func Status(w io.Writer, v control.Status) error {
 	s.row("peers", "%d seen, %d direct, %d relayed", v.Peers.Seen, v.Peers.Direct, v.Peers.Relayed)
 	s.row("traffic", "in %s (%d frames)  out %s (%d frames)   dropped %s",
 		format.Bytes(v.Traffic.InBytes), v.Traffic.InFrames, format.Bytes(v.Traffic.OutBytes), v.Traffic.OutFrames, dropsText(v.Drops))
-	if v.Segment != nil {
-		s.row("segment", "%s", segmentText(*v.Segment))
+	if segment := v.Ethernet.Segment; segment != nil {
+		s.row("segment", "%s", segmentText(*segment))
 	}
 	if v.Mapping != "" {
 		s.row("nat", "%s", v.Mapping)
