@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -326,7 +327,7 @@ func (s *subnets) chosen(now time.Time) (routes []subnet.Route, by map[netip.Pre
 	for _, n := range s.inOrder(all) {
 		c := s.pick(n, all[n])
 		if len(routes) == maxRoutes {
-			c.offer.why = "is one more than the 256 that are set"
+			c.offer.why = fmt.Sprintf("is one more than the %d that are set", maxRoutes)
 			continue
 		}
 		routes, by[n] = append(routes, subnet.Route{Prefix: n, Via: c.offer.via}), c.peer
