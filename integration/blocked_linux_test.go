@@ -2,7 +2,6 @@ package integration
 
 import (
 	"net/netip"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -83,10 +82,7 @@ func TestBlockedBehindProxies(t *testing.T) {
 // So it is where the supernode hides behind a web server.
 func TestBlockedBehindNginx(t *testing.T) {
 	t.Parallel()
-	program, err := exec.LookPath("nginx")
-	if err != nil {
-		t.Skip("nginx is not installed (Debian: nginx-light)")
-	}
+	program := lab.Program(t, "nginx", "nginx-light")
 	w, _, _ := streamTown(t, "127.0.0.1:8443")
 	w.nginx(program)
 	right := w.join(lab.Must(w.Host("right", "203.0.113.9")), overIPv4)
@@ -241,10 +237,7 @@ func TestTURNOfSupernode(t *testing.T) {
 // coturn starts Debian's TURN server on a host.
 func (w *town) coturn(h *lab.Host, address, user, secret string) {
 	w.t.Helper()
-	program, err := exec.LookPath("turnserver")
-	if err != nil {
-		w.t.Skip("coturn is not installed (Debian: coturn)")
-	}
+	program := lab.Program(w.t, "turnserver", "coturn")
 	p := lab.Must(w.Run(w.ctx, h, "coturn", "", program, "-n", "-v", "--log-file", "stdout", "--simple-log", "--no-cli", "--no-tls", "--no-dtls", "--no-tcp",
 		"--listening-ip", address, "--relay-ip", address, "--listening-port", "3478", "--lt-cred-mech", "--realm", "town",
 		"--user", user+":"+secret, "--pidfile", filepath.Join(w.t.TempDir(), "coturn.pid")))

@@ -265,10 +265,7 @@ func TestBridgedHostsCold(t *testing.T) {
 // A DHCP server behind one bridge serves a host behind another.
 func TestBridgeDHCP(t *testing.T) {
 	t.Parallel()
-	dnsmasq, err := exec.LookPath("dnsmasq")
-	if err != nil {
-		t.Skip("needs dnsmasq (Debian: dnsmasq-base)")
-	}
+	dnsmasq := lab.Program(t, "dnsmasq", "dnsmasq-base")
 	w := newTown(t, 60*time.Second)
 	left, right := w.sites(1500)
 	server := left.station
@@ -434,10 +431,7 @@ func TestBridgeObstacles(t *testing.T) {
 // the start.
 func TestBridgeFirewall(t *testing.T) {
 	t.Parallel()
-	nft, err := exec.LookPath("nft")
-	if err != nil {
-		t.Skip("needs nft (Debian: nftables)")
-	}
+	nft := lab.Program(t, "nft", "nftables")
 	for _, tt := range []struct{ name, rules, chain string }{
 		{"policy", "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }", `"FORWARD" of its table "filter"`},
 		{"last rule", "add table inet fw; add chain inet fw forward { type filter hook forward priority 0; }; add rule inet fw forward ct state established accept; add rule inet fw forward counter reject", `"forward" of its table "fw"`},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -24,10 +23,7 @@ import (
 // over the overlay.
 func TestDHCP(t *testing.T) {
 	t.Parallel()
-	dnsmasq, err := exec.LookPath("dnsmasq")
-	if err != nil {
-		t.Skip("needs dnsmasq (Debian: dnsmasq-base)")
-	}
+	dnsmasq := lab.Program(t, "dnsmasq", "dnsmasq-base")
 	w := newTown(t, 60*time.Second)
 	pool := netip.MustParsePrefix("10.99.0.0/24")
 	server := w.join(w.home("server", 1, lab.PortRestricted), overIPv4, "-a", "static:10.99.0.1/24")

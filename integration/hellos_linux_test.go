@@ -3,13 +3,13 @@ package integration
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"hedgerow/integration/lab"
+	"hedgerow/integration/rig"
 )
 
 // helloTime is for how long two routers say nothing but their hellos, and helloWhole that
@@ -25,10 +25,7 @@ const (
 //	go test ./integration -run TestHellosAlone -whole -timeout 25m
 func TestHellosAlone(t *testing.T) {
 	t.Parallel()
-	bird, err := exec.LookPath("bird")
-	if err != nil {
-		t.Skip("needs BIRD (Debian: bird2)")
-	}
+	bird := lab.Program(t, "bird", "bird2")
 	long := helloTime
 	if *whole {
 		long = helloWhole
@@ -58,18 +55,7 @@ func TestHellosAlone(t *testing.T) {
 			t.Errorf("%s has lost its neighbour %d times", r.name, n)
 		}
 	}
-	t.Logf("dropped by the left edge meanwhile: %v", minus(left.edge.status().Drops, before))
-}
-
-// minus returns by how much counters have grown.
-func minus(after, before map[string]uint64) map[string]uint64 {
-	grown := make(map[string]uint64)
-	for name, n := range after {
-		if n > before[name] {
-			grown[name] = n - before[name]
-		}
-	}
-	return grown
+	t.Logf("dropped by the left edge meanwhile: %v", rig.Grown(before, left.edge.status().Drops))
 }
 
 // ospfRouter is a router on a LAN.

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"errors"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -14,10 +13,7 @@ import (
 // nobody in otherwise: two NATs with random ports let nobody through.
 func (w *town) mappingRouter(name, wan string, more ...string) *lab.Router {
 	w.t.Helper()
-	program, err := exec.LookPath("miniupnpd")
-	if err != nil {
-		w.t.Skip("miniupnpd is not installed (Debian: miniupnpd-nftables)")
-	}
+	program := lab.Program(w.t, "miniupnpd", "miniupnpd-nftables")
 	router := lab.Must(w.Router(name, wan, lab.SymmetricRandom, more...))
 	daemon := lab.Must(router.Miniupnpd(w.ctx, program, w.t.TempDir()))
 	if err := daemon.Start(); err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -130,10 +129,7 @@ func (m *mesh) routed(from, to, device string, within time.Duration) {
 // over to that when one of the two is not direct any more.
 func TestLinksWithOSPF(t *testing.T) {
 	t.Parallel()
-	bird, err := exec.LookPath("bird")
-	if err != nil {
-		t.Skip("needs BIRD (Debian: bird2)")
-	}
+	bird := lab.Program(t, "bird", "bird2")
 	m := newMesh(t, func(m *mesh, name string) []string {
 		dir := m.dirs[name]
 		here := strings.NewReplacer("/etc/bird/", dir+"/", "birdc", "birdc -s "+dir+"/ctl", "10.0.0.1", "10.0.0."+fmt.Sprint(1+name[0]-'a'))
@@ -171,10 +167,7 @@ func TestLinksWithOSPF(t *testing.T) {
 // Babel with the file of docs/p2p.md finds the way around a neighbour that is gone.
 func TestLinksWithBabel(t *testing.T) {
 	t.Parallel()
-	babeld, err := exec.LookPath("babeld")
-	if err != nil {
-		t.Skip("needs babeld (Debian: babeld)")
-	}
+	babeld := lab.Program(t, "babeld", "babeld")
 	m := newMesh(t, func(*mesh, string) []string { return nil })
 	for name, e := range m.members {
 		dir := m.dirs[name]

@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -130,10 +129,7 @@ func TestStreamWhereUDPIsBlocked(t *testing.T) {
 // nginx passes streams on: the supernode hides behind a web server.
 func TestStreamByNginx(t *testing.T) {
 	t.Parallel()
-	program, err := exec.LookPath("nginx")
-	if err != nil {
-		t.Skip("nginx is not installed (Debian: nginx-light)")
-	}
+	program := lab.Program(t, "nginx", "nginx-light")
 	w, inside, key := streamTown(t, "127.0.0.1:8443")
 	w.nginx(program)
 	if got := w.greetUntil(inside, stream.DialConfig{Host: superAddr, Port: 443, NoProxy: true}); got != key {
@@ -145,7 +141,7 @@ func TestStreamByNginx(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err = greet(w.ctx, inside, stream.DialConfig{Host: superAddr, Port: 443, NoProxy: true, Path: "/elsewhere"})
+	_, err := greet(w.ctx, inside, stream.DialConfig{Host: superAddr, Port: 443, NoProxy: true, Path: "/elsewhere"})
 	if err == nil || !strings.Contains(err.Error(), "HTTP 404") {
 		t.Errorf("another path: %v", err)
 	}

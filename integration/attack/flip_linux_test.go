@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hedgerow/integration/lab"
+	"hedgerow/integration/rig"
 	"hedgerow/protocol"
 )
 
@@ -73,7 +74,7 @@ func TestEveryBitFlipped(t *testing.T) {
 			if n := len(at.counts(st)); n > 0 {
 				t.Errorf("%d of %d altered packets were delivered", n, bits)
 			}
-			diff, superDiff := grown(before, w.drops(l.to)), grown(superBefore, w.superStatus().Drops)
+			diff, superDiff := rig.Grown(before, w.drops(l.to)), rig.Grown(superBefore, w.superStatus().Drops)
 			t.Logf("%d bits of a %s packet of %d bytes: %s dropped %v, the supernode %v",
 				bits, l.want, len(held[0].payload), l.to.Name, diff, superDiff)
 			if n := total(diff) + total(superDiff); n < uint64(bits)*95/100 {

@@ -15,6 +15,7 @@ import (
 	"hedgerow/edge/control"
 	"hedgerow/integration/attack/adversary"
 	"hedgerow/integration/lab"
+	"hedgerow/integration/rig"
 	"hedgerow/internal/cli"
 	"hedgerow/supernode"
 )
@@ -154,7 +155,7 @@ func (l *loaded) endure(attacker *hostile, lasts time.Duration) {
 	if d := time.Duration(l.slowest.Load()); d > answerWithin {
 		l.t.Errorf("the control socket answered after %v", d)
 	}
-	if n := total(grown(drops, st.Drops)); n < 1000 {
+	if n := total(rig.Grown(drops, st.Drops)); n < 1000 {
 		l.t.Errorf("%d messages and packets of the attack were refused: it proves nothing", n)
 	}
 	if more := after.resident - before.resident; more > memoryMore {
@@ -162,7 +163,7 @@ func (l *loaded) endure(attacker *hostile, lasts time.Duration) {
 	}
 	l.t.Logf("%.1f Mbit/s for %v (%d bytes at first); transfer %.1f Mbit/s alone, %.1f under attack; %d looks, the control socket's slowest answer after %v",
 		float64(sent)*8/1e6/lasts.Seconds(), lasts, warm, alone*8/1e6, under*8/1e6, l.looks.Load(), time.Duration(l.slowest.Load()).Round(time.Microsecond))
-	l.t.Logf("before: %v\nafter: %v\ndropped: %v\nnotes: %q", before, after, grown(drops, st.Drops), st.Notes)
+	l.t.Logf("before: %v\nafter: %v\ndropped: %v\nnotes: %q", before, after, rig.Grown(drops, st.Drops), st.Notes)
 }
 
 // know is what the attackers make their values of.

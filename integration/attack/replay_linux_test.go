@@ -9,6 +9,7 @@ import (
 
 	"hedgerow/edge/control"
 	"hedgerow/integration/lab"
+	"hedgerow/integration/rig"
 )
 
 // settle is how long a test waits for what should not come.
@@ -126,11 +127,11 @@ func TestReplay(t *testing.T) {
 	}
 	dropped := uint64(0)
 	for _, m := range edges {
-		diff := grown(before[m], w.drops(m))
+		diff := rig.Grown(before[m], w.drops(m))
 		t.Logf("%s dropped %v", m.Name, diff)
 		dropped += total(diff)
 	}
-	diff := grown(superBefore, w.superStatus().Drops)
+	diff := rig.Grown(superBefore, w.superStatus().Drops)
 	t.Logf("the supernode dropped %v", diff)
 	dropped += total(diff)
 	// What reached nobody proves nothing: nearly all must have been looked at.

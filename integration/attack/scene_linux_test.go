@@ -2,9 +2,7 @@ package attack
 
 import (
 	"context"
-	"encoding/json"
 	"net/netip"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -152,16 +150,7 @@ func (s *scene) drops(m *member) map[string]uint64 {
 // superStatus asks the supernode for its state, as its operator would.
 func (s *scene) superStatus() admin.Status {
 	s.t.Helper()
-	out, err := exec.CommandContext(s.ctx, programs.Supernode, "status", "--json",
-		"--control", filepath.Join(s.rig.Dir, "super.sock")).Output()
-	if err != nil {
-		s.t.Fatalf("supernode status: %v", err)
-	}
-	var st admin.Status
-	if err := json.Unmarshal(out, &st); err != nil {
-		s.t.Fatal(err)
-	}
-	return st
+	return lab.Must(s.rig.SupernodeStatus(s.ctx, s.super))
 }
 
 func total(drops map[string]uint64) (n uint64) {
@@ -169,17 +158,6 @@ func total(drops map[string]uint64) (n uint64) {
 		n += v
 	}
 	return n
-}
-
-// grown returns what has been counted since before, by reason.
-func grown(before, after map[string]uint64) map[string]uint64 {
-	diff := make(map[string]uint64)
-	for reason, n := range after {
-		if n > before[reason] {
-			diff[reason] = n - before[reason]
-		}
-	}
-	return diff
 }
 
 // secrets is what the members of the community know, and the supernode's key,

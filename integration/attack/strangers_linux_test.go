@@ -202,7 +202,7 @@ func (x *target) endure(t *testing.T, list []*stranger) {
 	x.flood(t, list, million)
 	took := time.Since(began)
 	time.Sleep(settle)
-	after, diff := vitalsOf(t, x.Pid()), grown(dropped, x.dropped())
+	after, diff := vitalsOf(t, x.Pid()), rig.Grown(dropped, x.dropped())
 	t.Logf("%d datagrams read in %v, %.0f a second", million, took.Round(time.Millisecond), million/took.Seconds())
 	t.Logf("before: %v\nafter: %v\ndropped: %v", before, after, diff)
 	if more := after.resident - before.resident; more > growth {

@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -86,5 +87,32 @@ func TestTestNames(t *testing.T) {
 	}
 	if len(found) < 100 {
 		t.Errorf("only %d tests are named", len(found))
+	}
+}
+
+// Of every program that a test is skipped without, .ci/needs says so before the tests run.
+func TestNeeds(t *testing.T) {
+	needs, err := os.ReadFile(filepath.Join(root, ".ci", "needs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := regexp.MustCompile(`lab\.Program\([\w.]+, "([\w-]+)", "([\w-]+)"\)`)
+	found := 0
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, m := range asked.FindAllSubmatch(b, -1) {
+			found++
+			line := regexp.MustCompile(fmt.Sprintf(`(?m)^missing %s ".*" %s$`, m[1], m[2]))
+			if !line.Match(needs) {
+				t.Errorf("%s needs %s of the package %s, and .ci/needs does not say so", path, m[1], m[2])
+			}
+		}
+		return err
+	})
+	if err != nil || found < 10 {
+		t.Errorf("%d tests need a program: %v", found, err)
 	}
 }

@@ -5,6 +5,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"os/exec"
 	"runtime"
 	"testing"
 
@@ -54,4 +55,15 @@ func Require(t testing.TB) {
 	if err := Available(); err != nil {
 		t.Skipf("needs root: run sudo make test (%v)", err)
 	}
+}
+
+// Program returns where a program is, and skips the test where it is not installed. Its
+// Debian package is named, as .ci/needs names all of them before the tests run.
+func Program(t testing.TB, name, debian string) (path string) {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skipf("needs %s: apt-get install %s", name, debian)
+	}
+	return path
 }

@@ -224,6 +224,17 @@ func (r *Rig) SupernodeStatus(ctx context.Context, p *Program) (admin.Status, er
 	return s, query(ctx, &s, r.Programs.Supernode, "status", "--json", "--control", p.Socket)
 }
 
+// Grown returns by how much counters have grown, of those that have.
+func Grown(before, after map[string]uint64) map[string]uint64 {
+	diff := make(map[string]uint64)
+	for name, n := range after {
+		if n > before[name] {
+			diff[name] = n - before[name]
+		}
+	}
+	return diff
+}
+
 func (r *Rig) ask(ctx context.Context, p *Program, what string, v any) error {
 	return query(ctx, v, r.Programs.Edge, what, "--json", "--control", p.Socket)
 }

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -105,10 +104,7 @@ func startMiniupnpd(t *testing.T, program string, r *lab.Router) {
 // is left of it.
 func TestMiniupnpd(t *testing.T) {
 	lab.Require(t)
-	program, err := exec.LookPath("miniupnpd")
-	if err != nil {
-		t.Skip("needs miniupnpd: apt-get install miniupnpd-nftables")
-	}
+	program := lab.Program(t, "miniupnpd", "miniupnpd-nftables")
 	l := lab.ForTest(t)
 	// miniupnpd maps nothing at an address for documentation.
 	address := netip.MustParseAddr("9.9.9.7")
@@ -190,10 +186,7 @@ func TestNoMapping(t *testing.T) {
 	if got := why(); got != "no router answers" {
 		t.Errorf("without a server: %q", got)
 	}
-	program, err := exec.LookPath("miniupnpd")
-	if err != nil {
-		t.Skip("needs miniupnpd: apt-get install miniupnpd-nftables")
-	}
+	program := lab.Program(t, "miniupnpd", "miniupnpd-nftables")
 	startMiniupnpd(t, program, home)
 	for deadline := time.Now().Add(patience); ; {
 		got := why()

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -56,10 +55,7 @@ func startOurs(t *testing.T, h *lab.Host, _ []string) (stop func()) {
 
 // startCoturn starts coturn, or skips the test.
 func startCoturn(t *testing.T, h *lab.Host, options []string) (stop func()) {
-	program, err := exec.LookPath("turnserver")
-	if err != nil {
-		t.Skip("needs coturn: run sudo apt-get install coturn")
-	}
+	program := lab.Program(t, "turnserver", "coturn")
 	dir := t.TempDir()
 	var log bytes.Buffer
 	c := h.Command(t.Context(), append([]string{
