@@ -67,7 +67,7 @@ func (l supernodes) notes(streamOnly, twin bool) (list []string) {
 		case !s.registered() && !(twin && s.reported.refused == protocol.CodeOldStatement):
 			silent = append(silent, s.cfg.Name+" "+s.silence())
 		case s.registered() && s.streaming() && !streamOnly:
-			list = append(list, fmt.Sprintf("no answer from %s over UDP: it looks blocked. %s serves, which is slower, and direct links are off until UDP returns. [E08]", s.cfg.Name, s.streamText()))
+			list = append(list, fmt.Sprintf("no answer from %s over UDP: it looks blocked. %s serves, which is slower, and direct paths are off until UDP returns. [E08]", s.cfg.Name, s.streamText()))
 		}
 	}
 	switch {

@@ -249,10 +249,10 @@ func (m *member) meet(to netip.Addr, within time.Duration) time.Duration {
 	return took
 }
 
-// saidDirect reports whether the edge has told its user of a direct link.
+// saidDirect reports whether the edge has told its user of a direct path.
 func (m *member) saidDirect() bool {
 	for line := range strings.Lines(m.Log()) {
-		if strings.Contains(line, " link ") && strings.Contains(line, " direct ") {
+		if strings.Contains(line, " path ") && strings.Contains(line, " direct  ") {
 			return true
 		}
 	}

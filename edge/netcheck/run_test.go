@@ -35,9 +35,9 @@ func TestBehaviors(t *testing.T) {
 		independent = "endpoint-independent"
 		address     = "address-dependent"
 		both        = "address-and-port-dependent"
-		most        = "the NAT keeps one port: direct links should work with most peers"
-		every       = "the NAT keeps one port and lets others in: direct links should work with every peer whose UDP is not blocked"
-		keeping     = "the NAT gives every destination another port: direct links with peers whose NAT keeps one port, by relay with the others"
+		most        = "the NAT keeps one port: direct paths should work with most peers"
+		every       = "the NAT keeps one port and lets others in: direct paths should work with every peer whose UDP is not blocked"
+		keeping     = "the NAT gives every destination another port: direct paths with peers whose NAT keeps one port, by relay with the others"
 	)
 	for _, tt := range []struct {
 		name                                      string
@@ -54,7 +54,7 @@ func TestBehaviors(t *testing.T) {
 		{"symmetric", nattest.Symmetric, both, both, control.PortsRandom, "", keeping},
 		{"symmetric, in a block", symmetric(nattest.Behavior{RandomPorts: true, Block: 512}), both, both, control.PortsBlock, "", keeping},
 		{"symmetric, in sequence", symmetric(nattest.Behavior{}), both, both, control.PortsSequential, "",
-			"the NAT gives every destination another port, in sequence: direct links with most peers, by relay where the other NAT chooses at random"},
+			"the NAT gives every destination another port, in sequence: direct paths with most peers, by relay where the other NAT chooses at random"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, w *world) {
@@ -94,7 +94,7 @@ func TestPublicHost(t *testing.T) {
 		if took := time.Since(began); took > 2*time.Second {
 			t.Errorf("it took %v", took)
 		}
-		if r.NAT == nil || r.NAT.Present || r.NAT.Hairpin != nil || r.NAT.Filtering != control.FilteringOpen || r.Verdict != "no NAT: direct links with every peer whose UDP is not blocked" {
+		if r.NAT == nil || r.NAT.Present || r.NAT.Hairpin != nil || r.NAT.Filtering != control.FilteringOpen || r.Verdict != "no NAT: direct paths with every peer whose UDP is not blocked" {
 			t.Errorf("%+v, %q", r.NAT, r.Verdict)
 		}
 		if !slices.Equal(r.IPv6.Public, []string{own6.String()}) {
@@ -142,7 +142,7 @@ func TestBlocked(t *testing.T) {
 		words   string
 		help    string
 	}{
-		{nil, "UDP is blocked: everything goes by TLS through the supernode, and there are no direct links", helpUDP},
+		{nil, "UDP is blocked: everything goes by TLS through the supernode, and there are no direct paths", helpUDP},
 		{errors.New("refused"), "no server answers, neither by UDP nor by TLS, so nothing can be said", helpServer},
 	} {
 		inBubble(t, func(t *testing.T, w *world) {
@@ -228,7 +228,7 @@ func TestMapped(t *testing.T) {
 				{Protocol: portmap.UPnP, Speaks: true, External: netip.AddrPortFrom(netip.MustParseAddr(external), 7777)},
 			}}
 			r := w.check(w.net.Router(homeAddr, nattest.Symmetric).Host(insideAddr), superAddr, otherAddr)
-			const words = "the router maps a port by UPnP: direct links with every peer whose UDP is not blocked"
+			const words = "the router maps a port by UPnP: direct paths with every peer whose UDP is not blocked"
 			if got := r.Verdict == words; got != helps {
 				t.Errorf("%s: %q", external, r.Verdict)
 			}

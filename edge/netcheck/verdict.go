@@ -31,26 +31,26 @@ func judge(r *control.Netcheck, mapping address.MappingBehavior) {
 		r.Verdict = "no server answers by UDP, and no supernode was tried by TLS, so nothing can be said"
 		help(helpServer)
 	case !r.UDPWorks():
-		r.Verdict = "UDP is blocked: everything goes by TLS through the supernode, and there are no direct links"
+		r.Verdict = "UDP is blocked: everything goes by TLS through the supernode, and there are no direct paths"
 		help(helpUDP)
 	case r.NAT == nil:
-		r.Verdict = "only IPv6 works: direct links with peers that have IPv6, the others by relay"
+		r.Verdict = "only IPv6 works: direct paths with peers that have IPv6, the others by relay"
 	case !r.NAT.Present && r.NAT.Filtering == control.FilteringOpen:
-		r.Verdict = "no NAT: direct links with every peer whose UDP is not blocked"
+		r.Verdict = "no NAT: direct paths with every peer whose UDP is not blocked"
 	case mapped(r) != "":
-		r.Verdict = "the router maps a port by " + mapped(r) + ": direct links with every peer whose UDP is not blocked"
+		r.Verdict = "the router maps a port by " + mapped(r) + ": direct paths with every peer whose UDP is not blocked"
 	case !r.NAT.Present:
-		r.Verdict = "no NAT, but a firewall that lets in answers only: direct links should work with most peers"
+		r.Verdict = "no NAT, but a firewall that lets in answers only: direct paths should work with most peers"
 	case hard && r.NAT.Ports == control.PortsSequential:
-		r.Verdict = "the NAT gives every destination another port, in sequence: direct links with most peers, by relay where the other NAT chooses at random"
+		r.Verdict = "the NAT gives every destination another port, in sequence: direct paths with most peers, by relay where the other NAT chooses at random"
 		help(pastNAT(r)...)
 	case hard:
-		r.Verdict = "the NAT gives every destination another port: direct links with peers whose NAT keeps one port, by relay with the others"
+		r.Verdict = "the NAT gives every destination another port: direct paths with peers whose NAT keeps one port, by relay with the others"
 		help(pastNAT(r)...)
 	case r.NAT.Filtering == control.FilteringOpen:
-		r.Verdict = "the NAT keeps one port and lets others in: direct links should work with every peer whose UDP is not blocked"
+		r.Verdict = "the NAT keeps one port and lets others in: direct paths should work with every peer whose UDP is not blocked"
 	default:
-		r.Verdict = "the NAT keeps one port: direct links should work with most peers"
+		r.Verdict = "the NAT keeps one port: direct paths should work with most peers"
 	}
 	if r.NAT != nil && r.NAT.Present && mapping == address.MappingUnknown {
 		help(helpSTUN)

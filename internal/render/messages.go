@@ -19,7 +19,7 @@ type Message struct {
 	// Level is slog.LevelWarn where the user has to act, slog.LevelError where
 	// something asked for was not done, and otherwise slog.LevelInfo.
 	Level slog.Level
-	// Label says what it is about, "supernode" or "link"; empty for a whole
+	// Label says what it is about, "supernode" or "path"; empty for a whole
 	// sentence.
 	Label string
 	// Text is the rest of the line, or a sentence: what happened, why, and what to
@@ -51,13 +51,13 @@ func (m *Messages) Of(ev control.Event) Message {
 	case control.EventMapping:
 		return Message{Label: "nat", Text: ev.Text}
 	case control.EventReady:
-		return Message{Text: fmt.Sprintf("ready in %s. 'edge status' shows links; Ctrl-C leaves the network.", format.Elapsed(ev.Elapsed))}
+		return Message{Text: fmt.Sprintf("ready in %s. 'edge peers' shows paths; Ctrl-C leaves the network.", format.Elapsed(ev.Elapsed))}
 	case control.EventPeerPath:
-		return Message{Label: "link", Text: peerPath(ev.Peer)}
+		return Message{Label: "path", Text: peerPath(ev.Peer)}
 	case control.EventSegment:
 		return Message{Label: "segment", Text: ev.Text}
 	case control.EventPeerGone:
-		return Message{Label: "link", Text: fmt.Sprintf("%-14s gone", peerName(ev.Peer))}
+		return Message{Label: "path", Text: fmt.Sprintf("%-14s gone", peerName(ev.Peer))}
 	case control.EventAlone:
 		return Message{Text: fmt.Sprintf("no other edge is registered as %q on %s yet. [E06b]", m.Community, hostOf(ev.Supernode))}
 	case control.EventReloaded:
@@ -83,7 +83,7 @@ func (m *Messages) warning(ev control.Event) string {
 		return fmt.Sprintf("%[1]s shows another key (%[2]s) than the one trusted so far: not registering there. If the supernode was set up anew, type -l %[1]s#%[2]s; otherwise somebody stands between.",
 			ev.Supernode, supernodeKey(ev.Key))
 	case control.EventStream:
-		return fmt.Sprintf("no answer from %s over UDP: it looks blocked. Using %s; direct links are off until UDP returns. [E08]", ev.Supernode, ev.Text)
+		return fmt.Sprintf("no answer from %s over UDP: it looks blocked. Using %s; direct paths are off until UDP returns. [E08]", ev.Supernode, ev.Text)
 	case control.EventOlder:
 		return control.OlderSupernode(ev.Supernode)
 	case control.EventRecursion, control.EventNameMoved, control.EventViolation, control.EventLimited, control.EventAddressTwice:
@@ -110,7 +110,7 @@ func (m *Messages) warning(ev control.Event) string {
 	case control.EventWrongKey:
 		return fmt.Sprintf("the name %q is in use on %s with another key: check -k. [E06]", m.Community, hostOf(ev.Supernode))
 	case control.EventSupernodeLost:
-		return fmt.Sprintf("%s no longer answers; trying on. Direct links stay.", ev.Supernode)
+		return fmt.Sprintf("%s no longer answers; trying on. Direct paths stay.", ev.Supernode)
 	case control.EventScheduleEnds:
 		return fmt.Sprintf("the key schedule ends in %s: make new keys with 'edge keygen' and give them to every member.", format.Remaining(ev.Elapsed))
 	}

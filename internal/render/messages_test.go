@@ -54,12 +54,12 @@ func TestSentences(t *testing.T) {
 			"trusting vps.example:7654 at first sight, with key qwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA. Compare it with what 'supernode id' prints there; " +
 				"to pin it yourself type -l vps.example:7654#qwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA."},
 		{control.Event{Kind: control.EventStream, Supernode: sn, Text: "TLS to vps.example"},
-			"no answer from vps.example:7654 over UDP: it looks blocked. Using TLS to vps.example; direct links are off until UDP returns. [E08]"},
+			"no answer from vps.example:7654 over UDP: it looks blocked. Using TLS to vps.example; direct paths are off until UDP returns. [E08]"},
 		{control.Event{Kind: control.EventStreamFailed, Supernode: sn, Err: errors.New("connection refused")},
 			"no stream to vps.example:7654 either: connection refused"},
 		{control.Event{Kind: control.EventAddressRefused, Wanted: netip.MustParsePrefix("10.64.0.7/24"), MAC: mac},
 			"10.64.0.7 is already used by 02:00:00:00:00:31. Choose another address with -a static:IP/LEN, or leave -a out to be given a free one."},
-		{control.Event{Kind: control.EventSupernodeLost, Supernode: sn}, "vps.example:7654 no longer answers; trying on. Direct links stay."},
+		{control.Event{Kind: control.EventSupernodeLost, Supernode: sn}, "vps.example:7654 no longer answers; trying on. Direct paths stay."},
 		{control.Event{Kind: control.EventScheduleEnds, Elapsed: 100 * time.Hour},
 			"the key schedule ends in 4 days: make new keys with 'edge keygen' and give them to every member."},
 	} {

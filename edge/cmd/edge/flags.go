@@ -44,7 +44,7 @@ func runFlags() []ucli.Flag {
 		&ucli.BoolFlag{Name: "no-relay", Usage: "send no frame through a supernode, only directly or by TURN", DisableDefaultText: true},
 		&ucli.StringSliceFlag{Name: "public-address", Aliases: []string{"advertise"}, Usage: "further `ADDRESS`[:PORT] at which others reach this edge, as by a forwarded port; without PORT that of -p; may be repeated"},
 		&ucli.BoolFlag{Name: "no-port-mapping", Usage: "do not ask the router to map the UDP port (PCP, NAT-PMP, UPnP)", DisableDefaultText: true},
-		&ucli.BoolFlag{Name: "no-lan", Usage: "do not look for members on the same links", DisableDefaultText: true},
+		&ucli.BoolFlag{Name: "no-lan", Usage: "do not look for members on the same LAN", DisableDefaultText: true},
 		&ucli.BoolFlag{Name: "t", Aliases: []string{"tls"}, Usage: "reach supernodes by TLS alone; default: where UDP is blocked", DisableDefaultText: true},
 		&ucli.StringFlag{Name: "http-proxy", Usage: "`URL` of the proxy for TLS, http://[USER:PASSWORD@]HOST:PORT, or off; default: that of HTTPS_PROXY"},
 		&ucli.StringFlag{Name: "state-dir", Usage: "keep identity and state in `DIR`/COMMUNITY"},
