@@ -299,25 +299,24 @@ func (s *subnets) set(routes []subnet.Route) {
 	s.routes.fault = err
 }
 
-// candidate is an offer that could be used.
-type candidate struct {
-	peer  *peer
-	offer *offer
-	way   subnet.Way
+// usable is an offer that could be used.
+type usable struct {
+	peer   *peer
+	offer  *offer
+	router subnet.Router
 }
 
 // chosen returns the routes to set, by network, and says of each offer why it is not used.
 func (s *subnets) chosen(now time.Time) (routes []subnet.Route, by map[netip.Prefix]*peer) {
 	host := s.host()
-	all := make(map[netip.Prefix][]candidate)
+	all := make(map[netip.Prefix][]usable)
 	for p, r := range s.of {
 		r.sound = s.sound(now, p)
 		wanted := false
 		for i := range r.list {
 			o := &r.list[i]
 			if o.why = s.fault(&host, p, o); o.why == "" {
-				w := subnet.Way{ID: p.identity.statement.ID, Sound: r.sound, Cost: s.cost(now, p)}
-				all[o.network] = append(all[o.network], candidate{p, o, w})
+				all[o.network] = append(all[o.network], usable{p, o, subnet.Router{ID: p.identity.statement.ID, Sound: r.sound, Cost: s.cost(now, p)}})
 			}
 			wanted = wanted || o.refused == ""
 		}
@@ -350,7 +349,7 @@ func (s *subnets) watch(now time.Time, p *peer, wanted bool) {
 
 // inOrder returns the networks that there are edges for: those in use first, so that
 // whoever comes later takes nobody's place.
-func (s *subnets) inOrder(all map[netip.Prefix][]candidate) []netip.Prefix {
+func (s *subnets) inOrder(all map[netip.Prefix][]usable) []netip.Prefix {
 	return slices.SortedFunc(maps.Keys(all), func(a, b netip.Prefix) int {
 		if used := s.routes.by[a] != nil; used != (s.routes.by[b] != nil) {
 			if used {
@@ -371,14 +370,14 @@ func comparePrefixes(a, b netip.Prefix) int {
 }
 
 // pick chooses one of several edges that a network is behind.
-func (s *subnets) pick(n netip.Prefix, list []candidate) candidate {
-	ways, last := make([]subnet.Way, len(list)), -1
+func (s *subnets) pick(n netip.Prefix, list []usable) usable {
+	routers, last := make([]subnet.Router, len(list)), -1
 	for i, c := range list {
-		if ways[i] = c.way; s.routes.by[n] == c.peer {
+		if routers[i] = c.router; s.routes.by[n] == c.peer {
 			last = i
 		}
 	}
-	best := subnet.Choose(ways, last)
+	best := subnet.Choose(routers, last)
 	for i, c := range list {
 		if c.offer.spare = i != best; c.offer.spare {
 			c.offer.why = "is reached by " + list[best].peer.title()

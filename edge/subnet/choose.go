@@ -11,38 +11,38 @@ type Route struct {
 	Via    netip.Addr // the edge's address in the overlay
 }
 
-// A Way is an edge that a network is behind.
-type Way struct {
+// A Router is an edge that a network is behind.
+type Router struct {
 	ID    [32]byte // its identity
 	Sound bool     // it was heard just now
 	Cost  int      // of the path to it
 }
 
-// better reports whether v is the better way if nothing was chosen before.
-func (v *Way) better(w *Way) bool {
+// better reports whether r is the better one if nothing was chosen before.
+func (r *Router) better(o *Router) bool {
 	switch {
-	case v.Sound != w.Sound:
-		return v.Sound
-	case v.Cost != w.Cost:
-		return v.Cost < w.Cost
+	case r.Sound != o.Sound:
+		return r.Sound
+	case r.Cost != o.Cost:
+		return r.Cost < o.Cost
 	}
-	return bytes.Compare(v.ID[:], w.ID[:]) < 0
+	return bytes.Compare(r.ID[:], o.ID[:]) < 0
 }
 
-// Choose returns the index of the way to a network, of one or more. The last choice, the
+// Choose returns the index of the router for a network, of one or more. The last choice, the
 // index of which is given (-1: there was none), stays while its edge is heard, unless
 // another one costs less than two thirds: flows must not move with every measurement.
-func Choose(ways []Way, last int) int {
+func Choose(routers []Router, last int) int {
 	best := 0
-	for i := range ways {
-		if ways[i].better(&ways[best]) {
+	for i := range routers {
+		if routers[i].better(&routers[best]) {
 			best = i
 		}
 	}
-	if last < 0 || !ways[last].Sound && ways[best].Sound {
+	if last < 0 || !routers[last].Sound && routers[best].Sound {
 		return best
 	}
-	if ways[last].Sound == ways[best].Sound && 3*ways[best].Cost < 2*ways[last].Cost {
+	if routers[last].Sound == routers[best].Sound && 3*routers[best].Cost < 2*routers[last].Cost {
 		return best
 	}
 	return last

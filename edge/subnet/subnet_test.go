@@ -105,23 +105,23 @@ func TestHost(t *testing.T) {
 // The nearer edge is chosen first and stays until it is silent, or another one is much
 // nearer; nothing depends on the order.
 func TestChoose(t *testing.T) {
-	way := func(id byte, sound bool, cost int) Way { return Way{ID: [32]byte{id}, Sound: sound, Cost: cost} }
+	router := func(id byte, sound bool, cost int) Router { return Router{ID: [32]byte{id}, Sound: sound, Cost: cost} }
 	for _, c := range []struct {
 		what       string
-		ways       []Way
+		routers    []Router
 		last, want int
 	}{
-		{"one", []Way{way(1, false, 0)}, -1, 0},
-		{"the nearer", []Way{way(1, true, 200), way(2, true, 100)}, -1, 1},
-		{"the lower identity", []Way{way(2, true, 100), way(1, true, 100)}, -1, 1},
-		{"one that is heard", []Way{way(1, false, 10), way(2, true, 100)}, -1, 1},
-		{"it stays", []Way{way(1, true, 100), way(2, true, 70)}, 0, 0},
-		{"a much nearer one", []Way{way(1, true, 100), way(2, true, 66)}, 0, 1},
-		{"it is silent", []Way{way(1, false, 10), way(2, true, 100)}, 0, 1},
-		{"all are silent", []Way{way(1, false, 100), way(2, false, 90)}, 0, 0},
-		{"the other is nearer and silent", []Way{way(1, true, 100), way(2, false, 1)}, 0, 0},
+		{"one", []Router{router(1, false, 0)}, -1, 0},
+		{"the nearer", []Router{router(1, true, 200), router(2, true, 100)}, -1, 1},
+		{"the lower identity", []Router{router(2, true, 100), router(1, true, 100)}, -1, 1},
+		{"one that is heard", []Router{router(1, false, 10), router(2, true, 100)}, -1, 1},
+		{"it stays", []Router{router(1, true, 100), router(2, true, 70)}, 0, 0},
+		{"a much nearer one", []Router{router(1, true, 100), router(2, true, 66)}, 0, 1},
+		{"it is silent", []Router{router(1, false, 10), router(2, true, 100)}, 0, 1},
+		{"all are silent", []Router{router(1, false, 100), router(2, false, 90)}, 0, 0},
+		{"the other is nearer and silent", []Router{router(1, true, 100), router(2, false, 1)}, 0, 0},
 	} {
-		if got := Choose(c.ways, c.last); got != c.want {
+		if got := Choose(c.routers, c.last); got != c.want {
 			t.Errorf("%s: %d, want %d", c.what, got, c.want)
 		}
 	}
