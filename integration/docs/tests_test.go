@@ -20,6 +20,8 @@ var (
 	declaration = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z]\w*)\(`)
 	// testOption matches where an option of tests is.
 	testOption = regexp.MustCompile(`flag\.\w+\("([\w.-]+)"`)
+	// ownImport matches the import of a package of ours, which may declare options, too.
+	ownImport = regexp.MustCompile(`"hedgerow/([\w/]+)"`)
 )
 
 // A suite is the tests of one folder.
@@ -41,11 +43,25 @@ var suites = sync.OnceValue(func() map[string]suite {
 		s := found[folder]
 		s.names = append(s.names, first(declaration.FindAllSubmatch(b, -1))...)
 		s.options = append(s.options, first(testOption.FindAllSubmatch(b, -1))...)
+		for _, imported := range first(ownImport.FindAllSubmatch(b, -1)) {
+			s.options = append(s.options, optionsOf(imported)...)
+		}
 		found[folder] = s
 		return err
 	})
 	return found
 })
+
+// optionsOf returns the options that a package declares for the tests that import it.
+func optionsOf(folder string) (list []string) {
+	files, _ := filepath.Glob(filepath.Join(root, folder, "*.go"))
+	for _, path := range files {
+		if b, err := os.ReadFile(path); err == nil && !strings.HasSuffix(path, "_test.go") {
+			list = append(list, first(testOption.FindAllSubmatch(b, -1))...)
+		}
+	}
+	return list
+}
 
 // first returns the first group of each match.
 func first(matches [][][]byte) (list []string) {
