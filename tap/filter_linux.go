@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"os"
-	"strings"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -177,12 +175,7 @@ func networkNumber(b []byte) uint32 {
 	return binary.BigEndian.Uint32(b)
 }
 
-// netfilterOn tells which of br_netfilter's switches of the namespace are on. The
-// files are those of the namespace of the calling thread.
+// netfilterOn tells which of br_netfilter's switches of the namespace are on.
 func netfilterOn() (ip4, ip6 bool) {
-	on := func(name string) bool {
-		b, err := os.ReadFile("/proc/sys/net/bridge/" + name)
-		return err == nil && strings.TrimSpace(string(b)) != "0"
-	}
-	return on("bridge-nf-call-iptables"), on("bridge-nf-call-ip6tables")
+	return switched("bridge/bridge-nf-call-iptables", false), switched("bridge/bridge-nf-call-ip6tables", false)
 }

@@ -30,32 +30,35 @@ func (d *Device) holderName() string {
 
 // seeForwarding looks at what keeps packets from the networks behind this host.
 func (g *guard) seeForwarding(now time.Time, s *sight) (err error) {
-	if now.Sub(g.forwarding.read) < lookEvery {
-		s.forwarding = g.forwarding
-		s.forwarding.ip4, s.forwarding.ip6 = forwards(g.device.netif.holderName())
-		return nil
-	}
-	f := &g.forwarding
-	f.read = now
-	f.ip4, f.ip6 = forwards(g.device.netif.holderName())
-	f.chains, err = g.device.links.forwardChains(func(c *chain) bool { return c.family == ip4Family || c.family == ip6Family || c.family == bothFamily })
-	for i := range f.chains {
-		if c := &f.chains[i]; err == nil && c.drops {
-			c.names, err = g.device.links.mentions(c, g.device.netif.holderName(), g.watching.Behind)
+	f, ifname := &g.forwarding, g.device.netif.holderName()
+	f.ip4, f.ip6 = forwards(ifname)
+	if now.Sub(f.read) >= lookEvery {
+		f.read = now
+		f.chains, err = g.device.links.forwardChains(func(c *chain) bool { return familyNames[c.family] != "" })
+		for i := range f.chains {
+			if c := &f.chains[i]; err == nil && c.drops {
+				c.names, err = g.device.links.mentions(c, ifname, g.watching.Behind)
+			}
 		}
 	}
 	s.forwarding = *f
 	return ignoreMissing(err)
 }
 
-// forwards reports whether packets that come in by an interface are forwarded. The files
-// are those of the namespace of the calling thread.
+// forwards reports whether packets that come in by an interface are forwarded, or may be
+// as far as the kernel tells.
 func forwards(ifname string) (ip4, ip6 bool) {
-	on := func(name string) bool {
-		b, err := os.ReadFile("/proc/sys/net/" + name)
-		return err != nil || strings.TrimSpace(string(b)) != "0"
+	return switched("ipv4/conf/"+ifname+"/forwarding", true), switched("ipv6/conf/"+ifname+"/forwarding", true)
+}
+
+// switched reports whether a switch below /proc/sys/net is on, and otherwise if the kernel
+// has none. It is that of the namespace of the calling thread.
+func switched(name string, otherwise bool) bool {
+	b, err := os.ReadFile("/proc/sys/net/" + name)
+	if err != nil {
+		return otherwise
 	}
-	return on("ipv4/conf/" + ifname + "/forwarding"), on("ipv6/conf/" + ifname + "/forwarding")
+	return strings.TrimSpace(string(b)) != "0"
 }
 
 // mentions reports whether a rule of a chain's table is about an interface or one of some
@@ -137,5 +140,5 @@ func (s *sight) unforwarded(networks []netip.Prefix, ifname string) (list []stri
 	return list
 }
 
-// familyNames are the families of tables as nft has them.
+// familyNames are the families of tables that IP packets go through, as nft has them.
 var familyNames = map[uint8]string{bothFamily: "inet", ip4Family: "ip", ip6Family: "ip6"}

@@ -1,4 +1,4 @@
-//go:build windows || darwin
+//go:build !linux
 
 package tap
 
@@ -16,11 +16,11 @@ import (
 	"github.com/songgao/water"
 )
 
-// Device is an open TAP device. On this system it is songgao/water's: one queue
+// Device is an open TAP device. But on Linux it is songgao/water's: one queue
 // of plain frames, set up through the system's own command. It builds and follows
 // the same contract as on Linux, but this project has not tested it; see the
-// package comment for the driver it needs. Its methods are safe for concurrent
-// use.
+// package comment for the driver it needs, and where Open always fails. Its methods
+// are safe for concurrent use.
 type Device struct {
 	cfg       Config
 	ifce      *water.Interface
