@@ -15,9 +15,9 @@ var tunnelKinds = map[string]bool{
 	"ipip": true, "sit": true, "ip6tnl": true, "vti": true, "vti6": true, "xfrm": true,
 }
 
-// virtualKinds are those of interfaces that lead to containers and virtual machines of this
-// host, or nowhere.
-var virtualKinds = map[string]bool{"veth": true, "tun": true, "tuntap": true, "dummy": true, "netkit": true, "ifb": true}
+// virtualKinds are those of other interfaces that lead to containers of this host, or
+// nowhere; to virtual machines a TAP leads, which is a "tun".
+var virtualKinds = map[string]bool{"veth": true, "dummy": true, "netkit": true, "ifb": true}
 
 // kindOf returns the kernel's word for the kind of an interface; empty: a card.
 func kindOf(x netlink.Link) string {

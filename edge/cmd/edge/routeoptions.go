@@ -36,7 +36,7 @@ func parseRoutes(c *ucli.Context, r *edge.Subnets, faults *cli.Faults) {
 		if faults.Add(err); err != nil {
 			continue
 		}
-		if slices.ContainsFunc(r.Announce, func(o netip.Prefix) bool { return o == n }) {
+		if slices.Contains(r.Announce, n) {
 			faults.Addf("-r %s was given twice", n)
 			continue
 		}
