@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// explain puts a refused open into the sentence of the catalogue.
+// explain puts a refused open into a sentence.
 func (l *netif) explain(err error) error {
 	var f *openFault
 	if !errors.As(err, &f) {

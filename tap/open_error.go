@@ -10,8 +10,8 @@ import (
 // OpenError says why a device could not be opened or set up, as a sentence for
 // the user: what happened, the likely cause, what to do.
 type OpenError struct {
-	// Code is the number of the sentence in the catalogue of errors, "E01" to
-	// "E05" and "E30", or empty for a failure that the catalogue does not list.
+	// Code is the number of the sentence (docs/debugging.md, "Numbers of messages"),
+	// "E01" to "E05" and "E30"; empty: it has none.
 	Code string
 	// Sentence is the message; it ends with a full stop.
 	Sentence string

@@ -14,7 +14,7 @@ type InUseError struct {
 	Err error
 }
 
-// Error returns the sentence of the catalogue with its code in brackets.
+// Error returns the sentence with its number in brackets.
 func (e *InUseError) Error() string {
 	by := "another process"
 	if e.PID != 0 {

@@ -44,7 +44,7 @@ func edgeArgs(dir string, more ...string) []string {
 	return append(args, more...)
 }
 
-// says checks that a sentence, with its code of the catalogue, is in what a
+// says checks that a sentence, with its number, is in what a
 // command said.
 func says(t *testing.T, said, sentence string) {
 	t.Helper()

@@ -10,14 +10,8 @@ import (
 	"testing"
 )
 
-// awaited are files, folders and counters that the documents name and that come
-// with the rooms of the edge. What is there is taken out of the list.
-var awaited = []string{}
-
-// exists reports whether there is a file or a folder in the checkout, or will be.
-func exists(path string) bool { return onDisk(path) || slices.Contains(awaited, path) }
-
-func onDisk(path string) bool {
+// exists reports whether there is a file or a folder in the checkout.
+func exists(path string) bool {
 	_, err := os.Stat(filepath.Join(root, path))
 	return err == nil
 }
@@ -61,10 +55,8 @@ func TestPaths(t *testing.T) {
 	}
 }
 
-// counted reports whether the code has a counter of a name, or will have.
-func counted(name string) bool { return inCode(name) || slices.Contains(awaited, name) }
-
-func inCode(name string) bool {
+// counted reports whether the code has a counter of a name.
+func counted(name string) bool {
 	name, _, _ = strings.Cut(name, "-0x")
 	folders := []string{"edge", "supernode"}
 	if rest, ok := strings.CutPrefix(name, "handshake-"); ok {
@@ -102,11 +94,57 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// What was awaited and has come is not awaited any more.
-func TestAwaited(t *testing.T) {
-	for _, name := range awaited {
-		if onDisk(name) || strings.HasPrefix(name, "handshake-") && inCode(name) {
-			t.Errorf("%s is there: take it out of the list", name)
+var (
+	// numberInCode matches the number of a message where it is said.
+	numberInCode = regexp.MustCompile(`\[(E\d\d[a-z]?)\]|"(E\d\d[a-z]?)"`)
+	// number matches one in a document.
+	number = regexp.MustCompile(`\bE\d\d[a-z]?\b`)
+)
+
+// said returns the numbers of the messages of edge and supernode.
+func said(t *testing.T) map[string]bool {
+	t.Helper()
+	found := make(map[string]bool)
+	for _, folder := range []string{"edge", "internal", "supernode", "tap", "transport"} {
+		err := filepath.WalkDir(filepath.Join(root, folder), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			b, err := os.ReadFile(path)
+			for _, m := range numberInCode.FindAllStringSubmatch(string(b), -1) {
+				found[m[1]+m[2]] = true
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
+	}
+	return found
+}
+
+// Every number of a message is in the table of numbers, and every one in a document is
+// that of a message.
+func TestNumbers(t *testing.T) {
+	said, listed := said(t), make(map[string]bool)
+	for _, d := range documents(t) {
+		table := false
+		for i, line := range d.lines {
+			table = strings.HasPrefix(line, "| Number") || table && strings.HasPrefix(line, "|")
+			for _, n := range number.FindAllString(line, -1) {
+				if !said[n] {
+					t.Errorf("%s:%d: no message has the number %s", d.path, i+1, n)
+				}
+				listed[n] = listed[n] || table
+			}
+		}
+	}
+	for n := range said {
+		if !listed[n] {
+			t.Errorf("no document says of what messages with the number %s are", n)
+		}
+	}
+	if len(said) == 0 {
+		t.Error("no message has a number")
 	}
 }

@@ -38,7 +38,8 @@ const (
 type Error struct {
 	// Code is the exit code.
 	Code Code
-	// ID is the entry in the catalogue of messages, "E16", or empty.
+	// ID is the number of the message (docs/debugging.md, "Numbers of messages"),
+	// "E16", or empty.
 	ID string
 	// Text says what happened, why most likely, and what to do.
 	Text string
@@ -46,7 +47,7 @@ type Error struct {
 	Err error
 }
 
-// Error returns the sentence with the catalogue's entry in brackets.
+// Error returns the sentence with its number in brackets.
 func (e *Error) Error() string {
 	if e.ID == "" {
 		return e.Text
