@@ -382,11 +382,7 @@ type measured struct {
 func (c *couple) dropped(t *testing.T) (n int) {
 	t.Helper()
 	for _, e := range []*Edge{c.left, c.right} {
-		st, err := e.Edge.Status(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, k := range st.Drops {
+		for _, k := range e.status().Drops {
 			n += int(k)
 		}
 	}

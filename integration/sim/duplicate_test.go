@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"context"
 	"net/netip"
 	"slices"
 	"strings"
@@ -50,20 +49,10 @@ func newApart(t *testing.T, w *World, mode edge.AddressMode) *apart {
 // together lets all reach all.
 func (a *apart) together() { a.w.Net.SetDrop(nil) }
 
-// status returns what a member says of itself.
-func (a *apart) status(t *testing.T, i int) control.Status {
-	t.Helper()
-	st, err := a.edges[i].Edge.Status(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return st
-}
-
 // has reports whether a member has an address.
 func (a *apart) has(t *testing.T, i int, addr string) bool {
 	t.Helper()
-	return slices.ContainsFunc(a.status(t, i).Prefixes, func(p string) bool { return strings.HasPrefix(p, addr+"/") })
+	return slices.ContainsFunc(a.edges[i].status().Prefixes, func(p string) bool { return strings.HasPrefix(p, addr+"/") })
 }
 
 func (a *apart) stop() {
@@ -85,14 +74,14 @@ func TestDuplicateLeases(t *testing.T) {
 		}
 		a.together()
 		time.Sleep(3 * time.Minute)
-		if !a.has(t, 0, "10.1.2.1") || a.has(t, 1, "10.1.2.1") || !a.has(t, 1, "10.1.2") && len(a.status(t, 1).Prefixes) != 2 {
-			t.Errorf("the first has %v, the second %v", a.status(t, 0).Prefixes, a.status(t, 1).Prefixes)
+		if !a.has(t, 0, "10.1.2.1") || a.has(t, 1, "10.1.2.1") || !a.has(t, 1, "10.1.2") && len(a.edges[1].status().Prefixes) != 2 {
+			t.Errorf("the first has %v, the second %v", a.edges[0].status().Prefixes, a.edges[1].status().Prefixes)
 		}
 		for i := range 2 {
 			if list := a.told[i].of(control.EventAddressTwice); len(list) != 1 || list[0].Peer.Name != []string{"second", "first"}[i] {
 				t.Errorf("member %d was told %+v", i, list)
 			}
-			if notes := a.status(t, i).Notes; len(notes) != 0 {
+			if notes := a.edges[i].status().Notes; len(notes) != 0 {
 				t.Errorf("member %d says %q", i, notes)
 			}
 		}
@@ -119,18 +108,18 @@ func TestDuplicateStatics(t *testing.T) {
 		for i := range 2 {
 			other := []string{"second", "first"}[i]
 			if !a.has(t, i, "10.1.2.1") {
-				t.Errorf("member %d has %v", i, a.status(t, i).Prefixes)
+				t.Errorf("member %d has %v", i, a.edges[i].status().Prefixes)
 			}
 			if list := a.told[i].of(control.EventAddressTwice); len(list) != 1 || list[0].Peer.Name != other {
 				t.Errorf("member %d was told %+v", i, list)
 			}
-			if notes := strings.Join(a.status(t, i).Notes, "|"); !strings.Contains(notes, other) || !strings.Contains(notes, "10.1.2.1 as well") {
+			if notes := strings.Join(a.edges[i].status().Notes, "|"); !strings.Contains(notes, other) || !strings.Contains(notes, "10.1.2.1 as well") {
 				t.Errorf("member %d says %q", i, notes)
 			}
 		}
 		a.edges[1].Stop()
 		time.Sleep(30 * time.Minute) // it is asked for again with the next session
-		if notes := a.status(t, 0).Notes; len(notes) != 0 {
+		if notes := a.edges[0].status().Notes; len(notes) != 0 {
 			t.Errorf("the other one is gone, and the first says %q", notes)
 		}
 		a.edges[0].Stop()

@@ -430,11 +430,7 @@ func TestForgedAnnouncements(t *testing.T) {
 		if lost, twice := there.Lost(0, there.Len()), back.Twice(); len(lost) > 0 || len(twice) > 0 {
 			t.Errorf("lost %s, twice %s", brief(lost), brief(twice))
 		}
-		status, err := n.edges[0].Edge.Status(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("drops %v", status.Drops)
+		t.Logf("drops %v", n.edges[0].status().Drops)
 	})
 }
 

@@ -3,7 +3,6 @@ package sim
 import (
 	"net/netip"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -27,14 +26,16 @@ func TestSupernodeMoves(t *testing.T) {
 				defer w.Net.Close()
 				sn := w.Supernode(supernodeAddr)
 				var sinks [2]Sink
-				o := Options{Supernodes: []*Supernode{sn}, ByName: true}
+				o, rename := named(sn)
 				left := w.Edge(behind(c.router)(w.Net, 0), with(o, "left", &sinks[0]))
 				right := w.Edge(behind(c.router)(w.Net, 1), with(o, "right", &sinks[1]))
 				time.Sleep(500 * time.Millisecond)
 				ping := w.Flow(left, right.MAC, &sinks[1])
 				ping.For(10*time.Second, 100*time.Millisecond)
 				before := ping.Len()
-				sn.Move(netip.MustParseAddr("203.0.113.77"))
+				to := netip.MustParseAddr("203.0.113.77")
+				rename(to)
+				sn.Move(to)
 				moved := time.Now()
 				ping.For(20*time.Second, 100*time.Millisecond)
 				time.Sleep(time.Second)
@@ -58,13 +59,9 @@ func TestSupernodeMoves(t *testing.T) {
 }
 
 // supernodes returns where an edge is registered.
-func supernodes(t *testing.T, e *Edge) (list []string) {
-	t.Helper()
-	s, err := e.Edge.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range s.Supernodes {
+func supernodes(e *Edge) (list []string) {
+	e.world.tb.Helper()
+	for _, n := range e.status().Supernodes {
 		if n.State == control.StateRegistered {
 			list = append(list, n.Addr)
 		}
@@ -81,10 +78,8 @@ func TestNameMoves(t *testing.T) {
 		defer w.Net.Close()
 		before, after := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.77")
 		old := w.Supernode(before)
-		var name atomic.Pointer[netip.Addr]
-		name.Store(&before)
+		o, rename := named(old)
 		var sinks [3]Sink
-		o := Options{Supernodes: []*Supernode{old}, ByName: true, Around: Around{Names: func() netip.Addr { return *name.Load() }}}
 		left := w.Edge(behind(nattest.Symmetric)(w.Net, 0), with(o, "left", &sinks[0]))
 		mid := w.Edge(behind(nattest.Symmetric)(w.Net, 1), with(o, "mid", &sinks[1]))
 		time.Sleep(time.Second)
@@ -92,10 +87,10 @@ func TestNameMoves(t *testing.T) {
 		ping.For(5*time.Second, 100*time.Millisecond)
 
 		newer := old.Copy(after)
-		name.Store(&after)
+		rename(after)
 		right := w.Edge(behind(nattest.Symmetric)(w.Net, 2), with(o, "right", &sinks[2]))
 		ping.For(1000*time.Second, 500*time.Millisecond)
-		if got, want := supernodes(t, left), []string{"203.0.113.1:7654", "203.0.113.77:7654"}; !slices.Equal(got, want) {
+		if got, want := supernodes(left), []string{"203.0.113.1:7654", "203.0.113.77:7654"}; !slices.Equal(got, want) {
 			t.Errorf("registered at %v, want %v", got, want)
 		}
 		late := w.Flow(left, right.MAC, &sinks[2])
@@ -118,7 +113,7 @@ func TestNameMoves(t *testing.T) {
 		if len(lost) > 40 {
 			t.Errorf("after the old one ended, lost %s", brief(lost))
 		}
-		if got, want := supernodes(t, left), []string{"203.0.113.77:7654"}; !slices.Equal(got, want) {
+		if got, want := supernodes(left), []string{"203.0.113.77:7654"}; !slices.Equal(got, want) {
 			t.Errorf("at last registered at %v, want %v", got, want)
 		}
 		for _, e := range []*Edge{left, mid, right} {
@@ -137,19 +132,19 @@ func TestNameRotates(t *testing.T) {
 		defer w.Net.Close()
 		addrs := []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::77")}
 		sn := w.Supernode(addrs...)
-		var turn atomic.Int32
+		o, rename := named(sn)
 		var told events
-		e := w.Edge(w.Net.Host(netip.MustParseAddr("198.51.100.200"), netip.MustParseAddr("2001:db8::200")), Options{
-			Supernodes: []*Supernode{sn}, ByName: true, Report: told.add, Around: Around{Names: func() netip.Addr { return addrs[turn.Load()%2] }},
-		})
+		o.Report = told.add
+		e := w.Edge(w.Net.Host(netip.MustParseAddr("198.51.100.200"), netip.MustParseAddr("2001:db8::200")), o)
 		time.Sleep(time.Second)
 		for i := range 4 {
-			turn.Add(1)
+			at := addrs[(i+1)%2]
+			rename(at)
 			time.Sleep(899 * time.Second)
 			for n := range 50 {
 				time.Sleep(2 * time.Second)
-				want := []string{netip.AddrPortFrom(addrs[turn.Load()%2], 7654).String()}
-				if got := supernodes(t, e); n > 4 && !slices.Equal(got, want) {
+				want := []string{netip.AddrPortFrom(at, 7654).String()}
+				if got := supernodes(e); n > 4 && !slices.Equal(got, want) {
 					t.Fatalf("turn %d: registered at %v, want %v", i, got, want)
 				}
 			}
@@ -170,40 +165,41 @@ func TestNameMovesToStranger(t *testing.T) {
 			defer w.Net.Close()
 			before, after := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.77")
 			sn := w.Supernode(before)
-			var name atomic.Pointer[netip.Addr]
-			name.Store(&before)
+			o, rename := named(sn)
 			var told events
-			e := w.Edge(w.Net.Host(netip.MustParseAddr("198.51.100.200")), Options{
-				Supernodes: []*Supernode{sn}, ByName: true, Report: told.add, Around: Around{Names: func() netip.Addr { return *name.Load() }},
-			})
+			o.Report = told.add
+			e := w.Edge(w.Net.Host(netip.MustParseAddr("198.51.100.200")), o)
 			time.Sleep(time.Second)
 			if stranger {
 				defer w.Supernode(after).Stop()
 			}
-			name.Store(&after)
+			rename(after)
 			time.Sleep(1000 * time.Second)
-			notes := func() string {
-				s, err := e.Edge.Status(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				return strings.Join(s.Notes, " ")
-			}
-			if got := supernodes(t, e); !slices.Equal(got, []string{"203.0.113.1:7654"}) || !strings.Contains(notes(), "[E53]") {
-				t.Errorf("registered at %v, notes %q", got, notes())
+			if got := supernodes(e); !slices.Equal(got, []string{"203.0.113.1:7654"}) || !e.says("[E53]") {
+				t.Errorf("registered at %v, notes %q", got, e.status().Notes)
 			}
 			if len(told.of(control.EventNameMoved)) != 1 || len(told.of(control.EventSupernodeLost))+len(told.of(control.EventNoAnswer)) != 0 {
 				t.Error("the user was not told, or of a loss")
 			}
-			name.Store(&before)
+			rename(before)
 			time.Sleep(1000 * time.Second)
-			if got := supernodes(t, e); !slices.Equal(got, []string{"203.0.113.1:7654"}) || strings.Contains(notes(), "[E53]") {
-				t.Errorf("in the end registered at %v, notes %q", got, notes())
+			if got := supernodes(e); !slices.Equal(got, []string{"203.0.113.1:7654"}) || e.says("[E53]") {
+				t.Errorf("in the end registered at %v, notes %q", got, e.status().Notes)
 			}
 			e.Stop()
 			sn.Stop()
 		})
 	}
+}
+
+// named returns options for edges that know a supernode by a name, and what has the name
+// stand for another address from then on.
+func named(s *Supernode) (o Options, rename func(netip.Addr)) {
+	at := s.Addr.Addr()
+	var now atomic.Pointer[netip.Addr]
+	now.Store(&at)
+	o = Options{Supernodes: []*Supernode{s}, Around: Around{Names: func() netip.Addr { return *now.Load() }}}
+	return o, func(a netip.Addr) { now.Store(&a) }
 }
 
 // with returns options for one edge.

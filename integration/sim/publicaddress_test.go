@@ -54,7 +54,7 @@ func newHome(t *testing.T, b nattest.Behavior, reach edge.Reach) *home {
 // join starts an edge whose name server says where the supernode is.
 func (h *home) join(name string, host *nattest.Host, server netip.Addr, reach edge.Reach) *Edge {
 	e := h.Edge(host, Options{
-		Name: name, Supernodes: []*Supernode{h.sn}, Address: none, ByName: true, Reach: reach, Around: Around{Names: func() netip.Addr { return server }},
+		Name: name, Supernodes: []*Supernode{h.sn}, Address: none, Reach: reach, Around: Around{Names: func() netip.Addr { return server }},
 	})
 	h.ends = append(h.ends, e.Stop)
 	time.Sleep(time.Second)

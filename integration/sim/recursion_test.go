@@ -94,22 +94,13 @@ func carries(t *testing.T, edges [2]*Edge, hosts [2]*Stacked, relays bool) {
 		t.Errorf("%.2f times the bytes of the frames have left", share)
 	}
 	// What goes to the other end's address on the bridge would come there.
-	before := edges[1].drops(t)["short"]
+	before := edges[1].status().Drops["short"]
 	s := &stackedSocket{host: hosts[0]}
 	if _, err := s.WriteBatch([]transport.Datagram{{Buf: []byte{1}, N: 1, Addr: netip.AddrPortFrom(hosts[1].Inside, hosts[1].port)}}); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(time.Second)
-	if edges[1].drops(t)["short"] != before+1 && edges[0].drops(t)["own-datagram"] == 0 {
+	if edges[1].status().Drops["short"] != before+1 && edges[0].status().Drops["own-datagram"] == 0 {
 		t.Error("this host has no way into the overlay, so that the test shows nothing")
 	}
-}
-
-// drops returns the counters of what an edge dropped.
-func (e *Edge) drops(t *testing.T) map[string]uint64 {
-	v, err := e.Edge.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v.Drops
 }

@@ -62,11 +62,7 @@ func (r *routeTable) await(t *testing.T, network netip.Prefix, most time.Duratio
 // address returns the overlay's IPv4 address of an edge.
 func (e *Edge) address(t *testing.T) netip.Addr {
 	t.Helper()
-	s, err := e.Edge.Status(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, text := range s.Prefixes {
+	for _, text := range e.status().Prefixes {
 		if p := netip.MustParsePrefix(text); p.Addr().Is4() {
 			return p.Addr()
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -50,16 +52,23 @@ func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 // pathTo returns how an edge reaches another.
 func pathTo(t *testing.T, from, to *Edge) control.Path {
 	t.Helper()
-	peers, err := from.Edge.Peers(context.Background())
+	return wayTo(t, from, to).Path
+}
+
+// status returns what an edge says of itself.
+func (e *Edge) status() control.Status {
+	e.world.tb.Helper()
+	s, err := e.Edge.Status(context.Background())
 	if err != nil {
-		t.Fatal(err)
+		e.world.tb.Fatal(err)
 	}
-	for _, p := range peers {
-		if p.MAC == to.MAC.String() {
-			return p.Path
-		}
-	}
-	return control.PathNone
+	return s
+}
+
+// says reports whether an edge has a note with a text in it.
+func (e *Edge) says(text string) bool {
+	e.world.tb.Helper()
+	return slices.ContainsFunc(e.status().Notes, func(note string) bool { return strings.Contains(note, text) })
 }
 
 var supernodeAddr = netip.MustParseAddr("203.0.113.1")

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -93,11 +92,7 @@ func (b *blocked) when(kind control.EventKind) (times []time.Duration) {
 // supernode returns how the edge sees its supernode.
 func (b *blocked) supernode() control.SupernodeStatus {
 	b.t.Helper()
-	s, err := b.edge.Edge.Status(context.Background())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return s.Supernodes[0]
+	return b.edge.status().Supernodes[0]
 }
 
 // checkRegistered fails the test unless the edge is registered, by a stream or
@@ -339,7 +334,7 @@ func TestNameKnownToProxyOnly(t *testing.T) {
 		t.Run(fmt.Sprint("proxy ", proxy), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBlocked(t, func(o *Options, h *nattest.Host) {
-					o.ByName, o.Around.NoNames = true, true
+					o.Around.Names = func() netip.Addr { return netip.Addr{} }
 				})
 				defer b.end()
 				b.path.Proxy(proxy)

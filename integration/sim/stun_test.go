@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"context"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -39,11 +38,7 @@ func TestMappingByStunServer(t *testing.T) {
 				// registration, the server's with the first answer; they are
 				// judged when candidates are gathered next.
 				time.Sleep(31 * time.Second)
-				status, err := e.Edge.Status(context.Background())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if status.Mapping != tc.want {
+				if status := e.status(); status.Mapping != tc.want {
 					t.Errorf("mapping %q, want %q; drops %v", status.Mapping, tc.want, status.Drops)
 				}
 				e.Stop()

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"context"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -33,13 +32,7 @@ func TestSuspended(t *testing.T) {
 				c.left.Start()
 				time.Sleep(time.Second)
 				c.both(10*time.Second, 20*time.Millisecond)
-				failed := func() uint64 {
-					status, err := c.left.Edge.Status(context.Background())
-					if err != nil {
-						t.Fatal(err)
-					}
-					return status.Drops["handshake"]
-				}
+				failed := func() uint64 { return c.left.status().Drops["handshake"] }
 				before, n, at := failed(), c.there.Len(), time.Now()
 				tape := c.Record(1 << 16)
 				switch name {

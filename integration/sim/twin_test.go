@@ -1,10 +1,7 @@
 package sim
 
 import (
-	"context"
 	"net/netip"
-	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,9 +42,8 @@ func TestTwins(t *testing.T) {
 					t.Errorf("%s was told %+v", e.options.Name, list)
 				}
 			}
-			status, err := e.Edge.Status(context.Background())
-			if err != nil || !slices.ContainsFunc(status.Notes, func(s string) bool { return strings.Contains(s, "another machine uses the identity of this edge") }) {
-				t.Errorf("%s: %v, notes %q", e.options.Name, err, status.Notes)
+			if !e.says("another machine uses the identity of this edge") {
+				t.Errorf("%s: notes %q", e.options.Name, e.status().Notes)
 			}
 		}
 		if list := told[1].of(control.EventIdentityTwice); len(list) != 0 {

@@ -252,7 +252,6 @@ type Options struct {
 	Log         *slog.Logger      // default: the world's
 	Ethernet    edge.Ethernet
 	Links       edge.Links
-	ByName      bool // supernodes are given by name, and looked up where they are
 	Around      Around
 	Reach       edge.Reach
 	Stacked     *Stacked // the host as its kernel has it, with an address on the bridge; nil: it has none
@@ -265,8 +264,7 @@ type Around struct {
 	Map     bool                 // has the router map its port
 	Watch   bool                 // is told of changes of the host's network
 	Streams *StreamPath          // by which streams go to supernodes; nil: no streams
-	NoNames bool                 // names are not looked up where the edge is
-	Names   func() netip.Addr    // what the name of every supernode stands for; nil: where it is
+	Names   func() netip.Addr    // what the names of supernodes stand for, zero: for nothing; nil: they are given by address
 	Boot    func() time.Duration // since the host was started, suspensions too
 	Machine func() string        // identity of the host
 	Forked  <-chan struct{}      // each receipt tells the edge that the host was restored or cloned
@@ -370,7 +368,7 @@ func (e *Edge) addresses() ([]netip.Addr, error) {
 
 // supernodeHost returns what the configuration calls the host of a supernode.
 func (e *Edge) supernodeHost(i int) string {
-	if e.options.ByName {
+	if e.options.Around.Names != nil {
 		return fmt.Sprintf("supernode%d.example", i)
 	}
 	return e.options.Supernodes[i].addrFor(e.host).String()
@@ -401,7 +399,7 @@ func (e *Edge) network(conn *nattest.Conn) (n underlay.LocalNetwork) {
 	return n
 }
 
-// names knows where an edge's supernodes are now.
+// names are what an edge can look up.
 type names struct{ edge *Edge }
 
 // LookupNetIP returns the address of a supernode by its name.
@@ -409,15 +407,9 @@ func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}, nil
 	}
-	if n.edge.options.Around.NoNames {
-		return nil, fmt.Errorf("no such host: %s", host)
-	}
 	if names := n.edge.options.Around.Names; names != nil {
-		return []netip.Addr{names()}, nil
-	}
-	for i, s := range n.edge.options.Supernodes {
-		if host == fmt.Sprintf("supernode%d.example", i) {
-			return []netip.Addr{s.addrFor(n.edge.host)}, nil
+		if a := names(); a.IsValid() {
+			return []netip.Addr{a}, nil
 		}
 	}
 	return nil, fmt.Errorf("no such host: %s", host)
