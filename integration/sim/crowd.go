@@ -32,27 +32,22 @@ var (
 // goroutine plays them all, so that what they cost can be told from what the edge
 // costs.
 type Crowd struct {
-	tb        testing.TB
-	world     *World
-	community *crypto.Community
-	identity  *crypto.Identity
-	socket    *crowdSocket
-	hub       *CrowdHub
-	members   []*CrowdMember
-	traffic   map[netip.AddrPort]Exchange // with addresses that the edge got or sent something; the playing goroutine's
-	process   process
-	playing   sync.WaitGroup
-	script    chan func()
-	meter     func() time.Duration // of this thread, or nil
-	spent     time.Duration        // by the scripts; the playing goroutine's
+	world    *World
+	identity *crypto.Identity
+	socket   *crowdSocket
+	hub      *CrowdHub
+	members  []*CrowdMember
+	traffic  map[netip.AddrPort]Exchange // with addresses that the edge got or sent something; the playing goroutine's
+	process  process
+	playing  sync.WaitGroup
+	script   chan func()
+	meter    func() time.Duration // of this thread, or nil
+	spent    time.Duration        // by the scripts; the playing goroutine's
 
-	Edge      *edge.Edge
-	MAC       protocol.MAC
-	device    *taptest.Device
-	observer  atomic.Pointer[func(frame []byte)] // is shown what the edge delivers; nil: nobody is
-	broadcast []atomic.Uint32                    // by member: broadcasts that the edge delivered
-	unicast   []atomic.Uint32                    // frames for the edge alone
-	answered  []atomic.Uint32                    // frames of the edge that reached the member
+	Edge     *edge.Edge
+	MAC      protocol.MAC
+	device   *taptest.Device
+	observer atomic.Pointer[func(frame []byte)] // is shown what the edge delivers; nil: nobody is
 }
 
 // CrowdPlan says what becomes of the members.
@@ -89,13 +84,12 @@ func NewChangedCrowd(tb testing.TB, most int, change func(c *Crowd, cfg *edge.Co
 func newCrowd(tb testing.TB, most int, meter func() time.Duration, equipped bool, change func(*Crowd, *edge.Config)) *Crowd {
 	w := &World{tb: tb, seed: 91}
 	c := &Crowd{
-		tb: tb, world: w, identity: w.identity(), script: make(chan func(), 1024), meter: meter, traffic: make(map[netip.AddrPort]Exchange),
-		community: &crypto.Community{Name: "crowd", Secret: w.key(0), Epochs: []crypto.Epoch{{Index: 0, Key: w.key(1)}}},
-		broadcast: make([]atomic.Uint32, most), unicast: make([]atomic.Uint32, most), answered: make([]atomic.Uint32, most),
+		world: w, identity: w.identity(), script: make(chan func(), 1024), meter: meter, traffic: make(map[netip.AddrPort]Exchange),
 	}
+	w.Community = &crypto.Community{Name: "crowd", Secret: w.key(0), Epochs: []crypto.Epoch{{Index: 0, Key: w.key(1)}}}
 	if equipped { // somebody may have the first key and not the next one
 		next := crypto.Epoch{Index: 1, Key: w.key(2), From: time.Now().Add(NextEpoch)}
-		c.community.Epochs = append(c.community.Epochs, next)
+		w.Community.Epochs = append(w.Community.Epochs, next)
 	}
 	c.hub = newCrowdHub(c, w.identity())
 	for i := range most {
@@ -103,7 +97,7 @@ func newCrowd(tb testing.TB, most int, meter func() time.Duration, equipped bool
 	}
 	c.socket = newCrowdSocket()
 	c.device = taptest.New(taptest.Options{Deliver: c.deliver})
-	c.MAC = c.identity.MAC(c.community.ID())
+	c.MAC = c.identity.MAC(w.Community.ID())
 	c.startEdge(equipped, change)
 	return c
 }
@@ -113,7 +107,7 @@ func (c *Crowd) startEdge(equipped bool, change func(*Crowd, *edge.Config)) {
 	key := c.hub.Identity.Static
 	queue, further := c.queue(equipped)
 	cfg := edge.Config{
-		Community: c.community, Identity: c.identity, Name: "edge", Device: c.device,
+		Community: c.world.Community, Identity: c.identity, Name: "edge", Device: c.device,
 		Supernodes: []edge.Supernode{{Name: "hub", Host: crowdHubAddr.Addr().String(), Port: crowdHubAddr.Port(), Key: &key}},
 		Queues:     []dataplane.Queue{queue}, Transports: further,
 		Host: edge.Host{
@@ -126,7 +120,7 @@ func (c *Crowd) startEdge(equipped bool, change func(*Crowd, *edge.Config)) {
 	}
 	e, err := edge.New(cfg)
 	if err != nil {
-		c.tb.Fatal(err)
+		c.world.tb.Fatal(err)
 	}
 	c.Edge = e
 	ctx, stop := context.WithCancel(context.Background())
@@ -137,7 +131,7 @@ func (c *Crowd) startEdge(equipped bool, change func(*Crowd, *edge.Config)) {
 	})
 	time.Sleep(time.Second)
 	if !c.hub.registered.Load() {
-		c.tb.Fatal("the edge has not registered")
+		c.world.tb.Fatal("the edge has not registered")
 	}
 }
 
@@ -150,7 +144,7 @@ func (c *Crowd) queue(equipped bool) (q dataplane.Queue, further underlay.Transp
 	sides := transport.NewSides()
 	mux, err := sides.Reader(c.socket, false)
 	if err != nil {
-		c.tb.Fatal(err)
+		c.world.tb.Fatal(err)
 	}
 	q.Conn, q.Waiter = mux, waiter.NewChannels(c.device.Ready(), c.socket.in.ready, mux.SideReady())
 	return q, underlay.Transports{Sides: sides, Open: c.socket.open, TURN: newTURNClient}
@@ -159,7 +153,7 @@ func (c *Crowd) queue(equipped bool) (q dataplane.Queue, further underlay.Transp
 // End ends the edge and the scripts.
 func (c *Crowd) End() {
 	if err := c.process.stop(); err != nil {
-		c.tb.Error(err)
+		c.world.tb.Error(err)
 	}
 	c.playing.Wait()
 }
@@ -257,8 +251,8 @@ func (c *Crowd) Arrive(p CrowdPlan) {
 
 // Broadcast has members flood one more frame each, and forgets those before.
 func (c *Crowd) Broadcast(n int) {
-	for i, m := range c.members[:n] {
-		c.broadcast[i].Store(0)
+	for _, m := range c.members[:n] {
+		m.broadcasts.Store(0)
 		c.do(m.broadcast)
 		time.Sleep(time.Millisecond)
 	}
@@ -275,30 +269,15 @@ func (c *Crowd) deliver(frame []byte) {
 		return
 	}
 	i := binary.BigEndian.Uint32(frame[14:])
-	if int(i) >= len(c.unicast) {
+	if int(i) >= len(c.members) {
 		return // of a member that says anything
 	}
 	if f.Dst().IsGroup() {
-		c.broadcast[i].Add(1)
+		c.members[i].broadcasts.Add(1)
 		return
 	}
-	c.unicast[i].Add(1)
+	c.members[i].unicasts.Add(1)
 	c.device.Inject(Frame(f.Src(), c.MAC, frame[14:18]))
-}
-
-// check fails the test unless every one of the first n members has come to
-// something.
-func (c *Crowd) check(what string, list []atomic.Uint32, which func(i int) bool) {
-	c.tb.Helper()
-	var missing []int
-	for i := range list {
-		if which(i) && list[i].Load() == 0 {
-			missing = append(missing, i)
-		}
-	}
-	if len(missing) > 0 {
-		c.tb.Errorf("%s: missing of %s", what, brief(missing))
-	}
 }
 
 // crowdName is what a member calls itself.

@@ -37,7 +37,7 @@ func (c *Crowd) EdgeAddr() netip.AddrPort { return crowdEdgeAddr }
 func (c *Crowd) Member(i int) *CrowdMember { return c.members[i] }
 
 // Community returns what the members know.
-func (c *Crowd) Community() *crypto.Community { return c.community }
+func (c *Crowd) Community() *crypto.Community { return c.world.Community }
 
 // Identity returns who the edge is.
 func (c *Crowd) Identity() *crypto.Identity { return c.identity }
@@ -65,7 +65,7 @@ func (c *Crowd) Speak(i int) { c.members[i].speak() }
 // Answered returns how many frames of a member reached the edge, and how many of the
 // edge's answers reached the member.
 func (c *Crowd) Answered(i int) (there, back uint32) {
-	return c.unicast[i].Load(), c.answered[i].Load()
+	return c.members[i].unicasts.Load(), c.members[i].answers.Load()
 }
 
 // AllTraffic returns what has passed between the edge and each address. It is the

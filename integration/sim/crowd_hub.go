@@ -32,7 +32,7 @@ func (h *CrowdHub) handle(pkt []byte) {
 	}
 	switch {
 	case err != nil:
-		h.crowd.tb.Error(err)
+		h.crowd.world.tb.Error(err)
 	case got.Reply != nil:
 		h.Write(got.Reply)
 	case got.Inner != nil:
@@ -66,7 +66,7 @@ func (h *CrowdHub) Send(pkt []byte, err error) {
 	case err == nil:
 		h.Write(pkt)
 	case !h.Hasty:
-		h.crowd.tb.Error(err)
+		h.crowd.world.tb.Error(err)
 	}
 }
 

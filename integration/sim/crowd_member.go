@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/binary"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"hedgerow/integration/attack/adversary"
@@ -18,6 +19,10 @@ type CrowdMember struct {
 	here   bool // it has come
 	inits  int
 
+	broadcasts atomic.Uint32 // its floods that the edge has delivered
+	unicasts   atomic.Uint32 // its frames for the edge alone that the edge has delivered
+	answers    atomic.Uint32 // frames of the edge that have reached it
+
 	Lease  netip.Prefix // of the supernode, which tells the edge
 	Direct bool         // it can be reached at its address
 	Silent bool         // answers nothing but handshakes; what is said to it is only heard
@@ -28,7 +33,7 @@ type CrowdMember struct {
 
 func newCrowdMember(c *Crowd, number int) *CrowdMember {
 	return &CrowdMember{crowd: c, number: number, Member: adversary.NewMember(adversary.MemberConfig{
-		Surroundings: c.world.surroundings(), Community: c.community, Epoch: c.community.Epochs[0], Identity: c.world.identity(),
+		Surroundings: c.world.surroundings(), Community: c.world.Community, Epoch: c.world.Community.Epochs[0], Identity: c.world.identity(),
 		Peer: c.identity.Static, Index: uint32(number) << 8,
 	})}
 }
@@ -48,7 +53,7 @@ func (m *CrowdMember) Addr() netip.AddrPort {
 
 // Info is what the supernode tells of it.
 func (m *CrowdMember) Info() protocol.PeerInfo {
-	return protocol.PeerInfo{CID: m.crowd.community.ID(), MAC: m.MAC, Handle: m.Handle(), Statement: m.Statement, Prefix: m.Lease}
+	return protocol.PeerInfo{CID: m.crowd.world.Community.ID(), MAC: m.MAC, Handle: m.Handle(), Statement: m.Statement, Prefix: m.Lease}
 }
 
 // arrive has it come, and ask for somebody by broadcast, as a host does that looks
@@ -67,7 +72,7 @@ func (m *CrowdMember) newGroup() { m.fault(m.NewGroup(time.Now())) }
 // fault fails the test for an error of its own.
 func (m *CrowdMember) fault(err error) bool {
 	if err != nil && !m.Hasty {
-		m.crowd.tb.Errorf("member %d: %v", m.number, err)
+		m.crowd.world.tb.Errorf("member %d: %v", m.number, err)
 	}
 	return err != nil
 }
@@ -187,7 +192,7 @@ func (m *CrowdMember) handleInner(inner []byte, direct bool) {
 		return
 	}
 	if in.Kind == protocol.KindFrame {
-		m.crowd.answered[m.number].Add(1)
+		m.answers.Add(1)
 		return
 	}
 	if m.Silent {

@@ -32,13 +32,11 @@ func TestCrowdArrives(t *testing.T) {
 		}
 		talks := func(i int) bool { return i%4 == 0 }
 		c.Broadcast(n)
-		for i := range n {
-			if times := c.broadcast[i].Load(); times != 1 {
+		for i, m := range c.members {
+			if times := m.broadcasts.Load(); times != 1 {
 				t.Errorf("the broadcast of member %d was delivered %d times", i, times)
 			}
 		}
-		c.check("frames for the edge", c.unicast, talks)
-		c.check("answers", c.answered, talks)
 		peers, err := c.Edge.Peers(context.Background())
 		if err != nil {
 			t.Fatal(err)
@@ -52,8 +50,8 @@ func TestCrowdArrives(t *testing.T) {
 			if want := control.PathDirect; m.Direct && path != want || talks(i) && !m.Direct && path != control.PathRelay {
 				t.Errorf("member %d is reached by %q", i, path)
 			}
-			if lost := c.unicast[i].Load(); talks(i) && c.answered[i].Load() != lost {
-				t.Errorf("member %d got %d answers to %d frames", i, c.answered[i].Load(), lost)
+			if there, back := c.Answered(i); talks(i) && (there == 0 || back != there) {
+				t.Errorf("member %d got %d answers to %d frames", i, back, there)
 			}
 		}
 	})
