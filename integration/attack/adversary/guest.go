@@ -10,40 +10,27 @@ import (
 // Guest is an edge's end of hop sessions with one supernode.
 type Guest struct {
 	hop
-	supernode  [32]byte
-	initiation *crypto.Initiation
-	cookie     *[16]byte
-	index      uint32
-	hash       [32]byte // of the last handshake
-
-	Payload protocol.InitPayload // of its INITs; the stamp is the time unless it is set
+	initiator
+	supernode [32]byte
+	hash      [32]byte // of the last handshake
 }
 
 // NewGuest returns an edge without a session. index is of its first session; the
 // next ones count on.
 func NewGuest(in Surroundings, id *crypto.Identity, supernode [32]byte, index uint32) *Guest {
 	return &Guest{
-		hop: newHop(in, id, supernode), supernode: supernode, index: index,
-		Payload: protocol.InitPayload{VMin: protocol.Version, VMax: protocol.Version, MTU: 1370},
+		hop: newHop(in, id, supernode), supernode: supernode,
+		initiator: initiator{index: index, Payload: protocol.InitPayload{VMin: protocol.Version, VMax: protocol.Version, MTU: 1370}},
 	}
 }
 
 // Initiate returns an INIT.
 func (g *Guest) Initiate() ([]byte, error) {
-	g.index++
-	payload := g.Payload
-	if payload.Stamp == 0 {
-		payload.Stamp = uint64(g.Now().UnixNano())
-	}
-	var hdr [protocol.HeaderLen]byte
-	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFHop, KI: protocol.KINone, RX: g.index, CTR: protocol.Revision}.Put(hdr[:])
-	var plain [protocol.InitPayloadLen]byte
-	payload.Put(&plain)
-	i, pkt, err := crypto.Initiate(crypto.HandshakeConfig{Hop: true, Local: g.Identity, Rand: g.Rand}, g.supernode, hdr, plain, g.cookie)
+	cfg := crypto.HandshakeConfig{Hop: true, Local: g.Identity, Rand: g.Rand}
+	pkt, err := g.initiate(cfg, g.supernode, protocol.Header{XF: protocol.XFHop, KI: protocol.KINone}, g.another(g.Now()))
 	if err != nil {
 		return nil, err
 	}
-	g.initiation = i
 	return g.hide(pkt), nil
 }
 
@@ -57,40 +44,29 @@ func (g *Guest) Handle(pkt []byte) (got Heard, err error) {
 	}
 	switch got.Header.Type {
 	case protocol.TypeCookie:
-		if g.initiation == nil || got.Header.RX != g.index {
-			return got, nil
-		}
-		if cookie, err := g.initiation.OpenCookie(pkt); err == nil {
-			g.cookie = &cookie
+		if g.awaits(got.Header) && g.keep(pkt) {
 			got.Reply, err = g.Initiate()
-			return got, err
 		}
 	case protocol.TypeResp:
-		return got, g.finish(&got, pkt)
+		if g.awaits(got.Header) {
+			err = g.conclude(&got, pkt)
+		}
 	default:
 		g.open(&got, pkt)
 	}
-	return got, nil
+	return got, err
 }
 
-func (g *Guest) finish(got *Heard, pkt []byte) error {
-	if g.initiation == nil || got.Header.RX != g.index {
-		return nil
-	}
-	plain, keys, err := g.initiation.Finish(pkt)
-	if err != nil {
-		return err
-	}
-	p, err := protocol.ParseRespPayload(plain[:])
-	if err != nil {
-		return err
-	}
-	if p.Flags&protocol.RespChallenge != 0 {
-		g.Payload.Challenge = p.Challenge
+// conclude begins the session of a RESP, or the handshake anew.
+func (g *Guest) conclude(got *Heard, pkt []byte) error {
+	keys, again, err := g.finish(pkt)
+	if again {
 		got.Reply, err = g.Initiate()
+	}
+	if again || err != nil {
 		return err
 	}
-	g.initiation, g.hash, got.Began = nil, keys.Hash, true
+	g.hash, got.Began = keys.Hash, true
 	return g.begin(keys, g.index, uint32(got.Header.CTR>>32), g.supernode, true)
 }
 

@@ -30,6 +30,7 @@ type MemberConfig struct {
 // Member is one end of pair handshakes and sessions with one edge. It keeps the
 // rules as far as a call does not say otherwise.
 type Member struct {
+	initiator
 	cfg     MemberConfig
 	mask    *crypto.Mask
 	scratch *crypto.Scratch
@@ -37,17 +38,13 @@ type Member struct {
 	cid     [16]byte // of the community
 
 	MAC       protocol.MAC
-	Statement []byte               // what it says of itself
-	Payload   protocol.InitPayload // of its INITs; the stamp is the time unless it is set
-	Group     *crypto.GroupSender  // nil until NewGroup
-	Session   *crypto.Session      // sealed under; nil: none
+	Statement []byte              // what it says of itself
+	Group     *crypto.GroupSender // nil until NewGroup
+	Session   *crypto.Session     // sealed under; nil: none
 
-	old, next  *crypto.Session // the one before, and one that the edge has yet to confirm
-	initiation *crypto.Initiation
-	cookie     *[16]byte
-	index      uint32    // of the last handshake
-	answered   uint32    // index of the last INIT that was answered
-	begun      time.Time // when the last INIT was made
+	old, next *crypto.Session // the one before, and one that the edge has yet to confirm
+	answered  uint32          // index of the last INIT that was answered
+	begun     time.Time       // when the last INIT was made
 }
 
 // NewMember returns a member without a session.
@@ -55,8 +52,9 @@ func NewMember(cfg MemberConfig) *Member {
 	cid := cfg.Community.ID()
 	m := &Member{
 		cfg: cfg, mask: crypto.NewMask(cfg.Community.MaskKey()), scratch: crypto.NewScratch(), work: make([]byte, 0, 4096),
-		MAC: cfg.Identity.MAC(cid), cid: cid, index: cfg.Index,
+		MAC: cfg.Identity.MAC(cid), cid: cid,
 	}
+	m.index = cfg.Index
 	m.Statement = cfg.Identity.SignStatement(crypto.Statement{CID: cid, MAC: m.MAC, Seq: 1, Expiry: 1 << 40})
 	m.Payload = protocol.InitPayload{VMin: protocol.Version, VMax: protocol.Version, MAC: m.MAC, MTU: 1370}
 	return m
@@ -104,26 +102,16 @@ func (m *Member) hide(pkt []byte) []byte {
 
 // Initiate returns an INIT.
 func (m *Member) Initiate() ([]byte, error) {
-	m.index++
 	m.begun = m.cfg.Now()
-	payload := m.Payload
-	if payload.Stamp == 0 {
-		payload.Stamp = uint64(m.begun.UnixNano())
-	}
-	var plain [protocol.InitPayloadLen]byte
-	payload.Put(&plain)
-	return m.InitiateWith(plain)
+	return m.InitiateWith(m.another(m.begun))
 }
 
 // InitiateWith returns an INIT with a payload of any bytes.
 func (m *Member) InitiateWith(plain [protocol.InitPayloadLen]byte) ([]byte, error) {
-	var hdr [protocol.HeaderLen]byte
-	protocol.Header{Type: protocol.TypeInit, XF: protocol.XFPair, KI: m.cfg.Epoch.Index, RX: m.index, CTR: protocol.Revision}.Put(hdr[:])
-	i, pkt, err := crypto.Initiate(m.handshake(), m.cfg.Peer, hdr, plain, m.cookie)
+	pkt, err := m.initiate(m.handshake(), m.cfg.Peer, protocol.Header{XF: protocol.XFPair, KI: m.cfg.Epoch.Index}, plain)
 	if err != nil {
 		return nil, err
 	}
-	m.initiation = i
 	return m.hide(pkt), nil
 }
 
@@ -140,15 +128,12 @@ func (m *Member) Handle(pkt []byte) (got Heard, err error) {
 	case protocol.TypeInit:
 		err = m.answer(&got, pkt)
 	case protocol.TypeResp:
-		err = m.finish(&got, pkt)
-	case protocol.TypeCookie:
-		if m.initiation == nil || got.Header.RX != m.index || m.cookie != nil {
-			return got, nil
+		if m.awaits(got.Header) {
+			err = m.conclude(&got, pkt)
 		}
-		if cookie, err := m.initiation.OpenCookie(pkt); err == nil {
-			m.cookie = &cookie
+	case protocol.TypeCookie:
+		if m.awaits(got.Header) && m.keep(pkt) {
 			got.Reply, err = m.Initiate()
-			return got, err
 		}
 	case protocol.TypeData:
 		m.open(&got, pkt)
@@ -208,24 +193,16 @@ func (m *Member) answer(got *Heard, pkt []byte) error {
 	return err
 }
 
-func (m *Member) finish(got *Heard, pkt []byte) error {
-	if m.initiation == nil || got.Header.RX != m.index {
-		return nil
-	}
-	plain, keys, err := m.initiation.Finish(pkt)
-	if err != nil {
-		return err
-	}
-	p, err := protocol.ParseRespPayload(plain[:])
-	if err != nil {
-		return err
-	}
-	if p.Flags&protocol.RespChallenge != 0 {
-		m.Payload.Challenge = p.Challenge
+// conclude begins the session of a RESP, or the handshake anew.
+func (m *Member) conclude(got *Heard, pkt []byte) error {
+	keys, again, err := m.finish(pkt)
+	if again {
 		got.Reply, err = m.Initiate()
+	}
+	if again || err != nil {
 		return err
 	}
-	m.old, m.initiation = m.Session, nil
+	m.old = m.Session
 	m.Session, err = m.newSession(keys, m.index, uint32(got.Header.CTR>>32), true)
 	got.Began = err == nil
 	return err
