@@ -205,12 +205,7 @@ func (c *Config) validate() error {
 		fault("%d supernodes given, 1 to %d are possible", n, maxSupernodes)
 	}
 	for _, s := range c.Supernodes {
-		if s.Host == "" || s.Port == 0 {
-			fault("supernode %q has no host or port", s.Name)
-		}
-		if s.Key != nil && !crypto.UsableStatic(*s.Key) {
-			fault("the key of supernode %q is none that a supernode can have", s.Name)
-		}
+		faults = append(faults, s.fault())
 	}
 	if c.Ethernet.MTU != 0 && (c.Ethernet.MTU < MinMTU || c.Ethernet.MTU > MaxMTU) {
 		fault("MTU %d is outside %d to %d", c.Ethernet.MTU, MinMTU, MaxMTU)
@@ -218,18 +213,7 @@ func (c *Config) validate() error {
 	if s := c.Ethernet.Stations; s != (bridge.Size{}) {
 		faults = append(faults, s.Check())
 	}
-	if (c.Address.Mode == AddressPrefer || c.Address.Mode == AddressStatic) && !c.Address.Prefix.IsValid() {
-		fault("the address mode needs an address")
-	}
-	for _, p := range c.Address.Allow {
-		if !p.IsValid() || !p.Addr().Is4() || p.Bits() < shortestLease {
-			fault("leases cannot be allowed in %v: it is no IPv4 network from /%d on", p, shortestLease)
-		}
-	}
-	if c.Address.Bare && c.Address.Mode != AddressNone {
-		fault("a device without addresses gets no lease")
-	}
-	faults = append(faults, c.Address.Subnets.validate()...)
+	faults = append(faults, c.Address.validate()...)
 	if c.Ethernet.MAC[0]&1 != 0 {
 		fault("%x is a group address, no device can have it", c.Ethernet.MAC)
 	}
@@ -246,6 +230,33 @@ func (c *Config) validate() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// fault reports what is wrong with a supernode.
+func (s *Supernode) fault() error {
+	switch {
+	case s.Host == "" || s.Port == 0:
+		return fmt.Errorf("supernode %q has no host or port", s.Name)
+	case s.Key != nil && !crypto.UsableStatic(*s.Key):
+		return fmt.Errorf("the key of supernode %q is none that a supernode can have", s.Name)
+	}
+	return nil
+}
+
+// validate returns what is wrong with the choice of addresses.
+func (a *Address) validate() (faults []error) {
+	if (a.Mode == AddressPrefer || a.Mode == AddressStatic) && !a.Prefix.IsValid() {
+		faults = append(faults, errors.New("the address mode needs an address"))
+	}
+	for _, p := range a.Allow {
+		if !p.IsValid() || !p.Addr().Is4() || p.Bits() < shortestLease {
+			faults = append(faults, fmt.Errorf("leases cannot be allowed in %v: it is no IPv4 network from /%d on", p, shortestLease))
+		}
+	}
+	if a.Bare && a.Mode != AddressNone {
+		faults = append(faults, errors.New("a device without addresses gets no lease"))
+	}
+	return append(faults, a.Subnets.validate()...)
 }
 
 // hubsFault reports what is wrong with the hubs of an option.

@@ -45,12 +45,20 @@ func (e *Edge) handleEvent(now time.Time, ev dataplane.Event) {
 			e.user.recursion.noticed(now, ev.To, e.user.describer.whoIsAt(ev.To))
 			e.paths.routing.sendFailed(now, dataplane.SendRefused{Addr: ev.To})
 		}
+	case dataplane.SendRefused:
+		e.paths.routing.sendFailed(now, ev)
+	default:
+		handleEthernet(e, now, ev)
+	}
+}
+
+// handleEthernet is handleEvent for what concerns hosts and their LANs.
+func handleEthernet(e *Edge, now time.Time, ev dataplane.Event) {
+	switch ev := ev.(type) {
 	case dataplane.ProbeHeard:
 		e.paths.segment.heard(now, ev.Frame)
 	case dataplane.TopologyChanged:
 		e.data.plane.ForgetHostsBut(ev.From)
-	case dataplane.SendRefused:
-		e.paths.routing.sendFailed(now, ev)
 	case dataplane.Violation:
 		if ev.Peer == nil {
 			e.data.guard.caught(now, nil, ev)

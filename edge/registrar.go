@@ -197,10 +197,14 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 	if m.Code == protocol.CodeIPTaken && r.addresses.elsewhere(s, m.Holder) {
 		s.grant.retry.Set(now)
 	}
-	if s.reported.refused == m.Code {
-		return
+	if s.reported.refused != m.Code {
+		s.reported.refused = m.Code
+		r.refused(now, s, m)
 	}
-	s.reported.refused = m.Code
+}
+
+// refused tells the user why a supernode refuses us.
+func (r *registrar) refused(now time.Time, s *supernode, m protocol.Nak) {
 	switch m.Code {
 	case protocol.CodeIPTaken:
 		if m.Holder.IsZero() || r.addresses.trouble.told[s.id()] != m.Holder {
