@@ -6,22 +6,27 @@ import (
 	"time"
 
 	"hedgerow/internal/timer"
+	"hedgerow/protocol"
 )
 
 // keepEvery is how often sessions are looked for that should be there. Their bound is that
 // of the book: a supernode may say of everybody that he is a bridge.
 const keepEvery = 10 * time.Second
 
-// keeps reports whether a session with a peer that announced some features is kept
-// while nothing passes. Bridges keep one with each other: what hosts behind them send is
-// believed in a session alone, and they begin at any time. An edge that accepts networks
-// behind others keeps one with these, since they name them in a session.
-func (s *self) keeps(features uint32) bool { return s.keeping&features != 0 }
+// announced notes the features of a peer, by its own word or a supernode's: whether the
+// session with it is kept while nothing passes, and whether networks are behind it. Bridges
+// keep one with each other: what hosts behind them send is believed in a session alone, and
+// they begin at any time. An edge that accepts networks behind others keeps one with these,
+// since they name them in a session.
+func (s *self) announced(p *peer, features uint32) {
+	p.place.kept, p.place.router = s.keeping&features != 0, features&protocol.FeatureRoutes != 0
+}
+
+// keepsSession reports whether the session with a peer is kept while nothing passes.
+func (p *place) keepsSession() bool { return p.kept || p.linked || p.hub || p.routed }
 
 // missing reports whether the session with a peer is to be kept, and none is made.
-func (p *peer) missing() bool {
-	return (p.place.kept || p.place.linked || p.place.hub || p.place.routed) && p.sessions.idle()
-}
+func (p *peer) missing() bool { return p.place.keepsSession() && p.sessions.idle() }
 
 // keptSessions is the owner of which sessions are made although nothing passes.
 type keptSessions struct {

@@ -167,7 +167,7 @@ func (d *directory) handlePeerInfo(now time.Time, s *supernode, m protocol.PeerI
 	}
 	p.seen = now
 	if p.view.Features() == 0 { // the peer itself has said nothing yet
-		p.place.kept, p.place.router = d.self.keeps(m.Features), m.Features&protocol.FeatureRoutes != 0
+		d.self.announced(p, m.Features)
 	}
 	d.peers.setHandle(p, s.id(), m.Handle)
 	d.guard.leased(p, s, m.Prefix)

@@ -99,9 +99,9 @@ func (s *sessions) expire(now time.Time, p *peer) {
 }
 
 // wanted reports whether a session is worth renewing: frames pass, a direct path is
-// being kept open for them, or both ends are bridges, or one is a hub.
+// being kept open for them, or it is kept while nothing passes.
 func (s *sessions) wanted(now time.Time, p *peer) bool {
-	return s.peers.active(now, p) || p.place.kept || p.place.hub || p.reach.path != nil && p.reach.path.Route().Direct.IsValid()
+	return s.peers.active(now, p) || p.place.keepsSession() || p.reach.path != nil && p.reach.path.Route().Direct.IsValid()
 }
 
 // began makes a session the current one: frames move to it, and the peer is told
@@ -109,7 +109,7 @@ func (s *sessions) wanted(now time.Time, p *peer) bool {
 func (s *sessions) began(now time.Time, p *peer, e *dataplane.Session, from dataplane.Origin) {
 	p.sessions.promote(e, s.draft)
 	p.view.SetFeatures(e.Features())
-	p.place.kept, p.place.router = s.self.keeps(e.Features()), e.Features()&protocol.FeatureRoutes != 0
+	s.self.announced(p, e.Features())
 	p.sessions.introduce = true
 	p.seen = now
 	s.peers.pin(now, p)
