@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -159,31 +161,35 @@ func TestLookUpSlow(t *testing.T) {
 	})
 }
 
-// The resolver of the system says which name servers it waits for. Here they are played by
-// a socket that does not answer.
+// The resolver of the system says which name servers it waits for, also where its sockets
+// are kept out of the overlay. The name servers are played by a socket that does not answer.
 func TestNameServersAreNoted(t *testing.T) {
 	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	var noting sync.WaitGroup
-	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		noting.Add(1)
-		defer noting.Done()
-		return SystemResolver.Dial(ctx, "udp", silent.LocalAddr().String())
-	}}
-	var s nameServers
-	ctx, cancel := context.WithTimeout(s.of(t.Context()), 200*time.Millisecond)
-	defer cancel()
-	_, err = r.LookupNetIP(ctx, "ip", "vps.example.")
-	noting.Wait()
-	var dns *net.DNSError
-	if err = s.blame(err); !errors.As(err, &dns) || dns.Server != "127.0.0.1" || !dns.IsTimeout {
-		t.Errorf("%v", err)
-	}
-	other := errors.New("another")
-	if s.blame(other) != other {
-		t.Error("another error was changed")
+	var kept atomic.Int32
+	control := func(_, address string, _ syscall.RawConn) error { kept.Add(1); return nil }
+	for i, of := range []*net.Resolver{SystemResolver, NewResolver(control)} {
+		var noting sync.WaitGroup
+		r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			noting.Add(1)
+			defer noting.Done()
+			return of.Dial(ctx, "udp", silent.LocalAddr().String())
+		}}
+		var s nameServers
+		ctx, cancel := context.WithTimeout(s.of(t.Context()), 200*time.Millisecond)
+		defer cancel()
+		_, err = r.LookupNetIP(ctx, "ip", "vps.example.")
+		noting.Wait()
+		var dns *net.DNSError
+		if err = s.blame(err); !errors.As(err, &dns) || dns.Server != "127.0.0.1" || !dns.IsTimeout || of.PreferGo != (i == 1) || (kept.Load() > 0) != (i == 1) {
+			t.Errorf("%d: %v, %d sockets", i, err, kept.Load())
+		}
+		other := errors.New("another")
+		if s.blame(other) != other {
+			t.Error("another error was changed")
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 // Resolver turns host names into addresses; *net.Resolver is one.
@@ -18,7 +19,18 @@ type Resolver interface {
 
 // SystemResolver is the resolver of this machine. Where it is Go's own, as on Linux and
 // the BSDs, it notes which name servers it asks.
-var SystemResolver = &net.Resolver{Dial: dialNameServer}
+var SystemResolver = NewResolver(nil)
+
+// NewResolver returns the resolver of this machine with sockets that control sets up before
+// they are connected, as in net.Dialer; nil: they are as they are. With control it is Go's
+// own on every system.
+func NewResolver(control func(network, address string, c syscall.RawConn) error) *net.Resolver {
+	d := net.Dialer{Control: control}
+	return &net.Resolver{PreferGo: control != nil, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		noteNameServer(ctx, address)
+		return d.DialContext(ctx, network, address)
+	}}
+}
 
 // nameServers are those that a look-up has asked.
 type nameServers struct {
@@ -72,11 +84,4 @@ func noteNameServer(ctx context.Context, address string) {
 	if s, ok := ctx.Value(nameServersKey{}).(*nameServers); ok {
 		s.note(address)
 	}
-}
-
-// dialNameServer connects to a name server, and notes it.
-func dialNameServer(ctx context.Context, network, address string) (net.Conn, error) {
-	noteNameServer(ctx, address)
-	var d net.Dialer
-	return d.DialContext(ctx, network, address)
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"net"
 	"net/netip"
 	"runtime"
 	"strconv"
@@ -50,8 +49,7 @@ func (m *member) resolver() underlay.Resolver {
 	if m.options.Nearby.Underlay == (transport.Binding{}) {
 		return nil
 	}
-	d := net.Dialer{Control: m.options.Nearby.Underlay.Control}
-	return &net.Resolver{PreferGo: true, Dial: d.DialContext}
+	return underlay.NewResolver(m.options.Nearby.Underlay.Control)
 }
 
 // parseNearby reads --public-address, --no-lan and --no-port-mapping.
