@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"unsafe"
 
@@ -20,31 +21,32 @@ type envelope struct {
 	seg     int        // the segment size of a train; 0: one datagram
 }
 
-// put writes the control messages of an outgoing message. It returns how many bytes
-// they are, and how many those of a single datagram of it: the segment size is last.
-func (c *control) put(e *envelope) (all, alone int) {
+// put writes the control messages of an outgoing message: the local address is first and
+// the segment size last. It returns where three of them end in bytes: the local address,
+// what goes with a single datagram as well, and all.
+func (c *control) put(e *envelope) (pinned, alone, all int) {
 	switch {
 	case !e.local.IsValid():
 	case e.local.Is4():
 		info := (*unix.Inet4Pktinfo)(c.header(0, unix.IPPROTO_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo))
 		*info = unix.Inet4Pktinfo{Spec_dst: e.local.As4()}
-		all = unix.CmsgSpace(unix.SizeofInet4Pktinfo)
+		pinned = unix.CmsgSpace(unix.SizeofInet4Pktinfo)
 	default:
 		info := (*unix.Inet6Pktinfo)(c.header(0, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, unix.SizeofInet6Pktinfo))
 		*info = unix.Inet6Pktinfo{Addr: e.local.As16(), Ifindex: e.ifindex}
-		all = unix.CmsgSpace(unix.SizeofInet6Pktinfo)
+		pinned = unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 	}
-	if e.ttl != 0 {
+	if alone = pinned; e.ttl != 0 {
 		// An int (ip(7)), on IPv4 sockets and for IPv4 datagrams on dual-stack
 		// ones. The socket's option would change those of other goroutines.
-		*(*int32)(c.header(all, unix.IPPROTO_IP, unix.IP_TTL, 4)) = int32(e.ttl)
-		all += unix.CmsgSpace(4)
+		*(*int32)(c.header(alone, unix.IPPROTO_IP, unix.IP_TTL, 4)) = int32(e.ttl)
+		alone += unix.CmsgSpace(4)
 	}
-	if alone = all; e.seg != 0 {
+	if all = alone; e.seg != 0 {
 		*(*uint16)(c.header(all, unix.IPPROTO_UDP, unix.UDP_SEGMENT, 2)) = uint16(e.seg)
 		all += unix.CmsgSpace(2)
 	}
-	return all, alone
+	return pinned, alone, all
 }
 
 // header writes the header of a control message at an offset and returns where
@@ -74,31 +76,22 @@ type pktinfo unix.Inet6Pktinfo
 func parseControl(b []byte) (r received) {
 	for len(b) >= unix.SizeofCmsghdr {
 		var h unix.Cmsghdr // copied: b may begin at any address
-		copy((*[unix.SizeofCmsghdr]byte)(unsafe.Pointer(&h))[:], b)
+		*(*[unix.SizeofCmsghdr]byte)(unsafe.Pointer(&h)) = [unix.SizeofCmsghdr]byte(b)
 		if h.Len < unix.SizeofCmsghdr || uint64(h.Len) > uint64(len(b)) {
 			return r
 		}
-		r.add(&h, b[unix.CmsgLen(0):h.Len])
-		b = b[min(unix.CmsgSpace(int(h.Len)-unix.CmsgLen(0)), len(b)):]
+		data := b[unix.CmsgLen(0):h.Len]
+		switch {
+		case h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && len(data) >= 4:
+			r.seg = max(int(int32(binary.NativeEndian.Uint32(data))), 0)
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
+			r.local = pktinfo{Addr: [16]byte(data), Ifindex: binary.NativeEndian.Uint32(data[16:])}
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+			r.local = pktinfo{Addr: netip.AddrFrom4([4]byte(data[4:])).As16(), Ifindex: binary.NativeEndian.Uint32(data)}
+		}
+		b = b[min(unix.CmsgSpace(len(data)), len(b)):]
 	}
 	return r
-}
-
-// add reads one control message.
-func (r *received) add(h *unix.Cmsghdr, data []byte) {
-	switch {
-	case h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO:
-		var size int32
-		if copy((*[4]byte)(unsafe.Pointer(&size))[:], data) == 4 {
-			r.seg = max(int(size), 0)
-		}
-	case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
-		copy((*[unix.SizeofInet6Pktinfo]byte)(unsafe.Pointer(&r.local))[:], data)
-	case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
-		var info unix.Inet4Pktinfo
-		copy((*[unix.SizeofInet4Pktinfo]byte)(unsafe.Pointer(&info))[:], data)
-		r.local.Addr, r.local.Ifindex = netip.AddrFrom4(info.Spec_dst).As16(), uint32(info.Ifindex)
-	}
 }
 
 // addr returns the address: none for a group, which no datagram can leave from. A

@@ -72,7 +72,7 @@ func TestPut(t *testing.T) {
 		{local: four}, {local: four, ttl: 5, seg: 1400}, {local: six, seg: 9}, {local: near, ifindex: 3, ttl: 1, seg: 1400},
 	} {
 		var c control
-		all, alone := c.put(&want)
+		pinned, alone, all := c.put(&want)
 		if got := readBack(t, c.bytes()[:all]); got != bare(want) {
 			t.Errorf("%+v is read as %+v", want, got)
 		}
@@ -80,6 +80,10 @@ func TestPut(t *testing.T) {
 		single.seg = 0
 		if got := readBack(t, c.bytes()[:alone]); got != bare(single) {
 			t.Errorf("%+v alone is read as %+v", want, got)
+		}
+		single.local, single.ifindex = netip.Addr{}, 0
+		if got := readBack(t, c.bytes()[pinned:alone]); got != single {
+			t.Errorf("%+v alone, from any address, is read as %+v", want, got)
 		}
 	}
 }

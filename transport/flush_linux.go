@@ -27,7 +27,7 @@ func (u *UDP) flush() {
 		n, errno := u.transmit(w.messages[sent:w.n])
 		switch {
 		case errno == 0:
-			u.account(w.pieces[sent : sent+n])
+			u.account(w.vectors[sent:sent+n], w.pieces[sent:sent+n])
 			sent += n
 		case congested(errno) && u.room(errno), w.unpin(sent, errno):
 		default:
@@ -39,12 +39,11 @@ func (u *UDP) flush() {
 }
 
 // account counts the messages that one system call sent.
-func (u *UDP) account(pieces []piece) {
+func (u *UDP) account(vectors []unix.Iovec, pieces []piece) {
 	var datagrams, trains uint64
 	for i := range pieces {
-		p := &pieces[i]
-		datagrams += uint64(segments(len(p.payload), p.seg))
-		if p.seg > 0 {
+		datagrams += uint64(segments(int(vectors[i].Len), pieces[i].seg))
+		if pieces[i].seg > 0 {
 			trains++
 		}
 	}
@@ -83,7 +82,7 @@ func (u *UDP) failed(message int, errno syscall.Errno) {
 	p := &w.pieces[message]
 	switch {
 	case congested(errno):
-		u.drop(p.entry, segments(len(p.payload), p.seg))
+		u.drop(p.entry, segments(int(w.vectors[message].Len), p.seg))
 	case p.seg > 0 && (errno == unix.EINVAL || errno == unix.EIO):
 		u.apart(message, errno)
 	default:
@@ -109,11 +108,9 @@ func (u *UDP) apart(message int, errno syscall.Errno) {
 	w := &u.out
 	p := &w.pieces[message]
 	h, vector := &w.messages[message].Hdr, &w.vectors[message]
-	if h.SetControllen(p.alone); p.alone == 0 {
-		h.Control = nil
-	}
+	h.SetControllen(p.alone)
 	whole := true
-	for rest := p.payload; len(rest) > 0; {
+	for rest := unsafe.Slice(vector.Base, vector.Len); len(rest) > 0; {
 		one := rest[:min(p.seg, len(rest))]
 		rest = rest[len(one):]
 		vector.Base = unsafe.SliceData(one)
@@ -121,7 +118,7 @@ func (u *UDP) apart(message int, errno syscall.Errno) {
 		refusal := u.sendOne(h)
 		switch {
 		case refusal == 0:
-			u.account([]piece{{payload: one}})
+			u.account([]unix.Iovec{*vector}, []piece{{}})
 			continue
 		case congested(refusal):
 			u.drop(p.entry, 1)

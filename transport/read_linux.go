@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -25,14 +26,16 @@ type reader struct {
 	// in runs.
 	lastRaw sockaddr
 	last    netip.AddrPort
-	local   lastLocal
+	told    told
 	zones   zones
 }
 
-// lastLocal is the address that a pktinfo was turned into last.
-type lastLocal struct {
-	raw  pktinfo
-	addr netip.Addr
+// told is what control messages were read as last.
+type told struct {
+	raw   control
+	n     int // bytes of raw
+	seg   int
+	local netip.Addr
 }
 
 // init ties each message to its name, vector and control.
@@ -112,8 +115,8 @@ func (u *UDP) collect(ds []Datagram) {
 		m, d := &r.messages[i], &ds[i]
 		d.N, d.Seg, d.TTL = int(m.Len), 0, 0
 		d.Addr = r.from(&r.names[i])
-		said := parseControl(r.controls[i].bytes()[:min(int(m.Hdr.Controllen), len(r.controls[i].bytes()))])
-		if d.Local = r.to(&said.local); said.seg < d.N {
+		said := r.said(r.controls[i].bytes()[:min(int(m.Hdr.Controllen), len(r.controls[i].bytes()))])
+		if d.Local = said.local; said.seg < d.N {
 			d.Seg = said.seg
 		}
 		datagrams += uint64(segments(d.N, d.Seg))
@@ -138,11 +141,12 @@ func (r *reader) from(raw *sockaddr) netip.AddrPort {
 	return r.last
 }
 
-// to returns the address that a datagram was sent to, which is mostly that of the
-// datagram before.
-func (r *reader) to(raw *pktinfo) netip.Addr {
-	if l := &r.local; *raw != l.raw {
-		l.raw, l.addr = *raw, raw.addr(&r.zones)
+// said returns what control messages say, which are mostly those of the datagram before.
+func (r *reader) said(raw []byte) *told {
+	t := &r.told
+	if !bytes.Equal(raw, t.raw.bytes()[:t.n]) {
+		said := parseControl(raw)
+		t.n, t.seg, t.local = copy(t.raw.bytes()[:], raw), said.seg, said.local.addr(&r.zones)
 	}
-	return r.local.addr
+	return t
 }

@@ -50,10 +50,10 @@ type destinations struct {
 // A piece is the content of one message: a datagram, or a train whose seg is not
 // 0, of one entry of the batch.
 type piece struct {
-	payload []byte
-	entry   int
-	envelope
-	alone int // bytes of the control messages without the segment size
+	entry  int
+	seg    int
+	pinned int // bytes of the control message with the local address, which is first; 0: none
+	alone  int // bytes of all control messages but the segment size, which is last
 }
 
 // result is the outcome of a batch.
@@ -64,7 +64,7 @@ type result struct {
 	lost, lastLost, lastRefused int
 }
 
-// init ties each message to its vector.
+// init ties each message to its vector and control.
 func (w *writer) init(only4, noBatch bool) {
 	w.only4, w.limit = only4, maxWrite
 	if noBatch {
@@ -75,6 +75,7 @@ func (w *writer) init(only4, noBatch bool) {
 		h.Namelen = sockaddrLen(only4)
 		h.Iov = &w.vectors[i]
 		h.SetIovlen(1)
+		h.Control = (*byte)(unsafe.Pointer(&w.controls[i]))
 	}
 }
 
@@ -136,7 +137,7 @@ func (u *UDP) put(entry int, d *Datagram) {
 			length = min(length, seg*min(MaxTrainDatagrams, MaxTrainBytes/seg))
 		}
 		e.seg = seg
-		w.message(entry, rest[:length], e)
+		w.message(entry, rest[:length], &e)
 		if w.n == w.limit {
 			u.flush()
 		}
@@ -179,39 +180,31 @@ func (w *writer) envelope(d *Datagram) (e envelope) {
 }
 
 // message queues a message.
-func (w *writer) message(entry int, payload []byte, e envelope) {
-	w.messages[w.n].Hdr.Name = (*byte)(unsafe.Pointer(&w.names[w.name]))
-	w.vectors[w.n].Base = unsafe.SliceData(payload)
-	w.vectors[w.n].SetLen(len(payload))
-	w.pieces[w.n] = piece{payload: payload, entry: entry, envelope: e}
-	w.seal(w.n)
-	w.n++
-}
-
-// seal writes the control messages of a queued message.
-func (w *writer) seal(message int) {
-	h, p := &w.messages[message].Hdr, &w.pieces[message]
-	all, alone := w.controls[message].put(&p.envelope)
-	h.Control = nil
-	if all > 0 {
-		h.Control = (*byte)(unsafe.Pointer(&w.controls[message]))
-	}
+func (w *writer) message(entry int, payload []byte, e *envelope) {
+	h, v := &w.messages[w.n].Hdr, &w.vectors[w.n]
+	h.Name = (*byte)(unsafe.Pointer(&w.names[w.name]))
+	v.Base = unsafe.SliceData(payload)
+	v.SetLen(len(payload))
+	pinned, alone, all := w.controls[w.n].put(e)
 	h.SetControllen(all)
-	p.alone = alone
+	w.pieces[w.n] = piece{entry: entry, seg: e.seg, pinned: pinned, alone: alone}
+	w.n++
 }
 
 // unpin has a refused message leave from the address that the kernel chooses, if it was
 // to leave from another one that this host does not have any more, or that leads nowhere.
 // It reports whether another try is worth it.
 func (w *writer) unpin(message int, errno syscall.Errno) bool {
-	p := &w.pieces[message]
-	if !p.local.IsValid() {
+	h, p := &w.messages[message].Hdr, &w.pieces[message]
+	if p.pinned == 0 {
 		return false
 	}
 	switch errno {
 	case unix.EINVAL, unix.EADDRNOTAVAIL, unix.ENETUNREACH, unix.ENODEV:
-		p.local, p.ifindex = netip.Addr{}, 0
-		w.seal(message)
+		all := int(h.Controllen)
+		copy(w.controls[message].bytes()[:], w.controls[message].bytes()[p.pinned:all])
+		h.SetControllen(all - p.pinned)
+		p.pinned, p.alone = 0, p.alone-p.pinned
 		return true
 	}
 	return false
