@@ -61,7 +61,7 @@ func (r *leaseRules) fault(lease netip.Prefix) string {
 	case lease.Bits() > longestLease:
 		return "is a network without anybody else: the supernode's pool is wrong"
 	case !subnet.OfOverlays(lease):
-		return fmt.Sprintf("is neither private, shared nor documentation space: traffic to hosts of the internet would go into the overlay. If the community really uses it type --allow-lease %s", lease.Masked())
+		return fmt.Sprintf("is no private, shared, documentation or benchmark space: traffic to hosts of the internet would go into the overlay. If the community really uses it type --allow-lease %s", lease.Masked())
 	}
 	return r.collision(lease)
 }

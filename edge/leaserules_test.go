@@ -46,6 +46,7 @@ func TestSupernodeLeases(t *testing.T) {
 		{lease: "129.1.1.1/1", why: "covers more than a /8"},
 		{lease: "8.8.8.1/24", why: "--allow-lease 8.8.8.0/24"},
 		{lease: "1.1.1.1/8", why: "--allow-lease 1.0.0.0/8"},
+		{lease: "44.128.0.9/10", why: "--allow-lease 44.128.0.0/10"}, // README.md
 		{lease: "0.0.0.1/0", why: "covers more than a /8"},
 		{lease: "10.1.2.3/7", why: "covers more than a /8"},
 		{lease: "172.16.0.1/8", why: "--allow-lease 172.0.0.0/8"},

@@ -65,7 +65,7 @@ func parseAddress(s string) (edge.Address, error) {
 func parseNetwork(s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
 	if err != nil || !p.Addr().Is4() || p.Bits() < 8 {
-		return netip.Prefix{}, fmt.Errorf("--allow-lease %s is not an IPv4 network from /8 on, such as 198.18.0.0/15", s)
+		return netip.Prefix{}, fmt.Errorf("--allow-lease %s is not an IPv4 network from /8 on, such as 44.128.0.0/10", s)
 	}
 	return p.Masked(), nil
 }
