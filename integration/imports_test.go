@@ -46,20 +46,20 @@ var rules = []rule{
 		never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/...", "github.com/..."},
 	},
 	// Both name the process that holds what they want, keys masked.
-	{folder: "tap", ours: []string{"internal/process", "tap/offload"}, tests: []string{"integration/lab", "internal/leak"}},
+	{folder: "tap", ours: []string{"internal/interfaces", "internal/process", "tap/offload"}, tests: []string{"integration/lab", "internal/leak"}},
 	{folder: "tap/taptest", ours: []string{"tap", "tap/offload"}},
 	// Bytes in, values out, as protocol.
 	{folder: "tap/offload", never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/..."}},
 	// The simulated internet that its tests run in moves transport.Datagram.
 	{folder: "nat/path", ours: []string{"nat/address", "nat/pmtu", "internal/deadline"}, tests: []string{"transport"}},
-	{folder: "nat/address", ours: []string{"nat/stun", "internal/bucket", "internal/deadline"}},
+	{folder: "nat/address", ours: []string{"nat/stun", "internal/bucket", "internal/deadline", "internal/interfaces"}},
 	{folder: "nat/pmtu", ours: []string{"internal/deadline"}},
 	// It says where things are, and has no code.
 	{folder: "nat"},
 	{folder: "nat/stun"},
 	{folder: "nat/turn", ours: []string{"nat/stun", "internal/bucket"}},
 	// They ask the router; sockets and time are their own.
-	{folder: "nat/portmap", ours: []string{"nat/address", "internal/netwatch"}},
+	{folder: "nat/portmap", ours: []string{"nat/address", "internal/interfaces", "internal/netwatch"}},
 	{folder: "nat/nattest", ours: []string{"transport"}},
 	{folder: "transport", ours: []string{"internal/process", "internal/waiter"}, tests: []string{"integration/lab", "internal/leak"}},
 	// A stream knows neither sessions nor supernodes.
@@ -98,7 +98,7 @@ var rules = []rule{
 	// Documents and how they are asked for. Who shows them needs no edge.
 	{folder: "edge/control", ours: []string{"protocol", "internal/localapi"}},
 	// What the network lets through, asked by sockets of its own.
-	{folder: "edge/netcheck", ours: []string{"edge/control", "nat/address", "nat/stun", "nat/portmap"}, tests: []string{"transport"}},
+	{folder: "edge/netcheck", ours: []string{"edge/control", "nat/address", "nat/stun", "nat/portmap", "internal/interfaces"}, tests: []string{"transport"}},
 	// The commands open what must be opened.
 	{folder: "edge/cmd", ours: []string{
 		"protocol", "crypto", "tap", "nat/address", "nat/turn", "nat/portmap", "transport", "transport/stream", "internal/...", "edge/...",
@@ -114,6 +114,7 @@ var rules = []rule{
 	{folder: "internal/process"},
 	{folder: "internal/deadline"},
 	{folder: "internal/network"},
+	{folder: "internal/interfaces"},
 	{folder: "internal/bucket", ours: []string{"internal/network"}},
 	{folder: "internal/format"},
 	// Documents in, text out: it knows nobody who has the documents.

@@ -3,6 +3,8 @@ package tap
 import (
 	"net"
 	"net/netip"
+
+	"hedgerow/internal/interfaces"
 )
 
 // shortestRoute is the shortest prefix of a route that counts as one to a network.
@@ -53,18 +55,18 @@ const mostNetworks = 8192
 // eachNetwork calls f with the networks of this host, and those of its routes of some
 // families (true: IPv4), until it returns false.
 func eachNetwork(except func(ifindex int) bool, families []bool, f func(Network) bool) {
-	interfaces, err := net.Interfaces()
+	all, err := interfaces.List()
 	if err != nil {
 		return
 	}
-	names, addrs := make(map[int]string, len(interfaces)), interfaceAddrs(interfaces)
-	for _, ifi := range interfaces {
+	names := make(map[int]string, len(all))
+	for _, ifi := range all {
 		if ifi.Flags&net.FlagUp == 0 || except != nil && except(ifi.Index) {
 			continue
 		}
 		names[ifi.Index] = ifi.Name
-		for _, a := range addrs[ifi.Index] {
-			if p, ok := networkOf(a); ok && !f(Network{ifi.Name, p}) {
+		for _, a := range ifi.Addresses {
+			if p, ok := networkOf(a.Prefix); ok && !f(Network{ifi.Name, p}) {
 				return
 			}
 		}
@@ -82,16 +84,9 @@ func eachNetwork(except func(ifindex int) bool, families []bool, f func(Network)
 }
 
 // networkOf returns the network of an interface's address, masked.
-func networkOf(a net.Addr) (netip.Prefix, bool) {
-	ipnet, ok := a.(*net.IPNet)
-	if !ok {
+func networkOf(a netip.Prefix) (netip.Prefix, bool) {
+	if !a.IsValid() || a.Addr().IsLinkLocalUnicast() {
 		return netip.Prefix{}, false
 	}
-	addr, ok := netip.AddrFromSlice(ipnet.IP)
-	addr = addr.Unmap()
-	ones, size := ipnet.Mask.Size()
-	if !ok || size != addr.BitLen() || addr.IsLinkLocalUnicast() {
-		return netip.Prefix{}, false
-	}
-	return netip.PrefixFrom(addr, ones).Masked(), true
+	return a.Masked(), true
 }

@@ -1,7 +1,6 @@
 package tap
 
 import (
-	"net"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -11,18 +10,6 @@ import (
 // mostRoutes bounds how many routes of the kernel are looked at: a router that speaks
 // BGP has a million, and the caller waits.
 const mostRoutes = 4096
-
-// interfaceAddrs returns the addresses of all interfaces by their index, in one request:
-// each net.Interface.Addrs would have the kernel list them all again, which takes a
-// second on a host with a thousand containers, and the caller waits.
-func interfaceAddrs([]net.Interface) map[int][]net.Addr {
-	list, _ := netlink.AddrList(nil, netlink.FAMILY_ALL) // an interrupted dump ends early: the next look finds the rest
-	addrs := make(map[int][]net.Addr)
-	for _, a := range list {
-		addrs[a.LinkIndex] = append(addrs[a.LinkIndex], a.IPNet)
-	}
-	return addrs
-}
 
 // eachRoute calls f with the routes of the main table to networks by some interfaces, given
 // by index, until it returns false.

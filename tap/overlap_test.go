@@ -1,28 +1,20 @@
 package tap
 
 import (
-	"net"
 	"net/netip"
 	"testing"
 )
 
 func TestNetworkOf(t *testing.T) {
-	cidr := func(s string) net.Addr {
-		ip, n, err := net.ParseCIDR(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &net.IPNet{IP: ip, Mask: n.Mask}
-	}
 	for a, want := range map[string]string{
 		"192.168.1.20/24": "192.168.1.0/24", "10.64.7.8/16": "10.64.0.0/16", "fd00:1::5/64": "fd00:1::/64", "fe80::1/64": "", "169.254.1.1/16": "",
 	} {
-		got, ok := networkOf(cidr(a))
+		got, ok := networkOf(netip.MustParsePrefix(a))
 		if ok != (want != "") || ok && got.String() != want {
 			t.Errorf("%s: %v %v, want %q", a, got, ok, want)
 		}
 	}
-	if p, ok := networkOf(&net.IPAddr{IP: net.IPv4(10, 64, 0, 1)}); ok {
+	if p, ok := networkOf(netip.Prefix{}); ok {
 		t.Errorf("an address without a network: %v", p)
 	}
 }

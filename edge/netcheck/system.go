@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
+
+	"hedgerow/internal/interfaces"
 )
 
 // System returns the sockets and addresses of this machine. The system names the
@@ -65,16 +68,10 @@ func source(to netip.AddrPort) (from netip.Addr, ifname string, err error) {
 	}
 	defer conn.Close()
 	from = conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
-	interfaces, err := net.Interfaces()
-	if err != nil {
-		return from, "", nil // its name is not that important
-	}
-	for _, i := range interfaces {
-		addrs, _ := i.Addrs()
-		for _, a := range addrs {
-			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Unmap() == from.WithZone("") {
-				return from, i.Name, nil
-			}
+	all, _ := interfaces.List() // the name is not that important
+	for _, i := range all {
+		if slices.ContainsFunc(i.Addresses, func(a interfaces.Address) bool { return a.Addr() == from.WithZone("") }) {
+			return from, i.Name, nil
 		}
 	}
 	return from, "", nil

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"hedgerow/internal/interfaces"
 )
 
 // maxInterfaces bounds the interfaces announced on.
@@ -19,28 +21,20 @@ type iface struct {
 
 // eligible returns the interfaces that Announce uses.
 func eligible(exclude func(ifname string) bool) ([]iface, error) {
-	interfaces, err := net.Interfaces()
+	all, err := interfaces.List()
 	if err != nil {
 		return nil, err
 	}
 	var ifaces []iface
-	for _, i := range interfaces {
-		if !broadcasts(i.Flags) || exclude != nil && exclude(i.Name) {
+	for _, i := range all {
+		if len(i.Addresses) == 0 || !broadcasts(i.Flags) || exclude != nil && exclude(i.Name) {
 			continue
 		}
-		addresses, err := i.Addrs()
-		if err != nil {
-			continue // the interface went away meanwhile
+		l := iface{Interface: i.Interface}
+		for _, a := range i.Addresses {
+			l.addresses = append(l.addresses, a.Addr())
 		}
-		l := iface{Interface: i}
-		for _, a := range addresses {
-			if p, err := netip.ParsePrefix(a.String()); err == nil {
-				l.addresses = append(l.addresses, p.Addr().Unmap())
-			}
-		}
-		if len(l.addresses) > 0 {
-			ifaces = append(ifaces, l)
-		}
+		ifaces = append(ifaces, l)
 	}
 	return choose(ifaces), nil
 }

@@ -4,6 +4,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+
+	"hedgerow/internal/interfaces"
 )
 
 // MaxCandidates and MaxPerFamily are the most candidates of one peer, in all and
@@ -74,34 +76,36 @@ func Gather(s Sources, p *Policy) []Candidate {
 }
 
 // OfInterfaces returns the unicast addresses of the interfaces that are up,
-// without loopback, link-local addresses, and interfaces that exclude names, such as
-// tunnels; exclude may be nil. The order is the system's.
+// without loopback, link-local addresses, those that nothing may be sent from, and
+// interfaces that exclude names, such as tunnels; exclude may be nil. The order is the
+// system's, but deprecated addresses come after all others: with temporary addresses
+// (RFC 8981) a host may have one for each day of a week.
 func OfInterfaces(exclude func(ifname string) bool) ([]netip.Addr, error) {
-	interfaces, err := net.Interfaces()
+	all, err := interfaces.List()
 	if err != nil {
 		return nil, err
 	}
-	var list []netip.Addr
-	for _, i := range interfaces {
+	var list, deprecated []netip.Addr
+	for _, i := range all {
 		if i.Flags&net.FlagUp == 0 || i.Flags&net.FlagLoopback != 0 {
 			continue
 		}
 		if exclude != nil && exclude(i.Name) {
 			continue
 		}
-		addresses, err := i.Addrs()
-		if err != nil {
-			continue // the interface went away meanwhile
-		}
-		for _, a := range addresses {
-			prefix, err := netip.ParsePrefix(a.String())
-			if err != nil {
-				continue
-			}
-			ip := prefix.Addr().Unmap()
-			if ip.IsGlobalUnicast() && !slices.Contains(list, ip) {
+		for _, a := range i.Addresses {
+			switch ip := a.Addr(); {
+			case a.Unusable || !ip.IsGlobalUnicast():
+			case a.Deprecated:
+				deprecated = append(deprecated, ip)
+			case !slices.Contains(list, ip):
 				list = append(list, ip)
 			}
+		}
+	}
+	for _, ip := range deprecated {
+		if !slices.Contains(list, ip) {
+			list = append(list, ip)
 		}
 	}
 	return list, nil

@@ -9,9 +9,12 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"time"
 
 	"golang.org/x/net/ipv4"
+
+	"hedgerow/internal/interfaces"
 )
 
 // The numbers of SSDP (UPnP Device Architecture 1.1, section 1).
@@ -92,13 +95,10 @@ func (u upnp) targets(r router, conn *net.UDPConn) []netip.AddrPort {
 
 // linkOf returns the interface that has an address.
 func linkOf(a netip.Addr) (net.Interface, bool) {
-	interfaces, _ := net.Interfaces()
-	for _, i := range interfaces {
-		addresses, _ := i.Addrs()
-		for _, other := range addresses {
-			if p, err := netip.ParsePrefix(other.String()); err == nil && p.Addr().Unmap() == a {
-				return i, true
-			}
+	all, _ := interfaces.List()
+	for _, i := range all {
+		if slices.ContainsFunc(i.Addresses, func(other interfaces.Address) bool { return other.Addr() == a }) {
+			return i.Interface, true
 		}
 	}
 	return net.Interface{}, false
