@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -13,7 +14,8 @@ import (
 // kernel does not tell, the stack is the device alone.
 func readLinks(device int) links {
 	list, _ := netlink.LinkList() // an interrupted dump ends early: the next look finds the rest
-	l := links{names: make(map[int]string), roots: make(map[int]bool), tunnels: make(map[string]bool), inner: inner(list)}
+	l := links{names: make(map[int]string), roots: make(map[int]bool), tunnels: make(map[string]bool)}
+	l.inner = sync.OnceValue(func() map[string]bool { return inner(list) })
 	byIndex := make(map[int]netlink.Link, len(list))
 	l.roots[device], l.names[device] = true, ""
 	for _, x := range list {

@@ -10,6 +10,7 @@ import (
 // readLinks finds the device: what is stacked on it, is told by Linux alone.
 func readLinks(device int) links {
 	l := links{names: make(map[int]string), roots: map[int]bool{device: true}, tunnels: make(map[string]bool)}
+	l.inner = func() map[string]bool { return nil }
 	all, _ := net.Interfaces()
 	for _, i := range all {
 		l.tunnels[i.Name] = namedTunnel(i.Name)

@@ -56,11 +56,11 @@ func (s *Stack) From(mark uint32, ifname string) { s.from = source{mark, ifname}
 
 // links are the interfaces of this host.
 type links struct {
-	names    map[int]string  // of the stack, by index
-	roots    map[int]bool    // devices of edges
-	inner    map[string]bool // bridges that join nothing but what runs on this host
+	names    map[int]string // of the stack, by index
+	roots    map[int]bool   // devices of edges
 	tunnels  map[string]bool
 	stations []net.HardwareAddr
+	inner    func() map[string]bool // bridges that join nothing but what runs on this host; asks the kernel once
 }
 
 // holds reports whether an interface is in the stack.
@@ -125,7 +125,7 @@ func (s *Stack) Underlay(ifname string) bool {
 func (s *Stack) Inner(ifname string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.current(time.Now()).inner[ifname]
+	return s.current(time.Now()).inner()[ifname]
 }
 
 // Holds reports whether the interface with this index is in the stack.

@@ -1,9 +1,11 @@
 package stack
 
 import (
-	"github.com/vishvananda/netlink"
+	"errors"
+	"slices"
 
-	"hedgerow/internal/netwatch"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // tunnelKinds are the kernel's words for interfaces whose packets travel inside others
@@ -41,30 +43,57 @@ func IsTunnel(ifname string) bool {
 // machines of this host, as docker0 and virbr0 do. A bridge by which a default route leaves
 // is none of them, whatever its ports are.
 func inner(list []netlink.Link) map[string]bool {
-	found, outer := make(map[string]bool), make(map[int]bool)
+	outer := make(map[int]bool)
 	for _, x := range list {
 		if kind := kindOf(x); x.Attrs().MasterIndex != 0 && !virtualKinds[kind] && !tunnelKinds[kind] {
 			outer[x.Attrs().MasterIndex] = true
 		}
 	}
+	found := make(map[int]string)
 	for _, x := range list {
-		if kindOf(x) == "bridge" && !outer[x.Attrs().Index] {
-			found[x.Attrs().Name] = true
+		if a := x.Attrs(); kindOf(x) == "bridge" && !outer[a.Index] {
+			found[a.Index] = a.Name
 		}
 	}
-	if len(found) == 0 {
-		return nil
-	}
-	s, err := netwatch.Read(netwatch.Config{})
-	if err != nil {
+	if len(found) == 0 || withoutDefault(found) != nil {
 		return nil // better an address too much than the only one missing
 	}
-	for _, x := range list {
-		for _, r := range s.Routes {
-			if r.Interface == x.Attrs().Index {
-				delete(found, x.Attrs().Name)
+	names := make(map[string]bool)
+	for _, name := range found {
+		names[name] = true
+	}
+	return names
+}
+
+// withoutDefault deletes the interfaces, given by index, by which a default route of the
+// main table leaves. The kernel is asked for the routes by each of them alone: a router
+// that speaks BGP has a million others. Linux before 4.20 tells them all.
+func withoutDefault(found map[int]string) error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	_ = h.SetStrictCheck(true)
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		for index := range found {
+			err := h.RouteListFilteredIter(family, &netlink.Route{LinkIndex: index}, netlink.RT_FILTER_DST, func(r netlink.Route) bool {
+				if r.Type == unix.RTN_UNICAST && leavesBy(&r, index) {
+					delete(found, index)
+				}
+				return true
+			})
+			// A kernel without IPv6 refuses to tell of its routes.
+			if err != nil && !(family == netlink.FAMILY_V6 && errors.Is(err, unix.EOPNOTSUPP)) {
+				return err
 			}
 		}
 	}
-	return found
+	return nil
+}
+
+// leavesBy reports whether one of a route's next hops is by an interface.
+func leavesBy(r *netlink.Route, index int) bool {
+	return r.LinkIndex == index ||
+		slices.ContainsFunc(r.MultiPath, func(hop *netlink.NexthopInfo) bool { return hop.LinkIndex == index })
 }
