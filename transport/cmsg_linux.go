@@ -9,8 +9,8 @@ import (
 )
 
 // A control is room for the control messages of one message (cmsg(3)), aligned
-// as they must be: on sending those of an envelope, on receiving UDP_GRO and
-// IPV6_PKTINFO or IP_PKTINFO.
+// as they must be: on sending those of an envelope, on receiving UDP_GRO,
+// IPV6_PKTINFO or IP_PKTINFO, and IPV6_TCLASS or IP_TOS.
 type control [16]uint64
 
 // An envelope is what goes with a message besides its address.
@@ -18,6 +18,8 @@ type envelope struct {
 	local   netip.Addr // it leaves from; not valid: the kernel chooses
 	ifindex uint32     // of the interface that a link-local local belongs to
 	ttl     uint8      // of an IPv4 datagram; 0: the socket's
+	tos     uint8      // 0: the socket's, which is 0
+	four    bool       // the datagram is an IPv4 one
 	seg     int        // the segment size of a train; 0: one datagram
 }
 
@@ -40,6 +42,14 @@ func (c *control) put(e *envelope) (pinned, alone, all int) {
 		// An int (ip(7)), on IPv4 sockets and for IPv4 datagrams on dual-stack
 		// ones. The socket's option would change those of other goroutines.
 		*(*int32)(c.header(alone, unix.IPPROTO_IP, unix.IP_TTL, 4)) = int32(e.ttl)
+		alone += unix.CmsgSpace(4)
+	}
+	if e.tos != 0 {
+		level, kind := int32(unix.IPPROTO_IPV6), int32(unix.IPV6_TCLASS)
+		if e.four {
+			level, kind = unix.IPPROTO_IP, unix.IP_TOS
+		}
+		*(*int32)(c.header(alone, level, kind, 4)) = int32(e.tos)
 		alone += unix.CmsgSpace(4)
 	}
 	if all = alone; e.seg != 0 {
@@ -66,6 +76,7 @@ func (c *control) bytes() *[unsafe.Sizeof(control{})]byte {
 type received struct {
 	seg   int     // the size of its datagrams (UDP_GRO, an int); 0: the kernel names none
 	local pktinfo // where it was sent to
+	tos   uint8   // of all its datagrams: the kernel joins those of one
 }
 
 // pktinfo is an address of this host with its interface, as the kernel has it
@@ -84,6 +95,10 @@ func parseControl(b []byte) (r received) {
 		switch {
 		case h.Level == unix.IPPROTO_UDP && h.Type == unix.UDP_GRO && len(data) >= 4:
 			r.seg = max(int(int32(binary.NativeEndian.Uint32(data))), 0)
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_TOS && len(data) > 0:
+			r.tos = data[0] // an octet (ip(7))
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_TCLASS && len(data) >= 4:
+			r.tos = uint8(binary.NativeEndian.Uint32(data)) // an int (RFC 3542, section 6.5)
 		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
 			r.local = pktinfo{Addr: [16]byte(data), Ifindex: binary.NativeEndian.Uint32(data[16:])}
 		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
@@ -110,6 +125,16 @@ func (p *pktinfo) addr(z *zones) netip.Addr {
 // broadcast4 is the limited broadcast address (RFC 919). That of a subnet looks like
 // any other address: nothing can leave from it, so the kernel refuses it.
 var broadcast4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
+// tellTOS has the kernel say of each datagram which TOS it came with. An AF_INET6
+// socket needs both options, one for each family.
+func tellTOS(fd int, only4 bool) error {
+	err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
+	if err == nil && !only4 {
+		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1)
+	}
+	return err
+}
 
 // tellLocal has the kernel say of each datagram which address of this host it was sent
 // to. An AF_INET6 socket says it of IPv4 datagrams, too.

@@ -32,6 +32,10 @@ type Datagram struct {
 	// TTL is the IPv4 time to live of this datagram alone, 0 for the socket's
 	// default. ReadBatch sets it to 0; it has no effect on IPv6.
 	TTL uint8
+	// TOS is the octet of the IP header with the DSCP and the ECN field (RFC 2474, RFC
+	// 3168), of each datagram of a train: as it came, and as it leaves. Where the system
+	// does not tell it (all but Linux) ReadBatch sets 0, and WriteBatch sends with 0.
+	TOS uint8
 }
 
 // Payload returns the bytes that count. It panics when N does not lie inside

@@ -116,6 +116,9 @@ func (m *MuxWriter) Counters() Counters {
 	return Counters{}
 }
 
+// TellsTOS reports whether ReadBatch sets Datagram.TOS for what came by the socket.
+func (m *MuxWriter) TellsTOS() bool { return TellsTOS(m.socket) }
+
 // SideCounters returns the counters of the side transports.
 func (m *MuxWriter) SideCounters() SideCounters { return m.sides.Counters() }
 

@@ -11,6 +11,7 @@ type notices struct {
 	log              *slog.Logger
 	gsoOnce, groOnce sync.Once
 	localOnce        sync.Once
+	tosOnce          sync.Once
 }
 
 func (n *notices) gso(err error) {
@@ -22,6 +23,12 @@ func (n *notices) gso(err error) {
 func (n *notices) gro(err error) {
 	n.groOnce.Do(func() {
 		n.log.Warn("the kernel does not hand over trains of UDP datagrams (UDP_GRO): each is received by itself, which is slower", "error", err)
+	})
+}
+
+func (n *notices) tos(err error) {
+	n.tosOnce.Do(func() {
+		n.log.Warn("the kernel does not tell which ECN mark a datagram came with: the overlay's TCP connections learn of congestion by loss alone", "error", err)
 	})
 }
 

@@ -36,6 +36,7 @@ type told struct {
 	n     int // bytes of raw
 	seg   int
 	local netip.Addr
+	tos   uint8
 }
 
 // init ties each message to its name, vector and control.
@@ -116,7 +117,7 @@ func (u *UDP) collect(ds []Datagram) {
 		d.N, d.Seg, d.TTL = int(m.Len), 0, 0
 		d.Addr = r.from(&r.names[i])
 		said := r.said(r.controls[i].bytes()[:min(int(m.Hdr.Controllen), len(r.controls[i].bytes()))])
-		if d.Local = said.local; said.seg < d.N {
+		if d.Local, d.TOS = said.local, said.tos; said.seg < d.N {
 			d.Seg = said.seg
 		}
 		datagrams += uint64(segments(d.N, d.Seg))
@@ -146,7 +147,7 @@ func (r *reader) said(raw []byte) *told {
 	t := &r.told
 	if !bytes.Equal(raw, t.raw.bytes()[:t.n]) {
 		said := parseControl(raw)
-		t.n, t.seg, t.local = copy(t.raw.bytes()[:], raw), said.seg, said.local.addr(&r.zones)
+		t.n, t.seg, t.local, t.tos = copy(t.raw.bytes()[:], raw), said.seg, said.local.addr(&r.zones), said.tos
 	}
 	return t
 }

@@ -171,6 +171,9 @@ func (u *polled) LocalAddr() netip.AddrPort {
 	return unmapped(u.conn.LocalAddr().(*net.UDPAddr).AddrPort())
 }
 
+// TellsTOS reports false: the standard library tells no Datagram.TOS.
+func (u *polled) TellsTOS() bool { return false }
+
 // ReadFaults returns how many times a read ended with an error that was passed
 // over.
 func (u *polled) ReadFaults() uint64 { return u.readFaults.Load() }

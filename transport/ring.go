@@ -67,7 +67,7 @@ func (r *ring) pop(ds []Datagram) (int, error) {
 	for i := range n {
 		d, s := &ds[i], &r.slots[r.first]
 		d.N = copy(d.Buf, s.payload)
-		d.Addr, d.Local, d.Seg, d.TTL = s.from, netip.Addr{}, 0, 0
+		d.Addr, d.Local, d.Seg, d.TTL, d.TOS = s.from, netip.Addr{}, 0, 0, 0
 		r.first = (r.first + 1) % ringLen
 	}
 	r.count -= n

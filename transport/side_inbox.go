@@ -55,7 +55,7 @@ func (b *inbox) pop(ds []Datagram) int {
 	for i := range n {
 		d, s := &ds[i], &b.slots[b.first]
 		d.N = copy(d.Buf, s.payload)
-		d.Addr, d.Local, d.Seg, d.TTL = s.from, netip.Addr{}, 0, 0
+		d.Addr, d.Local, d.Seg, d.TTL, d.TOS = s.from, netip.Addr{}, 0, 0, 0
 		b.first = (b.first + 1) % inboxLen
 	}
 	b.count -= n

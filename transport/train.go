@@ -19,7 +19,7 @@ const (
 // of the train, or makes a single datagram the first of one, and reports whether
 // it could. It could not when n is 0 or longer than the first datagram, when a
 // shorter one has ended the train before, when the train would exceed its limits,
-// or when Buf has not the capacity. TTL and Addr are the whole train's.
+// or when Buf has not the capacity. TTL, TOS and Addr are the whole train's.
 func (d *Datagram) Grow(n int) bool {
 	seg := d.Seg
 	if seg == 0 {

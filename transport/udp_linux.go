@@ -21,6 +21,7 @@ type UDP struct {
 	// only4 is set on a host without IPv6.
 	only4   bool
 	noBatch bool
+	tells   bool // the TOS of what is received
 	local   netip.AddrPort
 
 	// life is held for reading while fd is in use, and for writing to close it.
@@ -62,6 +63,10 @@ func newUDP(fd int, only4 bool, opts Options, said *notices) (*UDP, error) {
 	}
 	if err := tellLocal(fd, only4); err != nil {
 		said.local(err)
+	}
+	err = tellTOS(fd, only4)
+	if u.tells = err == nil; err != nil {
+		said.tos(err)
 	}
 	if err := allow(opts.NoGRO, fd, unix.UDP_GRO, 1); err != nil {
 		said.gro(err)
@@ -119,6 +124,10 @@ func (u *UDP) Fd() int { return u.fd }
 
 // LocalAddr returns the socket's port with the unspecified address.
 func (u *UDP) LocalAddr() netip.AddrPort { return u.local }
+
+// TellsTOS reports whether ReadBatch sets Datagram.TOS: the kernel did not refuse to
+// tell it.
+func (u *UDP) TellsTOS() bool { return u.tells }
 
 // ReadFaults returns how many times a read ended with an error that was passed
 // over.

@@ -168,6 +168,7 @@ func (w *writer) address(to netip.AddrPort) syscall.Errno {
 // envelope returns what goes with the messages of an entry, but for the segment size.
 func (w *writer) envelope(d *Datagram) (e envelope) {
 	four := d.Addr.Addr().Is4() || d.Addr.Addr().Is4In6()
+	e.tos, e.four = d.TOS, four
 	if d.TTL != 0 && four {
 		e.ttl = d.TTL
 	}

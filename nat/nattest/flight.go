@@ -16,7 +16,7 @@ type packet struct {
 	realm    *realm        // where it arrives
 	group    *Multicast    // who gets it, of a packet to a group; else nil
 	from, to netip.AddrPort
-	ttl      uint8
+	ttl, tos uint8
 	n        int
 	buf      [maxPayload]byte
 }

@@ -153,6 +153,9 @@ func (c *Conn) waiting() (bool, error) {
 // until nothing is left.
 func (c *Conn) Ready() <-chan struct{} { return c.wake }
 
+// TellsTOS reports true: datagrams arrive with the Datagram.TOS that they have then.
+func (c *Conn) TellsTOS() bool { return true }
+
 // ReadBatch reads into ds what has arrived and returns how many datagrams that
 // were: 0 when there are none, it never blocks. It returns net.ErrClosed after
 // Close.
@@ -169,7 +172,7 @@ func (c *Conn) ReadBatch(ds []transport.Datagram) (int, error) {
 		c.first++
 		d := &ds[i]
 		d.N = copy(d.Buf, p.payload())
-		d.Addr, d.Local, d.Seg, d.TTL = p.from, netip.Addr{}, 0, 0
+		d.Addr, d.Local, d.Seg, d.TTL, d.TOS = p.from, netip.Addr{}, 0, 0, p.tos
 		if !p.to.Addr().IsMulticast() {
 			d.Local = p.to.Addr()
 		}
@@ -262,7 +265,7 @@ func (c *Conn) write(d *transport.Datagram) error {
 	for {
 		n := min(each, len(rest))
 		p := c.host.net.packet()
-		p.from, p.to, p.ttl = netip.AddrPortFrom(source, c.port), to, defaultTTL
+		p.from, p.to, p.ttl, p.tos = netip.AddrPortFrom(source, c.port), to, defaultTTL, d.TOS
 		if d.TTL != 0 && to.Addr().Is4() {
 			p.ttl = d.TTL
 		}
