@@ -2,6 +2,7 @@ package edge
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"hedgerow/crypto"
@@ -12,6 +13,7 @@ import (
 	"hedgerow/internal/bucket"
 	"hedgerow/internal/timer"
 	"hedgerow/protocol"
+	"hedgerow/transport"
 )
 
 // compose makes an edge whose clock begins at a time. The owners are made from the
@@ -115,6 +117,9 @@ func (e *Edge) composeSelf(random *random) {
 	}
 	if !crypto.HardwareAES() {
 		features |= protocol.FeatureChaCha
+	}
+	if !slices.ContainsFunc(cfg.Queues, func(q dataplane.Queue) bool { return !transport.TellsTOS(q.Conn) }) {
+		features |= protocol.FeatureECN
 	}
 	e.self = &self{
 		cid: cfg.Community.ID(), mac: protocol.MAC(cfg.Ethernet.MAC), identity: cfg.Identity, name: cfg.Name, features: features, keeping: keeping,

@@ -209,7 +209,7 @@ func (e *testEdge) hop() *supernode {
 	}
 	s.init.initiator.Stop()
 	s.init.retry.Stop()
-	s.hop.session, s.hop.at = dataplane.NewHopSession(session, s.view), s.addr()
+	s.hop.session, s.hop.at = dataplane.NewHopSession(session, s.view, 0), s.addr()
 	s.grant.on = s.hop.session
 	s.publishHop()
 	return s

@@ -227,7 +227,7 @@ func (c *connector) finished(now time.Time, s *supernode, done *handshake.Result
 	if h.old != nil {
 		c.draft.DropHop(h.old.Crypto().LocalIndex())
 	}
-	h.old, h.session, h.at, h.hash = h.session, dataplane.NewHopSession(session, s.view), from, done.Keys.Hash
+	h.old, h.session, h.at, h.hash = h.session, dataplane.NewHopSession(session, s.view, done.Features), from, done.Keys.Hash
 	c.draft.SetHop(h.session)
 	h.fresh = true
 	s.hello.end()

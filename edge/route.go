@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hedgerow/edge/dataplane"
+	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
 
@@ -14,10 +15,13 @@ import (
 // owners, so that it can be held against what was published at any time.
 func (r *routing) compute(p *peer) dataplane.Route {
 	to := dataplane.Route{Session: p.sessions.sealing(), Limit: dataplane.MaxDatagramIPv4}
-	to.Partial = to.Session != nil && p.sessions.current.Partial()
+	if to.Session != nil {
+		to.Partial, to.ECN = p.sessions.current.Partial(), p.sessions.current.ECN()
+	}
 	if p.reach.path != nil {
 		found := p.reach.path.Route()
 		to.Direct = found.Direct
+		to.ECN = to.ECN && found.Kind != address.KindTURN // a TURN server passes no marks on
 		to.Dual = found.Relay && !(r.plane.NoRelay() && found.Direct.IsValid())
 		if to.Direct.IsValid() && to.Direct.Addr().Is6() {
 			to.Limit = dataplane.MaxDatagramIPv6

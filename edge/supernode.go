@@ -227,7 +227,7 @@ func (s *supernode) silentSince() time.Time {
 // it has us registered, since it relays in no other.
 func (s *supernode) publishHop() {
 	if s.grant.on == s.hop.session && s.hop.session != nil {
-		s.hop.route = dataplane.HopRoute{Session: s.hop.session.Crypto(), Addr: s.hop.at, Mask: s.mask}
+		s.hop.route = dataplane.HopRoute{Session: s.hop.session.Crypto(), Addr: s.hop.at, Mask: s.mask, ECN: s.hop.session.ECN()}
 	}
 	if s.hop.route.Session == nil {
 		return

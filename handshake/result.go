@@ -25,7 +25,8 @@ type Result struct {
 	XF protocol.Transform
 	// KI is the epoch, protocol.KINone for a hop.
 	KI uint8
-	// Features, MAC and MTU are what the other end said: zeros of a supernode.
+	// Features, MAC and MTU are what the other end said: of a supernode the last two are
+	// zeros.
 	Features uint32
 	MAC      protocol.MAC
 	MTU      uint16

@@ -52,7 +52,7 @@ func TestAllocs(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, done := r.Add(now, 1, ctr+uint64(i), in.Body); done != (i == count-1) {
+				if _, _, done := r.Add(now, 1, ctr+uint64(i), in.Body, false); done != (i == count-1) {
 					t.Fatal("not joined")
 				}
 			}

@@ -152,7 +152,7 @@ func FuzzReassembler(f *testing.F) {
 			n := min(int(script[3]), len(script)-4)
 			now = now.Add(time.Duration(script[0]) * 10 * time.Millisecond)
 			body := script[4 : 4+n]
-			if inner, done := r.Add(now, uint64(script[1]), uint64(script[2]), body); done {
+			if inner, _, done := r.Add(now, uint64(script[1]), uint64(script[2]), body, false); done {
 				if len(inner) == 0 || len(inner) > MaxInner || Kind(inner[0]>>kindShift) == KindFragment {
 					t.Fatalf("joined %x", inner)
 				}
@@ -188,7 +188,7 @@ func FuzzPieces(f *testing.F) {
 			k := int(order>>33) % len(left)
 			i := left[k]
 			left = append(left[:k], left[k+1:]...)
-			got, done := r.Add(epoch, 1, uint64(i), list[i])
+			got, _, done := r.Add(epoch, 1, uint64(i), list[i], false)
 			if done != (len(left) == 0) || done && !bytes.Equal(got, inner) {
 				t.Fatalf("%d pieces, %d left: done %t", count, len(left), done)
 			}

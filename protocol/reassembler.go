@@ -71,11 +71,13 @@ type Reassembler struct {
 // less the piece's index it identifies the inner that the piece is part of. When
 // the piece completes it, Add returns the inner, of any kind but KindFragment.
 // It is valid until the next call, or as long as body if one piece was all. A
-// piece that does not fit the others is dropped.
-func (r *Reassembler) Add(now time.Time, source uint64, ctr uint64, body []byte) (inner []byte, done bool) {
+// piece that does not fit the others is dropped. marked says that the piece came in a
+// packet that was marked for congestion; the inner is when one of its pieces is (RFC 3168,
+// section 5.3).
+func (r *Reassembler) Add(now time.Time, source uint64, ctr uint64, body []byte, marked bool) (inner []byte, anyMarked, done bool) {
 	r.dropOld(now)
 	if len(body) < 2 {
-		return nil, false
+		return nil, false, false
 	}
 	index, last, piece := int(body[0]&^lastPiece), body[0]&lastPiece != 0, body[1:]
 	least := len(piece) // of the whole inner
@@ -83,28 +85,29 @@ func (r *Reassembler) Add(now time.Time, source uint64, ctr uint64, body []byte)
 		least *= index + 1
 	}
 	if ctr < uint64(index) || least > MaxInner {
-		return nil, false
+		return nil, false, false
 	}
 	if index == 0 && Kind(piece[0]>>kindShift) == KindFragment {
-		return nil, false // no pieces of pieces
+		return nil, false, false // no pieces of pieces
 	}
 	if index == 0 && last {
-		return piece, true
+		return piece, marked, true
 	}
 	i := r.find(now, source, ctr-uint64(index))
 	a := r.active[i]
 	if !a.fits(index, last, len(piece)) {
-		return nil, false
+		return nil, false, false
 	}
 	before := a.storage()
 	a.put(index, last, piece)
+	a.marked = a.marked || marked
 	r.held += a.storage() - before
 	if a.got == a.count {
 		r.release(i)
-		return a.buf, true
+		return a.buf, a.marked, true
 	}
 	r.trim(a)
-	return nil, false
+	return nil, false, false
 }
 
 // Expire drops the inners that are not complete after ReassemblyTimeout, and
@@ -203,6 +206,7 @@ type assembly struct {
 	count         int                    // pieces in all, 0 while the last is missing
 	size          int                    // bytes of a piece that is not the last, 0 while unknown
 	highest       int                    // highest index so far of a piece that is not the last
+	marked        bool                   // a piece came marked for congestion
 	buf, tail     []byte
 }
 

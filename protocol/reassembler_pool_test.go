@@ -11,7 +11,7 @@ func fill(r *Reassembler, now time.Time, inners, n int) {
 	piece := make([]byte, 1+n)
 	piece[0] = 1 // not the first, not the last
 	for i := range inners {
-		r.Add(now, 1, uint64(1000*i+1), piece)
+		r.Add(now, 1, uint64(1000*i+1), piece, false)
 	}
 }
 
@@ -20,7 +20,7 @@ func TestReassemblyIdle(t *testing.T) {
 	var pool ReassemblyPool
 	r := Reassembler{Pool: &pool}
 	for _, p := range piecesOf(t, testInner(60_000, 1), 1400) {
-		r.Add(epoch, 1, 100+uint64(p[0]&0x7f), p)
+		r.Add(epoch, 1, 100+uint64(p[0]&0x7f), p, false)
 	}
 	fill(&r, epoch, 20, 1400)
 	if r.Held() <= ReassemblyOwn || pool.Taken() == 0 {
@@ -58,7 +58,7 @@ func TestReassemblyPool(t *testing.T) {
 	inner := testInner(9060, 1)
 	for i := range 20 {
 		for _, p := range piecesOf(t, inner, 1400) {
-			if whole, ok := honest.Add(epoch, 1, uint64(100*i)+uint64(p[0]&0x7f), p); ok && len(whole) == len(inner) {
+			if whole, _, ok := honest.Add(epoch, 1, uint64(100*i)+uint64(p[0]&0x7f), p, false); ok && len(whole) == len(inner) {
 				joined++
 			}
 		}
@@ -88,7 +88,7 @@ func TestReassemblyAccounts(t *testing.T) {
 		for i := range min(len(body), 2) {
 			body[i] = byte(random.Uint32())
 		}
-		r.Add(now, uint64(random.IntN(3)), random.Uint64N(400), body)
+		r.Add(now, uint64(random.IntN(3)), random.Uint64N(400), body, false)
 		real := 0
 		for _, list := range [][]*assembly{r.active, r.free} {
 			for _, a := range list {

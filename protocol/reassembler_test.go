@@ -70,7 +70,7 @@ func TestPieces(t *testing.T) {
 			}
 			first := random.Uint64() >> 1
 			for k, i := range random.Perm(len(list)) {
-				got, done := r.Add(epoch, 7, first+uint64(i), list[i])
+				got, _, done := r.Add(epoch, 7, first+uint64(i), list[i], false)
 				if done != (k == len(list)-1) {
 					t.Fatalf("%d bytes, %d pieces: done %t after %d", n, len(list), done, k+1)
 				}
@@ -123,7 +123,7 @@ func TestReassembler(t *testing.T) {
 	for _, tt := range tests {
 		var r Reassembler
 		for i, s := range tt.steps {
-			got, done := r.Add(epoch.Add(s.at), s.source, s.ctr, []byte(s.body))
+			got, _, done := r.Add(epoch.Add(s.at), s.source, s.ctr, []byte(s.body), false)
 			if done != (s.want != "") || string(got) != s.want {
 				t.Errorf("%s: step %d: %q, %t, want %q", tt.name, i, got, done, s.want)
 			}
@@ -134,7 +134,7 @@ func TestReassembler(t *testing.T) {
 func TestReassemblerSlots(t *testing.T) {
 	var r Reassembler
 	for i := range uint64(ReassemblySlots + 1) { // the first one has to go
-		r.Add(epoch.Add(time.Duration(i)), 1, 10*i, []byte("\x00\x00ab"))
+		r.Add(epoch.Add(time.Duration(i)), 1, 10*i, []byte("\x00\x00ab"), false)
 	}
 	if len(r.active) != ReassemblySlots {
 		t.Fatalf("%d in the making, want %d", len(r.active), ReassemblySlots)
@@ -143,11 +143,11 @@ func TestReassemblerSlots(t *testing.T) {
 		if i == 0 {
 			continue
 		}
-		if _, done := r.Add(epoch.Add(100), 1, 10*i+1, []byte("\x81c")); !done {
+		if _, _, done := r.Add(epoch.Add(100), 1, 10*i+1, []byte("\x81c"), false); !done {
 			t.Errorf("%d was dropped", i)
 		}
 	}
-	if _, done := r.Add(epoch.Add(100), 1, 1, []byte("\x81c")); done {
+	if _, _, done := r.Add(epoch.Add(100), 1, 1, []byte("\x81c"), false); done {
 		t.Error("the oldest was kept")
 	}
 }
@@ -157,7 +157,7 @@ func TestReassemblerBytes(t *testing.T) {
 	piece := append([]byte{1}, make([]byte, 2000)...)
 	for i := range uint64(10_000) {
 		piece[0] = byte(1 + i%30)
-		r.Add(epoch, i/30, uint64(piece[0]), piece)
+		r.Add(epoch, i/30, uint64(piece[0]), piece, false)
 		held := 0
 		for _, a := range append(r.active[:len(r.active):len(r.active)], r.free...) {
 			held += a.storage()
@@ -169,7 +169,7 @@ func TestReassemblerBytes(t *testing.T) {
 	for index := range 127 { // no inner over MaxInner is begun
 		var r Reassembler
 		big := append([]byte{byte(index)}, make([]byte, MaxInner)...)
-		r.Add(epoch, 1, 1000, big)
+		r.Add(epoch, 1, 1000, big, false)
 		if len(r.active) != 0 && index > 0 {
 			t.Fatalf("piece %d of %d bytes is kept", index, MaxInner)
 		}
@@ -186,19 +186,19 @@ func TestReassemblerOldestGrows(t *testing.T) {
 	var r Reassembler
 	inner := testInner(60_000, 1)
 	list := piecesOf(t, inner, 2002)
-	r.Add(epoch, 1, 0, list[0])
+	r.Add(epoch, 1, 0, list[0], false)
 	piece := append([]byte{0}, make([]byte, 2000)...)
 	for source := range uint64(3) {
 		for i := range 32 {
 			piece[0] = byte(i)
-			r.Add(epoch.Add(1), 2+source, uint64(i), piece)
+			r.Add(epoch.Add(1), 2+source, uint64(i), piece, false)
 		}
 	}
 	if len(r.active) != 4 || len(r.free) != 0 {
 		t.Fatalf("%d in the making and %d free, want 4 and 0", len(r.active), len(r.free))
 	}
 	for i := 1; i < len(list); i++ {
-		got, done := r.Add(epoch.Add(2), 1, uint64(i), list[i])
+		got, _, done := r.Add(epoch.Add(2), 1, uint64(i), list[i], false)
 		if r.held > ReassemblyBytes {
 			t.Fatalf("%d bytes held", r.held)
 		}
@@ -208,5 +208,28 @@ func TestReassemblerOldestGrows(t *testing.T) {
 	}
 	if len(r.active) != 2 {
 		t.Errorf("%d in the making, want the two newest", len(r.active))
+	}
+}
+
+// An inner is marked for congestion when one of its pieces is, whichever it is and
+// whenever it comes, and no other inner is.
+func TestMarkedPieces(t *testing.T) {
+	inner := testInner(1000, 1)
+	list := piecesOf(t, inner, 300)
+	var r Reassembler
+	for which := -1; which < len(list); which++ {
+		for turn := range list {
+			first := uint64(1000 * (100*which + 200 + turn))
+			for k := range list {
+				i := (k + turn) % len(list)
+				_, marked, done := r.Add(epoch, 1, first+uint64(i), list[i], i == which)
+				if done != (k == len(list)-1) || marked != (done && which >= 0) {
+					t.Fatalf("piece %d marked, turn %d: after %d: marked %t, done %t", which, turn, k+1, marked, done)
+				}
+			}
+		}
+	}
+	if _, marked, done := r.Add(epoch, 1, 5, []byte("\x80a"), true); !marked || !done {
+		t.Errorf("one piece: marked %t, done %t", marked, done)
 	}
 }

@@ -30,6 +30,9 @@ const (
 	// FeatureMembers says that the sender has the hosts behind it asked for the multicast
 	// groups that they have joined, so that their reports can be waited for.
 	FeatureMembers = 4096
+	// FeatureECN says of an edge that it sees marks of congestion (RFC 3168) on the
+	// packets that it receives, and of a supernode that it passes them on.
+	FeatureECN = 8192
 )
 
 // Register is an edge's request to be a member of its community at the

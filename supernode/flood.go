@@ -88,6 +88,7 @@ func (r *relayer) sendFlood(out *outbox) {
 		pkt := append(out.buffer()[:protocol.RelayOverhead], f.packet...)
 		if r.rehead(out, pkt, f.handle, protocol.FlagCopy, to.session) {
 			out.send(pkt, to.ends)
+			out.passOn()
 		}
 		if out.full() {
 			r.sockets.flush(out)

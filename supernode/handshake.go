@@ -8,6 +8,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/handshake"
 	"hedgerow/protocol"
+	"hedgerow/transport"
 )
 
 // handshakes decide which INITs of edges are opened, by package handshake.
@@ -32,7 +33,7 @@ func newHandshakes(identity *crypto.Identity, cfg *Config, sessions *sessions, r
 	}
 	h.responder = handshake.NewResponder(handshake.ResponderConfig{
 		Party: &handshake.Party{
-			Hop: true, Identity: identity, Rand: random.source,
+			Hop: true, Identity: identity, Rand: random.source, Features: features(cfg),
 			Index: func() uint32 {
 				tables.Lock()
 				defer tables.Unlock()
@@ -44,6 +45,14 @@ func newHandshakes(identity *crypto.Identity, cfg *Config, sessions *sessions, r
 	})
 	h.answerer = newAnswerer(h.responder, sessions, tables, refused)
 	return h
+}
+
+// features are the protocol.Feature bits that a supernode announces.
+func features(cfg *Config) (bits uint32) {
+	if transport.TellsTOS(cfg.Conn) {
+		bits |= protocol.FeatureECN
+	}
+	return bits
 }
 
 // room reports whether we have time for the handshake of a source. Registered edges have

@@ -33,9 +33,12 @@ type outbox struct {
 
 	train  []byte     // the buffer that is being handled
 	source netip.Addr // by which its sender is counted until it has proved its address
-	local  netip.Addr // the address of ours that it was sent to, which answers leave from
-	at     int        // where in it the datagram that is being handled begins
-	tail   int        // where in it the last entry of batch ends; shut: it may not grow
+	came   struct {
+		local netip.Addr // the address of ours that it was sent to, which answers leave from
+		tos   uint8      // with which it came; what is relayed of it leaves with the same
+	}
+	at   int // where in it the datagram that is being handled begins
+	tail int // where in it the last entry of batch ends; shut: it may not grow
 
 	stays []stay // streams over which an edge came
 
@@ -76,7 +79,8 @@ func (o *outbox) buffer() []byte {
 // startTrain says that the datagrams in d are handled from now on. source is the
 // address by which their sender is counted until it has proved its own.
 func (o *outbox) startTrain(d *transport.Datagram, source netip.Addr) {
-	o.train, o.source, o.local, o.at, o.tail = d.Payload(), source, d.Local, 0, shut
+	o.train, o.source, o.at, o.tail = d.Payload(), source, 0, shut
+	o.came.local, o.came.tos = d.Local, d.TOS
 	o.run = relayRun{}
 }
 
@@ -107,7 +111,7 @@ func (e ends) datagram(pkt []byte) transport.Datagram {
 }
 
 // back returns the way back of the datagram that is being handled.
-func (o *outbox) back(from netip.AddrPort) ends { return ends{addr: from, local: o.local} }
+func (o *outbox) back(from netip.AddrPort) ends { return ends{addr: from, local: o.came.local} }
 
 // answerByOtherSocket queues an answer for the other socket than the one that is
 // flushed to.
@@ -136,8 +140,12 @@ func (o *outbox) forward(size int, to ends) {
 		}
 	}
 	o.sendPlain(o.train[o.at:end:end], to)
+	o.passOn()
 	o.tail = end
 }
+
+// passOn gives the packet that was queued last the TOS of the datagram that it came in.
+func (o *outbox) passOn() { o.batch[len(o.batch)-1].TOS = o.came.tos }
 
 // answer masks a packet for the sender of the datagram that is being handled, which has
 // no session, and queues it behind those for edges. pkt is the outbox's until flush.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hedgerow/protocol"
+	"hedgerow/transport"
 )
 
 // relayer passes packets on between the members of a community.
@@ -91,9 +92,16 @@ func (r *relayer) charge(now time.Time, src *registration, size int) (over limit
 	return limit{}
 }
 
+// congested is a mark of congestion in the ECN field of a TOS octet (RFC 3168, section 5).
+const congested = 3
+
 // forward sends the packet that is being handled to another member, from where
 // it lies. handle is the sender's.
 func (r *relayer) forward(out *outbox, pkt []byte, handle uint32, to *hop) {
+	if out.came.tos&congested == congested && transport.IsSide(to.addr.Addr()) {
+		r.refused.drop(dropMarked) // a stream carries no marks
+		return
+	}
 	if r.rehead(out, pkt, handle, 0, to.session) {
 		out.forward(len(pkt), to.ends)
 	}

@@ -39,6 +39,7 @@ func packets(d *transport.Datagram) iter.Seq[[]byte] {
 type entry struct {
 	to        netip.AddrPort
 	size, seg int
+	tos       uint8
 }
 
 // recorder is a socket that keeps what is written to it and never receives.
@@ -64,7 +65,7 @@ func (c *recorder) WriteBatch(ds []transport.Datagram) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range ds {
-		c.entries = append(c.entries, entry{to: ds[i].Addr, size: ds[i].N, seg: ds[i].Seg})
+		c.entries = append(c.entries, entry{to: ds[i].Addr, size: ds[i].N, seg: ds[i].Seg, tos: ds[i].TOS})
 		if ds[i].Local != asked(ds[i].Addr) {
 			c.strays = append(c.strays, ds[i])
 		}

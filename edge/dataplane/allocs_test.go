@@ -68,11 +68,11 @@ func (f flow) inward(tb testing.TB, n int) (receive func(), b *member) {
 		var arrived []sentDatagram
 		for _, d := range a.sentFor(r, f.frame(a, b)) {
 			if d.to == b.addr {
-				arrived = append(arrived, sentDatagram{a.addr, d.pkt})
+				arrived = append(arrived, sentDatagram{to: a.addr, pkt: d.pkt})
 				continue
 			}
 			for _, out := range r.hubs[0].relay(a, d.pkt) {
-				arrived = append(arrived, sentDatagram{r.hubs[0].addr, out.pkt})
+				arrived = append(arrived, sentDatagram{to: r.hubs[0].addr, pkt: out.pkt})
 			}
 		}
 		frames = append(frames, arrived)

@@ -85,7 +85,7 @@ func TestDraftAsPlainMaps(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		hops = append(hops, NewHopSession(hop, NewSupernode(n)))
+		hops = append(hops, NewHopSession(hop, NewSupernode(n), 0))
 	}
 	plane, draft, random := newRig(t, 1).members[0].Plane, NewDraft(), rand.New(rand.NewPCG(5, 6))
 	want := plainTable{map[uint32]*Session{}, map[protocol.MAC]*Peer{}, map[[32]byte]*Peer{}, map[uint32]*HopSession{}, map[netip.AddrPort]Source{}}

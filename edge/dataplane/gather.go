@@ -26,8 +26,11 @@ type gather struct {
 	refused func(error, []transport.Datagram) // told what the network refused
 	batch   []transport.Datagram              // by their first packet
 	lanes   [gatherLanes]lane
-	turn    int // the lane that the next new destination gets
 	bytes   int // since the last flush
+	next    struct {
+		lane int   // that the next new destination gets
+		tos  uint8 // of the packets that are put into slots
+	}
 }
 
 // lane is the room in which the trains to one destination grow.
@@ -62,7 +65,7 @@ func (g *gather) slot(to netip.AddrPort, local netip.Addr, n int, ttl uint8) []b
 		return l.buf[at : at+n : at+n]
 	}
 	l.open = len(g.batch)
-	g.batch = append(g.batch, transport.Datagram{Buf: l.buf[at : at+n], N: n, Addr: to, Local: local, TTL: ttl})
+	g.batch = append(g.batch, transport.Datagram{Buf: l.buf[at : at+n], N: n, Addr: to, Local: local, TTL: ttl, TOS: g.next.tos})
 	if ttl != 0 {
 		l.open = -1
 	}
@@ -79,7 +82,7 @@ func (g *gather) grow(l *lane, local netip.Addr, n int) bool {
 	if seg == 0 {
 		seg = d.N // of one datagram so far
 	}
-	if n > seg || local != d.Local || d.N+n > transport.MaxTrainBytes || d.N >= seg*transport.MaxTrainDatagrams || seg == 0 {
+	if n > seg || local != d.Local || g.next.tos != d.TOS || d.N+n > transport.MaxTrainBytes || d.N >= seg*transport.MaxTrainDatagrams || seg == 0 {
 		return false
 	}
 	d.Seg = seg
@@ -98,8 +101,8 @@ func (g *gather) lane(to netip.AddrPort) *lane {
 			return &g.lanes[i]
 		}
 	}
-	l := &g.lanes[g.turn]
-	g.turn = (g.turn + 1) % gatherLanes
+	l := &g.lanes[g.next.lane]
+	g.next.lane = (g.next.lane + 1) % gatherLanes
 	l.addr, l.open = to, -1
 	return l
 }

@@ -76,7 +76,7 @@ func (h *hub) register(m *member, id int) {
 	l.SetRoute(HopRoute{Session: ends[0], Addr: h.addr, Mask: h.mask})
 	m.links[h] = l
 	m.change(func(d *Draft) {
-		d.SetHop(NewHopSession(ends[0], l))
+		d.SetHop(NewHopSession(ends[0], l, 0))
 		d.SetSource(h.addr, Source{Supernode: l, Mask: h.mask})
 		d.SetSupernodes(append(slices.Clone(m.draft.next.supernodes), l))
 	})

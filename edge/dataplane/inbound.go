@@ -44,6 +44,7 @@ type lastHeard struct {
 	source *Source        // nil: it is no supernode's
 	known  bool           // addr and source are set
 	local  netip.Addr     // of ours, that the datagram was sent to
+	ecn    uint8          // the ECN field of the datagram
 	rx     uint32
 	entry  *Session // of rx; nil: not looked up
 	origin Origin   // where the last packet of entry came from
@@ -77,7 +78,7 @@ func (in *inbound) readUDP() (n int, err error) {
 		if seg <= 0 {
 			seg = d.N
 		}
-		in.last.local = d.Local
+		in.last.local, in.last.ecn = d.Local, d.TOS&ecnMask
 		for off := 0; off < d.N; off += seg {
 			end := min(off+seg, d.N)
 			in.handleDatagram(d.Buf[off:end:end], d.Addr)
@@ -347,24 +348,27 @@ func (in *inbound) handleControl(p *Peer, session *crypto.Session, b []byte, fro
 
 // handleFragment keeps a piece, and handles the inner that it completes.
 func (in *inbound) handleFragment(p *Peer, session *crypto.Session, body []byte, ctr, run uint64, from Origin) {
-	at, n, ok := in.reassemble(p, session, body, ctr, run)
-	if !ok {
-		return
-	}
-	if protocol.Kind(in.buf[at]>>6) == protocol.KindControl {
+	ecn := in.last.ecn // of this piece; that of the inner has the marks of all
+	switch at, n, ok := in.reassemble(p, session, body, ctr, run); {
+	case !ok:
+	case protocol.Kind(in.buf[at]>>6) == protocol.KindControl:
 		in.handleControl(p, session, in.buf[at:at+n], from, true)
-		return
+	default:
+		in.openFrame(p, in.buf, at, at+n)
 	}
-	in.openFrame(p, in.buf, at, at+n)
+	in.last.ecn = ecn
 }
 
 // reassemble keeps a piece, and brings the inner that it completes to the arena.
 func (in *inbound) reassemble(p *Peer, session *crypto.Session, body []byte, ctr, run uint64) (at, n int, ok bool) {
 	p.fragments.mu.Lock()
 	defer p.fragments.mu.Unlock()
-	whole, done := p.fragments.add(in.Plane, p, in.now, run, ctr, body)
+	whole, marked, done := p.fragments.add(in.Plane, p, in.now, run, ctr, body, in.last.ecn == ecnCE)
 	if !done {
 		return 0, 0, false
+	}
+	if marked {
+		in.last.ecn = ecnCE
 	}
 	kind := protocol.KindControl // the last that a run may be of
 	if session == nil {
@@ -390,7 +394,29 @@ func (in *inbound) openFrame(p *Peer, b []byte, start, end int) {
 		in.drops.Drop(DropInner)
 		return
 	}
+	if changesFrames(in.last.ecn) && !in.takeMark(b[off:off+n]) {
+		return
+	}
 	in.deliverFrame(p, b, off, n, checksumOffload(inner))
+}
+
+// takeMark changes a frame as the ECN field of its packet wants. It reports whether the
+// frame goes on. A frame that is no IP has no field, and is left alone.
+func (in *inbound) takeMark(frame []byte) bool {
+	tos, ok := offload.TOS(frame)
+	if !ok {
+		return true
+	}
+	was := tos & ecnMask
+	switch is := ecnInner[was][in.last.ecn]; is {
+	case was:
+	case ecnDrop:
+		in.drops.Drop(DropMarked)
+		return false
+	default:
+		offload.SetECN(frame, is)
+	}
+	return true
 }
 
 // checksumOffload returns what the sender of an inner left to the receiver's kernel.

@@ -38,16 +38,16 @@ type fragments struct {
 
 // add keeps a piece in memory of the plane's pool, and returns the inner that it
 // completes. The mutex is held. A peer that is gone keeps nothing.
-func (f *fragments) add(d *Plane, p *Peer, now int64, run, ctr uint64, body []byte) (inner []byte, done bool) {
+func (f *fragments) add(d *Plane, p *Peer, now int64, run, ctr uint64, body []byte, marked bool) (inner []byte, anyMarked, done bool) {
 	if p.gone.Load() {
-		return nil, false
+		return nil, false, false
 	}
 	f.Pool = &d.pieces
-	inner, done = f.Add(time.Unix(0, now), run, ctr, body)
+	inner, anyMarked, done = f.Add(time.Unix(0, now), run, ctr, body, marked)
 	if f.Held() > 0 && !f.holds.Load() {
 		f.holds.Store(true)
 	}
-	return inner, done
+	return inner, anyMarked, done
 }
 
 // expire frees the memory if no inner is in the making.

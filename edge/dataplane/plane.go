@@ -157,7 +157,7 @@ func (d *Plane) Sweep(now time.Time) {
 func (d *Plane) Join(now time.Time, p *Peer, run, ctr uint64, body []byte) (inner []byte, done bool) {
 	p.fragments.mu.Lock()
 	defer p.fragments.mu.Unlock()
-	inner, done = p.fragments.add(d, p, d.Since(now), run, ctr, body)
+	inner, _, done = p.fragments.add(d, p, d.Since(now), run, ctr, body, false)
 	return clone(inner), done
 }
 

@@ -86,6 +86,7 @@ func (d *memoryDevice) take() [][]byte {
 type sentDatagram struct {
 	to  netip.AddrPort
 	pkt []byte
+	tos uint8
 }
 
 // memoryConn is a socket without a network.
@@ -107,7 +108,7 @@ func (c *memoryConn) ReadBatch(ds []transport.Datagram) (int, error) {
 	batch := c.batches[0]
 	c.batches = c.batches[1:]
 	for i, d := range batch {
-		ds[i].N, ds[i].Addr, ds[i].Seg = copy(ds[i].Buf, d.Payload()), d.Addr, d.Seg
+		ds[i].N, ds[i].Addr, ds[i].Seg, ds[i].TOS = copy(ds[i].Buf, d.Payload()), d.Addr, d.Seg, d.TOS
 	}
 	return len(batch), nil
 }
@@ -128,7 +129,7 @@ func (c *memoryConn) WriteBatch(ds []transport.Datagram) (int, error) {
 		}
 		c.trains = append(c.trains, n)
 		for pkt := range slices.Chunk(ds[i].Payload(), seg) {
-			c.sent = append(c.sent, sentDatagram{ds[i].Addr, bytes.Clone(pkt)})
+			c.sent = append(c.sent, sentDatagram{ds[i].Addr, bytes.Clone(pkt), ds[i].TOS})
 		}
 	}
 	return len(ds), nil

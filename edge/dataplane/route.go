@@ -17,6 +17,7 @@ type Route struct {
 	Handle    uint32          // by what Supernode knows the peer
 	Dual      bool            // send on both paths
 	Partial   bool            // the peer takes partial checksums
+	ECN       bool            // the peer sees marks of congestion on packets
 	Limit     int             // largest datagram on the direct path, bytes
 	// RelayLimit is the largest datagram on the relayed path in bytes, 0 for
 	// MaxDatagramRelayed.

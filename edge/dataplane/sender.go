@@ -140,7 +140,12 @@ func (s *sender) relaySlot(l *Supernode, handle uint32, flags protocol.Flags, n 
 		s.drops.Drop(DropSessionWorn)
 		return nil, nil
 	}
+	tos := s.next.tos
+	if !h.ECN {
+		s.next.tos &^= ecnMask
+	}
 	slot := s.slot(h.Addr, netip.Addr{}, protocol.RelayOverhead+n, 0)
+	s.next.tos = tos
 	protocol.Header{
 		Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone, Flags: flags,
 		RX: h.Session.RemoteIndex(), CTR: protocol.RelayCTR(handle, ctr),

@@ -30,6 +30,9 @@ func (s *Session) Peer() *Peer { return s.peer }
 // Partial reports whether the other end takes partial checksums.
 func (s *Session) Partial() bool { return s.features&protocol.FeaturePartial != 0 }
 
+// ECN reports whether the other end sees marks of congestion on packets.
+func (s *Session) ECN() bool { return s.features&protocol.FeatureECN != 0 }
+
 // Features returns the protocol.Feature bits that the other end announced.
 func (s *Session) Features() uint32 { return s.features }
 
@@ -43,12 +46,17 @@ func (s *Session) Confirmed() bool { return s.confirmed.Load() }
 type HopSession struct {
 	session   *crypto.HopSession
 	supernode *Supernode
+	features  uint32 // protocol.Feature bits that it announced
 }
 
-// NewHopSession returns a session with a supernode.
-func NewHopSession(s *crypto.HopSession, n *Supernode) *HopSession {
-	return &HopSession{session: s, supernode: n}
+// NewHopSession returns a session with a supernode, which announced protocol.Feature
+// bits.
+func NewHopSession(s *crypto.HopSession, n *Supernode, features uint32) *HopSession {
+	return &HopSession{session: s, supernode: n, features: features}
 }
+
+// ECN reports whether the supernode passes marks of congestion on.
+func (s *HopSession) ECN() bool { return s.features&protocol.FeatureECN != 0 }
 
 // Crypto returns the keys and counters of the session.
 func (s *HopSession) Crypto() *crypto.HopSession { return s.session }

@@ -214,10 +214,10 @@ func TestMixedBatch(t *testing.T) {
 		if i%7 == 3 {
 			flipped := bytes.Clone(d.pkt)
 			flipped[len(flipped)/2] ^= 1
-			a.conn.sent = append(a.conn.sent, sentDatagram{b.addr, flipped}, sentDatagram{b.addr, []byte("junk")})
+			a.conn.sent = append(a.conn.sent, sentDatagram{to: b.addr, pkt: flipped}, sentDatagram{to: b.addr, pkt: []byte("junk")})
 		}
 		if i%7 == 5 {
-			a.conn.sent = append(a.conn.sent, sentDatagram{b.addr, bytes.Clone(d.pkt)})
+			a.conn.sent = append(a.conn.sent, sentDatagram{to: b.addr, pkt: bytes.Clone(d.pkt)})
 		}
 	}
 	r.batch(a, b)
@@ -281,7 +281,7 @@ func BenchmarkSuperInbound(b *testing.B) {
 						var out []sentDatagram
 						for _, d := range batch {
 							for _, p := range r.hubs[0].relay(from, d.pkt) {
-								out = append(out, sentDatagram{r.hubs[0].addr, p.pkt})
+								out = append(out, sentDatagram{to: r.hubs[0].addr, pkt: p.pkt})
 							}
 						}
 						batch = out

@@ -36,6 +36,7 @@ type HopRoute struct {
 	Addr      netip.AddrPort
 	Mask      *crypto.Mask // of the headers of packets to it
 	DirectSet bool         // the supernode knows our DIRECT set
+	ECN       bool         // the supernode passes marks of congestion on
 }
 
 // Source is what is known of an underlay address that a supernode or a TURN

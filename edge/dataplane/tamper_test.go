@@ -38,13 +38,13 @@ func (r *rig) arrive(a *member, frame []byte) sentDatagram {
 		r.tb.Fatalf("%d datagrams", len(pkts))
 	}
 	if len(r.hubs) == 0 {
-		return sentDatagram{a.addr, pkts[0]}
+		return sentDatagram{to: a.addr, pkt: pkts[0]}
 	}
 	out := r.hubs[0].relay(a, pkts[0])
 	if len(out) != 1 {
 		r.tb.Fatalf("relayed %d times", len(out))
 	}
-	return sentDatagram{r.hubs[0].addr, out[0].pkt}
+	return sentDatagram{to: r.hubs[0].addr, pkt: out[0].pkt}
 }
 
 // condition is what a packet that does not authenticate must not change.
