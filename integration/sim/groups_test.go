@@ -148,6 +148,19 @@ func theatre(w *bridged) (all []*audience, stop func()) {
 	return all, play(w.lans[0].audience(200))
 }
 
+// eachTheatre has a stream played behind each kind of router, to bridges of LANs with these
+// numbers.
+func eachTheatre(t *testing.T, lanOf []int, f func(t *testing.T, w *bridged, all []*audience)) {
+	eachBehavior(t, func(t *testing.T, b nattest.Behavior) {
+		w := newBridged(t, b, lanOf...)
+		defer w.end()
+		time.Sleep(30 * time.Second)
+		all, stop := theatre(w)
+		defer stop()
+		f(t, w, all)
+	})
+}
+
 // groups returns what an edge knows of groups.
 func (w *bridged) groups(i int) control.Groups {
 	w.t.Helper()
@@ -164,12 +177,7 @@ func (w *bridged) groups(i int) control.Groups {
 // second, and who leaves is rid of it soon, unless somebody beside him stays.
 func TestStreamGoesToMembers(t *testing.T) {
 	long, then := span(30*time.Minute, 5*time.Minute), span(10*time.Minute, 5*time.Minute)
-	eachBehavior(t, func(t *testing.T, b nattest.Behavior) {
-		w := newBridged(t, b, 0, 1, 2, 3, 4, 5)
-		defer w.end()
-		time.Sleep(30 * time.Second)
-		all, stop := theatre(w)
-		defer stop()
+	eachTheatre(t, []int{0, 1, 2, 3, 4, 5}, func(t *testing.T, w *bridged, all []*audience) {
 		all[2].join()
 		all[5].join()
 		time.Sleep(time.Second)
@@ -204,12 +212,7 @@ func TestStreamGoesToMembers(t *testing.T) {
 
 // TestStreamWithAQuerier has a multicast router ask on one LAN, which thereby gets all.
 func TestStreamWithAQuerier(t *testing.T) {
-	eachBehavior(t, func(t *testing.T, b nattest.Behavior) {
-		w := newBridged(t, b, 0, 1, 2, 3)
-		defer w.end()
-		time.Sleep(30 * time.Second)
-		all, stop := theatre(w)
-		defer stop()
+	eachTheatre(t, []int{0, 1, 2, 3}, func(t *testing.T, w *bridged, all []*audience) {
 		router := w.lans[3].audience(100)
 		query := func(group, to [4]byte) {
 			q := append([]byte{0x11, 100, 0, 0}, group[:]...)
@@ -240,12 +243,7 @@ func TestStreamWithAQuerier(t *testing.T) {
 // TestStreamSurvives has the edge of a member's LAN be killed and come back, and the
 // forwarder of one with two edges succeeded by the other.
 func TestStreamSurvives(t *testing.T) {
-	eachBehavior(t, func(t *testing.T, b nattest.Behavior) {
-		w := newBridged(t, b, 0, 1, 2, 2, 3)
-		defer w.end()
-		time.Sleep(30 * time.Second)
-		all, stop := theatre(w)
-		defer stop()
+	eachTheatre(t, []int{0, 1, 2, 2, 3}, func(t *testing.T, w *bridged, all []*audience) {
 		all[1].join()
 		all[2].join()
 		time.Sleep(time.Second)
