@@ -121,13 +121,11 @@ func (m *farMember) handle(pkt []byte, direct bool) {
 
 // introduce says what every session begins with.
 func (m *farMember) introduce(direct bool) {
-	salt, about, statement := m.Salt(), protocol.About{Name: m.name}, protocol.Statement{Signed: m.Statement}
-	messages := []adversary.Message{salt.Append, statement.Append, about.Append}
+	var at netip.AddrPort
 	if m.direct {
-		c := protocol.Candidates{Gen: 1, List: []protocol.Candidate{{Kind: 1, Addr: m.addr}}}
-		messages = append(messages, c.Append)
+		at = m.addr
 	}
-	m.say(direct, messages...)
+	m.say(direct, m.Introduction(m.name, at)...)
 }
 
 // hear notes what it is asked, and answers pings.
@@ -143,8 +141,8 @@ func (m *farMember) hear(typ protocol.MsgType, value []byte, direct bool) {
 		if direct {
 			seen = besiegedAt
 		}
-		highest, received := m.Session.Received()
-		answer := protocol.Pong{Nonce: ping.Nonce, Seen: seen, Highest: highest, Received: received, Pad: max(0, protocol.PongRoom(ping, seen))}
+		answer := ping.Pong(seen)
+		answer.Highest, answer.Received = m.Session.Received()
 		m.say(direct, answer.Append)
 	case protocol.MsgCall:
 		if c, err := protocol.ParseCall(value); err == nil {
@@ -206,7 +204,7 @@ func (h *farSupernode) hear(typ protocol.MsgType, value []byte) {
 	case protocol.MsgPing:
 		if m, err := protocol.ParsePing(value); err == nil {
 			h.ping = m.Nonce
-			answer := protocol.Pong{Nonce: m.Nonce, Seen: besiegedAt, Pad: max(0, protocol.PongRoom(m, besiegedAt))}
+			answer := m.Pong(besiegedAt)
 			h.tell(answer.Append)
 		}
 	case protocol.MsgRegister:

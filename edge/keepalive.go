@@ -77,7 +77,7 @@ func (r *registrar) ping(now time.Time, s *supernode) {
 
 // pong answers a supernode's ping.
 func (r *registrar) pong(s *supernode, m protocol.Ping, from netip.AddrPort) {
-	answer := protocol.Pong{Nonce: m.Nonce, Seen: from, Pad: max(protocol.PongRoom(m, from), 0)}
+	answer := m.Pong(from)
 	r.hops.send(s, answer.Append)
 }
 

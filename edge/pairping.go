@@ -62,18 +62,17 @@ func (r *routing) pong(now time.Time, p *peer, m protocol.Ping, ev dataplane.Pai
 	if session == nil {
 		return
 	}
-	room := protocol.PongRoom(m, ev.Origin.Addr)
 	direct := ev.Origin.Supernode == nil
 	switch {
-	case room < 0:
+	case protocol.PongRoom(m, ev.Origin.Addr) < 0:
 		r.refusals.note(refusedPingShort, p, "from", ev.Origin)
 		return
 	case ev.InPieces && direct && (p.reach.path == nil || !p.reach.path.Remotes().Proven(now, ev.Origin.Addr)):
 		r.refusals.note(refusedPingUnproven, p, "from", ev.Origin)
 		return
 	}
-	highest, received := session.Received()
-	answer := protocol.Pong{Nonce: m.Nonce, Seen: ev.Origin.Addr, Highest: highest, Received: received, Pad: room}
+	answer := m.Pong(ev.Origin.Addr)
+	answer.Highest, answer.Received = session.Received()
 	to := p.view.Route()
 	if back := ev.Origin.Route(); ev.InPieces {
 		r.pairs.sendFragmented(p, back, to.LeastInner(), answer.Append)

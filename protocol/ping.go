@@ -97,6 +97,12 @@ func PongRoom(p Ping, seen netip.AddrPort) int {
 	return pingLen + p.Pad - fixed
 }
 
+// Pong returns the answer to a PING that came from seen, as long as the PING unless that is
+// too short for any.
+func (m Ping) Pong(seen netip.AddrPort) Pong {
+	return Pong{Nonce: m.Nonce, Seen: seen, Pad: max(0, PongRoom(m, seen))}
+}
+
 // Append appends the message with its type and length.
 func (m *Pong) Append(dst []byte) []byte {
 	dst, at := beginTLV(dst, MsgPong)

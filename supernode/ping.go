@@ -16,12 +16,9 @@ func answerPing(x *exchange, value []byte) {
 		x.refuse(dropPing)
 		return
 	}
-	highest, received := x.hop.session.Received()
-	seen := underlayAddr(x.from)
-	x.add(&protocol.Pong{
-		Nonce: ping.Nonce, Seen: seen, Highest: highest, Received: received,
-		Pad: max(0, protocol.PongRoom(ping, seen)),
-	})
+	answer := ping.Pong(underlayAddr(x.from))
+	answer.Highest, answer.Received = x.hop.session.Received()
+	x.add(&answer)
 }
 
 // answerWhoami is answerPing without the counters. A SEEN must name an address:

@@ -234,7 +234,7 @@ func newHostileSupernode(t *testing.T, h *lab.Host, id *crypto.Identity, know *a
 			switch typ {
 			case protocol.MsgPing:
 				if m, err := protocol.ParsePing(value); err == nil {
-					answer := protocol.Pong{Nonce: m.Nonce, Seen: d.from, Pad: max(0, protocol.PongRoom(m, d.from))}
+					answer := m.Pong(d.from)
 					x.write(s.Say(answer.Append))
 				}
 			case protocol.MsgRegister:

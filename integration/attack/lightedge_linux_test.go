@@ -98,7 +98,7 @@ func (e *lightEdge) handle(pkt []byte) {
 			}
 		case protocol.MsgPing:
 			if m, err := protocol.ParsePing(value); err == nil {
-				answer := protocol.Pong{Nonce: m.Nonce, Seen: e.line.to, Pad: max(0, protocol.PongRoom(m, e.line.to))}
+				answer := m.Pong(e.line.to)
 				e.say(e.Say(answer.Append))
 			}
 		}

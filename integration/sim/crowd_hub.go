@@ -80,7 +80,7 @@ func (h *CrowdHub) handleMessage(typ protocol.MsgType, value []byte) {
 	switch typ {
 	case protocol.MsgPing:
 		if m, err := protocol.ParsePing(value); err == nil {
-			answer := protocol.Pong{Nonce: m.Nonce, Seen: crowdEdgeAddr, Pad: max(0, protocol.PongRoom(m, crowdEdgeAddr))}
+			answer := m.Pong(crowdEdgeAddr)
 			h.Tell(answer.Append)
 		}
 	case protocol.MsgRegister:

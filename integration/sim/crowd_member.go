@@ -162,14 +162,11 @@ func (m *CrowdMember) handle(pkt []byte, direct bool) {
 
 // introduce says what every session begins with.
 func (m *CrowdMember) introduce(direct bool) {
-	salt, about := m.Salt(), protocol.About{Name: m.name()}
-	statement := protocol.Statement{Signed: m.Statement}
-	messages := []adversary.Message{salt.Append, statement.Append, about.Append}
+	var at netip.AddrPort
 	if m.Direct {
-		c := protocol.Candidates{Gen: 1, List: []protocol.Candidate{{Kind: 1, Addr: m.Addr()}}}
-		messages = append(messages, c.Append)
+		at = m.Addr()
 	}
-	m.Tell(direct, messages...)
+	m.Tell(direct, m.Introduction(m.name(), at)...)
 }
 
 // Tell sends the edge control messages in the session.
@@ -214,8 +211,8 @@ func (m *CrowdMember) pong(value []byte, direct bool) {
 	if direct {
 		seen = crowdEdgeAddr
 	}
-	highest, received := m.Session.Received()
-	answer := protocol.Pong{Nonce: ping.Nonce, Seen: seen, Highest: highest, Received: received, Pad: max(0, protocol.PongRoom(ping, seen))}
+	answer := ping.Pong(seen)
+	answer.Highest, answer.Received = m.Session.Received()
 	m.Tell(direct, answer.Append)
 }
 

@@ -3,6 +3,7 @@ package adversary
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 	"time"
 
 	"hedgerow/crypto"
@@ -217,6 +218,18 @@ func (m *Member) newSession(keys crypto.SplitKeys, local, remote uint32, initiat
 	return crypto.NewSession(crypto.SessionConfig{
 		Keys: keys, XF: uint8(xf), KI: m.cfg.Epoch.Index, Local: local, Remote: remote, Static: m.cfg.Peer, Created: m.cfg.Now(), Initiator: initiator,
 	})
+}
+
+// Introduction is what every session begins with: the salt of its floods, its statement, its
+// name, and where it can be reached; at is zero if it cannot.
+func (m *Member) Introduction(name string, at netip.AddrPort) []Message {
+	salt, about, statement := m.Salt(), protocol.About{Name: name}, protocol.Statement{Signed: m.Statement}
+	messages := []Message{salt.Append, statement.Append, about.Append}
+	if at.IsValid() {
+		c := protocol.Candidates{Gen: 1, List: []protocol.Candidate{{Kind: 1, Addr: at}}}
+		messages = append(messages, c.Append)
+	}
+	return messages
 }
 
 // Say returns a packet of control messages.
