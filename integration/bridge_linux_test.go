@@ -277,12 +277,8 @@ func TestBridgeDHCP(t *testing.T) {
 	w.watch(daemon)
 	w.await(daemon, "DHCP, IP range")
 	w.sh(right.station.Host, "ip addr flush dev "+overlay)
-	mac, err := net.ParseMAC(w.link(right.station.Host, overlay).Address)
-	if err != nil {
-		t.Fatal(err)
-	}
 	began := time.Now()
-	address, err := leaseAs(right.station, mac)
+	address, err := leaseAs(right.station, right.station.mac())
 	if err != nil || !netip.MustParsePrefix("10.50.0.0/24").Contains(address) {
 		t.Fatalf("%s, %v", address, err)
 	}
@@ -305,6 +301,12 @@ func (m *member) noteWithin(text string, within time.Duration) error {
 		time.Sleep(20 * time.Millisecond)
 	}
 	return fmt.Errorf("%s says within %v nothing of %q: %q", m.Name, within, text, s.Notes)
+}
+
+// awaitNote is noteWithin for what no event tells of, and ends the test without it.
+func (m *member) awaitNote(text string) {
+	m.town.t.Helper()
+	must(m.town.t, m.noteWithin(text, 20*time.Second))
 }
 
 // eventually waits until a condition holds.

@@ -31,20 +31,21 @@ var notTyped = map[string]string{
 	"ip link set bat0 master br0":    "needs that module",
 }
 
-// A manual is the blocks of code of docs/bridging.md. Each has to be typed by somebody.
+// A manual is the blocks of code of a document.
 type manual struct {
 	t      *testing.T
+	name   string
 	mu     sync.Mutex
 	blocks map[string][][]string // the lines, by section
 	typed  map[string]bool       // by section and number of a block
 }
 
-// openManual reads the document.
-func openManual(t *testing.T) *manual {
+// openManual reads a document of the folder docs.
+func openManual(t *testing.T, name string) *manual {
 	t.Helper()
-	b, err := os.ReadFile("../docs/bridging.md")
+	b, err := os.ReadFile(filepath.Join("..", "docs", name))
 	must(t, err)
-	m := &manual{t: t, blocks: map[string][][]string{}, typed: map[string]bool{}}
+	m := &manual{t: t, name: name, blocks: map[string][][]string{}, typed: map[string]bool{}}
 	section, fenced := "", false
 	for line := range strings.Lines(string(b)) {
 		line = strings.TrimRight(line, "\n")
@@ -69,13 +70,13 @@ func (m *manual) block(t *testing.T, section string, number int) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if number >= len(m.blocks[section]) {
-		t.Fatalf("docs/bridging.md has no block %d in the section %q", number, section)
+		t.Fatalf("docs/%s has no block %d in the section %q", m.name, number, section)
 	}
 	m.typed[fmt.Sprint(section, number)] = true
 	return m.blocks[section][number]
 }
 
-// complete tells which lines nobody has typed.
+// complete tells which lines of docs/bridging.md nobody has typed.
 func (m *manual) complete() {
 	left := map[string]bool{}
 	for section, blocks := range m.blocks {
@@ -202,7 +203,7 @@ func (w *town) lan(h *lab.Host, far *lab.Host, address string) *member {
 
 // What docs/bridging.md says, typed line by line: what a line promises is there.
 func TestBridgingDocument(t *testing.T) {
-	m := openManual(t)
+	m := openManual(t, "bridging.md")
 	parts := map[string]func(*testing.T, *manual){
 		"two sites": typeSites, "redundancy": typeRedundancy, "hubs": typeHubs, "one card": typeOneCard, "batman-adv": typeLink,
 	}
@@ -260,8 +261,7 @@ func typeSites(t *testing.T, m *manual) {
 // typeDHCP has a host of the right site get its address from the left, and no offer when
 // the right does not want any.
 func typeDHCP(t *testing.T, m *manual, left, right *desk, client *member) net.HardwareAddr {
-	mac, err := net.ParseMAC(right.link(client.Host, overlay).Address)
-	must(t, err)
+	mac := client.mac()
 	serve, refuse := m.block(t, "The second site", 1), m.block(t, "The second site", 2)
 	if _, err := exec.LookPath("dnsmasq"); err != nil {
 		t.Log("DHCP is left out: needs dnsmasq (Debian: dnsmasq-base)")
@@ -307,8 +307,7 @@ func typeVLAN(t *testing.T, m *manual, right *desk, from, to *member) {
 	s, err := openRaw(from, unix.ETH_P_ALL)
 	must(t, err)
 	defer s.close()
-	self, err := net.ParseMAC(right.link(from.Host, overlay).Address)
-	must(t, err)
+	self := from.mac()
 	capture := lab.Must(to.Host.Capture(overlay))
 	defer capture.Stop()
 	for _, vlan := range []uint16{10, 20} {

@@ -1,15 +1,11 @@
 package integration
 
 import (
-	"encoding/binary"
-	"net"
 	"net/netip"
 	"os"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/net/ipv6"
 
 	"hedgerow/crypto"
 	"hedgerow/integration/lab"
@@ -21,27 +17,11 @@ func hearsRouters(h *lab.Host) error {
 	return h.Do(func() error { return os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_ra", []byte("1"), 0) })
 }
 
-// advertise sends one router advertisement (RFC 4861, section 4.2) by an interface of a
-// host: it is the router of everything, and of a prefix.
+// advertise sends one router advertisement by an interface of a host: it is the router of
+// everything, and of a prefix that addresses are made of.
 func (m *member) advertise(device string) error {
-	ra := []byte{134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0} // for 1800 s
-	ra = append(ra, 3, 4, 64, 0xc0)                                       // a prefix, on-link and for addresses
-	ra = binary.BigEndian.AppendUint32(ra, 3600)
-	ra = binary.BigEndian.AppendUint32(ra, 3600)
-	ra = append(ra, 0, 0, 0, 0)
-	ra = append(ra, netip.MustParseAddr("2001:db8:bad::").AsSlice()...)
 	return m.Host.Do(func() error {
-		conn, err := net.ListenPacket("ip6:ipv6-icmp", "::")
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		p := ipv6.NewPacketConn(conn)
-		if err := p.SetMulticastHopLimit(255); err != nil {
-			return err
-		}
-		_, err = conn.WriteTo(ra, &net.IPAddr{IP: net.ParseIP("ff02::1"), Zone: device})
-		return err
+		return sendAdvertisement(device, netip.MustParsePrefix("2001:db8:bad::/64"), onLink|forAddresses)
 	})
 }
 

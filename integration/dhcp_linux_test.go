@@ -86,11 +86,7 @@ func giveAddress(m *member, p netip.Prefix) error {
 // offered, and returns the address when that is acknowledged. The frames are
 // those of a machine without any address.
 func lease(m *member) (netip.Addr, error) {
-	self, err := net.ParseMAC(m.status().MAC)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	return leaseAs(m, self)
+	return leaseAs(m, m.mac())
 }
 
 // leaseAs is lease of a host with a hardware address, whose link has the name of a

@@ -415,10 +415,7 @@ func crossesTagged(from, to *member) error {
 		return err
 	}
 	defer s.close()
-	self, peer, err := hardware(from, to)
-	if err != nil {
-		return err
-	}
+	self, peer := from.mac(), to.mac()
 	everybody := net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	var frames [][]byte
 	for _, way := range []struct{ source, destination net.HardwareAddr }{{self, peer}, {self, everybody}} {
@@ -439,15 +436,6 @@ func crossesTagged(from, to *member) error {
 		}
 	}
 	return capture.Stop()
-}
-
-func hardware(from, to *member) (self, peer net.HardwareAddr, err error) {
-	self, err = net.ParseMAC(from.status().MAC)
-	if err != nil {
-		return nil, nil, err
-	}
-	peer, err = net.ParseMAC(to.status().MAC)
-	return self, peer, err
 }
 
 // tagged returns a frame of priority 5 and VLAN 100.

@@ -135,20 +135,7 @@ func (s *segments) stream(from int, dst net.HardwareAddr, src net.HardwareAddr, 
 }
 
 // mac returns the hardware address of a site's station.
-func (s *segments) mac(i int) (mac net.HardwareAddr) {
-	s.t.Helper()
-	err := s.sites[i].station.Host.Do(func() error {
-		link, err := net.InterfaceByName(overlay)
-		if err == nil {
-			mac = link.HardwareAddr
-		}
-		return err
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return mac
-}
+func (s *segments) mac(i int) net.HardwareAddr { return s.sites[i].station.mac() }
 
 // send sends the next frame.
 func (w *wire) send() {

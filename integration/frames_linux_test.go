@@ -182,12 +182,10 @@ func TestFrameOptions(t *testing.T) {
 // addresses of both.
 func rawEnd(t *testing.T, from, to *member) (s *rawSocket, self, peer net.HardwareAddr) {
 	t.Helper()
-	self, peer, err := hardware(from, to)
-	must(t, err)
-	s, err = openRaw(from, unix.ETH_P_ALL)
+	s, err := openRaw(from, unix.ETH_P_ALL)
 	must(t, err)
 	t.Cleanup(func() { _ = s.close() })
-	return s, self, peer
+	return s, from.mac(), to.mac()
 }
 
 // awaitDrops waits until a member has dropped as many for a reason.

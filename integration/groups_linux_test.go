@@ -147,16 +147,7 @@ type querier struct {
 // router makes the station of the last site a querier, which asks every five seconds.
 func (v *cinema) router(w *town) *querier {
 	w.t.Helper()
-	q := &querier{socket: lab.Must(openRaw(v.sites[3].station, 0))}
-	if err := v.sites[3].station.Host.Do(func() error {
-		link, err := net.InterfaceByName(overlay)
-		if err == nil {
-			copy(q.mac[:], link.HardwareAddr)
-		}
-		return err
-	}); err != nil {
-		w.t.Fatal(err)
-	}
+	q := &querier{mac: protocol.MAC(v.sites[3].station.mac()), socket: lab.Must(openRaw(v.sites[3].station, 0))}
 	end := make(chan struct{})
 	var asking sync.WaitGroup
 	asking.Go(func() {

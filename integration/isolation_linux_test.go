@@ -16,8 +16,8 @@ import (
 	"hedgerow/integration/lab"
 )
 
-// typed runs one of our commands and returns the lines that it says.
-func (w *town) typed(h *lab.Host, argv ...string) []string {
+// printed runs one of our commands and returns the lines that it prints.
+func (w *town) printed(h *lab.Host, argv ...string) []string {
 	w.t.Helper()
 	out, err := h.Command(w.ctx, argv...).CombinedOutput()
 	if err != nil {
@@ -46,9 +46,9 @@ func TestIsolatedSites(t *testing.T) {
 		sites = append(sites, w.site(w.home(name, i+1, lab.PortRestricted), i+1, 1500))
 	}
 	file := filepath.Join(w.Dir, "community")
-	w.typed(sites[0].host, programs.Edge, "keygen", "--community", "town", "-o", file)
+	w.printed(sites[0].host, programs.Edge, "keygen", "--community", "town", "-o", file)
 	w.identify(names[0])
-	id := w.typed(sites[0].host, programs.Edge, "identity", "-c", "town", "--state-dir", filepath.Join(w.Dir, names[0]))[1]
+	id := w.printed(sites[0].host, programs.Edge, "identity", "-c", "town", "--state-dir", filepath.Join(w.Dir, names[0]))[1]
 	open, err := os.ReadFile(file)
 	if err == nil {
 		err = os.WriteFile(file, []byte(string(open)+"hubs = "+id+"\n"), 0o600)
@@ -85,7 +85,7 @@ func TestIsolatedSites(t *testing.T) {
 		w.sh(station(1), fmt.Sprintf("ip neigh replace %s lladdr %s dev %s", address(2), mac, overlay))
 	}
 	for i := range 2 {
-		reached := w.typed(sites[i+1].host, programs.Edge, "peers", "--control", sites[i+1].edge.Socket)
+		reached := w.printed(sites[i+1].host, programs.Edge, "peers", "--control", sites[i+1].edge.Socket)
 		if !slices.ContainsFunc(reached, func(l string) bool { return strings.Contains(l, "a hub of the community") }) {
 			t.Errorf("no hub is shown: %q", reached)
 		}

@@ -273,14 +273,3 @@ func TestLinkOfOneSide(t *testing.T) {
 	a.awaitNote("the link mesh0 has failed")
 	a.meet(b.addr(), answerWithin)
 }
-
-// awaitNote waits until an edge's status says a text.
-func (m *member) awaitNote(text string) {
-	m.town.t.Helper()
-	for !strings.Contains(strings.Join(m.status().Notes, "\n"), text) {
-		if m.town.ctx.Err() != nil {
-			m.town.t.Fatalf("the notes of %s are %q", m.Name, m.status().Notes)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-}

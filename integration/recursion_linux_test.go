@@ -242,7 +242,7 @@ func (e *bridged) advertise(other *bridged) error {
 	}
 	outside := e.Host.Addrs()[1]
 	for stop := time.Now().Add(answerWithin); time.Now().Before(stop); time.Sleep(100 * time.Millisecond) {
-		e.do(func() error { return sendAdvertisement(e.name, netip.PrefixFrom(outside, 64).Masked()) })
+		e.do(func() error { return sendAdvertisement(e.name, netip.PrefixFrom(outside, 64).Masked(), onLink) })
 		routes, err := netlink.RouteGet(outside.AsSlice())
 		if err != nil || len(routes) == 0 {
 			continue
@@ -254,15 +254,22 @@ func (e *bridged) advertise(other *bridged) error {
 	return fmt.Errorf("%s: no route to %s by %s", other.Name, outside, other.name)
 }
 
-// sendAdvertisement sends a router advertisement by a link, with a prefix that is on it.
-func sendAdvertisement(link string, prefix netip.Prefix) error {
+// The flags of a prefix in a router advertisement (RFC 4861, section 4.6.2): it is on the
+// link, and hosts make addresses of it.
+const (
+	onLink       = 0x80
+	forAddresses = 0x40
+)
+
+// sendAdvertisement sends a router advertisement by a link, with a prefix of 64 bits.
+func sendAdvertisement(link string, prefix netip.Prefix, flags byte) error {
 	conn, err := icmp.ListenPacket("ip6:ipv6-icmp", "::")
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	const valid = "\x00\x00\x07\x08" // half an hour
-	b := []byte("\x40\x00\x07\x08" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x03\x04\x40\x80" + valid + valid + "\x00\x00\x00\x00")
+	b := []byte("\x40\x00\x07\x08" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x03\x04\x40" + string([]byte{flags}) + valid + valid + "\x00\x00\x00\x00")
 	m := icmp.Message{Type: ipv6.ICMPTypeRouterAdvertisement, Body: &icmp.RawBody{Data: append(b, prefix.Addr().AsSlice()...)}}
 	packet, err := m.Marshal(nil) // the kernel adds the checksum
 	if err != nil {
@@ -320,17 +327,7 @@ func (e *bridged) onlyRelayed(other *bridged) {
 }
 
 // sent returns how many bytes have left the host by its link to the internet.
-func (e *bridged) sent() (bytes uint64) {
-	e.do(func() (err error) {
-		link, err := netlink.LinkByName(lab.HostLink)
-		if err != nil {
-			return err
-		}
-		bytes = link.Attrs().Statistics.TxBytes
-		return nil
-	})
-	return bytes
-}
+func (m *member) sent() (bytes uint64) { return m.device(lab.HostLink).Statistics.TxBytes }
 
 // must ends the test if there is an error.
 func must(t *testing.T, err error) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -20,18 +19,10 @@ import (
 // its blocks but for our own, with the interface of the host in the place of the document's.
 func typed(t *testing.T, section string, number int) string {
 	t.Helper()
-	b, err := os.ReadFile("../docs/routing.md")
-	must(t, err)
-	_, text, found := strings.Cut(string(b), "## "+section+"\n")
-	if text, _, _ = strings.Cut(text, "\n## "); !found {
-		t.Fatalf("docs/routing.md has no section %q", section)
-	}
-	blocks := strings.Split(text, "```sh\n")
-	block, _, _ := strings.Cut(blocks[number], "```")
 	var lines []string
-	for line := range strings.Lines(block) {
+	for _, line := range openManual(t, "routing.md").block(t, section, number) {
 		if !strings.HasPrefix(line, "edge ") {
-			lines = append(lines, line)
+			lines = append(lines, line+"\n")
 		}
 	}
 	if len(lines) == 0 {
@@ -80,15 +71,10 @@ func (m *member) awaitRoutes(within time.Duration, want ...string) {
 }
 
 // known returns what an edge says of the networks behind others.
-func (m *member) known() (v control.Routes) {
+func (m *member) known() control.Routes {
 	m.town.t.Helper()
-	out, err := exec.CommandContext(m.town.ctx, programs.Edge, "routes", "--json", "--control", m.Socket).CombinedOutput()
-	if err == nil {
-		err = json.Unmarshal(out, &v)
-	}
-	if err != nil {
-		m.town.t.Fatalf("%v: %s", err, out)
-	}
+	v, err := m.town.Routes(m.town.ctx, m.Program)
+	must(m.town.t, err)
 	return v
 }
 
@@ -102,9 +88,9 @@ func TestNetworkBehindEdge(t *testing.T) {
 	w.network(gateHost, 7)
 	gate := w.join(gateHost, overIPv4, "-r", "192.168.7.0/24,fd77:7::/64", "-r", "8.8.8.0/24")
 	gate.addr()
-	w.awaitNote(gate, "net.ipv4.ip_forward=1")
-	w.awaitNote(gate, "net.ipv6.conf.all.forwarding=1")
-	w.sh(gateHost, typed(t, "The edge in front of the network", 1)+"sysctl -w net.ipv6.conf.all.forwarding=1")
+	gate.awaitNote("net.ipv4.ip_forward=1")
+	gate.awaitNote("net.ipv6.conf.all.forwarding=1")
+	w.sh(gateHost, typed(t, "The edge in front of the network", 0)+"sysctl -w net.ipv6.conf.all.forwarding=1")
 
 	userHost := w.home("user", 2, lab.PortRestricted)
 	w.sh(userHost, "ip tuntap add "+overlay+" mode tap") // it stays when the edge is killed
@@ -125,7 +111,7 @@ func TestNetworkBehindEdge(t *testing.T) {
 		}
 	}
 	w.sh(gateHost, "nft add table inet fw; nft add chain inet fw forward '{ type filter hook forward priority 0; policy drop; }'")
-	w.awaitNote(gate, "nft insert rule inet fw forward iifname "+overlay+" accept")
+	gate.awaitNote("nft insert rule inet fw forward iifname " + overlay + " accept")
 	w.sh(gateHost, "nft delete table inet fw")
 
 	must(t, gate.Kill())
@@ -156,20 +142,6 @@ func TestNetworkBehindEdge(t *testing.T) {
 	must(t, other.Stop())
 }
 
-// awaitNote waits until a member's status has a text among its notes.
-func (w *town) awaitNote(m *member, text string) {
-	w.t.Helper()
-	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		notes := strings.Join(m.status().Notes, "\n")
-		if strings.Contains(notes, text) {
-			return
-		}
-		if time.Since(began) > 20*time.Second {
-			w.t.Fatalf("%s: the notes are %q, without %q", m.Name, notes, text)
-		}
-	}
-}
-
 // Two edges are in front of one LAN. One is killed, and the other takes over.
 func TestRouteTakenOver(t *testing.T) {
 	t.Parallel()
@@ -181,7 +153,7 @@ func TestRouteTakenOver(t *testing.T) {
 		h := w.home(name, i+1, lab.PortRestricted)
 		w.sh(h, fmt.Sprintf("ip link add lan0 type veth peer name %s netns %s; ip addr add 192.168.7.%d/24 dev lan0; ip link set lan0 up", name, far.Path(), 11+i))
 		w.sh(far, fmt.Sprintf("ip link set %s master br0; ip link set %[1]s up", name))
-		w.sh(h, "sysctl -w net.ipv4.ip_forward=1\n"+typed(t, "The edge in front of the network", 2))
+		w.sh(h, "sysctl -w net.ipv4.ip_forward=1\n"+typed(t, "The edge in front of the network", 1))
 		gates[name] = w.join(h, overIPv4, "-r", "192.168.7.0/24")
 	}
 	user := w.join(w.home("user", 3, lab.PortRestricted), overIPv4, "--accept-routes", "192.168.0.0/16")
@@ -212,26 +184,25 @@ func TestExitGateway(t *testing.T) {
 	w := newTown(t, 150*time.Second)
 	id := w.identify("gate").ShortID()
 	gateHost, web := lab.Must(w.Host("gate", "203.0.113.11")), lab.Must(w.Host("web", "203.0.113.80"))
-	w.sh(gateHost, typed(t, "A gateway to the internet", 1))
+	w.sh(gateHost, typed(t, "A gateway to the internet", 0))
 	gate := w.join(gateHost, overIPv4, "-r", "0.0.0.0/0")
 	gate.addr()
 	userHost := w.home("user", 2, lab.PortRestricted)
 	user := w.join(userHost, overIPv4, "--mark", "76", "--exit", id)
 	user.awaitRoutes(20*time.Second, "default 7655")
-	w.awaitNote(user, "no rule leads to the default route in table 7655")
+	user.awaitNote("no rule leads to the default route in table 7655")
 	ends := visits(t, web)
 	if from := w.visit(userHost, ends); from != "198.51.100.2" {
 		t.Errorf("without rules the machine comes from %s", from)
 	}
-	w.sh(userHost, typed(t, "A gateway to the internet", 2))
+	w.sh(userHost, typed(t, "A gateway to the internet", 1))
 	if from := w.visit(userHost, ends); from != "203.0.113.11" {
 		t.Errorf("with rules the machine comes from %s", from)
 	}
 	user.reach(gate, control.PathDirect)
 
 	// The tunnel does not carry itself: a datagram that crosses it costs little more outside.
-	outside := &bridged{member: user}
-	before := outside.sent()
+	before := user.sent()
 	conn := lab.Must(userHost.Dial(w.ctx, "udp", "203.0.113.80:9"))
 	defer conn.Close()
 	const datagrams = 300
@@ -239,7 +210,7 @@ func TestExitGateway(t *testing.T) {
 		_, _ = conn.Write(make([]byte, 1000)) // it is refused now and then, for the one before
 		time.Sleep(5 * time.Millisecond)
 	}
-	share := float64(outside.sent()-before) / float64(datagrams*(14+20+8+1000))
+	share := float64(user.sent()-before) / float64(datagrams*(14+20+8+1000))
 	t.Logf("the underlay carried %.2f times the frames", share)
 	if share < 0.9 || share > recursionShare {
 		t.Errorf("the underlay carried %.2f times the frames", share)

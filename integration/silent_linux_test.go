@@ -2,6 +2,7 @@ package integration
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -45,23 +46,26 @@ func TestSilentMove(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 		}
 		// Nobody but the edges asks where it is.
-		w.sh(far.Host, fmt.Sprintf("ip neigh replace %s dev %s lladdr %s nud permanent", to, overlay, host.eth0().HardwareAddr))
+		w.sh(far.Host, fmt.Sprintf("ip neigh replace %s dev %s lladdr %s nud permanent", to, overlay, host.device("eth0").HardwareAddr))
 		w.sh(s.sites[0].host, fmt.Sprintf("ip link set mover%d netns %s", i, s.sites[1].host.Path()))
-		sent := host.eth0().Statistics.TxPackets
+		sent := host.device("eth0").Statistics.TxPackets
 		w.sh(s.sites[1].host, fmt.Sprintf("ip link set mover%d master br0; ip link set mover%[1]d up", i))
 		time.Sleep(300 * time.Millisecond)
-		if n := host.eth0().Statistics.TxPackets - sent; n != 0 {
+		if n := host.device("eth0").Statistics.TxPackets - sent; n != 0 {
 			t.Errorf("%s: the host has sent %d frames by itself", to, n)
 		}
 		t.Logf("%s was found %v after it was unplugged", to, far.meet(to, 2*answerWithin)+300*time.Millisecond)
 	}
 }
 
-// eth0 returns a host's card.
-func (m *member) eth0() (a *netlink.LinkAttrs) {
+// mac returns the hardware address of an edge's device, or of a station's end of its LAN.
+func (m *member) mac() net.HardwareAddr { return m.device(overlay).HardwareAddr }
+
+// device returns what the kernel of a host says of a device.
+func (m *member) device(name string) (a *netlink.LinkAttrs) {
 	m.town.t.Helper()
 	must(m.town.t, m.Host.Do(func() error {
-		link, err := netlink.LinkByName("eth0")
+		link, err := netlink.LinkByName(name)
 		if err == nil {
 			a = link.Attrs()
 		}

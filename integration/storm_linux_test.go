@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -140,7 +139,7 @@ func startStorm(t *testing.T, source *member, others []*member, rate int) *aStor
 		s.running.Go(func() { s.count(i) })
 	}
 	s.socket = lab.Must(openRaw(source, 0)) // it hears nothing
-	mac := lab.Must(net.ParseMAC(source.status().MAC))
+	mac := source.mac()
 	frame := slices.Concat([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, mac, binary.BigEndian.AppendUint16(nil, stormType), make([]byte, 86))
 	s.running.Go(func() { s.send(frame, rate) })
 	return s
@@ -210,7 +209,7 @@ func asks(t *testing.T, from, to *member, times int) (answered int) {
 		t.Error(err)
 		return 0
 	}
-	own, wanted := lab.Must(net.ParseMAC(from.status().MAC)), lab.Must(net.ParseMAC(to.status().MAC))
+	own, wanted := from.mac(), to.mac()
 	a, b := from.addr().As4(), to.addr().As4()
 	request := slices.Concat([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, own, []byte{8, 6, 0, 1, 8, 0, 6, 4, 0, 1}, own, a[:], make([]byte, 6), b[:])
 	buf := make([]byte, 256)

@@ -206,6 +206,12 @@ func (r *Rig) FDB(ctx context.Context, p *Program) (control.FDB, error) {
 	return f, r.ask(ctx, p, "fdb", &f)
 }
 
+// Routes asks an edge for what it knows of networks behind others.
+func (r *Rig) Routes(ctx context.Context, p *Program) (control.Routes, error) {
+	var v control.Routes
+	return v, r.ask(ctx, p, "routes", &v)
+}
+
 // Keys asks an edge for its key schedule.
 func (r *Rig) Keys(ctx context.Context, p *Program) (control.Keys, error) {
 	var k control.Keys
