@@ -106,3 +106,8 @@ func SupernodeMaskKey(supernodePub [32]byte, obfs []byte) [16]byte {
 // HelloMaskKey returns the key that masks HELLO and WELCOME. It is public: HELLO
 // asks for a public key and WELCOME carries it.
 func HelloMaskKey() [16]byte { return [16]byte(derive(16, nil, nil, "mask hello")) }
+
+var helloMask = sync.OnceValue(func() *Mask { return NewMask(HelloMaskKey()) })
+
+// HelloMask returns the mask of HELLO and WELCOME, which is the same for everybody.
+func HelloMask() *Mask { return helloMask() }

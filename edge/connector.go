@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"hedgerow/crypto"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/handshake"
@@ -103,7 +104,7 @@ func (c *connector) settleRekey(now time.Time, s *supernode) {
 func (c *connector) publishSources(s *supernode) {
 	source := dataplane.Source{Supernode: s.view, Mask: s.mask, AwaitsWelcome: s.hello.active && s.mask != nil}
 	if source.Mask == nil {
-		source.Mask = c.plane.HelloMask()
+		source.Mask = crypto.HelloMask()
 	}
 	for _, a := range s.where.published {
 		if a != s.stream.side && !slices.Contains(s.where.addrs, a) {

@@ -72,7 +72,7 @@ func (c *connector) sendHello(now time.Time, s *supernode) {
 	h.retry.Set(now.Add(helloRetryIn(h.attempts, c.random.jitter)))
 	s.where.at += min(1, h.attempts-1)
 	c.random.fill(h.nonce[:])
-	c.send(now, s, c.plane.HelloMask(), s.target(h.to), protocol.AppendHello(nil, h.nonce))
+	c.send(now, s, crypto.HelloMask(), s.target(h.to), protocol.AppendHello(nil, h.nonce))
 	c.reportNoAnswer(now, s, h.attempts, h.begun)
 }
 

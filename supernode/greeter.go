@@ -27,7 +27,7 @@ type greeter struct {
 }
 
 func newGreeter(key [32]byte, off bool, random random, refused *refusals, front *front) *greeter {
-	return &greeter{key: key, off: off, mask: crypto.NewMask(crypto.HelloMaskKey()), answers: newAnswers(), random: random, refused: refused, front: front}
+	return &greeter{key: key, off: off, mask: crypto.HelloMask(), answers: newAnswers(), random: random, refused: refused, front: front}
 }
 
 // answer answers an edge that does not know our key with a WELCOME that holds it: 96

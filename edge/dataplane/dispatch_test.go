@@ -140,7 +140,7 @@ func TestSupernodePackets(t *testing.T) {
 	b.change(func(d *Draft) {
 		d.SetSource(sn.addr, Source{Supernode: b.links[sn], Mask: sn.mask, AwaitsWelcome: true})
 	})
-	b.receive(packet(protocol.TypeWelcome, protocol.WelcomeLen, b.helloMask), sn.addr)
+	b.receive(packet(protocol.TypeWelcome, protocol.WelcomeLen, crypto.HelloMask()), sn.addr)
 	if ev := only[HandshakeAnswer](t, b); ev.Packet[0]&0x1f != byte(protocol.TypeWelcome) {
 		t.Errorf("%x", ev.Packet)
 	}

@@ -130,7 +130,7 @@ func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
 	if src != nil {
 		mask = src.Mask
 		if src.AwaitsWelcome && len(b) == protocol.WelcomeLen {
-			mask = in.helloMask
+			mask = crypto.HelloMask()
 		}
 	}
 	if !mask.Show(in.scratch, b) {

@@ -34,16 +34,15 @@ type Plane struct {
 	tag   uint32       // of the community, in GROUP headers
 	clock clock
 
-	table     atomic.Pointer[Table]
-	groupRx   *crypto.GroupReceiver
-	fdb       *stations
-	drops     Drops
-	total     totals
-	helloMask *crypto.Mask // of HELLO and WELCOME
-	mailbox   *mailbox
-	guard     guard
-	pieces    protocol.ReassemblyPool // of all peers
-	bounds    bounds
+	table   atomic.Pointer[Table]
+	groupRx *crypto.GroupReceiver
+	fdb     *stations
+	drops   Drops
+	total   totals
+	mailbox *mailbox
+	guard   guard
+	pieces  protocol.ReassemblyPool // of all peers
+	bounds  bounds
 }
 
 // bounds are those of what is sent.
@@ -63,7 +62,7 @@ type clock struct {
 func New(c Config) *Plane {
 	d := &Plane{
 		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(),
-		bounds: bounds{noRelay: c.NoRelay}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations, c.Transparent), helloMask: crypto.NewMask(crypto.HelloMaskKey()),
+		bounds: bounds{noRelay: c.NoRelay}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations, c.Transparent),
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)
@@ -84,9 +83,6 @@ func (d *Plane) Tag() uint32 { return d.tag }
 
 // Mask returns the header mask of packets between edges.
 func (d *Plane) Mask() *crypto.Mask { return d.mask }
-
-// HelloMask returns the header mask of HELLO and WELCOME.
-func (d *Plane) HelloMask() *crypto.Mask { return d.helloMask }
 
 // Started returns when the edge began, the zero of the data path's clock.
 func (d *Plane) Started() time.Time { return d.clock.started }
