@@ -57,9 +57,9 @@ func (l *listeners) due(now time.Time) {
 			continue
 		}
 		if l.plane.Gate() != nil {
-			l.plane.WriteFrame(l.device, q.AppendRouter(nil, source))
+			_ = l.plane.WriteFrame(l.device, q.AppendRouter(nil, source)) // counted
 		}
-		l.plane.WriteFrame(l.device, q.Append(nil, source))
+		_ = l.plane.WriteFrame(l.device, q.Append(nil, source)) // counted
 	}
 }
 

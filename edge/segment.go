@@ -178,7 +178,7 @@ func (s *segment) send(now time.Time, p protocol.Probe) {
 	}
 	s.prober.Boot = s.boot() // another statement was signed if the clock was wrong at the start
 	frame := s.prober.Frame(p, ki, key)
-	if s.plane.Inject(s.device.frames, frame) != nil && !s.device.unwritable {
+	if s.plane.WriteFrame(s.device.frames, frame) != nil && !s.device.unwritable {
 		s.device.unwritable = true
 		s.machine.Leave(now)
 		s.plane.Gate().Set(false)
@@ -187,7 +187,7 @@ func (s *segment) send(now time.Time, p protocol.Probe) {
 		return
 	}
 	for _, tag := range s.plane.Gate().Tags().Next(s.plane.Since(now)) {
-		_ = s.plane.Inject(s.device.frames, protocol.AppendTagged(nil, frame, tag.Type, tag.VLAN)) // counted
+		_ = s.plane.WriteFrame(s.device.frames, protocol.AppendTagged(nil, frame, tag.Type, tag.VLAN)) // counted
 	}
 }
 

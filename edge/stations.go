@@ -110,7 +110,7 @@ func (s *stations) lookFor(now time.Time, by *peer, key bridge.Key, since time.D
 
 // poll asks for an address on our LAN.
 func (s *stations) poll(vlan uint16, addr netip.Addr) {
-	s.plane.WriteFrame(s.device, bridge.AppendPoll(nil, s.plane.Self(), vlan, addr))
+	_ = s.plane.WriteFrame(s.device, bridge.AppendPoll(nil, s.plane.Self(), vlan, addr)) // counted
 }
 
 // seek asks on our LAN for a station that frames are flooded for, unless it was heard just
@@ -172,7 +172,7 @@ func (s *stations) handleAnswer(now time.Time, p *peer, m protocol.HostIs) {
 func (s *stations) tell(now time.Time) {
 	contests, left := s.plane.Stations().Told()
 	for _, key := range left {
-		s.plane.WriteFrame(s.device, bridge.AppendMoved(nil, key))
+		_ = s.plane.WriteFrame(s.device, bridge.AppendMoved(nil, key)) // counted
 	}
 	for _, c := range contests {
 		if s.lines.Take(now) {

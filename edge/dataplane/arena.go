@@ -159,19 +159,9 @@ func (a *arena) flush() {
 	a.finish()
 	first := 0
 	for _, r := range a.out.before {
-		a.write(r.device, a.frames[first:r.end])
+		_ = a.write(r.device, a.frames[first:r.end]) // counted
 		first = r.end
 	}
-	a.write(a.out.device, a.frames[first:])
+	_ = a.write(a.out.device, a.frames[first:])
 	a.frames, a.out.before, a.end = a.frames[:0], a.out.before[:0], 0
-}
-
-// write hands frames to a device; there may be none.
-func (a *arena) write(device FrameQueue, frames []tap.Frame) {
-	if len(frames) == 0 {
-		return
-	}
-	if _, err := device.WriteBatch(frames); err != nil {
-		a.drops.Drop(DropDeviceWrite)
-	}
 }

@@ -139,13 +139,12 @@ func (c *Sender) SendStaged(now time.Time, p *Peer, frames [][]byte) {
 	o.tally = tally{}
 }
 
-// WriteFrame hands the device a frame of the control loop's own.
-func (d *Plane) WriteFrame(device FrameQueue, frame []byte) {
+// WriteFrame hands the device a frame of the control loop's own. That the device refuses
+// it is counted already.
+func (d *Plane) WriteFrame(device FrameQueue, frame []byte) error {
 	b := make([]byte, headroom+len(frame))
 	copy(b[headroom:], frame)
-	if _, err := device.WriteBatch([]tap.Frame{{Buf: b, Off: headroom, Len: len(frame)}}); err != nil {
-		d.drops.Drop(DropDeviceWrite)
-	}
+	return d.write(device, []tap.Frame{{Buf: b, Off: headroom, Len: len(frame)}})
 }
 
 // Deliver hands the device the frame in an inner that the control loop has judged:
@@ -187,8 +186,6 @@ func (d *Plane) Deliver(now time.Time, device FrameQueue, p *Peer, inner []byte,
 	if !group {
 		p.touch(at, d.mailbox)
 	}
-	if _, err := device.WriteBatch([]tap.Frame{{Buf: b, Off: off, Len: n, Offload: checksumOffload(in)}}); err != nil {
-		d.drops.Drop(DropDeviceWrite)
-	}
+	_ = d.write(device, []tap.Frame{{Buf: b, Off: off, Len: n, Offload: checksumOffload(in)}}) // counted
 	return false
 }

@@ -6,7 +6,6 @@ import (
 
 	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
-	"hedgerow/tap"
 )
 
 // What a bridge asks its gate. A frame of the device's own address, to one peer or from
@@ -88,17 +87,6 @@ func (g *guard) hearProbe(now int64, frame protocol.Frame) {
 	default:
 		g.drops.Drop(DropProbeForeign)
 	}
-}
-
-// Inject hands the device a frame of the control loop's own.
-func (d *Plane) Inject(device FrameQueue, frame []byte) error {
-	b := make([]byte, headroom+len(frame))
-	copy(b[headroom:], frame)
-	_, err := device.WriteBatch([]tap.Frame{{Buf: b, Off: headroom, Len: len(frame)}})
-	if err != nil {
-		d.drops.Drop(DropDeviceWrite)
-	}
-	return err
 }
 
 // ForgetHosts forgets the hosts behind a peer: they may be elsewhere. Frames for them

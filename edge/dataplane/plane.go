@@ -7,6 +7,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/edge/bridge"
 	"hedgerow/protocol"
+	"hedgerow/tap"
 )
 
 // Config is what a Plane is made of. Nothing of it changes while the edge runs.
@@ -155,6 +156,18 @@ func (d *Plane) Join(now time.Time, p *Peer, run, ctr uint64, body []byte) (inne
 	defer p.fragments.mu.Unlock()
 	inner, _, done = p.fragments.add(d, p, d.Since(now), run, ctr, body, false)
 	return clone(inner), done
+}
+
+// write hands frames to a device, if there are any. That the device refuses them is counted.
+func (d *Plane) write(device FrameQueue, frames []tap.Frame) error {
+	if len(frames) == 0 {
+		return nil
+	}
+	_, err := device.WriteBatch(frames)
+	if err != nil {
+		d.drops.Drop(DropDeviceWrite)
+	}
+	return err
 }
 
 // SetGroupPacket sets the bytes of the largest GROUP packet that reaches

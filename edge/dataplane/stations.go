@@ -158,9 +158,7 @@ func (o *outbound) answer(frame *bridge.Parsed, r *bridge.Resolution, owner brid
 	f := o.make()
 	b := frame.AppendAnswer(f.Buf[headroom:headroom], r, owner.MAC, owner.Flags)
 	f.Off, f.Len, f.Offload = headroom, len(b), offload.Header{}
-	if _, err := o.device.WriteBatch(o.made[:]); err != nil {
-		o.drops.Drop(DropDeviceWrite)
-		return
+	if o.write(o.device, o.made[:]) == nil {
+		o.fdb.proxy.CountAnswered()
 	}
-	o.fdb.proxy.CountAnswered()
 }
