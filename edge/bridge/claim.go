@@ -74,7 +74,7 @@ const (
 func (f *Parsed) Judged() bool {
 	switch f.etherType {
 	case protocol.EtherTypeIPv4:
-		return f.proto == protoUDP && f.hasPort(portServer, portClient)
+		return f.isDHCP()
 	case protocol.EtherTypeIPv6:
 		switch f.proto {
 		case protoTCP, noProto:
@@ -94,9 +94,7 @@ func (f *Parsed) Claim() (c Claim) {
 	case etherTypeARP:
 		c.readARP(f.Payload(), f.Src())
 	case protocol.EtherTypeIPv4:
-		if u, ok := f.datagram(); ok && u.isDHCP() {
-			c.readDHCP(u, f.Src())
-		}
+		c.readDHCP(f)
 	case protocol.EtherTypeIPv6:
 		c.readIPv6(f)
 	}

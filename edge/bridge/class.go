@@ -46,7 +46,7 @@ func (f *Parsed) Class() Class {
 	switch {
 	case controlGroup(f.Dst()), f.etherType == etherTypeARP, f.etherType == etherTypeRARP:
 		return Control
-	case f.etherType == protocol.EtherTypeIPv4 && f.proto == protoUDP && f.hasPort(portServer, portClient): // DHCP
+	case f.isDHCP():
 		return Control
 	case f.proto == protoIGMP || f.proto == extHopByHop || f.proto == protoICMPv6:
 		if m, ok := multicastOf(f); ok && m.speaks() && m.proto != protoPIM {

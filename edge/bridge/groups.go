@@ -144,6 +144,9 @@ func (g *Groups[E]) Sent(now int64, frame *Parsed) (members Members[E], f Family
 //
 // If the edge is not known to have sent the frame nothing is learned from it.
 func (g *Groups[E]) Received(now int64, frame *Parsed, from E, vouched bool) bool {
+	if frame.proto == protoUDP { // as most of what goes to groups is
+		return true
+	}
 	m, ok := multicastOf(frame)
 	if !ok || !m.speaks() {
 		return true

@@ -52,7 +52,7 @@ func groupFrame(vlan uint16, src, dst [4]byte, proto byte, body []byte) protocol
 	copy(p[12:], src[:])
 	copy(p[16:], dst[:])
 	binary.BigEndian.PutUint16(p[10:], ^fold(sum(p[:20], 0)))
-	return append(appendAddresses(nil, protocol.MAC{1, 0, 0x5e, dst[1] & 0x7f, dst[2], dst[3]}, hostMAC, vlan, protocol.EtherTypeIPv4), p...)
+	return append(appendHeader(nil, protocol.MAC{1, 0, 0x5e, dst[1] & 0x7f, dst[2], dst[3]}, hostMAC, vlan, protocol.EtherTypeIPv4), p...)
 }
 
 // igmp makes the frame of an IGMP message with its checksum.
@@ -225,7 +225,7 @@ func TestWhatIsSnooped(t *testing.T) {
 		"a VLAN without reports": {groupFrame(7, [4]byte{}, video, protoUDP, udp), false},
 		"another group's MAC":    {odd, false},
 		"two tags":               {tagged, false},
-		"ff0e::9":                {append(appendAddresses(nil, protocol.MAC{0x33, 0x33, 0, 0, 0, 9}, hostMAC, 0, protocol.EtherTypeIPv6), mld(video6, make([]byte, 24))[14:]...), true},
+		"ff0e::9":                {append(appendHeader(nil, protocol.MAC{0x33, 0x33, 0, 0, 0, 9}, hostMAC, 0, protocol.EtherTypeIPv6), mld(video6, make([]byte, 24))[14:]...), true},
 		"ff02::fb":               {mld(link6(0xfb), make([]byte, 24)), false},
 		"a solicited node":       {mld([16]byte{0: 0xff, 1: 2, 11: 1, 12: 0xff, 15: 9}, make([]byte, 24)), false},
 	} {

@@ -55,7 +55,7 @@ func (f *FDB[E]) Polled(now int64, key Key) {
 // neighbour discovery and in its own name. It is not valid if the frame says nothing of
 // that.
 func (f *Parsed) SenderIP() (addr netip.Addr) {
-	if f.etherType != etherTypeARP && (f.etherType != protocol.EtherTypeIPv6 || f.proto != protoICMPv6) {
+	if !f.Resolves() {
 		return addr
 	}
 	c := f.Claim()
@@ -78,7 +78,7 @@ func (f *Parsed) TargetIP() (addr netip.Addr) {
 			addr = netip.AddrFrom16([16]byte(p[24:]))
 		}
 	case etherTypeARP:
-		if len(p) >= arpLen && binary.BigEndian.Uint16(p[2:]) == protocol.EtherTypeIPv4 && p[4] == protocol.MACLen && p[5] == 4 {
+		if isARP(p) {
 			addr = netip.AddrFrom4([4]byte(p[24:]))
 		}
 	}
@@ -140,14 +140,7 @@ func linkLocal(m protocol.MAC) []byte {
 // icmpv6Sum returns the checksum of an ICMPv6 message in an IPv6 packet without extension
 // headers, in which it is zero yet (RFC 4443, section 2.3); 0 for one that has a right one.
 func icmpv6Sum(p []byte) uint16 {
-	sum := uint32(len(p)-ipv6Len) + protoICMPv6
-	for b := p[8:]; len(b) >= 2; b = b[2:] { // the addresses, and the message, which is even
-		sum += uint32(binary.BigEndian.Uint16(b))
-	}
-	for sum > 0xffff {
-		sum = sum&0xffff + sum>>16
-	}
-	return ^uint16(sum)
+	return ^fold(sum(p[8:], uint32(len(p)-ipv6Len)+protoICMPv6)) // from the addresses on
 }
 
 // AppendMoved appends a frame that tells the switches of our LAN that a station is
@@ -161,7 +154,8 @@ func AppendMoved(dst []byte, key Key) []byte {
 	return pad(append(dst, 0, 0, 0, 0), at)
 }
 
-func appendHeader(dst []byte, to, src protocol.MAC, vlan uint16, typ uint16) []byte {
+// appendHeader appends an Ethernet header, with a tag unless the VLAN is 0.
+func appendHeader(dst []byte, to, src protocol.MAC, vlan, typ uint16) []byte {
 	dst = append(append(dst, to[:]...), src[:]...)
 	if vlan != 0 {
 		dst = binary.BigEndian.AppendUint16(dst, protocol.EtherTypeVLAN)

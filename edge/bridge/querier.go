@@ -233,7 +233,7 @@ func appendIGMP(dst []byte, to Group, source protocol.MAC, igmp []byte) []byte {
 	}
 	binary.BigEndian.PutUint16(p[10:], ^fold(sum(p, 0)))
 	mac := protocol.MAC{1, 0, 0x5e, to.IP[13] & 0x7f, to.IP[14], to.IP[15]}
-	dst = appendAddresses(dst, mac, source, to.VLAN, protocol.EtherTypeIPv4)
+	dst = appendHeader(dst, mac, source, to.VLAN, protocol.EtherTypeIPv4)
 	return append(append(dst, p...), igmp...)
 }
 
@@ -242,20 +242,10 @@ func appendIGMP(dst []byte, to Group, source protocol.MAC, igmp []byte) []byte {
 func appendMLD(dst []byte, to Group, source protocol.MAC, mld []byte) []byte {
 	p := make([]byte, ipv6Len, ipv6Len+8+len(mld))
 	p[0], p[5], p[6], p[7] = 0x60, byte(8+len(mld)), extHopByHop, 1
-	copy(p[8:], []byte{0xfe, 0x80, 0, 0, 0, 0, 0, 0, source[0] ^ 2, source[1], source[2], 0xff, 0xfe, source[3], source[4], source[5]})
+	copy(p[8:], linkLocal(source))
 	copy(p[24:], to.IP[:])
 	binary.BigEndian.PutUint16(mld[2:], ^fold(sum(mld, sum(p[8:], uint32(len(mld))+protoICMPv6))))
 	p = append(append(p, protoICMPv6, 0, 5, 2, 0, 0, 1, 0), mld...)
-	dst = appendAddresses(dst, protocol.MAC{0x33, 0x33, to.IP[12], to.IP[13], to.IP[14], to.IP[15]}, source, to.VLAN, protocol.EtherTypeIPv6)
+	dst = appendHeader(dst, protocol.MAC{0x33, 0x33, to.IP[12], to.IP[13], to.IP[14], to.IP[15]}, source, to.VLAN, protocol.EtherTypeIPv6)
 	return append(dst, p...)
-}
-
-// appendAddresses appends an Ethernet header.
-func appendAddresses(dst []byte, to, from protocol.MAC, vlan, typ uint16) []byte {
-	dst = append(append(dst, to[:]...), from[:]...)
-	if vlan != 0 {
-		dst = binary.BigEndian.AppendUint16(dst, protocol.EtherTypeVLAN)
-		dst = binary.BigEndian.AppendUint16(dst, vlan)
-	}
-	return binary.BigEndian.AppendUint16(dst, typ)
 }

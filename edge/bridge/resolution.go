@@ -71,8 +71,7 @@ func (f *Parsed) Resolution() (r Resolution) {
 // readARP reads ARP (RFC 826).
 func (r *Resolution) readARP(f *Parsed) {
 	p := f.Payload()
-	if len(p) < arpLen || binary.BigEndian.Uint16(p) != arpHardware || binary.BigEndian.Uint16(p[2:]) != protocol.EtherTypeIPv4 ||
-		p[4] != protocol.MACLen || p[5] != 4 || protocol.MAC(p[8:]) != f.Src() {
+	if !isARP(p) || binary.BigEndian.Uint16(p) != arpHardware || protocol.MAC(p[8:]) != f.Src() {
 		return
 	}
 	sender, target := netip.AddrFrom4([4]byte(p[14:])), netip.AddrFrom4([4]byte(p[24:]))
