@@ -156,7 +156,7 @@ func TestOverlapInNamespace(t *testing.T) {
 	if name, _, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), func(ifindex int) bool { return ifindex == itself.Index }); ok {
 		t.Errorf("the excepted interface was reported as %s", name)
 	}
-	if err := d.SetUp(false); err != nil {
+	if err := netlink.LinkSetDown(linkOf(t, d.Name())); err != nil {
 		t.Fatal(err)
 	}
 	if name, _, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), nil); ok {

@@ -32,9 +32,6 @@ type Config struct {
 	MAC [6]byte
 	// MTU in bytes, 68 to 65521; zero means 1370.
 	MTU int
-	// Persist keeps an interface that Open made after Close. An interface that
-	// was there before Open always stays, whatever Persist says.
-	Persist bool
 	// Port makes the interface a port of a bridge. Its MAC is then another one than
 	// MAC, one that the bridge does not take over; Device.MAC returns MAC all the
 	// same, as the one of the edge. MTU has to be of Port.MTU.
@@ -54,10 +51,6 @@ type Config struct {
 	// Log gets one warning about each thing that the kernel refuses and that
 	// makes the device slower; nil discards the warnings.
 	Log *slog.Logger
-	// SuperFrame is the longest super-frame, in bytes of its IP packet, that the
-	// kernel is to make; zero leaves it at 65 536. It is set on an interface that
-	// Open made only.
-	SuperFrame int
 	// Routers lets the host take router advertisements (RFC 4861) that come by the interface:
 	// addresses, and a default route that is used where there is no other one. Without it
 	// the host takes none. A port never does. Linux alone tells one from the other.

@@ -97,12 +97,3 @@ func addressCommand(name string, p netip.Prefix, add bool) []string {
 	}
 	return []string{"ifconfig", name, family, p.Addr().String(), "-alias"}
 }
-
-// SetUp sets the interface up or down.
-func (d *Device) SetUp(up bool) error {
-	state := "down"
-	if up {
-		state = "up"
-	}
-	return run([]string{"ifconfig", d.cfg.Name, state})
-}

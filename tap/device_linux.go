@@ -77,16 +77,13 @@ func (o opener) open(cfg Config) (*Device, error) {
 	}
 	if err := d.setUp(); err != nil {
 		if !d.existing {
-			netif.delete() // also when cfg.Persist has made it permanent by now
+			netif.delete()
 		}
 		d.Close()
 		return nil, err
 	}
 	if !d.existing {
 		netif.lengthenQueue()
-		if cfg.SuperFrame > 0 {
-			netif.limitSuper(cfg.SuperFrame)
-		}
 	}
 	if d.alias = cfg.Alias != "" && netif.found.Attrs().Alias == ""; d.alias {
 		netif.setAlias(cfg.Alias)
@@ -191,10 +188,6 @@ func (d *Device) MAC() [6]byte { return d.cfg.MAC }
 // MTU returns the MTU in bytes that Open gave the interface.
 func (d *Device) MTU() int { return d.cfg.MTU }
 
-// Existing reports whether the interface was there before Open, in which case
-// Close leaves it.
-func (d *Device) Existing() bool { return d.existing }
-
 // Features returns the features that the kernel granted; 0 with BackendWater.
 func (d *Device) Features() Features { return d.features }
 
@@ -215,10 +208,9 @@ func (d *Device) Dropped() (sum uint64) {
 }
 
 // Close waits for the batches that run, makes further ones fail with ErrClosed
-// and detaches from the interface, which disappears when Open made it and
-// Config.Persist is not set. From an interface that stays because it was there
-// before, it removes the addresses that SetAddress added. Further calls return
-// the result of the first.
+// and detaches from the interface, which disappears when Open made it. From one
+// that stays, because it was there before, it removes the addresses that
+// SetAddress added. Further calls return the result of the first.
 //
 // Close does not wake a caller that waits for a queue's descriptor: the waiting
 // must have ended before, since the number may belong to another file at once.
@@ -244,7 +236,7 @@ func (d *Device) release() (err error) {
 	for _, q := range d.queues {
 		fds = append(fds, q.retire())
 	}
-	if d.features != 0 && (d.existing || d.cfg.Persist) {
+	if d.features != 0 && d.existing {
 		// The next program that opens the device may not use vnet headers.
 		_ = linuxKernel.offload(fds[0], 0)
 	}

@@ -17,8 +17,8 @@ import (
 func TestOpenSetsUp(t *testing.T) {
 	enterNamespace(t)
 	d := open(t, Config{Name: "edge0", MAC: testMAC, MTU: 1400})
-	if d.Name() != "edge0" || d.MAC() != testMAC || d.MTU() != 1400 || d.Existing() {
-		t.Errorf("device says %s %x %d existing=%v", d.Name(), d.MAC(), d.MTU(), d.Existing())
+	if d.Name() != "edge0" || d.MAC() != testMAC || d.MTU() != 1400 || d.existing {
+		t.Errorf("device says %s %x %d existing=%v", d.Name(), d.MAC(), d.MTU(), d.existing)
 	}
 	l := linkOf(t, "edge0")
 	a := l.Attrs()
@@ -53,17 +53,6 @@ func TestOpenDefaults(t *testing.T) {
 	}
 	if mac := d.MAC(); !bytes.Equal(linkOf(t, "edge0").Attrs().HardwareAddr, mac[:]) || mac == [6]byte{} {
 		t.Errorf("MAC %x is not the kernel's", mac)
-	}
-}
-
-func TestPersistOption(t *testing.T) {
-	enterNamespace(t)
-	open(t, Config{Name: "edge0", Persist: true}).Close()
-	if linkOf(t, "edge0") == nil {
-		t.Fatal("the interface did not persist")
-	}
-	if d := open(t, Config{Name: "edge0"}); !d.Existing() {
-		t.Error("opened again, it should be an existing one")
 	}
 }
 
@@ -164,7 +153,7 @@ func TestLinkDown(t *testing.T) {
 	enterNamespace(t)
 	d := open(t, Config{Name: "edge0"})
 	fd := packetSocket(t, "edge0", etherType)
-	if err := d.SetUp(false); err != nil {
+	if err := netlink.LinkSetDown(linkOf(t, "edge0")); err != nil {
 		t.Fatal(err)
 	}
 	fs := newFrames(3)
@@ -189,7 +178,7 @@ func TestLinkDown(t *testing.T) {
 	}
 	got := make(chan bool, 1)
 	go func() { got <- waitReadable(t, 10*time.Second, q) }()
-	if err := d.SetUp(true); err != nil {
+	if err := netlink.LinkSetUp(linkOf(t, "edge0")); err != nil {
 		t.Fatal(err)
 	}
 	// The socket's first write reports that the link went down meanwhile.

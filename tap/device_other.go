@@ -23,7 +23,4 @@ func openWater(cfg Config) (*water.Interface, error) {
 
 func (d *Device) setUp() error { return ErrClosed }
 
-// SetUp returns ErrClosed.
-func (d *Device) SetUp(bool) error { return ErrClosed }
-
 func addressCommand(string, netip.Prefix, bool) []string { return nil }

@@ -65,12 +65,3 @@ func addressCommand(name string, p netip.Prefix, add bool) []string {
 	}
 	return []string{"netsh", "interface", "ipv6", "delete", "address", "interface=" + name, "address=" + a, "store=active"}
 }
-
-// SetUp cannot set the interface down on Windows; setting it up does nothing,
-// since Open has done it.
-func (d *Device) SetUp(up bool) error {
-	if up {
-		return nil
-	}
-	return fmt.Errorf("%s cannot be set down on Windows while it is open", d.cfg.Name)
-}

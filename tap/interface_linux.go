@@ -144,13 +144,6 @@ func (l *netif) lengthenQueue() {
 // setAlias sets a text by which others recognise the interface; it is best effort.
 func (l *netif) setAlias(text string) { _ = l.handle.LinkSetAlias(l.found, text) }
 
-// limitSuper sets how long a super-frame the kernel makes; it is best effort,
-// since longer ones work too. Linux before 6.3 has one limit for both families.
-func (l *netif) limitSuper(n int) {
-	_ = l.handle.LinkSetGSOMaxSize(l.found, n)
-	_ = l.handle.LinkSetGSOIPv4MaxSize(l.found, n)
-}
-
 // delete removes the interface; it is best effort, in the wake of another error.
 func (l *netif) delete() { _ = l.handle.LinkDel(l.found) }
 
@@ -177,23 +170,4 @@ func (l *netif) freeName() (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// SetUp sets the interface up or down. While it is down, ReadBatch finds
-// nothing, waiting for a queue's descriptor goes on, and WriteBatch drops.
-func (d *Device) SetUp(up bool) error {
-	l := d.netif
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if d.isClosed() {
-		return ErrClosed
-	}
-	change, state := l.handle.LinkSetDown, "down"
-	if up {
-		change, state = l.handle.LinkSetUp, "up"
-	}
-	if err := change(l.found); err != nil {
-		return l.refused("set "+l.name+" "+state, err)
-	}
-	return nil
 }

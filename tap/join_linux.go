@@ -212,7 +212,7 @@ func (d *Device) enslave(b *link) error {
 // made goes, and with it everything but the addresses of the bridge, which
 // removeAdded removes.
 func (d *Device) leave() {
-	if !d.existing && !d.cfg.Persist {
+	if !d.existing {
 		return
 	}
 	m, l := &d.port, d.netif

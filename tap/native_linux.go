@@ -67,11 +67,6 @@ func (o opener) openNative(d *Device, w wish) (notes []string, err error) {
 	}
 	features, refused := o.setFeatures(first, wanted)
 	notes = append(notes, refused...)
-	if w.cfg.Persist && !w.existing {
-		if errno := errnoIn(unix.IoctlSetInt(first, unix.TUNSETPERSIST, 1)); errno != 0 {
-			return nil, &openFault{step: stepAttach, node: o.node, errno: errno}
-		}
-	}
 	d.features = features
 	for _, fd := range fds {
 		d.queues = append(d.queues, newQueue(d, fd))

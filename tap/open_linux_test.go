@@ -169,7 +169,7 @@ func testWithoutCapability(t *testing.T, backend Backend) {
 
 	// A device made in advance, with what we want, needs no capability.
 	d := open(t, Config{Name: "edge5", Backend: backend})
-	if !d.Existing() {
+	if !d.existing {
 		t.Error("it existed")
 	}
 	d.Close()
@@ -186,7 +186,7 @@ func testKeepsFlag(t *testing.T, backend Backend) {
 		index := linkOf(t, name).Attrs().Index
 		for range 2 {
 			d := open(t, Config{Name: name, MAC: testMAC, MTU: 1400, Backend: backend, Queues: 2})
-			if !d.Existing() {
+			if !d.existing {
 				t.Error("it existed")
 			}
 			if err := d.Close(); err != nil {

@@ -42,9 +42,8 @@ type Queue struct {
 }
 
 // Open opens the TAP device cfg.Name and sets it up. The device must exist: its
-// driver makes it, and it stays after Close, so Existing is always true and
-// Config.Persist has no effect. The backend is always water; with BackendNative
-// Open fails. A failure is an *OpenError.
+// driver makes it, and it stays after Close. The backend is always water; with
+// BackendNative Open fails. A failure is an *OpenError.
 func Open(cfg Config) (*Device, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -74,10 +73,6 @@ func (d *Device) MAC() [6]byte { return d.cfg.MAC }
 
 // MTU returns the MTU in bytes that Open gave the interface.
 func (d *Device) MTU() int { return d.cfg.MTU }
-
-// Existing reports whether the interface was there before Open; here it always
-// was.
-func (d *Device) Existing() bool { return true }
 
 // Features returns 0: water moves plain frames.
 func (d *Device) Features() Features { return 0 }

@@ -16,7 +16,8 @@ func TestSetRoutes(t *testing.T) {
 	route := func(prefix, via string, table int) Route {
 		return Route{Prefix: netip.MustParsePrefix(prefix), Via: netip.MustParseAddr(via), Table: table}
 	}
-	d := open(t, Config{Name: "vpn0", Persist: true})
+	addTAP(t, "vpn0", 0)
+	d := open(t, Config{Name: "vpn0"})
 	for _, a := range []string{"10.64.0.1/24", "fd00::1/64"} {
 		if err := d.SetAddress(netip.MustParsePrefix(a)); err != nil {
 			t.Fatal(err)
@@ -24,6 +25,13 @@ func TestSetRoutes(t *testing.T) {
 	}
 	link, err := netlink.LinkByName("vpn0")
 	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := netlink.ParseAddr("10.77.0.1/24") // without one the kernel drops all routes of IPv4
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.AddrAdd(link, theirs); err != nil {
 		t.Fatal(err)
 	}
 	others, _ := netlink.ParseIPNet("172.16.0.0/16")

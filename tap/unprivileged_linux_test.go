@@ -76,7 +76,6 @@ func TestOpenNative(t *testing.T) {
 		{name: "made for one queue", cfg: Config{Queues: 2}, exists: true, want: allFeatures, queues: 1, notes: 1},
 		{name: "nothing", k: driver{flags: ^uint16(0), errno: unix.EINVAL}, cfg: Config{Queues: 2}, errno: unix.EINVAL},
 		{name: "not allowed", k: driver{flags: ^uint16(0), errno: unix.EPERM}, cfg: Config{Queues: 2}, errno: unix.EPERM},
-		{name: "no persist flag", cfg: Config{Queues: 1, Persist: true}, errno: unix.ENOTTY}, // the node is no tun
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			closed := leak.Descriptors(t)
@@ -142,7 +141,7 @@ func TestAttachExisting(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Name() != "lo" || d.MTU() != 1400 || !d.Existing() || d.MAC() != ([6]byte{}) || len(d.Queues()) != 1 || d.Dropped() != 0 {
+	if d.Name() != "lo" || d.MTU() != 1400 || !d.existing || d.MAC() != ([6]byte{}) || len(d.Queues()) != 1 || d.Dropped() != 0 {
 		t.Errorf("%+v", d)
 	}
 	if got := log.String(); strings.Count(got, "level=WARN") != 1 || !strings.Contains(got, "uso") {
@@ -341,8 +340,6 @@ func TestSetUpRefused(t *testing.T) {
 	for what, err := range map[string]error{
 		"give lo the MAC 02:00:00:00:00:01": second(n.shape([6]byte{2, 5: 1}, n.found.Attrs().MTU)),
 		"give lo an MTU of 1400":            second(n.shape([6]byte{}, 1400)),
-		"set lo up":                         d.SetUp(true),
-		"set lo down":                       d.SetUp(false),
 	} {
 		var e *OpenError
 		if !errors.As(err, &e) || e.Code != "E02" || !strings.Contains(e.Sentence, "not allowed to "+what+":") {
@@ -353,12 +350,8 @@ func TestSetUpRefused(t *testing.T) {
 		t.Errorf("as it is: %v, %v", mac, err)
 	}
 	n.lengthenQueue() // best effort: nothing happens
-	n.limitSuper(1 << 15)
 	if err := d.Close(); err != nil {
 		t.Error(err)
-	}
-	if err := d.SetUp(true); !errors.Is(err, ErrClosed) {
-		t.Errorf("after Close: %v", err)
 	}
 }
 

@@ -42,7 +42,7 @@ func newWater(w wish) (file *os.File, fd int, err error) {
 		PlatformSpecificParams: water.PlatformSpecificParams{
 			Name: w.cfg.Name,
 			// false would clear the flag of a device that others made to stay.
-			Persist:    w.cfg.Persist || w.existing,
+			Persist:    w.existing,
 			MultiQueue: w.multi,
 		},
 	})
