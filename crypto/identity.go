@@ -3,12 +3,14 @@ package crypto
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/crypto/curve25519"
 
@@ -76,6 +78,16 @@ func ShortID(idPub ed25519.PublicKey) string {
 	var b [6]byte
 	copy(b[:], idPub)
 	return fmt.Sprintf("%x-%x-%x", b[:2], b[2:4], b[4:])
+}
+
+// ParseID reads an identity as ShortID writes it, which is its beginning, or whole, and
+// returns its hexadecimal digits, 12 or 64 of them. ok: it is one of the two.
+func ParseID(text string) (digits string, ok bool) {
+	digits = strings.ToLower(strings.ReplaceAll(strings.TrimSpace(text), "-", ""))
+	if _, err := hex.DecodeString(digits); err != nil || len(digits) != 12 && len(digits) != 64 {
+		return "", false
+	}
+	return digits, true
 }
 
 // MACFor returns the default hardware address of an identity in a community:

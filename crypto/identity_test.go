@@ -162,3 +162,16 @@ func kWrite(t *testing.T, path, content string, mode os.FileMode) {
 		t.Fatal(err)
 	}
 }
+
+// An identity is read as it is shown, short or whole.
+func TestParseID(t *testing.T) {
+	whole := strings.Repeat("9F3a71c2", 8)
+	for text, want := range map[string]string{
+		"9f3a-71c2-e0b4": "9f3a71c2e0b4", " 9F3A71C2E0B4 ": "9f3a71c2e0b4", whole: strings.ToLower(whole),
+		"": "", "9f3a": "", "9f3a-71c2-e0b": "", "9f3a-71c2-e0bx": "", "9f3a-71c2-e0b4-00": "", whole + "00": "",
+	} {
+		if got, ok := ParseID(text); got != want || ok != (want != "") {
+			t.Errorf("%q: %q %v", text, got, ok)
+		}
+	}
+}

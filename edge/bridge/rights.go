@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"hedgerow/crypto"
 )
 
 // Rights are what an edge lets another one do.
@@ -73,8 +75,8 @@ func ParseWhom(s string) (Whom, error) {
 	}
 	w := Whom{kind: listed}
 	for _, text := range strings.Split(s, ",") {
-		id := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(text), "-", ""))
-		if _, err := hex.DecodeString(id); err != nil || len(id) != 12 && len(id) != 64 {
+		id, ok := crypto.ParseID(text)
+		if !ok {
 			return Whom{}, fmt.Errorf("%q is not an identity such as 9f3a-71c2-e0b4, which 'edge peers' shows: type all, bridges, none, or identities with commas between them", text)
 		}
 		w.ids = append(w.ids, id)

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"hedgerow/crypto"
 )
 
 // maxListed bounds how many edges and networks one option names.
@@ -60,22 +62,12 @@ func (p *Policy) add(text string) error {
 		p.networks = append(p.networks, n)
 		return nil
 	}
-	id, err := ParseID(text)
-	if err != nil {
-		return fmt.Errorf("%w: type all, none, or identities and networks with commas between them", err)
+	id, ok := crypto.ParseID(text)
+	if !ok {
+		return fmt.Errorf("%q is neither a network nor an identity such as 9f3a-71c2-e0b4, which 'edge peers' shows: type all, none, or identities and networks with commas between them", text)
 	}
 	p.ids = append(p.ids, id)
 	return nil
-}
-
-// ParseID reads an identity as 'edge peers' and 'edge identity' show it, and returns how
-// it begins in hexadecimal digits.
-func ParseID(text string) (string, error) {
-	id := strings.ToLower(strings.ReplaceAll(text, "-", ""))
-	if _, err := hex.DecodeString(id); err != nil || len(id) != 12 && len(id) != 64 {
-		return "", fmt.Errorf("%q is neither a network nor an identity such as 9f3a-71c2-e0b4, which 'edge peers' shows", text)
-	}
-	return id, nil
 }
 
 // None reports whether nothing can be accepted.

@@ -8,6 +8,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"hedgerow/crypto"
 	"hedgerow/edge"
 	"hedgerow/edge/subnet"
 	"hedgerow/internal/cli"
@@ -52,9 +53,9 @@ func parseRoutes(c *ucli.Context, r *edge.Subnets, faults *cli.Faults) {
 		}
 	}
 	if s, ok := cli.String(c, "exit"); ok {
-		var err error
-		if r.Accept.Exit, err = subnet.ParseID(s); err != nil {
-			faults.Addf("--exit: %v", err)
+		var known bool
+		if r.Accept.Exit, known = crypto.ParseID(s); !known {
+			faults.Addf("--exit %s is no identity such as 9f3a-71c2-e0b4, which 'edge peers' shows", s)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func TestRouteFaults(t *testing.T) {
 		"-r 10.1.0.0/16" + strings.Repeat(",fd00::/20", 1) + many(): "-r was given 34 networks: 32 are the most",
 		"--accept-routes roof":      `--accept-routes: "roof" is neither a network nor an identity`,
 		"--accept-routes 0.0.0.0/0": "--accept-routes: 0.0.0.0/0 is a default route, which --exit",
-		"--exit roof --mark 1":      `--exit: "roof" is neither`,
+		"--exit roof --mark 1":      "--exit roof is no identity such as",
 		"--exit 9f3a-71c2-e0b4":     "--exit needs --mark N, such as --mark 76",
 		"--mark 0":                  "--mark 0 is not a firewall mark such as 76 or 0x4c",
 		"--mark much":               "--mark much is not a firewall mark",
