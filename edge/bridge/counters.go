@@ -5,7 +5,7 @@ import "sync/atomic"
 // counters are those of a database. The lock is held where they change, but for the
 // one that is atomic.
 type counters struct {
-	moves, refused, damped, contested, unasked, asked, lost, unmatched uint64
+	moves, damped, contested, unasked, asked, lost, unmatched uint64
 
 	ignored atomic.Uint64
 }
@@ -29,7 +29,7 @@ func (f *FDB[E]) Counters() Counters {
 	defer f.mu.RUnlock()
 	c := &f.counters
 	return Counters{
-		Moves: c.moves, Refused: c.refused, Asked: c.asked, Unasked: c.unasked, Contested: c.contested, Damped: c.damped,
+		Moves: c.moves, Refused: f.refused, Asked: c.asked, Unasked: c.unasked, Contested: c.contested, Damped: c.damped,
 		Ignored: c.ignored.Load(), Lost: c.lost, Unmatched: c.unmatched,
 	}
 }
@@ -42,12 +42,7 @@ func (f *FDB[E]) Hosts(edge E) int {
 }
 
 // Len returns how many stations are behind other edges, and how many can be.
-func (f *FDB[E]) Len() (n, most int) {
-	var here E
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return len(f.entries) - f.behind[here], f.size.All
-}
+func (f *FDB[E]) Len() (n, most int) { return f.elsewhere() }
 
 // Size returns the bounds of the entries.
 func (f *FDB[E]) Size() Size { return f.size }

@@ -2,8 +2,6 @@ package bridge
 
 import (
 	"net/netip"
-	"slices"
-	"sync"
 	"time"
 
 	"hedgerow/protocol"
@@ -45,6 +43,8 @@ type entry[E Edge] struct {
 	note note
 }
 
+func (e entry[E]) place() (edge E, until int64) { return e.edge, e.seen + int64(Age) }
+
 // note is the rest of an entry: how it is known, whether the next frame is written down
 // at once, and from bit 8 on how often the station moved.
 type note uint32
@@ -82,10 +82,7 @@ const (
 // known, and beat it. The queues learn and look up, the control loop does what is due.
 // It is safe for concurrent use.
 type FDB[E Edge] struct {
-	mu        sync.RWMutex
-	size      Size
-	entries   map[Key]entry[E]
-	behind    map[E]int // how many entries each edge has; the zero edge has ours
+	table[Key, E, entry[E]]
 	histories map[Key]*history[E]
 	claims    map[Key]*claim[E]
 	askers    map[E]int64        // until when the claims from an edge are paid for
@@ -99,10 +96,12 @@ type FDB[E Edge] struct {
 
 // New returns an empty database of a size.
 func New[E Edge](size Size) *FDB[E] {
-	return &FDB[E]{
-		size: size, entries: make(map[Key]entry[E]), behind: make(map[E]int), histories: make(map[Key]*history[E]),
+	f := &FDB[E]{
+		table: newTable[Key, E, entry[E]](size), histories: make(map[Key]*history[E]),
 		claims: make(map[Key]*claim[E]), askers: make(map[E]int64), addresses: make(map[Key]netip.Addr), polls: make(map[Key]int64),
 	}
+	f.gone = func(key Key) { delete(f.addresses, key) }
+	return f
 }
 
 // Place is where a station is, as Lookup returns it.
@@ -234,61 +233,9 @@ func (f *FDB[E]) verdict(e entry[E]) Verdict {
 	return Verdict{Drop: e.edge == here}
 }
 
-// old reports whether an entry is as if it were not there.
-func (f *FDB[E]) old(now int64, e entry[E]) bool {
-	var here E
-	return now-e.seen > int64(Age) || e.edge != here && e.edge.Retired()
-}
-
-// full reports whether nothing more is learned behind an edge.
-func (f *FDB[E]) full(edge E) bool {
-	var here E
-	return f.behind[edge] >= f.size.Behind || edge != here && len(f.entries)-f.behind[here] >= f.size.All
-}
-
-// add makes an entry, unless a bound is reached; the lock is held, and there is none
-// for the key.
-func (f *FDB[E]) add(key Key, e entry[E]) {
-	if f.full(e.edge) {
-		f.counters.refused++
-		return
-	}
-	f.entries[key] = e
-	f.behind[e.edge]++
-}
-
-// forget removes an entry; the lock is held.
-func (f *FDB[E]) forget(key Key, e entry[E]) {
-	delete(f.entries, key)
-	delete(f.addresses, key)
-	if f.behind[e.edge]--; f.behind[e.edge] == 0 {
-		delete(f.behind, e.edge)
-	}
-}
-
-// sweepStep is how many entries are removed before the lock is given to others.
-const sweepStep = 64
-
-// Sweep removes entries past their age, and what else is of no use any more. It looks
-// for them while frames look theirs up, and removes a few at a time.
+// Sweep removes entries past their age, and what else is of no use any more.
 func (f *FDB[E]) Sweep(now int64) {
-	f.mu.RLock()
-	var old []Key
-	for key, e := range f.entries {
-		if now-e.seen > int64(Age) {
-			old = append(old, key)
-		}
-	}
-	f.mu.RUnlock()
-	for keys := range slices.Chunk(old, sweepStep) {
-		f.mu.Lock()
-		for _, key := range keys {
-			if e, ok := f.entries[key]; ok && now-e.seen > int64(Age) {
-				f.forget(key, e)
-			}
-		}
-		f.mu.Unlock()
-	}
+	f.sweep(now)
 	f.sweepHistories(now)
 }
 
@@ -296,13 +243,9 @@ func (f *FDB[E]) Sweep(now int64) {
 // zero edge: nothing is heard of it any more. A queue may still learn
 // under the old table: such an entry is as if it were not there.
 func (f *FDB[E]) Flush(edge E) {
+	f.remove(func(e E) bool { return e == edge })
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for key, e := range f.entries {
-		if e.edge == edge {
-			f.forget(key, e)
-		}
-	}
 	delete(f.askers, edge)
 }
 
@@ -325,28 +268,14 @@ func (f *FDB[E]) Here(now int64, most int) (list []Key) {
 // FlushBut removes everything that is not behind one edge, as after a change of the
 // topology that was told from there (IEEE 802.1Q, section 13.24). The zero edge stands
 // for our side.
-func (f *FDB[E]) FlushBut(edge E) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for key, e := range f.entries {
-		if e.edge != edge {
-			f.forget(key, e)
-		}
-	}
-}
+func (f *FDB[E]) FlushBut(edge E) { f.remove(func(e E) bool { return e != edge }) }
 
 // Handover moves everything that is behind one edge behind another: of two bridges of
 // one segment the other one forwards from now on. The zero edge stands for our side.
 func (f *FDB[E]) Handover(from, to E) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for key, e := range f.entries {
-		if e.edge != from {
-			continue
-		}
-		f.forget(key, e)
+	f.handover(from, func(key Key, e entry[E]) entry[E] {
 		delete(f.claims, key)
 		e.edge, e.note = to, e.note.as(Announced)
-		f.add(key, e)
-	}
+		return e
+	})
 }

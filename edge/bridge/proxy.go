@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"net/netip"
-	"sync"
 	"time"
 
 	"hedgerow/protocol"
@@ -42,6 +41,8 @@ type resolved[E Edge] struct {
 	contested int64 // when two last claimed it; 0: never
 }
 
+func (e resolved[E]) place() (edge E, until int64) { return e.edge, e.seen + resolvedAge }
+
 // Proxy answers ARP and neighbour solicitations of our own side for stations behind other
 // edges, which are not flooded then (RFC 9161: ARP and ND suppression). It knows from
 // such frames who has which address. What it does not know for sure it leaves to the
@@ -51,11 +52,8 @@ type resolved[E Edge] struct {
 // Each edge has a share of the entries. One that has used it up is not learned from any
 // more: questions for its stations are flooded. It is safe for concurrent use.
 type Proxy[E Edge] struct {
-	mu      sync.RWMutex
-	size    Size
-	entries map[Address]resolved[E]
-	behind  map[E]int // how many entries each edge has; the zero edge has ours
-	n       ProxyCounters
+	table[Address, E, resolved[E]]
+	n ProxyCounters // but for those refused
 }
 
 // ProxyCounters say what a Proxy has done since the start.
@@ -70,7 +68,7 @@ type ProxyCounters struct {
 
 // NewProxy returns a proxy that knows nobody, with the bounds of the entries.
 func NewProxy[E Edge](size Size) *Proxy[E] {
-	return &Proxy[E]{size: size, entries: make(map[Address]resolved[E]), behind: make(map[E]int)}
+	return &Proxy[E]{table: newTable[Address, E, resolved[E]](size)}
 }
 
 // Heard notes that a station behind an edge, the zero edge for our own side, has said that
@@ -211,71 +209,32 @@ func (x *Proxy[E]) count(n *uint64) {
 	x.mu.Unlock()
 }
 
-// old reports whether an entry is as if it were not there.
-func (x *Proxy[E]) old(now int64, e resolved[E]) bool {
-	var here E
-	return now-e.seen > resolvedAge || e.edge != here && e.edge.Retired()
-}
-
-// add makes an entry, unless a bound is reached; the lock is held, and there is none for
-// the address.
-func (x *Proxy[E]) add(a Address, e resolved[E]) {
-	var here E
-	if x.behind[e.edge] >= x.size.Behind || e.edge != here && len(x.entries)-x.behind[here] >= x.size.All {
-		x.n.Refused++
-		return
-	}
-	x.entries[a] = e
-	x.behind[e.edge]++
-}
-
-// forget removes an entry; the lock is held.
-func (x *Proxy[E]) forget(a Address, e resolved[E]) {
-	delete(x.entries, a)
-	if x.behind[e.edge]--; x.behind[e.edge] == 0 {
-		delete(x.behind, e.edge)
-	}
-}
-
 // Flush removes the addresses behind an edge that is gone, or whose hosts may be
 // elsewhere; the zero edge stands for our side.
-func (x *Proxy[E]) Flush(edge E) { x.remove(func(e resolved[E]) bool { return e.edge == edge }) }
+func (x *Proxy[E]) Flush(edge E) { x.remove(func(e E) bool { return e == edge }) }
 
 // FlushBut removes all addresses that are not behind one edge.
-func (x *Proxy[E]) FlushBut(edge E) { x.remove(func(e resolved[E]) bool { return e.edge != edge }) }
+func (x *Proxy[E]) FlushBut(edge E) { x.remove(func(e E) bool { return e != edge }) }
 
 // Handover moves the addresses behind one edge behind another, which has taken over its
 // segment. Who has which address is as it was.
 func (x *Proxy[E]) Handover(from, to E) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for a, e := range x.entries {
-		if e.edge == from {
-			x.forget(a, e)
-			e.edge = to
-			x.add(a, e)
-		}
-	}
+	x.handover(from, func(_ Address, e resolved[E]) resolved[E] {
+		e.edge = to
+		return e
+	})
 }
 
 // Sweep removes what is past its age.
-func (x *Proxy[E]) Sweep(now int64) { x.remove(func(e resolved[E]) bool { return x.old(now, e) }) }
-
-func (x *Proxy[E]) remove(match func(resolved[E]) bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for a, e := range x.entries {
-		if match(e) {
-			x.forget(a, e)
-		}
-	}
-}
+func (x *Proxy[E]) Sweep(now int64) { x.sweep(now) }
 
 // Counters returns what the proxy has done.
 func (x *Proxy[E]) Counters() ProxyCounters {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return x.n
+	n := x.n
+	n.Refused = x.refused
+	return n
 }
 
 // Len returns how many addresses of stations behind other edges are known, and how many
@@ -284,8 +243,5 @@ func (x *Proxy[E]) Len() (n, most int) {
 	if x == nil {
 		return 0, 0
 	}
-	var here E
-	x.mu.RLock()
-	defer x.mu.RUnlock()
-	return len(x.entries) - x.behind[here], x.size.All
+	return x.elsewhere()
 }
