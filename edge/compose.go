@@ -31,7 +31,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 	e := &Edge{cfg: cfg, state: st, background: &background{requests: make(chan func(time.Time)), done: make(chan struct{})}}
 	st.loop = e.background
 	plane := dataplane.New(dataplane.Config{
-		Self: protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, Started: now, Sockets: cfg.Host.Own.Sockets, Filter: cfg.Ethernet.Filter,
+		Self: protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, InheritTOS: cfg.Reach.InheritTOS, Started: now, Sockets: cfg.Host.Own.Sockets, Filter: cfg.Ethernet.Filter,
 		Bridge: cfg.Ethernet.Bridge, Storm: cfg.Ethernet.Storm, Stations: cfg.Ethernet.Stations, Gate: newGate(&cfg), Transparent: cfg.Ethernet.Transparent,
 	})
 	e.data = data{plane: plane, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}

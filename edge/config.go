@@ -97,6 +97,7 @@ type Reach struct {
 	Advertise  []netip.AddrPort      // further addresses at which peers can reach us; port 0: that of the socket
 	StreamOnly bool                  // reach supernodes by streams alone, never by UDP
 	NoRelay    bool                  // no frame travels through a supernode
+	InheritTOS bool                  // packets have the DSCP of the frames in them
 }
 
 // Ethernet says what the edge is on the community's Ethernet.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"hedgerow/edge/control"
 	"hedgerow/integration/lab"
+	"hedgerow/tap/offload"
 )
 
 // roads are the paths between two edges, by what carries them.
@@ -154,4 +156,54 @@ func (w *town) markedTransfer(from, to *member) {
 	if out := w.sh(from.Host, "nstat -az TcpExtTCPDeliveredCE"); !strings.Contains(out, "TCPDeliveredCE") || strings.Contains(out, "TCPDeliveredCE            0") {
 		w.t.Errorf("the sender's kernel was told of no mark: %s", out)
 	}
+}
+
+// With --tos inherit every hop outside sees the DSCP of a frame, from the edge and from the
+// supernode; without it none does.
+func TestInheritedTOS(t *testing.T) {
+	t.Parallel()
+	const expedited = 46 << 2
+	for name, r := range roads {
+		for _, more := range [][]string{nil, {"--tos", "inherit"}} {
+			t.Run(fmt.Sprint(name, more), func(t *testing.T) {
+				t.Parallel()
+				w := newTown(t, time.Minute)
+				left, right := w.road(name, more...)
+				capture := lab.Must(w.Internet().Capture())
+				defer capture.Stop()
+				for _, way := range [][2]netip.Addr{{left.addr(), right.addr()}, {left.addr6(), right.addr6()}} {
+					if got := w.tosProbe(left, right, way[0], way[1])(expedited); got != expedited {
+						t.Errorf("arrives as %#x", got)
+					}
+				}
+				must(t, capture.Stop())
+				seen := make(map[netip.Addr]int) // by who sent it
+				for _, p := range capture.Packets() {
+					if from, _, _, ok := p.UDP(); ok && outerTOS(p) == expedited {
+						seen[from.Addr()]++
+					}
+				}
+				want := make(map[netip.Addr]int)
+				if more != nil {
+					want[first(left.Host.Addrs())] = 2
+				}
+				if more != nil && r.path == control.PathRelay {
+					super, _, _ := net.SplitHostPort(r.supernode)
+					want[netip.MustParseAddr(super)] = 2
+				}
+				if !maps.Equal(seen, want) {
+					t.Errorf("seen outside: %v, want %v", seen, want)
+				}
+			})
+		}
+	}
+}
+
+// first returns the first address.
+func first(addresses []netip.Addr) netip.Addr { return addresses[0] }
+
+// outerTOS returns the TOS of an IP packet without tags.
+func outerTOS(p lab.Packet) uint8 {
+	tos, _ := offload.TOS(p.Frame)
+	return tos
 }

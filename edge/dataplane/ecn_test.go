@@ -233,3 +233,41 @@ func TestGatherTOS(t *testing.T) {
 		}
 	}
 }
+
+// With --tos inherit the DSCP of a frame is that of its packets on every path, floods
+// included, whoever looks at the ECN field; other frames have none, and so have packets
+// of the control loop.
+func TestInheritedDSCP(t *testing.T) {
+	r := &rig{tb: t, community: testCommunity(), pairXF: protocol.XFDataGCM, groupXF: protocol.XFGroupGCM, now: noon, index: 0x1000, inherits: true}
+	a, b := r.add(1), r.add(2)
+	r.join(a, b)
+	r.hub()
+	for _, path := range []string{"relayed", "direct"} {
+		if path == "direct" {
+			r.direct(a, b)
+		}
+		for _, ecn := range []bool{true, false} {
+			a.reroute(b, func(p *Route) { p.ECN = ecn })
+			for _, dst := range []protocol.MAC{b.self, protocol.Broadcast} {
+				for name, build := range ecnFrames {
+					want := uint8(46 << 2)
+					if ecn && path == "direct" && dst == b.self {
+						want |= ecnECT0
+					}
+					a.send(r.now, build(dst, a.self, 46<<2|ecnECT0))
+					for _, d := range a.conn.take() {
+						if d.tos != want {
+							t.Errorf("%s %s to %v, ECN %t: %#x, want %#x", path, name, dst, ecn, d.tos, want)
+						}
+					}
+				}
+				a.send(r.now, ethernet(dst, a.self, 0x88b5, 100))
+				for _, d := range a.conn.take() {
+					if d.tos != 0 {
+						t.Errorf("a frame that is no IP goes with %#x", d.tos)
+					}
+				}
+			}
+		}
+	}
+}

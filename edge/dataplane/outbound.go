@@ -231,7 +231,7 @@ func (o *outbound) sealTo(t *Table, now int64, p *Peer, f *tap.Frame, elide bool
 func (o *outbound) sealUnicast(p *Peer, r *Route, f *tap.Frame, elide bool) {
 	limit := r.MaxInner()
 	partial := r.Partial && partialOnWire(f)
-	o.next.tos = o.outerTOS(r, f)
+	o.next.tos = o.outerTOS(f, r.ECN)
 	frame := protocol.Frame(f.Bytes())
 	if err := o.cutter.Start(f.Buf, f.Off, f.Len, f.Offload, limit-protocol.InnerOverhead(frame, elide, partial)); err != nil {
 		o.drops.Drop(DropFrameInvalid)
@@ -257,13 +257,19 @@ func (o *outbound) sealUnicast(p *Peer, r *Route, f *tap.Frame, elide bool) {
 	}
 }
 
-// outerTOS returns the TOS of the packets that carry a frame along a route.
-func (o *outbound) outerTOS(r *Route, f *tap.Frame) uint8 {
-	if !r.ECN {
-		return 0
+// outerTOS returns the TOS of the packets that carry a frame: that of the frame, or what
+// they may have of it. ecn says that whoever gets them looks at the ECN field.
+func (o *outbound) outerTOS(f *tap.Frame, ecn bool) (tos uint8) {
+	if ecn || o.bounds.dscp {
+		tos, _ = offload.TOS(f.Bytes())
 	}
-	tos, _ := offload.TOS(f.Bytes())
-	return tos & ecnMask
+	if !ecn {
+		tos &^= ecnMask
+	}
+	if !o.bounds.dscp {
+		tos &= ecnMask
+	}
+	return tos
 }
 
 // counters are those of a session that were reserved for the segments of one
@@ -481,7 +487,7 @@ func (o *outbound) floodApart(t *Table, now int64, to *audience, f *tap.Frame) {
 // flood is sealed once however many it reaches.
 func (o *outbound) sealBroadcast(t *Table, p *Peer, to *Route, many *audience, f *tap.Frame) {
 	limit := o.GroupPacket() - protocol.GroupOverhead
-	o.next.tos = 0
+	o.next.tos = o.outerTOS(f, false)
 	if err := o.cutter.Start(f.Buf, f.Off, f.Len, f.Offload, limit-1); err != nil {
 		o.drops.Drop(DropFrameInvalid)
 		return

@@ -16,6 +16,7 @@ type Config struct {
 	Community   *crypto.Community // whose GROUP packets are received at first
 	ClockOffset time.Duration     // added to the wall clock
 	NoRelay     bool              // frames wait rather than pass a supernode
+	InheritTOS  bool              // packets have the DSCP of the frames in them
 	Bridge      bool              // hosts stand behind our device
 	Storm       int               // what each host may flood, as bridge.NewStorm has it
 	Started     time.Time         // the zero of the data path's clock: when the edge began
@@ -49,6 +50,7 @@ type Plane struct {
 // bounds are those of what is sent.
 type bounds struct {
 	noRelay     bool         // nothing passes a supernode
+	dscp        bool         // packets have that of the frames in them
 	groupPacket atomic.Int64 // bytes of the largest GROUP packet that reaches everybody; 0: the usual size
 }
 
@@ -63,7 +65,7 @@ type clock struct {
 func New(c Config) *Plane {
 	d := &Plane{
 		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(),
-		bounds: bounds{noRelay: c.NoRelay}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations, c.Transparent),
+		bounds: bounds{noRelay: c.NoRelay, dscp: c.InheritTOS}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations, c.Transparent),
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)

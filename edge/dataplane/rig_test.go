@@ -177,6 +177,7 @@ type rig struct {
 	hubs      []*hub
 	now       time.Time
 	index     uint32 // the last session index that was given
+	inherits  bool   // members that are added give packets the DSCP of frames
 }
 
 func testCommunity() *crypto.Community {
@@ -203,7 +204,7 @@ func (r *rig) add(n byte) *member {
 		view: make(map[*member]*Peer), entry: make(map[*member]*Session), scratch: crypto.NewScratch(),
 		links: make(map[*hub]*Supernode), legs: make(map[*hub]*crypto.HopSession),
 	}
-	m.Plane = New(Config{Self: protocol.MAC{2, 0, 0, 0, 0, n}, Community: r.community, Started: r.now.Add(-time.Hour), Bridge: true, Storm: calmSea})
+	m.Plane = New(Config{Self: protocol.MAC{2, 0, 0, 0, 0, n}, Community: r.community, Started: r.now.Add(-time.Hour), Bridge: true, Storm: calmSea, InheritTOS: r.inherits})
 	epoch := r.community.Epochs[0]
 	group, err := crypto.NewGroupSender(crypto.GroupConfig{Community: r.community, Epoch: epoch, XF: uint8(r.groupXF), Static: m.static, Now: r.now, Random: rand.NewChaCha8([32]byte{n})})
 	if err != nil {

@@ -49,6 +49,7 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "http-proxy", Usage: "`URL` of the proxy for TLS, http://[USER:PASSWORD@]HOST:PORT, or off; default: that of HTTPS_PROXY"},
 		&ucli.StringFlag{Name: "state-dir", Usage: "keep identity and state in `DIR`/COMMUNITY"},
 		cli.ControlFlag(""),
+		&ucli.StringFlag{Name: "tos", Usage: "inherit: packets have the DSCP of the frames in them, so that the network outside can put calls before transfers, and see which they are (Linux); default: none has one. ECN needs no option"},
 		&ucli.StringFlag{Name: "name", Usage: "`NAME` that others see; default: the host's name"},
 		&ucli.BoolFlag{Name: "insecure-no-encryption", Usage: "send everything in clear: for experiments only", DisableDefaultText: true},
 		&ucli.StringFlag{Name: "tap-backend", Usage: "`NAME` of the backend of the TAP device: auto, native (Linux: super-frames, queues) or water; default: auto"},

@@ -52,7 +52,7 @@ func (m *member) resolver() underlay.Resolver {
 	return underlay.NewResolver(m.options.Nearby.Underlay.Control)
 }
 
-// parseNearby reads --public-address, --no-lan and --no-port-mapping.
+// parseNearby reads --public-address, --no-lan, --no-port-mapping and --tos.
 func (o *options) parseNearby(c *ucli.Context, faults *cli.Faults) {
 	for _, s := range cli.Strings(c, "public-address") {
 		a, ok := parsePublic(s)
@@ -64,7 +64,21 @@ func (o *options) parseNearby(c *ucli.Context, faults *cli.Faults) {
 	}
 	o.Nearby.NoLAN = c.Bool("no-lan")
 	o.Nearby.NoMapping = c.Bool("no-port-mapping")
+	if s, ok := cli.String(c, "tos"); ok {
+		o.parseTOS(s, faults)
+	}
 	o.Nearby.parseUnderlay(c, faults)
+}
+
+// parseTOS reads --tos.
+func (o *options) parseTOS(s string, faults *cli.Faults) {
+	switch {
+	case s != "inherit":
+		faults.Addf("--tos %s is not known: type --tos inherit, or leave it out", s)
+	case runtime.GOOS != "linux":
+		faults.Addf("--tos is there on Linux alone, and this is %s", runtime.GOOS)
+	}
+	o.Reach.InheritTOS = true
 }
 
 // parsePublic reads an address with a port or without, which is port 0 then.
