@@ -101,26 +101,7 @@ func (e *Edge) composeUser() {
 // network below it.
 func (e *Edge) composeSelf(random *random) {
 	cfg := &e.cfg
-	features, keeping := uint32(protocol.FeaturePartial|protocol.FeatureHosts), uint32(0)
-	if cfg.Ethernet.Bridge {
-		features |= protocol.FeatureBridge
-		keeping |= protocol.FeatureBridge
-	}
-	if len(cfg.Address.Subnets.Announce) > 0 {
-		features |= protocol.FeatureRoutes
-	}
-	if !cfg.Address.Subnets.Accept.None() {
-		keeping |= protocol.FeatureRoutes
-	}
-	if !cfg.Ethernet.Transparent {
-		features |= protocol.FeatureMembers
-	}
-	if !crypto.HardwareAES() {
-		features |= protocol.FeatureChaCha
-	}
-	if !slices.ContainsFunc(cfg.Queues, func(q dataplane.Queue) bool { return !transport.TellsTOS(q.Conn) }) {
-		features |= protocol.FeatureECN
-	}
+	features, keeping := features(cfg)
 	e.self = &self{
 		cid: cfg.Community.ID(), mac: protocol.MAC(cfg.Ethernet.MAC), identity: cfg.Identity, name: cfg.Name, features: features, keeping: keeping,
 		twin: twin{community: cfg.Community.Name, reports: e.user.reports}, state: e.state, isolation: newIsolation([32]byte(cfg.Identity.ID), cfg.Ethernet.Hubs, cfg.Community),
@@ -149,6 +130,32 @@ func (e *Edge) composeSelf(random *random) {
 	e.user.describer.turn = e.underlay.TURN
 	e.self.prefixes = func() []netip.Prefix { return e.servers.addresses.prefixes }
 	e.self.candidates = e.underlay.Addresses.Candidates
+}
+
+// features returns the protocol.Feature bits that this edge announces, and those of peers
+// with which a session is kept while nothing passes.
+func features(cfg *Config) (announced, keeping uint32) {
+	announced = protocol.FeaturePartial | protocol.FeatureHosts
+	if cfg.Ethernet.Bridge {
+		announced |= protocol.FeatureBridge
+		keeping |= protocol.FeatureBridge
+	}
+	if len(cfg.Address.Subnets.Announce) > 0 {
+		announced |= protocol.FeatureRoutes
+	}
+	if !cfg.Address.Subnets.Accept.None() {
+		keeping |= protocol.FeatureRoutes
+	}
+	if !cfg.Ethernet.Transparent {
+		announced |= protocol.FeatureMembers
+	}
+	if !crypto.HardwareAES() {
+		announced |= protocol.FeatureChaCha
+	}
+	if !slices.ContainsFunc(cfg.Queues, func(q dataplane.Queue) bool { return !transport.TellsTOS(q.Conn) }) {
+		announced |= protocol.FeatureECN
+	}
+	return announced, keeping
 }
 
 // composePaths makes the owners of how peers are reached.
