@@ -47,6 +47,7 @@ func (e *Edge) handleEvent(now time.Time, ev dataplane.Event) {
 		}
 	case dataplane.SendRefused:
 		e.paths.routing.sendFailed(now, ev)
+		e.servers.list.sendFailed(ev)
 	default:
 		handleEthernet(e, now, ev)
 	}

@@ -72,12 +72,13 @@ func (c *connector) sendHello(now time.Time, s *supernode) {
 	h.retry.Set(now.Add(helloRetryIn(h.attempts, c.random.jitter)))
 	s.where.at += min(1, h.attempts-1)
 	c.random.fill(h.nonce[:])
-	c.send(now, s, crypto.HelloMask(), s.target(h.to), protocol.AppendHello(nil, h.nonce))
 	c.reportNoAnswer(now, s, h.attempts, h.begun)
+	c.send(now, s, crypto.HelloMask(), s.target(h.to), protocol.AppendHello(nil, h.nonce))
 }
 
 // send sends a packet of a handshake, unless the overlay itself would get it.
 func (c *connector) send(now time.Time, s *supernode, mask *crypto.Mask, to netip.AddrPort, pkt []byte) {
+	s.where.maySend(to)
 	if underlay.IsSide(to) || !c.transports.Swallowed(now, to, s.cfg.Name) {
 		c.out.SendMasked(mask, to, pkt)
 	}
@@ -149,8 +150,8 @@ func (c *connector) sendInit(now time.Time, s *supernode, to netip.AddrPort, pkt
 		c.refusals.note(refusal(handshake.Reason(err)), s, "initiating")
 		return
 	}
-	c.send(now, s, s.mask, to, pkt)
 	c.reportNoAnswer(now, s, i.Attempts(), i.Begun())
+	c.send(now, s, s.mask, to, pkt)
 	if i.LookUpAgain() {
 		c.resolve(now, s) // its name may stand for another host by now
 	}
@@ -173,7 +174,7 @@ func (c *connector) reportNoAnswer(now time.Time, s *supernode, attempts int, be
 		return
 	}
 	s.reported.noAnswer = true
-	c.reports.report(now, control.Event{Kind: control.EventNoAnswer, Supernode: s.cfg.Name, Addr: s.addr(), Count: attempts, Elapsed: now.Sub(begun)})
+	c.reports.report(now, control.Event{Kind: control.EventNoAnswer, Supernode: s.cfg.Name, Addr: s.addr(), Count: attempts, Elapsed: now.Sub(begun), Err: s.fault()})
 }
 
 // handleAnswer handles RESP, COOKIE, RESET and WELCOME of a supernode.

@@ -122,7 +122,7 @@ func (c *connector) dialed(now time.Time, s *supernode, conn underlay.Stream, si
 		return
 	}
 	if !s.hello.older {
-		c.reports.report(now, control.Event{Kind: control.EventStream, Supernode: s.cfg.Name, Text: conn.String()})
+		c.reports.report(now, control.Event{Kind: control.EventStream, Supernode: s.cfg.Name, Text: conn.String(), Err: s.fault()})
 	}
 	c.beginAt(now, s, side)
 }

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -55,6 +56,7 @@ type whereabouts struct {
 	at        int
 	failed    time.Time        // since when the name cannot be looked up; zero: it can
 	fault     error            // why, as the user was told
+	forbidden []netip.AddrPort // of addrs, those to which this host's own firewall let nothing out at the last try
 	moved     []netip.AddrPort // of the addresses that the name came to stand for, those that the user was told of
 }
 
@@ -174,6 +176,36 @@ func (s *supernode) addr() netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return s.where.addrs[s.where.at%len(s.where.addrs)]
+}
+
+// maySend notes that something is about to be sent to an address. Should this host's own
+// firewall refuse it, sendFailed is called at once.
+func (w *whereabouts) maySend(to netip.AddrPort) {
+	w.forbidden = slices.DeleteFunc(w.forbidden, func(a netip.AddrPort) bool { return a == to })
+}
+
+// sendFailed notes that this host's own firewall has refused a datagram to a supernode.
+func (l supernodes) sendFailed(ev dataplane.SendRefused) {
+	for _, s := range l {
+		w := &s.where
+		if ev.Forbidden && slices.Contains(w.addrs, ev.Addr) && !slices.Contains(w.forbidden, ev.Addr) {
+			w.forbidden = append(w.forbidden, ev.Addr)
+		}
+	}
+}
+
+// isForbidden reports whether this host's own firewall lets nothing out to any address of
+// a supernode.
+func (s *supernode) isForbidden() bool {
+	return len(s.where.addrs) > 0 && !slices.ContainsFunc(s.where.addrs, func(a netip.AddrPort) bool { return !slices.Contains(s.where.forbidden, a) })
+}
+
+// fault returns why a supernode does not answer by UDP, nil: that is not known here.
+func (s *supernode) fault() error {
+	if s.isForbidden() {
+		return fs.ErrPermission
+	}
+	return nil
 }
 
 // target returns to, or if that is not valid the address that is next in turn.

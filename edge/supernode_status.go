@@ -66,6 +66,8 @@ func (l supernodes) notes(streamOnly, twin bool) (list []string) {
 		case unnamed && !s.silent(): // that it has no name yet is all that there is to say
 		case !s.registered() && !(twin && s.reported.refused == protocol.CodeOldStatement):
 			silent = append(silent, s.cfg.Name+" "+s.silence())
+		case s.registered() && s.streaming() && !streamOnly && s.isForbidden():
+			list = append(list, control.ForbiddenSupernode(s.cfg.Name, s.streamText()))
 		case s.registered() && s.streaming() && !streamOnly:
 			list = append(list, fmt.Sprintf("no answer from %s over UDP: it looks blocked. %s serves, which is slower, and direct paths are off until UDP returns. [E08]", s.cfg.Name, s.streamText()))
 		}
@@ -94,6 +96,8 @@ func (s *supernode) silence() string {
 		return "has a name that cannot be resolved"
 	case len(s.where.addrs) == 0:
 		return "has a name that is being resolved"
+	case s.isForbidden():
+		return "is not reached, since this host's own firewall lets nothing out to it [E58]"
 	case s.reported.lost:
 		return "no longer answers"
 	case s.silent():

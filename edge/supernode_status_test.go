@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
 )
 
@@ -32,6 +33,10 @@ func TestNotesOfSupernodes(t *testing.T) {
 		{"an older one", func(v *testServer) { v.s.grant.done, v.s.hello.older = false, true }, "[E22]"},
 		{"lost", func(v *testServer) { v.servers.registrar.lost(noon, v.s) }, "no supernode is reached (sn:7654 no longer answers)"},
 		{"silent from the start", func(v *testServer) { v.s.grant.done, v.s.reported.noAnswer = false, true }, "no supernode is reached"},
+		{"silent, and our own firewall refuses", func(v *testServer) {
+			v.s.grant.done, v.s.reported.noAnswer = false, true
+			v.handle(noon, dataplane.SendRefused{Addr: v.s.addr(), Forbidden: true})
+		}, "no supernode is reached (sn:7654 is not reached, since this host's own firewall lets nothing out to it [E58])"},
 		{"no stream gets through", func(v *testServer) { v.s.grant.done, v.s.stream.failed = false, "refused" }, "no supernode is reached"},
 		{"its name is unknown", func(v *testServer) {
 			v.s.grant.done = false

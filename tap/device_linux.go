@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -120,14 +121,19 @@ func (d *Device) setUp() (err error) {
 // it is up.
 func (d *Device) hear() {
 	var err error
-	if d.settings, err = applySettings(d.cfg.Name, routerSettings(d.cfg.Name, d.cfg.Routers), false); err != nil {
-		verb, value := "not be kept from", "0"
-		if d.cfg.Routers {
-			verb, value = "not be made", "2"
-		}
-		d.cfg.Log.Warn("the host can "+verb+" taking router advertisements that come by the device", "device", d.cfg.Name, "err", err,
-			"type", fmt.Sprintf("sysctl -w net.ipv6.conf.%s.accept_ra=%s", d.cfg.Name, value))
+	d.settings, err = applySettings(d.cfg.Name, routerSettings(d.cfg.Name, d.cfg.Routers), false)
+	if err == nil || !d.cfg.Routers && withoutIPv6(d.cfg.Name) {
+		return // a host takes none where it has no IPv6
 	}
+	verb, value := "not be kept from", "0"
+	if d.cfg.Routers {
+		verb, value = "not be made", "2"
+	}
+	command := fmt.Sprintf("sysctl -w net.ipv6.conf.%s.accept_ra=%s", d.cfg.Name, value)
+	if errors.Is(err, unix.EROFS) { // a container's: who starts it may set what new devices have
+		command = "docker run --sysctl net.ipv6.conf.default.accept_ra=" + value
+	}
+	d.cfg.Log.Warn("the host can "+verb+" taking router advertisements that come by the device", "device", d.cfg.Name, "err", err, "type", command)
 }
 
 // attach opens the device through the backend that cfg names and binds netif to

@@ -52,6 +52,12 @@ func routerSettings(ifname string, heard bool) []ipv6Setting {
 	return hearWithoutDefault
 }
 
+// withoutIPv6 reports whether IPv6 is switched off on an interface, as in containers.
+func withoutIPv6(ifname string) bool {
+	off, err := os.ReadFile(filepath.Join(ipv6Settings, ifname, "disable_ipv6"))
+	return err == nil && strings.TrimSpace(string(off)) == "1"
+}
+
 // applySettings gives an interface its settings, and returns what to restore: what was set before,
 // or the default where an edge that was killed has left it so. A machine without IPv6 has
 // none of the settings.

@@ -16,7 +16,7 @@ const (
 	// the last good address, if one is being tried.
 	EventResolveFailed EventKind = iota + 1
 	// EventNoAnswer: Supernode at Addr has not answered; Count INITs were
-	// sent over Elapsed.
+	// sent over Elapsed. Err is fs.ErrPermission if this host's own firewall let none out.
 	EventNoAnswer
 	// EventPinned: Supernode's key (Key) was trusted on first use.
 	EventPinned
@@ -55,7 +55,8 @@ const (
 	EventSupernodeLost
 	// EventScheduleEnds: the key schedule ends in Elapsed.
 	EventScheduleEnds
-	// EventStream: UDP to Supernode seems blocked, so a stream is used (Text).
+	// EventStream: UDP to Supernode seems blocked, so a stream is used (Text). Err is as
+	// for EventNoAnswer.
 	EventStream
 	// EventStreamFailed: no stream to Supernode could be made either (Err).
 	EventStreamFailed

@@ -181,6 +181,9 @@ type TopologyChanged struct{ From *Peer }
 type SendRefused struct {
 	Addr   netip.AddrPort
 	TooBig bool // our own network does not carry datagrams of that size
+	// Forbidden: this host's own firewall lets it not out, or has no room for another
+	// connection.
+	Forbidden bool
 }
 
 // Violation are frames that went no further because their sender may not send them, or

@@ -2,6 +2,7 @@ package dataplane
 
 import (
 	"errors"
+	"io/fs"
 	"sync/atomic"
 	"syscall"
 
@@ -69,7 +70,9 @@ func (m *mailbox) noteSendError(err error, batch []transport.Datagram) {
 	}
 	for i, why := range w.All() {
 		if i < len(batch) && !errors.Is(why, errors.ErrUnsupported) {
-			m.post(SendRefused{Addr: batch[i].Addr, TooBig: errors.Is(why, syscall.EMSGSIZE)})
+			m.post(SendRefused{
+				Addr: batch[i].Addr, TooBig: errors.Is(why, syscall.EMSGSIZE), Forbidden: errors.Is(why, fs.ErrPermission),
+			})
 		}
 	}
 }

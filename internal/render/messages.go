@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"strings"
@@ -83,6 +84,9 @@ func (m *Messages) warning(ev control.Event) string {
 		return fmt.Sprintf("%[1]s shows another key (%[2]s) than the one trusted so far: not registering there. If the supernode was set up anew, type -l %[1]s#%[2]s; otherwise somebody stands between.",
 			ev.Supernode, supernodeKey(ev.Key))
 	case control.EventStream:
+		if errors.Is(ev.Err, fs.ErrPermission) {
+			return control.ForbiddenSupernode(ev.Supernode, ev.Text)
+		}
 		return fmt.Sprintf("no answer from %s over UDP: it looks blocked. Using %s; direct paths are off until UDP returns. [E08]", ev.Supernode, ev.Text)
 	case control.EventOlder:
 		return control.OlderSupernode(ev.Supernode)
@@ -146,8 +150,12 @@ func (m *Messages) address(ev control.Event) string {
 	return ev.Prefix.String() + " " + from
 }
 
-// noAnswer is E08, or E09 when the host said that nobody listens.
+// noAnswer is E08, or E09 when the host said that nobody listens, or E58 when this host
+// let nothing out.
 func noAnswer(ev control.Event) string {
+	if errors.Is(ev.Err, fs.ErrPermission) {
+		return control.ForbiddenSupernode(ev.Supernode, "")
+	}
 	if errors.Is(ev.Err, syscall.ECONNREFUSED) {
 		return fmt.Sprintf("%s refused: no supernode is listening on that port. [E09]", ev.Addr)
 	}

@@ -2,6 +2,7 @@ package render
 
 import (
 	"errors"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -29,6 +30,12 @@ func TestSentences(t *testing.T) {
 			"no answer from vps.example:7654 over UDP (6 tries, 12 s): check the address, the server's firewall, or that the supernode runs. [E08]"},
 		{control.Event{Kind: control.EventNoAnswer, Supernode: sn, Addr: addr, Err: &net.OpError{Err: os.NewSyscallError("sendto", syscall.ECONNREFUSED)}},
 			"203.0.113.10:7654 refused: no supernode is listening on that port. [E09]"},
+		{control.Event{Kind: control.EventNoAnswer, Supernode: sn, Addr: addr, Err: fs.ErrPermission},
+			"this host's own firewall lets nothing out to vps.example:7654 over UDP: look at its rules for what is sent ('nft list ruleset', 'iptables -L OUTPUT'), " +
+				"and for a full table of connections ('dmesg | grep conntrack'). [E58]"},
+		{control.Event{Kind: control.EventStream, Supernode: sn, Text: "TLS to vps.example", Err: fs.ErrPermission},
+			"this host's own firewall lets nothing out to vps.example:7654 over UDP: look at its rules for what is sent ('nft list ruleset', 'iptables -L OUTPUT'), " +
+				"and for a full table of connections ('dmesg | grep conntrack'). TLS to vps.example serves, which is slower, and direct paths are off until then. [E58]"},
 		{control.Event{Kind: control.EventResolveFailed, Supernode: sn, Addr: addr, Err: nx},
 			"cannot resolve vps.example: NXDOMAIN from 192.168.1.1. Trying on; the last good address 203.0.113.10 is used meanwhile. [E10]"},
 		{control.Event{Kind: control.EventResolveFailed, Supernode: sn, Err: &net.DNSError{Err: "server misbehaving"}},
