@@ -3,6 +3,9 @@ package tap
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -27,15 +30,33 @@ func (l *netif) explain(err error) error {
 func explainNode(f *openFault) (code, sentence string) {
 	switch f.errno {
 	case unix.ENOENT, unix.ENOTDIR:
-		return "E01", fmt.Sprintf("cannot open %s: it does not exist. Load the module (modprobe tun; OpenWrt: opkg install kmod-tun) or give the container --device /dev/net/tun.", f.node)
+		return "E01", fmt.Sprintf("cannot open %s: it does not exist. Load the module (modprobe tun; OpenWrt: opkg install kmod-tun) or give the container --device /dev/net/tun (Proxmox: pct set ID --dev0 /dev/net/tun).%s", f.node, restartNote(moduleFolder))
 	case unix.ENODEV, unix.ENXIO:
-		return "E01", fmt.Sprintf("cannot open %s: the kernel has no driver behind it. Load the module (modprobe tun; OpenWrt: opkg install kmod-tun).", f.node)
+		return "E01", fmt.Sprintf("cannot open %s: the kernel has no driver behind it. Load the module (modprobe tun; OpenWrt: opkg install kmod-tun).%s", f.node, restartNote(moduleFolder))
 	case unix.EACCES:
 		return "E03", fmt.Sprintf("no permission on %s%s. Run with sudo, or let everybody open it, as most systems do: chmod 0666 %s (CAP_NET_ADMIN still guards what it can do).", f.node, nodeMode(f.node), f.node)
 	case unix.EPERM:
 		return "E03", fmt.Sprintf("no permission on %s: the container's device rules forbid it. Start the container with --device /dev/net/tun --cap-add NET_ADMIN (systemd: DeviceAllow=/dev/net/tun rw).", f.node)
 	}
 	return "", fmt.Sprintf("cannot open %s: %s.", f.node, f.errno.Error())
+}
+
+// moduleFolder has a folder of modules for each kernel that is installed.
+const moduleFolder = "/lib/modules"
+
+// restartNote says that the modules of the running kernel are gone while those of another
+// are there, as after an update until the machine is started anew: then no module can be
+// loaded. It is empty otherwise, as in containers, which have none.
+func restartNote(folder string) string {
+	var u unix.Utsname
+	if installed, err := os.ReadDir(folder); err != nil || len(installed) == 0 || unix.Uname(&u) != nil {
+		return ""
+	}
+	running := unix.ByteSliceToString(u.Release[:])
+	if _, err := os.Stat(filepath.Join(folder, running)); !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return fmt.Sprintf(" The kernel was updated: the modules of the one that runs, %s, are gone, so restart this machine first.", running)
 }
 
 // nodeMode returns the node's mode and owner for the sentence, or "" if they

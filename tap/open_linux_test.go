@@ -120,7 +120,7 @@ func TestNodeMissing(t *testing.T) { onBackends(t, testNodeMissing) }
 func testNodeMissing(t *testing.T, backend Backend) {
 	node := filepath.Join(t.TempDir(), "tun")
 	_, err := opener{node: node, kernel: linuxKernel}.open(Config{Name: "edge0", Backend: backend})
-	wantOpenError(t, err, "E01", "cannot open "+node+": it does not exist. Load the module (modprobe tun; OpenWrt: opkg install kmod-tun) or give the container --device /dev/net/tun.", unix.ENOENT)
+	wantOpenError(t, err, "E01", "cannot open "+node+": it does not exist. Load the module (modprobe tun; OpenWrt: opkg install kmod-tun) or give the container --device /dev/net/tun (Proxmox: pct set ID --dev0 /dev/net/tun)."+restartNote(moduleFolder), unix.ENOENT)
 	if linkOf(t, "edge0") != nil {
 		t.Error("an interface was made")
 	}
@@ -137,6 +137,30 @@ func TestExplainNode(t *testing.T) {
 		code, sentence := explainNode(&openFault{step: stepNode, node: nodePath, errno: errno})
 		if code != want[0] || !strings.Contains(sentence, want[1]) {
 			t.Errorf("%v: %s %q", errno, code, sentence)
+		}
+	}
+}
+
+// After an update of the kernel no module can be loaded until the machine is started anew;
+// a container that has no modules is told nothing of that.
+func TestKernelUpdated(t *testing.T) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		t.Fatal(err)
+	}
+	running, folder := unix.ByteSliceToString(u.Release[:]), t.TempDir()
+	if got := restartNote(filepath.Join(folder, "none")) + restartNote(folder); got != "" {
+		t.Errorf("without modules: %s", got)
+	}
+	for _, tt := range []struct{ installed, want string }{
+		{"0.1-other", "the modules of the one that runs, " + running + ", are gone, so restart this machine first."},
+		{running, ""},
+	} {
+		if err := os.Mkdir(filepath.Join(folder, tt.installed), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if got := restartNote(folder); (got == "") != (tt.want == "") || !strings.HasSuffix(got, tt.want) {
+			t.Errorf("with the modules of %s: %q", tt.installed, got)
 		}
 	}
 }

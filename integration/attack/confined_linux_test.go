@@ -131,8 +131,10 @@ func (b *lockedBuffer) await(t *testing.T, text string, limit time.Duration) {
 	}
 }
 
-// hideTUN puts an empty folder in the place of /dev/net.
+// hideTUN puts an empty folder in the place of /dev/net, and of the modules, where there are
+// any: those of the running kernel may be gone.
 func hideTUN() error {
+	_ = unix.Mount("none", "/lib/modules", "tmpfs", 0, "mode=0755")
 	return unix.Mount("none", "/dev/net", "tmpfs", 0, "mode=0755")
 }
 

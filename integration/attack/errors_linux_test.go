@@ -141,7 +141,7 @@ func TestNoTAP(t *testing.T) {
 		sentence string
 	}{
 		{"missing node", hideTUN, 0,
-			"edge: cannot open /dev/net/tun: it does not exist. Load the module (modprobe tun; OpenWrt: opkg install kmod-tun) or give the container --device /dev/net/tun. [E01]"},
+			"edge: cannot open /dev/net/tun: it does not exist. Load the module (modprobe tun; OpenWrt: opkg install kmod-tun) or give the container --device /dev/net/tun (Proxmox: pct set ID --dev0 /dev/net/tun). [E01]"},
 		{"no capability", tunWithMode(0o666), nobody,
 			"edge: not allowed to create edge7: needs CAP_NET_ADMIN. Run with sudo, or once: setcap cap_net_admin+ep $(which edge), or pre-create it: ip tuntap add edge7 mode tap user $USER. [E02]"},
 		{"no permission", tunWithMode(0o600), nobody,
