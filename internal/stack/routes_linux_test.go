@@ -23,6 +23,7 @@ func TestManyRoutes(t *testing.T) {
 	}
 	err := h.Do(func() error {
 		err := batch("link add eth1 type veth peer name far", "link set eth1 up", "link set far up",
+			"link add switch type bridge", "link set far master switch",
 			"addr add 192.0.2.1/24 dev eth1", "route add default via 192.0.2.2",
 			"link add docker0 type bridge", "link set docker0 up",
 			"link add lan type bridge", "link set lan up", "addr add 198.51.100.1/24 dev lan",

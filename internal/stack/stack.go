@@ -60,7 +60,7 @@ type links struct {
 	roots    map[int]bool   // devices of edges
 	tunnels  map[string]bool
 	stations []net.HardwareAddr
-	inner    func() map[string]bool // bridges that join nothing but what runs on this host; asks the kernel once
+	inner    func() map[string]bool // interfaces that lead to nothing but what runs on this host; asks the kernel once
 }
 
 // holds reports whether an interface is in the stack.
@@ -120,8 +120,9 @@ func (s *Stack) Underlay(ifname string) bool {
 	return !s.current(time.Now()).tunnels[ifname]
 }
 
-// Inner reports whether the interface of this name is a bridge that joins nothing but
-// containers and virtual machines of this host: no other host reaches its addresses.
+// Inner reports whether the interface of this name leads to nothing but containers and
+// virtual machines of this host: no other host reaches its addresses, or only by an overlay
+// of the containers' own.
 func (s *Stack) Inner(ifname string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -39,19 +39,21 @@ func IsTunnel(ifname string) bool {
 	return err == nil && tunnelKinds[kindOf(x)]
 }
 
-// inner returns the names of the bridges that join nothing but containers and virtual
-// machines of this host, as docker0 and virbr0 do. A bridge by which a default route leaves
-// is none of them, whatever its ports are.
+// inner returns the names of the interfaces that lead to nothing but containers and virtual
+// machines of this host: bridges that join only those, as docker0 and virbr0 do, and pairs
+// both of whose ends are here, as Cilium's cilium_host. One by which a default route leaves
+// is none of them, whatever is behind it.
 func inner(list []netlink.Link) map[string]bool {
-	outer := make(map[int]bool)
+	outer, byIndex := make(map[int]bool), make(map[int]netlink.Link, len(list))
 	for _, x := range list {
+		byIndex[x.Attrs().Index] = x
 		if kind := kindOf(x); x.Attrs().MasterIndex != 0 && !virtualKinds[kind] && !tunnelKinds[kind] {
 			outer[x.Attrs().MasterIndex] = true
 		}
 	}
 	found := make(map[int]string)
 	for _, x := range list {
-		if a := x.Attrs(); kindOf(x) == "bridge" && !outer[a.Index] {
+		if a := x.Attrs(); kindOf(x) == "bridge" && !outer[a.Index] || isLoop(x, byIndex) {
 			found[a.Index] = a.Name
 		}
 	}
@@ -63,6 +65,17 @@ func inner(list []netlink.Link) map[string]bool {
 		names[name] = true
 	}
 	return names
+}
+
+// isLoop reports whether an interface is an end of a pair whose other end is in this
+// namespace as well, and joined to nothing.
+func isLoop(x netlink.Link, byIndex map[int]netlink.Link) bool {
+	a := x.Attrs()
+	if x.Type() != "veth" || a.NetNsID >= 0 {
+		return false
+	}
+	far := byIndex[a.ParentIndex]
+	return far != nil && far.Attrs().MasterIndex == 0
 }
 
 // withoutDefault deletes the interfaces, given by index, by which a default route of the

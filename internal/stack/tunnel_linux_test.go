@@ -33,6 +33,8 @@ func TestKinds(t *testing.T) {
 			"link add link other name other.10 type macvlan",
 			"link add docker0 type bridge", "link add ct0 type veth peer name ct1", "link set ct0 master docker0", "link set lan5 master docker0",
 			"link add br0 type bridge", "link set eth5.7 master br0",
+			"link add cilium_host type veth peer name cilium_net", "addr add 10.2.1.108/32 dev cilium_host", // as Cilium does
+			"link add up5 type veth peer name up6", "link set up5 up", "link set up6 up", "addr add 192.0.2.9/32 dev up5", "route add default dev up5 metric 7",
 			"link add only type bridge", "link add ct2 type veth peer name ct3", "link set ct2 master only",
 			"link set only up", "link set ct2 up", "link set ct3 up", "addr add 192.0.2.2/24 dev only", "route add default via 192.0.2.1",
 		} {
@@ -71,9 +73,9 @@ func TestKinds(t *testing.T) {
 				t.Errorf("%s is of the underlay: %v", name, got)
 			}
 		}
-		for name, inner := range map[string]bool{"docker0": true, "br0": false, "only": false, "eth5": false} {
+		for name, inner := range map[string]bool{"docker0": true, "br0": false, "only": false, "ct3": false, "cilium_host": true, "cilium_net": true, "up5": false} {
 			if got := s.Inner(name); got != inner {
-				t.Errorf("%s joins containers alone: %v", name, got)
+				t.Errorf("%s leads to containers alone: %v", name, got)
 			}
 		}
 		for name, tunnel := range map[string]bool{"lan6": true, "wg9": false, "missing": false} {
