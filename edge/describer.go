@@ -32,6 +32,9 @@ func (d *describer) path(now time.Time, p *peer) control.PathStatus {
 	switch {
 	case r.Direct.IsValid():
 		s = d.direct(p, r.Direct)
+		if r.Alone {
+			s.Reason = "packets leave one by one: those that leave many at a time are lost"
+		}
 		if p.reach.path != nil {
 			rtt = p.reach.path.Route().RTT
 		}
@@ -135,7 +138,7 @@ func (d *describer) reached(now time.Time, p *peer) control.Peer {
 	if heard := d.peers.heardAt(p); !heard.IsZero() {
 		s.LastSeenS = seconds(now.Sub(heard))
 	}
-	if p.reach.path != nil && s.Reason != "" {
+	if p.reach.path != nil && s.Reason != "" && s.Path != control.PathDirect {
 		s.Reason = path.WithRefusals(s.Reason, p.reach.path.Refusals())
 	}
 	r, since := p.view.Route(), p.reach.since

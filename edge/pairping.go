@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hedgerow/edge/dataplane"
+	"hedgerow/nat/trains"
 	"hedgerow/protocol"
 )
 
@@ -86,6 +87,10 @@ func (r *routing) pong(now time.Time, p *peer, m protocol.Ping, ev dataplane.Pai
 func (r *routing) handlePong(now time.Time, p *peer, m protocol.Pong, from dataplane.Origin) {
 	probe := &p.reach.relay
 	if from.Supernode == nil {
+		if p.reach.quality.trains.answered(m.Nonce) {
+			r.peers.mark(p)
+			return
+		}
 		if p.reach.path != nil && p.reach.path.Pong(now, m.Nonce, from.Addr, m.Seen) {
 			r.underlay.Addresses.ObservedByPeer(now, from.Addr, m.Seen)
 		} else {
@@ -102,6 +107,18 @@ func (r *routing) handlePong(now time.Time, p *peer, m protocol.Pong, from datap
 		r.refusals.note(refusedRelayPong, p, "supernode", r.supernodes.name(from.Supernode))
 	}
 	r.peers.mark(p)
+}
+
+// answered reports whether a pong answers one of the pings, and notes it then.
+func (t *trainPings) answered(nonce [8]byte) bool {
+	number := nonce[7]
+	nonce[7] = 0
+	if nonce != t.nonce || number >= trains.Count || t.waits&(1<<number) == 0 {
+		return false
+	}
+	t.waits &^= 1 << number
+	t.Answered()
+	return true
 }
 
 // pollRelaySize sends the pings that the size of a peer's relayed path asks for.

@@ -26,6 +26,13 @@ func (s pairSender) sendBy(p *peer, r *dataplane.Route, ttl uint8, build func([]
 	}
 }
 
+// sendTrain sends packets of one length to a peer by any route, as one train.
+func (s pairSender) sendTrain(p *peer, r *dataplane.Route, count int, build func(b []byte, number int) []byte) {
+	if session := p.sessions.sealing(); session != nil {
+		s.out.SealTrain(session, r, count, build)
+	}
+}
+
 // sendFragmented sends control messages to a peer by any route, in pieces if
 // they are longer than limit bytes together. It returns how many packets they
 // became.

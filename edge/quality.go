@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hedgerow/nat/path"
+	"hedgerow/nat/trains"
 )
 
 // When frames go by the relayed path although there is a direct one (docs/NAT.md,
@@ -26,6 +27,7 @@ type quality struct {
 	avoided bool
 	wait    time.Duration // of the last time
 	turn    time.Time     // avoided: when it is looked at again; else since when it is in use again
+	trains  trainPings
 }
 
 // judge compares what became of the last pings over the direct path and over the
@@ -107,4 +109,12 @@ func lossOf(l path.Loss) *float64 {
 	}
 	share := float64(lost) / float64(of)
 	return &share
+}
+
+// trainPings watch whether a direct path carries trains. The zero value believes it does.
+type trainPings struct {
+	trains.Watch
+	nonce [8]byte // of the pings that were sent last; its last byte is the number of each
+	waits uint16  // a bit for each that was not answered
+	used  uint64  // bytes of frames that had gone to the peer at the end of the last check
 }

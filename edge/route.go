@@ -33,6 +33,7 @@ func (r *routing) compute(p *peer) dataplane.Route {
 	if s := r.supernodes.relayFor(p); s != nil {
 		to.Supernode, to.Handle = s.view, p.handles[s.view.ID()]
 	}
+	to.Alone = to.Direct.IsValid() && p.reach.quality.trains.Ended()
 	if p.reach.avoids() && to.Supernode != nil {
 		to.Direct, to.Dual = netip.AddrPort{}, true
 	}

@@ -243,6 +243,7 @@ func (r *routing) settle(now time.Time, p *peer) (w wishes) {
 		r.pollPath(now, p)
 		r.pollRelaySize(now, p)
 		r.judge(now, p)
+		r.pollTrains(now, p)
 	}
 	w.introduction = r.route(now, p) || w.introduction
 	r.settleTURN(now, p)
@@ -257,7 +258,7 @@ func (r *routing) schedule(p *peer) {
 	}
 	at := p.reach.relay.size.mtu.Deadline()
 	if p.reach.path != nil {
-		at = deadline.Earliest(at, p.reach.path.Deadline())
+		at = deadline.Earliest(at, p.reach.path.Deadline(), p.reach.quality.trains.Deadline())
 	}
 	p.reach.polling.Set(at)
 }

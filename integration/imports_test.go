@@ -54,6 +54,7 @@ var rules = []rule{
 	{folder: "nat/path", ours: []string{"nat/address", "nat/pmtu", "internal/deadline"}, tests: []string{"transport"}},
 	{folder: "nat/address", ours: []string{"nat/stun", "internal/bucket", "internal/deadline", "internal/interfaces"}},
 	{folder: "nat/pmtu", ours: []string{"internal/deadline"}},
+	{folder: "nat/trains"},
 	// It says where things are, and has no code.
 	{folder: "nat"},
 	{folder: "nat/stun"},
@@ -66,7 +67,7 @@ var rules = []rule{
 	{folder: "transport/stream", ours: []string{"internal/bucket", "internal/network", "internal/textfile"}, tests: []string{"transport"}},
 	{
 		folder: "edge",
-		ours:   []string{"protocol", "crypto", "handshake", "tap", "tap/offload", "nat/address", "nat/path", "nat/pmtu", "transport", "internal/...", "edge/..."},
+		ours:   []string{"protocol", "crypto", "handshake", "tap", "tap/offload", "nat/address", "nat/path", "nat/pmtu", "nat/trains", "transport", "internal/...", "edge/..."},
 		tests:  []string{"nat/stun"}, // they play the STUN server
 		// Byte layouts, cipher names, ioctl numbers.
 		never: []string{

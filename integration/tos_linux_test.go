@@ -123,10 +123,19 @@ func setSocketOption(c *net.UDPConn, level, option, value int) error {
 // to arrive and the sender's kernel to have been told of marks.
 func (w *town) markedTransfer(from, to *member) {
 	w.t.Helper()
-	const size = 1 << 20
 	for _, m := range []*member{from, to} {
 		w.sh(m.Host, "sysctl -qw net.ipv4.tcp_ecn=1")
 	}
+	w.carries(from, to, 1<<20, 20*time.Second)
+	if out := w.sh(from.Host, "nstat -az TcpExtTCPDeliveredCE"); !strings.Contains(out, "TCPDeliveredCE") || strings.Contains(out, "TCPDeliveredCE            0") {
+		w.t.Errorf("the sender's kernel was told of no mark: %s", out)
+	}
+}
+
+// carries sends bytes by a TCP connection over the overlay, and wants all of them to arrive
+// in time.
+func (w *town) carries(from, to *member, size int, within time.Duration) {
+	w.t.Helper()
 	server := lab.Must(to.Host.Listen("tcp", netip.AddrPortFrom(to.addr(), 0).String()))
 	defer server.Close()
 	arrived := make(chan string, 1)
@@ -140,10 +149,14 @@ func (w *town) markedTransfer(from, to *member) {
 		n, err := io.Copy(io.Discard, conn)
 		arrived <- fmt.Sprint(n, " ", err)
 	}()
-	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(w.ctx, within)
 	defer cancel()
 	conn := lab.Must(from.Host.Dial(ctx, "tcp", server.Addr().String()))
-	lab.Must(conn.Write(random(size)))
+	deadline, _ := ctx.Deadline()
+	must(w.t, conn.SetDeadline(deadline))
+	if _, err := conn.Write(random(size)); err != nil {
+		w.t.Error(err)
+	}
 	must(w.t, conn.Close())
 	select {
 	case got := <-arrived:
@@ -152,9 +165,6 @@ func (w *town) markedTransfer(from, to *member) {
 		}
 	case <-ctx.Done():
 		w.t.Error("the transfer did not end")
-	}
-	if out := w.sh(from.Host, "nstat -az TcpExtTCPDeliveredCE"); !strings.Contains(out, "TCPDeliveredCE") || strings.Contains(out, "TCPDeliveredCE            0") {
-		w.t.Errorf("the sender's kernel was told of no mark: %s", out)
 	}
 }
 

@@ -27,8 +27,8 @@ type PathStatus struct {
 	// RTTms is the last measured round trip in milliseconds on the path, or nil
 	// (null) before the first one.
 	RTTms *float64 `json:"rtt_ms"`
-	// Reason says in words why the path is not direct or why there is none, or is
-	// empty. In the list of peers it ends with what the search for a direct path did not
+	// Reason says in words why the path is not direct, why there is none, or what is wrong
+	// with a direct one, or is empty. In the list of peers it ends with what the search for a direct path did not
 	// do although the peer or a supernode asked for it, counted by reason (docs/NAT.md).
 	Reason string `json:"reason,omitempty"`
 }

@@ -19,7 +19,9 @@ type Sender struct {
 
 // NewSender returns a sender to a socket.
 func (d *Plane) NewSender(conn Conn) *Sender {
-	return &Sender{s: newSender(d, conn, controlLane), staged: newOutbound(d, nil, conn)}
+	c := &Sender{s: newSender(d, conn, controlLane), staged: newOutbound(d, nil, conn)}
+	c.s.next.alone = true // else the answers to a train would be one
+	return c
 }
 
 // Scratch returns what opening and masking a packet needs, for packets that the
@@ -31,6 +33,17 @@ func (c *Sender) Scratch() *crypto.Scratch { return c.s.scratch }
 // is not 0.
 func (c *Sender) SealControl(session *crypto.Session, r *Route, ttl uint8, build func([]byte) []byte) {
 	c.s.sealOne(session, r, ttl, c.control(build)[headroom:])
+}
+
+// SealTrain is SealControl for count packets of one length, which leave as one train: each
+// with what build appends for its number. There is room for 16 KiB.
+func (c *Sender) SealTrain(session *crypto.Session, r *Route, count int, build func(b []byte, number int) []byte) {
+	c.Flush()
+	c.s.next.alone = false
+	for i := range count {
+		c.SealControl(session, r, 0, func(b []byte) []byte { return build(b, i) })
+	}
+	c.s.next.alone = true
 }
 
 // control returns control messages, which build appends, in the sender's own room

@@ -30,6 +30,8 @@ type gather struct {
 	next    struct {
 		lane int   // that the next new destination gets
 		tos  uint8 // of the packets that are put into slots
+		// alone has those leave one by one, in no train.
+		alone bool
 	}
 }
 
@@ -61,12 +63,12 @@ func (g *gather) slot(to netip.AddrPort, local netip.Addr, n int, ttl uint8) []b
 	g.bytes += n
 	at := l.used
 	l.used += n
-	if ttl == 0 && g.grow(l, local, n) {
+	if ttl == 0 && !g.next.alone && g.grow(l, local, n) {
 		return l.buf[at : at+n : at+n]
 	}
 	l.open = len(g.batch)
 	g.batch = append(g.batch, transport.Datagram{Buf: l.buf[at : at+n], N: n, Addr: to, Local: local, TTL: ttl, TOS: g.next.tos})
-	if ttl != 0 {
+	if ttl != 0 || g.next.alone {
 		l.open = -1
 	}
 	return l.buf[at : at+n : at+n]

@@ -231,7 +231,7 @@ func (o *outbound) sealTo(t *Table, now int64, p *Peer, f *tap.Frame, elide bool
 func (o *outbound) sealUnicast(p *Peer, r *Route, f *tap.Frame, elide bool) {
 	limit := r.MaxInner()
 	partial := r.Partial && partialOnWire(f)
-	o.next.tos = o.outerTOS(f, r.ECN)
+	o.next.tos, o.next.alone = o.outerTOS(f, r.ECN), r.Alone
 	frame := protocol.Frame(f.Bytes())
 	if err := o.cutter.Start(f.Buf, f.Off, f.Len, f.Offload, limit-protocol.InnerOverhead(frame, elide, partial)); err != nil {
 		o.drops.Drop(DropFrameInvalid)

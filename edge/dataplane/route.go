@@ -18,6 +18,7 @@ type Route struct {
 	Dual      bool            // send on both paths
 	Partial   bool            // the peer takes partial checksums
 	ECN       bool            // the peer sees marks of congestion on packets
+	Alone     bool            // the direct path loses trains: packets leave by it one by one
 	Limit     int             // largest datagram on the direct path, bytes
 	// RelayLimit is the largest datagram on the relayed path in bytes, 0 for
 	// MaxDatagramRelayed.

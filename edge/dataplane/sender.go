@@ -140,12 +140,12 @@ func (s *sender) relaySlot(l *Supernode, handle uint32, flags protocol.Flags, n 
 		s.drops.Drop(DropSessionWorn)
 		return nil, nil
 	}
-	tos := s.next.tos
-	if !h.ECN {
+	tos, alone := s.next.tos, s.next.alone
+	if s.next.alone = false; !h.ECN {
 		s.next.tos &^= ecnMask
 	}
 	slot := s.slot(h.Addr, netip.Addr{}, protocol.RelayOverhead+n, 0)
-	s.next.tos = tos
+	s.next.tos, s.next.alone = tos, alone
 	protocol.Header{
 		Type: protocol.TypeRelay, XF: protocol.XFHop, KI: protocol.KINone, Flags: flags,
 		RX: h.Session.RemoteIndex(), CTR: protocol.RelayCTR(handle, ctr),
@@ -181,6 +181,7 @@ func (s *sender) copyGroup(slot, pkt []byte) {
 
 // putGroup sends a copy of a sealed GROUP packet by the direct path of a route.
 func (s *sender) putGroup(r *Route, pkt []byte) {
+	s.next.alone = r.Alone
 	s.copyGroup(s.slot(r.Direct, r.Local, len(pkt), 0), pkt)
 }
 

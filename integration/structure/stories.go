@@ -131,6 +131,7 @@ var stories = []story{
 			{what: "the size of the relayed path and of floods is measured", now: []string{"edge.newRelaySize", "edge.(*relaySize).limit", "edge.(*routing).sizeGroup"}, before: []string{"edge.(*Edge).sizeGroup"}},
 			{what: "a peer is told our addresses", now: []string{"edge.(*sessions).introduce"}, before: []string{"edge.(*Edge).introduce"}},
 			{what: "help of a TURN server is asked for", now: []string{"edge.(*routing).settleTURN"}},
+			{what: "whether the direct path carries trains is asked", now: []string{"edge.(*routing).pollTrains"}},
 			{what: "the size of the relayed path is measured", now: []string{"edge.(*routing).pollRelaySize"}, before: []string{"edge.(*Edge).pollRelaySize"}},
 			{what: "what waited for a path is sent", now: []string{"edge.(*sessions).settle"}, before: []string{"edge.(*Edge).releaseStagedIfReady"}},
 			{what: "a peer's state is described", now: []string{"edge.(*describer).peer"}, before: []string{"edge.(*Edge).peerStatus"}},

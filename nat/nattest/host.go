@@ -262,6 +262,9 @@ func (c *Conn) write(d *transport.Datagram) error {
 	if each > maxPayload {
 		return syscall.EMSGSIZE
 	}
+	if len(rest) > each && c.host.net.wires.alone {
+		return nil
+	}
 	for {
 		n := min(each, len(rest))
 		p := c.host.net.packet()

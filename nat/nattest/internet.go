@@ -39,6 +39,7 @@ type wires struct {
 	delay time.Duration
 	loss  float64
 	mtu   int                   // bytes of the largest IP packet, 0 = any
+	alone bool                  // trains are lost
 	paths map[[2]netip.Addr]int // the same between two addresses, by source and destination
 	drop  func(from, to netip.AddrPort, b []byte) bool
 	tap   func(from, to netip.AddrPort, b []byte)
@@ -112,6 +113,10 @@ func (n *Internet) Delay() time.Duration {
 // given bytes, 0 for none. A datagram counts 28 bytes more than its payload,
 // over IPv6 48.
 func (n *Internet) SetMTU(bytes int) { n.set(func(w *wires) { w.mtu = bytes }) }
+
+// SetTrains says whether datagrams that leave as one train get through; else they are
+// lost, as by a network card that cuts trains apart and does it wrong.
+func (n *Internet) SetTrains(carried bool) { n.set(func(w *wires) { w.alone = !carried }) }
 
 // SetPathMTU is SetMTU for what goes from one address to another or back; 0 takes
 // it away again. The addresses are the ones outside of all routers.
