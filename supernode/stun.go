@@ -30,7 +30,9 @@ func newBinding(refused *refusals) *binding {
 
 // answer answers a STUN Binding request (RFC 8489) with the address that
 // it came from, and names the port of our other socket, if there is one, from
-// which it also answers when it is asked to (RFC 5780, section 6).
+// which it also answers when it is asked to (RFC 5780, section 6). An edge that measures
+// for how long its NATs keep a mapping has it answer to another port of that address
+// (section 4.6).
 func (b *binding) answer(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, other Conn) {
 	request, reason := b.check(now, pkt, from, other)
 	if reason != answered {
@@ -41,6 +43,10 @@ func (b *binding) answer(now time.Time, out *outbox, pkt []byte, from netip.Addr
 	if other != nil {
 		named = netip.AddrPortFrom(netip.IPv4Unspecified(), other.LocalAddr().Port())
 	}
+	to := from
+	if request.AnswerPort != 0 {
+		to = netip.AddrPortFrom(from.Addr(), request.AnswerPort)
+	}
 	answer, err := stun.AppendResponse(out.buffer(), pkt, from, named)
 	switch {
 	case err != nil:
@@ -48,9 +54,9 @@ func (b *binding) answer(now time.Time, out *outbox, pkt []byte, from netip.Addr
 	case len(answer) > len(pkt):
 		b.refused.about(dropSTUNShort, false, out.origin(from), nil)
 	case request.ChangePort:
-		out.answerByOtherSocket(answer, from)
+		out.answerByOtherSocket(answer, to)
 	default:
-		out.answerPlain(answer, from)
+		out.answerPlain(answer, to)
 	}
 }
 

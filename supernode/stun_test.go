@@ -61,3 +61,18 @@ func TestAlternatePort(t *testing.T) {
 		}
 	}
 }
+
+// The answer goes to another port of the sender when that is asked for, and says which port
+// has asked. It goes to no other address.
+func TestAnswerToAnotherPort(t *testing.T) {
+	r := newRig(t, Config{})
+	from := address(1)
+	asked := stun.Request{ID: [12]byte{7}, AnswerPort: from.Port() + 256}.Append(nil)
+	got := r.deliver(from, asked)
+	if len(got) != 1 || got[0].to != netip.AddrPortFrom(from.Addr(), from.Port()+256) || len(got[0].pkt) > len(asked) {
+		t.Fatalf("answers %+v", got)
+	}
+	if x, err := stun.ParseResponse(got[0].pkt); err != nil || x.ID != [12]byte{7} || x.Mapped != from {
+		t.Errorf("the answer is %+v, %v", x, err)
+	}
+}

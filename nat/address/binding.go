@@ -97,6 +97,19 @@ func (s *Bindings) Poll(now time.Time, random io.Reader) []Request {
 	return list
 }
 
+// Request returns one request to a server, which need not be one of those that are asked
+// regularly. A port that is not 0 is where the answer goes, instead of to the port that
+// the request comes from (RFC 5780, section 7.5); who is to get such answers asks with 0,
+// by a longer request. The error is that of random.
+func (s *Bindings) Request(now time.Time, random io.Reader, server netip.AddrPort, port uint16) (Request, error) {
+	ask := stun.Request{AnswerPort: port, Long: port == 0}
+	if _, err := io.ReadFull(random, ask.ID[:]); err != nil {
+		return Request{}, err
+	}
+	s.ask(now, ask.ID, Unmap(server))
+	return Request{To: server, Packet: ask.Append(nil)}, nil
+}
+
 // ask notes a request and forgets those that are too old to be answered.
 func (s *Bindings) ask(now time.Time, id [12]byte, to netip.AddrPort) {
 	if s.asked == nil {

@@ -1,8 +1,10 @@
 package stun
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
+	"strings"
 
 	pion "github.com/pion/stun"
 )
@@ -13,8 +15,12 @@ import (
 const software = "generic STUN client after RFC 8489, RFC 5780"
 
 // RequestLen is the size in bytes of a request of AppendRequest. One with a
-// ChangePort has 8 more.
+// ChangePort or an AnswerPort has 8 more for each, a long one 80.
 const RequestLen = 76
+
+// longer are the bytes of software that a long request has more; the attribute may have
+// 127 characters (RFC 8489, section 14.14).
+const longer = 80
 
 // Request is a Binding request (RFC 8489, section 2.2).
 type Request struct {
@@ -24,12 +30,24 @@ type Request struct {
 	// ChangePort asks for an answer from the server's other port (RFC 5780,
 	// section 7.2), which a NAT lets through or not by its filtering behaviour.
 	ChangePort bool
+	// AnswerPort asks for an answer to another port of the address that the request
+	// comes from, 0 for none (RESPONSE-PORT, RFC 5780, section 7.5): whether it arrives
+	// tells whether that port's mapping still lives (section 4.6).
+	AnswerPort uint16
+	// Long makes the request 80 bytes longer: answers that others ask for are to go to
+	// where it comes from as well, and nobody is to get more there than came from there.
+	Long bool
 }
 
-// CHANGE-REQUEST has four bytes of flags (RFC 5780, section 7.2).
+// CHANGE-REQUEST has four bytes of flags (RFC 5780, section 7.2), and RESPONSE-PORT a
+// port and two bytes of padding, which some count and some do not (section 7.5).
 const (
 	changeLen  = 4
 	changePort = 2
+
+	attrAnswerPort pion.AttrType = 0x0027
+	answerPortLen                = 4
+	barePortLen                  = 2
 )
 
 // Append appends the request to dst.
@@ -38,7 +56,15 @@ func (r Request) Append(dst []byte) []byte {
 	if r.ChangePort {
 		setters = append(setters, pion.RawAttribute{Type: pion.AttrChangeRequest, Value: []byte{0, 0, 0, changePort}})
 	}
-	m, err := pion.Build(append(setters, pion.NewSoftware(software), pion.Fingerprint)...)
+	if r.AnswerPort != 0 {
+		value := binary.BigEndian.AppendUint16(nil, r.AnswerPort)
+		setters = append(setters, pion.RawAttribute{Type: attrAnswerPort, Value: append(value, 0, 0)})
+	}
+	text := software
+	if r.Long {
+		text += strings.Repeat(" ", longer)
+	}
+	m, err := pion.Build(append(setters, pion.NewSoftware(text), pion.Fingerprint)...)
 	if err != nil {
 		panic(err) // constant input: every setter's precondition holds
 	}
@@ -65,6 +91,12 @@ func ParseRequest(b []byte) (Request, error) {
 			return Request{}, ErrAttribute
 		}
 		r.ChangePort = flags[3]&changePort != 0
+	}
+	if port, err := m.Get(attrAnswerPort); err == nil {
+		if len(port) != answerPortLen && len(port) != barePortLen {
+			return Request{}, ErrAttribute
+		}
+		r.AnswerPort = binary.BigEndian.Uint16(port)
 	}
 	return r, nil
 }
@@ -119,7 +151,8 @@ func addrPort(ip []byte, port int) netip.AddrPort {
 // AppendResponse appends the answer to the Binding request req, which came from
 // the address from. It has 32 bytes, with IPv6 44, and 8 more for a fingerprint
 // if the request has one. It names the server's other address, if that is valid,
-// when the answer is then still not longer than the request. Requests of
+// when the answer is then still not longer than the request, and goes to where that
+// came from. Requests of
 // AppendRequest are never shorter than their answer; a bare request of 20 bytes
 // is, so a responder compares the two. For a request that ParseRequest
 // refuses it appends nothing and returns that error.
@@ -138,7 +171,7 @@ func AppendResponse(dst, req []byte, from, other netip.AddrPort) ([]byte, error)
 		last = append(last, pion.Fingerprint)
 	}
 	setters := []pion.Setter{pion.NewTransactionIDSetter(r.ID), pion.BindingSuccess, seen}
-	if other.IsValid() {
+	if other.IsValid() && r.AnswerPort == 0 {
 		named := &pion.OtherAddress{IP: other.Addr().Unmap().AsSlice(), Port: int(other.Port())}
 		answer, err := pion.Build(slices.Concat(setters, []pion.Setter{named}, last)...)
 		if err == nil && len(answer.Raw) <= len(req) {
@@ -187,7 +220,7 @@ func understood(t pion.AttrType) bool {
 	case pion.AttrMappedAddress, pion.AttrXORMappedAddress, pion.AttrErrorCode,
 		pion.AttrUnknownAttributes, pion.AttrUsername, pion.AttrMessageIntegrity,
 		pion.AttrRealm, pion.AttrNonce, pion.AttrPriority, pion.AttrUseCandidate,
-		pion.AttrChangeRequest:
+		pion.AttrChangeRequest, attrAnswerPort:
 		return true
 	}
 	return false

@@ -118,6 +118,33 @@ func TestChangeRequest(t *testing.T) {
 	}
 }
 
+// A request may ask for an answer to another port, whether the sender counts the padding
+// of that port or not.
+func TestAnswerPort(t *testing.T) {
+	want := Request{ID: txid5769, AnswerPort: 40000}
+	b := want.Append(nil)
+	if got, err := ParseRequest(b); err != nil || got != want || len(b) != RequestLen+8 {
+		t.Errorf("%+v %v, %d bytes", got, err, len(b))
+	}
+	at := netip.MustParseAddrPort("192.0.2.1:32853")
+	if answer, err := AppendResponse(nil, b, at, at); err != nil || len(answer) != 40 {
+		t.Errorf("the answer has %d bytes, %v", len(answer), err)
+	}
+	if long := (Request{ID: txid5769, Long: true}).Append(nil); len(long) != RequestLen+longer {
+		t.Errorf("a long request has %d bytes", len(long))
+	}
+	bare := unhex(t, "0001000c2112a442b7e7a701bc34d686fa87dfae")
+	for attributes, want := range map[string]error{
+		"002700029c400000" + "80220000": nil, "002700049c400000" + "80220000": nil,
+		"002700019c000000" + "80220000": ErrAttribute, "002700039c400000" + "80220000": ErrAttribute,
+	} {
+		got, err := ParseRequest(append(bytes.Clone(bare), unhex(t, attributes)...))
+		if !errors.Is(err, want) || err == nil && got.AnswerPort != 40000 {
+			t.Errorf("%s: %+v %v", attributes, got, err)
+		}
+	}
+}
+
 func TestBadVectors(t *testing.T) {
 	guard := map[string]error{"message": ErrMessage, "address": ErrAddress, "none": nil}
 	for _, f := range lines(t, "testdata/bad.txt") {
