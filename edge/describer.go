@@ -2,6 +2,7 @@ package edge
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -65,9 +66,19 @@ func (d *describer) relayed(now time.Time, p *peer, by *dataplane.Supernode) con
 	s := d.supernodes[by.ID()]
 	st := control.PathStatus{Path: control.PathRelay, Kind: s.transportKind(), Via: s.cfg.Name}
 	if p.reach.path != nil {
-		st.Reason = cmp.Or(p.reach.avoidance(now), p.reach.path.Why(now))
+		st.Reason = cmp.Or(p.reach.avoidance(now), silence(now, p, s), p.reach.path.Why(now))
 	}
 	return st
+}
+
+// silence says that a peer answers nothing by relay, and the supernode does not hear it
+// either, empty: that is not so.
+func silence(now time.Time, p *peer, by *supernode) string {
+	o := &p.reach.relay
+	if !o.silent || o.unheard.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("it does not answer, and %s has heard nothing of it for %v: it is off, or its network is", by.cfg.Name, now.Sub(o.unheard).Round(time.Second))
 }
 
 // kindOf names the kind of a peer's address, empty while it is not known.

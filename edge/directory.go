@@ -144,6 +144,25 @@ func (d *directory) askMAC(now time.Time, mac protocol.MAC) {
 	}
 }
 
+// askRelay asks the supernode that relays to a peer which does not answer by it whether it
+// hears the peer.
+func (d *directory) askRelay(now time.Time, p *peer) {
+	if to := p.view.Route(); to.Supernode != nil {
+		d.ask(now, d.supernodes[to.Supernode.ID()], protocol.Query{Handle: to.Handle})
+	}
+}
+
+// unheard notes for how many seconds the supernode that relays to a peer has not heard it.
+func (d *directory) unheard(now time.Time, p *peer, s *supernode, silent uint32) {
+	if p.view.Route().Supernode != s.view {
+		return
+	}
+	p.reach.relay.unheard = time.Time{}
+	if silent > 0 {
+		p.reach.relay.unheard = now.Add(-time.Duration(silent) * time.Second)
+	}
+}
+
 // find asks the supernodes that answer about a peer that only others know to be
 // theirs: it may have come to them after we asked last.
 func (d *directory) find(now time.Time, p *peer) {
@@ -170,6 +189,7 @@ func (d *directory) handlePeerInfo(now time.Time, s *supernode, m protocol.PeerI
 		d.self.announced(p, m.Features)
 	}
 	d.peers.setHandle(p, s.id(), m.Handle)
+	d.unheard(now, p, s, m.Silent)
 	d.guard.leased(p, s, m.Prefix)
 	d.guard.described(p, m.Features)
 	if m.Prefix.IsValid() && len(p.about.Prefixes) == 0 {

@@ -100,7 +100,7 @@ func (r *routing) handlePong(now time.Time, p *peer, m protocol.Pong, from datap
 		probe.size.mtu.Answered(now, size)
 	} else if probe.ping.waits(m.Nonce) {
 		probe.ping.answered(now)
-		probe.silent = false
+		probe.silent, probe.unheard = false, time.Time{}
 		probe.loss.Add(true)
 		probe.size.mtu.Answered(now, 0)
 	} else {

@@ -44,11 +44,14 @@ type relayProbe struct {
 	size     relaySize
 	oneSided bool        // several pings in a row had no answer: the session has to be made anew
 	silent   bool        // and none was answered since
+	unheard  time.Time   // when the supernode heard the peer last, as that said because it is long ago; zero: it does not say so
 	timer    timer.Timer // of the next ping
 }
 
 // restart forgets what was measured: frames are relayed by another supernode.
-func (o *relayProbe) restart() { o.size, o.loss, o.silent = newRelaySize(), path.Loss{}, false }
+func (o *relayProbe) restart() {
+	o.size, o.loss, o.silent, o.unheard = newRelaySize(), path.Loss{}, false, time.Time{}
+}
 
 // pingOut is a ping that waits for its pong.
 type pingOut struct {

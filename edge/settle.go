@@ -69,6 +69,7 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 	wishes := e.paths.routing.settle(now, p)
 	if wishes.session {
 		e.sessions.initiate(p)
+		e.servers.directory.askRelay(now, p)
 	}
 	if wishes.introduction {
 		p.sessions.introduce = true

@@ -31,6 +31,7 @@ const (
 	memberRetry      uint8 = 20
 	memberMembers    uint8 = 21
 	memberTURN       uint8 = 22
+	memberSilent     uint8 = 23
 )
 
 // repeatable are the members that may be there more than once.

@@ -66,6 +66,9 @@ type PeerInfo struct {
 	Features uint32
 	// Statement is its signed statement, StatementLen bytes.
 	Statement []byte
+	// Silent is for how many seconds the supernode has heard nothing of it, though it
+	// should have. Zero: it hears the member. Optional.
+	Silent uint32
 }
 
 // Append appends the message with its type and length. Optional members that
@@ -85,6 +88,9 @@ func (m *PeerInfo) Append(dst []byte) []byte {
 	dst = appendMember32(dst, memberHandle, m.Handle)
 	if m.Seen.IsValid() {
 		dst = appendMemberAddr(dst, memberSeen, m.Seen)
+	}
+	if m.Silent != 0 {
+		dst = appendMember32(dst, memberSilent, m.Silent)
 	}
 	return endTLV(dst, at)
 }
@@ -124,6 +130,8 @@ func (m *PeerInfo) read(member uint8, r *reader) bool {
 		m.Handle = r.u32()
 	case memberSeen:
 		m.Seen = r.addr()
+	case memberSilent:
+		m.Silent = r.u32()
 	default:
 		return false
 	}

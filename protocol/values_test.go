@@ -131,6 +131,7 @@ var values = map[string]any{
 		CID: cid, MAC: testSelf, Handle: 77, Prefix: lease, Seen: addr6,
 		Candidates: []netip.AddrPort{addr4}, Features: 1, Statement: run(0, 166),
 	},
+	"peerinfo/silent": PeerInfo{CID: cid, MAC: testSelf, Handle: 77, Statement: run(0, 166), Silent: 47},
 
 	"inner/keepalive":        Inner{Kind: KindControl, Body: []byte{}},
 	"inner/control":          Inner{Kind: KindControl, Body: []byte{0x0a, 0, 1, 0}},

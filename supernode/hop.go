@@ -13,6 +13,7 @@ import (
 const (
 	handshakeTime = 10 * time.Second   // for the first packet after RESP
 	guestTime     = 60 * time.Second   // of silence, for a confirmed session without registration
+	silentTime    = 30 * time.Second   // of silence: edges send every 22 s at least, and four times in the second after
 	offlineTime   = 120 * time.Second  // of silence: six missed keepalives
 	hopTime       = 1350 * time.Second // of life: edges make a new session after 900 s
 	retiredTime   = 5 * time.Second    // for packets in flight when a newer session replaced it

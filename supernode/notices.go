@@ -97,7 +97,7 @@ func (n *notices) send(now time.Time) {
 	}
 	sent := 0
 	for steps := 0; sent < room && steps < pushSteps && len(n.pushes.waiting) > 0; steps++ {
-		sent += n.sendPush()
+		sent += n.sendPush(now)
 	}
 	for sent < packetsAPace && resetting {
 		n.resetter.send(n.out, n.resets.pop())
@@ -112,12 +112,12 @@ func (n *notices) send(now time.Time) {
 }
 
 // sendPush sends the next push and returns how many packets that were.
-func (n *notices) sendPush() int {
+func (n *notices) sendPush(now time.Time) int {
 	to, about := n.pushes.pop()
 	if to == nil {
 		return 0
 	}
-	info := about.peerInfo()
+	info := about.peerInfo(now)
 	n.sender.message(n.out, to.hop, &info)
 	return 1
 }

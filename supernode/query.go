@@ -51,6 +51,6 @@ func (m *members) addPeer(x *exchange, peer *registration) {
 		x.refuse(dropQueryUnknown)
 		return
 	}
-	info := peer.peerInfo()
+	info := peer.peerInfo(x.now)
 	x.add(&info)
 }

@@ -71,6 +71,34 @@ func TestQuery(t *testing.T) {
 	}
 }
 
+// Who asks about a member hears for how long that has been silent, once that is longer than
+// keepalives are apart, and until it is heard again.
+func TestQueryForSilent(t *testing.T) {
+	r := newRig(t, Config{})
+	c := testCommunity("c", "k")
+	e, peer := r.edge(c, "e", 1).join(), r.edge(c, "peer", 2).join()
+	silent := func(after time.Duration) uint32 {
+		r.now = r.now.Add(after)
+		got := peers(t, e.ask(&protocol.Query{Handle: peer.ack.Handle}))
+		if len(got) != 1 {
+			t.Fatalf("told %v", got)
+		}
+		return got[0].Silent
+	}
+	for _, x := range []struct {
+		after time.Duration
+		want  uint32
+	}{{22 * time.Second, 0}, {8 * time.Second, 0}, {5 * time.Second, 35}, {time.Minute, 95}} {
+		if got := silent(x.after); got != x.want {
+			t.Errorf("%v later it is said to be silent for %d s, want %d", x.after, got, x.want)
+		}
+	}
+	peer.ask(&protocol.Ping{Nonce: [8]byte{1}, Pad: protocol.MinPingPad})
+	if got := silent(time.Second); got != 0 {
+		t.Errorf("it was heard, and is said to be silent for %d s", got)
+	}
+}
+
 func TestQueryForTheLatest(t *testing.T) {
 	r := newRig(t, Config{})
 	c := testCommunity("c", "k")

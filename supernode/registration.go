@@ -61,11 +61,22 @@ func (r *registration) index() uint32 {
 }
 
 // peerInfo returns the message by which other members are told of r.
-func (r *registration) peerInfo() protocol.PeerInfo {
+func (r *registration) peerInfo(now time.Time) protocol.PeerInfo {
 	return protocol.PeerInfo{
 		CID: r.community.id, MAC: r.mac, Handle: r.handle, Prefix: r.lease,
 		Seen: underlayAddr(r.hop.addr), Candidates: r.candidates, Features: r.features, Statement: r.statement,
+		Silent: uint32(r.silent(now) / time.Second),
 	}
+}
+
+// silent returns for how long nothing has come from an edge with a session, 0 while that
+// is no longer than its keepalives are apart: what is relayed to it then may not arrive,
+// since its NAT has forgotten it, or it has gone.
+func (r *registration) silent(now time.Time) time.Duration {
+	if d := now.Sub(r.hop.heard); d > silentTime {
+		return d
+	}
+	return 0
 }
 
 // attributes returns what names a registration in a log.
