@@ -10,19 +10,23 @@ import (
 
 // Times of the pings to a supernode.
 const (
-	hopKeepalive = 20 * time.Second       // Linux forgets the mapping of a flow without answers after 30 s
+	hopKeepalive = 20 * time.Second       // where a stream carries them; the underlay knows how long a UDP mapping lives
 	hopWatch     = time.Second            // while frames are being relayed: another supernode is used within 2 s
 	hopPingRetry = 200 * time.Millisecond // or two round trips, if those are longer
 	hopPingsLost = 4
 )
 
-// keepaliveIn returns the time between pings to a supernode, with jitter so
-// that edges do not fall into step.
-func (r *registrar) keepaliveIn(now time.Time) time.Duration {
+// keepaliveIn returns the time between pings to a supernode, +-10 % so that edges do not
+// fall into step.
+func (r *registrar) keepaliveIn(now time.Time, s *supernode) time.Duration {
 	if r.relaying(now) {
 		return hopWatch
 	}
-	return hopKeepalive - 2*time.Second + r.random.jitter(4*time.Second)
+	keep := r.underlay.Lifetime.Keepalive()
+	if s.streaming() {
+		keep = hopKeepalive
+	}
+	return keep - keep/10 + r.random.jitter(keep/5)
 }
 
 // relaying reports whether frames to or from an active peer are relayed.
@@ -91,8 +95,8 @@ func (r *registrar) handlePong(now time.Time, s *supernode, m protocol.Pong) {
 		return
 	}
 	k.answered(now)
-	k.next.Set(now.Add(r.keepaliveIn(now)))
 	r.underlay.Addresses.Observed(now, s.hop.at, m.Seen)
+	k.next.Set(now.Add(r.keepaliveIn(now, s)))
 }
 
 // lost is called when a supernode no longer answers: frames go through another

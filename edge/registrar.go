@@ -94,7 +94,7 @@ func (r *registrar) begin(now time.Time, s *supernode) {
 	s.grant.pending, s.grant.attempts, s.grant.holder = false, 0, protocol.MAC{}
 	s.grant.renew.Stop()
 	s.keepalive.forget()
-	s.keepalive.next.Set(now.Add(r.keepaliveIn(now)))
+	s.keepalive.next.Set(now.Add(r.keepaliveIn(now, s)))
 	r.register(now, s)
 }
 
@@ -150,6 +150,7 @@ func (r *registrar) handleAck(now time.Time, s *supernode, m protocol.Ack) {
 	r.underlay.Addresses.Observed(now, s.hop.at, m.Seen)
 	r.offerTURN(now, s, m.TURN)
 	if first {
+		r.underlay.Lifetime.Ask(now, s.hop.at)
 		r.forgetDirect(s)
 		s.publishHop()
 		r.updateDirect(now)

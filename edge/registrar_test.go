@@ -195,7 +195,7 @@ func TestWatch(t *testing.T) {
 	v.peers.setHandle(v.introduced(3), 0, 3)
 	p := v.met(2, "roof")
 	p.view.SetUsed(1)
-	if in := v.servers.registrar.keepaliveIn(noon); in != hopWatch {
+	if in := v.servers.registrar.keepaliveIn(noon, v.s); in != hopWatch {
 		t.Errorf("pinged every %v", in)
 	}
 	v.handle(noon, dataplane.Needed{Peer: p.view})

@@ -58,7 +58,7 @@ func (e *Edge) status(now time.Time) control.Status {
 	}
 	for _, n := range e.servers.list {
 		if !n.dormant() {
-			s.Supernodes = append(s.Supernodes, n.status())
+			s.Supernodes = append(s.Supernodes, n.status(e.underlay.Lifetime))
 		}
 	}
 	return s

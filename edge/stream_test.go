@@ -257,8 +257,8 @@ func TestStreamEnds(t *testing.T) {
 	s.hop.at, s.grant.done = s.stream.side, true
 	s.publishHop()
 	e.settle(noon)
-	if !s.streaming() || s.status().Stream != d.stream.String() || s.transportKind() != control.KindTLS || s.silentSince() != (time.Time{}) {
-		t.Fatalf("status %+v", s.status())
+	if !s.streaming() || s.status(e.underlay.Lifetime).Stream != d.stream.String() || s.transportKind() != control.KindTLS || s.silentSince() != (time.Time{}) {
+		t.Fatalf("status %+v", s.status(e.underlay.Lifetime))
 	}
 	side := s.stream.side
 	d.stream.ends()

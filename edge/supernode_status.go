@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"hedgerow/edge/control"
+	"hedgerow/edge/underlay"
 	"hedgerow/protocol"
 )
 
@@ -34,8 +35,8 @@ func (s *supernode) state() control.SupernodeState {
 	return control.StateConnecting
 }
 
-// status returns what is known of a supernode.
-func (s *supernode) status() control.SupernodeStatus {
+// status returns what is known of a supernode, and of the mapping towards it.
+func (s *supernode) status(mapping *underlay.Lifetime) control.SupernodeStatus {
 	st := control.SupernodeStatus{Name: s.cfg.Name, State: s.state(), Stream: s.streamText()}
 	if a := s.shownAddr(); a.IsValid() {
 		st.Addr = a.String()
@@ -45,6 +46,9 @@ func (s *supernode) status() control.SupernodeStatus {
 	}
 	if s.keepalive.rtt > 0 {
 		st.RTTms = milliseconds(s.keepalive.rtt)
+	}
+	if mapping.Short() && s.registered() && !s.streaming() {
+		st.KeepaliveS = mapping.Keepalive().Seconds()
 	}
 	return st
 }

@@ -87,6 +87,9 @@ type SupernodeStatus struct {
 	// RTTms is the last measured round trip in milliseconds, or nil before
 	// the first one.
 	RTTms *float64 `json:"rtt_ms,omitempty"`
+	// KeepaliveS is how often a packet has to pass so that the NATs here keep the mapping,
+	// in seconds, where that was measured and is more often than every 20 s; else 0.
+	KeepaliveS float64 `json:"keepalive_s,omitempty"`
 	// ID is the supernode's public key, once it is known.
 	ID string `json:"id,omitempty"`
 }

@@ -31,6 +31,8 @@ type Addresses struct {
 	gen     uint32
 	mapping address.MappingBehavior
 
+	moved func(now time.Time, since time.Duration) // a server sees us at another port
+
 	again timer.Timer // looks at the interfaces
 	tell  timer.Timer // tells the observer, at the end of the event that changed the list
 }
@@ -111,6 +113,9 @@ func (a *Addresses) SetSupernodes(list []netip.AddrPort) { a.policy.Supernodes =
 func (a *Addresses) Observed(now time.Time, server, seen netip.AddrPort) {
 	if !seen.IsValid() || seen.Addr().IsUnspecified() || IsSide(server) {
 		return
+	}
+	if since, moved := a.reflexive.Moved(now, server, seen); moved {
+		a.moved(now, since)
 	}
 	if a.reflexive.Observe(now, server, seen) {
 		a.again.Set(now)

@@ -69,6 +69,7 @@ func (u *Underlay) NetworkChanged(now time.Time) {
 	u.STUN.hurry(now)
 	u.TURN.hurry(now)
 	u.Ports.forget()
+	u.Lifetime.forget(now)
 	if u.cfg.Network.Mapper != nil {
 		u.cfg.Network.Mapper.Wake()
 	}

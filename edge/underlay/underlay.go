@@ -15,6 +15,7 @@ type Underlay struct {
 	Ports     *PortSampler
 	Sockets   *Sockets
 	Names     *Names
+	Lifetime  *Lifetime
 
 	cfg *Config
 }
@@ -32,6 +33,7 @@ func New(cfg Config) *Underlay {
 	}
 	u := &Underlay{cfg: &cfg, Names: &Names{cfg: &cfg}}
 	u.Addresses = newAddresses(u.cfg)
+	u.Lifetime = newLifetime(u.cfg, u.Addresses)
 	u.STUN = newSTUN(u.cfg, u.Addresses)
 	u.TURN = newTURN(u.cfg, u.Addresses)
 	u.LAN = newLANDiscovery(u.cfg, u.Addresses)
@@ -45,6 +47,7 @@ func New(cfg Config) *Underlay {
 // returns.
 func (u *Underlay) Start(now time.Time, statement []byte) {
 	u.Addresses.look(now)
+	u.Lifetime.start(now)
 	u.lookUpServers(now)
 	u.watchNetwork()
 	u.mapPort()

@@ -80,7 +80,11 @@ func supernodeText(sn control.SupernodeStatus) string {
 	if sn.RTTms != nil {
 		text += "  " + rttText(*sn.RTTms)
 	}
-	return text + "  " + string(sn.State)
+	text += "  " + string(sn.State)
+	if sn.KeepaliveS > 0 {
+		text += fmt.Sprintf("  kept by a packet every %v: the NAT here forgets soon", format.Seconds(sn.KeepaliveS))
+	}
+	return text
 }
 
 // dropsText writes the number of drops and its largest parts.

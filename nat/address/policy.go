@@ -3,6 +3,7 @@ package address
 import (
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // Policy says where an edge may send probes, and how large its datagrams are.
@@ -32,6 +33,9 @@ type Policy struct {
 	// PingLen is the UDP payload in bytes of the shortest packet with one PING that
 	// the edge sends.
 	PingLen int
+	// Keepalive is the longest time between two packets on a path that is in no use
+	// which keeps our NATs' mappings open. 0: nobody has found out.
+	Keepalive time.Duration
 }
 
 // Target returns the IP address that packets to an address of a peer get to: the far

@@ -77,6 +77,18 @@ func (r *Reflexive) Observe(now time.Time, server, seen netip.AddrPort) (changed
 	return changed
 }
 
+// Moved reports whether a server sees us at another port of the address that it saw before,
+// and how long ago that was. Reflexive has yet to be told of what it sees now.
+func (r *Reflexive) Moved(now time.Time, server, seen netip.AddrPort) (since time.Duration, moved bool) {
+	server, seen = Unmap(server), Unmap(seen)
+	for _, o := range r.list {
+		if o.server == server {
+			return now.Sub(o.at), o.seen.Addr() == seen.Addr() && o.seen.Port() != seen.Port()
+		}
+	}
+	return 0, false
+}
+
 // List returns the addresses seen within the last two minutes, the most recent
 // first, none twice.
 func (r *Reflexive) List(now time.Time) []netip.AddrPort {

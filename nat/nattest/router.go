@@ -124,6 +124,13 @@ func (r *Router) Reboot() {
 	r.forget()
 }
 
+// SetTimeout changes for how long a mapping lives without datagrams.
+func (r *Router) SetTimeout(d time.Duration) {
+	r.net.mu.Lock()
+	defer r.net.mu.Unlock()
+	r.behavior.Timeout = d
+}
+
 // SetAddr gives the router another outer address and loses every mapping, as a
 // reconnection of the line does.
 func (r *Router) SetAddr(addr netip.Addr) {

@@ -1,7 +1,6 @@
 package path
 
 import (
-	"math/rand/v2"
 	"time"
 
 	"hedgerow/internal/deadline"
@@ -10,7 +9,7 @@ import (
 // The times of a direct path (docs/NAT.md, "Watching").
 const (
 	activeBeat  = time.Second
-	idleBeat    = 15 * time.Second // +-10 %: keeps NAT mappings, which live 30 s and more
+	idleBeat    = 15 * time.Second // +-10 %: keeps the mappings of most NATs; less where they live for less
 	pingTimeout = 300 * time.Millisecond
 	resendAfter = 200 * time.Millisecond
 	maxMissed   = 3 // pings in a row, then the path is given up
@@ -30,17 +29,22 @@ type heartbeat struct {
 	dual    time.Time // frames also go by the relayed path until then; zero = not
 }
 
-// newHeartbeat returns the heartbeat of a path whose remote has just answered.
-func newHeartbeat(now time.Time, active bool, random rand.Source) heartbeat {
-	return heartbeat{since: now, sent: now, heard: now, next: now.Add(beat(active, random))}
+// newHeartbeat returns the heartbeat of a path whose remote has just answered, where the
+// next ping is to follow after a time.
+func newHeartbeat(now time.Time, beat time.Duration) heartbeat {
+	return heartbeat{since: now, sent: now, heard: now, next: now.Add(beat)}
 }
 
 // beat returns the time between pings.
-func beat(active bool, random rand.Source) time.Duration {
+func (s *prober) beat(active bool) time.Duration {
 	if active {
 		return activeBeat
 	}
-	return jitter(random, idleBeat, 10)
+	idle := idleBeat
+	if keep := s.policy.Keepalive; keep > 0 {
+		idle = min(idle, keep)
+	}
+	return jitter(s.random, idle, 10)
 }
 
 // pingWithin sends the next ping no later than d after the last.
@@ -113,8 +117,9 @@ func (s *selection) countMissed(outstanding pings) {
 	}
 }
 
-// answered handles the PONG of a ping over the direct path.
-func (s *selection) answered(now time.Time, one ping, active bool, random rand.Source) {
+// answered handles the PONG of a ping over the direct path. The next ping follows that one
+// after beat.
+func (s *selection) answered(now time.Time, one ping, beat time.Duration) {
 	h := &s.heart
 	switch {
 	case one.beat && one.missed:
@@ -123,6 +128,6 @@ func (s *selection) answered(now time.Time, one ping, active bool, random rand.S
 		h.loss.Add(true)
 	}
 	h.waiting, h.missed, h.heard = false, 0, now
-	h.next = h.sent.Add(beat(active, random))
+	h.next = h.sent.Add(beat)
 	s.mtu.Answered(now, one.size)
 }
