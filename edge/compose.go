@@ -233,6 +233,8 @@ func (e *Edge) composeServers(random *random) {
 		refusals: e.user.refusals, random: random, draft: e.data.draft,
 	}
 	s.connector.open()
+	s.further = &furtherSockets{supernodes: s.list, connector: s.connector, sockets: e.underlay.Sockets, random: random}
+	s.further.open()
 	s.directory = &directory{
 		supernodes: s.list, hops: hops, pairs: pairSender{e.data.send}, peers: e.peers, sessions: e.sessions, self: e.self, refusals: e.user.refusals,
 		queries: bucket.NewLimiter(queryRate, queryBurst), wanted: make(wantedMACs),
@@ -302,7 +304,7 @@ func composeChores(e *Edge) {
 	}
 	e.servers.finder.open()
 	e.owners = []owner{
-		e.keys, e.servers.connector, e.servers.registrar, e.servers.addresses, e.servers.duplicates, e.servers.directory, e.sessions, e.paths.routing, e.peers,
+		e.keys, e.servers.connector, e.servers.further, e.servers.registrar, e.servers.addresses, e.servers.duplicates, e.servers.directory, e.sessions, e.paths.routing, e.peers,
 		e.data.stations, e.data.listeners, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, e.servers.finder, e.paths.subnets,
 	}
 	if e.paths.segment != nil {

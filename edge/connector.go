@@ -107,13 +107,15 @@ func (c *connector) publishSources(s *supernode) {
 		source.Mask = crypto.HelloMask()
 	}
 	for _, a := range s.where.published {
-		if a != s.stream.side && !slices.Contains(s.where.addrs, a) {
+		if a != s.stream.side && a != s.stream.further.side && !slices.Contains(s.where.addrs, a) {
 			c.draft.DropSource(a)
 		}
 	}
 	s.where.published = append(s.where.published[:0], s.where.addrs...)
-	if s.stream.side.IsValid() {
-		s.where.published = append(s.where.published, s.stream.side)
+	for _, side := range [...]netip.AddrPort{s.stream.side, s.stream.further.side} {
+		if side.IsValid() {
+			s.where.published = append(s.where.published, side)
+		}
 	}
 	for _, a := range s.where.published {
 		c.draft.SetSource(a, source)
@@ -142,6 +144,7 @@ func (c *connector) roamed(now time.Time) {
 func (c *connector) renewAll(now time.Time) {
 	for _, s := range c.supernodes {
 		c.dropStream(s)
+		s.stream.further.close()
 		c.retire(s)
 		if i := s.init.initiator; i != nil {
 			i.Stop()
@@ -172,6 +175,9 @@ func (c *connector) retire(s *supernode) {
 func (c *connector) giveUp(now time.Time, s *supernode) {
 	if s.streaming() {
 		c.dropStream(s)
+	}
+	if s.byFurther() {
+		s.stream.further.close()
 	}
 	if c.takeOver(now, s) {
 		return

@@ -12,6 +12,7 @@
 //
 //	registrar     the registrations: REGISTER, keepalive, DIRECT sets, leases
 //	connector     how supernodes are reached: addresses, hop handshakes, streams
+//	furtherSockets another local port, where the data socket gets no answer
 //	duplicates    who else has our address, and whether we give it up
 //	directory     what supernodes are asked and tell about other members
 //	sessions      pair sessions: handshakes, renewal, frames that wait

@@ -61,6 +61,7 @@ type paths struct {
 type servers struct {
 	list      supernodes
 	connector *connector
+	further   *furtherSockets
 	registrar *registrar
 	directory *directory
 	addresses *deviceAddresses
@@ -122,6 +123,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	e.data.send.Flush()
 	cancel()
 	e.paths.routing.closeSockets()
+	e.servers.further.close()
 	e.underlay.TURN.GiveBack()
 	for _, q := range e.cfg.Queues {
 		q.Waiter.Stop()

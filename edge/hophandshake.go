@@ -28,7 +28,7 @@ func (c *connector) restart(now time.Time, s *supernode) {
 	switch {
 	case s.init.active():
 		return
-	case s.streaming():
+	case s.fallenBack():
 		to = s.hop.at
 	case c.streamOnly:
 		return // a stream begins it
@@ -129,17 +129,22 @@ func (c *connector) older(now time.Time, s *supernode, from, to netip.AddrPort) 
 	}
 }
 
-// retryInit repeats an INIT at the supernode's next address. While a stream
-// serves, UDP is given up soon.
+// retryInit repeats an INIT at the supernode's next address, or by another local port.
+// While a stream or that serves, anything else is given up soon.
 func (c *connector) retryInit(now time.Time, s *supernode) {
 	i := &s.init
-	if s.streaming() && i.to.IsValid() && i.to != s.hop.at && i.initiator.Attempts() >= udpTries {
+	if s.fallenBack() && i.to.IsValid() && i.to != s.hop.at && i.initiator.Attempts() >= udpTries {
 		i.initiator.Stop()
 		return
 	}
-	s.where.at++
+	to := i.to
+	if side := s.stream.further.side; !to.IsValid() && side.IsValid() && i.initiator.Attempts()%furtherTurn == 0 {
+		to = side
+	} else {
+		s.where.at++
+	}
 	pkt, err := i.initiator.Retry(now)
-	c.sendInit(now, s, s.target(i.to), pkt, err)
+	c.sendInit(now, s, s.target(to), pkt, err)
 }
 
 // sendInit sends an INIT to an address of a supernode, unless it could not be made.

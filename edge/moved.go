@@ -38,7 +38,7 @@ func (c *connector) follow(now time.Time, s *supernode) (begin bool) {
 	}
 	leads := func(a netip.AddrPort) bool { return slices.Contains(named, a) }
 	switch {
-	case !s.registered() || s.streaming() || leads(at):
+	case !s.registered() || s.fallenBack() || leads(at):
 		if !second.dormant() && !second.registered() {
 			c.dismiss(now, second)
 		}
@@ -82,6 +82,7 @@ func (c *connector) takeOver(now time.Time, s *supernode) bool {
 // dismiss ends all that there is with a supernode.
 func (c *connector) dismiss(now time.Time, s *supernode) {
 	c.dropStream(s)
+	s.stream.further.close()
 	c.retire(s)
 	if s.hop.old != nil {
 		c.draft.DropHop(s.hop.old.Crypto().LocalIndex())

@@ -42,6 +42,7 @@ func (e *Edge) settle(now time.Time) {
 	}
 	e.paths.routing.sizeGroup()
 	e.data.listeners.settleAll(now)
+	e.servers.further.settle(now)
 	e.servers.connector.settle(now)
 	e.data.plane.Publish(e.data.draft)
 	e.data.send.Flush()

@@ -153,11 +153,11 @@ func (c *connector) dropStream(s *supernode) {
 }
 
 // udpAnswered notes that something came from an address by UDP. A supernode that
-// is reached by a stream is tried there again: the session over the stream lives
+// is reached by a stream or another port is tried there again: the session over that lives
 // on until the other one is up, so that nothing is lost.
 func (c *connector) udpAnswered(now time.Time, from netip.AddrPort) {
 	for _, s := range c.supernodes {
-		if !c.streamOnly && s.streaming() && s.key != nil && !s.init.active() && slices.Contains(s.where.addrs, from) {
+		if !c.streamOnly && s.fallenBack() && s.key != nil && !s.init.active() && slices.Contains(s.where.addrs, from) {
 			c.beginAt(now, s, from)
 		}
 	}

@@ -101,7 +101,8 @@ type hopSessions struct {
 	route   dataplane.HopRoute // as the queues know it
 }
 
-// supernodeStream is the stream to one supernode.
+// supernodeStream is the stream to one supernode, and the further socket that is tried
+// beside it.
 type supernodeStream struct {
 	conn    underlay.Stream // nil: none
 	side    netip.AddrPort  // stands for conn
@@ -111,6 +112,7 @@ type supernodeStream struct {
 	failed  string    // why the last one could not be made
 	making  timer.Timer
 	sparing timer.Timer // set while the supernode is reached without the stream
+	further furtherSocket
 }
 
 // grant is what a supernode knows of us and granted.
@@ -232,6 +234,14 @@ func (s *supernode) pin(key [32]byte) {
 
 // streaming reports whether the session in use runs over the stream.
 func (s *supernode) streaming() bool { return s.stream.conn != nil && s.hop.at == s.stream.side }
+
+// byFurther reports whether the session in use runs by another local port.
+func (s *supernode) byFurther() bool {
+	return s.stream.further.socket != nil && s.hop.at == s.stream.further.side
+}
+
+// fallenBack reports whether the session in use runs by anything but the data socket.
+func (s *supernode) fallenBack() bool { return s.streaming() || s.byFurther() }
 
 // streamText says which stream the session in use runs over; empty: none.
 func (s *supernode) streamText() string {

@@ -73,7 +73,9 @@ func (l supernodes) notes(streamOnly, twin bool) (list []string) {
 		case s.registered() && s.streaming() && !streamOnly && s.isForbidden():
 			list = append(list, control.ForbiddenSupernode(s.cfg.Name, s.streamText()))
 		case s.registered() && s.streaming() && !streamOnly:
-			list = append(list, fmt.Sprintf("no answer from %s over UDP: it looks blocked. %s serves, which is slower, and direct paths are off until UDP returns. [E08]", s.cfg.Name, s.streamText()))
+			list = append(list, fmt.Sprintf("no answer from %s over UDP%s: it looks blocked. %s serves, which is slower, and direct paths are off until UDP returns. [E08]", s.cfg.Name, s.triedPorts(), s.streamText()))
+		case s.registered() && s.byFurther():
+			list = append(list, fmt.Sprintf("%s answers another UDP port of this host, and not the edge's own: something on the way drops that one. Frames are relayed by the other until it is answered again; 'edge -p 0' takes a new one.", s.cfg.Name))
 		}
 	}
 	switch {
@@ -84,6 +86,14 @@ func (l supernodes) notes(streamOnly, twin bool) (list []string) {
 		list = append(list, fmt.Sprintf("no supernode is reached (%s): members that are not connected are not found, and nothing is relayed. 'edge netcheck' says what the network lets through.", strings.Join(silent, ", ")))
 	}
 	return list
+}
+
+// triedPorts says that other local ports were tried in vain, empty: none was.
+func (s *supernode) triedPorts() string {
+	if n := s.stream.further.tries; n > 0 {
+		return fmt.Sprintf(", by this edge's port or %d others", n)
+	}
+	return ""
 }
 
 // silent says that the user was told of a supernode which does not answer.
@@ -105,7 +115,7 @@ func (s *supernode) silence() string {
 	case s.reported.lost:
 		return "no longer answers"
 	case s.silent():
-		return "does not answer [E08]"
+		return "does not answer" + s.triedPorts() + " [E08]"
 	}
 	return "has not answered yet"
 }

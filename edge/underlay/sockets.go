@@ -3,6 +3,8 @@ package underlay
 import (
 	"errors"
 	"net/netip"
+
+	"hedgerow/transport"
 )
 
 // ErrNoSockets says that the configuration has nothing that opens sockets.
@@ -50,6 +52,12 @@ type SideSocket struct {
 // Send sends a packet to an address outside, with a TTL of its own if that is not
 // 0. It does not block and keeps nothing; what the system refuses is lost.
 func (x *SideSocket) Send(to netip.AddrPort, ttl uint8, pkt []byte) { x.conn.Send(to, ttl, pkt) }
+
+// Side returns the side address that stands for an IPv4 address outside; not valid for
+// others.
+func (x *SideSocket) Side(far netip.AddrPort) netip.AddrPort {
+	return transport.SideOf(x.addresses.prefix, far)
+}
 
 // Far returns the address outside that a side address of this socket stands for.
 func (x *SideSocket) Far(side netip.AddrPort) (far netip.AddrPort, ok bool) {
