@@ -34,7 +34,7 @@ var fallBacks = []struct {
 	{
 		"nothing instead of UDP", func(b *fallen) { b.left.host.BlockUDP(true); b.streams.Hang(true) }, 12 * time.Minute,
 		func(b *fallen) bool { return b.state() != control.StateRegistered },
-		func(b *fallen) { b.left.host.BlockUDP(false) }, (*fallen).byData, 10 * time.Second,
+		func(b *fallen) { b.left.host.BlockUDP(false) }, (*fallen).byUDP, 10 * time.Second,
 	},
 	{
 		"a stream instead of another local port", (*fallen).dropPort, 5 * time.Second,
@@ -120,7 +120,10 @@ func (b *fallen) byStream() bool {
 	return s.State == control.StateRegistered && s.Stream != ""
 }
 
-// byOtherPort and byData report whether UDP serves, by another local port or the edge's own.
+// byUDP reports whether UDP serves, byOtherPort and byData by which local port it does:
+// another one, which may be the first to be tried, or the edge's own.
+func (b *fallen) byUDP() bool { return b.byOtherPort() || b.byData() }
+
 func (b *fallen) byOtherPort() bool {
 	s, notes := b.first()
 	return s.State == control.StateRegistered && s.Stream == "" && strings.Contains(notes, "answers another UDP port")
