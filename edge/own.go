@@ -27,8 +27,8 @@ type Own struct {
 // Stack tells what of this host leads into the overlay; *stack.Stack is one. Its methods
 // may be called from any goroutine, and take no longer than a question to the kernel.
 type Stack interface {
-	// Way returns where packets to an address go.
-	Way(to netip.Addr) stack.Way
+	// Egress returns where packets to an address go.
+	Egress(to netip.Addr) stack.Egress
 	// Stations returns the hardware addresses of this host.
 	Stations() []net.HardwareAddr
 	// Forget has everything asked of the system again.

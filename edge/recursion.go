@@ -37,7 +37,7 @@ type recursive struct {
 
 // inside reports whether no path may lead to an address.
 func (r *recursion) inside(a netip.Addr) bool {
-	return r.own.Stack != nil && r.own.Stack.Way(a) != stack.Outside
+	return r.own.Stack != nil && r.own.Stack.Egress(a) != stack.Outside
 }
 
 // swallowed reports whether the device itself would get what is sent to a server, which
@@ -54,7 +54,7 @@ func (r *recursion) swallowed(now time.Time, server netip.AddrPort, name string)
 // address. A server may be on the LAN that the device is bridged to: what goes there by
 // another port of the bridge is right. It may be called from any goroutine.
 func (r *recursion) swallows(a netip.AddrPort) bool {
-	return r.own.Stack != nil && r.own.Stack.Way(a.Addr()) == stack.Into
+	return r.own.Stack != nil && r.own.Stack.Egress(a.Addr()) == stack.Into
 }
 
 // look finds the hardware addresses of this host, whose network has changed or may have.

@@ -10,13 +10,13 @@ import (
 	"hedgerow/internal/stack"
 )
 
-// leading is a host on which everything leads one way.
+// leading is a host on which everything leads to one egress.
 type leading struct {
-	way    stack.Way
+	egress stack.Egress
 	forgot int
 }
 
-func (l *leading) Way(netip.Addr) stack.Way { return l.way }
+func (l *leading) Egress(netip.Addr) stack.Egress { return l.egress }
 func (l *leading) Stations() []net.HardwareAddr {
 	return []net.HardwareAddr{{2, 0, 0, 0, 0, 9}, {1, 2, 3}}
 }
@@ -30,15 +30,15 @@ func TestRecursion(t *testing.T) {
 	r := e.user.recursion
 	server := netip.MustParseAddrPort("203.0.113.9:7654")
 	for _, c := range []struct {
-		way               stack.Way
+		egress            stack.Egress
 		inside, swallowed bool
 	}{{stack.Outside, false, false}, {stack.Above, true, false}, {stack.Into, true, true}} {
-		host.way = c.way
+		host.egress = c.egress
 		if got := r.inside(server.Addr()); got != c.inside {
-			t.Errorf("%v: inside %v", c.way, got)
+			t.Errorf("%v: inside %v", c.egress, got)
 		}
 		if got := r.swallowed(noon, server, "vps"); got != c.swallowed {
-			t.Errorf("%v: swallowed %v", c.way, got)
+			t.Errorf("%v: swallowed %v", c.egress, got)
 		}
 	}
 	r.swallowed(noon, server, "vps")

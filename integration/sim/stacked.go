@@ -51,8 +51,8 @@ func (s *Stacked) Own() edge.Own {
 	return edge.Own{Stack: s, Sockets: s.sockets}
 }
 
-// Way returns where packets to an address go.
-func (s *Stacked) Way(to netip.Addr) stack.Way {
+// Egress returns where packets to an address go.
+func (s *Stacked) Egress(to netip.Addr) stack.Egress {
 	if s.leads(to) {
 		return stack.Above
 	}

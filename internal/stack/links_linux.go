@@ -75,13 +75,13 @@ func (l *links) carries(x netlink.Link, byIndex map[int]netlink.Link) bool {
 	return l.holds(a.ParentIndex)
 }
 
-// way returns where the kernel's route to an address leads.
+// egress returns where the kernel's route to an address leads.
 //
 // A host whose only network is its bridge has its default route there, and everything
 // that it reaches, it reaches by the bridge. Such a route does not count as leading into
 // the overlay, but one that a router advertisement made does: the router may be anybody
 // in the overlay.
-func (l *links) way(to netip.Addr, from source) Way {
+func (l *links) egress(to netip.Addr, from source) Egress {
 	if zone := to.Zone(); zone != "" {
 		for index, name := range l.names {
 			if name == zone {
@@ -95,19 +95,19 @@ func (l *links) way(to netip.Addr, from source) Way {
 	if !ok {
 		return Outside
 	}
-	way := l.by(hop.LinkIndex)
-	if way == Above {
+	egress := l.by(hop.LinkIndex)
+	if egress == Above {
 		how.FIBMatch = true
 		entry, ok := routeTo(to, &how)
 		if ok && isDefault(&entry) && entry.Protocol != unix.RTPROT_RA {
 			return Outside
 		}
 	}
-	return way
+	return egress
 }
 
 // by returns where packets go that leave by an interface.
-func (l *links) by(ifindex int) Way {
+func (l *links) by(ifindex int) Egress {
 	if l.roots[ifindex] {
 		return Into
 	}

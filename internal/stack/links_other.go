@@ -21,5 +21,5 @@ func readLinks(device int) links {
 	return l
 }
 
-// way returns Outside: routes are asked for on Linux alone.
-func (l *links) way(netip.Addr, source) Way { return Outside }
+// egress returns Outside: routes are asked for on Linux alone.
+func (l *links) egress(netip.Addr, source) Egress { return Outside }

@@ -19,12 +19,12 @@ const maxRemembered = 1024
 // each other's.
 const Alias = "hedgerow edge"
 
-// A Way is where packets to an address go.
-type Way uint8
+// An Egress is where packets to an address go.
+type Egress uint8
 
 const (
 	// Outside is past the overlay, or nowhere.
-	Outside Way = iota
+	Outside Egress = iota
 	// Above is by an interface above the device, such as its bridge: into the overlay,
 	// unless the address is at another port.
 	Above
@@ -71,8 +71,8 @@ func (l *links) holds(ifindex int) bool {
 
 // remembered is an answer about a route.
 type remembered struct {
-	way   Way
-	until time.Time
+	egress Egress
+	until  time.Time
 }
 
 // New returns the stack of the device with an interface index. It belongs to the network
@@ -144,18 +144,18 @@ func (s *Stack) Stations() []net.HardwareAddr {
 	return s.current(time.Now()).stations
 }
 
-// Way returns where packets to an address go now.
-func (s *Stack) Way(to netip.Addr) Way {
+// Egress returns where packets to an address go now.
+func (s *Stack) Egress(to netip.Addr) Egress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
 	if r, known := s.routes[to]; known && now.Before(r.until) {
-		return r.way
+		return r.egress
 	}
 	if len(s.routes) >= maxRemembered {
 		clear(s.routes)
 	}
-	way := s.current(now).way(to, s.from)
-	s.routes[to] = remembered{way: way, until: now.Add(fresh)}
-	return way
+	egress := s.current(now).egress(to, s.from)
+	s.routes[to] = remembered{egress: egress, until: now.Add(fresh)}
+	return egress
 }

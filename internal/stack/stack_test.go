@@ -13,8 +13,8 @@ func TestNoDevice(t *testing.T) {
 		if s.Named("lo") || s.Holds(1) {
 			t.Error("the loopback interface is in the stack")
 		}
-		if w := s.Way(netip.MustParseAddr("127.0.0.1")); w != Outside {
-			t.Errorf("the way to this host is %d", w)
+		if w := s.Egress(netip.MustParseAddr("127.0.0.1")); w != Outside {
+			t.Errorf("the egress to this host is %d", w)
 		}
 		s.Forget()
 	}
@@ -28,7 +28,7 @@ func TestRemembersBounded(t *testing.T) {
 	s := New(1 << 30)
 	a := netip.MustParseAddr("127.0.0.1")
 	for range 2*maxRemembered + 1 {
-		s.Way(a)
+		s.Egress(a)
 		a = a.Next()
 	}
 	if n := len(s.routes); n > maxRemembered {

@@ -71,7 +71,7 @@ var errInside = errors.New("the route there leads into this overlay [E19]")
 // dialTCP connects to a supernode, or to a proxy, past the overlay.
 func (m *member) dialTCP(ctx context.Context, network, to string) (net.Conn, error) {
 	d := net.Dialer{Control: func(network, to string, c syscall.RawConn) error {
-		if a, err := netip.ParseAddrPort(to); err == nil && m.device.stack.Way(a.Addr().Unmap()) == stack.Into {
+		if a, err := netip.ParseAddrPort(to); err == nil && m.device.stack.Egress(a.Addr().Unmap()) == stack.Into {
 			return errInside
 		}
 		return m.options.Nearby.Underlay.Control(network, to, c)
