@@ -42,13 +42,14 @@ type Request struct {
 // CHANGE-REQUEST has four bytes of flags (RFC 5780, section 7.2), and RESPONSE-PORT a
 // port and two bytes of padding, which some count and some do not (section 7.5).
 const (
-	changeLen  = 4
-	changePort = 2
-
-	attrAnswerPort pion.AttrType = 0x0027
-	answerPortLen                = 4
-	barePortLen                  = 2
+	changeLen     = 4
+	changePort    = 2
+	answerPortLen = 4
+	barePortLen   = 2
 )
+
+// attrAnswerPort is RESPONSE-PORT.
+const attrAnswerPort pion.AttrType = 0x0027
 
 // Append appends the request to dst.
 func (r Request) Append(dst []byte) []byte {
