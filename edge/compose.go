@@ -94,7 +94,7 @@ func (e *Edge) composeUser() {
 	e.cfg.Transports.Swallowed = func(now time.Time, server netip.AddrPort, name string) bool {
 		return e.user.recursion.swallowed(now, server, name)
 	}
-	e.user.recursion = &recursion{own: e.cfg.Host.Own, device: e.cfg.Host.Interface, reports: e.user.reports}
+	e.user.recursion = &recursion{own: e.cfg.Host.Own, nat64: e.cfg.Transports.NAT64, device: e.cfg.Host.Interface, reports: e.user.reports}
 }
 
 // composeSelf makes what this edge is in its community, and what it knows of the
@@ -119,11 +119,10 @@ func (e *Edge) composeSelf(random *random) {
 	e.underlay = underlay.New(underlay.Config{
 		Loop: e.background, Timers: e.chores.network.q, Sender: dataSocket{cfg.Queues[0].Conn, e.user.recursion}, Observer: (*networkObserver)(e), Receivers: (*networkObserver)(e),
 		Own: underlay.OwnAddresses{
-			Interfaces: cfg.Host.Addresses, Port: cfg.Queues[0].Conn.LocalAddr().Port(), Static: cfg.Reach.Advertise,
+			Interfaces: cfg.Host.Addresses, Routes: cfg.Host.Own.Routes, Port: cfg.Queues[0].Conn.LocalAddr().Port(), Static: cfg.Reach.Advertise,
 			Payload: dataplane.WantedPayload(cfg.Ethernet.MTU), Inside: e.user.recursion.inside,
 		},
-		STUN: cfg.Reach.STUN, TURN: cfg.Reach.TURN, Network: network, Transports: cfg.Transports, Resolver: cfg.Host.Resolver,
-		Random: cfg.Host.Rand, Jitter: random.jitter, Log: cfg.Host.Log,
+		STUN: cfg.Reach.STUN, TURN: cfg.Reach.TURN, Network: network, Transports: cfg.Transports, Resolver: cfg.Host.Resolver, Random: cfg.Host.Rand, Jitter: random.jitter, Log: cfg.Host.Log,
 		Refused: func(why underlay.Refusal) bool { return e.user.refusals.counted(refusal(why.String())) },
 	})
 	e.servers.addresses.underlay = e.underlay

@@ -23,8 +23,9 @@ var conditions = [...]condition{
 	{"isolation", func(e *Edge, _ time.Time) []string { return e.self.isolation.notes(e.peers.byStatic) }},
 	{"recursion", func(e *Edge, now time.Time) []string { return e.user.recursion.notes(now) }},
 	{"supernodes", func(e *Edge, now time.Time) []string {
-		return e.servers.list.notes(e.cfg.Reach.StreamOnly, e.self.twin.near(now))
+		return e.servers.list.notes(e.cfg.Reach.StreamOnly, e.self.twin.near(now), e.underlay.Addresses.Policy())
 	}},
+	{"no IPv4", noIPv4Notes},
 	{"relay limits", func(e *Edge, now time.Time) []string { return e.user.limits.notes(now) }},
 	{"wrong key", wrongKeyNotes},
 	{"addresses", func(e *Edge, _ time.Time) []string { return e.servers.addresses.notes() }},
@@ -66,6 +67,28 @@ func crowdNotes(e *Edge, _ time.Time) []string {
 	hosts, _ := e.data.plane.Stations().Len()
 	return one(crowded(e.peers.bridges()+1, hosts))
 }
+
+// noIPv4Notes says how many members are not reached directly since this host has no IPv4.
+func noIPv4Notes(e *Edge, _ time.Time) []string {
+	policy, n := e.underlay.Addresses.Policy(), 0
+	if policy.Missing != 4 {
+		return nil
+	}
+	for _, p := range e.peers.byStatic {
+		if p.reach.path != nil && !p.view.Route().Direct.IsValid() && p.reach.path.Remotes().OfMissing(policy) {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		return nil
+	case 1:
+		return one("1 member has " + onlyIPv4)
+	}
+	return one(fmt.Sprintf("%d members have %s", n, onlyIPv4))
+}
+
+const onlyIPv4 = "IPv4 addresses alone, and this host has no IPv4, its network no NAT64: frames for them go by a supernode. [E55]"
 
 // wrongKeyNotes says that we are alone, and others use our community's name.
 func wrongKeyNotes(e *Edge, _ time.Time) (list []string) {

@@ -51,6 +51,12 @@ var ills = map[string][]ill{
 			c.Supernodes = append(c.Supernodes, Supernode{Name: "other:7654", Host: "203.0.113.9", Port: 7654, Key: &[32]byte{9}})
 		}, want: "other:7654 has not answered yet. Another supernode serves"},
 	},
+	"no IPv4": {{make: func(v *testServer) {
+		v.underlay.Addresses.Policy().Missing = 4
+		p := v.met(2, "roof")
+		v.paths.routing.start(noon, p)
+		v.paths.routing.setCandidates(noon, p, protocol.Candidates{List: []protocol.Candidate{{Kind: 1, Addr: netip.MustParseAddrPort("203.0.113.5:7000")}}})
+	}, want: "1 member has IPv4 addresses alone"}},
 	"relay limits": {{make: func(v *testServer) {
 		m := protocol.Limited{Dropped: 7, What: protocol.LimitedCopies, Rate: 25000}
 		v.say(noon, m.Append(nil))

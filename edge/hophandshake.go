@@ -179,7 +179,11 @@ func (c *connector) reportNoAnswer(now time.Time, s *supernode, attempts int, be
 		return
 	}
 	s.reported.noAnswer = true
-	c.reports.report(now, control.Event{Kind: control.EventNoAnswer, Supernode: s.cfg.Name, Addr: s.addr(), Count: attempts, Elapsed: now.Sub(begun), Err: s.fault()})
+	ev := control.Event{Kind: control.EventNoAnswer, Supernode: s.cfg.Name, Addr: s.addr(), Count: attempts, Elapsed: now.Sub(begun), Err: s.fault()}
+	if version := s.missing(c.underlay.Addresses.Policy()); version != 0 {
+		ev.Text = control.NoFamily(s.cfg.Name, version)
+	}
+	c.reports.report(now, ev)
 }
 
 // handleAnswer handles RESP, COOKIE, RESET and WELCOME of a supernode.

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"hedgerow/edge/bridge"
+	"hedgerow/edge/underlay"
 	"hedgerow/internal/stack"
 	"hedgerow/tap"
 )
@@ -19,6 +20,9 @@ type Own struct {
 	// another one, and the route from that one leads out of its own interface. It may ask
 	// the kernel. Default: never.
 	NeedsSource func(to, local netip.Addr) bool
+	// Routes says to which internet this host has a route past the overlay. It may ask the
+	// kernel. Default: there is one of each family that the host has an address of.
+	Routes func() underlay.Routes
 	// Device says what became of the device since the start; default: nothing. It must
 	// not block.
 	Device func() tap.Condition

@@ -8,6 +8,7 @@ import (
 	"hedgerow/edge/control"
 	"hedgerow/internal/stack"
 	"hedgerow/protocol"
+	"hedgerow/transport"
 )
 
 // Bounds of what is remembered of addresses that were routed into the overlay.
@@ -22,6 +23,7 @@ const (
 // comes out of the device and is dropped there.
 type recursion struct {
 	own     Own
+	nat64   *transport.NAT64
 	device  string
 	reports *reporter
 	list    []recursive // the latest last
@@ -37,7 +39,7 @@ type recursive struct {
 
 // inside reports whether no path may lead to an address.
 func (r *recursion) inside(a netip.Addr) bool {
-	return r.own.Stack != nil && r.own.Stack.Egress(a) != stack.Outside
+	return r.egress(a) != stack.Outside
 }
 
 // swallowed reports whether the device itself would get what is sent to a server, which
@@ -54,7 +56,15 @@ func (r *recursion) swallowed(now time.Time, server netip.AddrPort, name string)
 // address. A server may be on the LAN that the device is bridged to: what goes there by
 // another port of the bridge is right. It may be called from any goroutine.
 func (r *recursion) swallows(a netip.AddrPort) bool {
-	return r.own.Stack != nil && r.own.Stack.Egress(a.Addr()) == stack.Into
+	return r.egress(a.Addr()) == stack.Into
+}
+
+// egress returns where packets to an address go, by the NAT64 if it is reached by that.
+func (r *recursion) egress(a netip.Addr) stack.Egress {
+	if r.own.Stack == nil {
+		return stack.Outside
+	}
+	return r.own.Stack.Egress(r.nat64.Outward(netip.AddrPortFrom(a, 0)).Addr())
 }
 
 // look finds the hardware addresses of this host, whose network has changed or may have.

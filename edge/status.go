@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"hedgerow/edge/control"
@@ -55,6 +56,9 @@ func (e *Edge) status(now time.Time) control.Status {
 	}
 	if m := e.underlay.Addresses.Mapping(); m != address.MappingUnknown {
 		s.Mapping = m.String()
+	}
+	if p := e.cfg.Transports.NAT64.Prefix(); p.IsValid() {
+		s.Mapping = strings.TrimPrefix(s.Mapping+", NAT64 "+p.String(), ", ")
 	}
 	for _, n := range e.servers.list {
 		if !n.dormant() {

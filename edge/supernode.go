@@ -12,6 +12,7 @@ import (
 	"hedgerow/edge/underlay"
 	"hedgerow/handshake"
 	"hedgerow/internal/timer"
+	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
 
@@ -208,6 +209,20 @@ func (s *supernode) fault() error {
 		return fs.ErrPermission
 	}
 	return nil
+}
+
+// missing returns the IP version, 4 or 6, of all addresses of the supernode, if this host has
+// no way to that; else 0.
+func (s *supernode) missing(policy *address.Policy) int {
+	for _, a := range s.where.addrs {
+		if !policy.OfMissing(a.Addr()) {
+			return 0
+		}
+	}
+	if len(s.where.addrs) == 0 {
+		return 0
+	}
+	return policy.Missing
 }
 
 // target returns to, or if that is not valid the address that is next in turn.

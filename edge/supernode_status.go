@@ -7,6 +7,7 @@ import (
 
 	"hedgerow/edge/control"
 	"hedgerow/edge/underlay"
+	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
 
@@ -55,8 +56,9 @@ func (s *supernode) status(mapping *underlay.Lifetime) control.SupernodeStatus {
 
 // notes says for status which supernodes do not serve us, and why, which do so by a stream
 // although the user did not ask for that, and whose name cannot be looked up. twin says that
-// status has a note about another machine with our identity.
-func (l supernodes) notes(streamOnly, twin bool) (list []string) {
+// status has a note about another machine with our identity. policy says for want of
+// which IP version some cannot be reached.
+func (l supernodes) notes(streamOnly, twin bool, policy *address.Policy) (list []string) {
 	var silent []string
 	for _, s := range l {
 		unnamed := !s.where.failed.IsZero() && !(s.registered() && s.streaming()) // else its proxy knows the name
@@ -67,6 +69,8 @@ func (l supernodes) notes(streamOnly, twin bool) (list []string) {
 		case note != "":
 			list = append(list, note)
 		case s.kin.first != nil: // the one that its name led to before says how that is
+		case !s.registered() && s.missing(policy) != 0:
+			list = append(list, control.NoFamily(s.cfg.Name, s.missing(policy)))
 		case unnamed && !s.silent(): // that it has no name yet is all that there is to say
 		case !s.registered() && !(twin && s.reported.refused == protocol.CodeOldStatement):
 			silent = append(silent, s.cfg.Name+" "+s.silence())

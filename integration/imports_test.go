@@ -61,8 +61,10 @@ var rules = []rule{
 	{folder: "nat/turn", ours: []string{"nat/stun", "internal/bucket"}},
 	// They ask the router; sockets and time are their own.
 	{folder: "nat/portmap", ours: []string{"nat/address", "internal/interfaces", "internal/netwatch"}},
-	{folder: "nat/nattest", ours: []string{"transport"}},
-	{folder: "transport", ours: []string{"internal/process", "internal/waiter"}, tests: []string{"integration/lab", "internal/leak"}},
+	{folder: "nat/nattest", ours: []string{"nat/nat64", "transport"}},
+	// Bytes and addresses in, values out.
+	{folder: "nat/nat64", never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/..."}},
+	{folder: "transport", ours: []string{"nat/nat64", "internal/process", "internal/waiter"}, tests: []string{"integration/lab", "internal/leak"}},
 	// A stream knows neither sessions nor supernodes.
 	{folder: "transport/stream", ours: []string{"internal/bucket", "internal/network", "internal/textfile"}, tests: []string{"transport"}},
 	{
@@ -77,7 +79,7 @@ var rules = []rule{
 	},
 	// It knows neither peers nor keys. Its tests play the STUN server.
 	{
-		folder: "edge/underlay", ours: []string{"protocol", "transport", "nat/address", "internal/bucket", "internal/timer"},
+		folder: "edge/underlay", ours: []string{"protocol", "transport", "nat/address", "nat/nat64", "internal/bucket", "internal/timer"},
 		tests: []string{"nat/stun"}, never: []string{"encoding/binary", "golang.org/x/sys/..."},
 	},
 	// The frame path sees nothing of the control half, and no NAT but by the
@@ -112,6 +114,8 @@ var rules = []rule{
 	{folder: "supernode/admin", ours: []string{"transport", "transport/stream", "nat/turn", "internal/localapi"}},
 	// What both commands share knows neither of them.
 	{folder: "internal", ours: []string{"protocol", "crypto", "internal/..."}},
+	// It hears prefixes that routers advertise.
+	{folder: "internal/netwatch", ours: []string{"nat/nat64"}, tests: []string{"integration/lab"}},
 	{folder: "internal/process"},
 	{folder: "internal/deadline"},
 	{folder: "internal/network"},

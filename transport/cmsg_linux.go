@@ -17,7 +17,7 @@ type control [16]uint64
 type envelope struct {
 	local   netip.Addr // it leaves from; not valid: the kernel chooses
 	ifindex uint32     // of the interface that a link-local local belongs to
-	ttl     uint8      // of an IPv4 datagram; 0: the socket's
+	ttl     uint8      // 0: the socket's
 	tos     uint8      // 0: the socket's, which is 0
 	four    bool       // the datagram is an IPv4 one
 	seg     int        // the segment size of a train; 0: one datagram
@@ -39,9 +39,13 @@ func (c *control) put(e *envelope) (pinned, alone, all int) {
 		pinned = unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 	}
 	if alone = pinned; e.ttl != 0 {
-		// An int (ip(7)), on IPv4 sockets and for IPv4 datagrams on dual-stack
-		// ones. The socket's option would change those of other goroutines.
-		*(*int32)(c.header(alone, unix.IPPROTO_IP, unix.IP_TTL, 4)) = int32(e.ttl)
+		// An int (ip(7), ipv6(7)), on IPv4 sockets and for IPv4 datagrams on dual-stack
+		// ones IP_TTL. The socket's option would change those of other goroutines.
+		level, kind := int32(unix.IPPROTO_IPV6), int32(unix.IPV6_HOPLIMIT)
+		if e.four {
+			level, kind = unix.IPPROTO_IP, unix.IP_TTL
+		}
+		*(*int32)(c.header(alone, level, kind, 4)) = int32(e.ttl)
 		alone += unix.CmsgSpace(4)
 	}
 	if e.tos != 0 {

@@ -69,7 +69,7 @@ func TestPut(t *testing.T) {
 	near := netip.MustParseAddr("fe80::7%left")
 	for _, want := range []envelope{
 		{}, {ttl: 5}, {seg: 1400}, {ttl: 255, seg: 65507}, {tos: 2}, {tos: 0xff, four: true, ttl: 5, seg: 1400}, {local: six, tos: 1, seg: 9},
-		{local: four}, {local: four, ttl: 5, seg: 1400}, {local: six, seg: 9}, {local: near, ifindex: 3, ttl: 1, seg: 1400},
+		{local: four}, {local: four, ttl: 5, four: true, seg: 1400}, {local: six, seg: 9}, {local: near, ifindex: 3, ttl: 1, seg: 1400},
 	} {
 		var c control
 		pinned, alone, all := c.put(&want)
@@ -104,6 +104,8 @@ func readBack(t *testing.T, b []byte) (e envelope) {
 	for _, m := range messages {
 		switch level, kind, n := m.Header.Level, m.Header.Type, len(m.Data); {
 		case level == unix.IPPROTO_IP && kind == unix.IP_TTL && n == 4:
+			e.ttl, e.four = uint8(binary.NativeEndian.Uint32(m.Data)), true
+		case level == unix.IPPROTO_IPV6 && kind == unix.IPV6_HOPLIMIT && n == 4:
 			e.ttl = uint8(binary.NativeEndian.Uint32(m.Data))
 		case level == unix.IPPROTO_IP && kind == unix.IP_TOS && n == 4:
 			e.tos, e.four = uint8(binary.NativeEndian.Uint32(m.Data)), true

@@ -29,8 +29,8 @@ type Datagram struct {
 	// each behind one another, of which the last may be shorter (UDP GRO and
 	// GSO).
 	Seg int
-	// TTL is the IPv4 time to live of this datagram alone, 0 for the socket's
-	// default. ReadBatch sets it to 0; it has no effect on IPv6.
+	// TTL is the time to live of this datagram alone, the hop limit in IPv6, 0 for the
+	// socket's default. ReadBatch sets it to 0.
 	TTL uint8
 	// TOS is the octet of the IP header with the DSCP and the ECN field (RFC 2474, RFC
 	// 3168), of each datagram of a train: as it came, and as it leaves. Where the system

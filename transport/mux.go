@@ -21,7 +21,7 @@ type Batch interface {
 }
 
 // MuxWriter is a connection whose WriteBatch also accepts side addresses. It
-// reads from its socket only.
+// reads from its socket only. What is reached through a NAT64 (Sides.NAT64) is.
 type MuxWriter struct {
 	socket Batch
 	sides  *Sides
@@ -34,12 +34,17 @@ func (s *Sides) Writer(socket Batch) *MuxWriter { return &MuxWriter{socket: sock
 // ReadBatch reads from the socket, as the socket's does.
 func (m *MuxWriter) ReadBatch(ds []Datagram) (n int, err error) { return m.read(ds) }
 
-// read reads from the socket. A datagram with a side address as its source is forged,
-// and to one from port 0 nothing can be answered (RFC 768): either becomes an empty one
-// from the zero address, which callers drop.
+// read reads from the socket; what comes through the NAT64 comes from IPv4 addresses. A
+// datagram with a side address as its source is forged, and to one from port 0 nothing can
+// be answered (RFC 768): either becomes an empty one from the zero address, which callers
+// drop.
 func (m *MuxWriter) read(ds []Datagram) (n int, err error) {
 	n, err = m.socket.ReadBatch(ds)
+	through := m.sides.nat64.use()
 	for i := range ds[:n] {
+		if through != nil {
+			ds[i].Addr = through.inward(ds[i].Addr)
+		}
 		if from := ds[i].Addr; from.Port() == 0 || IsSide(from.Addr()) {
 			ds[i].N, ds[i].Seg, ds[i].Addr = 0, 0, netip.AddrPort{}
 		}
@@ -55,7 +60,7 @@ func (m *MuxWriter) read(ds []Datagram) (n int, err error) {
 // it. A TTL has no meaning there and is ignored.
 func (m *MuxWriter) WriteBatch(ds []Datagram) (n int, err error) {
 	if !m.sides.used.Load() {
-		return m.socket.WriteBatch(ds)
+		return m.sides.nat64.write(m.socket, ds)
 	}
 	start := 0 // of the run that is being looked at
 	var refused *WriteError
@@ -76,7 +81,7 @@ func (m *MuxWriter) WriteBatch(ds []Datagram) (n int, err error) {
 		}
 	}
 	if start == 0 {
-		return m.socket.WriteBatch(ds)
+		return m.sides.nat64.write(m.socket, ds)
 	}
 	sent, refused, err := m.writeRun(ds, start, len(ds), refused)
 	if err == nil && refused != nil { // a nil *WriteError in an error would not be nil
@@ -91,7 +96,7 @@ func (m *MuxWriter) writeRun(ds []Datagram, from, to int, refused *WriteError) (
 	if from == to {
 		return 0, refused, nil
 	}
-	n, err = m.socket.WriteBatch(ds[from:to])
+	n, err = m.sides.nat64.write(m.socket, ds[from:to])
 	if err == nil {
 		return n, refused, nil
 	}

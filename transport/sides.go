@@ -51,6 +51,7 @@ type Sides struct {
 	// used is set once there was a side transport: until then no address is
 	// looked at.
 	used  atomic.Bool
+	nat64 NAT64 // of the sockets
 	inbox inbox
 	sent  atomic.Uint64
 
@@ -63,6 +64,9 @@ type Sides struct {
 func NewSides() *Sides {
 	return &Sides{inbox: inbox{ready: make(chan struct{}, 1)}, senders: make(map[uint32]func(netip.AddrPort, []byte))}
 }
+
+// NAT64 returns what says how the sockets of Writer and Reader reach IPv4 addresses.
+func (s *Sides) NAT64() *NAT64 { return &s.nat64 }
 
 // Add gives a side transport an address, which no other one gets before four
 // billions of others. A connection of Writer or Reader calls send for each datagram to

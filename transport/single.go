@@ -7,27 +7,32 @@ import (
 	"net/netip"
 )
 
-// Single is a UDP socket over IPv4 with a random port and a goroutine that reads
-// it. It is for the hundreds of sockets that are opened for seconds to get
+// Single is a UDP socket for IPv4 addresses with a random port and a goroutine that reads
+// it; through a NAT64 it is one of IPv6. It is for the hundreds of sockets that are opened for seconds to get
 // through a NAT; much traffic needs a UDP.
 type Single struct {
 	conn  *net.UDPConn
+	nat64 *nat64Use     // nil: none
 	ended chan struct{} // closed when the reading goroutine has ended
 }
 
 // singleBuffer is the room for one datagram in bytes: more than any packet has.
 const singleBuffer = 2048
 
-// OpenSingle opens a socket, bound as b says. receive is called from the socket's goroutine with
+// OpenSingle opens a socket, bound as b says, that reaches IPv4 addresses as n says now. receive is called from the socket's goroutine with
 // every datagram that comes in until Close has returned; it must not keep pkt,
 // and must not call Close. The error is the system's (too many open files).
-func OpenSingle(b Binding, receive func(from netip.AddrPort, pkt []byte)) (*Single, error) {
-	packet, err := (&net.ListenConfig{Control: b.Control}).ListenPacket(context.Background(), "udp4", ":0")
+func OpenSingle(b Binding, n *NAT64, receive func(from netip.AddrPort, pkt []byte)) (*Single, error) {
+	through, network := n.use(), "udp4"
+	if through != nil {
+		network = "udp6"
+	}
+	packet, err := (&net.ListenConfig{Control: b.Control}).ListenPacket(context.Background(), network, ":0")
 	if err != nil {
 		return nil, fmt.Errorf("cannot open a further UDP socket: %w", err)
 	}
 	conn := packet.(*net.UDPConn) // "udp" networks are documented to return this type
-	s := &Single{conn: conn, ended: make(chan struct{})}
+	s := &Single{conn: conn, nat64: through, ended: make(chan struct{})}
 	go s.read(receive)
 	return s, nil
 }
@@ -40,7 +45,7 @@ func (s *Single) read(receive func(from netip.AddrPort, pkt []byte)) {
 		switch {
 		case err == nil:
 			faults = 0
-			receive(unmapped(from), buf[:n])
+			receive(s.nat64.inward(unmapped(from)), buf[:n])
 		case passing(err):
 			faults++
 			breathe(faults)
@@ -54,12 +59,12 @@ func (s *Single) read(receive func(from netip.AddrPort, pkt []byte)) {
 // the system cannot set one for a single datagram, or refuses to send, it is
 // lost: the network could have done the same.
 func (s *Single) Send(to netip.AddrPort, ttl uint8, pkt []byte) {
-	to = unmapped(to)
+	to = s.nat64.outward(unmapped(to))
 	if ttl == 0 {
 		_, _ = s.conn.WriteToUDPAddrPort(pkt, to)
 		return
 	}
-	if oob := ttlMessage(ttl); oob != nil {
+	if oob := ttlMessage(ttl, to.Addr().Is4()); oob != nil {
 		_, _, _ = s.conn.WriteMsgUDPAddrPort(pkt, oob, to)
 	}
 }

@@ -15,11 +15,11 @@ func TestSingle(t *testing.T) {
 	}
 	arrived := make(chan arrival, 16)
 	receive := func(from netip.AddrPort, pkt []byte) { arrived <- arrival{from, string(pkt)} }
-	a, err := OpenSingle(Binding{}, receive)
+	a, err := OpenSingle(Binding{}, nil, receive)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := OpenSingle(Binding{}, func(netip.AddrPort, []byte) {})
+	b, err := OpenSingle(Binding{}, nil, func(netip.AddrPort, []byte) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestSingle(t *testing.T) {
 	}
 	b.Send(at(a), 0, []byte("plain"))
 	want := []string{"plain"}
-	if ttlMessage(3) != nil {
+	if ttlMessage(3, true) != nil {
 		b.Send(at(a), 3, []byte("with a TTL"))
 		want = append(want, "with a TTL")
 	}

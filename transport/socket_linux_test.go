@@ -104,50 +104,66 @@ func TestMark(t *testing.T) {
 	}
 }
 
-// TestTTLOfOneDatagram has the kernel tell the TTL of each datagram received.
+// TestTTLOfOneDatagram has the kernel tell the TTL, or the hop limit, of each datagram
+// received.
 func TestTTLOfOneDatagram(t *testing.T) {
-	receiver, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer receiver.Close()
-	raw, err := receiver.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := raw.Control(func(fd uintptr) {
-		err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVTTL, 1)
-	}); err != nil {
-		t.Fatal(err)
-	}
-	to := receiver.LocalAddr().(*net.UDPAddr).AddrPort()
 	only4, err := listenIPv4()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer only4.Close()
-	usual := option(t, only4, unix.IPPROTO_IP, unix.IP_TTL)
-	for name, sender := range map[string]*UDP{"dual stack": listen(t, Options{}), "IPv4 alone": only4} {
+	for _, tc := range []struct {
+		name        string
+		sender      *UDP
+		to          string
+		level       int
+		tell, usual int
+	}{
+		{"dual stack", listen(t, Options{}), "127.0.0.1", unix.IPPROTO_IP, unix.IP_RECVTTL, unix.IP_TTL},
+		{"IPv4 alone", only4, "127.0.0.1", unix.IPPROTO_IP, unix.IP_RECVTTL, unix.IP_TTL},
+		{"IPv6", listen(t, Options{}), "::1", unix.IPPROTO_IPV6, unix.IPV6_RECVHOPLIMIT, unix.IPV6_UNICAST_HOPS},
+	} {
+		usual := option(t, tc.sender, tc.level, tc.usual)
+		receiver, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(tc.to)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer receiver.Close()
+		raw, err := receiver.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told error
+		if err := errors.Join(raw.Control(func(fd uintptr) { told = unix.SetsockoptInt(int(fd), tc.level, tc.tell, 1) }), told); err != nil {
+			t.Fatal(err)
+		}
+		to := receiver.LocalAddr().(*net.UDPAddr).AddrPort()
 		ds := []Datagram{datagram(to, "a"), datagram(to, "b"), datagram(to, "c"), datagram(to, "d")}
 		ds[1].TTL, ds[3].TTL = 2, 255
-		if n, err := sender.WriteBatch(ds); n != 4 || err != nil {
-			t.Fatalf("%s: %d, %v", name, n, err)
+		if n, err := tc.sender.WriteBatch(ds); n != 4 || err != nil {
+			t.Fatalf("%s: %d, %v", tc.name, n, err)
 		}
 		for i, want := range []int{usual, 2, usual, 255} {
-			buf, oob := make([]byte, 10), make([]byte, 64)
-			_, oobn, _, _, err := receiver.ReadMsgUDPAddrPort(buf, oob)
-			if err != nil {
-				t.Fatal(err)
-			}
-			messages, err := unix.ParseSocketControlMessage(oob[:oobn])
-			if err != nil || len(messages) != 1 {
-				t.Fatalf("%s: %v, %v", name, messages, err)
-			}
-			if got := int(messages[0].Data[0]); got != want {
-				t.Errorf("%s: datagram %d has TTL %d, want %d", name, i, got, want)
+			if got := ttlOf(t, receiver); got != want {
+				t.Errorf("%s: datagram %d has TTL %d, want %d", tc.name, i, got, want)
 			}
 		}
 	}
+}
+
+// ttlOf returns the TTL of the next datagram that a socket receives.
+func ttlOf(t *testing.T, receiver *net.UDPConn) int {
+	t.Helper()
+	buf, oob := make([]byte, 10), make([]byte, 64)
+	_, oobn, _, _, err := receiver.ReadMsgUDPAddrPort(buf, oob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil || len(messages) != 1 {
+		t.Fatalf("%v, %v", messages, err)
+	}
+	return int(messages[0].Data[0])
 }
 
 // listenIPv4 opens a socket as on a host without IPv6.

@@ -92,7 +92,7 @@ func (w *writer) init(only4, noBatch bool) {
 //
 // A datagram with a TTL on a system that cannot set one is refused with
 // errors.ErrUnsupported, as it would do harm with the usual TTL; Linux can, for
-// IPv4 on every socket.
+// both families on every socket.
 func (u *UDP) WriteBatch(ds []Datagram) (n int, err error) {
 	if len(ds) == 0 {
 		return 0, nil
@@ -168,10 +168,7 @@ func (w *writer) address(to netip.AddrPort) syscall.Errno {
 // envelope returns what goes with the messages of an entry, but for the segment size.
 func (w *writer) envelope(d *Datagram) (e envelope) {
 	four := d.Addr.Addr().Is4() || d.Addr.Addr().Is4In6()
-	e.tos, e.four = d.TOS, four
-	if d.TTL != 0 && four {
-		e.ttl = d.TTL
-	}
+	e.ttl, e.tos, e.four = d.TTL, d.TOS, four
 	if d.Local.IsValid() && d.Local.Is4() == four {
 		if e.local = d.Local; e.local.Zone() != "" {
 			e.ifindex = w.zones.index(e.local.Zone())

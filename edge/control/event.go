@@ -17,6 +17,7 @@ const (
 	EventResolveFailed EventKind = iota + 1
 	// EventNoAnswer: Supernode at Addr has not answered; Count INITs were
 	// sent over Elapsed. Err is fs.ErrPermission if this host's own firewall let none out.
+	// Text says why, if that is known.
 	EventNoAnswer
 	// EventPinned: Supernode's key (Key) was trusted on first use.
 	EventPinned

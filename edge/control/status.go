@@ -31,7 +31,8 @@ type Status struct {
 	// Drops counts dropped frames and datagrams by reason, since the start.
 	Drops map[string]uint64 `json:"drops"`
 	// Mapping says how the nearest NAT maps this edge, in the words of RFC
-	// 4787, or is empty while that is unknown.
+	// 4787, or is empty while that is unknown. Behind it is the prefix of the NAT64 by
+	// which a host without IPv4 reaches IPv4 addresses, "NAT64 64:ff9b::/96".
 	Mapping string `json:"mapping,omitempty"`
 	// Ethernet is what the edge is on the community's Ethernet, absent where it is nothing
 	// in particular.

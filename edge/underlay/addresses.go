@@ -20,6 +20,7 @@ const lookEvery = 30 * time.Second
 // RFC 8445, section 5.1.1), and the rules by which we probe theirs.
 type Addresses struct {
 	cfg    *Config
+	looked func(now time.Time, host []netip.Addr) (missing int) // which IP version, 4 or 6; 0: none
 	policy address.Policy
 	budget *address.Budget
 
@@ -161,6 +162,8 @@ func (a *Addresses) look(now time.Time) {
 	} else {
 		a.sources.Host = host
 	}
+	a.policy.Missing = a.looked(now, a.sources.Host)
+	a.policy.NAT64 = a.cfg.Transports.NAT64.Prefix().Prefix()
 	a.gather(now)
 	if m := a.reflexive.Mapping(); m != a.mapping {
 		a.mapping = m

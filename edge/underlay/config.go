@@ -9,6 +9,7 @@ import (
 
 	"hedgerow/internal/timer"
 	"hedgerow/nat/address"
+	"hedgerow/nat/nat64"
 )
 
 // Config is everything an Underlay is made from. It is not changed after New.
@@ -46,6 +47,9 @@ type Config struct {
 type OwnAddresses struct {
 	// Interfaces returns the addresses of this host's interfaces. Required.
 	Interfaces func() ([]netip.Addr, error)
+	// Routes says to which internet this host has a route past the overlay. It may ask the
+	// kernel. Nil: there is one of each family that Interfaces has an address of.
+	Routes func() Routes
 	// Port is the UDP port of the data sockets.
 	Port uint16
 	// Static are further addresses at which peers reach us, from the
@@ -56,6 +60,35 @@ type OwnAddresses struct {
 	// Inside reports whether packets to an address would go into the overlay itself.
 	// It may ask the kernel. Nil: nobody tells.
 	Inside func(netip.Addr) bool
+}
+
+// Routes says to which internet this host has a route past the overlay.
+type Routes struct{ IPv4, IPv6 bool }
+
+// LocalNetwork is how an edge learns from the network around it. Where a part is
+// nil, that is not looked at.
+type LocalNetwork struct {
+	// Watch calls changed whenever an address or a route of this host has
+	// changed, until ctx ends.
+	Watch func(ctx context.Context, changed func()) error
+	// Routers calls told with each prefix of a NAT64 that a router advertises, and for how
+	// long (RFC 8781), until ctx ends.
+	Routers func(ctx context.Context, told func(p nat64.Prefix, lifetime time.Duration)) error
+	// LAN finds members on the same LAN without a supernode. It needs Packets.
+	LAN LAN
+	// Packets seals and opens what is announced there.
+	Packets LANPackets
+	// Mapper has the router map our UDP port.
+	Mapper PortMapper
+}
+
+// PortMapper keeps our UDP port mapped on the router (RFC 6887, RFC 6886, UPnP).
+type PortMapper interface {
+	// Run does so until ctx ends. It calls report with every change: the address
+	// by which the internet reaches us, which is not valid when there is none.
+	Run(ctx context.Context, report func(external netip.AddrPort))
+	// Wake tells that this host's network has changed. It does not block.
+	Wake()
 }
 
 // Loop is the control loop of the edge.

@@ -13,6 +13,7 @@
 //
 //	STUN ──────┐                 ┌── NetworkWatch
 //	port map ──┤                 ├── LANDiscovery
-//	TURN ──────┴─> Addresses     ├── PortSampler
+//	NAT64 ─────┤                 ├── PortSampler
+//	TURN ──────┴─> Addresses     ├── Names
 //	                             └── Sockets
 package underlay

@@ -4,30 +4,9 @@ import (
 	"context"
 	"net/netip"
 	"time"
+
+	"hedgerow/nat/nat64"
 )
-
-// LocalNetwork is how an edge learns from the network around it. Where a part is
-// nil, that is not looked at.
-type LocalNetwork struct {
-	// Watch calls changed whenever an address or a route of this host has
-	// changed, until ctx ends.
-	Watch func(ctx context.Context, changed func()) error
-	// LAN finds members on the same LAN without a supernode. It needs Packets.
-	LAN LAN
-	// Packets seals and opens what is announced there.
-	Packets LANPackets
-	// Mapper has the router map our UDP port.
-	Mapper PortMapper
-}
-
-// PortMapper keeps our UDP port mapped on the router (RFC 6887, RFC 6886, UPnP).
-type PortMapper interface {
-	// Run does so until ctx ends. It calls report with every change: the address
-	// by which the internet reaches us, which is not valid when there is none.
-	Run(ctx context.Context, report func(external netip.AddrPort))
-	// Wake tells that this host's network has changed. It does not block.
-	Wake()
-}
 
 // watchNetwork has changes of this host's network told.
 func (u *Underlay) watchNetwork() {
@@ -64,6 +43,12 @@ func (u *Underlay) mapPort() {
 // again, and the Observer is told.
 func (u *Underlay) NetworkChanged(now time.Time) {
 	u.cfg.Log.Debug("the network of this host has changed")
+	u.NAT64.networkChanged(now)
+	u.remeasure(now)
+}
+
+// remeasure has everything measured again, since packets travel by another way.
+func (u *Underlay) remeasure(now time.Time) {
 	u.Addresses.forget(now)
 	u.Names.networkChanged(now)
 	u.STUN.hurry(now)
@@ -75,4 +60,20 @@ func (u *Underlay) NetworkChanged(now time.Time) {
 	}
 	u.LAN.announceBy(now)
 	u.cfg.Observer.NetworkChanged(now)
+}
+
+// watchRouters has the prefixes told that routers advertise.
+func (u *Underlay) watchRouters() {
+	watch := u.cfg.Network.Routers
+	if watch == nil || u.cfg.Transports.NAT64 == nil {
+		return
+	}
+	u.cfg.Loop.Go(func(ctx context.Context) {
+		err := watch(ctx, func(p nat64.Prefix, lifetime time.Duration) {
+			u.cfg.Loop.Do(func(now time.Time) { u.NAT64.heard(now, p, lifetime) })
+		})
+		if err != nil && ctx.Err() == nil {
+			u.cfg.Log.Debug("router advertisements are not heard", "err", err)
+		}
+	})
 }

@@ -19,6 +19,7 @@ const (
 	lookUpSlow  = 4 * time.Second  // without an answer; then it is said
 	lookUpFirst = time.Second      // after the first failure, doubling
 	lookUpMost  = 30 * time.Second
+	nat64Wait   = 3 * time.Second // for the prefix of a NAT64, less than lookUpSlow
 )
 
 // maxAnswers is how many addresses of one name are used; more are not.
@@ -27,13 +28,22 @@ const maxAnswers = 16
 // Names looks up the names of servers in the background.
 type Names struct {
 	cfg  *Config
+	made made
 	list []*Name
+}
+
+// made is what is known of addresses that a DNS64 makes up.
+type made struct {
+	settled func() <-chan struct{}               // is closed when they can be told; nil: they can
+	inward  func(list []netip.Addr) []netip.Addr // the IPv4 addresses that they stand for
 }
 
 // Name is the name of one server. A look-up that fails is repeated, first after a second
 // and at last every 30 s, and at once when this host's network has changed.
 type Name struct {
 	cfg           *Config
+	made          *made
+	first         bool // it waits for no prefix of a NAT64
 	network, host string
 	told          func(now time.Time, list []netip.Addr, err error)
 	asking        *asking // nil: no look-up is under way
@@ -50,11 +60,12 @@ type asking struct {
 
 // New returns a name that is not looked up yet. told is called by the control loop with
 // the outcome of each look-up: some addresses, 16 at most, in the order of RFC 6724; or an
-// error, a *net.DNSError if the resolver says so. After 4 s without an outcome told is
+// error, a *net.DNSError if the resolver says so. Addresses that a DNS64 made up are the IPv4
+// addresses that they stand for. After 4 s without an outcome told is
 // called with an error that names the name servers which were asked, and the look-up goes
 // on. network is "ip", "ip4" or "ip6".
 func (n *Names) New(network, host string, told func(now time.Time, list []netip.Addr, err error)) *Name {
-	x := &Name{cfg: n.cfg, network: network, host: host, told: told}
+	x := &Name{cfg: n.cfg, made: &n.made, network: network, host: host, told: told}
 	x.again = timer.New(n.cfg.Timers, "look-up", x.LookUp)
 	x.slow = timer.New(n.cfg.Timers, "look-up: slow", x.tellSlow)
 	n.list = append(n.list, x)
@@ -65,9 +76,23 @@ func (n *Names) New(network, host string, told func(now time.Time, list []netip.
 // reached now, or others be in use.
 func (n *Names) networkChanged(now time.Time) {
 	for _, x := range n.list {
-		if x.asking != nil || x.failures > 0 {
+		if !x.first && (x.asking != nil || x.failures > 0) {
 			x.LookUpAnew(now)
 		}
+	}
+}
+
+// await returns when it is known whether the addresses of a name may be those of a NAT64.
+func await(ctx context.Context, settled <-chan struct{}) {
+	if settled == nil {
+		return
+	}
+	patience := time.NewTimer(nat64Wait)
+	defer patience.Stop()
+	select {
+	case <-settled:
+	case <-patience.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -81,6 +106,10 @@ func (x *Name) LookUp(now time.Time) {
 	wanted, end := context.WithCancel(context.Background())
 	a := &asking{end: end}
 	x.asking = a
+	var settled <-chan struct{}
+	if !x.first {
+		settled = x.made.settled()
+	}
 	x.cfg.Loop.Go(func(ctx context.Context) {
 		defer end()
 		ctx, cancel := context.WithTimeout(a.servers.of(ctx), lookUpWait)
@@ -90,18 +119,28 @@ func (x *Name) LookUp(now time.Time) {
 		if err == nil && len(list) == 0 {
 			err = errors.New("it has no address")
 		}
+		if err == nil {
+			await(ctx, settled)
+		}
 		x.cfg.Loop.Do(func(now time.Time) { x.answered(now, a, list, err) })
 	})
+}
+
+// stop ends the look-up that is under way, and those that would follow.
+func (x *Name) stop() {
+	if x.asking != nil {
+		x.asking.end()
+		x.asking = nil
+	}
+	x.again.Stop()
+	x.slow.Stop()
+	x.failures = 0
 }
 
 // LookUpAnew looks the name up at once. One that is under way counts no more, since it may
 // have asked where there was no network yet.
 func (x *Name) LookUpAnew(now time.Time) {
-	if x.asking != nil {
-		x.asking.end()
-		x.asking = nil
-	}
-	x.failures = 0
+	x.stop()
 	x.LookUp(now)
 }
 
@@ -120,6 +159,9 @@ func (x *Name) answered(now time.Time, a *asking, list []netip.Addr, err error) 
 		list = slices.Clone(list[:min(len(list), maxAnswers)])
 		for i, a := range list {
 			list[i] = a.Unmap()
+		}
+		if !x.first {
+			list = x.made.inward(list)
 		}
 		x.told(now, list, nil)
 		return

@@ -13,22 +13,35 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"hedgerow/nat/nat64"
 )
 
 // resolver is a double of net.Resolver.
 type resolver struct {
 	r     *rig
 	names map[string][]netip.Addr
-	hangs bool // until the context ends
+	hangs bool          // until the context ends
+	slow  time.Duration // for how long it thinks about the prefix of a NAT64
 	asked []string
+}
+
+// mu calls f while nobody asks.
+func (n *resolver) mu(f func()) {
+	n.r.mu.Lock()
+	defer n.r.mu.Unlock()
+	f()
 }
 
 func (n *resolver) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
 	n.r.mu.Lock()
 	n.asked = append(n.asked, fmt.Sprintf("%v %s %s", n.r.since(), network, host))
 	list, ok := n.names[host]
-	hangs := n.hangs
+	hangs, slow := n.hangs, n.slow
 	n.r.mu.Unlock()
+	if host == nat64.Name {
+		time.Sleep(slow)
+	}
 	if hangs {
 		noteNameServer(ctx, "192.0.2.53:53")
 		noteNameServer(ctx, "[2001:db8::53]:53")
@@ -36,7 +49,7 @@ func (n *resolver) LookupNetIP(ctx context.Context, network, host string) ([]net
 		return nil, &net.DNSError{Err: ctx.Err().Error(), IsTimeout: true}
 	}
 	if !ok {
-		return nil, errText("no such host")
+		return nil, &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}
 	}
 	return list, nil
 }

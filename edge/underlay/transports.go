@@ -15,6 +15,9 @@ type Transports struct {
 	// Sides give an address to each further transport, so that the rest of the
 	// edge knows addresses only. *transport.Sides is one.
 	Sides Sides
+	// NAT64 says how IPv4 addresses are reached by all sockets, which the Underlay decides.
+	// Nil: only by IPv4. It is that of Sides where those are *transport.Sides.
+	NAT64 *transport.NAT64
 	// Open opens a UDP socket of its own port. receive is called with what comes
 	// in, from the socket's goroutine, until Close has returned; it keeps nothing.
 	Open func(receive func(from netip.AddrPort, pkt []byte)) (Socket, error)

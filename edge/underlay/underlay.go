@@ -16,6 +16,7 @@ type Underlay struct {
 	Sockets   *Sockets
 	Names     *Names
 	Lifetime  *Lifetime
+	NAT64     *NAT64
 
 	cfg *Config
 }
@@ -32,8 +33,12 @@ func New(cfg Config) *Underlay {
 		cfg.Refused = func(Refusal) bool { return true }
 	}
 	u := &Underlay{cfg: &cfg, Names: &Names{cfg: &cfg}}
+	u.NAT64 = newNAT64(u.cfg, u.Names)
+	u.NAT64.changed = u.remeasure
+	u.Names.made = made{func() <-chan struct{} { return u.NAT64.settled }, u.NAT64.inward}
 	u.Addresses = newAddresses(u.cfg)
 	u.Lifetime = newLifetime(u.cfg, u.Addresses)
+	u.Addresses.looked = u.NAT64.look
 	u.STUN = newSTUN(u.cfg, u.Addresses)
 	u.TURN = newTURN(u.cfg, u.Addresses)
 	u.LAN = newLANDiscovery(u.cfg, u.Addresses)
@@ -50,6 +55,7 @@ func (u *Underlay) Start(now time.Time, statement []byte) {
 	u.Lifetime.start(now)
 	u.lookUpServers(now)
 	u.watchNetwork()
+	u.watchRouters()
 	u.mapPort()
 	u.LAN.start(now, statement)
 }

@@ -29,12 +29,13 @@ type home struct {
 	t      *testing.T
 	router *nattest.Router
 	sn     *Supernode
+	at     netip.Addr // of the supernode, for members elsewhere
 	member *Edge
 	ends   []func()
 }
 
 func newHome(t *testing.T, b nattest.Behavior, reach edge.Reach) *home {
-	h := &home{World: New(t, 18), t: t}
+	h := &home{World: New(t, 18), t: t, at: homeAddr}
 	h.router = h.Net.Router(homeAddr, b)
 	h.sn = &Supernode{
 		world: h.World, host: h.router.Host(homeServer), identity: h.identity(), dir: t.TempDir(), Addr: netip.AddrPortFrom(homeServer, 7654),
@@ -64,7 +65,7 @@ func (h *home) join(name string, host *nattest.Host, server netip.Addr, reach ed
 // remote starts an edge behind the i-th other router.
 func (h *home) remote(i byte, b nattest.Behavior) *Edge {
 	r := h.Net.Router(netip.AddrFrom4([4]byte{203, 0, 113, 100 + i}), b)
-	return h.join(fmt.Sprint("remote", i), r.Host(netip.MustParseAddr("192.168.7.2")), homeAddr, edge.Reach{})
+	return h.join(fmt.Sprint("remote", i), r.Host(netip.MustParseAddr("192.168.7.2")), h.at, edge.Reach{})
 }
 
 func (h *home) end() {

@@ -11,18 +11,21 @@ import (
 // socket is one of the further sockets of an edge.
 type socket struct {
 	conn  *nattest.Conn
+	nat64 *transport.NAT64
 	ended chan struct{}
 }
 
-// open opens a further socket on the edge's host.
-func (e *Edge) open(receive func(from netip.AddrPort, pkt []byte)) (underlay.Socket, error) {
-	conn, err := e.host.Listen(0)
-	if err != nil {
-		return nil, err
+// opener returns what opens further sockets on the edge's host.
+func (e *Edge) opener(n *transport.NAT64) func(receive func(from netip.AddrPort, pkt []byte)) (underlay.Socket, error) {
+	return func(receive func(from netip.AddrPort, pkt []byte)) (underlay.Socket, error) {
+		conn, err := e.host.Listen(0)
+		if err != nil {
+			return nil, err
+		}
+		s := &socket{conn: conn, nat64: n, ended: make(chan struct{})}
+		go s.read(receive)
+		return s, nil
 	}
-	s := &socket{conn: conn, ended: make(chan struct{})}
-	go s.read(receive)
-	return s, nil
 }
 
 func (s *socket) read(receive func(from netip.AddrPort, pkt []byte)) {
@@ -33,7 +36,7 @@ func (s *socket) read(receive func(from netip.AddrPort, pkt []byte)) {
 		if n == 0 && err == nil {
 			err = s.conn.Wait()
 		} else if err == nil {
-			receive(in[0].Addr, in[0].Payload())
+			receive(s.nat64.Inward(in[0].Addr), in[0].Payload())
 		}
 		if err != nil {
 			return
@@ -43,7 +46,7 @@ func (s *socket) read(receive func(from netip.AddrPort, pkt []byte)) {
 
 // Send sends a datagram; what the internet refuses is lost.
 func (s *socket) Send(to netip.AddrPort, ttl uint8, pkt []byte) {
-	_, _ = s.conn.WriteBatch([]transport.Datagram{{Buf: pkt, N: len(pkt), Addr: to, TTL: ttl}})
+	_, _ = s.conn.WriteBatch([]transport.Datagram{{Buf: pkt, N: len(pkt), Addr: s.nat64.Outward(to), TTL: ttl}})
 }
 
 // Close closes the socket and waits for its goroutine.

@@ -24,6 +24,7 @@ import (
 	"hedgerow/edge/underlay"
 	"hedgerow/integration/attack/adversary"
 	"hedgerow/internal/waiter"
+	"hedgerow/nat/nat64"
 	"hedgerow/nat/nattest"
 	"hedgerow/protocol"
 	"hedgerow/supernode"
@@ -267,6 +268,7 @@ type Around struct {
 	Names   func() netip.Addr    // what the names of supernodes stand for, zero: for nothing; nil: they are given by address
 	Boot    func() time.Duration // since the host was started, suspensions too
 	Machine func() string        // identity of the host
+	DNS64   nat64.Prefix         // that name servers make addresses up with; not valid: they do not
 	Forked  <-chan struct{}      // each receipt tells the edge that the host was restored or cloned
 }
 
@@ -376,7 +378,7 @@ func (e *Edge) supernodeHost(i int) string {
 
 // transports returns by what the edge sends besides its data socket.
 func (e *Edge) transports(sides *transport.Sides) underlay.Transports {
-	t := underlay.Transports{Sides: sides, Open: e.open, TURN: newTURNClient}
+	t := underlay.Transports{Sides: sides, NAT64: sides.NAT64(), Open: e.opener(sides.NAT64()), TURN: newTURNClient}
 	if e.options.Around.Streams != nil {
 		t.Dial = e.dial
 	}
@@ -407,12 +409,30 @@ func (n names) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a}, nil
 	}
+	if host == nat64.Name {
+		return n.made(netip.AddrFrom4([4]byte{192, 0, 0, 170}), netip.AddrFrom4([4]byte{192, 0, 0, 171}))
+	}
 	if names := n.edge.options.Around.Names; names != nil {
 		if a := names(); a.IsValid() {
+			if made, err := n.made(a); err == nil && a.Is4() {
+				return append(made, a), nil
+			}
 			return []netip.Addr{a}, nil
 		}
 	}
 	return nil, fmt.Errorf("no such host: %s", host)
+}
+
+// made returns the addresses that a DNS64 makes up for a name with IPv4 addresses.
+func (n names) made(list ...netip.Addr) (made []netip.Addr, err error) {
+	p := n.edge.options.Around.DNS64
+	if !p.IsValid() {
+		return nil, fmt.Errorf("no DNS64 makes addresses up for %v", list)
+	}
+	for _, a := range list {
+		made = append(made, p.Embed(a))
+	}
+	return made, nil
 }
 
 // Stop ends the edge as SIGTERM does.

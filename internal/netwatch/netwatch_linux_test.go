@@ -3,16 +3,21 @@ package netwatch
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
+	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
 	"hedgerow/integration/lab"
+	"hedgerow/nat/nat64"
 )
 
 // patience bounds what takes the kernel microseconds and the watcher 250 ms.
@@ -302,4 +307,59 @@ func FuzzMatters(f *testing.F) {
 	f.Add(message(unix.RTM_NEWROUTE, 24))
 	f.Add(append(message(unix.RTM_NEWROUTE, 24), message(unix.RTM_DELROUTE, 0)...))
 	f.Fuzz(func(_ *testing.T, b []byte) { matters(b) })
+}
+
+// A prefix that a router advertises to the kernel is told.
+func TestRouters(t *testing.T) {
+	t.Parallel()
+	l := lab.ForTest(t)
+	h, router := lab.Must(l.Island("host")), lab.Must(l.Island("router"))
+	if err := l.Cable(h, router, "2001:db8:1::2/64", "2001:db8:1::1/64"); err != nil {
+		t.Fatal(err)
+	}
+	inside(t, h.Namespace, func() error {
+		return os.WriteFile("/proc/sys/net/ipv6/conf/router/accept_ra", []byte("1"), 0)
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	told, done := make(chan string, 16), make(chan error, 1)
+	go func() {
+		done <- h.Do(func() error {
+			return Routers(ctx, func(p nat64.Prefix, lifetime time.Duration) { told <- fmt.Sprint(p, " ", lifetime) })
+		})
+	}()
+	advertisement := []byte{134, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 38, 2, 0x07, 0x08, 0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0}
+	send := func() {
+		inside(t, router.Namespace, func() error {
+			conn, err := net.ListenPacket("ip6:ipv6-icmp", "::")
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			p := ipv6.NewPacketConn(conn)
+			if err := p.SetMulticastHopLimit(255); err != nil {
+				return err
+			}
+			_, err = conn.WriteTo(advertisement, &net.IPAddr{IP: net.ParseIP("ff02::1"), Zone: "host"})
+			return err
+		})
+	}
+	for got, end := "", time.Now().Add(patience); got == ""; {
+		send()
+		select {
+		case got = <-told:
+			if got != "64:ff9b::/96 30m0s" {
+				t.Errorf("told %q", got)
+			}
+		case err := <-done:
+			t.Fatal(err)
+		case <-time.After(200 * time.Millisecond): // its own addresses were tentative
+			if time.Now().After(end) {
+				t.Fatal("nothing is told")
+			}
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }

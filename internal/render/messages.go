@@ -153,10 +153,12 @@ func (m *Messages) address(ev control.Event) string {
 // noAnswer is E08, or E09 when the host said that nobody listens, or E58 when this host
 // let nothing out.
 func noAnswer(ev control.Event) string {
-	if errors.Is(ev.Err, fs.ErrPermission) {
+	switch {
+	case ev.Text != "":
+		return ev.Text
+	case errors.Is(ev.Err, fs.ErrPermission):
 		return control.ForbiddenSupernode(ev.Supernode, "")
-	}
-	if errors.Is(ev.Err, syscall.ECONNREFUSED) {
+	case errors.Is(ev.Err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("%s refused: no supernode is listening on that port. [E09]", ev.Addr)
 	}
 	return fmt.Sprintf("no answer from %s over UDP (%d tries, %.0f s): check the address, the server's firewall, or that the supernode runs. [E08]",

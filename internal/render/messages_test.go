@@ -66,6 +66,8 @@ func TestSentences(t *testing.T) {
 			"no stream to vps.example:7654 either: connection refused"},
 		{control.Event{Kind: control.EventAddressRefused, Wanted: netip.MustParsePrefix("10.64.0.7/24"), MAC: mac},
 			"10.64.0.7 is already used by 02:00:00:00:00:31. Choose another address with -a static:IP/LEN, or leave -a out to be given a free one."},
+		{control.Event{Kind: control.EventNoAnswer, Supernode: sn, Text: control.NoFamily(sn, 6)},
+			"vps.example:7654 has an IPv6 address alone, and this host has no IPv6: give the supernode an IPv4 address, or name another one with -l. [E55]"},
 		{control.Event{Kind: control.EventSupernodeLost, Supernode: sn}, "vps.example:7654 no longer answers; trying on. Direct paths stay."},
 		{control.Event{Kind: control.EventScheduleEnds, Elapsed: 100 * time.Hour},
 			"the key schedule ends in 4 days: make new keys with 'edge keygen' and give them to every member."},

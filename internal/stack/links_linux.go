@@ -106,6 +106,12 @@ func (l *links) egress(to netip.Addr, from source) Egress {
 	return egress
 }
 
+// routed reports whether the kernel has a route to an address.
+func (s *Stack) routed(to netip.Addr) bool {
+	_, ok := routeTo(to, &netlink.RouteGetOptions{Mark: s.from.mark, Oif: s.from.ifname})
+	return ok
+}
+
 // by returns where packets go that leave by an interface.
 func (l *links) by(ifindex int) Egress {
 	if l.roots[ifindex] {

@@ -23,3 +23,14 @@ func readLinks(device int) links {
 
 // egress returns Outside: routes are asked for on Linux alone.
 func (l *links) egress(netip.Addr, source) Egress { return Outside }
+
+// routed reports whether the system has a route to an address: without one no socket can be
+// connected to it. Nothing is sent.
+func (s *Stack) routed(to netip.Addr) bool {
+	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, 9)))
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}

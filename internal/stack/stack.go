@@ -3,6 +3,7 @@ package stack
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -158,4 +159,23 @@ func (s *Stack) Egress(to netip.Addr) Egress {
 	egress := s.current(now).egress(to, s.from)
 	s.routes[to] = remembered{egress: egress, until: now.Add(fresh)}
 	return egress
+}
+
+// internet4 and internet6 are addresses that belong to no network of a host, so that a route
+// there is one to the internet: the anycast addresses of the Port Control Protocol (RFC
+// 7723), by which default routes are found, and that of a root name server, for routers that
+// have all the internet's routes instead. Nothing is sent there.
+var (
+	internet4 = [...]netip.Addr{netip.AddrFrom4([4]byte{192, 0, 0, 9}), netip.AddrFrom4([4]byte{193, 0, 14, 129})}
+	internet6 = [...]netip.Addr{netip.MustParseAddr("2001:1::1"), netip.MustParseAddr("2001:7fd::1")}
+)
+
+// Internet reports whether this host has a route to the internet of an IP version, 4 or 6,
+// that does not lead into the overlay.
+func (s *Stack) Internet(version int) bool {
+	list := internet4
+	if version == 6 {
+		list = internet6
+	}
+	return slices.ContainsFunc(list[:], func(a netip.Addr) bool { return s.routed(a) && s.Egress(a) == Outside })
 }

@@ -16,6 +16,12 @@ type Policy struct {
 	// Inside reports whether packets from this host to an address would go into the
 	// overlay now, whatever subnet it is of. Nil: nobody tells.
 	Inside func(netip.Addr) bool
+	// Missing is the IP version, 4 or 6, that this host has no route to the internet for, nor
+	// a NAT64; 0: none is. It explains what is not reached, and forbids nothing.
+	Missing int
+	// NAT64 is the prefix by which IPv4 addresses are reached; not valid: none. No peer is
+	// at an address of it: peers are known by their IPv4 addresses.
+	NAT64 netip.Prefix
 	// Supernodes are the supernodes' addresses and ports. A probe there would
 	// be a stray packet in a hop session.
 	Supernodes []netip.AddrPort
@@ -38,6 +44,11 @@ type Policy struct {
 	Keepalive time.Duration
 }
 
+// OfMissing reports whether an address is one of the IP version that is missing.
+func (p *Policy) OfMissing(a netip.Addr) bool {
+	return p.Missing == 4 && a.Is4() || p.Missing == 6 && a.Is6()
+}
+
 // Target returns the IP address that packets to an address of a peer get to: the far
 // end of a side address, or else the address itself.
 func (p *Policy) Target(a netip.AddrPort) netip.Addr {
@@ -48,6 +59,10 @@ func (p *Policy) Target(a netip.AddrPort) netip.Addr {
 	}
 	return a.Addr()
 }
+
+// translated6 is IPv6 space that stands for IPv4 addresses wherever there is a NAT64 (RFC
+// 6052, section 2.1).
+var translated6 = netip.MustParsePrefix("64:ff9b::/96")
 
 // reserved4 is IPv4 space that no peer can have: "this network", loopback,
 // link-local, and class E with the broadcast address. Multicast is excluded by
@@ -156,7 +171,7 @@ func (p *Policy) anyPort(a netip.AddrPort) Refusal {
 		return RefusedSide
 	case a.Port() == 0:
 		return RefusedInvalid
-	case isReserved(ip):
+	case isReserved(ip), p.NAT64.IsValid() && p.NAT64.Contains(ip):
 		return RefusedReserved
 	case slices.ContainsFunc(p.Forbidden, func(f netip.Prefix) bool { return f.Contains(ip.WithZone("")) }):
 		return RefusedOverlay
@@ -176,7 +191,7 @@ func isReserved(ip netip.Addr) bool {
 	if ip.Is4() {
 		return slices.ContainsFunc(reserved4[:], func(r netip.Prefix) bool { return r.Contains(ip) })
 	}
-	return ip.IsLinkLocalUnicast() && ip.Zone() == ""
+	return ip.IsLinkLocalUnicast() && ip.Zone() == "" || translated6.Contains(ip)
 }
 
 // unprobedPorts are ports of protocols that amplify or that routers rewrite.

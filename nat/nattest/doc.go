@@ -1,7 +1,7 @@
 // Package nattest is an internet in memory, with routers that translate
 // addresses as RFC 4787 describes, for tests under testing/synctest.
 //
-// A public Host has addresses of its own; a Router has one public address and
+// A public Host has addresses of its own, and reaches IPv4 from IPv6 by a NAT64; a Router has one public address and
 // hosts, or further routers, behind it. A Conn has the methods of the
 // connections of package transport. Datagrams take a fixed time through the
 // public internet and much less inside one LAN, and the public internet may lose

@@ -269,7 +269,7 @@ func (c *Conn) write(d *transport.Datagram) error {
 		n := min(each, len(rest))
 		p := c.host.net.packet()
 		p.from, p.to, p.ttl, p.tos = netip.AddrPortFrom(source, c.port), to, defaultTTL, d.TOS
-		if d.TTL != 0 && to.Addr().Is4() {
+		if d.TTL != 0 {
 			p.ttl = d.TTL
 		}
 		p.n = copy(p.buf[:], rest[:n])

@@ -24,6 +24,7 @@ type Internet struct {
 	nodes  uint64 // hosts and routers made so far
 	losses map[netip.Addr]*rand.Rand
 	public *realm
+	nat64  *Router // nil: there is none
 	wires  wires
 	flying flight
 	timer  *time.Timer
@@ -224,6 +225,9 @@ func (n *Internet) route(p *packet, r *realm) {
 			return
 		}
 		gateway := r.gateway
+		if r == n.public {
+			gateway = n.translator(p)
+		}
 		if gateway == nil || !p.hop(1) || !gateway.outbound(p) {
 			n.release(p)
 			return

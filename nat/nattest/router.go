@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"hedgerow/nat/nat64"
 )
 
 // Mapping is how a NAT gives external ports to flows (RFC 4787, section 4.1).
@@ -67,6 +69,7 @@ type Router struct {
 	inner    *realm
 	random   *rand.Rand
 	addr     netip.Addr
+	prefix   nat64.Prefix // of a NAT64, else not valid
 	behavior Behavior
 	nextPort uint16
 	mappings map[flow]*mapping
@@ -192,7 +195,7 @@ func (r *Router) arrive(p *packet) {
 		return
 	}
 	m.used = now
-	p.to = m.flow.internal
+	p.from, p.to = r.inward(p.from), m.flow.internal
 	inside, ok := r.inner.nodes[p.to.Addr()]
 	if !ok || !p.hop(1) {
 		r.net.release(p)

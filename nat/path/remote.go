@@ -78,6 +78,24 @@ func (l Remotes) Any(f func(a netip.AddrPort) bool) bool {
 	return slices.ContainsFunc(l.all.list, func(r *remote) bool { return f(r.addr) })
 }
 
+// OfMissing reports whether the peer lists addresses, and all of them are of the IP version
+// that this host has no route for.
+func (l Remotes) OfMissing(policy *address.Policy) bool { return ofMissing(l.all.list, policy) }
+
+// ofMissing is Remotes.OfMissing.
+func ofMissing(list []*remote, policy *address.Policy) bool {
+	listed := 0
+	for _, r := range list {
+		if r.listed && !policy.OfMissing(r.addr.Addr()) {
+			return false
+		}
+		if r.listed {
+			listed++
+		}
+	}
+	return listed > 0
+}
+
 // Proven reports whether the peer is at an address beyond doubt: it answered a ping to
 // just that address within the last minute. Its packets may come from there although
 // it is not, since their source may be forged.

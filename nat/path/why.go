@@ -21,7 +21,7 @@ func (p *Machine) Why(now time.Time) string {
 	case !p.usage.wanted(now):
 		return "no traffic, so nothing is tried"
 	}
-	text := obstacle(now, p.remotes.list, &p.hardNAT)
+	text := obstacle(now, p.remotes.list, p.prober.policy, &p.hardNAT)
 	if !a.retry.IsZero() {
 		text += fmt.Sprintf("; next try in %v", max(a.retry.Sub(now), 0).Round(time.Second))
 	}
@@ -36,8 +36,14 @@ func WithRefusals(text string, l Refusals) string {
 	return text
 }
 
+// Why a peer whose addresses are all of one IP version is not reached directly.
+const (
+	NoIPv4 = "the peer has IPv4 addresses alone, and this host has no IPv4, its network no NAT64"
+	NoIPv6 = "the peer has IPv6 addresses alone, and this host has no IPv6"
+)
+
 // obstacle names the most likely reason of the last failure.
-func obstacle(now time.Time, list []*remote, h *hardNAT) string {
+func obstacle(now time.Time, list []*remote, policy *address.Policy, h *hardNAT) string {
 	listed, small := 0, false
 	for _, r := range list {
 		if r.listed {
@@ -50,6 +56,10 @@ func obstacle(now time.Time, list []*remote, h *hardNAT) string {
 		return "small packets pass, large ones get lost on the path"
 	case listed == 0:
 		return "the peer names no address that may be tried"
+	case ofMissing(list, policy) && policy.Missing == 4:
+		return NoIPv4
+	case ofMissing(list, policy):
+		return NoIPv6
 	case h.told && h.ours != address.PortsStable && h.theirs != address.PortsStable:
 		return "both NATs give every destination another port"
 	case h.told && h.theirs != address.PortsStable:

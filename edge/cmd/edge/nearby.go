@@ -95,7 +95,7 @@ func parsePublic(s string) (a netip.AddrPort, ok bool) {
 func (m *member) network() underlay.LocalNetwork {
 	n := underlay.LocalNetwork{Watch: func(ctx context.Context, changed func()) error {
 		return netwatch.Watch(ctx, netwatch.Config{Exclude: m.overlay, Log: m.log}, func(netwatch.Change) { changed() })
-	}}
+	}, Routers: netwatch.Routers}
 	if !m.options.Nearby.NoMapping {
 		n.Mapper = m.portMapper()
 	}
@@ -145,6 +145,11 @@ func (m *member) overlay(ifname string) bool {
 		return ifname != only
 	}
 	return !m.device.stack.Underlay(ifname)
+}
+
+// routes says to which internet this host has a route past the overlay.
+func (m *member) routes() underlay.Routes {
+	return underlay.Routes{IPv4: m.device.stack.Internet(4), IPv6: m.device.stack.Internet(6)}
 }
 
 // addresses returns those of this host at which others may reach it. Those of docker0 and

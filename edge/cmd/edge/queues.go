@@ -94,7 +94,7 @@ func (m *member) openQueues() error {
 		m.sockets = slices.Delete(m.sockets, len(m.sockets)-1, len(m.sockets))
 	}
 	sides := transport.NewSides()
-	m.transports = underlay.Transports{Sides: sides, Open: m.openSocket, Dial: m.dialStream, TURN: newTURNClient(m.log)}
+	m.transports = underlay.Transports{Sides: sides, NAT64: sides.NAT64(), Open: m.openSocket, Dial: m.dialStream, TURN: newTURNClient(m.log)}
 	for i, socket := range m.sockets {
 		q := dataplane.Queue{Frames: frames[i]}
 		var first *transport.MuxReader
@@ -120,7 +120,7 @@ func (m *member) openQueues() error {
 
 // openSocket opens one of the further sockets that are needed to get through a NAT.
 func (m *member) openSocket(receive func(from netip.AddrPort, pkt []byte)) (underlay.Socket, error) {
-	s, err := transport.OpenSingle(m.options.Nearby.Underlay, receive)
+	s, err := transport.OpenSingle(m.options.Nearby.Underlay, m.transports.NAT64, receive)
 	if err != nil {
 		return nil, err
 	}

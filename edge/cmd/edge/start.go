@@ -233,7 +233,7 @@ func (m *member) config() edge.Config {
 		Network:    m.network(),
 		Host: edge.Host{
 			Interface:   m.device.Name(),
-			Own:         edge.Own{Stack: m.device.stack, NeedsSource: m.device.stack.NeedsSource, Sockets: m.own, Device: m.device.watches.condition},
+			Own:         edge.Own{Stack: m.device.stack, Routes: m.routes, NeedsSource: m.device.stack.NeedsSource, Sockets: m.own, Device: m.device.watches.condition},
 			Addresses:   m.addresses,
 			Networks:    m.device.networks,
 			Resolver:    m.resolver(),

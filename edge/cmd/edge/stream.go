@@ -68,8 +68,12 @@ func (m *member) dialStream(ctx context.Context, host string, port uint16, deliv
 // errInside says that a connection would lead into the overlay that it is for.
 var errInside = errors.New("the route there leads into this overlay [E19]")
 
-// dialTCP connects to a supernode, or to a proxy, past the overlay.
+// dialTCP connects to a supernode, or to a proxy, past the overlay, and to an IPv4 address
+// through the NAT64 where that is the way.
 func (m *member) dialTCP(ctx context.Context, network, to string) (net.Conn, error) {
+	if a, err := netip.ParseAddrPort(to); err == nil {
+		to = m.transports.NAT64.Outward(a).String()
+	}
 	d := net.Dialer{Control: func(network, to string, c syscall.RawConn) error {
 		if a, err := netip.ParseAddrPort(to); err == nil && m.device.stack.Egress(a.Addr().Unmap()) == stack.Into {
 			return errInside
