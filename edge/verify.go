@@ -69,7 +69,7 @@ func (v *verifier) peer(p *peer) {
 	if p.sessions.sealing() != nil {
 		at := p.reach.relay.size.mtu.Deadline()
 		if p.reach.path != nil {
-			at = deadline.Earliest(at, p.reach.path.Deadline())
+			at = deadline.Earliest(at, p.reach.path.Deadline(), p.reach.quality.trains.Deadline())
 		}
 		v.timer(name, "the next poll", p.reach.polling.At(), at)
 	}
