@@ -10,7 +10,8 @@ import (
 
 // A supernode may answer another local port where it does not answer the data socket's: a
 // router that was started again holds on to a flow that is none any more, a firewall drops
-// one port. So while the data socket gets no answer a further socket is tried, again and
+// one port. Or it answers an address that this host has in another network, where the line
+// of the preferred default route is dead behind a router that lives. So while the data socket gets no answer a further socket is tried, again and
 // again, which no stream and no network without UDP is the end of. What is relayed goes by
 // it then; peers reach us there, too. The data socket goes on asking by STUN, and takes over
 // when it is answered.
@@ -24,6 +25,7 @@ const (
 // furtherSocket is a socket of another local port, by which a supernode is reached or tried.
 type furtherSocket struct {
 	socket  *underlay.SideSocket // nil: none is open
+	uplink  string               // the interface that it is bound to, empty: to none
 	side    netip.AddrPort       // stands for the supernode at its far end
 	tries   int                  // since the data socket was answered last
 	trying  timer.Timer
@@ -120,13 +122,25 @@ func (o *furtherSockets) in(tries int) time.Duration {
 func (o *furtherSockets) try(now time.Time, s *supernode) {
 	f := &s.stream.further
 	f.close()
+	socket, uplink, err := o.next(s)
 	f.tries++
-	socket, err := o.sockets.Open()
 	if err != nil {
 		return // the underlay has counted it
 	}
-	f.socket, f.side = socket, socket.Side(s.addr())
+	f.socket, f.uplink, f.side = socket, uplink, socket.Side(s.addr())
 	if s.streaming() && !s.init.active() {
 		o.connector.beginAt(now, s, f.side)
 	}
+}
+
+// next opens the next socket to try: one by each other uplink in turn, and then one by
+// the route that the data socket's packets take.
+func (o *furtherSockets) next(s *supernode) (socket *underlay.SideSocket, uplink string, err error) {
+	uplinks := o.sockets.Uplinks(s.addr().Addr())
+	if turn := s.stream.further.tries % (len(uplinks) + 1); turn < len(uplinks) {
+		socket, err = o.sockets.OpenBy(uplinks[turn])
+		return socket, uplinks[turn].Name, err
+	}
+	socket, err = o.sockets.Open()
+	return socket, "", err
 }

@@ -78,6 +78,8 @@ func (l supernodes) notes(streamOnly, twin bool, policy *address.Policy) (list [
 			list = append(list, control.ForbiddenSupernode(s.cfg.Name, s.streamText()))
 		case s.registered() && s.streaming() && !streamOnly:
 			list = append(list, fmt.Sprintf("no answer from %s over UDP%s: it looks blocked. %s serves, which is slower, and direct paths are off until UDP returns. [E08]", s.cfg.Name, s.triedPorts(), s.streamText()))
+		case s.registered() && s.byFurther() && s.stream.further.uplink != "":
+			list = append(list, fmt.Sprintf("%s answers by %s, and not by the interface of the preferred route to it: look at the network behind that. Frames are relayed by %[2]s until it is answered again.", s.cfg.Name, s.stream.further.uplink))
 		case s.registered() && s.byFurther():
 			list = append(list, fmt.Sprintf("%s answers another UDP port of this host, and not the edge's own: something on the way drops that one. Frames are relayed by the other until it is answered again; 'edge -p 0' takes a new one.", s.cfg.Name))
 		}

@@ -18,6 +18,14 @@ type Sockets struct{ cfg *Config }
 // Possible reports whether sockets can be opened at all.
 func (s *Sockets) Possible() bool { return s.cfg.Transports.sockets() }
 
+// Uplinks returns by which other interfaces an IPv4 address may be reached.
+func (s *Sockets) Uplinks(to netip.Addr) []Uplink {
+	if s.cfg.Transports.Uplinks == nil || !s.Possible() {
+		return nil
+	}
+	return s.cfg.Transports.Uplinks(to)
+}
+
 // Open opens a socket. What comes in appears as coming from side addresses, one
 // for each IPv4 address and port that it comes from. It fails with ErrNoSockets, and when the
 // system has no socket left.
@@ -25,10 +33,17 @@ func (s *Sockets) Open() (*SideSocket, error) {
 	if !s.Possible() {
 		return nil, ErrNoSockets
 	}
+	return s.open(s.cfg.Transports.Open)
+}
+
+// OpenBy is Open for a socket of an uplink.
+func (s *Sockets) OpenBy(u Uplink) (*SideSocket, error) { return s.open(u.Open) }
+
+func (s *Sockets) open(open func(receive func(from netip.AddrPort, pkt []byte)) (Socket, error)) (*SideSocket, error) {
 	x := &SideSocket{}
 	x.addresses = newSideAddresses(s.cfg, func(far netip.AddrPort, pkt []byte) { x.conn.Send(far, 0, pkt) })
 	ready := make(chan struct{})
-	conn, err := s.cfg.Transports.Open(func(from netip.AddrPort, pkt []byte) {
+	conn, err := open(func(from netip.AddrPort, pkt []byte) {
 		<-ready // what comes at once may be answered at once
 		x.addresses.deliver(from, pkt)
 	})

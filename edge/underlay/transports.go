@@ -21,6 +21,9 @@ type Transports struct {
 	// Open opens a UDP socket of its own port. receive is called with what comes
 	// in, from the socket's goroutine, until Close has returned; it keeps nothing.
 	Open func(receive func(from netip.AddrPort, pkt []byte)) (Socket, error)
+	// Uplinks returns by which other interfaces this host may reach an IPv4 address than
+	// by that which its packets leave by. Nil: none is known. It asks the system.
+	Uplinks func(to netip.Addr) []Uplink
 	// Dial connects to a supernode by a stream, which lasts until ctx ends; it
 	// gives up by itself. deliver is called with every packet that comes, from
 	// one goroutine, until Done; it keeps nothing.
@@ -32,6 +35,14 @@ type Transports struct {
 	// Swallowed reports whether the overlay's own device would get what is sent to a
 	// server of that name, and tells the user. It is the edge's own.
 	Swallowed func(now time.Time, server netip.AddrPort, name string) bool
+}
+
+// Uplink is an interface of this host that leads to a router.
+type Uplink struct {
+	Name string
+	// Open is Transports.Open for a socket whose packets leave and come in by this
+	// interface alone, from its address.
+	Open func(receive func(from netip.AddrPort, pkt []byte)) (Socket, error)
 }
 
 // Sides gives addresses to transports. Its methods may be called from any

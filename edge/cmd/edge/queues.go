@@ -94,7 +94,7 @@ func (m *member) openQueues() error {
 		m.sockets = slices.Delete(m.sockets, len(m.sockets)-1, len(m.sockets))
 	}
 	sides := transport.NewSides()
-	m.transports = underlay.Transports{Sides: sides, NAT64: sides.NAT64(), Open: m.openSocket, Dial: m.dialStream, TURN: newTURNClient(m.log)}
+	m.transports = underlay.Transports{Sides: sides, NAT64: sides.NAT64(), Open: m.openSocket, Uplinks: m.uplinks, Dial: m.dialStream, TURN: newTURNClient(m.log)}
 	for i, socket := range m.sockets {
 		q := dataplane.Queue{Frames: frames[i]}
 		var first *transport.MuxReader
@@ -120,7 +120,28 @@ func (m *member) openQueues() error {
 
 // openSocket opens one of the further sockets that are needed to get through a NAT.
 func (m *member) openSocket(receive func(from netip.AddrPort, pkt []byte)) (underlay.Socket, error) {
-	s, err := transport.OpenSingle(m.options.Nearby.Underlay, m.transports.NAT64, receive)
+	return m.openBound(m.options.Nearby.Underlay, receive)
+}
+
+// uplinks returns by which other interfaces an address may be reached, unless the user
+// wants one.
+func (m *member) uplinks(to netip.Addr) (list []underlay.Uplink) {
+	binding := m.options.Nearby.Underlay
+	if binding.Interface != "" {
+		return nil
+	}
+	for _, name := range m.device.stack.Uplinks(to) {
+		binding.Interface = name
+		list = append(list, underlay.Uplink{Name: name, Open: func(receive func(from netip.AddrPort, pkt []byte)) (underlay.Socket, error) {
+			return m.openBound(binding, receive)
+		}})
+	}
+	return list
+}
+
+// openBound opens a further socket that is bound.
+func (m *member) openBound(b transport.Binding, receive func(from netip.AddrPort, pkt []byte)) (underlay.Socket, error) {
+	s, err := transport.OpenSingle(b, m.transports.NAT64, receive)
 	if err != nil {
 		return nil, err
 	}
