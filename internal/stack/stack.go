@@ -98,11 +98,21 @@ func (s *Stack) current(now time.Time) *links {
 	return &s.links
 }
 
+// knowing is current for a question about the interface of a name. One that is not among
+// them is newer than they are: they are read anew.
+func (s *Stack) knowing(ifname string) *links {
+	now := time.Now()
+	if _, known := s.current(now).tunnels[ifname]; !known {
+		s.links, s.read = readLinks(s.device), now
+	}
+	return &s.links
+}
+
 // Named reports whether the interface of this name is in the stack.
 func (s *Stack) Named(ifname string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, name := range s.current(time.Now()).names {
+	for _, name := range s.knowing(ifname).names {
 		if name == ifname {
 			return true
 		}
@@ -118,7 +128,7 @@ func (s *Stack) Underlay(ifname string) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.current(time.Now()).tunnels[ifname]
+	return !s.knowing(ifname).tunnels[ifname]
 }
 
 // Inner reports whether the interface of this name leads to nothing but containers and
@@ -127,7 +137,7 @@ func (s *Stack) Underlay(ifname string) bool {
 func (s *Stack) Inner(ifname string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.current(time.Now()).inner()[ifname]
+	return s.knowing(ifname).inner()[ifname]
 }
 
 // Holds reports whether the interface with this index is in the stack.

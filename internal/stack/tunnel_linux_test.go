@@ -115,3 +115,25 @@ func TestTunnelKinds(t *testing.T) {
 		}
 	}
 }
+
+// An interface that has just been made is asked for, whenever the others were.
+func TestNewInterface(t *testing.T) {
+	h := lab.Must(lab.ForTest(t).Island("host"))
+	err := h.Do(func() error {
+		s := New(1 << 30)
+		if !s.Underlay("lo") {
+			t.Error("the loopback interface is a tunnel")
+		}
+		out, err := exec.Command("ip", "tuntap", "add", "late", "mode", "tap").CombinedOutput()
+		if err != nil {
+			return errors.New(string(out))
+		}
+		if s.Underlay("late") {
+			t.Error("a new tunnel is none")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
