@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/nat/stun"
 	"hedgerow/protocol"
 )
 
@@ -51,7 +52,8 @@ type progress struct {
 	at      time.Time
 }
 
-// stranger is somebody who talks with a supernode, account what went to and fro.
+// stranger is somebody who talks with a supernode, account what went to and fro. The port
+// is 0 for all STUN messages of an address.
 type stranger struct{ supernode, addr netip.AddrPort }
 
 type account struct {
@@ -98,11 +100,14 @@ func (w *Wire) Tap(from, to netip.AddrPort, b []byte) {
 			typ = h.Type
 		}
 	}
+	super, far, in, out := from, to, 0, len(b)
 	if toHop {
-		w.account(to, from, len(b), 0, typ)
-	} else {
-		w.account(from, to, 0, len(b), typ)
+		super, far, in, out = to, from, len(b), 0
 	}
+	if stun.IsMessage(b) { // an answer goes to another port of the same address on request
+		far = netip.AddrPortFrom(far.Addr(), 0)
+	}
+	w.account(super, far, in, out, typ)
 	switch typ {
 	case protocol.TypeData, protocol.TypeRelay:
 		h, _ := protocol.ParseHeader(p)
