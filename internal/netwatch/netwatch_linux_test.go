@@ -101,11 +101,11 @@ func TestAddresses(t *testing.T) {
 	for _, a := range []string{"192.168.1.77/24", "2001:db8:7::77/64"} {
 		ip := netip.MustParsePrefix(a).Addr()
 		inside(t, h.Namespace, func() error { return netlink.AddrAdd(link(lab.HostLink), address(a)) })
-		if c := next(t, changes); !slices.Equal(c.Come(), []netip.Addr{ip}) || len(c.Gone()) != 0 || c.Rerouted() {
+		if c := next(t, changes); !slices.Equal(c.come(), []netip.Addr{ip}) || len(c.gone()) != 0 || c.rerouted() {
 			t.Errorf("%s added: %+v", a, c)
 		}
 		inside(t, h.Namespace, func() error { return netlink.AddrDel(link(lab.HostLink), address(a)) })
-		if c := next(t, changes); !slices.Equal(c.Gone(), []netip.Addr{ip}) || len(c.Come()) != 0 || c.Rerouted() {
+		if c := next(t, changes); !slices.Equal(c.gone(), []netip.Addr{ip}) || len(c.come()) != 0 || c.rerouted() {
 			t.Errorf("%s removed: %+v", a, c)
 		}
 	}
@@ -142,7 +142,7 @@ func TestDefaultRoute(t *testing.T) {
 	inside(t, h.Namespace, func() error {
 		return netlink.RouteReplace(&netlink.Route{LinkIndex: link(lab.HostLink).Attrs().Index, Gw: netip.MustParseAddr("192.168.1.2").AsSlice()})
 	})
-	if c := next(t, changes); !c.Rerouted() || len(c.Come())+len(c.Gone()) != 0 || c.After.Routes[0].Gateway.String() != "192.168.1.2" {
+	if c := next(t, changes); !c.rerouted() || len(c.come())+len(c.gone()) != 0 || c.After.Routes[0].Gateway.String() != "192.168.1.2" {
 		t.Errorf("another router: %+v", c)
 	}
 	// A route to some network is none of ours, nor is a default route that is
@@ -161,7 +161,7 @@ func TestDefaultRoute(t *testing.T) {
 	if err := h.Unplug(); err != nil {
 		t.Fatal(err)
 	}
-	if c := next(t, changes); len(c.After.Routes)+len(c.After.Addresses) != 0 || !c.Rerouted() {
+	if c := next(t, changes); len(c.After.Routes)+len(c.After.Addresses) != 0 || !c.rerouted() {
 		t.Errorf("unplugged: %+v", c)
 	}
 	if err := home.Plug(h); err != nil {
@@ -183,11 +183,11 @@ func TestCarrier(t *testing.T) {
 	}
 	changes := watch(t, a.Namespace, Config{})
 	inside(t, b.Namespace, func() error { return netlink.LinkSetDown(link("a")) })
-	if c := next(t, changes); len(c.Gone()) != 1 {
+	if c := next(t, changes); len(c.gone()) != 1 {
 		t.Errorf("pulled: %+v", c)
 	}
 	inside(t, b.Namespace, func() error { return netlink.LinkSetUp(link("a")) })
-	if c := next(t, changes); len(c.Come()) != 1 {
+	if c := next(t, changes); len(c.come()) != 1 {
 		t.Errorf("back: %+v", c)
 	}
 }

@@ -38,27 +38,6 @@ type Change struct {
 	Before, After State
 }
 
-// Gone returns the addresses that can no longer be sent from. A socket bound to
-// one of them is dead.
-func (c Change) Gone() []netip.Addr { return without(c.Before.Addresses, c.After.Addresses) }
-
-// Come returns the addresses that are new.
-func (c Change) Come() []netip.Addr { return without(c.After.Addresses, c.Before.Addresses) }
-
-// Rerouted reports whether a default route has changed, so that packets to the
-// internet leave by another interface or router.
-func (c Change) Rerouted() bool { return !slices.Equal(c.Before.Routes, c.After.Routes) }
-
-// without returns those of a that are not in b.
-func without(a, b []netip.Addr) (rest []netip.Addr) {
-	for _, x := range a {
-		if !slices.Contains(b, x) {
-			rest = append(rest, x)
-		}
-	}
-	return rest
-}
-
 // A reading is the system's description of its network, from which a State is
 // made.
 type reading struct {

@@ -55,19 +55,14 @@ func TestStateOfReading(t *testing.T) {
 	}
 }
 
-func TestChange(t *testing.T) {
-	gw := netip.MustParseAddr("192.168.1.1")
-	c := Change{
-		Before: State{Routes: []Route{{2, gw}}, Addresses: addrs("192.168.1.20", "192.168.2.20")},
-		After:  State{Routes: []Route{{3, gw}}, Addresses: addrs("192.168.2.20", "2001:db8::20")},
-	}
-	if got := c.Gone(); !slices.Equal(got, addrs("192.168.1.20")) {
-		t.Errorf("gone: %v", got)
-	}
-	if got := c.Come(); !slices.Equal(got, addrs("2001:db8::20")) {
-		t.Errorf("come: %v", got)
-	}
-	if !c.Rerouted() || (Change{}).Rerouted() {
-		t.Error("Rerouted")
-	}
+// come and gone return the addresses that are new, and those that can no longer be sent from.
+func (c Change) come() []netip.Addr { return without(c.After.Addresses, c.Before.Addresses) }
+func (c Change) gone() []netip.Addr { return without(c.Before.Addresses, c.After.Addresses) }
+
+// rerouted reports whether a default route has changed.
+func (c Change) rerouted() bool { return !slices.Equal(c.Before.Routes, c.After.Routes) }
+
+// without returns those of a that are not in b.
+func without(a, b []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(a), func(x netip.Addr) bool { return slices.Contains(b, x) })
 }

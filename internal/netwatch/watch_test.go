@@ -99,7 +99,7 @@ func TestDebounce(t *testing.T) {
 		n.become(nil, "192.0.2.1")
 		pass(10 * time.Second)
 		n.reported(t, 450*time.Millisecond)
-		if got := n.last.Come(); !slices.Equal(got, addrs("192.0.2.1")) || n.reads != 2 {
+		if got := n.last.come(); !slices.Equal(got, addrs("192.0.2.1")) || n.reads != 2 {
 			t.Errorf("new: %v after %d reads", got, n.reads)
 		}
 	})
