@@ -120,6 +120,7 @@ var rules = []rule{
 	{folder: "internal/deadline"},
 	{folder: "internal/network"},
 	{folder: "internal/interfaces"},
+	{folder: "internal/printed"},
 	{folder: "internal/bucket", ours: []string{"internal/network"}},
 	{folder: "internal/format"},
 	// Documents in, text out: it knows nobody who has the documents.
@@ -133,7 +134,7 @@ var rules = []rule{
 
 // doubles are the test doubles: ordinary packages that any test, and no
 // product, may import.
-var doubles = []string{"tap/taptest", "nat/nattest", "integration/lab", "integration/attack/adversary", "integration/attack/barrage"}
+var doubles = []string{"internal/printed", "tap/taptest", "nat/nattest", "integration/lab", "integration/attack/adversary", "integration/attack/barrage"}
 
 // pionFolders may import pion, in one file each, so that a change of its major
 // version is a change of one line.

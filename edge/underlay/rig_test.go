@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hedgerow/internal/printed"
 	"hedgerow/internal/timer"
 	"hedgerow/nat/address"
 	"hedgerow/protocol"
@@ -30,9 +31,10 @@ type rig struct {
 	ctx      context.Context
 	workers  sync.WaitGroup
 
+	log printed.Text
+
 	mu      sync.Mutex // what goroutines write as well
-	log     bytes.Buffer
-	events  []string // what the observer was told, with the time
+	events  []string   // what the observer was told, with the time
 	sent    []datagram
 	refused map[Refusal]int
 
@@ -71,7 +73,7 @@ func withRig(t *testing.T, change func(r *rig, cfg *Config), f func(r *rig)) {
 		Loop: r, Timers: &r.queue, Sender: r, Observer: observer{r}, Receivers: r,
 		Own:    OwnAddresses{Port: 7000, Interfaces: func() ([]netip.Addr, error) { return r.hosts, r.hostsErr }},
 		Random: rand.NewChaCha8([32]byte{1}), Jitter: func(below time.Duration) time.Duration { return below / 2 },
-		Log:     slog.New(slog.NewTextHandler(locked{r}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Log:     slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Refused: func(why Refusal) bool { r.mu.Lock(); r.refused[why]++; r.mu.Unlock(); return true },
 	}
 	if change != nil {
@@ -81,15 +83,6 @@ func withRig(t *testing.T, change func(r *rig, cfg *Config), f func(r *rig)) {
 	defer r.workers.Wait()
 	defer cancel()
 	f(r)
-}
-
-// locked is where the log goes.
-type locked struct{ r *rig }
-
-func (l locked) Write(b []byte) (int, error) {
-	l.r.mu.Lock()
-	defer l.r.mu.Unlock()
-	return l.r.log.Write(b)
 }
 
 // Go and Do are the control loop.
@@ -212,8 +205,6 @@ func (r *rig) counts(want map[Refusal]int) {
 // logged checks that the log has a text, and empties it.
 func (r *rig) logged(text string, want bool) {
 	r.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	if strings.Contains(r.log.String(), text) != want {
 		r.Errorf("the log has %q: %v\n%s", text, !want, r.log.String())
 	}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hedgerow/integration/lab"
+	"hedgerow/internal/printed"
 )
 
 // confinement is how a command runs that must not see the machine as it is: in
@@ -41,25 +41,7 @@ func (c confinement) run(t *testing.T, argv ...string) (said string, code int) {
 type confined struct {
 	cmd    *exec.Cmd
 	cancel context.CancelFunc
-	said   lockedBuffer
-}
-
-// lockedBuffer is read while it is written.
-type lockedBuffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
+	said   printed.Text
 }
 
 // start starts a command; it is killed when the test ends.
@@ -122,11 +104,11 @@ func (p *confined) wait(t *testing.T) (said string, code int) {
 }
 
 // await waits until text was written.
-func (b *lockedBuffer) await(t *testing.T, text string, limit time.Duration) {
+func await(t *testing.T, said *printed.Text, text string, limit time.Duration) {
 	t.Helper()
-	for deadline := time.Now().Add(limit); !strings.Contains(b.String(), text); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(limit); !strings.Contains(said.String(), text); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not said in %v: %s\nbut: %s", limit, text, b.String())
+			t.Fatalf("not said in %v: %s\nbut: %s", limit, text, said.String())
 		}
 	}
 }

@@ -229,8 +229,8 @@ func TestUnresolvable(t *testing.T) {
 	const again = "Trying on; -l ADDRESS:7654 needs no name server. "
 	silent := confinement{at: h, mounts: resolver(t, "203.0.113.54")}.start(t, edgeArgs(open(t), "-l", "vps.invalid:7654", "-d", "edge1")...)
 	denied := confinement{at: h, mounts: resolver(t, "203.0.113.53")}.start(t, edgeArgs(open(t), "-l", "vps.invalid:7654", "-d", "edge2")...)
-	denied.said.await(t, "warning: cannot resolve vps.invalid: NXDOMAIN from 203.0.113.53. "+again+"[E10]\n", soon)
-	silent.said.await(t, "warning: no answer from the name server 203.0.113.54 about vps.invalid: look at the network, and at the name servers of this machine ('resolvectl status', /etc/resolv.conf). "+again+"[E54]\n", 2*soon)
+	await(t, &denied.said, "warning: cannot resolve vps.invalid: NXDOMAIN from 203.0.113.53. "+again+"[E10]\n", soon)
+	await(t, &silent.said, "warning: no answer from the name server 203.0.113.54 about vps.invalid: look at the network, and at the name servers of this machine ('resolvectl status', /etc/resolv.conf). "+again+"[E54]\n", 2*soon)
 	for _, p := range []*confined{silent, denied} {
 		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Errorf("it does not go on: %v", err)

@@ -20,7 +20,7 @@ func TestOwnFirewall(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	p := confinement{at: h}.start(t, edgeArgs(open(t), "-l", "203.0.113.7:7654")...)
-	p.said.await(t, "warning: this host's own firewall lets nothing out to 203.0.113.7:7654 over UDP: look at its rules for what is sent", 2*soon)
+	await(t, &p.said, "warning: this host's own firewall lets nothing out to 203.0.113.7:7654 over UDP: look at its rules for what is sent", 2*soon)
 	stop(t, p)
 }
 
@@ -48,7 +48,7 @@ func TestReadOnlySettings(t *testing.T) {
 			}
 		}
 		p := confinement{at: h, mounts: readOnlySettings}.start(t, edgeArgs(open(t), "-l", "203.0.113.7:7654", "-a", "static:10.9.8.7/24")...)
-		p.said.await(t, "no answer from 203.0.113.7:7654 over UDP", 2*soon)
+		await(t, &p.said, "no answer from 203.0.113.7:7654 over UDP", 2*soon)
 		if got := strings.Contains(p.said.String(), "docker run --sysctl net.ipv6.conf.default.accept_ra=0"); got != tt.says {
 			t.Errorf("%s: %s", name, p.said.String())
 		}

@@ -13,6 +13,7 @@ import (
 
 	"hedgerow/edge/control"
 	"hedgerow/integration/lab"
+	"hedgerow/internal/printed"
 	"hedgerow/supernode"
 )
 
@@ -123,12 +124,12 @@ func TestStateIsMadePrivate(t *testing.T) {
 		quoted[i] = "'" + a + "'"
 	}
 	cmd := h.Command(s.ctx, "/bin/sh", "-c", "umask 0; exec "+strings.Join(quoted, " "))
-	var said lockedBuffer
+	var said printed.Text
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	said.await(t, "ready in", soon)
+	await(t, &said, "ready in", soon)
 	modeOf(t, filepath.Join(dir, "control.sock"), 0o660)
 	if err := cmd.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)

@@ -3,39 +3,20 @@ package sim
 import (
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"hedgerow/internal/printed"
 	"hedgerow/nat/nattest"
 )
-
-// said keeps what programs log.
-type said struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (s *said) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(b)
-}
-
-// count returns how often something was said.
-func (s *said) count(text string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Count(s.text.String(), text)
-}
 
 // The network loses trains and carries single datagrams, as behind a network card that
 // cuts them wrong. After some seconds of traffic the frames of bursts arrive, and whoever
 // sends them is told once. When trains arrive again they are used again.
 func TestTrainsAreLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, log := New(t, 5), new(said)
+		w, log := New(t, 5), new(printed.Text)
 		defer w.Net.Close()
 		sn := w.Supernode(supernodeAddr)
 		w.Log = slog.New(slog.NewTextHandler(log, nil))
@@ -55,20 +36,20 @@ func TestTrainsAreLost(t *testing.T) {
 			return len(f.Lost(first, f.Len()))
 		}
 		bursts(10 * time.Second)
-		if lost := bursts(10 * time.Second); lost != 0 || log.count("at a time") != 0 {
-			t.Errorf("%d lost on a good path, and the log says so %d times", lost, log.count("at a time"))
+		if lost := bursts(10 * time.Second); lost != 0 || strings.Count(log.String(), "at a time") != 0 {
+			t.Errorf("%d lost on a good path, and the log says so %d times", lost, strings.Count(log.String(), "at a time"))
 		}
 		w.Net.SetTrains(false)
 		bursts(2 * time.Minute)
-		if lost := bursts(10 * time.Second); lost != 0 || log.count("at a time are lost") != 1 {
-			t.Errorf("%d are lost after two minutes, and the log says why %d times", lost, log.count("at a time are lost"))
+		if lost := bursts(10 * time.Second); lost != 0 || strings.Count(log.String(), "at a time are lost") != 1 {
+			t.Errorf("%d are lost after two minutes, and the log says why %d times", lost, strings.Count(log.String(), "at a time are lost"))
 		}
 		if p, err := left.Edge.Peers(t.Context()); err != nil || len(p) != 1 || !strings.Contains(p[0].Reason, "one by one") {
 			t.Errorf("the list of peers: %+v %v", p, err)
 		}
 		w.Net.SetTrains(true)
 		bursts(10 * time.Minute)
-		if n := log.count("at a time arrive"); n != 1 {
+		if n := strings.Count(log.String(), "at a time arrive"); n != 1 {
 			t.Errorf("said %d times that trains arrive again", n)
 		}
 		left.Stop()

@@ -4,10 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"hedgerow/internal/printed"
 )
 
 func TestLines(t *testing.T) {
@@ -65,30 +66,6 @@ func TestLogFormats(t *testing.T) {
 	}
 }
 
-// lockedText is a log that timers write to.
-type lockedText struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *lockedText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *lockedText) Reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b.Reset()
-}
-
 func (t *repeats) size() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -98,7 +75,7 @@ func (t *repeats) size() int {
 func TestRepeats(t *testing.T) {
 	t.Setenv("JOURNAL_STREAM", "8:1") // no time of day
 	synctest.Test(t, func(t *testing.T) {
-		var b lockedText
+		var b printed.Text
 		l, err := NewLog(&b, LogChoice{})
 		if err != nil {
 			t.Fatal(err)

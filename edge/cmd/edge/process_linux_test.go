@@ -8,13 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"hedgerow/edge/control"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/printed"
 )
 
 // asRoot skips a test that needs the superuser and a device node.
@@ -26,24 +26,6 @@ func asRoot(t *testing.T) {
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
 		t.Skip("needs /dev/net/tun")
 	}
-}
-
-// output is what a running process printed so far.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }
 
 // eventually waits until ok, as something happens in another process.
@@ -58,9 +40,9 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 // startInNetns starts the command in a network namespace of its own, so that
 // its devices touch nobody.
-func startInNetns(t *testing.T, args ...string) (*exec.Cmd, *output) {
+func startInNetns(t *testing.T, args ...string) (*exec.Cmd, *printed.Text) {
 	t.Helper()
-	out := new(output)
+	out := new(printed.Text)
 	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}

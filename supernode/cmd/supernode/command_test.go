@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,30 +13,13 @@ import (
 	"time"
 
 	"hedgerow/internal/cli"
+	"hedgerow/internal/printed"
 	"hedgerow/supernode/admin"
 )
 
-// buffer is a bytes.Buffer for two goroutines.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // terminal is where a command of a test runs.
 type terminal struct {
-	out, err buffer
+	out, err printed.Text
 	env      map[string]string
 	cmd      command
 }
