@@ -31,8 +31,8 @@ func (r *routing) pollTrains(now time.Time, p *peer) {
 	if checking && t.Deadline().IsZero() {
 		t.used = sent
 	}
-	if ask != (trains.Ask{}) {
-		r.sendTrain(p, &route, ask.Train)
+	if ask != trains.None {
+		r.sendTrain(p, &route, ask == trains.Train)
 	}
 	switch {
 	case before == t.Ended():

@@ -25,70 +25,70 @@ const (
 	mostRetry  = time.Hour
 )
 
+// Ask is what a Poll wants to be sent: Count pings of full size.
+type Ask uint8
+
+const (
+	// None is nothing.
+	None Ask = iota
+	// Train is all of them as one train.
+	Train
+	// Single is one by one.
+	Single
+)
+
 // Watch watches one path. Its zero value is a path that is believed to carry trains.
 type Watch struct {
 	ended    bool
-	round    round
+	asked    Ask // what waits for answers
 	answers  int
 	findings int           // in a row against the verdict
 	wait     time.Duration // until the next check, when that is set anew
 	next     time.Time     // zero: not set
 }
 
-// round is what was sent last and waits for answers.
-type round uint8
-
-const (
-	roundNone round = iota
-	roundTrain
-	roundSingle
-)
-
 // Ended reports whether the path loses trains, so that none are to be sent over it.
 func (w *Watch) Ended() bool { return w.ended }
-
-// Ask is what a Poll wants to be sent: Count pings of full size, as one train or one by
-// one. The zero value is nothing.
-type Ask struct{ Train, Single bool }
 
 // Poll says what to send now. timeout is how long to wait for answers. used says that the
 // path has carried much since the last check: else none begins, and a path without traffic
 // has no Deadline.
-func (w *Watch) Poll(now time.Time, timeout time.Duration, used bool) (ask Ask) {
+func (w *Watch) Poll(now time.Time, timeout time.Duration, used bool) Ask {
+	if w.next.IsZero() && used {
+		w.next = now.Add(max(w.wait, firstCheck))
+	}
+	if !w.due(now) {
+		return None
+	}
 	switch {
-	case w.round == roundNone && w.next.IsZero():
-		if used {
-			w.next = now.Add(max(w.wait, firstCheck))
-		}
-		return Ask{}
-	case now.Before(w.next):
-		return Ask{}
-	case w.round == roundTrain && w.answers < enough && !w.ended:
-		w.send(now, timeout, roundSingle)
-		return Ask{Single: true}
-	case w.round == roundTrain:
+	case w.asked == Train && w.answers < enough && !w.ended:
+		return w.send(now, timeout, Single)
+	case w.asked == Train:
 		w.found(now, w.answers >= enough)
-	case w.round == roundSingle && w.answers >= sure:
+	case w.asked == Single && w.answers >= sure:
 		w.found(now, false)
-	case w.round == roundSingle:
-		w.round, w.findings, w.next = roundNone, 0, time.Time{} // the path loses packets, which says nothing of trains
-		return Ask{}
+	case w.asked == Single: // the path loses packets, which says nothing of trains
+		w.findings = 0
+		w.Pause()
 	}
-	if w.round == roundNone && !w.next.IsZero() && !now.Before(w.next) {
-		w.send(now, timeout, roundTrain)
-		return Ask{Train: true}
+	if !w.due(now) {
+		return None
 	}
-	return Ask{}
+	return w.send(now, timeout, Train)
 }
 
-// send begins a round.
-func (w *Watch) send(now time.Time, timeout time.Duration, r round) {
-	w.round, w.answers, w.next = r, 0, now.Add(timeout)
+// due reports whether there is something to do.
+func (w *Watch) due(now time.Time) bool { return !w.next.IsZero() && !now.Before(w.next) }
+
+// send begins to wait for the answers to what it returns.
+func (w *Watch) send(now time.Time, timeout time.Duration, ask Ask) Ask {
+	w.asked, w.answers, w.next = ask, 0, now.Add(timeout)
+	return ask
 }
 
 // found notes whether the path carried a train.
 func (w *Watch) found(now time.Time, carried bool) {
-	w.round = roundNone
+	w.asked = None
 	if carried != w.ended { // as was believed
 		w.findings = 0
 		w.postpone()
@@ -111,12 +111,12 @@ func (w *Watch) postpone() {
 	w.wait, w.next = min(max(2*w.wait, first), most), time.Time{}
 }
 
-// Answered notes that a ping of the last round has come back.
+// Answered notes that one of the pings that were sent last has come back.
 func (w *Watch) Answered() { w.answers++ }
 
 // Deadline returns when Poll has something to do next, the zero time for not before the
 // path is used.
 func (w *Watch) Deadline() time.Time { return w.next }
 
-// Pause forgets the round that runs: its path is not there now.
-func (w *Watch) Pause() { w.round, w.next = roundNone, time.Time{} }
+// Pause forgets what was sent, and when the next check is: the path is not there now.
+func (w *Watch) Pause() { w.asked, w.next = None, time.Time{} }

@@ -19,12 +19,11 @@ type line struct {
 func (l *line) run(d time.Duration) (changed time.Duration) {
 	began, was := l.now, l.w.Ended()
 	for end := l.now.Add(d); l.now.Before(end); l.now = l.now.Add(100 * time.Millisecond) {
-		ask := l.w.Poll(l.now, 300*time.Millisecond, true)
 		back := 0
-		if ask.Train {
+		switch l.w.Poll(l.now, 300*time.Millisecond, true) {
+		case Train:
 			l.trains, back = l.trains+1, l.train
-		}
-		if ask.Single {
+		case Single:
 			l.others, back = l.others+1, l.single
 		}
 		for range back {
@@ -99,8 +98,8 @@ func TestTrainsTriedAgain(t *testing.T) {
 func TestIdle(t *testing.T) {
 	var w Watch
 	for at := range 1000 {
-		if ask := w.Poll(epoch.Add(time.Duration(at)*time.Minute), time.Second, false); ask != (Ask{}) || !w.Deadline().IsZero() {
-			t.Fatalf("minute %d: %+v", at, ask)
+		if ask := w.Poll(epoch.Add(time.Duration(at)*time.Minute), time.Second, false); ask != None || !w.Deadline().IsZero() {
+			t.Fatalf("minute %d: %v", at, ask)
 		}
 	}
 }
