@@ -52,7 +52,7 @@ var rules = []rule{
 	{folder: "tap/offload", never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/..."}},
 	// The simulated internet that its tests run in moves transport.Datagram.
 	{folder: "nat/path", ours: []string{"nat/address", "nat/pmtu", "internal/deadline"}, tests: []string{"transport"}},
-	{folder: "nat/address", ours: []string{"nat/stun", "internal/bucket", "internal/deadline", "internal/interfaces"}},
+	{folder: "nat/address", ours: []string{"nat/nat64", "nat/stun", "internal/bucket", "internal/deadline", "internal/interfaces"}},
 	{folder: "nat/pmtu", ours: []string{"internal/deadline"}},
 	{folder: "nat/trains"},
 	// It says where things are, and has no code.

@@ -163,7 +163,7 @@ func (a *Addresses) look(now time.Time) {
 		a.sources.Host = host
 	}
 	a.policy.Missing = a.looked(now, a.sources.Host)
-	a.policy.NAT64 = a.cfg.Transports.NAT64.Prefix().Prefix()
+	a.policy.NAT64 = a.cfg.Transports.NAT64.Prefix()
 	a.gather(now)
 	if m := a.reflexive.Mapping(); m != a.mapping {
 		a.mapping = m

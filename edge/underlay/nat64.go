@@ -182,7 +182,7 @@ func (n *NAT64) use(now time.Time) {
 // where the network has a prefix of its own (RFC 6052, section 3.1) and this host no private
 // address by which it might reach them itself.
 func (n *NAT64) reaches(p nat64.Prefix) func(netip.Addr) bool {
-	if p.WellKnown() {
+	if p == nat64.WellKnown {
 		return address.Public
 	}
 	own, err := n.cfg.Own.Interfaces()

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"hedgerow/nat/nat64"
 )
 
 // Policy says where an edge may send probes, and how large its datagrams are.
@@ -21,7 +23,7 @@ type Policy struct {
 	Missing int
 	// NAT64 is the prefix by which IPv4 addresses are reached; not valid: none. No peer is
 	// at an address of it: peers are known by their IPv4 addresses.
-	NAT64 netip.Prefix
+	NAT64 nat64.Prefix
 	// Supernodes are the supernodes' addresses and ports. A probe there would
 	// be a stray packet in a hop session.
 	Supernodes []netip.AddrPort
@@ -59,10 +61,6 @@ func (p *Policy) Target(a netip.AddrPort) netip.Addr {
 	}
 	return a.Addr()
 }
-
-// translated6 is IPv6 space that stands for IPv4 addresses wherever there is a NAT64 (RFC
-// 6052, section 2.1).
-var translated6 = netip.MustParsePrefix("64:ff9b::/96")
 
 // reserved4 is IPv4 space that no peer can have: "this network", loopback,
 // link-local, and class E with the broadcast address. Multicast is excluded by
@@ -171,7 +169,7 @@ func (p *Policy) anyPort(a netip.AddrPort) Refusal {
 		return RefusedSide
 	case a.Port() == 0:
 		return RefusedInvalid
-	case isReserved(ip), p.NAT64.IsValid() && p.NAT64.Contains(ip):
+	case isReserved(ip), p.NAT64.Contains(ip):
 		return RefusedReserved
 	case slices.ContainsFunc(p.Forbidden, func(f netip.Prefix) bool { return f.Contains(ip.WithZone("")) }):
 		return RefusedOverlay
@@ -191,7 +189,7 @@ func isReserved(ip netip.Addr) bool {
 	if ip.Is4() {
 		return slices.ContainsFunc(reserved4[:], func(r netip.Prefix) bool { return r.Contains(ip) })
 	}
-	return ip.IsLinkLocalUnicast() && ip.Zone() == "" || translated6.Contains(ip)
+	return ip.IsLinkLocalUnicast() && ip.Zone() == "" || nat64.WellKnown.Contains(ip)
 }
 
 // unprobedPorts are ports of protocols that amplify or that routers rewrite.

@@ -62,9 +62,6 @@ const (
 	lifetimeUnit = 8  // seconds
 )
 
-// optionLengths are the lengths of prefixes by their code.
-var optionLengths = [...]int{96, 64, 56, 48, 40, 32}
-
 // ParseOption reads a neighbour discovery option, from its type on, that names the prefix
 // of a NAT64, and for how long; 0 ends it. ok is false for any other option.
 func ParseOption(b []byte) (p Prefix, lifetime time.Duration, ok bool) {
@@ -73,11 +70,11 @@ func ParseOption(b []byte) (p Prefix, lifetime time.Duration, ok bool) {
 	}
 	scaled := binary.BigEndian.Uint16(b[2:])
 	code := int(scaled & 7)
-	if code >= len(optionLengths) {
+	if code >= len(lengths) {
 		return Prefix{}, 0, false
 	}
 	var a [16]byte
 	copy(a[:12], b[4:optionLen])
-	p, ok = NewPrefix(netip.PrefixFrom(netip.AddrFrom16(a), optionLengths[code]))
+	p, ok = NewPrefix(netip.PrefixFrom(netip.AddrFrom16(a), lengths[code]))
 	return p, time.Duration(scaled>>3) * lifetimeUnit * time.Second, ok
 }

@@ -41,7 +41,7 @@ func TestEmbed(t *testing.T) {
 		}
 	}
 	if n := testing.AllocsPerRun(100, func() {
-		x := Prefix{wellKnown}
+		x := WellKnown
 		_, _ = x.Extract(x.Embed(four))
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -117,7 +117,7 @@ func option(t *testing.T, s string) []byte {
 
 func TestParseOption(t *testing.T) {
 	p, lifetime, ok := ParseOption(option(t, "2602"+"0708"+"0064ff9b0000000000000000"))
-	if !ok || !p.WellKnown() || lifetime != 1800*time.Second {
+	if !ok || p != WellKnown || lifetime != 1800*time.Second {
 		t.Errorf("%v %v %v", p, lifetime, ok)
 	}
 	p, lifetime, ok = ParseOption(option(t, "2602"+"0001"+"20010db801220344ffffffff"))
@@ -139,7 +139,7 @@ func TestParseOption(t *testing.T) {
 // is found again.
 func FuzzFind(f *testing.F) {
 	f.Add([]byte("0123456789abcdef0123456789abcdef"))
-	x := Prefix{wellKnown}.Embed(wellKnownAddrs[0]).As16()
+	x := WellKnown.Embed(wellKnownAddrs[0]).As16()
 	f.Add(x[:])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		ParseOption(b)

@@ -5,19 +5,20 @@ import (
 	"slices"
 )
 
-// lengths are those that a prefix may have (RFC 6052, section 2.2), the usual one first.
+// lengths are those that a prefix may have (RFC 6052, section 2.2), by their code in a router
+// advertisement (RFC 8781, section 4).
 var lengths = [...]int{96, 64, 56, 48, 40, 32}
 
 // reservedByte is the byte of an address that no part of an IPv4 address is in: bits 64 to
 // 71, which are zero (RFC 6052, section 2.2).
 const reservedByte = 8
 
-// wellKnown is the Well-Known Prefix, which stands for public IPv4 addresses alone (RFC
-// 6052, sections 2.1 and 3.1).
-var wellKnown = netip.MustParsePrefix("64:ff9b::/96")
-
 // Prefix is the prefix of a NAT64. The zero value is none.
 type Prefix struct{ p netip.Prefix }
+
+// WellKnown is the Well-Known Prefix, which stands for public IPv4 addresses alone, in any
+// network (RFC 6052, sections 2.1 and 3.1).
+var WellKnown = Prefix{netip.MustParsePrefix("64:ff9b::/96")}
 
 // NewPrefix returns p without what is behind its length; ok is false if no NAT64 can have
 // it: the length is none of RFC 6052, bits 64 to 71 are not zero, or it is not unicast.
@@ -37,14 +38,8 @@ func NewPrefix(p netip.Prefix) (prefix Prefix, ok bool) {
 // IsValid reports whether there is a prefix.
 func (p Prefix) IsValid() bool { return p.p.IsValid() }
 
-// WellKnown reports whether it is the Well-Known Prefix, 64:ff9b::/96.
-func (p Prefix) WellKnown() bool { return p.p == wellKnown }
-
 // Contains reports whether an address begins with the prefix.
 func (p Prefix) Contains(a netip.Addr) bool { return p.p.Contains(a) }
-
-// Prefix returns it as one of package netip.
-func (p Prefix) Prefix() netip.Prefix { return p.p }
 
 // String returns the prefix as in 64:ff9b::/96.
 func (p Prefix) String() string { return p.p.String() }
