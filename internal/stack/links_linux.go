@@ -90,15 +90,15 @@ func (l *links) egress(to netip.Addr, from source) Egress {
 		}
 		return Outside
 	}
-	how := netlink.RouteGetOptions{Mark: from.mark, Oif: from.ifname}
-	hop, ok := routeTo(to, &how)
+	how := from.how()
+	hop, ok := routeTo(to, how)
 	if !ok {
 		return Outside
 	}
 	egress := l.by(hop.LinkIndex)
 	if egress == Above {
 		how.FIBMatch = true
-		entry, ok := routeTo(to, &how)
+		entry, ok := routeTo(to, how)
 		if ok && isDefault(&entry) && entry.Protocol != unix.RTPROT_RA {
 			return Outside
 		}
@@ -108,7 +108,7 @@ func (l *links) egress(to netip.Addr, from source) Egress {
 
 // routed reports whether the kernel has a route to an address.
 func (s *Stack) routed(to netip.Addr) bool {
-	_, ok := routeTo(to, &netlink.RouteGetOptions{Mark: s.from.mark, Oif: s.from.ifname})
+	_, ok := routeTo(to, s.from.how())
 	return ok
 }
 
@@ -123,9 +123,14 @@ func (l *links) by(ifindex int) Egress {
 	return Outside
 }
 
+// how returns how the kernel is asked for the routes of such packets.
+func (f source) how() netlink.RouteGetOptions {
+	return netlink.RouteGetOptions{Mark: f.mark, Oif: f.ifname}
+}
+
 // routeTo asks the kernel for its route to an address.
-func routeTo(to netip.Addr, how *netlink.RouteGetOptions) (netlink.Route, bool) {
-	routes, err := netlink.RouteGetWithOptions(net.IP(to.AsSlice()), how)
+func routeTo(to netip.Addr, how netlink.RouteGetOptions) (netlink.Route, bool) {
+	routes, err := netlink.RouteGetWithOptions(net.IP(to.AsSlice()), &how)
 	if err != nil || len(routes) == 0 {
 		return netlink.Route{}, false
 	}

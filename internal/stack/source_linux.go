@@ -7,20 +7,21 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// NeedsSource reports whether a packet of the underlay to an address has to be made to leave from an address of
-// this host: the kernel would choose another one, and the route from that one leads out of
-// the interface that has it, or it is one of no wire (loopback, dummy).
+// NeedsSource reports whether a packet of the underlay to an address has to be made to
+// leave from local, an address of this host: the kernel would choose another one, and the
+// route from local leads out of the interface that has it, or that is one of no wire
+// (loopback, dummy).
 func (s *Stack) NeedsSource(to, local netip.Addr) bool {
 	if local.Zone() != "" { // its link is known by the other end's zone
 		return false
 	}
-	how := netlink.RouteGetOptions{Mark: s.from.mark, Oif: s.from.ifname}
-	chosen, ok := routeTo(to.WithZone(""), &how)
+	how := s.from.how()
+	chosen, ok := routeTo(to.WithZone(""), how)
 	if !ok || sameAddr(chosen.Src, local) {
 		return false
 	}
 	how.SrcAddr = local.AsSlice()
-	back, ok := routeTo(to.WithZone(""), &how)
+	back, ok := routeTo(to.WithZone(""), how)
 	if !ok {
 		return false
 	}
