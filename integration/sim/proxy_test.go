@@ -173,8 +173,8 @@ func (s *street) live(t *testing.T, d time.Duration) (heard int) {
 }
 
 // TestSuppression: every answer is right, and what comes into the LANs of ARP is a sixth of
-// what it would be. With ten LANs it cannot be much less, with four it is a half, since an owner that is asked
-// alone is one question and one answer instead of ten; with fifty it is.
+// what it would be. With ten LANs it cannot be much less, with four it is a half, since an
+// owner that is asked alone is one question and one answer instead of ten; with fifty it is.
 func TestSuppression(t *testing.T) {
 	lans, each, part := 10, 6, 6
 	if race {

@@ -21,7 +21,8 @@ var limits = []struct {
 }
 
 // Advice returns what to do about the limit of the machine that an error comes from, as a
-// sentence with its number (docs/debugging.md, "Numbers of messages"); empty: it comes from none.
+// sentence with its number (docs/debugging.md, "Numbers of messages"); empty: it comes
+// from none.
 func Advice(err error) string {
 	for _, l := range limits {
 		if errors.Is(err, l.errno) {

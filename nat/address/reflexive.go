@@ -118,11 +118,10 @@ func (r *Reflexive) Forget() { r.list = nil }
 
 // Mapping classifies the mapping behaviour by comparing the addresses that several
 // servers saw within 30 s of the newest observation, over IPv4 when there is any. Servers
-// on our own side of the NATs, which see a private address, count only among themselves. Two
-// servers with different addresses tell endpoint-independent mapping from the
-// others; telling those two apart takes two ports of one server, and until then
-// the worse one is returned. It is a hint for which techniques to add, never a
-// reason not to try.
+// on our own side of the NATs, which see a private address, are compared with each other
+// alone. Two servers with different addresses tell endpoint-independent mapping from the
+// others; telling those two apart takes two ports of one server, and until then the worse
+// one is returned. It is a hint for which techniques to add, never a reason not to try.
 func (r *Reflexive) Mapping() MappingBehavior {
 	list := r.recent()
 	var hosts, hostsDiffer, ports, portsDiffer bool

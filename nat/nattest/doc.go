@@ -1,11 +1,12 @@
 // Package nattest is an internet in memory, with routers that translate
 // addresses as RFC 4787 describes, for tests under testing/synctest.
 //
-// A public Host has addresses of its own, and reaches IPv4 from IPv6 by a NAT64; a Router has one public address and
-// hosts, or further routers, behind it. A Conn has the methods of the
-// connections of package transport. Datagrams take a fixed time through the
-// public internet and much less inside one LAN, and the public internet may lose
-// them, drop what is too big for it or for one path, or drop what a test names.
+// A public Host has addresses of its own; a Router has one public address and
+// hosts, or further routers, behind it. From IPv6 hosts reach IPv4 by a NAT64. A
+// Conn has the methods of the connections of package transport. Datagrams take a
+// fixed time through the public internet and much less inside one LAN, and the
+// public internet may lose them, drop what is too big for it or for one path, or
+// drop what a test names.
 //
 // A LAN is a broadcast domain with losses, copies and partitions of its own. What
 // stands beside the sockets of a host has a double here: Multicast for the

@@ -9,11 +9,12 @@ import (
 )
 
 // Punch handles a PUNCH from a supernode: the peer was seen as seen, and both ends
-// begin after delay. What was seen may mean something to the supernode alone; the peer may
-// be at the addresses instead then, which are tried like it. It starts an attempt, also when we are direct, since the
-// peer may not be. It does not set the back-off to its beginning unless the
-// peer's candidates change: otherwise the requests of two ends that cannot reach
-// each other would keep both at the shortest wait for ever.
+// begin after delay. seen may be an address that only the supernode can reach: the
+// addresses instead are where the peer may be then, and are tried as well. Punch
+// starts an attempt, also when we are direct, since the peer may not be. It does not
+// set the back-off to its beginning unless the peer's candidates change: otherwise the
+// requests of two ends that cannot reach each other would keep both at the shortest
+// wait for ever.
 func (p *Machine) Punch(now time.Time, seen netip.AddrPort, delay time.Duration, instead ...netip.AddrPort) {
 	seen = address.Unmap(seen)
 	join := func(a netip.AddrPort) { p.attempt.join(now, a, &p.remotes, p.selection.remote, p.nomination.remote) }
