@@ -58,12 +58,10 @@ func noIPv6(err error) bool {
 
 // listenError puts a refused port into words.
 func listenError(port uint16, err error) error {
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE) || addressInUse(err):
-		e := &InUseError{Port: port, Err: err}
-		e.PID, e.Command, _ = Holder(port)
+	if e, ok := InUse(port, err); ok {
 		return e
-	case errors.Is(err, syscall.EACCES):
+	}
+	if errors.Is(err, syscall.EACCES) {
 		return fmt.Errorf("UDP port %d needs more rights: ports below 1024 belong to root: %w", port, err)
 	}
 	return fmt.Errorf("cannot open UDP port %d: %w", port, err)

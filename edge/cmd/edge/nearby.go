@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"fmt"
 	"net/netip"
 	"runtime"
 	"strconv"
@@ -104,12 +105,20 @@ func (m *member) network() underlay.LocalNetwork {
 	}
 	c, err := lan.Open(lan.Config{Exclude: m.overlay, Log: m.log})
 	if err != nil {
-		m.log.Warn("members on the same LAN will be found by the supernode only", "err", err)
+		m.log.Warn(lanRefusal(lan.DefaultPort, err))
 		return n
 	}
 	m.service.OnClose(func() { _ = c.Close() })
 	n.LAN = c
 	return n
+}
+
+// lanRefusal is the sentence about a port of the LAN that was refused with err.
+func lanRefusal(port uint16, err error) string {
+	if e, ok := transport.InUse(port, err); ok {
+		return fmt.Sprintf("UDP port %d, by which members on one LAN find each other, is taken by %s: they are found by the supernode only. End that and start this edge anew, or type --no-lan. [E16]", port, e.By())
+	}
+	return fmt.Sprintf("members on the same LAN will be found by the supernode only: %v", err)
 }
 
 // portMapper keeps the port of our data socket mapped, or is nil.
