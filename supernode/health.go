@@ -152,5 +152,5 @@ func (h *health) poolNote(now time.Time) string {
 	if more > exhaustedShown {
 		note += fmt.Sprintf("and so have %d others, ", more-exhaustedShown)
 	}
-	return note + "all are held by members that are here or were a short time ago: newcomers are refused. Start the supernode with a larger --pool. [E12]"
+	return note + "all are held by members that are here or were a short time ago: newcomers are refused. Start the supernode with a larger --pool. [E56]"
 }

@@ -285,13 +285,13 @@ func TestClashes(t *testing.T) {
 	})
 	t.Run("MAC", func(t *testing.T) {
 		p := s.start("twin", "203.0.113.14", passphrase, "-m", "02:00:00:00:aa:01")
-		s.said(t, p, "warning: another edge uses mac 02:00:00:00:aa:01 (cloned machine image?). Stop this edge and type 'edge identity new -c mynetwork', or use -m random. [E13]")
+		s.said(t, p, "warning: another edge uses mac 02:00:00:00:aa:01 (cloned machine image?). Stop this edge and type 'edge identity new -c mynetwork', or use -m random. [E57]")
 		s.goesOn(t, p)
 	})
 	t.Run("overlap", func(t *testing.T) {
 		at := lab.Must(lab.Must(s.lab.Router("r", "198.51.100.1", lab.PortRestricted, "10.77.0.0/16")).Host("overlap"))
 		p := lab.Must(s.rig.Edge(s.ctx, at, "overlap", "-c", "mynetwork", "-k", passphrase, "-l", superAddr, "-a", "static:10.77.8.5/24"))
-		s.said(t, p, "warning: 10.77.8.0/24 overlaps eth0 (10.77.0.0/16): traffic would go the wrong way. Pick another range with -a or on the supernode. [E12]")
+		s.said(t, p, "warning: 10.77.8.0/24 overlaps eth0 (10.77.0.0/16): traffic would go the wrong way. Pick another range with -a or on the supernode. [E59]")
 		s.goesOn(t, p)
 	})
 	if p := lab.Must(s.rig.AwaitAddress(s.ctx, holder)); p.String() != "10.1.2.1/24" {

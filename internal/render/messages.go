@@ -108,7 +108,7 @@ func (m *Messages) warning(ev control.Event) string {
 	case control.EventIdentityTwice:
 		return control.IdentityTwice(ev.Text, m.Community)
 	case control.EventMACTaken:
-		return fmt.Sprintf("another edge uses mac %s (cloned machine image?). Stop this edge and type 'edge identity new -c %s', or use -m random. [E13]", ev.MAC, m.Community)
+		return fmt.Sprintf("another edge uses mac %s (cloned machine image?). Stop this edge and type 'edge identity new -c %s', or use -m random. [E57]", ev.MAC, m.Community)
 	case control.EventRefused:
 		return fmt.Sprintf("%s refused this edge: %v.", ev.Supernode, ev.Err)
 	case control.EventWrongKey:

@@ -51,7 +51,7 @@ func TestSentences(t *testing.T) {
 			"another machine uses the identity of this edge, or its state was put back while the clock was wrong (noticed by vps.example:7654): " +
 				"two such edges throw each other out. On the copy, stop the edge and type 'edge identity new -c mynetwork'. [E13]"},
 		{control.Event{Kind: control.EventMACTaken, MAC: mac},
-			"another edge uses mac 02:00:00:00:00:31 (cloned machine image?). Stop this edge and type 'edge identity new -c mynetwork', or use -m random. [E13]"},
+			"another edge uses mac 02:00:00:00:00:31 (cloned machine image?). Stop this edge and type 'edge identity new -c mynetwork', or use -m random. [E57]"},
 		{control.Event{Kind: control.EventRefused, Supernode: sn, Err: errors.New("the community is full")},
 			"vps.example:7654 refused this edge: the community is full."},
 		{control.Event{Kind: control.EventKeyChanged, Supernode: sn, Key: [32]byte{0xfb, 0xff}},

@@ -90,7 +90,7 @@ func deviceError(err error) error {
 }
 
 // device is the TAP device as the edge gets it: SetAddress warns of an
-// address range that is in use on another interface (E12).
+// address range that is in use on another interface (E59).
 type device struct {
 	tapDevice
 	stack   *stack.Stack
@@ -128,9 +128,9 @@ func (d *device) warnOverlap(prefix netip.Prefix) {
 	}
 }
 
-// overlapSentence is E12.
+// overlapSentence is E59.
 func overlapSentence(prefix netip.Prefix, other edge.Network) string {
-	return fmt.Sprintf("%s overlaps %s (%s): traffic would go the wrong way. Pick another range with -a or on the supernode. [E12]",
+	return fmt.Sprintf("%s overlaps %s (%s): traffic would go the wrong way. Pick another range with -a or on the supernode. [E59]",
 		prefix.Masked(), other.Interface, other.Prefix)
 }
 

@@ -132,7 +132,7 @@ func TestOverlap(t *testing.T) {
 	if n := strings.Count(log.String(), want); n != 1 {
 		t.Errorf("%q said %d times in %q", want, n, log.String())
 	}
-	if !strings.HasSuffix(want, "127.64.0.0/24 overlaps lo (127.0.0.0/8): traffic would go the wrong way. Pick another range with -a or on the supernode. [E12]") {
+	if !strings.HasSuffix(want, "127.64.0.0/24 overlaps lo (127.0.0.0/8): traffic would go the wrong way. Pick another range with -a or on the supernode. [E59]") {
 		t.Error(want)
 	}
 	if got := mem.Addresses(); !slices.Contains(got, netip.MustParsePrefix("127.64.0.7/24")) {
