@@ -115,10 +115,11 @@ func (m *member) network() underlay.LocalNetwork {
 
 // lanRefusal is the sentence about a port of the LAN that was refused with err.
 func lanRefusal(port uint16, err error) string {
+	why := err.Error()
 	if e, ok := transport.InUse(port, err); ok {
-		return fmt.Sprintf("UDP port %d, by which members on one LAN find each other, is taken by %s: they are found by the supernode only. End that and start this edge anew, or type --no-lan. [E16]", port, e.By())
+		why = fmt.Sprintf("UDP port %d is taken by %s. End that and start this edge anew, or type --no-lan. [E16]", port, e.By())
 	}
-	return fmt.Sprintf("members on the same LAN will be found by the supernode only: %v", err)
+	return "members on the same LAN will be found by the supernode only: " + why
 }
 
 // portMapper keeps the port of our data socket mapped, or is nil.

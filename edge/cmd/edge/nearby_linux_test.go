@@ -27,7 +27,7 @@ func TestLANPortInUse(t *testing.T) {
 		t.Fatal("opened twice")
 	}
 	got := lanRefusal(port, err)
-	if want := fmt.Sprintf("UDP port %d, by which members on one LAN find each other, is taken by pid %d (", port, os.Getpid()); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "[E16]") {
+	if want := fmt.Sprintf("members on the same LAN will be found by the supernode only: UDP port %d is taken by pid %d (", port, os.Getpid()); !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "[E16]") {
 		t.Errorf("%q", got)
 	}
 	if got := lanRefusal(port, errors.Join(syscall.EPERM)); strings.Contains(got, "taken") || !strings.Contains(got, syscall.EPERM.Error()) {
