@@ -9,9 +9,9 @@ import (
 	"hedgerow/integration/lab"
 )
 
-// Two hosts are members of two communities, and the direct way between them is blocked:
-// neither overlay is a way for the other. No candidate is an address of one, no path gets
-// direct by one, and nothing of the underlay comes out of a device.
+// Two hosts are members of two communities, and no datagram passes directly between them:
+// neither overlay carries the other. No candidate is an address of one, no path gets direct
+// through one, and nothing of the underlay comes out of a device.
 func TestNeitherOverlayCarriesTheOther(t *testing.T) {
 	t.Parallel()
 	w := newTown(t, 90*time.Second)

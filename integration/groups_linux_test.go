@@ -173,7 +173,7 @@ func (q *querier) ask(t *testing.T, query bridge.Query) {
 		ip := frame[protocol.EthernetLen:]
 		copy(ip[12:16], []byte{10, 50, 0, 4})
 		copy(ip[10:12], []byte{0, 0})
-		binary.BigEndian.PutUint16(ip[10:], ipChecksum(ip[:24]))
+		binary.BigEndian.PutUint16(ip[10:], ^sum(0, ip[:24]))
 	}
 	if err := q.socket.send(frame); err != nil {
 		t.Error(err)
@@ -185,15 +185,6 @@ func (q *querier) askLeft(t *testing.T) {
 	for f, a := range map[bridge.Family]netip.Addr{bridge.IPv4: film4, bridge.IPv6: film6} {
 		q.ask(t, bridge.Query{Group: bridge.Group{IP: a.As16()}, Family: f, Respond: time.Second})
 	}
-}
-
-// ipChecksum returns the checksum of the header of an IPv4 packet whose own is zero.
-func ipChecksum(header []byte) uint16 {
-	sum := uint32(0)
-	for ; len(header) > 1; header = header[2:] {
-		sum += uint32(binary.BigEndian.Uint16(header))
-	}
-	return ^uint16(sum>>16 + sum&0xffff)
 }
 
 func (v *cinema) groups(w *town) control.Groups {
@@ -374,7 +365,7 @@ func (v *cinema) controlGroups(t *testing.T) {
 		p := make([]byte, 20+44)
 		p[0], p[3], p[8], p[9] = 0x45, byte(len(p)), 1, c.proto
 		copy(p[12:], []byte{10, 50, 0, 1, 224, 0, 0, c.last})
-		binary.BigEndian.PutUint16(p[10:], ipChecksum(p[:20]))
+		binary.BigEndian.PutUint16(p[10:], ^sum(0, p[:20]))
 		frames[name] = append([]byte{1, 0, 0x5e, 0, 0, c.last, 2, 0, 0, 0, 9, 9, 8, 0}, p...)
 		if err := raw.send(frames[name]); err != nil {
 			t.Fatal(err)

@@ -195,7 +195,7 @@ func TestInheritedTOS(t *testing.T) {
 				}
 				want := make(map[netip.Addr]int)
 				if more != nil {
-					want[first(left.Host.Addrs())] = 2
+					want[left.Host.Addrs()[0]] = 2
 				}
 				if more != nil && r.path == control.PathRelay {
 					super, _, _ := net.SplitHostPort(r.supernode)
@@ -208,9 +208,6 @@ func TestInheritedTOS(t *testing.T) {
 		}
 	}
 }
-
-// first returns the first address.
-func first(addresses []netip.Addr) netip.Addr { return addresses[0] }
 
 // outerTOS returns the TOS of an IP packet without tags.
 func outerTOS(p lab.Packet) uint8 {

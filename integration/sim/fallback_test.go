@@ -2,7 +2,6 @@ package sim
 
 import (
 	"net/netip"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,15 +10,15 @@ import (
 	"hedgerow/nat/nattest"
 )
 
-// fallBack is a way that is worse than what the network usually allows, by which an edge
-// goes on, and the better one that it takes again.
+// fallBacks are what an edge goes on by where the network allows nothing better, and what
+// it uses again afterwards.
 var fallBacks = []struct {
 	name   string
-	begin  func(b *fallen)      // the better way ends
+	begin  func(b *fallen)      // what is better ends
 	lasts  time.Duration        // so long
-	fallen func(b *fallen) bool // the edge goes by the worse way
-	end    func(b *fallen)      // the network allows the better one again
-	better func(b *fallen) bool // the edge takes it
+	fallen func(b *fallen) bool // the edge uses what is worse
+	end    func(b *fallen)      // the network allows what is better again
+	better func(b *fallen) bool // the edge uses it
 	within time.Duration
 }{
 	{
@@ -89,7 +88,7 @@ func (b *fallen) dropPort() {
 	b.Net.SetDrop(func(from, to netip.AddrPort, _ []byte) bool { return from == own || to == own })
 }
 
-// cut leaves nothing but the ways to the supernodes.
+// cut leaves nothing but the paths to the supernodes.
 func (b *fallen) cut() {
 	b.Net.SetDrop(func(from, to netip.AddrPort, _ []byte) bool {
 		server := func(a netip.AddrPort) bool { return a == b.sn.Addr || a == b.second.Addr }
@@ -104,39 +103,28 @@ func (b *fallen) way() control.PathStatus { return wayTo(b.t, b.left, b.right) }
 func (b *fallen) path() control.Path { return b.way().Path }
 
 // first returns how the left edge sees its first supernode.
-func (b *fallen) first() (s control.SupernodeStatus, notes string) {
-	b.t.Helper()
-	st, err := b.left.Edge.Status(b.t.Context())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return st.Supernodes[0], strings.Join(st.Notes, "\n")
-}
+func (b *fallen) first() control.SupernodeStatus { return b.left.status().Supernodes[0] }
 
-func (b *fallen) state() control.SupernodeState { s, _ := b.first(); return s.State }
+func (b *fallen) state() control.SupernodeState { return b.first().State }
 
 func (b *fallen) byStream() bool {
-	s, _ := b.first()
+	s := b.first()
 	return s.State == control.StateRegistered && s.Stream != ""
 }
 
 // byUDP reports whether UDP serves, byOtherPort and byData by which local port it does:
 // another one, which may be the first to be tried, or the edge's own.
-func (b *fallen) byUDP() bool { return b.byOtherPort() || b.byData() }
-
-func (b *fallen) byOtherPort() bool {
-	s, notes := b.first()
-	return s.State == control.StateRegistered && s.Stream == "" && strings.Contains(notes, "answers another UDP port")
+func (b *fallen) byUDP() bool {
+	s := b.first()
+	return s.State == control.StateRegistered && s.Stream == ""
 }
 
-func (b *fallen) byData() bool {
-	s, notes := b.first()
-	return s.State == control.StateRegistered && s.Stream == "" && !strings.Contains(notes, "answers another UDP port")
-}
+func (b *fallen) byOtherPort() bool { return b.byUDP() && b.left.says("answers another UDP port") }
+func (b *fallen) byData() bool      { return b.byUDP() && !b.left.says("answers another UDP port") }
 
-// Whatever an edge falls back to, it does not stay there: the better way is taken again
+// Whatever an edge falls back to, it does not stay there: it uses what is better again
 // within the time that docs/NAT.md states, and frames go on meanwhile.
-func TestBetterWayIsTakenAgain(t *testing.T) {
+func TestFallBacksEnd(t *testing.T) {
 	for _, x := range fallBacks {
 		t.Run(x.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -148,8 +136,7 @@ func TestBetterWayIsTakenAgain(t *testing.T) {
 				x.begin(b)
 				b.both(x.lasts, min(x.lasts/10, 2*time.Second))
 				if !x.fallen(b) {
-					s, notes := b.first()
-					t.Fatalf("the edge goes by %+v, and its supernode is %+v: %s", b.way(), s, notes)
+					t.Fatalf("the edge goes by %+v, and its supernode is %+v: %q", b.way(), b.first(), b.left.status().Notes)
 				}
 				x.end(b)
 				healed := time.Now()
@@ -157,9 +144,9 @@ func TestBetterWayIsTakenAgain(t *testing.T) {
 					b.both(250*time.Millisecond, 250*time.Millisecond)
 				}
 				took := time.Since(healed)
-				t.Logf("taken again after %v", took)
+				t.Logf("used again after %v", took)
 				if took > x.within {
-					t.Errorf("taken again after %v, not %v", took, x.within)
+					t.Errorf("used again after %v, not %v", took, x.within)
 				}
 				n := b.there.Len()
 				b.both(5*time.Second, 100*time.Millisecond)

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"context"
 	"net/netip"
 	"strings"
 	"testing"
@@ -71,9 +70,8 @@ func TestNAT64(t *testing.T) {
 				if a := netip.MustParseAddrPort(wayTo(t, remote, member).Endpoint).Addr(); a != translatedAddr {
 					t.Errorf("the member is at %v", a)
 				}
-				status, err := member.Edge.Status(context.Background())
-				if err != nil || status.Supernodes[0].State != control.StateRegistered || status.Supernodes[0].Addr != h.sn.Addr.String() || !strings.HasSuffix(status.Mapping, "NAT64 "+tc.prefix) || len(status.Notes) > 0 {
-					t.Errorf("%+v, %v", status, err)
+				if status := member.status(); status.Supernodes[0].State != control.StateRegistered || status.Supernodes[0].Addr != h.sn.Addr.String() || !strings.HasSuffix(status.Mapping, "NAT64 "+tc.prefix) || len(status.Notes) > 0 {
+					t.Errorf("%+v", status)
 				}
 			})
 		})
@@ -116,25 +114,15 @@ func TestMissingFamily(t *testing.T) {
 			if why := wayTo(t, c.from, c.to).Reason; !strings.Contains(why, c.why) {
 				t.Errorf("%q, not %q", why, c.why)
 			}
-			notes := notesOf(t, c.from)
-			if strings.Contains(notes, "1 member has IPv4 addresses alone") != (c.from == six) {
-				t.Errorf("status says %q", notes)
+			if c.from.says("1 member has IPv4 addresses alone") != (c.from == six) {
+				t.Errorf("status says %q", c.from.status().Notes)
 			}
 		}
 		h.talk(lost, four, 30*time.Second)
-		if notes := notesOf(t, lost); !strings.Contains(notes, "203.0.113.2:7654 has an IPv4 address alone, and this host has no IPv4") {
-			t.Errorf("status says %q", notes)
+		if !lost.says("203.0.113.2:7654 has an IPv4 address alone, and this host has no IPv4") {
+			t.Errorf("status says %q", lost.status().Notes)
 		}
 	})
-}
-
-func notesOf(t *testing.T, e *Edge) string {
-	t.Helper()
-	status, err := e.Edge.Status(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.Join(status.Notes, "\n")
 }
 
 // A host that moves to a network without IPv4, and back, keeps its supernode and its peers,
@@ -148,7 +136,7 @@ func TestRoamToNAT64(t *testing.T) {
 			member.host.SetAddresses(netip.MustParseAddr(a))
 			h.talk(member, remote, 5*time.Second)
 			h.paths(member, remote, control.PathDirect)
-			if notes := notesOf(t, member); notes != "" {
+			if notes := member.status().Notes; len(notes) > 0 {
 				t.Errorf("at %s status says %q", a, notes)
 			}
 		}

@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -271,9 +270,8 @@ func TestCableInOneVLAN(t *testing.T) {
 // tells fails the test unless the user of an edge is told something.
 func (w *bridged) tells(i int, text string) {
 	w.t.Helper()
-	v, err := w.edges[i].Edge.Status(w.t.Context())
-	if err != nil || !slices.ContainsFunc(v.Notes, func(n string) bool { return strings.Contains(n, text) }) {
-		w.t.Errorf("notes %q, %v, want %q", v.Notes, err, text)
+	if e := w.edges[i]; !e.says(text) {
+		w.t.Errorf("notes %q, want %q", e.status().Notes, text)
 	}
 }
 
@@ -356,9 +354,8 @@ func TestTwoCommunitiesOnOneLAN(t *testing.T) {
 		defer stranger.Stop()
 		time.Sleep(10 * time.Second)
 		w.awaitStates(time.Second, "forwarding", "forwarding")
-		v, err := w.edges[0].Edge.Status(t.Context())
-		if err != nil || v.Drops["probe-foreign"] == 0 || len(v.Ethernet.Segment.Bridges) != 0 {
-			t.Errorf("%v %+v %v", v.Drops, v.Ethernet.Segment, err)
+		if v := w.edges[0].status(); v.Drops["probe-foreign"] == 0 || len(v.Ethernet.Segment.Bridges) != 0 {
+			t.Errorf("%v %+v", v.Drops, v.Ethernet.Segment)
 		}
 		w.once(w.hosts[0], 20, w.hosts[1])
 	})
