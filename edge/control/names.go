@@ -37,8 +37,8 @@ func NameMoved(supernode string, now, before netip.AddrPort) string {
 		supernode, now.Addr(), before.Addr())
 }
 
-// NoFamily says that a supernode has addresses of one IP version alone, 4 or 6, which this
-// host has no way to (E55).
+// NoFamily says that a supernode has addresses of one IP version alone, 4 or 6, for which
+// this host has neither a route nor a NAT64 (E55).
 func NoFamily(supernode string, version int) string {
 	if version == 4 {
 		return supernode + " has an IPv4 address alone, and this host has no IPv4, its network no NAT64: give the supernode an IPv6 address, or the network a NAT64 that DNS64 or router advertisements tell of. [E55]"

@@ -42,20 +42,29 @@ func listen() (*listener, error) {
 
 // newListener opens the socket only.
 func newListener() (*listener, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
-	if err != nil {
+	l := &listener{events: make(chan struct{}, 1)}
+	var err error
+	if l.file, err = subscribe(groups); err != nil {
 		return nil, err
 	}
-	l := &listener{file: os.NewFile(uintptr(fd), "rtnetlink"), events: make(chan struct{}, 1)}
-	err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups})
-	if err == nil {
-		l.raw, err = l.file.SyscallConn()
-	}
-	if err != nil {
+	if l.raw, err = l.file.SyscallConn(); err != nil {
 		_ = l.file.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+// subscribe opens a socket for messages of multicast groups of rtnetlink(7), given as bits.
+func subscribe(groups uint32) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "rtnetlink"), nil
 }
 
 // close ends the goroutine and has joined it when it returns.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,15 +30,11 @@ const (
 // that take no advertisements, nor where another program reads them instead. The error is the
 // kernel's refusal.
 func Routers(ctx context.Context, told func(p nat64.Prefix, lifetime time.Duration)) error {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	f, err := subscribe(1 << (useroptGroup - 1))
 	if err != nil {
 		return fmt.Errorf("cannot listen for router advertisements: %w", err)
 	}
-	f := os.NewFile(uintptr(fd), "rtnetlink")
 	defer f.Close()
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: 1 << (useroptGroup - 1)}); err != nil {
-		return fmt.Errorf("cannot listen for router advertisements: %w", err)
-	}
 	defer context.AfterFunc(ctx, func() { _ = f.Close() })()
 	buf := make([]byte, messageRoom)
 	for {
