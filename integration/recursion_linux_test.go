@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/net/icmp"
-	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
 	"hedgerow/edge/control"
@@ -263,28 +261,9 @@ const (
 
 // sendAdvertisement sends a router advertisement by a link, with a prefix of 64 bits.
 func sendAdvertisement(link string, prefix netip.Prefix, flags byte) error {
-	conn, err := icmp.ListenPacket("ip6:ipv6-icmp", "::")
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
 	const valid = "\x00\x00\x07\x08" // half an hour
 	b := []byte("\x40\x00\x07\x08" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" + "\x03\x04\x40" + string([]byte{flags}) + valid + valid + "\x00\x00\x00\x00")
-	m := icmp.Message{Type: ipv6.ICMPTypeRouterAdvertisement, Body: &icmp.RawBody{Data: append(b, prefix.Addr().AsSlice()...)}}
-	packet, err := m.Marshal(nil) // the kernel adds the checksum
-	if err != nil {
-		return err
-	}
-	br, err := net.InterfaceByName(link)
-	if err != nil {
-		return err
-	}
-	p := conn.IPv6PacketConn()
-	if err := errors.Join(p.SetMulticastHopLimit(255), p.SetMulticastInterface(br)); err != nil {
-		return err
-	}
-	_, err = conn.WriteTo(packet, &net.IPAddr{IP: net.IPv6linklocalallnodes, Zone: link})
-	return err
+	return lab.Advertise(link, append(b, prefix.Addr().AsSlice()...))
 }
 
 // carriesOnce sends frames from one bridge to the other for a while, and wants the

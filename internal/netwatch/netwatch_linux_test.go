@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"runtime"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
 
 	"hedgerow/integration/lab"
@@ -327,24 +325,9 @@ func TestRouters(t *testing.T) {
 			return Routers(ctx, func(p nat64.Prefix, lifetime time.Duration) { told <- fmt.Sprint(p, " ", lifetime) })
 		})
 	}()
-	advertisement := []byte{134, 0, 0, 0, 64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 38, 2, 0x07, 0x08, 0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0}
-	send := func() {
-		inside(t, router.Namespace, func() error {
-			conn, err := net.ListenPacket("ip6:ipv6-icmp", "::")
-			if err != nil {
-				return err
-			}
-			defer conn.Close()
-			p := ipv6.NewPacketConn(conn)
-			if err := p.SetMulticastHopLimit(255); err != nil {
-				return err
-			}
-			_, err = conn.WriteTo(advertisement, &net.IPAddr{IP: net.ParseIP("ff02::1"), Zone: "host"})
-			return err
-		})
-	}
+	pref64 := []byte{64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 38, 2, 0x07, 0x08, 0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0}
 	for got, end := "", time.Now().Add(patience); got == ""; {
-		send()
+		inside(t, router.Namespace, func() error { return lab.Advertise("host", pref64) })
 		select {
 		case got = <-told:
 			if got != "64:ff9b::/96 30m0s" {
