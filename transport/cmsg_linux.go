@@ -38,29 +38,29 @@ func (c *control) put(e *envelope) (pinned, alone, all int) {
 		*info = unix.Inet6Pktinfo{Addr: e.local.As16(), Ifindex: e.ifindex}
 		pinned = unix.CmsgSpace(unix.SizeofInet6Pktinfo)
 	}
-	if alone = pinned; e.ttl != 0 {
-		// An int (ip(7), ipv6(7)), on IPv4 sockets and for IPv4 datagrams on dual-stack
-		// ones IP_TTL. The socket's option would change those of other goroutines.
-		level, kind := int32(unix.IPPROTO_IPV6), int32(unix.IPV6_HOPLIMIT)
-		if e.four {
-			level, kind = unix.IPPROTO_IP, unix.IP_TTL
-		}
-		*(*int32)(c.header(alone, level, kind, 4)) = int32(e.ttl)
-		alone += unix.CmsgSpace(4)
+	if alone = pinned; e.ttl != 0 { // the socket's option would change those of other goroutines
+		alone = c.octet(alone, e.four, unix.IP_TTL, unix.IPV6_HOPLIMIT, e.ttl)
 	}
 	if e.tos != 0 {
-		level, kind := int32(unix.IPPROTO_IPV6), int32(unix.IPV6_TCLASS)
-		if e.four {
-			level, kind = unix.IPPROTO_IP, unix.IP_TOS
-		}
-		*(*int32)(c.header(alone, level, kind, 4)) = int32(e.tos)
-		alone += unix.CmsgSpace(4)
+		alone = c.octet(alone, e.four, unix.IP_TOS, unix.IPV6_TCLASS, e.tos)
 	}
 	if all = alone; e.seg != 0 {
 		*(*uint16)(c.header(all, unix.IPPROTO_UDP, unix.UDP_SEGMENT, 2)) = uint16(e.seg)
 		all += unix.CmsgSpace(2)
 	}
 	return pinned, alone, all
+}
+
+// octet writes the control message that gives an octet of the IP header, at an offset, and
+// returns where it ends. It is an int (ip(7), ipv6(7)); on IPv4 sockets, and for IPv4
+// datagrams on dual-stack ones, of the kind of IPv4.
+func (c *control) octet(at int, four bool, kind4, kind6 int32, is uint8) (end int) {
+	level, kind := int32(unix.IPPROTO_IPV6), kind6
+	if four {
+		level, kind = unix.IPPROTO_IP, kind4
+	}
+	*(*int32)(c.header(at, level, kind, 4)) = int32(is)
+	return at + unix.CmsgSpace(4)
 }
 
 // header writes the header of a control message at an offset and returns where

@@ -9,8 +9,8 @@ import (
 
 // NAT64 lets a host without IPv4 reach IPv4 addresses through the NAT64 of its network: to
 // whoever sends and receives they are IPv4 addresses as ever, and on the wire those of RFC
-// 6052. The zero value, and nil, translate nothing. Its methods may be called from any goroutine, and
-// do not allocate, but for Use.
+// 6052. The zero value, and nil, translate nothing. Its methods may be called from any
+// goroutine, and do not allocate, but for Use.
 type NAT64 struct{ in atomic.Pointer[nat64Use] }
 
 // nat64Use is a prefix, and which addresses are reached by it.
@@ -43,12 +43,6 @@ func (n *NAT64) Prefix() nat64.Prefix {
 		return u.prefix
 	}
 	return nat64.Prefix{}
-}
-
-// Reaches reports whether an IPv4 address is reached through the NAT64.
-func (n *NAT64) Reaches(a netip.Addr) bool {
-	u := n.use()
-	return u != nil && a.Is4() && u.reaches(a)
 }
 
 // Outward returns the address on the wire of an IPv4 address that is reached through the

@@ -117,8 +117,8 @@ func FarEnd(side netip.AddrPort) (far netip.AddrPort, ok bool) {
 }
 
 // Remove ends the use of a side address, and of all others of its side transport. A
-// later write to one is refused with ErrNoSide; a concurrent write may still call its send. Packets that were
-// delivered before can still be read.
+// later write to one is refused with ErrNoSide; a concurrent write may still call its send.
+// Packets that were delivered before can still be read.
 func (s *Sides) Remove(a netip.AddrPort) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 )
 
 // Single is a UDP socket for IPv4 addresses with a random port and a goroutine that reads
-// it; through a NAT64 it is one of IPv6. It is for the hundreds of sockets that are opened for seconds to get
-// through a NAT; much traffic needs a UDP.
+// it; through a NAT64 it is one of IPv6. It is for the hundreds of sockets that are opened
+// for seconds to get through a NAT; much traffic needs a UDP.
 type Single struct {
 	conn  *net.UDPConn
 	nat64 *nat64Use     // nil: none
@@ -19,9 +19,10 @@ type Single struct {
 // singleBuffer is the room for one datagram in bytes: more than any packet has.
 const singleBuffer = 2048
 
-// OpenSingle opens a socket, bound as b says, that reaches IPv4 addresses as n says now. receive is called from the socket's goroutine with
-// every datagram that comes in until Close has returned; it must not keep pkt,
-// and must not call Close. The error is the system's (too many open files).
+// OpenSingle opens a socket, bound as b says, that reaches IPv4 addresses as n says now.
+// receive is called from the socket's goroutine with every datagram that comes in until
+// Close has returned; it must not keep pkt, and must not call Close. The error is the
+// system's (too many open files).
 func OpenSingle(b Binding, n *NAT64, receive func(from netip.AddrPort, pkt []byte)) (*Single, error) {
 	through, network := n.use(), "udp4"
 	if through != nil {
