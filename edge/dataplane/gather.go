@@ -63,13 +63,12 @@ func (g *gather) slot(to netip.AddrPort, local netip.Addr, n int, ttl uint8) []b
 	g.bytes += n
 	at := l.used
 	l.used += n
-	if ttl == 0 && !g.next.alone && g.grow(l, local, n) {
-		return l.buf[at : at+n : at+n]
-	}
-	l.open = len(g.batch)
-	g.batch = append(g.batch, transport.Datagram{Buf: l.buf[at : at+n], N: n, Addr: to, Local: local, TTL: ttl, TOS: g.next.tos})
-	if ttl != 0 || g.next.alone {
-		l.open = -1
+	single := ttl != 0 || g.next.alone
+	if single || !g.grow(l, local, n) {
+		if l.open = len(g.batch); single {
+			l.open = -1
+		}
+		g.batch = append(g.batch, transport.Datagram{Buf: l.buf[at : at+n], N: n, Addr: to, Local: local, TTL: ttl, TOS: g.next.tos})
 	}
 	return l.buf[at : at+n : at+n]
 }
@@ -80,17 +79,10 @@ func (g *gather) grow(l *lane, local netip.Addr, n int) bool {
 		return false
 	}
 	d := &g.batch[l.open]
-	seg := d.Seg
-	if seg == 0 {
-		seg = d.N // of one datagram so far
-	}
-	if n > seg || local != d.Local || g.next.tos != d.TOS || d.N+n > transport.MaxTrainBytes || d.N >= seg*transport.MaxTrainDatagrams || seg == 0 {
+	if local != d.Local || g.next.tos != d.TOS || !d.Grow(n) {
 		return false
 	}
-	d.Seg = seg
-	d.N += n
-	d.Buf = d.Buf[:d.N]
-	if n < seg {
+	if n < d.Seg {
 		l.open = -1 // a shorter one is the last
 	}
 	return true
