@@ -77,7 +77,7 @@ func (l *Lifetime) Ask(now time.Time, server netip.AddrPort) {
 		return
 	}
 	l.server = server
-	if l.survives == survivesUnknown && !l.running && !l.measure.IsSet() {
+	if !l.known() && !l.running && !l.measure.IsSet() {
 		l.measure.Set(now)
 	}
 }
@@ -160,7 +160,7 @@ func (l *Lifetime) measured(now time.Time, survives int) {
 		l.survives, l.doubted = survives, false
 		l.relax.Stop()
 		l.policy.Keepalive = lifetimes[min(survives, len(lifetimes)-1)].keepalive
-	case l.survives == survivesUnknown && !l.doubted:
+	case !l.known() && !l.doubted:
 		l.relaxed(now)
 	}
 	l.cfg.Log.Debug("measured for how long a mapping lives", "survives", survives, "keepalive", l.policy.Keepalive, "before", before)

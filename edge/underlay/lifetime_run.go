@@ -1,7 +1,6 @@
 package underlay
 
 import (
-	"bytes"
 	"context"
 	"net/netip"
 	"time"
@@ -23,13 +22,7 @@ type lifetimeRun struct {
 	cfg    *Config
 	server netip.AddrPort
 	began  time.Time
-	heard  chan heardAnswer // what came to the socket whose mapping is left alone
-}
-
-// heardAnswer is a datagram.
-type heardAnswer struct {
-	from netip.AddrPort
-	pkt  []byte
+	silent *asker // whose mapping is left alone
 }
 
 // do returns the measurement as a function for Loop.Go. It hands found the index of the
@@ -56,25 +49,17 @@ func (r lifetimeRun) do(found func(now time.Time, survives int)) func(ctx contex
 // able to tell where the server does not send to another port than the one that asks, or
 // the NAT gives two sockets two addresses.
 func (r *lifetimeRun) survives(ctx context.Context, silence time.Duration) (lives, able bool) {
-	r.heard = make(chan heardAnswer, 4)
-	silent, err := r.cfg.Transports.Open(func(from netip.AddrPort, pkt []byte) {
-		select {
-		case r.heard <- heardAnswer{from, bytes.Clone(pkt)}:
-		default: // more than anybody asked for
-		}
-	})
-	if err != nil {
-		r.cfg.refuse(RefusedSocket, r.server, err)
+	var ok bool
+	if r.silent, ok = r.cfg.openAsker(r.server); !ok {
 		return false, false
 	}
-	defer func() { _ = silent.Close() }()
-	other, err := r.cfg.Transports.Open(func(netip.AddrPort, []byte) {})
-	if err != nil {
-		r.cfg.refuse(RefusedSocket, r.server, err)
+	defer r.silent.close()
+	other, ok := r.cfg.openAsker(r.server)
+	if !ok {
 		return false, false
 	}
-	defer func() { _ = other.Close() }()
-	seen, ok := r.open(ctx, silent)
+	defer other.close()
+	seen, ok := r.open(ctx)
 	if !ok {
 		return false, false
 	}
@@ -85,48 +70,39 @@ func (r *lifetimeRun) survives(ctx context.Context, silence time.Duration) (live
 	return lives, ctx.Err() == nil
 }
 
-// open asks by a socket for as long as lifetimeOpen, and returns where the server sees it.
-// Its requests are longer than all that will come back to it, and what others lose.
-func (r *lifetimeRun) open(ctx context.Context, by Socket) (seen netip.AddrPort, ok bool) {
+// open asks from the silent socket for as long as lifetimeOpen, and returns where the server
+// sees it. Its requests are longer than all that will come back to it, and what others lose.
+func (r *lifetimeRun) open(ctx context.Context) (seen netip.AddrPort, ok bool) {
 	for i := range lifetimeAsks {
 		if i > 0 && !sleep(ctx, lifetimeOpen/(lifetimeAsks-1)) {
 			return netip.AddrPort{}, false
 		}
-		if seen, ok = r.ask(ctx, by, 0); !ok {
+		if seen, ok = r.ask(ctx, r.silent, 0); !ok {
 			return netip.AddrPort{}, false
 		}
 	}
 	return seen, true
 }
 
-// ask sends a request by a socket, and waits for the answer at the one whose mapping is
-// measured; port is that mapping's, or 0 where it is the one that asks. It returns where
-// the server sees the socket that has asked.
-func (r *lifetimeRun) ask(ctx context.Context, by Socket, port uint16) (seen netip.AddrPort, ok bool) {
+// ask sends a request from a socket, and waits for the answer at the silent one; port is that
+// of its mapping, or 0 where it is the one that asks. It returns where the server sees the
+// socket that has asked.
+func (r *lifetimeRun) ask(ctx context.Context, from *asker, port uint16) (seen netip.AddrPort, ok bool) {
 	var asked address.Bindings
 	for range lifetimeTries {
 		q, err := asked.Request(r.began, r.cfg.Random, r.server, port)
 		if err != nil {
 			return netip.AddrPort{}, false
 		}
-		by.Send(q.To, 0, q.Packet)
-		late := time.NewTimer(lifetimeTry)
-		for waiting := true; waiting; {
-			select {
-			case a := <-r.heard:
-				if seen, err := asked.HandleResponse(r.began, a.from, a.pkt); err == nil {
-					late.Stop()
-					return seen, true
-				}
-			case <-late.C:
-				waiting = false
-			case <-ctx.Done():
-				late.Stop()
-				return netip.AddrPort{}, false
-			}
+		from.conn.Send(q.To, 0, q.Packet)
+		try, end := context.WithTimeout(ctx, lifetimeTry)
+		seen, ok = r.silent.seen(try, r.began, &asked)
+		end()
+		if ok || ctx.Err() != nil {
+			break
 		}
 	}
-	return netip.AddrPort{}, false
+	return seen, ok
 }
 
 // sleep waits, and reports whether that was not cut short.

@@ -1,7 +1,6 @@
 package underlay
 
 import (
-	"bytes"
 	"context"
 	"net/netip"
 	"time"
@@ -52,20 +51,35 @@ func (s *PortSampler) Pattern(now time.Time, server netip.AddrPort, f func(now t
 // forget has the next one measured anew.
 func (s *PortSampler) forget() { s.at, s.stale = time.Time{}, s.running }
 
+// sampleSocket is one of the sockets of a sample, and what was asked from it.
+type sampleSocket struct {
+	*asker
+	asked address.Bindings
+}
+
 // sample asks a server from one new socket after another which external port it
 // has, and hands what comes back to the control loop.
 func (s *PortSampler) sample(ctx context.Context, began time.Time, server netip.AddrPort) {
-	run := sampleRun{began: began, answers: make(chan sampleAnswer)}
-	defer run.close()
 	ctx, cancel := context.WithTimeout(ctx, sampleWait)
-	defer cancel() // before the sockets are closed, which waits for their goroutines
-	for len(run.sockets) < address.MaxPorts && run.open(ctx, s.cfg, server) {
+	defer cancel()
+	var sockets []*sampleSocket
+	for len(sockets) < address.MaxPorts {
+		a, ok := s.cfg.openAsker(server)
+		if !ok {
+			break
+		}
+		defer a.close()
+		x := &sampleSocket{asker: a}
+		x.asked.Add(began, server)
+		for _, q := range x.asked.Poll(began, s.cfg.Random) {
+			x.conn.Send(q.To, 0, q.Packet)
+		}
+		sockets = append(sockets, x)
 	}
-	run.wait(ctx)
 	var ports []uint16
-	for _, x := range run.sockets {
-		if x.port != 0 {
-			ports = append(ports, x.port)
+	for _, x := range sockets {
+		if seen, ok := x.seen(ctx, began, &x.asked); ok {
+			ports = append(ports, seen.Port())
 		}
 	}
 	s.cfg.Loop.Do(func(now time.Time) { s.sampled(now, ports) })
@@ -82,72 +96,5 @@ func (s *PortSampler) sampled(now time.Time, ports []uint16) {
 	s.running, s.stale, s.waiting = false, false, nil
 	for _, f := range waiting {
 		f(now, address.Pattern{Mapping: s.addresses.reflexive.Mapping(), Ports: ports})
-	}
-}
-
-// sampleRun is one sample under way.
-type sampleRun struct {
-	began   time.Time
-	sockets []*sampleSocket
-	answers chan sampleAnswer
-	left    int // answers that have not come
-}
-
-// sampleSocket is one of its sockets; port is 0 until the answer has come.
-type sampleSocket struct {
-	conn  Socket
-	asked address.Bindings
-	port  uint16
-}
-
-// sampleAnswer is what came to a socket.
-type sampleAnswer struct {
-	socket int
-	from   netip.AddrPort
-	pkt    []byte
-}
-
-// open asks from one more socket, and reports whether there was one.
-func (r *sampleRun) open(ctx context.Context, cfg *Config, server netip.AddrPort) bool {
-	i := len(r.sockets)
-	conn, err := cfg.Transports.Open(func(from netip.AddrPort, pkt []byte) {
-		select {
-		case r.answers <- sampleAnswer{i, from, bytes.Clone(pkt)}:
-		case <-ctx.Done():
-		}
-	})
-	if err != nil {
-		cfg.refuse(RefusedSocket, server, err)
-		return false
-	}
-	x := &sampleSocket{conn: conn}
-	r.sockets = append(r.sockets, x)
-	x.asked.Add(r.began, server)
-	for _, q := range x.asked.Poll(r.began, cfg.Random) {
-		x.conn.Send(q.To, 0, q.Packet)
-		r.left++
-	}
-	return true
-}
-
-// wait reads answers until all have come or ctx ends.
-func (r *sampleRun) wait(ctx context.Context) {
-	for r.left > 0 {
-		select {
-		case a := <-r.answers:
-			x := r.sockets[a.socket]
-			if seen, err := x.asked.HandleResponse(r.began, a.from, a.pkt); err == nil {
-				x.port = seen.Port()
-				r.left--
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (r *sampleRun) close() {
-	for _, x := range r.sockets {
-		_ = x.conn.Close()
 	}
 }
