@@ -11,10 +11,10 @@ import (
 // A supernode may answer another local port where it does not answer the data socket's: a
 // router that was started again holds on to a flow that is none any more, a firewall drops
 // one port. Or it answers an address that this host has in another network, where the line
-// of the preferred default route is dead behind a router that lives. So while the data socket gets no answer a further socket is tried, again and
-// again, which no stream and no network without UDP is the end of. What is relayed goes by
-// it then; peers reach us there, too. The data socket goes on asking by STUN, and takes over
-// when it is answered.
+// of the preferred default route is dead behind a router that lives. So while the data
+// socket gets no answer a further socket is tried, again and again, also while a stream
+// serves and where no UDP passes. What is relayed goes by it then; peers reach us there, too.
+// The data socket goes on asking by STUN, and takes over when it is answered.
 const (
 	furtherAfter = 10 * time.Second // without an answer
 	furtherAgain = 30 * time.Second // after the first try, doubling
@@ -71,8 +71,7 @@ func (o *furtherSockets) close() {
 
 // helps reports whether another local port may help to reach a supernode.
 func (o *furtherSockets) helps(s *supernode) bool {
-	switch {
-	case o.connector.streamOnly, !o.sockets.Possible(), s.key == nil, s.kin.first != nil, s.hello.older, !s.addr().Addr().Is4():
+	if o.connector.streamOnly || !o.sockets.Possible() || s.key == nil || s.kin.first != nil || s.hello.older || !s.addr().Addr().Is4() {
 		return false
 	}
 	return s.streaming() || !s.silentSince().IsZero()

@@ -96,10 +96,14 @@ func (l supernodes) notes(streamOnly, twin bool, policy *address.Policy) (list [
 
 // triedPorts says that other local ports were tried in vain, empty: none was.
 func (s *supernode) triedPorts() string {
-	if n := s.stream.further.tries; n > 0 {
+	switch n := s.stream.further.tries; n {
+	case 0:
+		return ""
+	case 1:
+		return ", by this edge's port or another"
+	default:
 		return fmt.Sprintf(", by this edge's port or %d others", n)
 	}
-	return ""
 }
 
 // silent says that the user was told of a supernode which does not answer.

@@ -33,6 +33,12 @@ func TestNotesOfSupernodes(t *testing.T) {
 		{"an older one", func(v *testServer) { v.s.grant.done, v.s.hello.older = false, true }, "[E22]"},
 		{"lost", func(v *testServer) { v.servers.registrar.lost(noon, v.s) }, "no supernode is reached (sn:7654 no longer answers)"},
 		{"silent from the start", func(v *testServer) { v.s.grant.done, v.s.reported.noAnswer = false, true }, "no supernode is reached"},
+		{"silent, and one other port was tried", func(v *testServer) {
+			v.s.grant.done, v.s.reported.noAnswer, v.s.stream.further.tries = false, true, 1
+		}, "sn:7654 does not answer, by this edge's port or another [E08]"},
+		{"silent, and other ports were tried", func(v *testServer) {
+			v.s.grant.done, v.s.reported.noAnswer, v.s.stream.further.tries = false, true, 3
+		}, "sn:7654 does not answer, by this edge's port or 3 others [E08]"},
 		{"silent, and our own firewall refuses", func(v *testServer) {
 			v.s.grant.done, v.s.reported.noAnswer = false, true
 			v.handle(noon, dataplane.SendRefused{Addr: v.s.addr(), Forbidden: true})

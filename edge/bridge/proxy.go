@@ -46,8 +46,9 @@ func (e resolved[E]) place() (edge E, until int64) { return e.edge, e.seen + res
 // Proxy answers ARP and neighbour solicitations of our own side for stations behind other
 // edges, which are not flooded then (RFC 9161: ARP and ND suppression). It knows from
 // such frames who has which address. What it does not know for sure it leaves to the
-// owner: it never answers for our own side, which hears the question itself, nor for an address that two claim, and has the
-// owner asked, instead of everybody, when that said nothing for a while.
+// owner: it never answers for our own side, which hears the question itself, nor for an
+// address that two claim, and has the owner asked, instead of everybody, when that said
+// nothing for a while.
 //
 // Each edge has a share of the entries. One that has used it up is not learned from any
 // more: questions for its stations are flooded. It is safe for concurrent use.

@@ -28,8 +28,9 @@ type PathStatus struct {
 	// (null) before the first one.
 	RTTms *float64 `json:"rtt_ms"`
 	// Reason says in words why the path is not direct, why there is none, or what is wrong
-	// with a direct one, or is empty. In the list of peers it ends with what the search for a direct path did not
-	// do although the peer or a supernode asked for it, counted by reason (docs/NAT.md).
+	// with a direct one, or is empty. In the list of peers it ends with what the search for a
+	// direct path did not do although the peer or a supernode asked for it, counted by reason
+	// (docs/NAT.md).
 	Reason string `json:"reason,omitempty"`
 }
 

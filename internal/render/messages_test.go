@@ -35,7 +35,7 @@ func TestSentences(t *testing.T) {
 				"and for a full table of connections ('dmesg | grep conntrack'). [E58]"},
 		{control.Event{Kind: control.EventStream, Supernode: sn, Text: "TLS to vps.example", Err: fs.ErrPermission},
 			"this host's own firewall lets nothing out to vps.example:7654 over UDP: look at its rules for what is sent ('nft list ruleset', 'iptables -L OUTPUT'), " +
-				"and for a full table of connections ('dmesg | grep conntrack'). TLS to vps.example serves, which is slower, and direct paths are off until then. [E58]"},
+				"and for a full table of connections ('dmesg | grep conntrack'). TLS to vps.example serves, which is slower, and direct paths are off until it lets UDP out. [E58]"},
 		{control.Event{Kind: control.EventResolveFailed, Supernode: sn, Addr: addr, Err: nx},
 			"cannot resolve vps.example: NXDOMAIN from 192.168.1.1. Trying on; the last good address 203.0.113.10 is used meanwhile. [E10]"},
 		{control.Event{Kind: control.EventResolveFailed, Supernode: sn, Err: &net.DNSError{Err: "server misbehaving"}},
