@@ -29,13 +29,16 @@ var roads = map[string]struct {
 	"relayed, IPv6": {control.PathRelay, overIPv6},
 }
 
-// road makes two edges that reach each other by a road of that name.
+// road makes two edges that reach each other by a road of that name, and by no other: frames
+// go both ways for a while after a direct path was found, if there may be a relay.
 func (w *town) road(name string, more ...string) (left, right *member) {
 	w.t.Helper()
 	r := roads[name]
 	addresses := map[string][]string{overIPv4: {"198.51.100.1", "198.51.100.2"}, overIPv6: {"2001:db8:2::1", "2001:db8:2::2"}}[r.supernode]
 	if r.path == control.PathRelay {
 		must(w.t, w.Internet().Cut(netip.MustParseAddr(addresses[0]), netip.MustParseAddr(addresses[1])))
+	} else {
+		more = append(more[:len(more):len(more)], "--no-relay")
 	}
 	left = w.join(lab.Must(w.Host("left", addresses[0])), r.supernode, more...)
 	right = w.join(lab.Must(w.Host("right", addresses[1])), r.supernode, more...)
