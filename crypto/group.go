@@ -89,7 +89,7 @@ type GroupVouch struct {
 	KI, XF uint8
 	Salt   [16]byte
 	// Lowest is the lowest counter that the salt is vouched for from: everything
-	// below was sealed before.
+	// below was sealed before the two ends had need of a session.
 	Lowest uint64
 	// Serial orders the salts of one sender, over restarts too.
 	Serial uint64

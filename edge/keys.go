@@ -184,10 +184,17 @@ func (k *keyring) checkWear(now time.Time) {
 }
 
 // appendSalts appends the SALT messages that vouch for what we send under.
-func (k *keyring) appendSalts(b []byte) []byte {
+func (k *keyring) appendSalts(b []byte) []byte { return k.appendSaltsTo(nil, b) }
+
+// appendSaltsTo does so for a peer whose session begins. The messages may overtake what went
+// to it before there was a session, which they vouch for as well.
+func (k *keyring) appendSaltsTo(p *dataplane.Peer, b []byte) []byte {
 	for _, g := range []*crypto.GroupSender{k.group, k.coming} {
 		if g != nil {
 			v := g.Vouch()
+			if p != nil && g == k.group && p.Grouped() > 0 {
+				v.Lowest = min(v.Lowest, p.Grouped()-1)
+			}
 			m := protocol.Salt{XF: protocol.Transform(v.XF), KI: v.KI, Salt: v.Salt, Lowest: v.Lowest, Serial: v.Serial}
 			b = m.Append(b)
 		}

@@ -231,7 +231,7 @@ func (s *sessions) introduce(p *peer) {
 		r.Direct = other.Direct
 	}
 	s.pairs.sendBy(p, &r, 0, func(b []byte) []byte {
-		b = s.self.append(s.keys.appendSalts(b))
+		b = s.self.append(s.keys.appendSaltsTo(p.view, b))
 		if s.self.segment != nil && p.view.Features()&protocol.FeatureHosts != 0 {
 			b = s.self.segment(b)
 		}

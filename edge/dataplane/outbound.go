@@ -504,6 +504,9 @@ func (o *outbound) sealBroadcast(t *Table, p *Peer, to *Route, many *audience, f
 			count = protocol.PieceCount(len(inner), limit)
 		}
 		ctr, err := t.group.Reserve(uint32(count))
+		if p != nil && err == nil {
+			p.count.grouped.CompareAndSwap(0, ctr+1)
+		}
 		switch {
 		case count == 0:
 			o.drops.Drop(DropTooBig)

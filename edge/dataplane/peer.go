@@ -77,6 +77,7 @@ type traffic struct {
 	used             atomic.Int64  // the last unicast frame in either direction
 	asked            atomic.Int64  // when the control loop was last told of a need
 	roamed           atomic.Int64  // when the control loop was last told of a new address
+	grouped          atomic.Uint64 // see Grouped
 	told             bucket.Shared // the peer's control packets that the control loop hears of
 }
 
@@ -161,5 +162,11 @@ func (p *Peer) touch(now int64, m *mailbox) {
 		return
 	}
 	p.count.asked.Store(now)
+	p.count.grouped.Store(0)
 	m.post(Needed{p})
 }
+
+// Grouped returns one more than the counter of the first GROUP packet that went to the
+// peer alone, since it has no session, after the control loop was last told of a need; 0:
+// none did. That packet may still be on its way when the session stands.
+func (p *Peer) Grouped() uint64 { return p.count.grouped.Load() }
