@@ -86,7 +86,7 @@ func TestNAT64ByDNS(t *testing.T) {
 		r.Start(time.Now(), nil)
 		r.run(5 * time.Second)
 		r.reaches("", false, false)
-		if r.NAT64.missing() != 4 || r.Addresses.Policy().Missing != 4 {
+		if r.NAT64.Missing() != 4 || r.Addresses.Policy().Missing != 4 {
 			t.Error("IPv4 is not missing")
 		}
 		n.find(nat64.Name, translated["64:ff9b::/96"]...)
@@ -95,7 +95,7 @@ func TestNAT64ByDNS(t *testing.T) {
 		r.reaches("64:ff9b::/96", true, false)
 		r.logged("reached through the NAT64 of this network", true)
 		r.told("7s network changed")
-		if r.NAT64.missing() != 0 || r.Addresses.Policy().Missing != 0 || r.Addresses.Policy().Probeable(addr("[64:ff9b::198.51.100.1]:7000")) {
+		if r.NAT64.Missing() != 0 || r.Addresses.Policy().Missing != 0 || r.Addresses.Policy().Probeable(addr("[64:ff9b::198.51.100.1]:7000")) {
 			t.Error("IPv4 is missing, or an address of the prefix may be probed")
 		}
 		n.find(nat64.Name, translated["2001:db8:122:344::/64"]...)
@@ -171,7 +171,7 @@ func TestNAT64ByRouter(t *testing.T) {
 		go c.advertise("2001:db8:1::/96", time.Hour)
 		r.run(time.Second)
 		r.reaches("", false, false)
-		if r.NAT64.missing() != 6 {
+		if r.NAT64.Missing() != 6 {
 			t.Error("IPv6 is not missing")
 		}
 	})
@@ -187,7 +187,7 @@ func TestNAT64Routes(t *testing.T) {
 		r.Start(time.Now(), nil)
 		r.run(time.Minute)
 		r.reaches("", false, false)
-		if got := n.times(nat64.Name); len(got) > 0 || r.NAT64.missing() != 0 {
+		if got := n.times(nat64.Name); len(got) > 0 || r.NAT64.Missing() != 0 {
 			t.Errorf("asked at %v", got)
 		}
 		r.hosts = append(r.hosts, netip.MustParseAddr("172.17.0.1"))
