@@ -48,7 +48,7 @@ type command struct {
 
 // run executes one command line and returns the exit code.
 func (cmd *command) run(ctx context.Context, args []string) cli.Code {
-	return cli.Run(ctx, cmd.app(), peerOption(args), cmd.streams)
+	return cli.Run(ctx, cmd.app(), cli.ArgumentOption(args, "ping", pingFlags(), "peer"), cmd.streams)
 }
 
 // app describes the command line.

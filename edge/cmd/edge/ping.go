@@ -1,9 +1,7 @@
 package main
 
 import (
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	ucli "github.com/urfave/cli/v2"
@@ -20,7 +18,8 @@ const (
 	mostPings = 1_000_000
 )
 
-// pingFlags are the options of "edge ping". The peer is one of them: see peerOption.
+// pingFlags are the options of "edge ping". The peer is one of them: see
+// cli.ArgumentOption.
 func pingFlags() []ucli.Flag {
 	return append(readFlags(),
 		&ucli.StringFlag{Name: "c", Aliases: []string{"count"}, Usage: "send `COUNT` pings; default: until interrupted, 60 with --until-direct"},
@@ -29,48 +28,6 @@ func pingFlags() []ucli.Flag {
 		&ucli.BoolFlag{Name: "until-direct", Usage: "end with the first answer that came directly", DisableDefaultText: true},
 		&ucli.StringFlag{Name: "peer", Hidden: true},
 	)
-}
-
-// peerOption makes the argument of "edge ping" an option, so that it may stand
-// before the others, as with any ping: the library ends at the first argument.
-func peerOption(args []string) []string {
-	if len(args) < 2 || args[1] != "ping" {
-		return args
-	}
-	var options, words []string
-	withValue := valueOptions(pingFlags())
-	for rest := args[2:]; len(rest) > 0; rest = rest[1:] {
-		switch arg := rest[0]; {
-		case arg == "--":
-			words = append(words, rest[1:]...)
-			rest = rest[len(rest)-1:]
-		case len(arg) < 2 || arg[0] != '-':
-			words = append(words, arg)
-		case withValue[strings.TrimLeft(arg, "-")] && len(rest) > 1:
-			options = append(options, arg, rest[1])
-			rest = rest[1:]
-		default:
-			options = append(options, arg)
-		}
-	}
-	if len(words) > 0 {
-		options = append(options, "--peer="+words[0])
-	}
-	return slices.Concat(args[:2], options, words[min(1, len(words)):])
-}
-
-// valueOptions returns the names of the options that take a value.
-func valueOptions(flags []ucli.Flag) map[string]bool {
-	names := make(map[string]bool)
-	for _, f := range flags {
-		if _, isSwitch := f.(*ucli.BoolFlag); isSwitch {
-			continue
-		}
-		for _, name := range f.Names() {
-			names[name] = true
-		}
-	}
-	return names
 }
 
 // pingChoice is a command line of "edge ping" that was understood.

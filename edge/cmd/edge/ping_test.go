@@ -145,7 +145,7 @@ func TestPeerOption(t *testing.T) {
 		{"edge -c ping a", "edge -c ping a"},
 		{"edge", "edge"},
 	} {
-		if got := peerOption(strings.Fields(tt[0])); !slices.Equal(got, strings.Fields(tt[1])) {
+		if got := cli.ArgumentOption(strings.Fields(tt[0]), "ping", pingFlags(), "peer"); !slices.Equal(got, strings.Fields(tt[1])) {
 			t.Errorf("%s became %v", tt[0], got)
 		}
 	}

@@ -16,7 +16,7 @@ import (
 
 // status is "edge status".
 func (cmd *command) status(c *ucli.Context) error {
-	return document[control.Status]{get: control.Socket.Status, show: render.Status}.run(cmd, c)
+	return show(cmd, c, control.Socket.Status, render.Status, nil)
 }
 
 // health is "edge health": for monitors, which look at the exit code.
@@ -34,12 +34,12 @@ func (cmd *command) health(c *ucli.Context) error {
 
 // peers is "edge peers".
 func (cmd *command) peers(c *ucli.Context) error {
-	return document[[]control.Peer]{get: control.Socket.Peers, show: render.Peers}.run(cmd, c)
+	return show(cmd, c, control.Socket.Peers, render.Peers, nil)
 }
 
 // counters is "edge counters".
 func (cmd *command) counters(c *ucli.Context) error {
-	return document[control.Counters]{get: control.Socket.Counters, show: render.Counters}.run(cmd, c)
+	return show(cmd, c, control.Socket.Counters, render.Counters, nil)
 }
 
 // keys is "edge keys": of a running edge, or of a community file.
