@@ -28,6 +28,10 @@ const (
 	wantedMax   = 256
 	wantedAgain = 2 * time.Second
 	wantedFor   = 10 * time.Second
+
+	// seekEvery is how often it is asked for a second supernode that knows a peer to which
+	// frames are relayed.
+	seekEvery = 5 * time.Second
 )
 
 // directory is the owner of what supernodes are asked and tell about other
@@ -164,10 +168,14 @@ func (d *directory) unheard(now time.Time, p *peer, s *supernode, silent uint32)
 }
 
 // find asks the supernodes that answer about a peer that only others know to be
-// theirs: it may have come to them after we asked last.
+// theirs: it may have come to them after we asked last. If one relays to the peer already
+// a second one is to be ready, and is asked now and then.
 func (d *directory) find(now time.Time, p *peer) {
 	if d.supernodes.relays(p) {
-		return
+		if to := p.view.Route(); to.OnlyDirect() || now.Sub(p.reach.relay.sought) < seekEvery {
+			return
+		}
+		p.reach.relay.sought = now
 	}
 	for _, s := range d.supernodes {
 		if s.registered() && p.handles[s.id()] == 0 {

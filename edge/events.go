@@ -88,12 +88,11 @@ func (e *Edge) withPeer(v *dataplane.Peer, f func(p *peer)) {
 }
 
 // needed is called when frames go to or come from a peer: it should have a session,
-// and both its paths are watched.
+// and its relayed path is watched.
 func (e *Edge) needed(now time.Time, p *peer) {
 	e.sessions.needed(now, p)
 	e.paths.routing.needed(now, p)
 	e.servers.directory.find(now, p)
-	e.servers.registrar.watch(now, p)
 }
 
 // handleAnswer hands an answer to a handshake to whoever waits for it.

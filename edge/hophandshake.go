@@ -224,7 +224,7 @@ func (c *connector) finished(now time.Time, s *supernode, done *handshake.Result
 		return
 	}
 	if s.init.initiator.Attempts() == 1 {
-		s.keepalive.rtt = smooth(s.keepalive.rtt, done.RTT)
+		s.keepalive.measure(done.RTT)
 	}
 	h := &s.hop
 	s.reset.judge(now, h.session, session)

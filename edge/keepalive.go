@@ -8,19 +8,24 @@ import (
 	"hedgerow/protocol"
 )
 
-// Times of the pings to a supernode.
+// Times of the pings to a supernode. One that relays is watched so closely that another
+// one is used within a second (failover.go).
 const (
 	hopKeepalive = 20 * time.Second       // where a stream carries them; the underlay knows how long a UDP mapping lives
-	hopWatch     = time.Second            // while frames are being relayed: another supernode is used within 2 s
-	hopPingRetry = 200 * time.Millisecond // or two round trips, if those are longer
+	hopWatch     = 400 * time.Millisecond // to a supernode that frames pass
+	hopStandby   = 2 * time.Second        // to the others meanwhile
+	hopPingRetry = 200 * time.Millisecond // or longer, by the round trip
 	hopPingsLost = 4
 )
 
 // keepaliveIn returns the time between pings to a supernode, +-10 % so that edges do not
 // fall into step.
 func (r *registrar) keepaliveIn(now time.Time, s *supernode) time.Duration {
-	if r.relaying(now) {
+	switch by, relayed := r.relaying(now, s); {
+	case by:
 		return hopWatch
+	case relayed:
+		return hopStandby
 	}
 	keep := r.underlay.Lifetime.Keepalive()
 	if s.streaming() {
@@ -29,24 +34,32 @@ func (r *registrar) keepaliveIn(now time.Time, s *supernode) time.Duration {
 	return keep - keep/10 + r.random.jitter(keep/5)
 }
 
-// relaying reports whether frames to or from an active peer are relayed.
-func (r *registrar) relaying(now time.Time) bool {
+// relaying reports whether frames to or from an active peer are relayed by a supernode,
+// and whether they are by any.
+func (r *registrar) relaying(now time.Time, s *supernode) (by, relayed bool) {
 	for _, p := range r.peers.byStatic {
 		if to := p.view.Route(); !to.OnlyDirect() && r.peers.active(now, p) {
-			return true
+			if relayed = true; to.Supernode == s.view || to.Spare == s.view {
+				return true, true
+			}
 		}
 	}
-	return false
+	return false, relayed
 }
 
-// watch pings a supernode soon: frames to a peer in use pass it.
+// watch pings the supernode that frames to a peer in use pass soon, and at once if it was
+// not pinged lately.
 func (r *registrar) watch(now time.Time, p *peer) {
-	to := p.view.Route()
-	if to.Supernode == nil || to.OnlyDirect() {
-		return
+	if to := p.view.Route(); to.Supernode != nil && !to.OnlyDirect() && r.peers.active(now, p) {
+		r.supernodes[to.Supernode.ID()].keepalive.hasten(now)
 	}
-	if s := r.supernodes[to.Supernode.ID()]; s.hop.session != nil && s.keepalive.next.IsSet() {
-		s.keepalive.next.NotAfter(now.Add(hopWatch))
+}
+
+// hasten has the next ping follow the last one that was answered by hopWatch, unless one
+// waits for its answer.
+func (k *keepalive) hasten(now time.Time) {
+	if k.next.IsSet() && k.sent.IsZero() {
+		k.next.NotAfter(now.Add(max(0, hopWatch-now.Sub(k.last))))
 	}
 }
 
@@ -65,6 +78,7 @@ func (r *registrar) ping(now time.Time, s *supernode) {
 	k := &s.keepalive
 	if !k.sent.IsZero() {
 		k.missed++
+		r.doubt(now, s)
 	}
 	if k.missed >= hopPingsLost {
 		r.lost(now, s)
@@ -74,7 +88,7 @@ func (r *registrar) ping(now time.Time, s *supernode) {
 		r.random.fill(k.nonce[:]) // repeats keep it: the answer to any of them will do
 		k.sent = now
 	}
-	k.next.Set(now.Add(max(hopPingRetry, 2*k.rtt)))
+	k.next.Set(now.Add(k.timeout(hopPingRetry)))
 	m := protocol.Ping{Nonce: k.nonce, Pad: protocol.MinPingPad}
 	r.hops.send(s, m.Append)
 }
@@ -94,9 +108,11 @@ func (r *registrar) handlePong(now time.Time, s *supernode, m protocol.Pong) {
 		r.refusals.note(refusedHopPong, s)
 		return
 	}
+	k.last = k.sent
 	k.answered(now)
+	r.trust(s)
 	r.underlay.Addresses.Observed(now, s.hop.at, m.Seen)
-	k.next.Set(now.Add(r.keepaliveIn(now, s)))
+	k.next.Set(k.last.Add(r.keepaliveIn(now, s)))
 }
 
 // lost is called when a supernode no longer answers: frames go through another
@@ -109,8 +125,10 @@ func (r *registrar) lost(now time.Time, s *supernode) {
 		s.reported.lost = true
 		r.reports.report(now, control.Event{Kind: control.EventSupernodeLost, Supernode: s.cfg.Name, Addr: s.shownAddr()})
 	}
+	s.keepalive.late = false
 	r.peers.markAll()
 	for _, p := range r.peers.byStatic {
+		r.leave(p, s)
 		if r.peers.active(now, p) {
 			r.directory.find(now, p)
 		}

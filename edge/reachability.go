@@ -44,6 +44,7 @@ type relayProbe struct {
 	size     relaySize
 	oneSided bool        // several pings in a row had no answer: the session has to be made anew
 	silent   bool        // and none was answered since
+	sought   time.Time   // the directory's: when it last asked for a second supernode that knows the peer
 	unheard  time.Time   // when the supernode heard the peer last, as that said because it is long ago; zero: it does not say so
 	timer    timer.Timer // of the next ping
 }
@@ -55,15 +56,16 @@ func (o *relayProbe) restart() {
 
 // pingOut is a ping that waits for its pong.
 type pingOut struct {
-	nonce  [8]byte
-	sent   time.Time
-	rtt    time.Duration // smoothed; 0: not measured
-	missed int           // in a row, without an answer
+	nonce     [8]byte
+	sent      time.Time
+	rtt       time.Duration // smoothed; 0: not measured
+	variation time.Duration // of the round trip, smoothed
+	missed    int           // in a row, without an answer
 }
 
 // answered notes that the pong has come.
 func (o *pingOut) answered(now time.Time) {
-	o.rtt = smooth(o.rtt, now.Sub(o.sent))
+	o.measure(now.Sub(o.sent))
 	o.forget()
 }
 
@@ -73,12 +75,20 @@ func (o *pingOut) forget() { o.sent, o.missed = time.Time{}, 0 }
 // waits reports whether a pong with a nonce is waited for.
 func (o *pingOut) waits(nonce [8]byte) bool { return !o.sent.IsZero() && o.nonce == nonce }
 
-// smooth is the smoothed round-trip time of RFC 6298, section 2.
-func smooth(srtt, sample time.Duration) time.Duration {
-	if srtt == 0 {
-		return max(sample, 1)
+// measure takes a round trip into account, as RFC 6298, section 2, does.
+func (o *pingOut) measure(sample time.Duration) {
+	if o.rtt == 0 {
+		o.rtt, o.variation = max(sample, 1), sample/2
+		return
 	}
-	return srtt + (sample-srtt)/8
+	o.variation += ((o.rtt - sample).Abs() - o.variation) / 4
+	o.rtt += (sample - o.rtt) / 8
+}
+
+// timeout returns how long to wait for a pong: 4 variations longer than the round trip
+// takes, as RFC 6298, section 2, has it, and no less than it says or an eighth.
+func (o *pingOut) timeout(least time.Duration) time.Duration {
+	return max(least, o.rtt+max(4*o.variation, o.rtt/8))
 }
 
 // call is what a peer and we told each other of our NATs.

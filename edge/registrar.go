@@ -102,7 +102,7 @@ func (r *registrar) begin(now time.Time, s *supernode) {
 // the next ones are made.
 func (r *registrar) forked() {
 	for _, s := range r.supernodes {
-		s.grant.done, s.grant.pending = false, false
+		s.grant.done, s.grant.pending, s.keepalive.late = false, false, false
 		s.grant.retry.Stop()
 		s.grant.renew.Stop()
 		s.keepalive.forget()
@@ -150,6 +150,7 @@ func (r *registrar) handleAck(now time.Time, s *supernode, m protocol.Ack) {
 	r.underlay.Addresses.Observed(now, s.hop.at, m.Seen)
 	r.offerTURN(now, s, m.TURN)
 	if first {
+		s.keepalive.late = false
 		r.underlay.Lifetime.Ask(now, s.hop.at)
 		r.forgetDirect(s)
 		s.publishHop()
@@ -229,6 +230,7 @@ func (r *registrar) refused(now time.Time, s *supernode, m protocol.Nak) {
 func (r *registrar) released(now time.Time, s *supernode) {
 	g := &s.grant
 	g.done, g.on, g.pending, g.leased, g.token = false, nil, false, false, [16]byte{}
+	s.keepalive.late = false
 	g.offer, g.holder, g.fault = netip.Prefix{}, protocol.MAC{}, ""
 	g.retry.Stop()
 	g.renew.Stop()

@@ -150,18 +150,8 @@ func TestKeepalive(t *testing.T) {
 		t.Errorf("the first ping after %v", d)
 	}
 	v.pass(now)
-	heard := v.hears()
-	i := slices.IndexFunc(heard, func(m heardMessage) bool { return m.typ == protocol.MsgPing })
-	if i < 0 {
-		t.Fatalf("it hears %v", types(heard))
-	}
-	ping, err := protocol.ParsePing(heard[i].value)
-	if err != nil {
-		t.Fatal(err)
-	}
 	now = now.Add(30 * time.Millisecond)
-	pong := protocol.Pong{Nonce: ping.Nonce, Seen: elsewhere}
-	v.say(now, pong.Append(nil))
+	v.answerPing(now)
 	if !v.s.keepalive.sent.IsZero() || v.s.keepalive.rtt == 0 || v.s.keepalive.missed != 0 {
 		t.Errorf("keepalive %+v", v.s.keepalive.pingOut)
 	}
@@ -188,8 +178,24 @@ func TestKeepalive(t *testing.T) {
 	}
 }
 
-// A supernode that relays for peers in use is watched closely, and pinged at once
-// when our own network changes.
+// answerPing has the supernode answer the ping that it hears.
+func (v *testServer) answerPing(now time.Time) {
+	v.tb.Helper()
+	heard := v.hears()
+	i := slices.IndexFunc(heard, func(m heardMessage) bool { return m.typ == protocol.MsgPing })
+	if i < 0 {
+		v.tb.Fatalf("it hears %v", types(heard))
+	}
+	ping, err := protocol.ParsePing(heard[i].value)
+	if err != nil {
+		v.tb.Fatal(err)
+	}
+	pong := protocol.Pong{Nonce: ping.Nonce, Seen: elsewhere}
+	v.say(now, pong.Append(nil))
+}
+
+// A supernode that relays for peers in use is watched closely, and pinged at once when it
+// was not lately, and when our own network changes.
 func TestWatch(t *testing.T) {
 	v := registered(t, nil)
 	v.peers.setHandle(v.introduced(3), 0, 3)
@@ -199,6 +205,12 @@ func TestWatch(t *testing.T) {
 		t.Errorf("pinged every %v", in)
 	}
 	v.handle(noon, dataplane.Needed{Peer: p.view})
+	if at := v.s.keepalive.next.At(); !at.Equal(noon) {
+		t.Errorf("pinged at %v for the first time", at)
+	}
+	v.pass(noon)
+	v.answerPing(noon.Add(30 * time.Millisecond))
+	v.handle(noon.Add(50*time.Millisecond), dataplane.Needed{Peer: p.view})
 	if at := v.s.keepalive.next.At(); !at.Equal(noon.Add(hopWatch)) {
 		t.Errorf("pinged at %v", at)
 	}

@@ -31,7 +31,10 @@ func (r *routing) compute(p *peer) dataplane.Route {
 		}
 	}
 	if s := r.supernodes.relayFor(p); s != nil {
-		to.Supernode, to.Handle = s.view, p.handles[s.view.ID()]
+		to.Supernode, to.Handle = s.view, p.handles[s.id()]
+		if spare := r.supernodes.spareFor(p, s); spare != nil {
+			to.Spare, to.SpareAs = spare.view, p.handles[spare.id()]
+		}
 	}
 	to.Alone = to.Direct.IsValid() && p.reach.quality.trains.Ended()
 	if p.reach.avoids() && to.Supernode != nil {
@@ -67,7 +70,7 @@ func (r *routing) route(now time.Time, p *peer) (gained bool) {
 	p.view.SetRoute(to)
 	if was, is := old.NextHop(), to.NextHop(); was != is {
 		p.reach.since = now
-		r.log.Debug("next hop", "peer", p, "direct", to.Direct, "relay", r.supernodes.name(to.Supernode), "both", to.Dual, "session", to.Session != nil)
+		r.log.Debug("next hop", "peer", p, "direct", to.Direct, "relay", r.supernodes.name(to.Supernode), "both", to.Dual, "spare", r.supernodes.name(to.Spare), "session", to.Session != nil)
 	}
 	if r.changesGroupPacket(&old, &to) {
 		r.group.changed = true

@@ -77,6 +77,7 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 	}
 	e.sessions.settle(now, p)
 	e.servers.directory.settle(now, p)
+	e.servers.registrar.watch(now, p)
 	e.servers.duplicates.settle(now, p)
 	e.paths.links.settle(now, p)
 	e.paths.subnets.settle(now, p)

@@ -62,7 +62,9 @@ func (e *Edge) status(now time.Time) control.Status {
 	}
 	for _, n := range e.servers.list {
 		if !n.dormant() {
-			s.Supernodes = append(s.Supernodes, n.status(e.underlay.Lifetime))
+			st := n.status(e.underlay.Lifetime)
+			st.Role = e.servers.list.role(n)
+			s.Supernodes = append(s.Supernodes, st)
 		}
 	}
 	return s

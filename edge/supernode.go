@@ -139,6 +139,8 @@ type grant struct {
 // when it is gone.
 type keepalive struct {
 	pingOut
+	late bool      // an answer is overdue, and none has come since
+	last time.Time // when the ping was sent that was answered last
 	next timer.Timer
 }
 
@@ -321,6 +323,25 @@ func (l supernodes) relayFor(p *peer) *supernode {
 		}
 	}
 	return best
+}
+
+// spareFor returns another supernode that has us registered and knows a peer, while the
+// answer of the one that relays to the peer is late; else nil. One at the same address is
+// the same one.
+func (l supernodes) spareFor(p *peer, s *supernode) *supernode {
+	if !s.keepalive.late {
+		return nil
+	}
+	var spare *supernode
+	for _, other := range l {
+		if other == s || !other.registered() || p.handles[other.id()] == 0 || other.hop.at == s.hop.at {
+			continue
+		}
+		if spare == nil || spare.keepalive.late && !other.keepalive.late {
+			spare = other
+		}
+	}
+	return spare
 }
 
 // relays reports whether a supernode that has us registered knows a peer.

@@ -3,6 +3,7 @@ package edge
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
 	"hedgerow/edge/control"
@@ -52,6 +53,21 @@ func (s *supernode) status(mapping *underlay.Lifetime) control.SupernodeStatus {
 		st.KeepaliveS = mapping.Keepalive().Seconds()
 	}
 	return st
+}
+
+// role names what a supernode does while another one has us registered, too.
+func (l supernodes) role(s *supernode) control.SupernodeRole {
+	first := slices.IndexFunc(l, (*supernode).registered)
+	others := slices.ContainsFunc(l, func(other *supernode) bool { return other != s && other.registered() })
+	switch {
+	case !s.registered() || !others:
+		return ""
+	case s != l[first]:
+		return control.RoleStandby
+	case s.keepalive.late:
+		return control.RoleLate
+	}
+	return control.RoleServing
 }
 
 // notes says for status which supernodes do not serve us, and why, which do so by a stream

@@ -85,6 +85,9 @@ type SupernodeStatus struct {
 	Stream string `json:"stream,omitempty"`
 	// State is one of the State constants.
 	State SupernodeState `json:"state"`
+	// Role is one of the Role constants below where the edge is registered with this and
+	// with another one, or empty.
+	Role SupernodeRole `json:"role,omitempty"`
 	// RTTms is the last measured round trip in milliseconds, or nil before
 	// the first one.
 	RTTms *float64 `json:"rtt_ms,omitempty"`
@@ -113,6 +116,20 @@ const (
 	StateOlder SupernodeState = "older"
 	// StateLost means that a registered supernode has stopped answering.
 	StateLost SupernodeState = "lost"
+)
+
+// SupernodeRole says what a supernode does for an edge that is registered with several.
+type SupernodeRole string
+
+const (
+	// RoleServing means that frames to peers without a direct path go through it, as far
+	// as it knows the peers.
+	RoleServing SupernodeRole = "serving"
+	// RoleLate means that it served, and that an answer of it is overdue: frames go through
+	// another one as well until it answers or is lost.
+	RoleLate SupernodeRole = "late"
+	// RoleStandby means that frames go through it when the one that serves is late.
+	RoleStandby SupernodeRole = "standby"
 )
 
 // PeerCount counts an edge's peers.

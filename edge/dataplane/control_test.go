@@ -46,6 +46,44 @@ func TestSealControl(t *testing.T) {
 	}
 }
 
+// TestSpare checks that what goes through a supernode that is in doubt goes through its
+// spare as well, frames, pieces and floods to one peer alike, and comes once.
+func TestSpare(t *testing.T) {
+	r, a, b := relayedPair(t)
+	first, second := r.hubs[0], r.hub()
+	through := func(what string, packets int) {
+		t.Helper()
+		count := map[netip.AddrPort]int{}
+		for _, d := range a.conn.sent {
+			count[d.to]++
+		}
+		if count[first.addr] != packets || count[second.addr] != packets || len(count) != 2 {
+			t.Errorf("%s: sent %v", what, count)
+		}
+		r.carry()
+	}
+	a.reroute(b, func(route *Route) {
+		route.Supernode, route.Handle = a.links[first], first.handle[b]
+		route.Spare, route.SpareAs = a.links[second], second.handle[b]
+	})
+	for what, n := range map[string]int{"a frame": 100, "pieces": 2000} {
+		packets := 1 + n/1400
+		b.undrop()
+		frame := ethernet(b.self, a.self, 0x88b5, n)
+		a.send(r.now, frame)
+		through(what, packets)
+		b.delivered(t, [][]byte{frame})
+		if got := b.drops.nonzero(); len(got) != 1 || got[DropReplay.String()] != uint64(packets) {
+			t.Errorf("%s: drops %v", what, got)
+		}
+	}
+	a.reroute(b, func(route *Route) { route.Session = nil })
+	frame := ethernet(b.self, a.self, 0x88b5, 90)
+	a.send(r.now, frame)
+	through("a frame without a session", 1)
+	b.delivered(t, [][]byte{frame})
+}
+
 // TestSealHop checks that a supernode can open what is said to it, however long
 // that is, and that nothing leaves for an address that is not known.
 func TestSealHop(t *testing.T) {

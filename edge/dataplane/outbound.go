@@ -417,7 +417,7 @@ func (o *outbound) spreadTo(t *Table, a *audience, pkt []byte) {
 	} else {
 		for _, p := range a.relays {
 			if r := p.route.Load(); r.Supernode != nil {
-				sent = o.relayGroup(r.Supernode, r.Handle, 0, pkt) || sent
+				sent = o.relayGroupBy(r, pkt) || sent
 			}
 		}
 	}

@@ -15,6 +15,8 @@ type Route struct {
 	Local     netip.Addr      // our address that Direct knows us by; not valid: whichever the system chooses
 	Supernode *Supernode      // which relays to the peer; nil: none
 	Handle    uint32          // by what Supernode knows the peer
+	Spare     *Supernode      // gets a copy of what Supernode gets, while that is in doubt; nil: none does
+	SpareAs   uint32          // by what Spare knows the peer
 	Dual      bool            // send on both paths
 	Partial   bool            // the peer takes partial checksums
 	ECN       bool            // the peer sees marks of congestion on packets

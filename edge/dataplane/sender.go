@@ -45,12 +45,15 @@ func (s *sender) sealPair(session *crypto.Session, r *Route, ttl uint8, ctr uint
 		}
 		s.sealInto(session, slot[protocol.RelayOverhead:], h, inner)
 		s.wrap(hop, slot)
+		if r.Spare != nil {
+			s.relay(r.Spare, r.SpareAs, 0, slot[protocol.RelayOverhead:])
+		}
 		return
 	}
 	pkt := s.slot(r.Direct, r.Local, n, ttl)
 	s.sealInto(session, pkt, h, inner)
 	if r.Dual {
-		s.relay(r.Supernode, r.Handle, 0, pkt)
+		s.relayBy(r, pkt)
 	}
 }
 
@@ -107,9 +110,19 @@ func (s *sender) transmit(r *Route, pkt []byte) {
 	if direct {
 		s.put(r.Direct, r.Local, pkt)
 	}
-	if (!direct || r.Dual) && !s.relay(r.Supernode, r.Handle, 0, pkt) && !direct {
+	if (!direct || r.Dual) && !s.relayBy(r, pkt) && !direct {
 		s.drops.Drop(DropNoPath)
 	}
+}
+
+// relayBy sends a copy of a sealed packet through the supernodes of a route. It reports
+// whether one was sent.
+func (s *sender) relayBy(r *Route, pkt []byte) bool {
+	sent := s.relay(r.Supernode, r.Handle, 0, pkt)
+	if r.Spare != nil {
+		sent = s.relay(r.Spare, r.SpareAs, 0, pkt) || sent
+	}
+	return sent
 }
 
 // relay sends a copy of a sealed packet through a supernode. It reports whether
@@ -203,9 +216,18 @@ func (s *sender) transmitGroup(r *Route, pkt []byte) {
 	if direct {
 		s.putGroup(r, pkt)
 	}
-	if (!direct || r.Dual) && !s.relayGroup(r.Supernode, r.Handle, 0, pkt) && !direct {
+	if (!direct || r.Dual) && !s.relayGroupBy(r, pkt) && !direct {
 		s.drops.Drop(DropNoPath)
 	}
+}
+
+// relayGroupBy is relayBy for a sealed GROUP packet.
+func (s *sender) relayGroupBy(r *Route, pkt []byte) bool {
+	sent := s.relayGroup(r.Supernode, r.Handle, 0, pkt)
+	if r.Spare != nil {
+		sent = s.relayGroup(r.Spare, r.SpareAs, 0, pkt) || sent
+	}
+	return sent
 }
 
 // relayToAll sends a copy of a sealed GROUP packet through each supernode to everybody

@@ -80,11 +80,24 @@ func supernodeText(sn control.SupernodeStatus) string {
 	if sn.RTTms != nil {
 		text += "  " + rttText(*sn.RTTms)
 	}
-	text += "  " + string(sn.State)
+	text += "  " + string(sn.State) + roleText(sn.Role)
 	if sn.KeepaliveS > 0 {
 		text += fmt.Sprintf("  kept by a packet every %v: the NAT here forgets soon", format.Seconds(sn.KeepaliveS))
 	}
 	return text
+}
+
+// roleText says what a supernode does beside others, behind its state.
+func roleText(r control.SupernodeRole) string {
+	switch r {
+	case control.RoleServing:
+		return ", serves"
+	case control.RoleLate:
+		return ", answers late: the one that stands by serves as well"
+	case control.RoleStandby:
+		return ", stands by"
+	}
+	return ""
 }
 
 // dropsText writes the number of drops and its largest parts.
