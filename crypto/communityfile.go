@@ -141,7 +141,7 @@ func (p *fileParser) line(number int, text string) error {
 		return nil
 	}
 	if !isSetting(word) {
-		return fmt.Errorf("unknown word %s: the nearest one is %q", quoteShort(word), nearestWord(word))
+		return fmt.Errorf("unknown word %s: the nearest one is %q", quoteShort(word), textfile.NearestWord(word, append([]string{"epoch"}, fileSettings[:]...)))
 	}
 	if first := p.seen[word]; first != 0 {
 		return fmt.Errorf("%s was already set in line %d: take one of the two away", word, first)
@@ -296,40 +296,4 @@ func isSetting(word string) bool {
 		}
 	}
 	return false
-}
-
-// nearestWord returns the valid word with the smallest edit distance to word.
-func nearestWord(word string) string {
-	word = strings.ToLower(word)
-	if len(word) > 64 {
-		word = word[:64]
-	}
-	best, fewest := "epoch", editDistance(word, "epoch")
-	for _, w := range fileSettings {
-		if d := editDistance(word, w); d < fewest {
-			best, fewest = w, d
-		}
-	}
-	return best
-}
-
-// editDistance counts the single letters to insert, remove or replace to turn a
-// into b (Levenshtein).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diagonal
-			if a[i] != b[j] {
-				d = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], d
-		}
-	}
-	return row[len(b)]
 }
