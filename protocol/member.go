@@ -32,6 +32,7 @@ const (
 	memberMembers    uint8 = 21
 	memberTURN       uint8 = 22
 	memberSilent     uint8 = 23
+	memberSince      uint8 = 24
 )
 
 // repeatable are the members that may be there more than once.
@@ -107,6 +108,10 @@ func appendMember16(dst []byte, member uint8, v uint16) []byte {
 
 func appendMember32(dst []byte, member uint8, v uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, member, 0, 4), v)
+}
+
+func appendMember64(dst []byte, member uint8, v uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, member, 0, 8), v)
 }
 
 func appendMemberAddr(dst []byte, member uint8, a netip.AddrPort) []byte {

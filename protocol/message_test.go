@@ -85,7 +85,7 @@ func TestCheckControl(t *testing.T) {
 // TestUnknownMembers checks that a member from the future is skipped, even
 // twice, in every message that has members.
 func TestUnknownMembers(t *testing.T) {
-	future := []byte{0x7f, 0, 2, 1, 2, 24, 0, 0, 0x7f, 0, 0}
+	future := []byte{0x7f, 0, 2, 1, 2, 25, 0, 0, 0x7f, 0, 0}
 	for _, v := range vectors(t, "good.txt") {
 		switch v.codec {
 		case "register", "ack", "nak", "query", "peerinfo":

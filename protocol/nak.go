@@ -28,6 +28,16 @@ const (
 	// register with its identity, or has done so while its own was in use. It answers
 	// nothing.
 	CodeIdentityTwice = 9
+	// CodeNotServed says that the supernode does not serve the community. It may also
+	// end a registration that there is, and answers nothing then.
+	CodeNotServed = 10
+	// CodeRemoved says that the operator of the supernode has removed the edge, for good
+	// or for a time. It may also end a registration that there is, and answers nothing
+	// then.
+	CodeRemoved = 11
+	// CodeToken says that the token of the REGISTER is unknown, used up, expired, or for
+	// another community, and that nothing else admits the edge.
+	CodeToken = 12
 )
 
 // CodeString returns the meaning of a code in a few words, or its number.
@@ -53,6 +63,12 @@ func CodeString(code uint8) string {
 		return "no address in the pool"
 	case CodeIdentityTwice:
 		return "another machine uses this identity"
+	case CodeNotServed:
+		return "community not served"
+	case CodeRemoved:
+		return "removed by the operator"
+	case CodeToken:
+		return "token used up or expired"
 	}
 	return fmt.Sprintf("code %d", code)
 }
@@ -68,6 +84,9 @@ type Nak struct {
 	Holder MAC
 	// Prefix is the address that was refused. Optional.
 	Prefix netip.Prefix
+	// Since is when the operator removed the edge, in seconds of Unix time, with
+	// CodeRemoved; 0: it is not known. Optional.
+	Since uint64
 }
 
 // Append appends the message with its type and length. Optional members that
@@ -83,6 +102,9 @@ func (m *Nak) Append(dst []byte) []byte {
 	dst = appendMember8(dst, memberCode, m.Code)
 	if m.Retry != 0 {
 		dst = appendMember16(dst, memberRetry, m.Retry)
+	}
+	if m.Since != 0 {
+		dst = appendMember64(dst, memberSince, m.Since)
 	}
 	return endTLV(dst, at)
 }
@@ -113,6 +135,8 @@ func (m *Nak) read(member uint8, r *reader) bool {
 		m.Code = r.u8()
 	case memberRetry:
 		m.Retry = r.u16()
+	case memberSince:
+		m.Since = r.u64()
 	default:
 		return false
 	}

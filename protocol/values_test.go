@@ -72,6 +72,7 @@ var values = map[string]any{
 	"query/handle":  Query{Handle: 77},
 	"nak":           Nak{Code: CodeProof},
 	"nak/full":      Nak{Code: CodeIPTaken, Retry: 30, Holder: testPeer, Prefix: prefix},
+	"nak/removed":   Nak{Code: CodeRemoved, Retry: 60, Since: 1778544000},
 	"ack":           Ack{Handle: 0x01020304, ResetToken: [16]byte(run(0xb0, 16))},
 
 	"statement/wanted": Statement{},
