@@ -2,9 +2,11 @@ package supernode
 
 import (
 	"crypto/ed25519"
+	"time"
 
 	"hedgerow/crypto"
 	"hedgerow/protocol"
+	"hedgerow/supernode/admission"
 )
 
 // How long a refused edge is told to wait, in seconds.
@@ -12,6 +14,9 @@ const (
 	retryRate  = 1
 	retryTaken = 30
 	retryFull  = 60
+	// An edge that the operator does not admit is in soon after he has changed his mind,
+	// and costs little until then.
+	retryRefused = 60
 )
 
 // refusal is why a REGISTER is refused: what we count, and what the edge is told.
@@ -66,4 +71,22 @@ func verifyClaims(h *hop, m *protocol.Register) (crypto.Statement, *refusal) {
 		return refuse(dropRegisterOther)
 	}
 	return st, nil
+}
+
+// notAdmitted puts a verdict into what is counted, and what the edge is told.
+func notAdmitted(now time.Time, v admission.Verdict) *refusal {
+	why := refusal{dropNotServed, protocol.Nak{Code: protocol.CodeNotServed, Retry: retryRefused}}
+	switch v.Reason {
+	case admission.Removed:
+		why.reason, why.nak.Code = dropRemoved, protocol.CodeRemoved
+		if !v.Since.IsZero() {
+			why.nak.Since = uint64(max(0, v.Since.Unix()))
+		}
+	case admission.BadToken:
+		why.reason, why.nak.Code = dropToken, protocol.CodeToken
+	}
+	if !v.Until.IsZero() {
+		why.nak.Retry = uint16(min(max(1, v.Until.Sub(now)/time.Second+1), retryRefused))
+	}
+	return &why
 }

@@ -3,6 +3,7 @@ package supernode
 import (
 	"hedgerow/crypto"
 	"hedgerow/internal/timer"
+	"hedgerow/supernode/admission"
 )
 
 // compose makes the owners from the bottom up: each knows those below it. boot is the
@@ -37,11 +38,14 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	s.notices.next = timer.New(&s.timers, "send notices", s.notices.send)
 
 	registrar := &registrar{
-		registry: s.registry, sessions: s.sessions, store: s.store, prober: prober, notices: s.notices, turn: s.turn, refused: s.refused,
-		allowance: allowance, resetKeys: keys, random: random, log: log, strangers: newWorkBudget(), members: newWorkBudget(),
+		policy: admission.New(cfg.Rules, cfg.Tokens), registry: s.registry, sessions: s.sessions, store: s.store, prober: prober, notices: s.notices, turn: s.turn, refused: s.refused,
+		allowance: allowance, resetKeys: keys, random: random, log: log,
 	}
+	registrar.work.strangers, registrar.work.members = newWorkBudget(), newWorkBudget()
 	registrar.expiring = timer.New(&s.timers, "end leases", registrar.expire)
-	s.health.refused, s.health.registry, s.health.store = s.refused, s.registry, s.store
+	s.reviews = &reviews{registrar: registrar, sender: sender, out: s.notices.out, alarm: s.notices.alarm}
+	s.reviews.next = timer.New(&s.timers, "look who is still admitted", s.reviews.step)
+	s.health.started, s.health.refused, s.health.registry, s.health.store = cfg.Now(), s.refused, s.registry, s.store
 	s.health.looking = timer.New(&s.timers, "look at the counters", s.health.watch)
 	s.controls = &controls{
 		sessions: s.sessions, prober: prober, registrar: registrar, members: &members{registry: s.registry, allowance: allowance, sender: sender},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/supernode/admission"
 	"hedgerow/transport"
 )
 
@@ -44,6 +45,8 @@ type Config struct {
 	StateDir string           // keeps identity, boot count and registrations; empty: nothing is kept
 	Pool     netip.Prefix     // IPv4 addresses leased to every community, /8 to /30; default: a /20 of 10.64.0.0/10 by community
 	Limits   Limits           // default: every default of Limits
+	Rules    *admission.Rules // who may register; default: everybody. SetRules replaces them
+	Tokens   admission.Tokens // admit whom no rule does; nil: there are none
 	Log      *slog.Logger     // default: discarded
 	Rand     io.Reader        // default: crypto/rand
 	Now      func() time.Time // wall clock; default: time.Now
@@ -123,6 +126,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Rules == nil {
+		c.Rules, _ = admission.NewRules() // of none: there is nothing to fail
 	}
 	c.Pool = c.Pool.Masked()
 	c.Limits = c.Limits.withDefaults()

@@ -35,7 +35,9 @@
 //	relayer     packets and floods between members (relay.go, flood.go)
 //	turnServer  credentials and permissions of the TURN server (turnserver.go)
 //	notices     RESETs after a restart, PEER_INFOs about restarted edges (notices.go)
-//	registrar   who is registered, as what, and until when (register.go, grant.go)
+//	registrar   who is registered, as what, and until when (register.go, grant.go), of those
+//	            whom package admission lets in
+//	reviews     who is admitted no more after a change of the rules (reviews.go)
 //	members     whom members ask for, punch with, and leave out (query.go, punch.go)
 //	health      what went wrong lately, and what status says of it (health.go)
 //	controls    control packets, and whose each message is (control.go)

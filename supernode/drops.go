@@ -79,6 +79,9 @@ const (
 	dropCommunities        // the table of communities is full
 	dropEdges              // the table of registrations is full
 	dropNewcomerRate       // more edges that were never seen than may come from one place
+	dropNotServed          // of a community that is not served here
+	dropRemoved            // of an edge that the operator has removed
+	dropToken              // with a token that is unknown, used up or expired
 	dropStored             // a stored registration that does not parse
 	dropStoredFull         // a stored registration that there is no room for any more
 	dropStoreWrite         // registrations that could not be written to disk, for now
@@ -120,7 +123,8 @@ var dropNames = [dropReasons]string{
 	dropRegisterStatement: "register-statement", dropRegisterMismatch: "register-mismatch",
 	dropRegisterOther: "register-other", dropRegisterOld: "register-old", dropMACTaken: "register-mac-taken",
 	dropIPTaken: "register-ip-taken", dropPool: "register-pool", dropCommunities: "register-communities",
-	dropEdges: "register-edges", dropNewcomerRate: "register-newcomers", dropStored: "stored",
+	dropEdges: "register-edges", dropNewcomerRate: "register-newcomers",
+	dropNotServed: "register-not-served", dropRemoved: "register-removed", dropToken: "register-token", dropStored: "stored",
 	dropStoredFull: "stored-full", dropStoreWrite: "store-write", dropTURNIdentity: "turn-identity",
 	dropTURNPeer: "turn-peer",
 

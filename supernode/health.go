@@ -20,6 +20,7 @@ const (
 // health knows what went wrong lately: which counters have counted, and what has failed for
 // good.
 type health struct {
+	started  time.Time // of the supernode
 	refused  *refusals
 	registry *registry
 	store    *store

@@ -7,11 +7,13 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/internal/timer"
 	"hedgerow/protocol"
+	"hedgerow/supernode/admission"
 )
 
 // registrar decides who is registered, with which hardware address and which lease,
 // until the lease ends.
 type registrar struct {
+	policy    *admission.Policy
 	registry  *registry
 	sessions  *sessions
 	store     *store
@@ -26,15 +28,15 @@ type registrar struct {
 	expiring  timer.Timer
 	expired   int // in registry.all: those before it are looked at next
 
-	strangers, members workBudget // time for REGISTERs
+	work struct{ strangers, members workBudget } // time for REGISTERs
 }
 
 // hasTime takes the time that a REGISTER costs and reports whether there was as much. Who
 // is registered with the key of the session does not compete with strangers.
 func (g *registrar) hasTime(x *exchange) bool {
-	b := &g.strangers
+	b := &g.work.strangers
 	if g.registry.knows(x.hop.static) {
-		b = &g.members
+		b = &g.work.members
 	}
 	return b.spend(x.now, g.registry.front.initSource(x.hop.addr, x.hop.source), registerTime, true)
 }
@@ -60,6 +62,10 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 		return
 	}
 	a := applicant{hop: x.hop, request: &m, statement: st}
+	if refused := g.ask(x.now, a); refused != nil {
+		g.refuse(x, &m, refused)
+		return
+	}
 	d, refused := g.decide(x.now, a)
 	if refused != nil {
 		if refused.nak.Code == protocol.CodeOldStatement {
@@ -71,6 +77,18 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 	r := g.grant(a, d)
 	g.enter(x, r, a)
 	g.acknowledge(x, r, d.choice.holder)
+}
+
+// ask asks whether the operator admits an applicant. It is one look at tables that no
+// applicant changes.
+func (g *registrar) ask(now time.Time, a applicant) *refusal {
+	v := g.policy.Decide(now, &admission.Request{
+		CID: a.request.CID, NameHash: a.request.NH, Identity: a.statement.ID, Source: a.hop.source, Token: a.request.Token,
+	})
+	if v.Reason == admission.Admitted {
+		return nil
+	}
+	return notAdmitted(now, v)
 }
 
 // refuse refuses a REGISTER. What the debug line says of the edge is what

@@ -8,7 +8,6 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"hedgerow/crypto"
 	"hedgerow/internal/timer"
@@ -20,7 +19,6 @@ const IdentityFile = "id"
 // Server is a supernode. New makes it; Run is its whole life.
 type Server struct {
 	cfg     Config // complete, with its identity
-	started time.Time
 	refused *refusals
 	sockets *sockets
 	store   *store
@@ -34,6 +32,7 @@ type Server struct {
 	controls  *controls
 	relayer   *relayer
 	notices   *notices
+	reviews   *reviews
 	health    health
 }
 
@@ -59,7 +58,7 @@ func New(cfg Config) (*Server, error) {
 		}
 	}
 	random := random{cfg.Rand}
-	s := &Server{cfg: cfg, started: cfg.Now(), refused: &refusals{log: cfg.Log, now: cfg.Now}}
+	s := &Server{cfg: cfg, refused: &refusals{log: cfg.Log, now: cfg.Now}}
 	st, boot, err := openStore(storeConfig{
 		dir: cfg.StateDir, edges: cfg.Limits.Edges, log: cfg.Log, now: cfg.Now, failures: &s.refused.drops[dropStoreWrite],
 		boot: func() uint64 { return uint64(random.number()) },

@@ -15,7 +15,7 @@ func (s *Server) Status() admin.Status {
 		Version:  s.cfg.Version,
 		Listen:   s.cfg.Conn.LocalAddr(),
 		Key:      KeyText(s.Key()),
-		UptimeS:  now.Sub(s.started).Round(time.Millisecond).Seconds(),
+		UptimeS:  now.Sub(s.health.started).Round(time.Millisecond).Seconds(),
 		Drops:    s.refused.reasons(),
 		SetAside: s.store.setAside,
 	}

@@ -1,0 +1,167 @@
+// Package admission decides who may register at a supernode: everybody unless a rule
+// says otherwise (open), or only who is named (closed). It is a pure machine: rules and
+// times come as arguments, and nothing here opens a file or a socket. A Policy is asked
+// once for each REGISTER whose proofs hold, and never for a frame.
+//
+// Rules name communities, edges and networks (rule.go). A community is known to a
+// supernode by its id and by the hash of its name; a rule that names it in plain is
+// hashed here, so that the operator sees the name.
+package admission
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// Request is what an edge that wants to register has proved to be.
+type Request struct {
+	// CID is the community's id, NameHash the hash of its name.
+	CID      [16]byte
+	NameHash [32]byte
+	// Identity is the edge's Ed25519 identity.
+	Identity [32]byte
+	// Source is the address that the edge comes from, of the underlay.
+	Source netip.Addr
+	// Token is what the edge shows to be admitted, empty: nothing. It was made by
+	// whoever implements Tokens.
+	Token []byte
+}
+
+// Reason says what a Verdict is.
+type Reason uint8
+
+const (
+	// Admitted: the edge may register.
+	Admitted Reason = iota
+	// NotServed: the community is not served here.
+	NotServed
+	// Removed: the operator has removed the edge, or its network, for good or for a time.
+	Removed
+	// BadToken: the token that the edge showed is unknown, used up, expired, or for
+	// another community, and nothing else admits it.
+	BadToken
+)
+
+// Verdict is the answer to a Request.
+type Verdict struct {
+	// Reason is Admitted, or why not.
+	Reason Reason
+	// Since is when the operator removed the edge; zero: it is not known, or not Removed.
+	Since time.Time
+	// Until is when the edge may come again after a kick; zero: nobody knows.
+	Until time.Time
+}
+
+// Tokens admit edges of communities that no rule admits. A Policy calls its methods
+// while its owner holds what guards the Policy, so they do no I/O.
+type Tokens interface {
+	// Redeem returns Admitted if the token of r is good for its community and identity,
+	// or if r has no token and its identity was admitted there by one that still holds.
+	// Without a token it returns NotServed otherwise, and BadToken with one.
+	Redeem(now time.Time, r *Request) Reason
+}
+
+// Policy decides who may register. Its methods belong to one goroutine at a time.
+type Policy struct {
+	rules  *Rules
+	tokens Tokens // nil: there are none
+	kicked map[identity]kick
+}
+
+// kick keeps an edge away for a time.
+type kick struct{ since, until time.Time }
+
+// KickTime is for how long an edge that was kicked is kept away.
+const KickTime = time.Minute
+
+// kickedMost is how many edges may be kept away at a time.
+const kickedMost = 4096
+
+// errKicked says that no more edges can be kicked for now.
+var errKicked = errors.New("too many edges were kicked within a minute: ban them, or try again in a minute")
+
+// New returns a Policy with rules, and tokens unless that is nil.
+func New(rules *Rules, tokens Tokens) *Policy {
+	return &Policy{rules: rules, tokens: tokens, kicked: make(map[identity]kick)}
+}
+
+// Replace makes other rules those that hold.
+func (p *Policy) Replace(rules *Rules) { p.rules = rules }
+
+// Rules returns the rules that hold. They do not change.
+func (p *Policy) Rules() *Rules { return p.rules }
+
+// Decide decides about a request. A rule about an edge goes before one about its
+// community, and a ban before an allowance, unless that is of the edge itself:
+//
+//	a banned or kicked edge           Removed
+//	a community that is denied        NotServed
+//	an edge that is allowed           Admitted
+//	a banned network                  Removed
+//	an open supernode, or a community
+//	that is allowed                   Admitted
+//	otherwise                         what the tokens say, or NotServed
+func (p *Policy) Decide(now time.Time, r *Request) Verdict {
+	if v, removed := p.removed(now, r.Identity); removed {
+		return v
+	}
+	c, edge := p.rules.community(r.CID, r.NameHash), p.rules.edge(r.Identity)
+	switch source := p.rules.source(r.Source); {
+	case c != nil && c.Verb == Deny:
+		return Verdict{Reason: NotServed}
+	case edge.allowance != nil && edge.allowance.Verb == Allow:
+		return Verdict{}
+	case source != nil && source.Verb == Ban:
+		return Verdict{Reason: Removed, Since: source.Since}
+	case c != nil || p.rules.mode == Open:
+		return Verdict{}
+	case p.tokens == nil:
+		return Verdict{Reason: NotServed}
+	}
+	return Verdict{Reason: p.tokens.Redeem(now, r)}
+}
+
+// removed reports whether the operator has banned or kicked an edge.
+func (p *Policy) removed(now time.Time, id [32]byte) (v Verdict, removed bool) {
+	if ban := p.rules.edge(id).ban; ban != nil && ban.Verb == Ban {
+		return Verdict{Reason: Removed, Since: ban.Since}, true
+	}
+	for _, key := range [...]identity{whole(id), short(id)} {
+		if k, ok := p.kicked[key]; ok && now.Before(k.until) {
+			return Verdict{Reason: Removed, Since: k.since, Until: k.until}, true
+		}
+	}
+	return Verdict{}, false
+}
+
+// Kick keeps an edge away for KickTime. id is an identity as crypto.ParseID reads it.
+func (p *Policy) Kick(now time.Time, id string) error {
+	key, err := parseIdentity(id)
+	if err != nil {
+		return err
+	}
+	for other, k := range p.kicked {
+		if !now.Before(k.until) {
+			delete(p.kicked, other)
+		}
+	}
+	if _, known := p.kicked[key]; !known && len(p.kicked) >= kickedMost {
+		return errKicked
+	}
+	p.kicked[key] = kick{since: now, until: now.Add(KickTime)}
+	return nil
+}
+
+// Label returns what the operator calls a community: the label of the rule about it, or
+// the name in it; empty: no rule names it.
+func (p *Policy) Label(cid [16]byte, nameHash [32]byte) string {
+	c := p.rules.community(cid, nameHash)
+	switch {
+	case c == nil:
+		return ""
+	case c.Label == "" && c.Kind == CommunityName:
+		return c.Subject
+	}
+	return c.Label
+}
