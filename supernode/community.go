@@ -4,10 +4,10 @@ import (
 	"encoding/hex"
 	"net/netip"
 	"slices"
+	"time"
 
 	"hedgerow/internal/network"
 	"hedgerow/protocol"
-	"hedgerow/supernode/admin"
 )
 
 // community is what the supernode knows of one: the hash of its name, and its
@@ -27,11 +27,12 @@ type community struct {
 	crowd     crowd
 	listed    int // where in online the next list of members begins
 	budget    relayBudget
-	traffic   admin.Traffic
 }
 
-// crowd is what a community takes up in the shares of networks.
+// crowd is what a community takes up in the tables and in the shares of networks.
 type crowd struct {
+	number   int        // in registry.list
+	since    time.Time  // when somebody came where nobody was; zero: nobody has
 	source   netip.Addr // where its first edge came from
 	visitors int        // of its registrations
 	deserted *network.Place[*community]

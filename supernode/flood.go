@@ -6,6 +6,7 @@ import (
 
 	"hedgerow/internal/bucket"
 	"hedgerow/protocol"
+	"hedgerow/supernode/admin"
 )
 
 // prepareFlood lists the receivers of a flood. sendFlood sends it once the mutex is
@@ -46,7 +47,7 @@ func (r *relayer) prepareFlood(now time.Time, out *outbox, edge *hop, packet []b
 			return
 		}
 	}
-	c.traffic.Floods++
+	r.count(src, admin.Traffic{Floods: 1, FloodBytes: uint64(len(packet) * len(f.targets))})
 }
 
 // chargeFlood subtracts copies of a flood of size bytes from the budgets of its sender,

@@ -24,9 +24,13 @@ type health struct {
 	refused  *refusals
 	registry *registry
 	store    *store
+	listing  *listing
 	known    [dropReasons]uint64
 	last     [dropReasons]time.Time // zero: never
 	looking  timer.Timer
+	// exhausted are the communities without a free address, as they were when somebody
+	// looked at all of them last.
+	exhausted exhausted
 
 	secondPort, streams, turn atomic.Bool // failed: they serve nobody any more
 }
@@ -112,10 +116,21 @@ var conditions = [...]condition{
 	failed("turn", "the TURN server does not run: pairs that need it are relayed. The log says why.", func(h *health) *atomic.Bool { return &h.turn }),
 }
 
-// notes are the sentences of all conditions that there are. It is not nil. The caller holds
-// the mutex.
+// notes are the sentences of all conditions that there are. It is not nil. The caller does
+// not hold the mutex.
 func (h *health) notes(now time.Time) []string {
+	tables := h.listing.tables
+	tables.Lock()
 	h.look(now)
+	refused := h.lately(now, dropPool)
+	tables.Unlock()
+	var found exhausted
+	if refused { // there may be many thousands to look at
+		found = h.listing.exhausted(now)
+	}
+	tables.Lock()
+	defer tables.Unlock()
+	h.exhausted = found
 	list := []string{}
 	for _, c := range conditions {
 		if note := c.note(h, now); note != "" {
@@ -137,21 +152,13 @@ func (h *health) frontNote(time.Time) string {
 }
 
 // poolNote says in which communities newcomers got no address lately.
-func (h *health) poolNote(now time.Time) string {
-	note, more := "", 0
-	for _, c := range h.registry.communities {
-		if c.addresses.exhausted.IsZero() || now.Sub(c.addresses.exhausted) >= healthShown {
-			continue
-		}
-		if more++; more <= exhaustedShown {
-			note += fmt.Sprintf("community %.12s has no free address in %s, ", communityText(c.id), c.pool)
-		}
-	}
-	if more == 0 {
+func (h *health) poolNote(time.Time) string {
+	note := h.exhausted.shown
+	if h.exhausted.all == 0 {
 		return ""
 	}
-	if more > exhaustedShown {
-		note += fmt.Sprintf("and so have %d others, ", more-exhaustedShown)
+	if more := h.exhausted.all - exhaustedShown; more > 0 {
+		note += fmt.Sprintf("and so have %d others, ", more)
 	}
 	return note + "all are held by members that are here or were a short time ago: newcomers are refused. Start the supernode with a larger --pool. [E56]"
 }

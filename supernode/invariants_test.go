@@ -124,6 +124,9 @@ func (s *Server) checkCommunities(fault func(string, ...any)) {
 				seen[at.Addr()]++
 			}
 		}
+		if n := c.crowd.number; n >= len(g.list) || g.list[n] != c || len(g.list) != len(g.communities) {
+			fault("community %x is listed wrongly", id)
+		}
 		if c.id != id || len(c.byMAC) == 0 || len(c.byOwner) != len(c.byMAC) || len(c.byAddr) != leases || c.addresses.leased.len() != leases {
 			fault("community %x: %d MACs, %d owners, %d of %d leases", id, len(c.byMAC), len(c.byOwner), len(c.byAddr), leases)
 		}

@@ -21,6 +21,11 @@ type limit struct {
 func (r *relayer) drop(now time.Time, out *outbox, edge *hop, l limit) {
 	r.refused.drop(dropRelayBudget)
 	b := &edge.reg.budget
+	b.excess = b.excess.more(now, l.what)
+	if l.ofCommunity() {
+		all := &edge.reg.community.budget
+		all.excess = all.excess.more(now, l.what)
+	}
 	if b.dropped < math.MaxUint32 {
 		b.dropped++
 	}
@@ -28,4 +33,9 @@ func (r *relayer) drop(now time.Time, out *outbox, edge *hop, l limit) {
 		r.sender.message(out, edge, &protocol.Limited{Dropped: b.dropped, What: l.what, Rate: uint32(min(l.rate, math.MaxUint32))})
 		b.dropped = 0
 	}
+}
+
+// ofCommunity reports whether a limit is shared by all edges of a community.
+func (l limit) ofCommunity() bool {
+	return l.what == protocol.LimitedCommunityBytes || l.what == protocol.LimitedCommunityCopies
 }

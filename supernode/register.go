@@ -132,6 +132,7 @@ func (g *registrar) enter(x *exchange, r *registration, a applicant) {
 
 // acknowledge answers an edge with its handle, its lease and the rest of the ACK.
 func (g *registrar) acknowledge(x *exchange, r, holder *registration) {
+	g.registry.totals.accepted++
 	token, _ := g.resetKeys.token(x.hop.session.LocalIndex())
 	ack := protocol.Ack{
 		Handle: r.handle, Seen: underlayAddr(x.from), Lease: r.lease,

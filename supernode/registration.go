@@ -11,6 +11,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/internal/bucket"
 	"hedgerow/protocol"
+	"hedgerow/supernode/admin"
 )
 
 // registration is one edge in one community. It outlives the edge's sessions:
@@ -37,10 +38,12 @@ type registration struct {
 }
 
 // relayBudget bounds what leaves for one edge, or for one community: bytes of relayed
-// packets, copies of floods, and how often an edge is told of something.
+// packets, copies of floods, and how often an edge is told of something. It counts both.
 type relayBudget struct {
 	bytes, floods, twins, told bucket.Bucket
 	dropped                    uint32 // packets since the edge was told last
+	traffic                    admin.Traffic
+	excess                     *excess // nil: it was never over a limit
 }
 
 // static returns the static key that the statement of r vouches for. It reports false

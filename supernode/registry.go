@@ -6,6 +6,7 @@ import (
 
 	"hedgerow/internal/network"
 	"hedgerow/protocol"
+	"hedgerow/supernode/admin"
 )
 
 // registry holds the registrations of all communities. It has no clock and no
@@ -14,6 +15,7 @@ type registry struct {
 	limits      Limits
 	pool        netip.Prefix // zero: each community its own
 	communities map[[16]byte]*community
+	list        []*community // the same, in no order
 	names       map[[32]byte]*name
 	byHandle    map[uint32]*registration
 	all         []*registration  // in no order
@@ -21,6 +23,13 @@ type registry struct {
 	statics     map[[32]byte]int // static keys that are registered, and how often
 	shares      shares
 	front       *front
+	totals      totals
+}
+
+// totals count from the start.
+type totals struct {
+	accepted uint64 // REGISTERs, refreshes included
+	traffic  admin.Traffic
 }
 
 // name is what communities have in common whose names have the same hash.
@@ -79,6 +88,8 @@ func (g *registry) community(id [16]byte, nameHash [32]byte, source netip.Addr) 
 	}
 	n.communities++
 	g.communities[id] = c
+	c.crowd.number = len(g.list)
+	g.list = append(g.list, c)
 	g.shares.count(network.Of(source), 0, 1)
 	return c
 }
@@ -89,6 +100,10 @@ func (g *registry) prune(c *community) {
 		return
 	}
 	delete(g.communities, c.id)
+	last := g.list[len(g.list)-1]
+	g.list[c.crowd.number], last.crowd.number = last, c.crowd.number
+	g.list[len(g.list)-1] = nil
+	g.list = g.list[:len(g.list)-1]
 	g.shares.count(network.Of(c.crowd.source), 0, -1)
 	if c.name.communities--; c.name.communities == 0 {
 		delete(g.names, c.nameHash)
@@ -262,6 +277,9 @@ func (g *registry) setOnline(r *registration) {
 	c.see(r.addr)
 	g.front.count(r.addr, 1)
 	r.arrive()
+	if len(c.online) == 1 {
+		c.crowd.since = r.seat.since
+	}
 	g.setVisitor(r)
 	g.setYielding(r)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hedgerow/protocol"
+	"hedgerow/supernode/admin"
 	"hedgerow/transport"
 )
 
@@ -87,9 +88,15 @@ func (r *relayer) charge(now time.Time, src *registration, size int) (over limit
 	if !c.budget.bytes.Take(now, cost, limits.CommunityBytes, limits.CommunityBytes) {
 		return limit{protocol.LimitedCommunityBytes, limits.CommunityBytes}
 	}
-	c.traffic.Packets++
-	c.traffic.Bytes += uint64(size)
+	r.count(src, admin.Traffic{Packets: 1, Bytes: uint64(size)})
 	return limit{}
+}
+
+// count counts what is relayed for an edge, for its community and in all.
+func (r *relayer) count(src *registration, more admin.Traffic) {
+	src.budget.traffic.Add(more)
+	src.community.budget.traffic.Add(more)
+	r.registry.totals.traffic.Add(more)
 }
 
 // congested is a mark of congestion in the ECN field of a TOS octet (RFC 3168, section 5).

@@ -1,8 +1,6 @@
 package supernode
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"hedgerow/supernode/admin"
@@ -15,7 +13,7 @@ func (s *Server) Status() admin.Status {
 		Version:  s.cfg.Version,
 		Listen:   s.cfg.Conn.LocalAddr(),
 		Key:      KeyText(s.Key()),
-		UptimeS:  now.Sub(s.health.started).Round(time.Millisecond).Seconds(),
+		UptimeS:  s.uptime(now),
 		Drops:    s.refused.reasons(),
 		SetAside: s.store.setAside,
 	}
@@ -23,24 +21,34 @@ func (s *Server) Status() admin.Status {
 		streams := s.cfg.Streams.Status()
 		st.Streams = &streams
 	}
-	s.mu.Lock()
 	st.Notes = s.health.notes(now)
+	s.mu.Lock()
 	st.Edges, st.Leases = s.registry.online, len(s.registry.byHandle)
 	st.Sessions, st.Guests = len(s.sessions.byIdx), s.sessions.guests.count()
-	st.Communities = make([]admin.CommunityStatus, 0, len(s.registry.communities))
-	ids := make([][16]byte, 0, len(s.registry.communities))
-	for id, c := range s.registry.communities {
-		ids = append(ids, id)
-		st.Communities = append(st.Communities, admin.CommunityStatus{
-			Edges: len(c.online), Leases: len(c.byMAC), Pool: c.pool, Relayed: c.traffic,
-		})
-	}
 	s.mu.Unlock()
-	for i, id := range ids { // without the mutex: there may be 65 536
-		st.Communities[i].ID = communityText(id)
-	}
-	slices.SortFunc(st.Communities, func(a, b admin.CommunityStatus) int {
-		return cmp.Or(b.Edges-a.Edges, cmp.Compare(a.ID, b.ID))
-	})
+	st.Communities = s.health.listing.allCommunities(now)
 	return st
+}
+
+// uptime returns the time since the start in seconds, as documents have it.
+func (s *Server) uptime(now time.Time) float64 {
+	return now.Sub(s.health.started).Round(time.Millisecond).Seconds()
+}
+
+// Communities returns some of the communities from a place on: 0, or the Next of the
+// document before. It may be called from any goroutine.
+func (s *Server) Communities(from int) admin.Communities {
+	now := s.cfg.Now()
+	doc := admin.Communities{UptimeS: s.uptime(now)}
+	s.health.listing.communities(now, &doc, from)
+	return doc
+}
+
+// Edges returns some of the edges with a session, likewise: of the community with an id, or
+// of all if it is zero.
+func (s *Server) Edges(community [16]byte, from int) admin.Edges {
+	now := s.cfg.Now()
+	doc := admin.Edges{UptimeS: s.uptime(now)}
+	s.health.listing.edges(now, &doc, community, from)
+	return doc
 }

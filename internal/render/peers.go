@@ -75,8 +75,11 @@ func peerRTT(p control.Peer) string {
 	if p.RTTms == nil {
 		return absent
 	}
-	return strings.ReplaceAll(rttText(*p.RTTms), " ", "")
+	return compactRTT(*p.RTTms)
 }
+
+// compactRTT is a round trip in milliseconds as a cell shows it: "41ms".
+func compactRTT(ms float64) string { return strings.ReplaceAll(rttText(ms), " ", "") }
 
 // lossText is a share of pings that may not be known.
 func lossText(share *float64) string {

@@ -1,16 +1,12 @@
 package render
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
 	"hedgerow/internal/format"
 	"hedgerow/supernode/admin"
 )
-
-// shownCommunity is how many digits of a community's id are shown.
-const shownCommunity = 12
 
 // SupernodeStatus writes the state of a supernode. The error is the writer's.
 func SupernodeStatus(w io.Writer, v admin.Status) error {
@@ -30,11 +26,7 @@ func SupernodeStatus(w io.Writer, v admin.Status) error {
 	s.row("edges", "%d here, %d leases in %d communities", v.Edges, v.Leases, len(v.Communities))
 	s.health(v.Notes)
 	s.blank()
-	s.WriteString(table([]string{"COMMUNITY", "EDGES", "LEASES", "RELAYED", "FLOODS", "POOL"}, v.Communities, func(c admin.CommunityStatus) []string {
-		return []string{
-			c.ID[:min(len(c.ID), shownCommunity)], fmt.Sprint(c.Edges), fmt.Sprint(c.Leases), format.Bytes(c.Relayed.Bytes), fmt.Sprint(c.Relayed.Floods), c.Pool.String(),
-		}
-	}))
+	s.WriteString(communityTable(v.Communities))
 	if drops := dropsByCount(v.Drops); len(drops) > 0 {
 		s.blank()
 		s.row("dropped", "%s", strings.Join(drops, ", "))

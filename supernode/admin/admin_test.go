@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -16,11 +17,24 @@ import (
 	"hedgerow/transport"
 )
 
-type source admin.Status
+type source struct{ state admin.Status }
 
-func (s source) Status() admin.Status { return admin.Status(s) }
+func (s source) Status() admin.Status { return s.state }
 
 func (source) Counters() admin.Counters { return counters }
+
+// Communities and Edges tell one in each document, the first of them twice.
+func (s source) Communities(from int) admin.Communities {
+	doc := admin.Communities{UptimeS: 7, Communities: []admin.CommunityStatus{{ID: fmt.Sprint(min(from, 2)), Edges: from}}}
+	doc.Next = map[int]int{0: 3, 3: 2, 2: 1}[from]
+	return doc
+}
+
+func (s source) Edges(community [16]byte, from int) admin.Edges {
+	doc := admin.Edges{UptimeS: 7, Edges: []admin.Edge{{Community: fmt.Sprintf("%x", community[:1]), Identity: fmt.Sprint(min(from, 2))}}}
+	doc.Next = map[int]int{0: 3, 3: 2, 2: 1}[from]
+	return doc
+}
 
 var counters = admin.Counters{
 	Socket: &transport.Counters{Reads: 3, Messages: 9}, Sleeps: 2,
@@ -45,13 +59,25 @@ func TestDocumentsOverTheSocket(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- localapi.ServeListener(ctx, l, admin.Handler(source(state))) }()
+	go func() { served <- localapi.ServeListener(ctx, l, admin.Handler(source{state})) }()
 	got, err := admin.Socket(path).Status(ctx)
 	if err != nil || !reflect.DeepEqual(got, state) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	if got, err := admin.Socket(path).Counters(ctx); err != nil || !reflect.DeepEqual(got, counters) {
 		t.Errorf("got %+v, %v", got, err)
+	}
+	communities, err := admin.Socket(path).Communities(ctx)
+	if want := (admin.Communities{UptimeS: 7, Communities: []admin.CommunityStatus{{ID: "2", Edges: 3}, {ID: "1", Edges: 1}, {ID: "0"}}}); err != nil || !reflect.DeepEqual(communities, want) {
+		t.Errorf("got %+v, %v", communities, err)
+	}
+	edges, err := admin.Socket(path).Edges(ctx, "ab000000000000000000000000000000")
+	if want := (admin.Edges{UptimeS: 7, Edges: []admin.Edge{{Community: "ab", Identity: "0"}, {Community: "ab", Identity: "1"}, {Community: "ab", Identity: "2"}}}); err != nil || !reflect.DeepEqual(edges, want) {
+		t.Errorf("got %+v, %v", edges, err)
+	}
+	var refused *localapi.ServerError
+	if _, err := admin.Socket(path).Edges(ctx, "a&b"); !errors.As(err, &refused) || refused.Code != http.StatusBadRequest {
+		t.Errorf("of no community: %v", err)
 	}
 	cancel()
 	if err := <-served; err != nil {
@@ -69,6 +95,12 @@ func TestHandler(t *testing.T) {
 	}{
 		{"GET", "/api/v1/status", http.StatusOK},
 		{"GET", "/api/v1/counters", http.StatusOK},
+		{"GET", "/api/v1/communities", http.StatusOK},
+		{"GET", "/api/v1/communities?from=-1", http.StatusBadRequest},
+		{"GET", "/api/v1/edges?from=7", http.StatusOK},
+		{"GET", "/api/v1/edges?from=x", http.StatusBadRequest},
+		{"GET", "/api/v1/edges?community=ab", http.StatusBadRequest},
+		{"POST", "/api/v1/edges", http.StatusMethodNotAllowed},
 		{"GET", "/debug/pprof/", http.StatusOK},
 		{"GET", "/debug/pprof/heap", http.StatusOK},
 		{"GET", "/debug/pprof/trace?seconds=0.001", http.StatusOK},
@@ -78,7 +110,7 @@ func TestHandler(t *testing.T) {
 		{"GET", "/", http.StatusNotFound},
 	} {
 		w := httptest.NewRecorder()
-		admin.Handler(source(state)).ServeHTTP(w, httptest.NewRequest(test.method, test.path, nil))
+		admin.Handler(source{state}).ServeHTTP(w, httptest.NewRequest(test.method, test.path, nil))
 		if w.Code != test.code {
 			t.Errorf("%s %s: %d, want %d", test.method, test.path, w.Code, test.code)
 		}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"net/netip"
 
 	"hedgerow/transport/stream"
@@ -44,13 +45,24 @@ type Status struct {
 type CommunityStatus struct {
 	// ID is the community's id in hexadecimal.
 	ID string `json:"id"`
+	// Label is what the operator calls it; empty: he has not said so.
+	Label string `json:"label,omitempty"`
 	// Edges and Leases are as in Status.
 	Edges  int `json:"edges"`
 	Leases int `json:"leases"`
 	// Pool is where its addresses are leased from.
 	Pool netip.Prefix `json:"pool"`
+	// SinceS is for how long somebody has been here, in seconds; 0: nobody is.
+	SinceS float64 `json:"since_s"`
 	// Relayed counts the packets relayed since the community's first edge registered.
 	Relayed Traffic `json:"relayed"`
+	// Limited says what of that was more than the community may send; nil: nothing was.
+	Limited *Excess `json:"limited,omitempty"`
+}
+
+// Compare orders the larger community before the smaller one, for slices.SortFunc.
+func (c CommunityStatus) Compare(other CommunityStatus) int {
+	return cmp.Or(cmp.Compare(other.Edges, c.Edges), cmp.Compare(c.ID, other.ID))
 }
 
 // Traffic counts relayed packets.
@@ -60,6 +72,19 @@ type Traffic struct {
 	Packets uint64 `json:"packets"`
 	Bytes   uint64 `json:"bytes"`
 	// Floods are the packets that were accepted for a whole community; each was sent
-	// as many times as there were members to send it to.
-	Floods uint64 `json:"floods"`
+	// as many times as there were members to send it to. FloodBytes is the size of all
+	// these copies, counted as in Bytes.
+	Floods     uint64 `json:"floods"`
+	FloodBytes uint64 `json:"flood_bytes"`
 }
+
+// Add adds what was relayed besides.
+func (t *Traffic) Add(more Traffic) {
+	t.Packets += more.Packets
+	t.Bytes += more.Bytes
+	t.Floods += more.Floods
+	t.FloodBytes += more.FloodBytes
+}
+
+// Total returns the bytes that left, those of all copies of floods included.
+func (t Traffic) Total() uint64 { return t.Bytes + t.FloodBytes }

@@ -32,6 +32,9 @@ type command struct {
 
 // run executes one command line and returns the exit code.
 func (cmd *command) run(ctx context.Context, args []string) cli.Code {
+	for _, list := range []string{"communities", "edges"} {
+		args = cli.ArgumentOption(args, list, listFlags(), communityOption)
+	}
 	return cli.Run(ctx, cmd.app(), args, cmd.streams)
 }
 
@@ -43,7 +46,7 @@ func (cmd *command) app() *ucli.App {
 		Version: cli.Release,
 		UsageText: "supernode [-p PORT]\n" +
 			"supernode -l 7654\n" +
-			"supernode id | status | health",
+			"supernode id | status | communities | edges | health",
 		Description: "Environment: SUPERNODE_PORT, SUPERNODE_SECOND_PORT, SUPERNODE_TLS_LISTEN,\n" +
 			"SUPERNODE_TLS_CERT, SUPERNODE_TLS_KEY, SUPERNODE_TURN_LISTEN,\n" +
 			"SUPERNODE_TURN_ADDRESS, SUPERNODE_TURN_PORTS, SUPERNODE_POOL,\n" +
@@ -55,6 +58,8 @@ func (cmd *command) app() *ucli.App {
 			{Name: "run", Usage: "serve (default)", Flags: runFlags(), Action: cmd.start},
 			{Name: "id", Usage: "print the key that edges pin with -l HOST:PORT#KEY", Flags: []ucli.Flag{stateDirFlag()}, Action: cmd.id},
 			{Name: "status", Usage: "show the state of the running supernode", Flags: []ucli.Flag{cli.JSONFlag(), cli.ControlFlag("")}, Action: cmd.status},
+			{Name: "communities", Usage: "show the communities, and what is relayed for each", ArgsUsage: "[COMMUNITY]", Flags: listFlags(), Action: cmd.communities},
+			{Name: "edges", Usage: "show the edges that are here: where they are, since when, and what is relayed for them", ArgsUsage: "[COMMUNITY]", Flags: listFlags(), Action: cmd.edges},
 			{Name: "health", Usage: "say what is wrong, and exit with 1 if anything is", Flags: []ucli.Flag{cli.ControlFlag("")}, Action: cmd.health},
 			cli.VersionCommand(protocol.Version),
 		},
