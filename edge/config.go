@@ -15,6 +15,7 @@ import (
 	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
+	"hedgerow/protocol"
 	"hedgerow/tap"
 )
 
@@ -87,6 +88,9 @@ type Supernode struct {
 	Host string    // a name or a literal address
 	Port uint16    // UDP port
 	Key  *[32]byte // its X25519 static key when pinned by configuration
+	// Token is what it is shown to let the edge in, at most protocol.MaxToken bytes;
+	// empty: nothing.
+	Token []byte
 }
 
 // Reach says by what an edge reaches the others, besides its own addresses and
@@ -240,6 +244,8 @@ func (s *Supernode) fault() error {
 		return fmt.Errorf("supernode %q has no host or port", s.Name)
 	case s.Key != nil && !crypto.UsableStatic(*s.Key):
 		return fmt.Errorf("the key of supernode %q is none that a supernode can have", s.Name)
+	case len(s.Token) > protocol.MaxToken:
+		return fmt.Errorf("the token for supernode %q has %d bytes, and %d are the most", s.Name, len(s.Token), protocol.MaxToken)
 	}
 	return nil
 }

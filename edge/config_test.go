@@ -27,18 +27,21 @@ func TestValidate(t *testing.T) {
 		"9 supernodes":              func(c *Config) { c.Supernodes = many },
 		`supernode "s" has no host`: func(c *Config) { c.Supernodes = []Supernode{{Name: "s", Port: 1}} },
 		`"p" has no host or port`:   func(c *Config) { c.Supernodes = []Supernode{{Name: "p", Host: "h"}} },
-		"MTU 1279 is outside":       func(c *Config) { c.Ethernet.MTU = MinMTU - 1 },
-		"MTU 9001 is outside":       func(c *Config) { c.Ethernet.MTU = MaxMTU + 1 },
-		"MTU -1 is outside":         func(c *Config) { c.Ethernet.MTU = -1 },
-		"mode needs an address":     func(c *Config) { c.Address.Mode = AddressStatic },
-		"gets no lease":             func(c *Config) { c.Address.Bare = true },
-		"address mode needs":        func(c *Config) { c.Address.Mode = AddressPrefer },
-		"is a group address":        func(c *Config) { c.Ethernet.MAC = [6]byte{1} },
-		"ffffffffffff is a group":   func(c *Config) { c.Ethernet.MAC = [6]byte(protocol.Broadcast) },
-		"is longer than 63 bytes":   func(c *Config) { c.Name = strings.Repeat("n", 64) },
-		"no device or no queue":     func(c *Config) { c.Device = nil },
-		"device or no queue":        func(c *Config) { c.Queues = nil },
-		"queue 0 is not complete":   func(c *Config) { c.Queues = []dataplane.Queue{{}} },
+		`token for supernode "t"`: func(c *Config) {
+			c.Supernodes = []Supernode{{Name: "t", Host: "h", Port: 1, Token: make([]byte, protocol.MaxToken+1)}}
+		},
+		"MTU 1279 is outside":     func(c *Config) { c.Ethernet.MTU = MinMTU - 1 },
+		"MTU 9001 is outside":     func(c *Config) { c.Ethernet.MTU = MaxMTU + 1 },
+		"MTU -1 is outside":       func(c *Config) { c.Ethernet.MTU = -1 },
+		"mode needs an address":   func(c *Config) { c.Address.Mode = AddressStatic },
+		"gets no lease":           func(c *Config) { c.Address.Bare = true },
+		"address mode needs":      func(c *Config) { c.Address.Mode = AddressPrefer },
+		"is a group address":      func(c *Config) { c.Ethernet.MAC = [6]byte{1} },
+		"ffffffffffff is a group": func(c *Config) { c.Ethernet.MAC = [6]byte(protocol.Broadcast) },
+		"is longer than 63 bytes": func(c *Config) { c.Name = strings.Repeat("n", 64) },
+		"no device or no queue":   func(c *Config) { c.Device = nil },
+		"device or no queue":      func(c *Config) { c.Queues = nil },
+		"queue 0 is not complete": func(c *Config) { c.Queues = []dataplane.Queue{{}} },
 	} {
 		c := testConfig()
 		change(&c)

@@ -130,7 +130,8 @@ func (r *registrar) register(now time.Time, s *supernode) {
 	m := protocol.Register{
 		CID: r.self.cid, RPK: [32]byte(rsk[32:]), NH: c.NameHash(), MAC: r.self.mac,
 		Statement: r.self.statement, Candidates: r.underlay.Addresses.HostCandidates(),
-		SigC: crypto.SignMembership(rsk, s.hop.hash, r.self.cid, r.self.mac, r.self.identity.Static),
+		SigC:  crypto.SignMembership(rsk, s.hop.hash, r.self.cid, r.self.mac, r.self.identity.Static),
+		Token: s.cfg.Token,
 	}
 	m.Prefix, m.Features = r.addresses.wanted(s), r.self.features|r.addresses.features(s)
 	r.hops.send(s, m.Append)

@@ -71,6 +71,21 @@ func TestRegister(t *testing.T) {
 	}
 }
 
+// A supernode is shown the token that it gave, and no other one is.
+func TestRegisterShowsToken(t *testing.T) {
+	for _, token := range [][]byte{nil, {1, 2, 3}} {
+		v := newServer(t, func(c *Config) { c.Supernodes[0].Token = token })
+		v.answer(noon)
+		heard := v.hears()
+		if len(heard) != 1 {
+			t.Fatalf("it hears %v", types(heard))
+		}
+		if m, err := protocol.ParseRegister(heard[0].value); err != nil || !slices.Equal(m.Token, token) {
+			t.Errorf("it shows %v, want %v: %v", m.Token, token, err)
+		}
+	}
+}
+
 // TestNaks holds what each refusal of a supernode leads to.
 func TestNaks(t *testing.T) {
 	wanted := Address{Mode: AddressStatic, Prefix: netip.MustParsePrefix("10.64.0.7/24")}

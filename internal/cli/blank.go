@@ -3,11 +3,13 @@ package cli
 import (
 	"os"
 	"strings"
+
+	"hedgerow/internal/invite"
 )
 
 // TakeArgs returns a copy of the process's arguments and then overwrites, in
-// the original, the values of the options in secret ("k", "key"), so that the
-// list of processes no longer shows them. It must be the first thing that main
+// the original, the values of the options in secret ("k", "key") and invites, so
+// that the list of processes no longer shows them. It must be the first thing that main
 // does, and nothing may read os.Args after it. What remains is the moment
 // before, and the shell's history: the caller still warns.
 func TakeArgs(secret ...string) []string {
@@ -21,13 +23,17 @@ func TakeArgs(secret ...string) []string {
 	return args
 }
 
-// secretParts returns the parts of args that are values of the secret options,
-// as slices of the same memory. It finds all spellings that the parser accepts
+// secretParts returns the parts of args that are values of the secret options, or
+// invites, as slices of the same memory. It finds all spellings that the parser accepts
 // ("-k v", "-k=v", "--key v", "-vk v"), and rather one too many than one too
 // few: the originals are not read again.
 func secretParts(args []string, secret []string) []string {
 	var parts []string
 	for i := 1; i < len(args); i++ {
+		if invite.IsInvite(args[i]) {
+			parts = append(parts, args[i])
+			continue
+		}
 		if !strings.HasPrefix(args[i], "-") {
 			continue
 		}

@@ -40,6 +40,7 @@ func TestTakeArgs(t *testing.T) {
 		{"-key", "s3cret-word"},
 		{"-vk", "s3cret-word"},
 		{"run", "-k", "s3cret-word"},
+		{"join", "edge://net@host:1/?pin=a#token=s3cret-word"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			cmd := exec.Command(os.Args[0], args...)
@@ -74,6 +75,7 @@ func TestSecretParts(t *testing.T) {
 		{"edge --key-file f --community-file k -c k", nil},
 		{"edge -k -k x", []string{"-k"}},
 		{"k a", nil},
+		{"edge join edge://a@b --qr Edge://c", []string{"edge://a@b", "Edge://c"}},
 	} {
 		if got := secretParts(strings.Fields(tt.line), []string{"k", "key"}); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %q, want %q", tt.line, got, tt.want)

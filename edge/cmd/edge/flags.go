@@ -75,7 +75,3 @@ func keygenFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "o", Aliases: []string{"output"}, Usage: "write to the new `FILE`; default: standard output"},
 	}
 }
-
-func communityFileFlag() ucli.Flag {
-	return &ucli.StringFlag{Name: "community-file", Usage: "read the community and its keys from `FILE` (see keygen)"}
-}

@@ -57,9 +57,13 @@ type keyChoice struct {
 // String never shows a key.
 func (k keyChoice) String() string { return "key from " + k.from }
 
+func communityFileFlag() ucli.Flag {
+	return &ucli.StringFlag{Name: "community-file", Usage: "read the community and its keys from `FILE` (see keygen)"}
+}
+
 // chooseKey finds the one source of the keys: an option, else the environment,
-// else the credential that systemd prepared.
-func chooseKey(c *ucli.Context, env cli.Environment) (keyChoice, error) {
+// else the credential that systemd prepared, else what 'edge join' has written.
+func chooseKey(c *ucli.Context, env cli.Environment, joined joinedDir) (keyChoice, error) {
 	var given []keyChoice
 	for _, o := range []struct {
 		name, shown string
@@ -93,8 +97,10 @@ func chooseKey(c *ucli.Context, env cli.Environment) (keyChoice, error) {
 		return given[0], nil
 	case ambient.kind != keyNone:
 		return ambient, nil
+	case joined.hasKeys():
+		return keyChoice{kind: keyCommunityFile, text: joined.keys(), from: joined.keys()}, nil
 	}
-	return keyChoice{}, fmt.Errorf("no key: give one with --key-file FILE or EDGE_KEY, or make one with 'edge keygen --community NAME -o FILE' and give --community-file FILE; --insecure-no-encryption goes without")
+	return keyChoice{}, fmt.Errorf("no key: give one with --key-file FILE or EDGE_KEY, type 'edge join INVITE' if you were given an invite, or make one with 'edge keygen --community NAME -o FILE' and give --community-file FILE; --insecure-no-encryption goes without")
 }
 
 // ambientKey returns the key of the environment or of systemd.
@@ -116,6 +122,13 @@ type community struct {
 	*crypto.Community
 	source   crypto.KeySource // for reloads; nil when there is nothing to reload
 	warnings []string
+}
+
+// warn says what is wrong with keys that work.
+func (k community) warn(w io.Writer) {
+	for _, text := range k.warnings {
+		fmt.Fprintln(w, "warning: "+text)
+	}
 }
 
 // load reads the keys. name is the community's name from the command line, or

@@ -48,7 +48,11 @@ type command struct {
 
 // run executes one command line and returns the exit code.
 func (cmd *command) run(ctx context.Context, args []string) cli.Code {
-	return cli.Run(ctx, cmd.app(), cli.ArgumentOption(args, "ping", pingFlags(), "peer"), cmd.streams)
+	args = cli.ArgumentOption(args, "ping", pingFlags(), "peer")
+	for _, name := range [...]string{"join", "invite"} {
+		args = cli.ArgumentOption(args, name, inviteFlags(), "invite")
+	}
+	return cli.Run(ctx, cmd.app(), args, cmd.streams)
 }
 
 // app describes the command line.
@@ -60,7 +64,7 @@ func (cmd *command) app() *ucli.App {
 		UsageText: "edge -c mynetwork --key-file /etc/edge/key -l vps.example:7654\n" +
 			"edge -c mynetwork -k KEY -l HOST:PORT -a 10.1.2.1 -d n2n0\n" +
 			"edge status | health | peers | fdb | routes | ping PEER | netcheck | keys | counters\n" +
-			"edge identity | identity adopt | identity new",
+			"edge identity | identity adopt | identity new | invite | join INVITE",
 		Description: "Environment: EDGE_COMMUNITY or N2N_COMMUNITY for -c; EDGE_KEY or N2N_KEY for -k;\n" +
 			"${CREDENTIALS_DIRECTORY}/key (systemd) is used when no other key is given.\n" +
 			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission or missing device,\n" +
@@ -79,8 +83,15 @@ func (cmd *command) app() *ucli.App {
 			{Name: "keys", Usage: "show the key schedule", Flags: append(readFlags(), communityFileFlag()), Action: cmd.keys},
 			{Name: "counters", Usage: "show what the data path has done", Flags: readFlags(), Action: cmd.counters},
 			cmd.identityCommand(),
+			{Name: "invite", Usage: "print one string that lets a machine into the community", ArgsUsage: "[INVITE]", Flags: inviteFlags(), Action: cmd.enrolment().invite},
+			{Name: "join", Usage: "set this machine up by such a string", ArgsUsage: "INVITE|FILE|-", Flags: joinFlags(), Action: cmd.enrolment().join},
 			{Name: "keygen", Usage: "make the keys of a community", Flags: keygenFlags(), Action: cmd.keygen},
 			cli.VersionCommand(protocol.Version),
 		},
 	}
+}
+
+// enrolment is what "edge invite" and "edge join" need of the machine.
+func (cmd *command) enrolment() *enrolment {
+	return &enrolment{streams: cmd.streams, place: cmd.place, now: cmd.now}
 }

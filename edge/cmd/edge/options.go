@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"fmt"
 	"runtime"
 	"time"
 
@@ -14,11 +13,8 @@ import (
 	"hedgerow/tap"
 )
 
-// mostSupernodes and mostSTUN bound how many servers one edge talks to.
-const (
-	mostSupernodes = 8
-	mostSTUN       = 8
-)
+// mostSTUN bounds how many STUN servers one edge talks to.
+const mostSTUN = 8
 
 // options is a command line that was understood.
 type options struct {
@@ -58,14 +54,16 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	var faults cli.Faults
 	var err error
 	o.Log = cli.ParseLogChoice(c, &faults)
-	o.Community.Key, err = chooseKey(c, cmd.place.Env)
+	o.StateDir, err = cmd.place.StateDirOption(c, "")
+	faults.Add(err)
+	joined := joinedIn(o.StateDir, communityName(c, cmd.place.Env))
+	o.Community.Key, err = chooseKey(c, cmd.place.Env, joined)
 	faults.Add(err)
 	o.Community.Name, err = chooseCommunity(c, cmd.place.Env, o.Community.Key.kind == keyCommunityFile)
 	faults.Add(err)
 	o.Control, _ = cli.String(c, "control")
-	o.StateDir, err = cmd.place.StateDirOption(c, "")
-	faults.Add(err)
-	o.parseServers(c, &faults)
+	o.Supernodes = parseSupernodes(c, joined, &faults)
+	o.parseSTUN(c, &faults)
 	o.Stream.parse(c, &faults)
 	o.Reach.StreamOnly = c.Bool("t")
 	o.parseNearby(c, &faults)
@@ -84,45 +82,8 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	return o, faults.Err()
 }
 
-// chooseCommunity returns the community's name, which a community file may
-// give instead.
-func chooseCommunity(c *ucli.Context, env cli.Environment, fromFile bool) (string, error) {
-	name, _ := cli.String(c, "c")
-	if name == "" {
-		name, _ = env.First("EDGE_COMMUNITY", "N2N_COMMUNITY")
-	}
-	if name == "" {
-		if fromFile {
-			return "", nil
-		}
-		return "", fmt.Errorf("no community: name it with -c NAME")
-	}
-	// This constructor is cheap, and it knows which names are possible.
-	_, err := crypto.InsecureCommunity(name)
-	return name, err
-}
-
-// parseServers reads -l and --stun.
-func (o *options) parseServers(c *ucli.Context, faults *cli.Faults) {
-	seen := map[string]bool{}
-	for _, s := range cli.Strings(c, "l") {
-		sn, err := parseSupernode(s)
-		faults.Add(err)
-		switch {
-		case err != nil:
-		case seen[sn.Name]:
-			faults.Addf("-l %s was given twice", sn.Name)
-		default:
-			o.Supernodes = append(o.Supernodes, sn)
-		}
-		seen[sn.Name] = true
-	}
-	switch n := len(seen); {
-	case n == 0:
-		faults.Addf("no supernode: say where it is with -l HOST:PORT")
-	case n > mostSupernodes:
-		faults.Addf("-l was given %d times: %d supernodes are the most", n, mostSupernodes)
-	}
+// parseSTUN reads --stun.
+func (o *options) parseSTUN(c *ucli.Context, faults *cli.Faults) {
 	for _, s := range cli.Strings(c, "stun") {
 		server, err := parseSTUN(s)
 		faults.Add(err)

@@ -45,11 +45,11 @@ func (cmd *command) start(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range keys.warnings {
-		if o.Log.JSON() {
+	if !o.Log.JSON() {
+		keys.warn(cmd.streams.Err)
+	} else {
+		for _, w := range keys.warnings {
 			log.Warn(w)
-		} else {
-			fmt.Fprintln(cmd.streams.Err, "warning: "+w)
 		}
 	}
 	m := &member{cmd: cmd, options: o, keys: keys, log: log, own: new(bridge.Sockets), service: service.New(service.Config{

@@ -1,0 +1,308 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/crypto"
+	"hedgerow/edge"
+	"hedgerow/internal/cli"
+	"hedgerow/internal/invite"
+)
+
+// house is a machine of a test with a state directory.
+type house struct {
+	t     *testing.T
+	state string
+	now   time.Time
+}
+
+func newHouse(t *testing.T) *house {
+	return &house{t: t, state: filepath.Join(t.TempDir(), "state"), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+}
+
+// types types a command and returns what it prints.
+func (h *house) types(stdin string, args ...string) (out, errs string, code cli.Code) {
+	h.t.Helper()
+	cmd := testCommand(map[string]string{"STATE_DIRECTORY": h.state})
+	cmd.streams.In, cmd.now = strings.NewReader(stdin), func() time.Time { return h.now }
+	code = cmd.run(h.t.Context(), append([]string{program}, args...))
+	return cmd.streams.Out.(*strings.Builder).String(), cmd.streams.Err.(*strings.Builder).String(), code
+}
+
+// must is types for a command that succeeds. It returns what goes to the output.
+func (h *house) must(stdin string, args ...string) string {
+	h.t.Helper()
+	out, errs, code := h.types(stdin, args...)
+	if code != cli.OK {
+		h.t.Fatalf("%q: %d: %s", args, code, errs)
+	}
+	return out
+}
+
+// options returns what a start of the edge would do.
+func (h *house) options(args ...string) (o options, err error) {
+	cmd := testCommand(map[string]string{"STATE_DIRECTORY": h.state})
+	app := cmd.app()
+	app.Action = func(c *ucli.Context) error { o, err = cmd.parseOptions(c); return nil }
+	if code := cli.Run(h.t.Context(), app, append([]string{program}, args...), cmd.streams); code != cli.OK {
+		h.t.Fatal(code)
+	}
+	return o, err
+}
+
+// file writes a file with an invite or keys.
+func (h *house) file(name, text string) string {
+	h.t.Helper()
+	path := filepath.Join(h.t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+	return path
+}
+
+// supernodeInvite is what a supernode prints.
+func supernodeInvite(t *testing.T, name string) string {
+	t.Helper()
+	v := &invite.Invite{Name: name, Supernodes: []invite.Supernode{
+		{Host: "vps.example", Port: 7654, Key: [32]byte{31: 1}, Token: invite.Token{1, 2, 3}},
+		{Host: "2001:db8::9", Port: 7655, Key: [32]byte{31: 2}},
+	}}
+	s, err := v.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// From a supernode's invite to an edge that needs nothing but the community's name.
+func TestInviteToStart(t *testing.T) {
+	member, newcomer := newHouse(t), newHouse(t)
+	made := member.must("", "keygen", "--community", "my network", "--epochs", "3")
+	keys := member.file("keys", made)
+	string1, errs, code := member.types(supernodeInvite(t, "my network"), "invite", "-", "--community-file", keys)
+	if code != cli.OK || !strings.Contains(errs, `a member of "my network"`) || !strings.Contains(errs, "2026-05-30") || strings.Contains(errs, "no token") {
+		t.Fatalf("%d: %s", code, errs)
+	}
+	if strings.Count(string1, "\n") != 1 {
+		t.Errorf("more than the invite goes to the output: %q", string1)
+	}
+	out := newcomer.must(string1, "join", "-")
+	if want := "Start the edge: edge -c 'my network'\n"; !strings.HasSuffix(out, want) || !strings.Contains(out, `joined "my network" by 2 supernodes`) {
+		t.Errorf("%q, want the end %q", out, want)
+	}
+	o, err := newcomer.options("-c", "my network")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []edge.Supernode{
+		{Name: "vps.example:7654", Host: "vps.example", Port: 7654, Key: &[32]byte{31: 1}, Token: []byte{1, 2, 3, 15: 0}},
+		{Name: "[2001:db8::9]:7655", Host: "2001:db8::9", Port: 7655, Key: &[32]byte{31: 2}},
+	}
+	if !reflect.DeepEqual(o.Supernodes, want) {
+		t.Errorf("%+v, want %+v", o.Supernodes, want)
+	}
+	got, err := o.Community.Key.load(t.Context(), o.Community.Name, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := crypto.ParseCommunity([]byte(made))
+	if err != nil || got.ID() != first.ID() || len(got.Epochs) != 3 || got.source == nil {
+		t.Errorf("%v with %d epochs, %v", got.Community, len(got.Epochs), err)
+	}
+	for _, name := range []string{joinedKeys, joinedSupernodes} {
+		if state, err := os.Stat(filepath.Join(newcomer.state, "my%20network", name)); err != nil || state.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, state, err)
+		}
+	}
+	// What is typed goes before what was joined, and is completed by it.
+	if o, err = newcomer.options("-c", "my network", "-k", "typed", "-l", "vps.example:7654", "-l", "other.example:1"); err != nil ||
+		o.Community.Key.kind != keyOption || !reflect.DeepEqual(o.Supernodes, []edge.Supernode{want[0], {Name: "other.example:1", Host: "other.example", Port: 1}}) {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if o, err = newcomer.options("-c", "my network", "-l", "vps.example:7654#"+strings.Repeat("0", 63)+"7"); err != nil || o.Supernodes[0].Token != nil {
+		t.Errorf("another supernode gets the token: %+v, %v", o.Supernodes, err)
+	}
+	// Who has joined invites without the token that is his.
+	again, errs, code := newcomer.types("", "invite", "-c", "my network")
+	v, err := invite.Parse(again)
+	if code != cli.OK || err != nil || v.Supernodes[0].Token != (invite.Token{}) || v.Supernodes[0].Key != *want[0].Key || len(v.Supernodes) != 2 || v.Keys.ID() != first.ID() {
+		t.Errorf("%d, %v: %+v", code, err, v)
+	}
+	if !strings.Contains(errs, "no token") {
+		t.Errorf("it does not say that it has no token: %s", errs)
+	}
+}
+
+// Keys that have ended are no business of who comes now.
+func TestInviteLeavesOldKeysOut(t *testing.T) {
+	h := newHouse(t)
+	keys := h.file("keys", h.must("", "keygen", "--community", "n", "--epochs", "3"))
+	for after, want := range map[time.Duration]int{0: 3, 30*24*time.Hour + time.Hour: 3, 32 * 24 * time.Hour: 2, 300 * 24 * time.Hour: 3} {
+		h.now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Add(after)
+		v, err := invite.Parse(h.must("", "invite", "--community-file", keys, "-l", "a:1#"+strings.Repeat("0", 63)+"1"))
+		if err != nil || len(v.Keys.Epochs) != want {
+			t.Errorf("after %v: %v, %d keys, want %d", after, err, len(v.Keys.Epochs), want)
+		}
+	}
+}
+
+// The same community may be joined again: by a new token, and by new keys.
+func TestJoinAgain(t *testing.T) {
+	member, h := newHouse(t), newHouse(t)
+	text := member.must("", "keygen", "--community", "n", "--epochs", "2")
+	short, err := crypto.ParseCommunity([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := *short
+	short.Epochs = short.Epochs[:1]
+	invited := func(c *crypto.Community, s invite.Supernode) string {
+		text, err := (&invite.Invite{Name: "n", Supernodes: []invite.Supernode{s}, Keys: c}).Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	at := invite.Supernode{Host: "vps.example", Port: 7654, Key: [32]byte{31: 1}}
+	with := at
+	with.Token = invite.Token{7}
+	moved := with
+	moved.Host, moved.Token = "new.example", invite.Token{8}
+	for _, step := range []struct {
+		what   string
+		invite string
+		epochs int
+		want   string // the supernode and its token
+	}{
+		{"first", invited(short, with), 1, fmt.Sprint("vps.example ", with.Token[:])},
+		{"more keys, no token", invited(&long, at), 2, fmt.Sprint("vps.example ", with.Token[:])},
+		{"fewer keys", invited(short, at), 2, fmt.Sprint("vps.example ", with.Token[:])},
+		{"no keys, another supernode", invited(nil, moved), 2, fmt.Sprint("new.example ", moved.Token[:])},
+	} {
+		h.must(step.invite, "join", "-")
+		o, err := h.options("-c", "n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := o.Community.Key.load(t.Context(), "n", nil)
+		if err != nil || len(got.Epochs) != step.epochs {
+			t.Errorf("%s: %d epochs, %v", step.what, len(got.Epochs), err)
+		}
+		if s := o.Supernodes[0]; len(o.Supernodes) != 1 || fmt.Sprint(s.Host, " ", s.Token) != step.want {
+			t.Errorf("%s: %+v, want %s", step.what, o.Supernodes, step.want)
+		}
+	}
+}
+
+func TestJoinFailures(t *testing.T) {
+	h, member := newHouse(t), newHouse(t)
+	keysOf := func(name string) string { return member.file("keys", member.must("", "keygen", "--community", name)) }
+	mine, other := keysOf("n"), keysOf("n")
+	bare := supernodeInvite(t, "n")
+	whole, foreign := member.must(bare, "invite", "-", "--community-file", mine), member.must(bare, "invite", "-", "--community-file", other)
+	h.must(whole, "join", "-")
+	damaged := newHouse(t)
+	damaged.must(whole, "join", "-")
+	if err := os.WriteFile(joinedIn(damaged.state, "n").keys(), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unread := newHouse(t)
+	unread.must(whole, "join", "-")
+	if err := os.WriteFile(joinedIn(unread.state, "n").supernodes(), []byte("vps.example:1#x token"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		at    *house
+		stdin string
+		line  []string
+		want  string
+	}{
+		"nothing":                  {h, "", []string{"join"}, "which invite?"},
+		"two":                      {h, "", []string{"join", "a", "b"}, "[E24]"},
+		"no file":                  {h, "", []string{"join", "/nonexistent/x"}, "x is neither an invite"},
+		"a page":                   {h, "<html>", []string{"join", "-"}, "this is no invite"},
+		"half":                     {h, whole[:len(whole)/2], []string{"join", "-"}, "copy it again, whole"},
+		"no keys":                  {newHouse(t), bare, []string{"join", "-"}, "edge invite -"},
+		"keys twice":               {h, whole, []string{"join", "-", "--community-file", mine}, "leave -k, --key-file"},
+		"keys of another name":     {h, bare, []string{"join", "-", "--community-file", keysOf("m")}, `"m"`},
+		"another community":        {h, foreign, []string{"join", "-"}, "mv " + joinedIn(h.state, "n").keys() + " "},
+		"damaged keys":             {damaged, whole, []string{"join", "-"}, "mv " + joinedIn(damaged.state, "n").keys() + " "},
+		"damaged supernodes":       {unread, whole, []string{"join", "-"}, "mv " + joinedIn(unread.state, "n").supernodes() + " "},
+		"start with those":         {unread, "", []string{"-c", "n"}, "supernodes, line 1: "},
+		"an invite to another one": {h, bare, []string{"invite", "-", "-c", "m"}, `the invite is to "n"`},
+		"has its keys":             {h, whole, []string{"invite", "-"}, "has the keys of the community already"},
+		"no community":             {h, "", []string{"invite"}, "no key"},
+		"supernode without key":    {h, "", []string{"invite", "-c", "n", "-k", "x", "-l", "a:1"}, "supernode id"},
+		"not joined":               {newHouse(t), "", []string{"invite", "-c", "n"}, "no key"},
+		"both from standard input": {h, bare, []string{"invite", "-", "--key-file", "-"}, "cannot both come from standard input"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, err := os.ReadFile(joinedIn(test.at.state, "n").keys())
+			out, errs, code := test.at.types(test.stdin, test.line...)
+			if code != cli.Usage || !strings.Contains(errs, test.want) || out != "" {
+				t.Errorf("%d: %s%s", code, out, errs)
+			}
+			if strings.Contains(errs, "AQIDAAAAAAAA") {
+				t.Errorf("the token is said: %s", errs)
+			}
+			after, now := os.ReadFile(joinedIn(test.at.state, "n").keys())
+			if string(before) != string(after) || (err == nil) != (now == nil) {
+				t.Error("it has changed the keys that are there")
+			}
+		})
+	}
+}
+
+// An invite may come as an argument and in a file, with a word about who sees it there;
+// keys may be given beside it, and a passphrase has keys, too.
+func TestJoinOtherwise(t *testing.T) {
+	bare := supernodeInvite(t, "n")
+	h := newHouse(t)
+	_, errs, code := h.types("correct horse battery staple", "join", bare, "--key-file", "-")
+	if code != cli.OK || !strings.Contains(errs, "shell history") {
+		t.Fatalf("%d: %s", code, errs)
+	}
+	same, err := crypto.FromPassphrase("n", "correct horse battery staple")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := h.options("-c", "n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := o.Community.Key.load(t.Context(), "n", nil); err != nil || got.ID() != same.ID() || got.Epochs[0].Key != same.Epochs[0].Key {
+		t.Errorf("%v, %v", got.Community, err)
+	}
+	path := h.file("invite", bare)
+	if out := h.must("", "join", path); !strings.Contains(out, path+" lets in whoever reads it: remove it.") {
+		t.Errorf("%s", out)
+	}
+	release, err := cli.Lock(string(joinedIn(h.state, "n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	if out := h.must(bare, "join", "-"); !strings.Contains(out, "start it again") {
+		t.Errorf("%s", out)
+	}
+}
+
+// The code is drawn beside the words, never into the output.
+func TestInviteShowsQR(t *testing.T) {
+	h := newHouse(t)
+	line := []string{"invite", "-c", "n", "-k", "x", "-l", "a:1#" + strings.Repeat("0", 63) + "1"}
+	for more, want := range map[string]bool{"--qr": true, "--qr=false": false, "--key-file=": false} {
+		_, errs, _ := h.types("", append(line, strings.Fields(more)...)...)
+		if got := strings.Contains(errs, "▀"); got != want {
+			t.Errorf("%s: %v: %s", more, got, errs)
+		}
+	}
+}
