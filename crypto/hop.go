@@ -30,12 +30,30 @@ const (
 type HopSession struct {
 	ends
 	sendCtl, recvCtl cipher.AEAD
-	sendTag, recvTag cipher.AEAD
+	sendTag, recvTag hopTag
 	sentCtl          numbers
 	sentRelay        numbers
 	failed           atomic.Uint32
 	confirmed        atomic.Bool
 	ctl, relay       replayGuard
+}
+
+// hopTag is the AES-128-GCM of one direction, which tags RELAY packets. Its tables are made
+// for the first of them: they are most of a session, and most sessions of a supernode never
+// relay.
+type hopTag struct {
+	key  [16]byte
+	made atomic.Pointer[cipher.AEAD]
+}
+
+// aead returns the cipher.
+func (t *hopTag) aead() cipher.AEAD {
+	if made := t.made.Load(); made != nil {
+		return *made
+	}
+	made := newGCM(t.key[:])
+	t.made.Store(&made) // whoever makes it at the same time makes the same
+	return made
 }
 
 // NewHopSession returns the hop session of a finished handshake. The error names
@@ -48,9 +66,9 @@ func NewHopSession(cfg SessionConfig) (*HopSession, error) {
 	s := &HopSession{
 		sendCtl: newChaCha(derive(32, cfg.Keys.Send[:], nil, "hop ctl")),
 		recvCtl: newChaCha(derive(32, cfg.Keys.Recv[:], nil, "hop ctl")),
-		sendTag: newGCM(derive(16, cfg.Keys.Send[:], nil, "hop tag")),
-		recvTag: newGCM(derive(16, cfg.Keys.Recv[:], nil, "hop tag")),
 	}
+	s.sendTag.key = [16]byte(derive(16, cfg.Keys.Send[:], nil, "hop tag"))
+	s.recvTag.key = [16]byte(derive(16, cfg.Keys.Recv[:], nil, "hop tag"))
 	s.ctl.window, s.relay.window = makeWindow(hopWindow), makeWindow(windowBits)
 	cfg.Keys = SplitKeys{} // the derived keys are enough
 	s.ends = ends{cfg}
@@ -116,7 +134,7 @@ func (s *HopSession) SealRelay(sc *Scratch, pkt []byte) {
 	if len(pkt) < relayOverhead+relayedMin || len(pkt) > relayOverhead+relayedMax {
 		panic("crypto: SealRelay: no packet has this length")
 	}
-	s.sendTag.Seal(pkt[headerLen:headerLen], sc.counterNonce(pkt), nil, sc.relayAD(pkt))
+	s.sendTag.aead().Seal(pkt[headerLen:headerLen], sc.counterNonce(pkt), nil, sc.relayAD(pkt))
 }
 
 // OpenRelay checks the hop tag and the window of a RELAY packet and returns the
@@ -131,7 +149,7 @@ func (s *HopSession) OpenRelay(sc *Scratch, pkt []byte) (packet []byte, err erro
 	if !s.relay.check(ctr) {
 		return nil, ErrReplay
 	}
-	_, err = s.recvTag.Open(sc.out[:0], sc.counterNonce(pkt), pkt[headerLen:relayOverhead], sc.relayAD(pkt))
+	_, err = s.recvTag.aead().Open(sc.out[:0], sc.counterNonce(pkt), pkt[headerLen:relayOverhead], sc.relayAD(pkt))
 	if err != nil {
 		countFailure(&s.failed)
 		return nil, ErrOpen

@@ -3,6 +3,7 @@ package crypto
 import (
 	"bytes"
 	"errors"
+	"runtime"
 	"testing"
 )
 
@@ -214,6 +215,33 @@ func TestHopAllocates(t *testing.T) {
 	if n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// TestHopMemory: a supernode has a hundred thousand sessions, and few of them relay.
+func TestHopMemory(t *testing.T) {
+	const sessions, most = 1000, 700
+	inUse := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	list := make([]*HopSession, sessions)
+	before, sc := inUse(), NewScratch()
+	for i := range list {
+		s := sHop(t, make([]byte, 32))
+		hdr := sHeader(typeData, xfHop, kiNone, 1, 1)
+		if _, err := s.Open(sc, s.Seal(sc, append(make([]byte, 0, 100), hdr[:]...))); err != nil {
+			t.Fatal(err)
+		}
+		list[i] = s
+	}
+	each := (inUse() - before) / sessions
+	t.Logf("%d bytes for a session that has relayed nothing", each)
+	if each > most {
+		t.Errorf("%d bytes for a session, at most %d", each, most)
+	}
+	runtime.KeepAlive(list)
 }
 
 func FuzzHopOpen(f *testing.F) {
