@@ -20,11 +20,11 @@ const admittedMost = 2048
 // socket would keep the packets of registered edges waiting until there is no room for
 // them. INITs of registered edges go first.
 type answerer struct {
-	members, strangers chan admitted
-	responder          *handshake.Responder
-	sessions           *sessions
-	tables             *sync.Mutex // held for them only, never for a multiplication
-	refused            *refusals
+	queues[admitted]
+	responder *handshake.Responder
+	sessions  *sessions
+	tables    *sync.Mutex // held for them only, never for a multiplication
+	refused   *refusals
 }
 
 // admitted is an INIT that may be opened.
@@ -36,55 +36,16 @@ type admitted struct {
 
 func newAnswerer(responder *handshake.Responder, sessions *sessions, tables *sync.Mutex, refused *refusals) *answerer {
 	return &answerer{
-		members: make(chan admitted, admittedMost), strangers: make(chan admitted, admittedMost),
-		responder: responder, sessions: sessions, tables: tables, refused: refused,
-	}
-}
-
-// queue hands in an INIT, and reports whether there was room. It never waits.
-func (a *answerer) queue(member bool, in admitted) bool {
-	to := a.strangers
-	if member {
-		to = a.members
-	}
-	select {
-	case to <- in:
-		return true
-	default:
-		return false
+		queues: newQueues[admitted](admittedMost), responder: responder, sessions: sessions, tables: tables, refused: refused,
 	}
 }
 
 // run answers until ctx ends.
 func (a *answerer) run(ctx context.Context, sockets *sockets, now func() time.Time) {
 	out := newOutbox(sockets.mask)
-	for {
-		in, ok := a.waiting()
-		if !ok {
-			select {
-			case in = <-a.members:
-			case in = <-a.strangers:
-			case <-ctx.Done():
-				return
-			}
-		}
+	for in, ok := a.next(ctx); ok; in, ok = a.next(ctx) {
 		a.answer(now(), out, &in)
 		sockets.flush(out)
-	}
-}
-
-// waiting returns the INIT that is next, if one waits.
-func (a *answerer) waiting() (in admitted, ok bool) {
-	select {
-	case in = <-a.members:
-		return in, true
-	default:
-	}
-	select {
-	case in = <-a.strangers:
-		return in, true
-	default:
-		return in, false
 	}
 }
 

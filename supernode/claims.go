@@ -2,6 +2,7 @@ package supernode
 
 import (
 	"crypto/ed25519"
+	"net/netip"
 	"time"
 
 	"hedgerow/crypto"
@@ -37,6 +38,60 @@ func (why *refusal) attributes(m *protocol.Register) []any {
 	return claims
 }
 
+// claimedMost is how many REGISTERs of registered edges wait for the check of their
+// signatures, and how many of strangers.
+const claimedMost = 1024
+
+// proofs are the REGISTERs that wait for the check of their signatures, and the time that
+// there is for those of strangers and of registered edges.
+type proofs struct {
+	waiting            queues[claimed]
+	strangers, members workBudget
+}
+
+func newProofs() proofs {
+	return proofs{waiting: newQueues[claimed](claimedMost), strangers: newWorkBudget(), members: newWorkBudget()}
+}
+
+// claimed is a control packet with a REGISTER whose signatures have to be checked. That
+// takes as long as relaying a hundred packets does, so it is not done by whoever reads the
+// socket, nor while the tables are locked.
+type claimed struct {
+	body   []byte // the messages: there is one REGISTER, and it can be read
+	hop    *hop
+	came   ends // where it came from, and what it was sent to
+	source netip.Addr
+	proves bool // see exchange
+}
+
+// claims are what a check of a REGISTER has shown: what an edge says of itself, or why it
+// is refused.
+type claims struct {
+	statement crypto.Statement
+	refused   *refusal
+}
+
+// outOfTime is the claim of somebody who asks too often, or while too many do.
+func outOfTime() *claims {
+	return &claims{refused: &refusal{reason: dropControlRate, nak: protocol.Nak{Code: protocol.CodeRate, Retry: retryRate}}}
+}
+
+// registerOf returns the value of the REGISTER in a body of messages that can be read; nil
+// if there is none.
+func registerOf(body []byte) []byte {
+	for rest := body; len(rest) > 0; {
+		typ, value, next, err := protocol.NextTLV(rest)
+		if err != nil {
+			return nil
+		}
+		if protocol.MsgType(typ) == protocol.MsgRegister {
+			return value
+		}
+		rest = next
+	}
+	return nil
+}
+
 // applicant is an edge that has proved what it asks for.
 type applicant struct {
 	hop       *hop
@@ -46,11 +101,10 @@ type applicant struct {
 
 // verifyClaims checks every claim of a REGISTER: the community is the one of that
 // name and key, a member with that key signed this very session, and the
-// identity vouches for the session's static key and for the MAC.
-func verifyClaims(h *hop, m *protocol.Register) (crypto.Statement, *refusal) {
-	refuse := func(reason dropReason) (crypto.Statement, *refusal) {
-		return crypto.Statement{}, &refusal{reason: reason, nak: protocol.Nak{Code: protocol.CodeProof, Retry: retryTaken}}
-	}
+// identity vouches for the session's static key and for the MAC. It looks at nothing of h
+// that ever changes.
+func verifyClaims(h *hop, m *protocol.Register) *claims {
+	refuse := func(reason dropReason) *claims { return &claims{refused: badProof(reason)} }
 	switch {
 	case m.MAC.IsGroup() || m.MAC.IsZero():
 		return refuse(dropRegisterMAC)
@@ -66,11 +120,12 @@ func verifyClaims(h *hop, m *protocol.Register) (crypto.Statement, *refusal) {
 	case st.Static != h.static || st.CID != m.CID || st.MAC != m.MAC:
 		return refuse(dropRegisterMismatch)
 	}
-	// A session belongs to one edge of one community for as long as it lives.
-	if r := h.reg; r != nil && (r.community.id != m.CID || r.owner != st.ID) {
-		return refuse(dropRegisterOther)
-	}
-	return st, nil
+	return &claims{statement: st}
+}
+
+// badProof is the answer to claims that do not hold.
+func badProof(reason dropReason) *refusal {
+	return &refusal{reason: reason, nak: protocol.Nak{Code: protocol.CodeProof, Retry: retryTaken}}
 }
 
 // notAdmitted puts a verdict into what is counted, and what the edge is told.

@@ -39,9 +39,8 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 
 	registrar := &registrar{
 		policy: admission.New(cfg.Rules, cfg.Tokens), registry: s.registry, sessions: s.sessions, store: s.store, prober: prober, notices: s.notices, turn: s.turn, refused: s.refused,
-		allowance: allowance, resetKeys: keys, random: random, log: log,
+		allowance: allowance, resetKeys: keys, random: random, log: log, proofs: newProofs(),
 	}
-	registrar.work.strangers, registrar.work.members = newWorkBudget(), newWorkBudget()
 	registrar.expiring = timer.New(&s.timers, "end leases", registrar.expire)
 	s.reviews = &reviews{registrar: registrar, sender: sender, out: s.notices.out, alarm: s.notices.alarm}
 	s.reviews.next = timer.New(&s.timers, "look who is still admitted", s.reviews.step)
@@ -50,6 +49,6 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	s.health.looking = timer.New(&s.timers, "look at the counters", s.health.watch)
 	s.controls = &controls{
 		sessions: s.sessions, prober: prober, registrar: registrar, members: &members{registry: s.registry, allowance: allowance, sender: sender},
-		sender: sender, allowance: allowance, refused: s.refused,
+		sender: sender, allowance: allowance, refused: s.refused, tables: &s.mu,
 	}
 }

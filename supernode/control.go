@@ -1,8 +1,10 @@
 package supernode
 
 import (
+	"context"
 	"errors"
 	"net/netip"
+	"sync"
 	"time"
 
 	"hedgerow/crypto"
@@ -18,6 +20,7 @@ type controls struct {
 	sender    *controlSender
 	allowance *allowance
 	refused   *refusals
+	tables    *sync.Mutex // the caller's, but of prove
 }
 
 // handleData opens a control packet and handles its messages in order.
@@ -57,13 +60,22 @@ func (c *controls) handleData(now time.Time, out *outbox, pkt []byte, from netip
 	c.handleControl(x, in.Body)
 }
 
-// handleControl handles the messages of one body and sends the answer. A body
+// handleControl handles the messages of one body and sends the answer, or has that done
+// when the signatures of a REGISTER in it have been checked. A body
 // with a fault anywhere is dropped whole, before any of it is done.
 func (c *controls) handleControl(x *exchange, body []byte) {
 	if protocol.CheckControl(body) != nil || !oneChange(body) {
 		x.refuse(dropControl)
 		body = nil
 	}
+	if !c.registrar.postpone(x, body) {
+		c.handleMessages(x, body)
+	}
+}
+
+// handleMessages handles the messages of a body that can be read, in order, and sends the
+// answer.
+func (c *controls) handleMessages(x *exchange, body []byte) {
 	for rest := body; len(rest) > 0; {
 		var typ uint8
 		var value []byte
@@ -75,6 +87,32 @@ func (c *controls) handleControl(x *exchange, body []byte) {
 		return
 	}
 	x.send()
+}
+
+// runProofs checks the signatures of REGISTERs until ctx ends, without the mutex of the
+// tables, and handles the packets that they came in.
+func (c *controls) runProofs(ctx context.Context, sockets *sockets, now func() time.Time) {
+	out := newOutbox(sockets.mask)
+	q := &c.registrar.proofs.waiting
+	for in, ok := q.next(ctx); ok; in, ok = q.next(ctx) {
+		c.prove(now, out, &in)
+		sockets.flush(out)
+	}
+}
+
+// prove checks the signatures of a REGISTER, and handles the packet that it came in.
+func (c *controls) prove(now func() time.Time, out *outbox, in *claimed) {
+	m, err := protocol.ParseRegister(registerOf(in.body))
+	if err != nil {
+		return // it was read before
+	}
+	found := verifyClaims(in.hop, &m)
+	c.tables.Lock()
+	defer c.tables.Unlock()
+	out.answerTo(in.came, in.source)
+	c.handleMessages(&exchange{
+		now: now(), out: out, hop: in.hop, from: in.came.addr, sender: c.sender, allowance: c.allowance, proves: in.proves, claims: found,
+	}, in.body)
 }
 
 // oneChange reports whether a body changes at most once whether its sender is registered:

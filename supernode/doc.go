@@ -11,6 +11,7 @@
 //	handshakes.screen   decides whether an INIT is opened, by package handshake (handshake.go)
 //	answerer.answer     opens it and makes a session with an edge (answerer.go)
 //	controls.handleData opens a control packet and hands each message on (control.go)
+//	controls.prove      checks the signatures of a REGISTER, and hands its packet on (control.go)
 //	relayer.relay       re-heads a packet for another edge (relay.go)
 //	outbox.forward      masks and queues a packet that stays where it was read (outbox.go)
 //	outbox.send         does the same with a packet that we made (outbox.go)
@@ -42,10 +43,12 @@
 //	health      what went wrong lately, and what status says of it (health.go)
 //	controls    control packets, and whose each message is (control.go)
 //
-// One goroutine reads datagrams, on a thread of its own, one makes the handshakes, and
+// One goroutine reads datagrams, on a thread of its own, one makes the handshakes, one
+// checks the signatures of REGISTERs, and
 // one runs the timers, which the owners set in one queue. All change the owners' tables
 // under one mutex, which is held for one train at most (the datagrams that the kernel
-// joined into one buffer: 64 KiB of one source) and never across I/O or a handshake. One
+// joined into one buffer: 64 KiB of one source) and never across I/O, a handshake or the
+// check of a signature. What was found without the mutex is looked at again under it. One
 // more sends what is for strangers, and one writes registrations to disk. Refusals, sockets and store need no mutex of the caller's.
 //
 // Where it is asked to, the supernode is a TURN server as well (turnserver.go), on a
@@ -63,7 +66,7 @@
 // as the datagram that it answers, and every costly check comes after a cheaper one
 // that a flood fails (PROTOCOL.md, section 4). Strangers compete for places by the
 // networks that they come from (guests.go), cost no more than a part of one processor
-// (effort.go), and never compete with registered edges, whose keys have places and
+// (effort.go), wait behind registered edges (queues.go), and never compete with registered edges, whose keys have places and
 // whose addresses have lanes of their own (lanes.go). Their answers leave last, and neither
 // these nor their handshakes keep a packet of an edge from being read (answerer.go,
 // replies.go).

@@ -78,8 +78,9 @@ type exchange struct {
 	from      netip.AddrPort // the answer goes back to where the packet came from
 	sender    *controlSender
 	allowance *allowance
-	reply     []byte // unsealed; nil: there is no answer yet
-	proves    bool   // from is to be asked to prove itself, together with the answer
+	reply     []byte  // unsealed; nil: there is no answer yet
+	proves    bool    // from is to be asked to prove itself, together with the answer
+	claims    *claims // of the REGISTER in the packet; nil: it was not checked, or there is none
 }
 
 // proved reports whether the edge is known to be where the packet came from.

@@ -76,7 +76,7 @@ func (h *handshakes) screen(now time.Time, out *outbox, pkt []byte, from netip.A
 	if cookie != nil {
 		out.answer(cookie, from)
 	}
-	if err == nil && !h.answerer.queue(h.member, admitted{init: [protocol.InitLen]byte(pkt), ends: out.back(from), source: out.source, counted: counted}) {
+	if err == nil && !h.answerer.put(h.member, admitted{init: [protocol.InitLen]byte(pkt), ends: out.back(from), source: out.source, counted: counted}) {
 		err = handshake.ErrFull
 	}
 	if err != nil {

@@ -84,6 +84,14 @@ func (o *outbox) startTrain(d *transport.Datagram, source netip.Addr) {
 	o.run = relayRun{}
 }
 
+// answerTo says that a datagram is handled from now on that was read before: where it came
+// from, what it was sent to, and by which address its sender is counted.
+func (o *outbox) answerTo(came ends, source netip.Addr) {
+	o.train, o.source, o.at, o.tail = nil, source, 0, shut
+	o.came.local, o.came.tos = came.local, 0
+	o.run = relayRun{}
+}
+
 // origin returns where the datagram that is being handled came from.
 func (o *outbox) origin(from netip.AddrPort) origin { return origin{addr: from, source: o.source} }
 

@@ -1,6 +1,7 @@
 package supernode
 
 import (
+	"bytes"
 	"log/slog"
 	"time"
 
@@ -28,40 +29,64 @@ type registrar struct {
 	expiring  timer.Timer
 	expired   int // in registry.all: those before it are looked at next
 
-	work struct{ strangers, members workBudget } // time for REGISTERs
+	proofs proofs
 }
 
 // hasTime takes the time that a REGISTER costs and reports whether there was as much. Who
-// is registered with the key of the session does not compete with strangers.
-func (g *registrar) hasTime(x *exchange) bool {
-	b := &g.work.strangers
-	if g.registry.knows(x.hop.static) {
-		b = &g.work.members
+// is known, registered with the key of the session, does not compete with strangers.
+func (g *registrar) hasTime(x *exchange, known bool) bool {
+	b := &g.proofs.strangers
+	if known {
+		b = &g.proofs.members
 	}
 	return b.spend(x.now, g.registry.front.initSource(x.hop.addr, x.hop.source), registerTime, true)
 }
 
-// handleRegister checks and enters a registration. The same REGISTER again is
-// a refresh, so an edge that lost the answer just asks again.
+// postpone queues a control packet for the check of its REGISTER, if it has one that is to
+// be checked. The packet is handled when that is done. Of one that is not checked, x says
+// why.
+func (g *registrar) postpone(x *exchange, body []byte) bool {
+	value := registerOf(body)
+	if value == nil || x.claims != nil {
+		return false
+	}
+	if _, err := protocol.ParseRegister(value); err != nil || !g.mayRegister(x.hop) {
+		return false
+	}
+	known := g.registry.knows(x.hop.static)
+	if !x.affords(registerCost) || !g.hasTime(x, known) || !g.proofs.waiting.put(known, claimed{
+		body: bytes.Clone(body), hop: x.hop, came: x.out.back(x.from), source: x.out.source, proves: x.proves,
+	}) {
+		x.claims = outOfTime()
+		return false
+	}
+	return true
+}
+
+// mayRegister reports whether an edge may register over a session.
+func (g *registrar) mayRegister(h *hop) bool { return h.retired.IsZero() && g.sessions.has(h) }
+
+// handleRegister enters a registration whose claims have been checked. The same REGISTER
+// again is a refresh, so an edge that lost the answer just asks again.
 func (g *registrar) handleRegister(x *exchange, value []byte) {
 	m, err := protocol.ParseRegister(value)
 	switch {
 	case err != nil:
 		x.refuse(dropRegister)
 		return
-	case !x.hop.retired.IsZero() || !g.sessions.has(x.hop):
+	case !g.mayRegister(x.hop):
 		x.refuse(dropRegisterRetired)
 		return
-	case !x.affords(registerCost) || !g.hasTime(x):
-		g.refuse(x, &m, &refusal{reason: dropControlRate, nak: protocol.Nak{Code: protocol.CodeRate, Retry: retryRate}})
+	case x.claims.refused != nil:
+		g.refuse(x, &m, x.claims.refused)
 		return
 	}
-	st, refused := verifyClaims(x.hop, &m)
-	if refused != nil {
-		g.refuse(x, &m, refused)
+	a := applicant{hop: x.hop, request: &m, statement: x.claims.statement}
+	// A session belongs to one edge of one community for as long as it lives.
+	if r := x.hop.reg; r != nil && (r.community.id != m.CID || r.owner != a.statement.ID) {
+		g.refuse(x, &m, badProof(dropRegisterOther))
 		return
 	}
-	a := applicant{hop: x.hop, request: &m, statement: st}
 	if refused := g.ask(x.now, a); refused != nil {
 		g.refuse(x, &m, refused)
 		return
@@ -69,7 +94,7 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 	d, refused := g.decide(x.now, a)
 	if refused != nil {
 		if refused.nak.Code == protocol.CodeOldStatement {
-			g.tellHolder(x, &m, st.ID)
+			g.tellHolder(x, &m, a.statement.ID)
 		}
 		g.refuse(x, &m, refused)
 		return

@@ -21,6 +21,7 @@ func BenchmarkRegister(b *testing.B) {
 			b.StartTimer()
 			r.in.N, r.in.Addr, r.in.Seg = copy(r.in.Buf, pkt), e.addr, 0
 			r.s.handleTrain(r.now, r.out, &r.in)
+			r.prove()
 			r.s.sockets.flush(r.out)
 		}
 		if n := r.s.Status(); n.Edges != 1 || n.Drops["control-rate"] != 0 {
@@ -53,6 +54,7 @@ func BenchmarkRegister(b *testing.B) {
 			b.StartTimer()
 			r.in.N, r.in.Addr, r.in.Seg = copy(r.in.Buf, pkt), e.addr, 0
 			r.s.handleTrain(r.now, r.out, &r.in)
+			r.prove()
 			r.s.sockets.flush(r.out)
 		}
 	})

@@ -153,13 +153,23 @@ func (r *rig) restart(cfg Config) *rig {
 	return next
 }
 
-// handle hands in a datagram or a train, and has the INITs answered that were admitted.
+// handle hands in a datagram or a train, and has the INITs answered that were admitted, and
+// the signatures checked of REGISTERs.
 func (r *rig) handle(d *transport.Datagram) {
 	d.Local = asked(d.Addr)
 	r.s.handleTrain(r.now, r.out, d)
 	a := r.s.strangers.handshakes.answerer
 	for in, ok := a.waiting(); ok; in, ok = a.waiting() {
 		a.answer(r.now, r.out, &in)
+	}
+	r.prove()
+}
+
+// prove has the signatures checked of the REGISTERs that wait for it.
+func (r *rig) prove() {
+	q := &r.s.controls.registrar.proofs.waiting
+	for in, ok := q.waiting(); ok; in, ok = q.waiting() {
+		r.s.controls.prove(func() time.Time { return r.now }, r.out, &in)
 	}
 }
 

@@ -95,6 +95,7 @@ func (s *Server) Run(ctx context.Context) error {
 	tasks.Go(func() { s.runTimers(ctx) })
 	tasks.Go(func() { s.sockets.replies.run(ctx, s.sockets.sendReplies) })
 	tasks.Go(func() { s.strangers.handshakes.answerer.run(ctx, s.sockets, s.cfg.Now) })
+	tasks.Go(func() { s.controls.runProofs(ctx, s.sockets, s.cfg.Now) })
 	tasks.Go(func() {
 		<-ctx.Done()
 		s.sockets.close()
