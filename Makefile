@@ -28,6 +28,7 @@ bench: build
 	@if [ "$$(uname)" != Linux ]; then echo "not Linux: the benchmark of the whole product in network namespaces is skipped"; \
 	elif [ "$$(id -u)" != 0 ]; then echo "not root: the benchmark of the whole product in network namespaces is skipped; 'sudo make bench' runs it"; \
 	else set -x; $(GO) run ./integration/bench -bin bin $(BENCH); fi
+	@if [ "$$(uname)" = Linux ]; then set -x; $(GO) run ./integration/bench -bin bin -supernode $(SUPERNODEBENCH); fi
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 fuzz:

@@ -14,9 +14,9 @@ import (
 // flags are the command line.
 type flags struct {
 	bin, json, variants, figures, loss string
-	rounds, cpus                       int
+	rounds, cpus, edges, communities   int
 	seconds, orderRate                 float64
-	quick, order                       bool
+	quick, order, supernode            bool
 }
 
 func parse() (f flags) {
@@ -31,6 +31,9 @@ func parse() (f flags) {
 	flag.BoolVar(&f.order, "order", false, "instead: send 10 million numbered datagrams of four flows and look at their order")
 	flag.Float64Var(&f.orderRate, "order-rate", 200e3, "datagrams a second of -order")
 	flag.StringVar(&f.loss, "loss", "", "instead: TCP over a path that loses these `percentages`, as in 0.5,2,10")
+	flag.BoolVar(&f.supernode, "supernode", false, "instead: a supernode with many edges on the loopback; needs no rights")
+	flag.IntVar(&f.edges, "edges", 2000, "how many edges -supernode has")
+	flag.IntVar(&f.communities, "communities", 20, "how many communities the edges of -supernode belong to")
 	flag.Parse()
 	return f
 }
@@ -48,12 +51,17 @@ func main() {
 	if err != nil {
 		rig.Usage("bench", err)
 	}
-	rig.Main("bench", func(ctx context.Context) error {
+	whole := func(ctx context.Context) error {
 		if s.cpus, err = confine(f.cpus); err != nil {
 			return err
 		}
 		return f.run(ctx, s)
-	})
+	}
+	if f.supernode {
+		rig.Run("bench", whole)
+		return
+	}
+	rig.Main("bench", whole)
 }
 
 // settings checks the command line.
@@ -113,6 +121,8 @@ func (f flags) run(ctx context.Context, s settings) error {
 		fmt.Printf("Other processes use %.0f %% of the processors now: the figures will be too low, the ratios doubtful.\n", others*100)
 	}
 	switch {
+	case f.supernode:
+		return f.measureSupernode(ctx, s)
 	case f.order:
 		return checkOrder(ctx, s, f.orderRate)
 	case f.loss != "":

@@ -114,20 +114,25 @@ func (c *campaign) printRatios(w io.Writer) {
 		if !ok {
 			continue
 		}
-		line := fmt.Sprintf("%-56s %-24s", p.text, s.text(digits(p.precision)))
-		if p.bound != 0 {
-			sign, met := ">=", s.Median >= p.bound
-			if p.most {
-				sign, met = "<=", s.Median <= p.bound
-			}
-			verdict := "MISSED"
-			if met {
-				verdict = "ok"
-			}
-			line += fmt.Sprintf(" (%s %v) %s", sign, p.bound, verdict)
-		}
-		fmt.Fprintln(w, strings.TrimRight(line, " "))
+		fmt.Fprintln(w, p.line(s))
 	}
+}
+
+// line says what was found, what is wanted, and whether it is met.
+func (p promise) line(s spread) string {
+	line := fmt.Sprintf("%-56s %-24s", p.text, s.text(digits(p.precision)))
+	if p.bound != 0 {
+		sign, met := ">=", s.Median >= p.bound
+		if p.most {
+			sign, met = "<=", s.Median <= p.bound
+		}
+		verdict := "MISSED"
+		if met {
+			verdict = "ok"
+		}
+		line += fmt.Sprintf(" (%s %v) %s", sign, p.bound, verdict)
+	}
+	return strings.TrimRight(line, " ")
 }
 
 // digits formats with so many digits after the point.

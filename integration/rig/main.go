@@ -48,6 +48,11 @@ func Main(program string, f func(context.Context) error) {
 		fmt.Fprintf(os.Stderr, "%s: no network namespaces can be made here: %v\n", program, err)
 		os.Exit(exitPermission)
 	}
+	Run(program, f)
+}
+
+// Run is Main for what needs no namespaces.
+func Run(program string, f func(context.Context) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := f(ctx); err != nil {
