@@ -180,6 +180,11 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 		r.self.twin.notice(now, s.cfg.Name)
 		return
 	}
+	operator := m.Code == protocol.CodeNotServed || m.Code == protocol.CodeRemoved
+	if operator && s.current() {
+		r.removed(now, s, m)
+		return
+	}
 	if !s.grant.pending {
 		r.refusals.note(refusedNak, s)
 		return
@@ -200,10 +205,28 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 	if m.Code == protocol.CodeIPTaken && r.addresses.elsewhere(s, m.Holder) {
 		s.grant.retry.Set(now)
 	}
-	if s.reported.refused != m.Code {
-		s.reported.refused = m.Code
-		r.refused(now, s, m)
+	r.tell(now, s, m)
+}
+
+// removed notes that a supernode has ended our registration, with its session, since its
+// operator wants it so. It is asked again in a new one.
+func (r *registrar) removed(now time.Time, s *supernode, m protocol.Nak) {
+	r.released(now, s)
+	r.tell(now, s, m)
+	r.connector.restart(now, s)
+}
+
+// tell tells the user of a refusal, once until there is another one.
+func (r *registrar) tell(now time.Time, s *supernode, m protocol.Nak) {
+	if s.reported.refused == m.Code {
+		return
 	}
+	var since time.Time
+	if m.Since != 0 && m.Since < 1<<37 { // before the year 6000: else it is no time
+		since = time.Unix(int64(m.Since), 0)
+	}
+	s.reported.refused, s.reported.refusal = m.Code, control.Refusal(s.cfg.Name, r.keys.community.Name, m.Code, since)
+	r.refused(now, s, m)
 }
 
 // refused tells the user why a supernode refuses us.
@@ -223,7 +246,10 @@ func (r *registrar) refused(now time.Time, s *supernode, m protocol.Nak) {
 	case protocol.CodeMACTaken:
 		r.reports.report(now, control.Event{Kind: control.EventMACTaken, Supernode: s.cfg.Name, MAC: r.self.mac})
 	default:
-		r.reports.report(now, control.Event{Kind: control.EventRefused, Supernode: s.cfg.Name, Err: errors.New(protocol.CodeString(m.Code))})
+		r.reports.report(now, control.Event{
+			Kind: control.EventRefused, Supernode: s.cfg.Name, Err: errors.New(protocol.CodeString(m.Code)),
+			Text: s.reported.refusal,
+		})
 	}
 }
 

@@ -291,3 +291,38 @@ func TestRegistrarGivesUp(t *testing.T) {
 		t.Errorf("%+v at the second time", c)
 	}
 }
+
+// An edge that is registered and then removed knows it at once, makes a new session and
+// asks in that, as slowly as it is told to, until it is let in.
+func TestRemovedByOperator(t *testing.T) {
+	for _, code := range []uint8{protocol.CodeRemoved, protocol.CodeNotServed} {
+		v := registered(t, nil)
+		v.hears()
+		m := protocol.Nak{Code: code, Retry: 60}
+		v.say(noon, m.Append(nil))
+		if v.s.registered() || v.s.state() != control.StateRefused || len(v.told(control.EventRefused)) != 1 {
+			t.Fatalf("code %d: %v, told %v", code, v.s.state(), v.told(control.EventRefused))
+		}
+		v.answer(noon)
+		if got := types(v.hears()); !slices.Contains(got, protocol.MsgRegister) {
+			t.Fatalf("code %d: it asks %v", code, got)
+		}
+		v.say(noon, m.Append(nil))
+		if at := v.s.grant.retry.At(); !at.Equal(noon.Add(time.Minute)) || len(v.told(control.EventRefused)) != 1 {
+			t.Errorf("code %d: again at %v, told %v", code, at, v.told(control.EventRefused))
+		}
+		v.pass(noon.Add(time.Minute))
+		if got := types(v.hears()); !slices.Contains(got, protocol.MsgRegister) {
+			t.Errorf("code %d: a minute later it asks %v", code, got)
+		}
+		granted := ack(1)
+		v.say(noon.Add(time.Minute), granted.Append(nil))
+		if !v.s.registered() || len(v.status(noon.Add(time.Minute)).Notes) != 0 {
+			t.Errorf("code %d: %v, notes %q", code, v.s.state(), v.status(noon.Add(time.Minute)).Notes)
+		}
+		v.say(noon.Add(time.Minute), m.Append(nil))
+		if n := len(v.told(control.EventRefused)); n != 2 {
+			t.Errorf("code %d: told %d times in all", code, n)
+		}
+	}
+}

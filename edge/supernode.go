@@ -155,7 +155,8 @@ type directSet struct {
 // supernodeReport is what the user was told about a supernode.
 type supernodeReport struct {
 	noAnswer, lost, alone, wrongKey, keyChanged, ready, older bool
-	refused                                                   uint8
+	refused                                                   uint8  // the code of the NAK that the user was told of
+	refusal                                                   string // the sentence about it, where there is one for it
 }
 
 // id returns the supernode's place in the configuration.

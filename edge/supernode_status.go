@@ -155,6 +155,8 @@ func (s *supernode) refusalNote(twin bool) string {
 	case s.reported.refused == protocol.CodeOldStatement && twin: // the note about the other machine says it
 	case s.reported.refused == protocol.CodeIPTaken && !s.grant.holder.IsZero():
 		return fmt.Sprintf("%s refuses this edge: its address is used by %s. Choose another one with -a static:IP/LEN, or leave -a out. [E11]", s.cfg.Name, s.grant.holder)
+	case s.reported.refusal != "":
+		return s.reported.refusal
 	case s.reported.refused != 0:
 		return fmt.Sprintf("%s refuses this edge: %s.", s.cfg.Name, protocol.CodeString(s.reported.refused))
 	case s.kin.first != nil && !s.dormant():

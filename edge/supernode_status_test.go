@@ -25,6 +25,20 @@ func TestNotesOfSupernodes(t *testing.T) {
 			m := protocol.Nak{Code: protocol.CodeFull}
 			v.say(noon, m.Append(nil))
 		}, "sn:7654 refuses this edge: supernode full."},
+		{"a community that is not served", func(v *testServer) {
+			v.s.grant.done, v.s.grant.pending = false, true
+			m := protocol.Nak{Code: protocol.CodeNotServed}
+			v.say(noon, m.Append(nil))
+		}, `sn:7654 does not serve community "tests"`},
+		{"removed while it was registered", func(v *testServer) {
+			m := protocol.Nak{Code: protocol.CodeRemoved, Since: 1778587200}
+			v.say(noon, m.Append(nil))
+		}, "this edge was removed from sn:7654 by its operator on 12 May 2026: ask there. Trying on. [E23]"},
+		{"a token that is used up", func(v *testServer) {
+			v.s.grant.done, v.s.grant.pending = false, true
+			m := protocol.Nak{Code: protocol.CodeToken}
+			v.say(noon, m.Append(nil))
+		}, "Ask for a new invite. [E23]"},
 		{"refused for its statement", func(v *testServer) {
 			v.s.grant.done, v.s.grant.pending = false, true
 			m := protocol.Nak{Code: protocol.CodeOldStatement}

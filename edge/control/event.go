@@ -36,7 +36,8 @@ const (
 	EventAddressRefused
 	// EventMACTaken: another identity holds our MAC address at Supernode.
 	EventMACTaken
-	// EventRefused: Supernode refused us for the reason in Err.
+	// EventRefused: Supernode refused us for the reason in Err; Text is Refusal's, if its
+	// operator did.
 	EventRefused
 	// EventWrongKey: our community's name is in use with another key, and we are alone.
 	EventWrongKey

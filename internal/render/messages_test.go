@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hedgerow/edge/control"
+	"hedgerow/protocol"
 )
 
 func TestSentences(t *testing.T) {
@@ -54,6 +55,8 @@ func TestSentences(t *testing.T) {
 			"another edge uses mac 02:00:00:00:00:31 (cloned machine image?). Stop this edge and type 'edge identity new -c mynetwork', or use -m random. [E57]"},
 		{control.Event{Kind: control.EventRefused, Supernode: sn, Err: errors.New("the community is full")},
 			"vps.example:7654 refused this edge: the community is full."},
+		{control.Event{Kind: control.EventRefused, Supernode: sn, Err: errors.New("community not served"), Text: control.Refusal(sn, "mynetwrok", protocol.CodeNotServed, time.Time{})},
+			`vps.example:7654 does not serve community "mynetwrok": look at -c, where capitals count, or ask its operator to allow it. Trying on. [E07]`},
 		{control.Event{Kind: control.EventKeyChanged, Supernode: sn, Key: [32]byte{0xfb, 0xff}},
 			"vps.example:7654 shows another key (-_8AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA) than the one trusted so far: not registering there. " +
 				"If the supernode was set up anew, type -l vps.example:7654#-_8AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA; otherwise somebody stands between."},
