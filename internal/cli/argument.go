@@ -15,9 +15,31 @@ func ArgumentOption(args []string, command string, flags []cli.Flag, name string
 	if len(args) < 2 || args[1] != command {
 		return args
 	}
-	var options, words []string
+	options, words := arguments(args[2:], flags)
+	if len(words) > 0 {
+		options = append(options, "--"+name+"="+words[0])
+	}
+	return slices.Concat(args[:2], options, words[min(1, len(words)):])
+}
+
+// ArgumentsOption is ArgumentOption for a sub-command that has several arguments: each is
+// one value of its hidden option.
+func ArgumentsOption(args []string, command string, flags []cli.Flag, name string) []string {
+	if len(args) < 2 || args[1] != command {
+		return args
+	}
+	options, words := arguments(args[2:], flags)
+	for _, w := range words {
+		options = append(options, "--"+name+"="+w)
+	}
+	return slices.Concat(args[:2], options)
+}
+
+// arguments takes what stands behind a sub-command apart: its options with their values,
+// and its arguments.
+func arguments(args []string, flags []cli.Flag) (options, words []string) {
 	withValue := valueOptions(flags)
-	for rest := args[2:]; len(rest) > 0; rest = rest[1:] {
+	for rest := args; len(rest) > 0; rest = rest[1:] {
 		switch arg := rest[0]; {
 		case arg == "--":
 			words = append(words, rest[1:]...)
@@ -31,10 +53,7 @@ func ArgumentOption(args []string, command string, flags []cli.Flag, name string
 			options = append(options, arg)
 		}
 	}
-	if len(words) > 0 {
-		options = append(options, "--"+name+"="+words[0])
-	}
-	return slices.Concat(args[:2], options, words[min(1, len(words)):])
+	return options, words
 }
 
 // valueOptions returns the names of the options that take a value.

@@ -1,8 +1,8 @@
 // Package admin is the local interface of a running supernode: its state as
 // JSON over HTTP on a Unix socket of this machine, and the profiles of package
-// net/http/pprof under /debug/pprof/. Whoever may open the socket may read;
-// nothing can be changed through it. The documents are plain values: who reads or
-// shows them needs no supernode.
+// net/http/pprof under /debug/pprof/, and changes of who may register. The mode of the
+// socket decides who may do that. The documents are plain values: who reads or shows them
+// needs no supernode.
 package admin
 
 import (
@@ -40,11 +40,11 @@ type Source interface {
 	Edges(community [16]byte, from int) Edges
 }
 
-// Handler returns the HTTP handler that serves src. It must not be served where
+// Handler returns the HTTP handler that serves src and does actions. It must not be served where
 // strangers can reach it: a profile costs time and shows what the program does.
 // (Package pprof has entered itself in http.DefaultServeMux as well, which no
 // part of hedgerow serves.)
-func Handler(src Source) http.Handler {
+func Handler(src Source, actions Actions) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+pathStatus, func(w http.ResponseWriter, _ *http.Request) { localapi.Answer(w, src.Status()) })
 	mux.HandleFunc("GET "+pathCounters, func(w http.ResponseWriter, _ *http.Request) { localapi.Answer(w, src.Counters()) })
@@ -58,6 +58,7 @@ func Handler(src Source) http.Handler {
 			localapi.Answer(w, src.Edges(community, from))
 		}
 	})
+	handleActions(mux, actions)
 	localapi.HandleProfiles(mux)
 	return mux
 }

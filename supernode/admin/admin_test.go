@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 
 	"hedgerow/internal/localapi"
@@ -36,6 +37,24 @@ func (s source) Edges(community [16]byte, from int) admin.Edges {
 	return doc
 }
 
+// acts does nothing, and says what it was asked.
+type acts struct{}
+
+func (acts) Change(_ context.Context, words []string) (admin.Changed, error) {
+	if len(words) == 0 {
+		return admin.Changed{}, errors.New("say whom")
+	}
+	return admin.Changed{Done: strings.Join(words, " "), Ended: 3, Notes: []string{}}, nil
+}
+
+func (acts) Reload(context.Context) (admin.Changed, error) {
+	return admin.Changed{Done: "open, 2 rules", Notes: []string{"line 1"}}, nil
+}
+
+func (acts) Rules() admin.Rules {
+	return admin.Rules{Mode: "closed", Rules: []string{"allow community a"}}
+}
+
 var counters = admin.Counters{
 	Socket: &transport.Counters{Reads: 3, Messages: 9}, Sleeps: 2,
 	ReceivedTrains: admin.TrainSizes{1, 0, 2}, SentTrains: admin.TrainSizes{7: 4}, Drops: map[string]uint64{"open": 5},
@@ -59,7 +78,7 @@ func TestDocumentsOverTheSocket(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- localapi.ServeListener(ctx, l, admin.Handler(source{state})) }()
+	go func() { served <- localapi.ServeListener(ctx, l, admin.Handler(source{state}, acts{})) }()
 	got, err := admin.Socket(path).Status(ctx)
 	if err != nil || !reflect.DeepEqual(got, state) {
 		t.Errorf("got %+v, %v", got, err)
@@ -78,6 +97,19 @@ func TestDocumentsOverTheSocket(t *testing.T) {
 	var refused *localapi.ServerError
 	if _, err := admin.Socket(path).Edges(ctx, "a&b"); !errors.As(err, &refused) || refused.Code != http.StatusBadRequest {
 		t.Errorf("of no community: %v", err)
+	}
+	if got, err := admin.Socket(path).Change(ctx, []string{"ban", "x y"}); err != nil || got.Done != "ban x y" || got.Ended != 3 {
+		t.Errorf("change: %+v, %v", got, err)
+	}
+	var answer *localapi.ServerError
+	if _, err := admin.Socket(path).Change(ctx, nil); !errors.As(err, &answer) || answer.Message != "say whom" {
+		t.Errorf("a change that is refused: %v", err)
+	}
+	if got, err := admin.Socket(path).Reload(ctx); err != nil || len(got.Notes) != 1 {
+		t.Errorf("reload: %+v, %v", got, err)
+	}
+	if got, err := admin.Socket(path).Rules(ctx); err != nil || got.Mode != "closed" || len(got.Rules) != 1 {
+		t.Errorf("rules: %+v, %v", got, err)
 	}
 	cancel()
 	if err := <-served; err != nil {
@@ -107,16 +139,21 @@ func TestHandler(t *testing.T) {
 		{"GET", "/debug/pprof/nonsense", http.StatusNotFound},
 		{"POST", "/debug/pprof/heap", http.StatusMethodNotAllowed},
 		{"POST", "/api/v1/status", http.StatusMethodNotAllowed},
+		{"GET", "/api/v1/rules", http.StatusOK},
+		{"POST", "/api/v1/rules", http.StatusMethodNotAllowed},
+		{"POST", "/api/v1/reload", http.StatusOK},
+		{"GET", "/api/v1/reload", http.StatusMethodNotAllowed},
+		{"POST", "/api/v1/rules/change", http.StatusBadRequest},
 		{"GET", "/", http.StatusNotFound},
 	} {
 		w := httptest.NewRecorder()
-		admin.Handler(source{state}).ServeHTTP(w, httptest.NewRequest(test.method, test.path, nil))
+		admin.Handler(source{state}, acts{}).ServeHTTP(w, httptest.NewRequest(test.method, test.path, nil))
 		if w.Code != test.code {
 			t.Errorf("%s %s: %d, want %d", test.method, test.path, w.Code, test.code)
 		}
 	}
 	w := httptest.NewRecorder()
-	admin.Handler(source{}).ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/status", nil))
+	admin.Handler(source{}, acts{}).ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/status", nil))
 	var document map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &document); err != nil || document["edges"] != 0.0 {
 		t.Errorf("%v: %s", err, w.Body)

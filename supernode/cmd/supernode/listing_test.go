@@ -54,7 +54,7 @@ func serveListed(t *testing.T, l *listed) (path string) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- localapi.ServeListener(ctx, socket, admin.Handler(l)) }()
+	go func() { done <- localapi.ServeListener(ctx, socket, admin.Handler(l, nil)) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -35,6 +35,9 @@ func (cmd *command) run(ctx context.Context, args []string) cli.Code {
 	for _, list := range []string{"communities", "edges"} {
 		args = cli.ArgumentOption(args, list, listFlags(), communityOption)
 	}
+	for _, v := range ruleVerbs {
+		args = cli.ArgumentsOption(args, v.name, ruleFlags(), "word")
+	}
 	return cli.Run(ctx, cmd.app(), args, cmd.streams)
 }
 
@@ -46,15 +49,17 @@ func (cmd *command) app() *ucli.App {
 		Version: cli.Release,
 		UsageText: "supernode [-p PORT]\n" +
 			"supernode -l 7654\n" +
-			"supernode id | status | communities | edges | health",
+			"supernode id | status | communities | edges | health | rules | reload\n" +
+			"supernode allow | deny | ban | unban | kick ...",
 		Description: "Environment: SUPERNODE_PORT, SUPERNODE_SECOND_PORT, SUPERNODE_TLS_LISTEN,\n" +
 			"SUPERNODE_TLS_CERT, SUPERNODE_TLS_KEY, SUPERNODE_TURN_LISTEN,\n" +
 			"SUPERNODE_TURN_ADDRESS, SUPERNODE_TURN_PORTS, SUPERNODE_POOL,\n" +
+			"SUPERNODE_RULES, SUPERNODE_MODE, SUPERNODE_COMMUNITIES,\n" +
 			"SUPERNODE_STATE_DIR and SUPERNODE_CONTROL stand in for the options of these names.\n" +
 			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission.",
 		Flags:  append(runFlags(), cli.VersionFlag()),
 		Action: cmd.start,
-		Commands: []*ucli.Command{
+		Commands: append([]*ucli.Command{
 			{Name: "run", Usage: "serve (default)", Flags: runFlags(), Action: cmd.start},
 			{Name: "id", Usage: "print the key that edges pin with -l HOST:PORT#KEY", Flags: []ucli.Flag{stateDirFlag()}, Action: cmd.id},
 			{Name: "status", Usage: "show the state of the running supernode", Flags: []ucli.Flag{cli.JSONFlag(), cli.ControlFlag("")}, Action: cmd.status},
@@ -62,7 +67,7 @@ func (cmd *command) app() *ucli.App {
 			{Name: "edges", Usage: "show the edges that are here: where they are, since when, and what is relayed for them", ArgsUsage: "[COMMUNITY]", Flags: listFlags(), Action: cmd.edges},
 			{Name: "health", Usage: "say what is wrong, and exit with 1 if anything is", Flags: []ucli.Flag{cli.ControlFlag("")}, Action: cmd.health},
 			cli.VersionCommand(protocol.Version),
-		},
+		}, cmd.ruleCommands()...),
 	}
 }
 
@@ -73,7 +78,7 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "p", Aliases: []string{"port"}, Usage: "UDP `PORT` to listen on, 0 for any; default: 7654"},
 		&ucli.StringFlag{Name: "l", Usage: "the same as -p `PORT`"},
 		&ucli.StringFlag{Name: "second-port", Usage: "UDP `PORT` at which edges find out how their NATs map, or off; default: the one after -p, but not 7655, if free"},
-	}, streamFlags(), turnFlags(), []ucli.Flag{
+	}, streamFlags(), turnFlags(), rulesFlags(), []ucli.Flag{
 		stateDirFlag(),
 		&ucli.StringFlag{Name: "pool", Usage: "`CIDR` to lease addresses from; default: a /20 of 10.64.0.0/10 for each community"},
 		cli.ControlFlag(""),

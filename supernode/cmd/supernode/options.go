@@ -20,6 +20,7 @@ type options struct {
 	Second   secondPort
 	Streams  streamChoice
 	TURN     turnChoice
+	Rules    rulesChoice
 	StateDir string
 	Pool     netip.Prefix // zero: each community its own
 	Control  string       // empty: in the runtime directory
@@ -36,6 +37,7 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	o.Second = parseSecondPort(cmd.place.Option(c, "second-port", "SUPERNODE_SECOND_PORT"), &faults)
 	o.Streams = cmd.parseStreams(c, &faults)
 	o.TURN = cmd.parseTURN(c, &faults)
+	o.Rules = cmd.parseRules(c, &faults)
 	if s, given := cli.String(c, "offload"); given {
 		o.parseOffload(s, &faults)
 	}

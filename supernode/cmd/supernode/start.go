@@ -92,6 +92,7 @@ type process struct {
 	listeners []net.Listener  // of TCP, for streams
 	turn      *supernode.TURN // nil: none
 	id        *crypto.Identity
+	rules     *ruleBook
 }
 
 // open opens everything on the machine that the supernode needs.
@@ -109,6 +110,9 @@ func (p *process) open() (err error) {
 		return err
 	}
 	if p.id, _, err = p.service.Identity(filepath.Join(p.options.StateDir, supernode.IdentityFile)); err != nil {
+		return err
+	}
+	if p.rules, err = openRules(p.options.Rules, p.options.StateDir, p.log); err != nil {
 		return err
 	}
 	return p.service.OpenControl(p.cmd.place, p.options.Control, controlSocket)
@@ -157,7 +161,7 @@ func (p *process) openPortsOnce(strict bool) (err error) {
 func (p *process) run(ctx context.Context) error {
 	cfg := supernode.Config{
 		Conn: p.socket, Identity: p.id, StateDir: p.options.StateDir, Pool: p.options.Pool,
-		TURN: p.turn, Log: p.log, Version: cli.Release,
+		TURN: p.turn, Rules: p.rules.rules, Log: p.log, Version: cli.Release,
 	}
 	if p.second != nil { // a nil *UDP in an interface would not be nil
 		cfg.Alternate = p.second
@@ -172,7 +176,8 @@ func (p *process) run(ctx context.Context) error {
 		return service.StateError(err) // the options have been checked
 	}
 	p.announce()
-	if err := p.service.Run(ctx, admin.Handler(s), s.Run); err != nil {
+	g := governed{s, p.rules}
+	if err := p.service.Run(ctx, admin.Handler(g, g), s.Run, g.watchSignals); err != nil {
 		return cli.Errorf(cli.Failure, "", "%w", err)
 	}
 	return nil

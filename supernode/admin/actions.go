@@ -1,0 +1,103 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"hedgerow/internal/localapi"
+)
+
+// Where the actions are.
+const (
+	pathRules  = "/api/v1/rules"
+	pathChange = "/api/v1/rules/change"
+	pathReload = "/api/v1/reload"
+)
+
+// changeBytes bounds the body of a change.
+const changeBytes = 4 << 10
+
+// Change asks for one more rule, or for a kick: its words, such as "ban", "edge" and
+// "9f3a-71c2-e0b4".
+type Change struct {
+	Words []string `json:"words"`
+}
+
+// Changed is what a Change or a reload has led to.
+type Changed struct {
+	// Done says what was done.
+	Done string `json:"done"`
+	// Ended is how many registrations have ended because of it.
+	Ended int `json:"ended"`
+	// Notes are what was read and is not done.
+	Notes []string `json:"notes"`
+}
+
+// Rules are who may register.
+type Rules struct {
+	// Mode is "open" or "closed".
+	Mode string `json:"mode"`
+	// Rules are those that hold, as text.
+	Rules []string `json:"rules"`
+	// Notes are what was read and is not done.
+	Notes []string `json:"notes"`
+}
+
+// Actions are what a supernode can be asked to do. Every method is called from the
+// goroutine of one request and returns early when its context ends.
+type Actions interface {
+	// Change changes who may register, durably. Its error is a sentence for the operator.
+	Change(ctx context.Context, words []string) (Changed, error)
+	// Reload reads the files of rules again. After an error the old ones hold.
+	Reload(ctx context.Context) (Changed, error)
+	// Rules returns who may register.
+	Rules() Rules
+}
+
+// handleActions adds the actions to a handler.
+func handleActions(mux *http.ServeMux, a Actions) {
+	mux.HandleFunc("GET "+pathRules, func(w http.ResponseWriter, _ *http.Request) { localapi.Answer(w, a.Rules()) })
+	mux.HandleFunc("POST "+pathReload, func(w http.ResponseWriter, r *http.Request) {
+		answerChange(w, func() (Changed, error) { return a.Reload(r.Context()) })
+	})
+	mux.HandleFunc("POST "+pathChange, func(w http.ResponseWriter, r *http.Request) {
+		var c Change
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, changeBytes)).Decode(&c); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		answerChange(w, func() (Changed, error) { return a.Change(r.Context(), c.Words) })
+	})
+}
+
+// answerChange answers with what a change has led to.
+func answerChange(w http.ResponseWriter, f func() (Changed, error)) {
+	done, err := f()
+	if err != nil {
+		localapi.Refuse(w, err)
+		return
+	}
+	localapi.Answer(w, done)
+}
+
+// Change asks for a change of who may register.
+func (s Socket) Change(ctx context.Context, words []string) (Changed, error) {
+	var done Changed
+	err := localapi.Ask(ctx, string(s), pathChange, Change{Words: words}, &done)
+	return done, err
+}
+
+// Reload has the files of rules read again.
+func (s Socket) Reload(ctx context.Context) (Changed, error) {
+	var done Changed
+	err := localapi.Ask(ctx, string(s), pathReload, struct{}{}, &done)
+	return done, err
+}
+
+// Rules fetches who may register.
+func (s Socket) Rules(ctx context.Context) (Rules, error) {
+	var rules Rules
+	err := localapi.Get(ctx, string(s), pathRules, &rules)
+	return rules, err
+}
