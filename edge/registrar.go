@@ -211,7 +211,11 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 // removed notes that a supernode has ended our registration, with its session, since its
 // operator wants it so. It is asked again in a new one.
 func (r *registrar) removed(now time.Time, s *supernode, m protocol.Nak) {
-	r.released(now, s)
+	g := &s.grant
+	g.done, g.on, g.pending = false, nil, false
+	g.retry.Stop()
+	g.renew.Stop()
+	r.peers.markAll()
 	r.tell(now, s, m)
 	r.connector.restart(now, s)
 }

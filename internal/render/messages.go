@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -110,10 +111,7 @@ func (m *Messages) warning(ev control.Event) string {
 	case control.EventMACTaken:
 		return fmt.Sprintf("another edge uses mac %s (cloned machine image?). Stop this edge and type 'edge identity new -c %s', or use -m random. [E57]", ev.MAC, m.Community)
 	case control.EventRefused:
-		if ev.Text != "" {
-			return ev.Text
-		}
-		return fmt.Sprintf("%s refused this edge: %v.", ev.Supernode, ev.Err)
+		return cmp.Or(ev.Text, fmt.Sprintf("%s refused this edge: %v.", ev.Supernode, ev.Err))
 	case control.EventWrongKey:
 		return fmt.Sprintf("the name %q is in use on %s with another key: check -k. [E06]", m.Community, hostOf(ev.Supernode))
 	case control.EventSupernodeLost:
