@@ -2,6 +2,8 @@ package supernode
 
 import (
 	"fmt"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,6 +35,8 @@ type health struct {
 	exhausted exhausted
 
 	secondPort, streams, turn atomic.Bool // failed: they serve nobody any more
+	serving                   atomic.Bool // edges
+	beside                    beside
 }
 
 // look notes which counters have counted since the last time.
@@ -137,8 +141,32 @@ func (h *health) notes(now time.Time) []string {
 			list = append(list, note)
 		}
 	}
-	return list
+	return append(list, h.beside.notes()...)
 }
+
+// beside are sentences of whoever runs the supernode about what belongs to it and does not
+// work. Any goroutine may add one.
+type beside struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (b *beside) add(note string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.list = append(b.list, note)
+}
+
+func (b *beside) notes() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.list)
+}
+
+// Note adds a sentence to the notes of status, for good: something that belongs to the
+// supernode and is none of its parts does not work. It may be called from any goroutine, a
+// few times.
+func (s *Server) Note(sentence string) { s.health.beside.add(sentence) }
 
 // frontNote says that something before us hides where edges come from.
 func (h *health) frontNote(time.Time) string {

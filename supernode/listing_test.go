@@ -156,11 +156,11 @@ func (s *steps) Unlock() {
 	}
 }
 
-// crowded fills the tables with n edges in communities of up to 40 each.
-func (r *rig) crowded(n int) {
+// crowded fills the tables with n edges in communities of up to each.
+func (r *rig) crowded(n, each int) {
 	g := r.s.registry
 	for i := range n {
-		id, owner := [16]byte{1, byte(i / 40 >> 8), byte(i / 40)}, [32]byte{byte(i >> 16), byte(i >> 8), byte(i), 1}
+		id, owner := [16]byte{1, byte(i / each >> 8), byte(i / each)}, [32]byte{byte(i >> 16), byte(i >> 8), byte(i), 1}
 		source := netip.AddrFrom4([4]byte{198, 18, byte(i >> 8), byte(i)})
 		reg := &registration{
 			community: g.community(id, [32]byte(append(id[:], id[:]...)), source), mac: protocol.MAC{2, 0, byte(i >> 16), byte(i >> 8), byte(i)}, owner: owner,
@@ -178,7 +178,7 @@ func (r *rig) crowded(n int) {
 func TestDocumentsLookInSteps(t *testing.T) {
 	const edges = 6000
 	r := newRig(t, Config{})
-	r.crowded(edges)
+	r.crowded(edges, 40)
 	g := r.s.registry
 	var last [16]byte
 	for id := range g.communities {
@@ -220,5 +220,30 @@ func TestDocumentsLookInSteps(t *testing.T) {
 		if _, told := all[hex.EncodeToString(reg.owner[:])]; !told {
 			t.Errorf("edge %d stayed and was not told", handle)
 		}
+	}
+}
+
+// TestStatusIsBounded: status has the largest communities alone, and says how many there
+// are; and what whoever runs the supernode has noted.
+func TestStatusIsBounded(t *testing.T) {
+	const more = 50
+	r := newRig(t, Config{})
+	r.crowded(2*(admin.StatusCommunities+more), 2)
+	g := r.s.registry
+	for i := range 2 * more { // a half of one each goes
+		reg := g.byHandle[uint32(4*i+1)]
+		g.setOffline(reg)
+		reg.hop = nil
+	}
+	st := r.s.Status()
+	if len(st.Communities) != admin.StatusCommunities || st.Totals.Communities != len(st.Communities)+more || st.Serving || len(st.Notes) != 0 {
+		t.Errorf("%d of %d communities, serving %v, notes %q", len(st.Communities), st.Totals.Communities, st.Serving, st.Notes)
+	}
+	if last := st.Communities[len(st.Communities)-1]; st.Communities[0].Edges != 2 || last.Edges != 1 {
+		t.Errorf("from %d to %d edges", st.Communities[0].Edges, last.Edges)
+	}
+	r.s.Note("The listener has failed.")
+	if notes := r.s.Status().Notes; len(notes) != 1 || notes[0] != "The listener has failed." {
+		t.Errorf("%q", notes)
 	}
 }

@@ -151,11 +151,14 @@ func TestRun(t *testing.T) {
 		if _, got := a.unwrap(r.exchange(b.addr, b.wrap(a.ack.Handle, 0, junk(60)))); len(got) != 1 {
 			t.Error("no unicast")
 		}
-		if st := r.s.Status(); st.Edges != 2 || st.Listen != r.pipe.LocalAddr() {
+		if st := r.s.Status(); st.Edges != 2 || st.Listen != r.pipe.LocalAddr() || !st.Serving {
 			t.Errorf("%+v", st)
 		}
 		if err := r.stop(); err != nil {
 			t.Fatal(err)
+		}
+		if r.s.Status().Serving {
+			t.Error("it serves after its end")
 		}
 
 		// The next one tells both of its restart, at once and 300 ms later.

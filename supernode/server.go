@@ -116,7 +116,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	s.cfg.Log.Debug("supernode is listening", "address", s.cfg.Conn.LocalAddr(), "key", KeyText(s.Key()))
 
+	s.health.serving.Store(true)
 	err := s.readDatagrams()
+	s.health.serving.Store(false)
 	ended := ctx.Err() != nil
 	cancel(nil)
 	tasks.Wait()

@@ -16,6 +16,7 @@ func (s *Server) Status() admin.Status {
 		UptimeS:  s.uptime(now),
 		Drops:    s.refused.reasons(),
 		SetAside: s.store.setAside,
+		Serving:  s.health.serving.Load(),
 	}
 	if s.cfg.Streams != nil {
 		streams := s.cfg.Streams.Status()
@@ -25,8 +26,11 @@ func (s *Server) Status() admin.Status {
 	s.mu.Lock()
 	st.Edges, st.Leases = s.registry.online, len(s.registry.byHandle)
 	st.Sessions, st.Guests = len(s.sessions.byIdx), s.sessions.guests.count()
+	st.Totals = admin.Totals{Registered: s.registry.totals.accepted, Relayed: s.registry.totals.traffic}
 	s.mu.Unlock()
-	st.Communities = s.health.listing.allCommunities(now)
+	all := s.health.listing.allCommunities(now)
+	st.Totals.Communities = len(all)
+	st.Communities = all[:min(len(all), admin.StatusCommunities)]
 	return st
 }
 

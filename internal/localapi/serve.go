@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +14,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"golang.org/x/net/netutil"
 )
 
 const (
@@ -46,14 +50,29 @@ func Serve(ctx context.Context, path string, h http.Handler) error {
 // ServeListener answers on l with h until ctx ends. It closes l, and has
 // joined its goroutines when it returns.
 func ServeListener(ctx context.Context, l net.Listener, h http.Handler) error {
+	return answer(ctx, l, &http.Server{Handler: h})
+}
+
+const (
+	// openConnections is how many connections ServeOpen has at a time: a monitor or two.
+	openConnections = 16
+	// openTimeout bounds how long a client may take over a request, and over the answer.
+	openTimeout = 10 * time.Second
+)
+
+// ServeOpen is ServeListener for a port that others than the user may reach. Whoever
+// connects gets one of 16 places, and has 10 s for each request and its answer.
+func ServeOpen(ctx context.Context, l net.Listener, h http.Handler) error {
+	return answer(ctx, netutil.LimitListener(l, openConnections), &http.Server{
+		Handler: h, ReadTimeout: openTimeout, WriteTimeout: openTimeout, ErrorLog: log.New(io.Discard, "", 0), // of what strangers do
+	})
+}
+
+// answer answers on l by srv until ctx ends.
+func answer(ctx context.Context, l net.Listener, srv *http.Server) error {
+	srv.ReadHeaderTimeout, srv.IdleTimeout, srv.MaxHeaderBytes = headerTimeout, idleTimeout, headerBytes
 	// Requests must see the end of ctx, or Shutdown would wait for them.
-	srv := &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    headerBytes,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-	}
+	srv.BaseContext = func(net.Listener) context.Context { return ctx }
 	drained := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(drained)
@@ -71,7 +90,7 @@ func ServeListener(ctx context.Context, l net.Listener, h http.Handler) error {
 		return nil
 	}
 	_ = l.Close()
-	return fmt.Errorf("serve the control socket: %w", err)
+	return fmt.Errorf("serve %s: %w", l.Addr(), err)
 }
 
 // Listen makes a Unix socket at path with mode 0660 and listens on it. A

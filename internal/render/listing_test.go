@@ -55,3 +55,12 @@ func TestListingChanges(t *testing.T) {
 		t.Errorf("%s\nwant\n%s", b.String(), want)
 	}
 }
+
+// A status with the largest communities alone says how many there are.
+func TestStatusOfManyCommunities(t *testing.T) {
+	var b bytes.Buffer
+	v := admin.Status{Communities: make([]admin.CommunityStatus, 2), Totals: admin.Totals{Communities: 7}}
+	if err := SupernodeStatus(&b, v); err != nil || !strings.Contains(b.String(), "in 7 communities") || !strings.Contains(b.String(), "and 5 more: 'supernode communities' shows all\n") {
+		t.Errorf("%v: %s", err, b.String())
+	}
+}

@@ -23,10 +23,13 @@ func SupernodeStatus(w io.Writer, v admin.Status) error {
 	if v.SetAside != "" {
 		s.row("store", "was damaged at the start and is kept as %s", v.SetAside)
 	}
-	s.row("edges", "%d here, %d leases in %d communities", v.Edges, v.Leases, len(v.Communities))
+	s.row("edges", "%d here, %d leases in %d communities", v.Edges, v.Leases, max(v.Totals.Communities, len(v.Communities)))
 	s.health(v.Notes)
 	s.blank()
 	s.WriteString(communityTable(v.Communities))
+	if more := v.Totals.Communities - len(v.Communities); more > 0 {
+		s.row("", "and %d more: 'supernode communities' shows all", more)
+	}
 	if drops := dropsByCount(v.Drops); len(drops) > 0 {
 		s.blank()
 		s.row("dropped", "%s", strings.Join(drops, ", "))

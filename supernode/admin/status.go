@@ -29,8 +29,13 @@ type Status struct {
 	// registration.
 	Sessions int `json:"sessions"`
 	Guests   int `json:"guests"`
-	// Communities are those with a registration, the largest first.
+	// Communities are those with a registration, the largest first, and no more than
+	// StatusCommunities: Socket.Communities has all.
 	Communities []CommunityStatus `json:"communities"`
+	// Totals count all communities and what was done since the start.
+	Totals Totals `json:"totals"`
+	// Serving says that edges are served: the start is over, and the end has not begun.
+	Serving bool `json:"serving"`
 	// SetAside is the file that the stored registrations were moved to at the start,
 	// because they were damaged; empty: they were not.
 	SetAside string `json:"set_aside,omitempty"`
@@ -39,6 +44,20 @@ type Status struct {
 	Notes []string `json:"notes"`
 	// Drops counts dropped datagrams and messages by reason.
 	Drops map[string]uint64 `json:"drops"`
+}
+
+// StatusCommunities is how many communities a Status has at most.
+const StatusCommunities = 1024
+
+// Totals are what a supernode has in all.
+type Totals struct {
+	// Communities is how many have a registration now.
+	Communities int `json:"communities"`
+	// Registered counts the REGISTERs that were accepted since the start: an edge sends
+	// one with each session, four times an hour.
+	Registered uint64 `json:"registered"`
+	// Relayed counts what was relayed since the start.
+	Relayed Traffic `json:"relayed"`
 }
 
 // CommunityStatus is one community of a Status.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"strconv"
 
@@ -44,22 +45,21 @@ func usualSecond(first uint16) uint16 {
 
 // openAlternate opens the second UDP port, at which edges find out how their
 // NATs map. It is nil without one; only a port that was asked for has to be free,
-// unless strict.
-func openAlternate(o options, first uint16, strict bool, log *slog.Logger) (*transport.UDP, error) {
+// unless strict. note is a sentence about one that is not.
+func openAlternate(o options, first uint16, strict bool, log *slog.Logger) (conn *transport.UDP, note string, err error) {
 	port := o.Second.Number
 	if !o.Second.Asked {
 		port = usualSecond(first)
 	}
 	if port == 0 {
-		return nil, nil
+		return nil, "", nil
 	}
-	conn, err := transport.ListenUDP(port, transport.Options{Log: log})
-	if err == nil {
-		return conn, nil
+	if conn, err = transport.ListenUDP(port, transport.Options{Log: log}); err == nil {
+		return conn, "", nil
 	}
 	if !o.Second.Asked && !strict {
-		log.Warn("the second UDP port is not free: edges with this supernode alone cannot find out how their NATs map; choose another with --second-port PORT", "port", port)
-		return nil, nil
+		note = fmt.Sprintf("the second UDP port, %d, is not free: edges with this supernode alone cannot find out how their NATs map; choose another with --second-port PORT, or none with --second-port off.", port)
+		return nil, note, nil
 	}
-	return nil, cli.Failed(err, "")
+	return nil, "", cli.Failed(err, "")
 }

@@ -21,6 +21,7 @@ type options struct {
 	Streams  streamChoice
 	TURN     turnChoice
 	Rules    rulesChoice
+	HTTP     netip.AddrPort // of monitors; not valid: none
 	StateDir string
 	Pool     netip.Prefix // zero: each community its own
 	Control  string       // empty: in the runtime directory
@@ -38,6 +39,7 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	o.Streams = cmd.parseStreams(c, &faults)
 	o.TURN = cmd.parseTURN(c, &faults)
 	o.Rules = cmd.parseRules(c, &faults)
+	o.HTTP = cmd.parseHTTP(c, &faults)
 	if s, given := cli.String(c, "offload"); given {
 		o.parseOffload(s, &faults)
 	}

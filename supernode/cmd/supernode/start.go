@@ -91,6 +91,8 @@ type process struct {
 	second    *transport.UDP  // nil: none
 	listeners []net.Listener  // of TCP, for streams
 	turn      *supernode.TURN // nil: none
+	http      net.Listener    // of TCP, for monitors; nil: none
+	missing   string          // a sentence about what was not to be had; empty: nothing
 	id        *crypto.Identity
 	rules     *ruleBook
 }
@@ -105,6 +107,9 @@ func (p *process) open() (err error) {
 	}
 	if p.turn != nil {
 		p.service.OnClose(func() { _ = p.turn.Conn.Close() })
+	}
+	if err := p.openHTTP(); err != nil {
+		return err
 	}
 	if err := p.service.Lock(p.options.StateDir); err != nil {
 		return err
@@ -142,8 +147,11 @@ func (p *process) openPortsOnce(strict bool) (err error) {
 	}
 	p.service.OnClose(func() { _ = p.socket.Close() })
 	first := p.socket.LocalAddr().Port()
-	if p.second, err = openAlternate(p.options, first, strict, p.log); err != nil {
+	if p.second, p.missing, err = openAlternate(p.options, first, strict, p.log); err != nil {
 		return err
+	}
+	if p.missing != "" {
+		p.log.Warn(p.missing)
 	}
 	if p.second != nil {
 		p.service.OnClose(func() { _ = p.second.Close() })
@@ -175,9 +183,13 @@ func (p *process) run(ctx context.Context) error {
 	if err != nil {
 		return service.StateError(err) // the options have been checked
 	}
+	if p.missing != "" {
+		s.Note(p.missing)
+	}
 	p.announce()
 	g := governed{s, p.rules}
-	if err := p.service.Run(ctx, admin.Handler(g, g), s.Run, g.watchSignals); err != nil {
+	monitored := func(ctx context.Context) { p.serveHTTP(ctx, s) }
+	if err := p.service.Run(ctx, admin.Handler(g, g), s.Run, g.watchSignals, monitored); err != nil {
 		return cli.Errorf(cli.Failure, "", "%w", err)
 	}
 	return nil
@@ -209,6 +221,9 @@ func (p *process) announce() {
 	}
 	if p.turn != nil {
 		fmt.Fprintf(out, "turn       listening on UDP %s, edges come to %s\n", p.turn.Conn.LocalAddr(), p.turn.Address)
+	}
+	if p.http != nil {
+		fmt.Fprintf(out, "monitors   http://%s/metrics\n", p.http.Addr())
 	}
 	fmt.Fprintf(out, "identity   edges pin it with -l HOST:%d#%s\n", at.Port(), supernode.KeyText(p.id.Static))
 }

@@ -100,16 +100,15 @@ func (s *streamChoice) listen(first uint16) (listeners []net.Listener, err error
 			for _, opened := range listeners {
 				_ = opened.Close()
 			}
-			return nil, listenError(a, err)
+			return nil, listenError(a, err, "Choose another place with --tls-listen ADDR:PORT, or do without with --tls-listen off.")
 		}
 		listeners = append(listeners, l)
 	}
 	return listeners, nil
 }
 
-// listenError puts a refused TCP port into words.
-func listenError(a netip.AddrPort, err error) error {
-	const advice = "Choose another place with --tls-listen ADDR:PORT, or do without with --tls-listen off."
+// listenError puts a refused TCP port into words; advice is what to type.
+func listenError(a netip.AddrPort, err error, advice string) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return &cli.Error{Code: cli.Failure, Text: fmt.Sprintf("TCP port %d is taken by another process. %s", a.Port(), advice), Err: err}
