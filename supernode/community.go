@@ -108,3 +108,18 @@ func (c *community) latest(asker *registration, n int) []*registration {
 	}
 	return list
 }
+
+// longestAway returns, of as many members as latest looks at, the one that has been away
+// for longest, nil: all are here.
+func (c *community) longestAway() (longest *registration) {
+	scan := listScan
+	for _, r := range c.byMAC {
+		if scan--; scan < 0 {
+			break
+		}
+		if r.place < 0 && (longest == nil || r.awaySince().Before(longest.awaySince())) {
+			longest = r
+		}
+	}
+	return longest
+}

@@ -61,6 +61,9 @@ type Limits struct {
 	Edges       int // registrations over all communities; default 131 072
 	Guests      int // sessions without a registration, unconfirmed ones included; default 16 384
 
+	CommunityEdges int // registrations of one community; default: Edges
+	SourceEdges    int // registrations from one IPv4 address or IPv6 /64, twice as many from each network around it; default: Edges/64, but 256 at least
+
 	// InitRate is the number of INITs a second from which on a cookie is
 	// asked for; default 1000. Negative: always.
 	InitRate int
@@ -90,7 +93,7 @@ func (c *Config) validate() error {
 	}
 	faults = append(faults, CheckPool(c.Pool), c.TURN.validate())
 	l := c.Limits
-	if l.Communities < 0 || l.Edges < 0 || l.Guests < 0 {
+	if l.Communities < 0 || l.Edges < 0 || l.Guests < 0 || l.CommunityEdges < 0 || l.SourceEdges < 0 {
 		fault("a table's ceiling is negative")
 	}
 	if l.EdgeBytes < 0 || l.CommunityBytes < 0 || l.EdgeFloods < 0 || l.SourceFloods < 0 || l.CommunityFloods < 0 {
@@ -149,6 +152,8 @@ func (l Limits) withDefaults() Limits {
 	setInt(&l.Communities, defaultCommunities)
 	setInt(&l.Edges, defaultEdges)
 	setInt(&l.Guests, defaultGuests)
+	setInt(&l.CommunityEdges, l.Edges)
+	setInt(&l.SourceEdges, max(l.Edges/sourceEdgesPart, sourceEdgesLeast))
 	setInt(&l.InitRate, 1000)
 	setRate(&l.EdgeBytes, 1e9)
 	setRate(&l.CommunityBytes, 4e9)

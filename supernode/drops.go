@@ -78,6 +78,7 @@ const (
 	dropPool               // there is no address to lease
 	dropCommunities        // the table of communities is full
 	dropEdges              // the table of registrations is full
+	dropCommunityEdges     // the community has as many registrations as it may, and all are here
 	dropNewcomerRate       // more edges that were never seen than may come from one place
 	dropNotServed          // of a community that is not served here
 	dropRemoved            // of an edge that the operator has removed
@@ -123,7 +124,7 @@ var dropNames = [dropReasons]string{
 	dropRegisterStatement: "register-statement", dropRegisterMismatch: "register-mismatch",
 	dropRegisterOther: "register-other", dropRegisterOld: "register-old", dropMACTaken: "register-mac-taken",
 	dropIPTaken: "register-ip-taken", dropPool: "register-pool", dropCommunities: "register-communities",
-	dropEdges: "register-edges", dropNewcomerRate: "register-newcomers",
+	dropEdges: "register-edges", dropCommunityEdges: "register-community-edges", dropNewcomerRate: "register-newcomers",
 	dropNotServed: "register-not-served", dropRemoved: "register-removed", dropToken: "register-token", dropStored: "stored",
 	dropStoredFull: "stored-full", dropStoreWrite: "store-write", dropTURNIdentity: "turn-identity",
 	dropTURNPeer: "turn-peer",

@@ -35,7 +35,7 @@ func (g *registrar) decide(now time.Time, a applicant) (d decision, refused *ref
 		if a.statement.Seq < d.known.seq && d.known.seat.left.IsZero() {
 			return d, &refusal{dropRegisterOld, protocol.Nak{Code: protocol.CodeOldStatement}}
 		}
-	} else if d.room, refused = g.admit(now, a, c == nil, d.displaced != nil); refused != nil {
+	} else if d.room, refused = g.admit(now, a, c, d.displaced != nil); refused != nil {
 		return d, refused
 	}
 	source := lastingSource(a.hop.addr, a.hop.source)
@@ -71,11 +71,12 @@ func yields(holder *registration, a applicant) bool {
 }
 
 // admit decides whether there is room for an edge that is not registered. Whoever is
-// displaced leaves its place to it, also in the share of its network.
-func (g *registrar) admit(now time.Time, a applicant, newCommunity, displaces bool) (r room, refused *refusal) {
+// displaced leaves its place to it, also in the share of its network. c is nil when the
+// community is new.
+func (g *registrar) admit(now time.Time, a applicant, c *community, displaces bool) (r room, refused *refusal) {
 	if !displaces {
 		var reason dropReason
-		if r, reason = g.registry.roomFor(lastingSource(a.hop.addr, a.hop.source), newCommunity); reason != answered {
+		if r, reason = g.registry.roomFor(lastingSource(a.hop.addr, a.hop.source), c); reason != answered {
 			return room{}, &refusal{reason, protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}}
 		}
 	}
@@ -113,7 +114,7 @@ func (g *registrar) choose(now time.Time, c *community, d decision, m *protocol.
 // its hardware address and its lease.
 func (g *registrar) grant(a applicant, d decision) *registration {
 	m := a.request
-	for _, gone := range []*registration{d.displaced, d.room.visitor} {
+	for _, gone := range []*registration{d.displaced, d.room.visitor, d.room.member} {
 		if gone != nil && g.registry.byHandle[gone.handle] == gone {
 			g.forget(gone)
 		}

@@ -183,20 +183,26 @@ func (g *registry) setDeserted(c *community) {
 // room is what makes room for a newcomer.
 type room struct {
 	visitor   *registration // nil: nobody has to
+	member    *registration // of the same community; nil: nobody has to
 	community *community    // nil: none has to
 }
 
-// roomFor returns what makes room for one more registration from a source, in a new
-// community or in one that is there. It returns a reason where nothing does.
-func (g *registry) roomFor(source netip.Addr, newCommunity bool) (r room, reason dropReason) {
+// roomFor returns what makes room for one more registration from a source, in a community
+// that is there, or in a new one if c is nil. It returns a reason where nothing does.
+func (g *registry) roomFor(source netip.Addr, c *community) (r room, reason dropReason) {
 	full := false
-	if newCommunity {
+	if c == nil {
 		if r.community, full = g.shares.desertedIn(source, len(g.communities) >= g.limits.Communities); full && r.community == nil {
 			return room{}, dropCommunities
 		}
 	}
 	if r.visitor, full = g.shares.visitorIn(source, len(g.byHandle) >= g.limits.Edges); full && r.visitor == nil {
 		return room{}, dropEdges
+	}
+	if c != nil && len(c.byMAC) >= g.limits.CommunityEdges && (r.visitor == nil || r.visitor.community != c) {
+		if r.member = c.longestAway(); r.member == nil {
+			return room{}, dropCommunityEdges
+		}
 	}
 	return r, answered
 }

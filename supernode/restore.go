@@ -45,7 +45,7 @@ func (g *registrar) enterStored(now time.Time, st *stored) *registration {
 		g.store.erase(st.key()) // left over from a change of MAC
 		return nil
 	}
-	if needs, reason := g.registry.roomFor(st.source, c == nil); reason != answered || needs != (room{}) {
+	if needs, reason := g.registry.roomFor(st.source, c); reason != answered || needs != (room{}) {
 		g.refuseStored(dropStoredFull, st.key())
 		return nil
 	}

@@ -77,3 +77,11 @@ func (r *registration) leave() {
 	r.seat.expires = r.until()
 	r.seat.present = r.presence()
 }
+
+// awaySince returns when the edge of r, which is away, was last here.
+func (r *registration) awaySince() time.Time {
+	if !r.seat.left.IsZero() {
+		return r.seat.left
+	}
+	return r.seat.expires.Add(-r.term())
+}

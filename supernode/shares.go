@@ -18,7 +18,7 @@ const (
 
 // edgesAt returns how many registrations may come from a network of a level.
 func (l *Limits) edgesAt(level int) int {
-	return max(l.Edges/sourceEdgesPart, sourceEdgesLeast) << level
+	return l.SourceEdges << level
 }
 
 // communitiesAt returns how many communities may come from a network of a level.

@@ -54,7 +54,7 @@ func (cmd *command) app() *ucli.App {
 		Description: "Environment: SUPERNODE_PORT, SUPERNODE_SECOND_PORT, SUPERNODE_TLS_LISTEN,\n" +
 			"SUPERNODE_TLS_CERT, SUPERNODE_TLS_KEY, SUPERNODE_TURN_LISTEN,\n" +
 			"SUPERNODE_TURN_ADDRESS, SUPERNODE_TURN_PORTS, SUPERNODE_HTTP, SUPERNODE_POOL,\n" +
-			"SUPERNODE_RULES, SUPERNODE_MODE, SUPERNODE_COMMUNITIES,\n" +
+			"SUPERNODE_RULES, SUPERNODE_MODE, SUPERNODE_COMMUNITIES, SUPERNODE_LIMIT,\n" +
 			"SUPERNODE_STATE_DIR and SUPERNODE_CONTROL stand in for the options of these names.\n" +
 			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission.",
 		Flags:  append(runFlags(), cli.VersionFlag()),
@@ -80,6 +80,7 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "second-port", Usage: "UDP `PORT` at which edges find out how their NATs map, or off; default: the one after -p, but not 7655, if free"},
 	}, streamFlags(), turnFlags(), rulesFlags(), []ucli.Flag{
 		httpFlag(),
+		limitFlag(),
 		stateDirFlag(),
 		&ucli.StringFlag{Name: "pool", Usage: "`CIDR` to lease addresses from; default: a /20 of 10.64.0.0/10 for each community"},
 		cli.ControlFlag(""),

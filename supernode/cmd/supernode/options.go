@@ -22,6 +22,7 @@ type options struct {
 	TURN     turnChoice
 	Rules    rulesChoice
 	HTTP     netip.AddrPort // of monitors; not valid: none
+	Limits   supernode.Limits
 	StateDir string
 	Pool     netip.Prefix // zero: each community its own
 	Control  string       // empty: in the runtime directory
@@ -40,6 +41,7 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	o.TURN = cmd.parseTURN(c, &faults)
 	o.Rules = cmd.parseRules(c, &faults)
 	o.HTTP = cmd.parseHTTP(c, &faults)
+	o.Limits = cmd.parseLimits(c, &faults)
 	if s, given := cli.String(c, "offload"); given {
 		o.parseOffload(s, &faults)
 	}

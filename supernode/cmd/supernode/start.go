@@ -168,7 +168,7 @@ func (p *process) openPortsOnce(strict bool) (err error) {
 // run serves until ctx ends.
 func (p *process) run(ctx context.Context) error {
 	cfg := supernode.Config{
-		Conn: p.socket, Identity: p.id, StateDir: p.options.StateDir, Pool: p.options.Pool,
+		Conn: p.socket, Identity: p.id, StateDir: p.options.StateDir, Pool: p.options.Pool, Limits: p.options.Limits,
 		TURN: p.turn, Rules: p.rules.rules, Log: p.log, Version: cli.Release,
 	}
 	if p.second != nil { // a nil *UDP in an interface would not be nil

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/internal/cli"
+	"hedgerow/internal/textfile"
+	"hedgerow/supernode"
+)
+
+// limit is one that --limit sets: a count, or a rate a second.
+type limit struct {
+	name  string
+	what  string // as docs/supernode.md has it
+	count func(l *supernode.Limits) *int
+	rate  func(l *supernode.Limits) *float64
+}
+
+// mostCount bounds a count: what is made of it fits a word of 32 bits.
+const mostCount = 1 << 24
+
+// limits are all of them.
+var limits = []limit{
+	{name: "edges", what: "edges that are registered, in all", count: func(l *supernode.Limits) *int { return &l.Edges }},
+	{name: "communities", what: "communities", count: func(l *supernode.Limits) *int { return &l.Communities }},
+	{name: "community-edges", what: "edges of one community", count: func(l *supernode.Limits) *int { return &l.CommunityEdges }},
+	{name: "source-edges", what: "edges from one IPv4 address or IPv6 /64", count: func(l *supernode.Limits) *int { return &l.SourceEdges }},
+	{name: "guests", what: "sessions of edges that have not registered yet", count: func(l *supernode.Limits) *int { return &l.Guests }},
+	{name: "inits", what: "handshakes a second from which on strangers have to prove their address", count: func(l *supernode.Limits) *int { return &l.InitRate }},
+	{name: "edge-bytes", what: "bytes a second relayed for one edge", rate: func(l *supernode.Limits) *float64 { return &l.EdgeBytes }},
+	{name: "community-bytes", what: "bytes a second relayed for one community", rate: func(l *supernode.Limits) *float64 { return &l.CommunityBytes }},
+	{name: "edge-copies", what: "copies a second of what one edge sends to everybody", rate: func(l *supernode.Limits) *float64 { return &l.EdgeFloods }},
+	{name: "source-copies", what: "the same of all edges at one IPv4 address or IPv6 /64", rate: func(l *supernode.Limits) *float64 { return &l.SourceFloods }},
+	{name: "community-copies", what: "the same of one community", rate: func(l *supernode.Limits) *float64 { return &l.CommunityFloods }},
+}
+
+// limitFlag is --limit.
+func limitFlag() ucli.Flag {
+	return &ucli.StringSliceFlag{Name: "limit", Usage: "`LIST` of NAME=NUMBER, where k, M and G may stand behind the number, such as community-edges=50,edge-bytes=2M; docs/supernode.md has the names; may be repeated"}
+}
+
+// parseLimits reads --limit, or SUPERNODE_LIMIT.
+func (cmd *command) parseLimits(c *ucli.Context, faults *cli.Faults) (l supernode.Limits) {
+	lists := cli.Strings(c, "limit")
+	if len(lists) == 0 {
+		lists = []string{cmd.place.Env("SUPERNODE_LIMIT")}
+	}
+	for item := range strings.SplitSeq(strings.Join(lists, ","), ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			faults.Add(setLimit(&l, item))
+		}
+	}
+	return l
+}
+
+// setLimit sets the limit of one NAME=NUMBER.
+func setLimit(l *supernode.Limits, item string) error {
+	name, text, _ := strings.Cut(item, "=")
+	at := slices.IndexFunc(limits, func(known limit) bool { return known.name == name })
+	if at < 0 {
+		var names []string
+		for _, known := range limits {
+			names = append(names, known.name)
+		}
+		return fmt.Errorf("--limit %s: unknown limit %q: the nearest one is %q, and others are %s", item, name, textfile.NearestWord(name, names), strings.Join(names, ", "))
+	}
+	n, err := parseNumber(text)
+	if err != nil {
+		return fmt.Errorf("--limit %s: %w", item, err)
+	}
+	if known := limits[at]; known.count == nil {
+		*known.rate(l) = float64(n)
+	} else if n > mostCount {
+		return fmt.Errorf("--limit %s: %d is the most", item, mostCount)
+	} else {
+		*known.count(l) = int(n)
+	}
+	return nil
+}
+
+// parseNumber reads a number above 0 with a decimal unit.
+func parseNumber(text string) (uint64, error) {
+	digits, unit := text, uint64(1)
+	for suffix, value := range map[string]uint64{"k": 1e3, "M": 1e6, "G": 1e9} {
+		if d, ok := strings.CutSuffix(text, suffix); ok {
+			digits, unit = d, value
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || n == 0 || n > 1e15/unit {
+		return 0, fmt.Errorf("%q is no number above 0, such as 500, 20k, 5M or 1G", text)
+	}
+	return n * unit, nil
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	ucli "github.com/urfave/cli/v2"
+
+	"hedgerow/internal/cli"
+	"hedgerow/supernode"
+)
+
+func TestLimits(t *testing.T) {
+	for text, want := range map[string]supernode.Limits{
+		"":                                   {},
+		"edges=500":                          {Edges: 500},
+		"community-edges=50, edge-bytes=2M,": {CommunityEdges: 50, EdgeBytes: 2e6},
+		"source-edges=20k,inits=1":           {SourceEdges: 20000, InitRate: 1},
+		"community-bytes=1G":                 {CommunityBytes: 1e9},
+	} {
+		term := newTerminal(t.TempDir())
+		term.env["SUPERNODE_LIMIT"] = text
+		var got supernode.Limits
+		app := term.cmd.app()
+		app.Action = func(c *ucli.Context) error {
+			var faults cli.Faults
+			got = term.cmd.parseLimits(c, &faults)
+			return faults.Err()
+		}
+		if code := cli.Run(t.Context(), app, []string{program}, term.cmd.streams); code != cli.OK || got != want {
+			t.Errorf("%q: %+v, %s", text, got, term.err.String())
+		}
+	}
+	for text, want := range map[string]string{
+		"edge=5": `the nearest one is "edges"`, "edges": "no number above 0", "edges=0": "no number above 0", "edges=-1": "no number above 0",
+		"edges=1T": "no number above 0", "edges=20M": "is the most", "edge-bytes=99999999G": "no number above 0",
+	} {
+		term := newTerminal(t.TempDir())
+		if code := term.run(t.Context(), "-p", "0", "--limit", text); code != cli.Usage || !strings.Contains(term.err.String(), want) {
+			t.Errorf("%q: exit code %d, %s", text, code, term.err.String())
+		}
+	}
+}
+
+// Each limit that a supernode has is one that --limit sets, and is in the document.
+func TestEveryLimitHasAName(t *testing.T) {
+	document, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "supernode.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := make(map[any]bool)
+	var l supernode.Limits
+	for _, known := range limits {
+		var field any
+		if known.count != nil {
+			field = known.count(&l)
+		} else {
+			field = known.rate(&l)
+		}
+		if set[field] {
+			t.Errorf("%s sets what another one sets", known.name)
+		}
+		set[field] = true
+		if row := "| `" + known.name + "` | " + known.what + " |"; !strings.Contains(string(document), row) {
+			t.Errorf("docs/supernode.md has no row %q", row)
+		}
+	}
+	if n := reflect.TypeOf(l).NumField(); len(set) != n {
+		t.Errorf("--limit sets %d of %d limits", len(set), n)
+	}
+}
