@@ -50,7 +50,7 @@ func (r *rig) review() (all []sent) {
 }
 
 // testTokens admit whoever shows "good".
-type testTokens struct{}
+type testTokens struct{ note string }
 
 func (testTokens) Redeem(_ time.Time, r *admission.Request) admission.Reason {
 	switch string(r.Token) {
@@ -58,8 +58,44 @@ func (testTokens) Redeem(_ time.Time, r *admission.Request) admission.Reason {
 		return admission.Admitted
 	case "":
 		return admission.NotServed
+	case "waits":
+		return admission.Waiting
+	case "unsaved":
+		return admission.Unsaved
 	}
 	return admission.BadToken
+}
+
+func (t testTokens) Note() string { return t.note }
+
+// While the use of a token is being written the edge hears nothing, and asks again; when it
+// cannot be written it is told to come later. Nothing is entered in either case.
+func TestTokensOnTheirWayToTheDisk(t *testing.T) {
+	r := newRig(t, Config{Rules: rulesOf(t, "mode closed"), Tokens: testTokens{}})
+	e := r.edge(testCommunity("ours", "k"), "e", 1)
+	e.connect()
+	m := e.request()
+	for _, step := range []struct {
+		token string
+		count dropReason
+		want  *protocol.Nak
+	}{
+		{"waits", dropTokenWaits, nil},
+		{"unsaved", dropTokenUnsaved, &protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}},
+	} {
+		m.Token = []byte(step.token)
+		ack, nak := e.register(m)
+		if ack != nil || (nak == nil) != (step.want == nil) || nak != nil && *nak != *step.want || r.dropped(step.count) != 1 {
+			t.Errorf("%s: %+v, %+v", step.token, ack, nak)
+		}
+		if st := r.s.Status(); st.Leases != 0 || len(st.Communities) != 0 {
+			t.Errorf("%s: something was entered: %+v", step.token, st)
+		}
+	}
+	m.Token = []byte("good")
+	if ack, nak := e.register(m); ack == nil {
+		t.Errorf("when it is written: %+v", nak)
+	}
 }
 
 // What each rule has an edge told, and that it is in once the rule is gone.

@@ -128,7 +128,8 @@ func badProof(reason dropReason) *refusal {
 	return &refusal{reason: reason, nak: protocol.Nak{Code: protocol.CodeProof, Retry: retryTaken}}
 }
 
-// notAdmitted puts a verdict into what is counted, and what the edge is told.
+// notAdmitted puts a verdict into what is counted, and what the edge is told; a code of 0:
+// nothing.
 func notAdmitted(now time.Time, v admission.Verdict) *refusal {
 	why := refusal{dropNotServed, protocol.Nak{Code: protocol.CodeNotServed, Retry: retryRefused}}
 	switch v.Reason {
@@ -139,6 +140,10 @@ func notAdmitted(now time.Time, v admission.Verdict) *refusal {
 		}
 	case admission.BadToken:
 		why.reason, why.nak.Code = dropToken, protocol.CodeToken
+	case admission.Waiting:
+		return &refusal{reason: dropTokenWaits}
+	case admission.Unsaved:
+		return &refusal{dropTokenUnsaved, protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}}
 	}
 	if !v.Until.IsZero() {
 		why.nak.Retry = uint16(min(max(1, v.Until.Sub(now)/time.Second+1), retryRefused))

@@ -83,6 +83,8 @@ const (
 	dropNotServed          // of a community that is not served here
 	dropRemoved            // of an edge that the operator has removed
 	dropToken              // with a token that is unknown, used up or expired
+	dropTokenWaits         // with a token whose use is being written to the disk: it is not answered
+	dropTokenUnsaved       // with a token whose use cannot be written to the disk
 	dropStored             // a stored registration that does not parse
 	dropStoredFull         // a stored registration that there is no room for any more
 	dropStoreWrite         // registrations that could not be written to disk, for now
@@ -125,7 +127,8 @@ var dropNames = [dropReasons]string{
 	dropRegisterOther: "register-other", dropRegisterOld: "register-old", dropMACTaken: "register-mac-taken",
 	dropIPTaken: "register-ip-taken", dropPool: "register-pool", dropCommunities: "register-communities",
 	dropEdges: "register-edges", dropCommunityEdges: "register-community-edges", dropNewcomerRate: "register-newcomers",
-	dropNotServed: "register-not-served", dropRemoved: "register-removed", dropToken: "register-token", dropStored: "stored",
+	dropNotServed: "register-not-served", dropRemoved: "register-removed", dropToken: "register-token",
+	dropTokenWaits: "register-token-waits", dropTokenUnsaved: "register-token-unsaved", dropStored: "stored",
 	dropStoredFull: "stored-full", dropStoreWrite: "store-write", dropTURNIdentity: "turn-identity",
 	dropTURNPeer: "turn-peer",
 

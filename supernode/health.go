@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hedgerow/internal/timer"
+	"hedgerow/supernode/admission"
 )
 
 const (
@@ -26,6 +27,7 @@ type health struct {
 	refused  *refusals
 	registry *registry
 	store    *store
+	tokens   admission.Tokens // nil: there are none
 	listing  *listing
 	known    [dropReasons]uint64
 	last     [dropReasons]time.Time // zero: never
@@ -109,6 +111,12 @@ var conditions = [...]condition{
 		return fmt.Sprintf("registrations cannot be written to %s: leases may change at the next start. The log says why; look at 'df %[1]s' and at who owns it.", h.store.dir)
 	}},
 	lately("stored", "some stored registrations were damaged and left out: edges that come back may get other addresses.", dropStored),
+	{"tokens", func(h *health, _ time.Time) string {
+		if h.tokens == nil {
+			return ""
+		}
+		return h.tokens.Note()
+	}},
 	{"set aside", func(h *health, _ time.Time) string {
 		if h.store.setAside == "" {
 			return ""

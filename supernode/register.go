@@ -125,7 +125,9 @@ func (g *registrar) refuse(x *exchange, m *protocol.Register, why *refusal) {
 	if c := g.registry.communities[m.CID]; c != nil && why.reason == dropPool {
 		c.addresses.exhausted = x.now
 	}
-	x.add(&why.nak)
+	if why.nak.Code != 0 {
+		x.add(&why.nak)
+	}
 }
 
 // enter writes what an admitted edge said of itself into its registration and makes

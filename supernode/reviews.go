@@ -117,6 +117,12 @@ func (s *Server) Kick(ctx context.Context, id string) (ended int, err error) {
 	return s.change(ctx, func(p *admission.Policy, now time.Time) error { return p.Kick(now, id) })
 }
 
+// Review ends the registrations of edges that are not admitted any more, since a token was
+// taken back. It returns as SetRules does.
+func (s *Server) Review(ctx context.Context) (ended int, err error) {
+	return s.change(ctx, func(*admission.Policy, time.Time) error { return nil })
+}
+
 // change changes the policy, and reviews who is registered.
 func (s *Server) change(ctx context.Context, f func(*admission.Policy, time.Time) error) (ended int, err error) {
 	s.mu.Lock()

@@ -28,6 +28,7 @@ import (
 	"hedgerow/nat/nattest"
 	"hedgerow/protocol"
 	"hedgerow/supernode"
+	"hedgerow/supernode/admission"
 	"hedgerow/tap/taptest"
 	"hedgerow/transport"
 )
@@ -142,6 +143,9 @@ type Supernode struct {
 type Beside struct {
 	Streams bool // takes streams
 	TURN    bool // is a TURN server, too, and gives out credentials for it
+
+	Rules  *admission.Rules // who may register; nil: everybody
+	Tokens admission.Tokens // admit whom no rule does; nil: there are none
 }
 
 // Supernode starts a supernode with a state directory of its own.
@@ -192,6 +196,7 @@ func (s *Supernode) Start() {
 	}
 	cfg := supernode.Config{
 		Conn: conn, Alternate: second, Identity: s.identity, StateDir: s.dir, Log: s.world.log("supernode"), Rand: s.world.random(),
+		Rules: s.beside.Rules, Tokens: s.beside.Tokens,
 	}
 	if s.beside.Streams {
 		s.takeStreams(&cfg, conn)
@@ -269,6 +274,7 @@ type Around struct {
 	Boot    func() time.Duration // since the host was started, suspensions too
 	Machine func() string        // identity of the host
 	DNS64   nat64.Prefix         // that name servers make addresses up with; not valid: they do not
+	Token   []byte               // that supernodes are shown
 	Forked  <-chan struct{}      // each receipt tells the edge that the host was restored or cloned
 }
 
@@ -345,7 +351,7 @@ func (e *Edge) Start() {
 	for i, s := range e.options.Supernodes {
 		key := s.identity.Static
 		cfg.Supernodes = append(cfg.Supernodes, edge.Supernode{
-			Name: s.Addr.String(), Host: e.supernodeHost(i), Port: s.Addr.Port(), Key: &key,
+			Name: s.Addr.String(), Host: e.supernodeHost(i), Port: s.Addr.Port(), Key: &key, Token: e.options.Around.Token,
 		})
 	}
 	cfg.Host.Resolver = names{e}

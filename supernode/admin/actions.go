@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 
 	"hedgerow/internal/localapi"
@@ -53,21 +52,18 @@ type Actions interface {
 	Reload(ctx context.Context) (Changed, error)
 	// Rules returns who may register.
 	Rules() Rules
+	Invitations
 }
 
 // handleActions adds the actions to a handler.
 func handleActions(mux *http.ServeMux, a Actions) {
+	handleInvites(mux, a)
 	mux.HandleFunc("GET "+pathRules, func(w http.ResponseWriter, _ *http.Request) { localapi.Answer(w, a.Rules()) })
 	mux.HandleFunc("POST "+pathReload, func(w http.ResponseWriter, r *http.Request) {
 		answerChange(w, func() (Changed, error) { return a.Reload(r.Context()) })
 	})
 	mux.HandleFunc("POST "+pathChange, func(w http.ResponseWriter, r *http.Request) {
-		var c Change
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, changeBytes)).Decode(&c); err != nil {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		answerChange(w, func() (Changed, error) { return a.Change(r.Context(), c.Words) })
+		answerAsked(w, r, func(c Change) (Changed, error) { return a.Change(r.Context(), c.Words) })
 	})
 }
 

@@ -51,6 +51,24 @@ func (acts) Reload(context.Context) (admin.Changed, error) {
 	return admin.Changed{Done: "open, 2 rules", Notes: []string{"line 1"}}, nil
 }
 
+func (acts) Invite(r admin.InviteRequest) (admin.Invited, error) {
+	if r.Uses == 0 {
+		return admin.Invited{}, errors.New("for whom?")
+	}
+	return admin.Invited{Invite: invite, Token: r.Community, Port: 7, Needed: true}, nil
+}
+
+func (acts) Invites() []admin.Invite { return []admin.Invite{invite} }
+
+func (acts) Uninvite(_ context.Context, id string) (admin.Uninvited, error) {
+	if id != invite.ID {
+		return admin.Uninvited{}, errors.New("no such invite")
+	}
+	return admin.Uninvited{Invite: invite, Ended: 2}, nil
+}
+
+var invite = admin.Invite{ID: "00ff", Community: "a", Uses: 3, Used: []admin.InviteUse{{Identity: "11"}}}
+
 func (acts) Rules() admin.Rules {
 	return admin.Rules{Mode: "closed", Rules: []string{"allow community a"}}
 }
@@ -111,6 +129,19 @@ func TestDocumentsOverTheSocket(t *testing.T) {
 	if got, err := admin.Socket(path).Rules(ctx); err != nil || got.Mode != "closed" || len(got.Rules) != 1 {
 		t.Errorf("rules: %+v, %v", got, err)
 	}
+	made, err := admin.Socket(path).Invite(ctx, admin.InviteRequest{Community: "a", Uses: 3})
+	if want := (admin.Invited{Invite: invite, Token: "a", Port: 7, Needed: true}); err != nil || !reflect.DeepEqual(made, want) {
+		t.Errorf("got %+v, %v", made, err)
+	}
+	if _, err := admin.Socket(path).Invite(ctx, admin.InviteRequest{}); !errors.As(err, &answer) || answer.Message != "for whom?" {
+		t.Errorf("an invite that is refused: %v", err)
+	}
+	if list, err := admin.Socket(path).Invites(ctx); err != nil || !reflect.DeepEqual(list, []admin.Invite{invite}) {
+		t.Errorf("got %+v, %v", list, err)
+	}
+	if gone, err := admin.Socket(path).Uninvite(ctx, "00ff"); err != nil || gone.Ended != 2 || gone.Community != "a" {
+		t.Errorf("got %+v, %v", gone, err)
+	}
 	cancel()
 	if err := <-served; err != nil {
 		t.Error(err)
@@ -144,6 +175,9 @@ func TestHandler(t *testing.T) {
 		{"POST", "/api/v1/reload", http.StatusOK},
 		{"GET", "/api/v1/reload", http.StatusMethodNotAllowed},
 		{"POST", "/api/v1/rules/change", http.StatusBadRequest},
+		{"GET", "/api/v1/invites", http.StatusOK},
+		{"POST", "/api/v1/invites/new", http.StatusBadRequest},
+		{"GET", "/api/v1/invites/remove", http.StatusMethodNotAllowed},
 		{"GET", "/", http.StatusNotFound},
 	} {
 		w := httptest.NewRecorder()

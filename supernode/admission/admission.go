@@ -41,6 +41,11 @@ const (
 	// BadToken: the token that the edge showed is unknown, used up, expired, or for
 	// another community, and nothing else admits it.
 	BadToken
+	// Waiting: the edge is admitted as soon as that is on the disk. Nothing is said, so
+	// that it asks again.
+	Waiting
+	// Unsaved: the edge would be admitted, and that cannot be written to the disk now.
+	Unsaved
 )
 
 // Verdict is the answer to a Request.
@@ -58,8 +63,11 @@ type Verdict struct {
 type Tokens interface {
 	// Redeem returns Admitted if the token of r is good for its community and identity,
 	// or if r has no token and its identity was admitted there by one that still holds.
-	// Without a token it returns NotServed otherwise, and BadToken with one.
+	// Without a token it returns NotServed otherwise, and BadToken with one; Waiting or
+	// Unsaved while its use is not on the disk.
 	Redeem(now time.Time, r *Request) Reason
+	// Note returns a sentence about what is wrong with the tokens; empty: nothing is.
+	Note() string
 }
 
 // Policy decides who may register. Its methods belong to one goroutine at a time.

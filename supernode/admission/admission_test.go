@@ -54,6 +54,8 @@ func (tokens) Redeem(_ time.Time, r *Request) Reason {
 	return BadToken
 }
 
+func (tokens) Note() string { return "" }
+
 const (
 	theID   = "11111111111111111111111111111111"
 	whole64 = "9f3a71c2e0b40000000000000000000000000000000000000000000000000005"

@@ -28,7 +28,7 @@ func (cmd *command) keygen(c *ucli.Context) error {
 	if err != nil {
 		faults.Addf("--epochs %s is not a number", c.String("epochs"))
 	}
-	every, err := parseSpan(c.String("every"))
+	every, err := cli.ParseSpan(c.String("every"))
 	if err != nil {
 		faults.Addf("--every: %w", err)
 	}

@@ -324,19 +324,6 @@ func TestParseKey(t *testing.T) {
 	}
 }
 
-func TestParseSpan(t *testing.T) {
-	for s, want := range map[string]time.Duration{"30d": 720 * time.Hour, "2w": 336 * time.Hour, "36h": 36 * time.Hour, "0": 0, "0d": 0} {
-		if got, err := parseSpan(s); got != want || err != nil {
-			t.Errorf("parseSpan(%q) = %v, %v", s, got, err)
-		}
-	}
-	for _, s := range []string{"", "d", "-1d", "-1h", "30", "1.5d", "99999999d"} {
-		if got, err := parseSpan(s); err == nil {
-			t.Errorf("parseSpan(%q) = %v", s, got)
-		}
-	}
-}
-
 func TestEdgeName(t *testing.T) {
 	for _, tt := range []struct{ typed, host, want string }{
 		{"", "roof.example", "roof"},

@@ -35,6 +35,8 @@ func (cmd *command) run(ctx context.Context, args []string) cli.Code {
 	for _, list := range []string{"communities", "edges"} {
 		args = cli.ArgumentOption(args, list, listFlags(), communityOption)
 	}
+	args = cli.ArgumentOption(args, "invite", inviteFlags(), communityOption)
+	args = cli.ArgumentOption(args, "uninvite", uninviteFlags(), "id")
 	for _, v := range ruleVerbs {
 		args = cli.ArgumentsOption(args, v.name, ruleFlags(), "word")
 	}
@@ -50,16 +52,17 @@ func (cmd *command) app() *ucli.App {
 		UsageText: "supernode [-p PORT]\n" +
 			"supernode -l 7654\n" +
 			"supernode id | status | communities | edges | health | rules | reload\n" +
-			"supernode allow | deny | ban | unban | kick ...",
+			"supernode allow | deny | ban | unban | kick ...\n" +
+			"supernode invite COMMUNITY | invites | uninvite ID",
 		Description: "Environment: SUPERNODE_PORT, SUPERNODE_SECOND_PORT, SUPERNODE_TLS_LISTEN,\n" +
 			"SUPERNODE_TLS_CERT, SUPERNODE_TLS_KEY, SUPERNODE_TURN_LISTEN,\n" +
 			"SUPERNODE_TURN_ADDRESS, SUPERNODE_TURN_PORTS, SUPERNODE_HTTP, SUPERNODE_POOL,\n" +
-			"SUPERNODE_RULES, SUPERNODE_MODE, SUPERNODE_COMMUNITIES, SUPERNODE_LIMIT,\n" +
+			"SUPERNODE_RULES, SUPERNODE_MODE, SUPERNODE_COMMUNITIES, SUPERNODE_LIMIT, SUPERNODE_ADDRESS,\n" +
 			"SUPERNODE_STATE_DIR and SUPERNODE_CONTROL stand in for the options of these names.\n" +
 			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission.",
 		Flags:  append(runFlags(), cli.VersionFlag()),
 		Action: cmd.start,
-		Commands: append([]*ucli.Command{
+		Commands: slices.Concat([]*ucli.Command{
 			{Name: "run", Usage: "serve (default)", Flags: runFlags(), Action: cmd.start},
 			{Name: "id", Usage: "print the key that edges pin with -l HOST:PORT#KEY", Flags: []ucli.Flag{stateDirFlag()}, Action: cmd.id},
 			{Name: "status", Usage: "show the state of the running supernode", Flags: []ucli.Flag{cli.JSONFlag(), cli.ControlFlag("")}, Action: cmd.status},
@@ -67,7 +70,7 @@ func (cmd *command) app() *ucli.App {
 			{Name: "edges", Usage: "show the edges that are here: where they are, since when, and what is relayed for them", ArgsUsage: "[COMMUNITY]", Flags: listFlags(), Action: cmd.edges},
 			{Name: "health", Usage: "say what is wrong, and exit with 1 if anything is", Flags: []ucli.Flag{cli.ControlFlag("")}, Action: cmd.health},
 			cli.VersionCommand(protocol.Version),
-		}, cmd.ruleCommands()...),
+		}, cmd.ruleCommands(), cmd.inviteCommands()),
 	}
 }
 

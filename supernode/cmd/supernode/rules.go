@@ -197,6 +197,7 @@ func (b *ruleBook) notes() (list []string) {
 type governed struct {
 	*supernode.Server
 	book *ruleBook
+	invitations
 }
 
 // Status is that of the supernode, with the notes about its rules.

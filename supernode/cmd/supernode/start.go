@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	ucli "github.com/urfave/cli/v2"
 
@@ -19,6 +20,7 @@ import (
 	"hedgerow/internal/vmgen"
 	"hedgerow/supernode"
 	"hedgerow/supernode/admin"
+	"hedgerow/supernode/invites"
 	"hedgerow/transport"
 )
 
@@ -95,6 +97,7 @@ type process struct {
 	missing   string          // a sentence about what was not to be had; empty: nothing
 	id        *crypto.Identity
 	rules     *ruleBook
+	invites   *invites.Ledger
 }
 
 // open opens everything on the machine that the supernode needs.
@@ -119,6 +122,9 @@ func (p *process) open() (err error) {
 	}
 	if p.rules, err = openRules(p.options.Rules, p.options.StateDir, p.log); err != nil {
 		return err
+	}
+	if p.invites, err = invites.Open(time.Now(), invites.Config{Path: filepath.Join(p.options.StateDir, invites.FileName), Log: p.log}); err != nil {
+		return service.StateError(err)
 	}
 	return p.service.OpenControl(p.cmd.place, p.options.Control, controlSocket)
 }
@@ -169,7 +175,7 @@ func (p *process) openPortsOnce(strict bool) (err error) {
 func (p *process) run(ctx context.Context) error {
 	cfg := supernode.Config{
 		Conn: p.socket, Identity: p.id, StateDir: p.options.StateDir, Pool: p.options.Pool, Limits: p.options.Limits,
-		TURN: p.turn, Rules: p.rules.rules, Log: p.log, Version: cli.Release,
+		TURN: p.turn, Rules: p.rules.rules, Tokens: p.invites, Log: p.log, Version: cli.Release,
 	}
 	if p.second != nil { // a nil *UDP in an interface would not be nil
 		cfg.Alternate = p.second
@@ -187,9 +193,9 @@ func (p *process) run(ctx context.Context) error {
 		s.Note(p.missing)
 	}
 	p.announce()
-	g := governed{s, p.rules}
+	g := governed{s, p.rules, invitations{s, p.invites, p.rules, p.socket.LocalAddr().Port()}}
 	monitored := func(ctx context.Context) { p.serveHTTP(ctx, s) }
-	if err := p.service.Run(ctx, admin.Handler(g, g), s.Run, g.watchSignals, monitored); err != nil {
+	if err := p.service.Run(ctx, admin.Handler(g, g), s.Run, g.watchSignals, monitored, p.invites.Run); err != nil {
 		return cli.Errorf(cli.Failure, "", "%w", err)
 	}
 	return nil
