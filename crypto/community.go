@@ -49,6 +49,7 @@ type Epoch struct {
 	ChaCha      bool      // true when Transform is TransformChaCha
 	Transform   string    // TransformAuto, TransformAES or TransformChaCha; empty means auto
 	Key         [32]byte  // random, independent of every other epoch's
+	Roll        bool      // the authority made it when it revoked somebody, who has all older keys
 }
 
 // String names the epoch and never shows its key.
@@ -88,7 +89,7 @@ func (m Members) String() string {
 type Community struct {
 	Name      string            // 1 to MaxName bytes of printable UTF-8, case-sensitive
 	Secret    [32]byte          // for rendezvous, proof of membership and the header mask; seals no content
-	Authority ed25519.PublicKey // signs lists of members; nil without an authority
+	Authority ed25519.PublicKey // signs lists of members and keys; nil without an authority
 	Members   Members
 	Hubs      [][32]byte    // identities in order: other members exchange frames with these alone; none: all with all
 	Epochs    []Epoch       // in any order; no index and no From twice
@@ -263,12 +264,14 @@ func (c *Community) check() error {
 	switch {
 	case c.Secret == [32]byte{}:
 		return errors.New("the community secret is missing or zero: make a new file with edge keygen")
-	case c.Authority != nil:
+	case c.Authority != nil && c.Members != MembersList:
 		return errAuthority
-	case c.Members == MembersList:
+	case c.Authority == nil && c.Members == MembersList:
 		return errList
+	case c.Authority != nil && (len(c.Authority) != ed25519.PublicKeySize || !UsableID([32]byte(c.Authority))):
+		return errors.New("the authority is a key that nobody can sign with: copy the line of 'edge authority FILE' again, whole")
 	case c.Members > MembersList:
-		return fmt.Errorf("%v is no rule of membership: use tofu or open", c.Members)
+		return fmt.Errorf("%v is no rule of membership: use tofu, open or list", c.Members)
 	case c.Skew < 0 || c.Skew > MaxSkew:
 		return fmt.Errorf("a skew of %v is not possible: use at most 24h", c.Skew)
 	case len(c.Epochs) == 0:

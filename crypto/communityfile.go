@@ -17,7 +17,8 @@ import (
 //	# anything after a # at the start of a line
 //	name = mynetwork
 //	secret = BASE64 OF 32 BYTES
-//	members = tofu | open              (optional, tofu)
+//	members = tofu | open | list       (optional, tofu)
+//	authority = BASE64 OF 32 BYTES     (with members = list: who signs the list)
 //	hubs = IDENTITY ...                (optional: members see these alone)
 //	skew = 1h                          (optional, 1h)
 //	on_schedule_end = hold | fail      (optional, hold)
@@ -25,9 +26,7 @@ import (
 //
 // with one epoch line per key. FROM and UNTIL are RFC 3339 times, or - for no
 // bound. Whatever is not understood is an error: a setting that is skipped in
-// silence is how keys get lost. So is what is understood and decides nothing yet:
-// members = list and an authority, which would sign the list, promise a community that
-// keeps others out, and this version lets in whoever has the file.
+// silence is how keys get lost.
 const (
 	fileMagic   = "hedgerow community"
 	fileHeader  = fileMagic + " 1"
@@ -35,11 +34,10 @@ const (
 	epochLayout = "epoch INDEX FROM UNTIL TRANSFORM KEY"
 )
 
-// Settings that this version knows and cannot keep.
+// Settings that need each other.
 var (
-	errList = errors.New("members = list is not enforced by this version: whoever has the keys would be a member all the same. " +
-		"Write members = tofu or members = open, and give the file only to those who may be in")
-	errAuthority = errors.New("an authority decides nothing in this version, which reads no list of members that it could sign: take the line away")
+	errList      = errors.New("members = list needs a line authority = KEY: 'edge authority FILE' makes the key that signs the list, and shows the line")
+	errAuthority = errors.New("an authority decides nothing without the line members = list: write that, or take the authority away")
 )
 
 // fileSettings are the words of the lines that set one thing each, in the
@@ -98,6 +96,9 @@ func (c *Community) AppendText(dst []byte) ([]byte, error) {
 	}
 	dst = fmt.Appendf(dst, "%s\nname = %s\nsecret = %s\n", fileHeader, c.Name, encodeKey(c.Secret[:]))
 	dst = fmt.Appendf(dst, "members = %v\n", c.Members)
+	if c.Members == MembersList {
+		dst = fmt.Appendf(dst, "authority = %s\n", EncodeAuthority(c.Authority))
+	}
 	if len(c.Hubs) > 0 {
 		dst = fmt.Appendf(dst, "hubs = %s\n", EncodeHubs(c.Hubs))
 	}
@@ -163,7 +164,9 @@ func (p *fileParser) set(word, value string) (err error) {
 	case "secret":
 		p.c.Secret, err = decodeKey(word, value)
 	case "authority":
-		return errAuthority
+		var key [32]byte
+		key, err = decodeKey(word, value)
+		p.c.Authority = key[:]
 	case "members":
 		switch value {
 		case "tofu":
@@ -171,9 +174,9 @@ func (p *fileParser) set(word, value string) (err error) {
 		case "open":
 			p.c.Members = MembersOpen
 		case "list":
-			return errList
+			p.c.Members = MembersList
 		default:
-			return fmt.Errorf("members cannot be %s: write tofu or open", quoteShort(value))
+			return fmt.Errorf("members cannot be %s: write tofu, open or list", quoteShort(value))
 		}
 	case "hubs":
 		p.c.Hubs, err = ParseHubs(value)

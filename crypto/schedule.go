@@ -84,7 +84,7 @@ func (s *Schedule) Learn(now time.Time, ki uint8) (moved bool) {
 }
 
 // Next returns the first instant after now at which the answer of Transmit,
-// CanReceive or ClockWrong may change by time alone. Zero means never.
+// CanReceive, Superseded or ClockWrong may change by time alone. Zero means never.
 func (s *Schedule) Next(now time.Time) time.Time {
 	p := s.state.Load().plan
 	if now.Before(p.floor) {
@@ -100,6 +100,9 @@ func (s *Schedule) Next(now time.Time) time.Time {
 		if !e.From.IsZero() {
 			consider(e.From.Add(-p.skew))
 			consider(e.From)
+		}
+		if e.Roll {
+			consider(e.From.Add(RollGrace))
 		}
 		if !e.end.IsZero() {
 			consider(e.end)

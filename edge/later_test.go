@@ -11,7 +11,6 @@ import (
 // reserved are the messages that have a number and no layout yet, and some that have
 // neither.
 var reserved = []protocol.MsgType{
-	protocol.MsgList, protocol.MsgListWant, protocol.MsgListPart,
 	protocol.MsgSecretKey, protocol.MsgSecretText, protocol.MsgSecretDone, protocol.MsgPaths, protocol.MsgRepair,
 	0x0f, 0x17, 0x1f, 0x2c, 0x3f, 0x40, 0x4f, 0x7f,
 }

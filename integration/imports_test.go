@@ -39,6 +39,8 @@ var rules = []rule{
 	{folder: "protocol", never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/..."}},
 	// Headers reach it as bytes; no sockets, no logging.
 	{folder: "crypto", ours: []string{"internal/bucket", "internal/durable", "internal/textfile"}, never: []string{"net", "net/http", "log/..."}},
+	// A list and its signature: bytes and times in, decisions out.
+	{folder: "roster", ours: []string{"protocol", "crypto"}, never: []string{"net", "log/...", "os/...", "context", "syscall", "golang.org/x/..."}},
 	// What is sent when and what is believed: no sockets, files or logging. Time is
 	// an argument.
 	{
@@ -69,7 +71,7 @@ var rules = []rule{
 	{folder: "transport/stream", ours: []string{"internal/bucket", "internal/network", "internal/textfile"}, tests: []string{"transport"}},
 	{
 		folder: "edge",
-		ours:   []string{"protocol", "crypto", "handshake", "tap", "tap/offload", "nat/address", "nat/path", "nat/pmtu", "nat/trains", "transport", "internal/...", "edge/..."},
+		ours:   []string{"protocol", "crypto", "roster", "handshake", "tap", "tap/offload", "nat/address", "nat/path", "nat/pmtu", "nat/trains", "transport", "internal/...", "edge/..."},
 		tests:  []string{"nat/stun"}, // they play the STUN server
 		// Byte layouts, cipher names, ioctl numbers.
 		never: []string{
@@ -104,7 +106,7 @@ var rules = []rule{
 	{folder: "edge/netcheck", ours: []string{"edge/control", "nat/address", "nat/stun", "nat/portmap", "internal/interfaces"}, tests: []string{"transport"}},
 	// The commands open what must be opened.
 	{folder: "edge/cmd", ours: []string{
-		"protocol", "crypto", "tap", "nat/address", "nat/turn", "nat/portmap", "transport", "transport/stream", "internal/...", "edge/...",
+		"protocol", "crypto", "roster", "tap", "nat/address", "nat/turn", "nat/portmap", "transport", "transport/stream", "internal/...", "edge/...",
 	}},
 	{
 		folder: "supernode",
@@ -133,7 +135,7 @@ var rules = []rule{
 	{folder: "internal/durable"},
 	{folder: "internal/textfile"},
 	{folder: "integration", ours: []string{
-		"protocol", "crypto", "handshake", "tap/...", "nat/...", "transport/...", "edge/...", "supernode/...", "internal/...", "integration/...",
+		"protocol", "crypto", "roster", "handshake", "tap/...", "nat/...", "transport/...", "edge/...", "supernode/...", "internal/...", "integration/...",
 	}},
 }
 

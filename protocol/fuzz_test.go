@@ -50,6 +50,9 @@ func FuzzForwarded(f *testing.F)  { fuzz(f, "forwarded", MsgForwarded) }
 func FuzzStatement(f *testing.F)  { fuzz(f, "statement", MsgStatement) }
 func FuzzSegment(f *testing.F)    { fuzz(f, "segment", MsgSegment) }
 func FuzzRoutes(f *testing.F)     { fuzz(f, "routes", MsgRoutes) }
+func FuzzList(f *testing.F)       { fuzz(f, "list", MsgList) }
+func FuzzListWant(f *testing.F)   { fuzz(f, "listwant", MsgListWant) }
+func FuzzListPart(f *testing.F)   { fuzz(f, "listpart", MsgListPart) }
 func FuzzProbe(f *testing.F)      { fuzz(f, "probe", 0) }
 func FuzzRegister(f *testing.F)   { fuzz(f, "register", MsgRegister) }
 func FuzzAck(f *testing.F)        { fuzz(f, "ack", MsgAck) }

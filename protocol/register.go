@@ -18,6 +18,8 @@ const (
 	FeatureNoAddress = 8
 	// FeatureHosts says that the sender answers HOSTASK.
 	FeatureHosts = 16
+	// FeatureLists says that the sender holds others to a list of members.
+	FeatureLists = 32
 	// FeatureBridge says that the sender is a bridge: hosts stand behind its
 	// device, so its frames have other source addresses than its own, too.
 	FeatureBridge = 512

@@ -4,11 +4,6 @@ package protocol
 // sends one only to a peer that has announced the Feature that goes with it; whoever
 // does not know one skips it, as it does any other unknown type below 0x80.
 const (
-	// MsgList names a list of members by its version, length and hash, MsgListWant
-	// asks for a part of it, and MsgListPart is one.
-	MsgList     MsgType = 0x14
-	MsgListWant MsgType = 0x15
-	MsgListPart MsgType = 0x16
 	// MsgSecretKey, MsgSecretText and MsgSecretDone are a second key exchange inside
 	// a session: a public key, a ciphertext for it, and that both have its secret.
 	MsgSecretKey  MsgType = 0x18
@@ -23,8 +18,6 @@ const (
 // Features that are reserved for what the messages above are for. An edge of this
 // version announces none of them.
 const (
-	// FeatureLists goes with lists of members in parts.
-	FeatureLists = 32
 	// FeatureSecret goes with a second key exchange.
 	FeatureSecret = 64
 	// FeaturePaths goes with path numbers in the header of DATA.

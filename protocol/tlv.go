@@ -30,6 +30,9 @@ const (
 	MsgHostIs    MsgType = 0x12
 	MsgSegment   MsgType = 0x10
 	MsgRoutes    MsgType = 0x13
+	MsgList      MsgType = 0x14
+	MsgListWant  MsgType = 0x15
+	MsgListPart  MsgType = 0x16
 )
 
 // The messages between an edge and a supernode, in a hop session, which also
@@ -58,6 +61,7 @@ var msgNames = map[MsgType]string{
 	MsgKeyUpdate: "KEYUPDATE", MsgHosts: "HOSTS", MsgClose: "CLOSE",
 	MsgAbout: "ABOUT", MsgForward: "FORWARD", MsgForwarded: "FORWARDED", MsgStatement: "STATEMENT", MsgHostAsk: "HOSTASK", MsgHostIs: "HOSTIS",
 	MsgSegment: "SEGMENT", MsgRoutes: "ROUTES",
+	MsgList: "LIST", MsgListWant: "LISTWANT", MsgListPart: "LISTPART",
 	MsgRegister: "REGISTER", MsgAck: "ACK", MsgNak: "NAK",
 	MsgQuery: "QUERY", MsgPeerInfo: "PEER_INFO", MsgPunch: "PUNCH",
 	MsgUnregister: "UNREGISTER", MsgLoad: "LOAD", MsgWhoami: "WHOAMI",

@@ -104,6 +104,13 @@ var values = map[string]any{
 	"probe/longer":       testProbe(ProbeForwarding, ProbeRank{}, 0),
 	"routes":             Routes{Serial: 0x0102030405060708, List: []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd77::/48"), netip.MustParsePrefix("0.0.0.0/0")}},
 	"routes/ask":         Routes{Serial: 1, Ask: true},
+	"list":               List{Keys: 3, Head: &ListHead{Serial: 5, Made: 1700000000, Stale: 1702592000, Count: 17, Root: [32]byte(run(0x20, 32)), Sig: [64]byte(run(0x40, 64))}},
+	"list/none":          List{},
+	"listwant":           ListWant{Tag: [8]byte(run(0x20, 8)), Indices: []uint16{0, 1023}},
+	"listpart": ListPart{
+		Tag: [8]byte(run(0x20, 8)), Index: 1, Proof: [][32]byte{[32]byte(run(0x60, 32))},
+		Entries: []Listed{{ID: [32]byte(run(1, 32)), Roles: 3}, {ID: [32]byte(run(2, 32)), Roles: 0x80, Expiry: 1800000000}},
+	},
 	"about": About{
 		Name: "müll", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.1.2.3/24"), netip.MustParsePrefix("fd00::1/64")},
 	},
