@@ -49,7 +49,7 @@ func (k *keptSessions) tick(now time.Time)  { k.timers.Run(now) }
 func (k *keptSessions) keep(now time.Time) {
 	k.next.Set(now.Add(keepEvery))
 	for _, p := range k.peers.byStatic {
-		if p.missing() {
+		if p.missing() || p.identity.listing.kept && p.sessions.idle() {
 			k.sessions.initiate(p)
 		}
 	}

@@ -28,13 +28,19 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 		return nil, err
 	}
 	st.belong(cfg.Identity.ID)
+	store, err := loadList(cfg.Community, st, now, cfg.Host.Log)
+	if err != nil {
+		return nil, err
+	}
+	lists := &listKeeper{admission: store.newAdmission(cfg.Community, [32]byte(cfg.Identity.ID)), store: store, self: cfg.Name, base: cfg.Community, log: cfg.Host.Log}
+	cfg.Community = lists.community(cfg.Community)
 	e := &Edge{cfg: cfg, state: st, background: &background{requests: make(chan func(time.Time)), done: make(chan struct{})}}
-	st.loop = e.background
+	st.loop, store.loop = e.background, e.background
 	plane := dataplane.New(dataplane.Config{
 		Self: protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, InheritTOS: cfg.Reach.InheritTOS, Started: now, Sockets: cfg.Host.Own.Sockets, Filter: cfg.Ethernet.Filter,
 		Bridge: cfg.Ethernet.Bridge, Storm: cfg.Ethernet.Storm, Stations: cfg.Ethernet.Stations, Gate: newGate(&cfg), Transparent: cfg.Ethernet.Transparent,
 	})
-	e.data = data{plane: plane, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}
+	e.data = data{lists: lists, plane: plane, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}
 	random := newRandom(cfg.Host.Rand)
 	e.random = random
 	e.composeUser()
@@ -80,7 +86,7 @@ func (e *Edge) composeUser() {
 	}
 	e.keys.open()
 	e.peers = &peers{
-		self: protocol.MAC(e.cfg.Ethernet.MAC), pins: pins{state: e.state, cid: e.cfg.Community.ID()}, keys: e.keys,
+		self: protocol.MAC(e.cfg.Ethernet.MAC), pins: pins{state: e.state, cid: e.cfg.Community.ID(), admission: e.data.lists.admission}, keys: e.keys,
 		supernodes: e.servers.list, plane: e.data.plane, draft: e.data.draft, refusals: refusals,
 	}
 	e.peers.open()
@@ -104,7 +110,7 @@ func (e *Edge) composeSelf(random *random) {
 	features, keeping := features(cfg)
 	e.self = &self{
 		cid: cfg.Community.ID(), mac: protocol.MAC(cfg.Ethernet.MAC), identity: cfg.Identity, name: cfg.Name, features: features, keeping: keeping,
-		twin: twin{community: cfg.Community.Name, reports: e.user.reports}, state: e.state, isolation: newIsolation([32]byte(cfg.Identity.ID), cfg.Ethernet.Hubs, cfg.Community),
+		twin: twin{community: cfg.Community.Name, reports: e.user.reports}, state: e.state, isolation: newIsolation([32]byte(cfg.Identity.ID), cfg.Ethernet.Hubs, cfg.Community, e.data.lists.admission), list: e.data.lists.append,
 	}
 	e.user.describer.isolation = e.self.isolation
 	addresses := &deviceAddresses{
@@ -180,7 +186,7 @@ func (e *Edge) composePaths(random *random) {
 // composeSessions makes the owner of the pair sessions.
 func (e *Edge) composeSessions(random *random) {
 	party := &handshake.Party{
-		Identity: e.cfg.Identity, CID: e.self.cid, Epochs: e.keys, Index: func() uint32 { return e.freeIndex(random) },
+		Identity: e.cfg.Identity, CID: e.self.cid, Epochs: e.keys, Index: func() uint32 { return freeIndex(e, random) },
 		Features: e.self.features | e.self.isolation.features(), MAC: e.self.mac, MTU: uint16(e.cfg.Ethernet.MTU), Wall: e.data.plane.Wall, Jitter: random.jitter, Rand: e.cfg.Host.Rand,
 	}
 	e.sessions = &sessions{
@@ -188,6 +194,11 @@ func (e *Edge) composeSessions(random *random) {
 		party: party, draft: e.data.draft, plane: e.data.plane, unvouched: unvouched{device: e.cfg.Queues[0].Frames}, refusals: e.user.refusals,
 	}
 	e.sessions.open()
+	l := e.data.lists
+	l.peers, l.sessions, l.pairs, l.refusals = e.peers, e.sessions, e.sessions.pairs, e.user.refusals
+	l.changed = func(now time.Time) { membersChanged(e, now) }
+	l.rolled = func(now time.Time) { keysRolled(e, now) }
+	l.open()
 }
 
 // newGate returns the gate of a bridge; nil: the edge is none.
@@ -299,12 +310,12 @@ func composeChores(e *Edge) {
 	l.open(e.cfg.Links)
 	e.paths.links, e.user.describer.linkOf = l, l.linkOf
 	e.servers.finder = &finder{
-		seekers: []seeker{hubSeeker{e.self.isolation, e.peers, e.self.cid}, l}, directory: e.servers.directory,
+		seekers: []seeker{hubSeeker{e.self.isolation, e.peers, e.self.cid}, l, e.data.lists}, directory: e.servers.directory,
 	}
 	e.servers.finder.open()
 	e.owners = []owner{
 		e.keys, e.servers.connector, e.servers.further, e.servers.registrar, e.servers.addresses, e.servers.duplicates, e.servers.directory, e.sessions, e.paths.routing, e.peers,
-		e.data.stations, e.data.listeners, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, e.servers.finder, e.paths.subnets,
+		e.data.stations, e.data.listeners, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, e.servers.finder, e.paths.subnets, e.data.lists,
 	}
 	if e.paths.segment != nil {
 		e.owners = append([]owner{e.paths.segment}, e.owners...) // probes go before everything
@@ -313,7 +324,7 @@ func composeChores(e *Edge) {
 
 // freeIndex returns a session index that none of our sessions has: a random one, or
 // the next that is free. The tables are bounded, and with them the steps.
-func (e *Edge) freeIndex(random *random) uint32 {
+func freeIndex(e *Edge, random *random) uint32 {
 	i := uint32(random.generator.Uint64())
 	for e.data.draft.Session(i) != nil || e.data.draft.Hop(i) != nil || e.sessions.pending[i] != nil {
 		i++

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/edge/bridge"
 	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
@@ -41,6 +42,7 @@ type data struct {
 	draft *dataplane.Draft  // of the table that the queues read
 	send  *dataplane.Sender // the control loop's
 	guard *guard            // whose rules the queues hold frames to
+	lists *listKeeper       // of who is a member
 
 	stations  *stations  // questions about the plane's stations
 	listeners *listeners // who has members of which multicast groups
@@ -168,11 +170,12 @@ func (e *Edge) begin(now time.Time) error {
 	e.underlay.Start(now, e.self.statement)
 	e.paths.links.begin()
 	e.servers.finder.begin(now)
+	e.data.lists.begin(now)
 	e.paths.subnets.begin(now)
 	e.data.listeners.begin(now)
 	e.servers.connector.begin(now)
 	e.peers.pins.aged(e.peers.rightClock(now))
-	e.recallPeers(now)
+	recallPeers(e, now)
 	if e.cfg.Keys != nil {
 		e.background.Go(e.watchKeys)
 	}
@@ -181,6 +184,35 @@ func (e *Edge) begin(now time.Time) error {
 	}
 	e.settle(now)
 	return nil
+}
+
+// membersChanged has everything follow from a new list of members: whose sessions end, who
+// is bound to which address, who is a hub. Whoever has come to be a member is told anew
+// what it was not told before.
+func membersChanged(e *Edge, now time.Time) {
+	admission := e.self.isolation.admission
+	for _, p := range e.peers.byStatic {
+		if p.known() && admission.refuses(p.identity.statement.ID) {
+			e.peers.unbind(p)
+		} else {
+			e.peers.bind(p)
+		}
+		if p.sessions.current != nil && admission.exchanges(p) && !p.view.Standing().Rights.Has(bridge.Exchange) {
+			e.sessions.initiate(p)
+		}
+		e.peers.mark(p)
+	}
+	if e.self.isolation.replace(e.keys.community) {
+		isolate(e)
+	}
+	e.servers.finder.begin(now)
+}
+
+// keysRolled has the keys of the authority count beside those of the community's source.
+func keysRolled(e *Edge, now time.Time) {
+	if err := e.keys.replace(now, e.data.lists.community(e.data.lists.base)); err != nil {
+		e.cfg.Host.Log.Error("the authority's key cannot be used", "err", err)
+	}
 }
 
 // watchKeys reads the community again whenever its source says so.
@@ -197,13 +229,17 @@ func (e *Edge) replaceKeys(now time.Time, c *crypto.Community, err error) error 
 		err = errHubs(c, e.self.isolation.typed)
 	}
 	if err == nil {
-		err = e.keys.replace(now, c)
+		err = e.keys.replace(now, e.data.lists.community(c))
 	}
 	e.chores.keyFault = ""
+	if err == nil {
+		e.data.lists.base = c
+	}
 	if err != nil {
 		e.chores.keyFault = fmt.Sprintf("the keys could not be read anew, and the old ones stay: %v", err)
 	} else if e.self.isolation.replace(c) {
 		e.servers.finder.begin(now)
+		e.data.lists.begin(now)
 		isolate(e)
 	}
 	e.user.reports.report(now, control.Event{Kind: control.EventReloaded, Err: err})

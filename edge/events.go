@@ -161,8 +161,8 @@ func (e *Edge) handlePair(now time.Time, ev dataplane.PairMessages) {
 }
 
 func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, value []byte, ev dataplane.PairMessages) error {
-	if concernsFrames(typ) && !e.self.isolation.exchanges(p) {
-		e.user.refusals.note(refusedIsolated, p)
+	if why := e.self.isolation.unheard(p, typ); why != "" {
+		e.user.refusals.note(why, p)
 		return nil
 	}
 	switch typ {
@@ -201,9 +201,12 @@ func (e *Edge) handlePairMessage(now time.Time, p *peer, typ protocol.MsgType, v
 	case protocol.MsgRoutes:
 		return parsed(value, protocol.ParseRoutes, func(m protocol.Routes) { e.paths.subnets.handle(now, p, m) })
 	case protocol.MsgClose:
-		e.sessions.closed(p)
+		return parsed(value, protocol.ParseClose, func(m protocol.Close) {
+			p.identity.listing.shut = m.Reason == protocol.CloseRevoked
+			e.sessions.closed(p)
+		})
 	}
-	return nil
+	return e.data.lists.message(now, p, typ, value)
 }
 
 // handleHop acts on the control messages of a supernode's packet.

@@ -9,6 +9,7 @@ import (
 	"hedgerow/edge/bridge"
 	"hedgerow/edge/dataplane"
 	"hedgerow/protocol"
+	"hedgerow/roster"
 )
 
 // guard is the owner of what other members may do here with their frames: whether hosts
@@ -106,20 +107,26 @@ func (g *guard) settle(p *peer) {
 		}
 	}
 	c.held = kept
-	var id []byte
-	if p.identity.proven {
-		id = p.identity.statement.ID[:]
-	}
-	standing.Alone = p.alone()
-	standing.Rights = g.policy.Rights(id, p.view.Bridge())
-	hub, exchanges := g.isolation.settle(p)
-	if standing.Hub = hub; exchanges {
-		standing.Rights |= bridge.Exchange
-	}
+	g.rights(p, &standing)
 	// The queues see the standing at once. They have to know the holders before: of a
 	// subnet whose holders are unknown nobody may claim an address.
 	g.directory.peers.plane.Publish(g.draft)
 	p.view.SetStanding(standing)
+}
+
+// rights says what a peer may do by the policy, by its role and by the hubs.
+func (g *guard) rights(p *peer, standing *dataplane.Standing) {
+	var id []byte
+	if p.identity.proven {
+		id = p.identity.statement.ID[:]
+	}
+	isBridge := g.isolation.admission.may(p, roster.Bridge)
+	standing.Alone = p.alone() || !isBridge
+	standing.Rights = g.policy.Rights(id, p.view.Bridge() && isBridge)
+	expected, exchanges := g.isolation.settle(p)
+	if standing.Hub = expected; exchanges {
+		standing.Rights |= bridge.Exchange
+	}
 }
 
 // ula returns the overlay address that follows from a peer's identity.
@@ -162,6 +169,9 @@ func (g *guard) publish() { g.draft.SetOwn(g.addresses.prefixes) }
 func (g *guard) caught(now time.Time, p *peer, v dataplane.Violation) {
 	if v.Reason == dataplane.DropIsolated && !v.Group && (g.isolation.exchanges(p) || !p.identity.proven && p.place.hub) {
 		return // frames of a hub were faster than its statement
+	}
+	if v.Reason == dataplane.DropUnlisted && (g.isolation.exchanges(p) || !p.identity.proven || g.isolation.admission.list == nil) {
+		return // frames of a member were faster than its statement, or than the list
 	}
 	g.violations.note(now, p, v)
 	if v.Reason != dataplane.DropAddressTheft {

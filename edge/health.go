@@ -3,6 +3,8 @@ package edge
 import (
 	"fmt"
 	"time"
+
+	"hedgerow/roster"
 )
 
 // A condition stops or degrades traffic, or will soon, and is known to this process. While
@@ -20,6 +22,7 @@ var conditions = [...]condition{
 	{"device", func(e *Edge, _ time.Time) []string { return deviceOf(&e.cfg).Notes }},
 	{"narrow bridges", func(e *Edge, _ time.Time) []string { return e.peers.narrower(e.cfg.Ethernet.Bridge, mtuOf(&e.cfg)) }},
 	{"crowd", crowdNotes},
+	{"members", func(e *Edge, _ time.Time) []string { return e.data.lists.notes(rolesOf(&e.cfg)) }},
 	{"isolation", func(e *Edge, _ time.Time) []string { return e.self.isolation.notes(e.peers.byStatic) }},
 	{"recursion", func(e *Edge, now time.Time) []string { return e.user.recursion.notes(now) }},
 	{"supernodes", func(e *Edge, now time.Time) []string {
@@ -40,6 +43,17 @@ var conditions = [...]condition{
 	{"clock", clockNotes},
 	{"book", bookNotes},
 	{"state", func(e *Edge, _ time.Time) []string { return e.state.notes() }},
+}
+
+// rolesOf returns what an edge is by its configuration.
+func rolesOf(cfg *Config) (r roster.Role) {
+	if cfg.Ethernet.Bridge {
+		r |= roster.Bridge
+	}
+	if len(cfg.Address.Subnets.Announce) > 0 {
+		r |= roster.Router
+	}
+	return r
 }
 
 // one returns a sentence as a list, which is empty without one.

@@ -57,6 +57,14 @@ var ills = map[string][]ill{
 		v.paths.routing.start(noon, p)
 		v.paths.routing.setCandidates(noon, p, protocol.Candidates{List: []protocol.Candidate{{Kind: 1, Addr: netip.MustParseAddrPort("203.0.113.5:7000")}}})
 	}, want: "1 member has IPv4 addresses alone"}},
+	"members": {
+		{make: func(v *testServer) { v.listed() }, want: "none is here yet"},
+		{make: func(v *testServer) {
+			v.listed()
+			v.adopts(signedList(v.tb, 1, entry(2, 0)))
+		}, want: "this edge is not in the list of members"},
+		{make: func(v *testServer) { v.data.lists.store.failure = "the list cannot be kept" }, want: "the list cannot be kept"},
+	},
 	"relay limits": {{make: func(v *testServer) {
 		m := protocol.Limited{Dropped: 7, What: protocol.LimitedCopies, Rate: 25000}
 		v.say(noon, m.Append(nil))

@@ -234,7 +234,7 @@ func (k *keyring) roll(now time.Time) {
 func (k *keyring) publishEpochs(wall time.Time) {
 	var list []crypto.Epoch
 	for _, ki := range k.schedule.Acceptable(wall) {
-		if e, ok := k.schedule.CanReceive(wall, ki); ok {
+		if e, ok := k.schedule.CanReceive(wall, ki); ok && !k.schedule.Superseded(wall, e) {
 			list = append(list, e)
 		}
 	}

@@ -169,7 +169,7 @@ func (s *sessions) handleInit(now time.Time, ev dataplane.InitReceived) {
 		}
 		return
 	}
-	if s.self.isolation.bars(s.peers.byStatic[opening.Remote]) {
+	if p := s.peers.byStatic[opening.Remote]; s.self.isolation.bars(p) && !s.self.isolation.admission.hears(now, p) {
 		s.refusals.note(refusedIsolated, nil, "from", ev.Origin)
 		return
 	}

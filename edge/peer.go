@@ -43,6 +43,7 @@ type place struct {
 	unconfirmed bool            // the peer is known by an INIT alone, whose session is not confirmed
 	kept        bool            // its session is kept while nothing passes (bridges.go)
 	hub         bool            // of an isolated community, by a hint or by its own word: the session is kept as well (isolation.go)
+	hidden      bool            // it is not known to be a member: it is not to learn where we are (admission.go)
 	linked      bool            // we have a link with it, or want one: it is always in use (links.go)
 	router      bool            // networks are behind it, by its word or a supernode's (subnets.go)
 	routed      bool            // of which we accept one: it is always in use, too
@@ -59,6 +60,7 @@ type identity struct {
 	bound     bool           // its hardware address is its own
 	claims    claims         // the guard's
 	addresses []netip.Prefix // that the peer says, in a session, its device has
+	listing   listing        // the list keeper's
 }
 
 // known reports whether the peer's statement is known.

@@ -26,8 +26,9 @@ const pinUndated = -1
 
 // pins says whose a hardware address is (docs/DESIGN.md, "Decisions of our own").
 type pins struct {
-	state *state
-	cid   [16]byte
+	state     *state
+	cid       [16]byte
+	admission *admission
 }
 
 // pin says that a hardware address is an identity's.
@@ -82,6 +83,9 @@ func (p pins) put(mac string, have pin) { p.state.saved.Pins[mac], p.state.dirty
 // that is derived from an identity is that identity's for good. Any other belongs to
 // the first identity that made a session with it, unless the community is open.
 func (p pins) allow(mac protocol.MAC, id [32]byte, c *crypto.Community) bool {
+	if p.admission.refuses(id) {
+		return false
+	}
 	if p.derived(mac, id) || c.Members == crypto.MembersOpen {
 		return true
 	}

@@ -19,7 +19,7 @@ func TestPins(t *testing.T) {
 		c.Members = members
 		open := members == crypto.MembersOpen
 		s, _ := loadState("", noon, quiet)
-		p := pins{state: s, cid: cid}
+		p := pins{state: s, cid: cid, admission: new(admission)}
 		if !p.derived(derived, one) || p.derived(derived, two) || p.derived(host(1), one) {
 			t.Fatal("derived addresses")
 		}
@@ -50,7 +50,7 @@ func TestPins(t *testing.T) {
 func TestPinsBound(t *testing.T) {
 	c := testCommunity()
 	s, _ := loadState("", noon, quiet)
-	p := pins{state: s, cid: c.ID()}
+	p := pins{state: s, cid: c.ID(), admission: new(admission)}
 	member, now := [32]byte{1}, noon
 	for range 12 * 24 {
 		p.keep(now, host(1), member, c)
@@ -82,7 +82,7 @@ func TestPinsEnd(t *testing.T) {
 	}{{0, pinLeast}, {5 * time.Minute, pinLeast}, {time.Hour, pinGrowth * time.Hour}, {10 * 24 * time.Hour, 80 * 24 * time.Hour}, {400 * 24 * time.Hour, pinMost}} {
 		community := testCommunity()
 		s, _ := loadState("", noon, quiet)
-		p := pins{state: s, cid: community.ID()}
+		p := pins{state: s, cid: community.ID(), admission: new(admission)}
 		last := noon
 		for at := time.Duration(0); at <= c.here; at += 5 * time.Minute {
 			s.dirty = false
@@ -111,7 +111,7 @@ func TestPinsEnd(t *testing.T) {
 func TestPinsOfBefore(t *testing.T) {
 	c := testCommunity()
 	s, _ := loadState("", noon, quiet)
-	p := pins{state: s, cid: c.ID()}
+	p := pins{state: s, cid: c.ID(), admission: new(admission)}
 	if err := json.Unmarshal([]byte(`{"pins":{"`+host(1).String()+`":"`+pinText([32]byte{1})+`"}}`), &s.saved); err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,9 @@ type punching struct {
 // ask asks a supernode for a PUNCH, and the peer itself by a CALL: both ends are to
 // begin at one moment.
 func (u *punching) ask(now time.Time, p *peer) {
+	if p.place.hidden {
+		return // it would learn where we are
+	}
 	u.log.Debug("asking for a punch", "peer", p)
 	if s := u.supernodes.relayFor(p); s != nil && s.registered() {
 		m := protocol.Punch{Handle: p.handles[s.view.ID()]}
@@ -63,7 +66,7 @@ func (u *punching) portServer() netip.AddrPort {
 // handlePunch begins an attempt when a supernode says so.
 func (u *punching) handlePunch(now time.Time, s *supernode, m protocol.Punch) {
 	p := u.peers.handled(s.id(), m.Handle)
-	if p == nil || p.reach.path == nil {
+	if p == nil || p.reach.path == nil || p.place.hidden {
 		u.refusals.note(refusedPunch, s, "handle", m.Handle)
 		return
 	}

@@ -79,6 +79,12 @@ const (
 	refusedSegmentAlive   refusal = "segment-alive"     // a bridge says that it has succeeded one that goes on
 	refusedSegmentRate    refusal = "segment-rate"      // more questions for our SEGMENT than are answered
 	refusedIsolated       refusal = "isolated-session"  // of an isolated community: a session, or a message about frames, of whoever frames are not exchanged with
+	refusedUnlisted       refusal = "unlisted-session"  // a session, or a message, of somebody who is not in the list of members, or has not said who it is
+	refusedListSigned     refusal = "list-signature"    // a list of members or a key that the community's authority has not signed
+	refusedListOld        refusal = "list-old"          // a list of members that is older than one which was here
+	refusedListPiece      refusal = "list-piece"        // a piece that is not of the list which its sender named
+	refusedListLiar       refusal = "list-liar"         // a list of somebody who sent such a piece
+	refusedListRate       refusal = "list-rate"         // more messages about lists than are read or answered
 	refusedRoutesPlain    refusal = "routes-plain"      // a ROUTES of an edge that did not say that networks are behind it, or not who it is
 	refusedRoutesOld      refusal = "routes-old"        // a ROUTES that is older than one before
 	refusedRoutesFull     refusal = "routes-full"       // more networks behind others than are kept

@@ -17,6 +17,7 @@ import (
 	"hedgerow/edge/dataplane"
 	"hedgerow/handshake"
 	"hedgerow/protocol"
+	"hedgerow/roster"
 )
 
 // provocation is how a test provokes a refusal, and who is named in its debug line.
@@ -98,6 +99,37 @@ var provocations = []provocation{
 	}},
 	{refusedCommunity, "sn:7654", func(v *testServer, _ *peer) {
 		v.tells(9, host(1), func(_ *protocol.PeerInfo, st *crypto.Statement) { st.CID[0]++ })
+	}},
+	{refusedUnlisted, "roof", func(v *testServer, p *peer) {
+		v.listed()
+		v.adopts(signedList(v.tb, 5, entry(1, 0)))
+	}},
+	{refusedListSigned, "roof", func(v *testServer, p *peer) {
+		h := inList(v).Head
+		h.Serial++
+		v.fromPeer(p, atPeer, (&protocol.List{Head: &h}).Append(nil))
+	}},
+	{refusedListOld, "roof", func(v *testServer, p *peer) {
+		inList(v)
+		v.self.isolation.admission.floor = 9
+		v.fromPeer(p, atPeer, (&protocol.List{Head: &signedList(v.tb, 8, entry(2, 0)).Head}).Append(nil))
+	}},
+	{refusedListPiece, "roof", func(v *testServer, p *peer) {
+		inList(v)
+		next := signedList(v.tb, 6, append(fillers(40), entry(2, 0))...)
+		v.fromPeer(p, atPeer, (&protocol.List{Head: &next.Head}).Append(nil))
+		m, _ := next.Part(1)
+		m.Index = 0
+		v.fromPeer(p, atPeer, m.Append(nil))
+	}},
+	{refusedListLiar, "roof", func(v *testServer, p *peer) {
+		inList(v)
+		p.identity.listing.lied = true
+		v.fromPeer(p, atPeer, (&protocol.List{Head: &signedList(v.tb, 6, entry(2, 0)).Head}).Append(nil))
+	}},
+	{refusedListRate, "roof", func(v *testServer, p *peer) {
+		want := protocol.ListWant{Tag: roster.Tag(&inList(v).Head), Indices: []uint16{99}}
+		v.fromPeer(p, atPeer, want.Append(nil))
 	}},
 	{refusedPairMessage, "roof", func(v *testServer, p *peer) { v.fromPeer(p, atPeer, []byte{byte(protocol.MsgPing), 0, 1, 9}) }},
 	{refusedHopMessage, "sn:7654", func(v *testServer, _ *peer) { v.say(noon, []byte{byte(protocol.MsgAck), 0, 1, 9}) }},
@@ -382,6 +414,14 @@ var onLAN = map[refusal]func(l *lanPackets){
 			_, _ = l.Open(noon, elsewhere, pkt)
 		}
 	},
+}
+
+// inList has the peer of a provocation, and the edge, be in a list.
+func inList(v *testServer) *roster.List {
+	v.listed()
+	l := signedList(v.tb, 5, append(fillers(40), entry(1, 0), entry(2, 0))...)
+	v.adopts(l)
+	return l
 }
 
 // TestLANRefusals counts what comes by the LAN and is no announcement of a member.

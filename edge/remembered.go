@@ -45,7 +45,7 @@ func (s *state) remember(b *peers) {
 
 // recallPeers meets the peers of the last run, to greet them without having
 // to be told of them.
-func (e *Edge) recallPeers(now time.Time) {
+func recallPeers(e *Edge, now time.Time) {
 	for _, s := range e.state.saved.Peers {
 		raw, err := base64.RawURLEncoding.DecodeString(s.Statement)
 		if err != nil {

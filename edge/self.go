@@ -25,6 +25,7 @@ type self struct {
 	candidates func() protocol.Candidates
 	isolation  *isolation
 	segment    func(b []byte) []byte // appends what we say of our LAN; nil: we are no bridge
+	list       func(b []byte) []byte // appends which list of members we have
 }
 
 // sign makes the statement of this run.
@@ -50,8 +51,8 @@ func (s *self) appendStatement(b []byte) []byte {
 	return m.Append(b)
 }
 
-// ours reports whether a verified statement is of our community and of somebody
-// else.
+// other reports whether a verified statement is of our community and of somebody
+// else, who is not known to be no member.
 func (s *self) other(st crypto.Statement) bool {
-	return st.CID == s.cid && st.Static != s.identity.Static
+	return st.CID == s.cid && st.Static != s.identity.Static && !s.isolation.admission.refuses(st.ID)
 }

@@ -101,7 +101,7 @@ func (s *sessions) expire(now time.Time, p *peer) {
 // wanted reports whether a session is worth renewing: frames pass, a direct path is
 // being kept open for them, or it is kept while nothing passes.
 func (s *sessions) wanted(now time.Time, p *peer) bool {
-	return s.peers.active(now, p) || p.place.keepsSession() || p.reach.path != nil && p.reach.path.Route().Direct.IsValid()
+	return s.peers.active(now, p) || p.place.keepsSession() || p.identity.listing.kept || p.reach.path != nil && p.reach.path.Route().Direct.IsValid()
 }
 
 // began makes a session the current one: frames move to it, and the peer is told
@@ -110,7 +110,7 @@ func (s *sessions) began(now time.Time, p *peer, e *dataplane.Session, from data
 	p.sessions.promote(e, s.draft)
 	p.view.SetFeatures(e.Features())
 	s.self.announced(p, e.Features())
-	p.sessions.introduce = true
+	p.sessions.introduce, p.identity.listing.full = true, false
 	p.seen = now
 	s.peers.pin(now, p)
 	s.keys.learn(now, e.Crypto().KI())
@@ -199,6 +199,10 @@ func (s *sessions) release(p *peer) {
 // its session or came before it was known.
 func (s *sessions) settle(now time.Time, p *peer) {
 	s.begin(now, p)
+	members := s.self.isolation.admission
+	if members.on && p.sessions.current != nil && !p.identity.listing.full && members.trusts(p) {
+		p.sessions.introduce = true // there is more to say
+	}
 	if p.sessions.introduce && p.sessions.sealing() != nil {
 		p.sessions.introduce = false
 		s.introduce(p)
@@ -223,7 +227,8 @@ func (s *sessions) goodbye() {
 }
 
 // introduce sends a peer what it needs at the start of a session: the salts
-// that we vouch for, who we are, and where we may be reached.
+// that we vouch for, who we are, and where we may be reached. In a community with a list of
+// members whoever is not known to be one hears who we are, and which list we have.
 func (s *sessions) introduce(p *peer) {
 	r := p.view.Route()
 	r.Dual = true
@@ -231,6 +236,12 @@ func (s *sessions) introduce(p *peer) {
 		r.Direct = other.Direct
 	}
 	s.pairs.sendBy(p, &r, 0, func(b []byte) []byte {
+		if members := s.self.isolation.admission; members.on {
+			b = s.self.list(b)
+			if p.identity.listing.full = members.trusts(p); !p.identity.listing.full {
+				return s.self.appendStatement(b)
+			}
+		}
 		b = s.self.append(s.keys.appendSaltsTo(p.view, b))
 		if s.self.segment != nil && p.view.Features()&protocol.FeatureHosts != 0 {
 			b = s.self.segment(b)
@@ -252,7 +263,7 @@ func (s *sessions) introduceAll() {
 // again.
 func (s *sessions) vouch() {
 	for _, p := range s.peers.byStatic {
-		if p.sessions.current != nil {
+		if p.sessions.current != nil && s.self.isolation.admission.trusts(p) {
 			r := p.view.Route()
 			r.Dual = true
 			s.pairs.sendBy(p, &r, 0, s.keys.appendSalts)

@@ -1,10 +1,6 @@
 package edge
 
-import (
-	"time"
-
-	"hedgerow/protocol"
-)
+import "time"
 
 // settlings bounds how often one event may change a peer: what is left then is
 // settled with the next event. Two are enough for all that is known to happen.
@@ -61,11 +57,12 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 		e.paths.links.settle(now, p)
 		e.paths.subnets.settle(now, p)
 		e.servers.duplicates.settle(now, p)
+		e.data.lists.settle(p)
 		return
 	}
 	e.data.guard.settle(p) // before frames that waited are delivered
 	if e.self.isolation.bars(p) {
-		dismiss(e.sessions, p)
+		bar(now, e.sessions, p)
 	}
 	wishes := e.paths.routing.settle(now, p)
 	if wishes.session {
@@ -82,20 +79,9 @@ func (e *Edge) settlePeer(now time.Time, p *peer) {
 	e.paths.links.settle(now, p)
 	e.paths.subnets.settle(now, p)
 	e.data.listeners.settle(now, p)
+	e.data.lists.settle(p)
 	e.user.reports.settle(now, p)
 	e.peers.schedule(p)
 	e.paths.routing.schedule(p)
 	e.sessions.schedule(p)
-}
-
-// dismiss ends the sessions with a peer that nothing is to be said to.
-func dismiss(s *sessions, p *peer) {
-	if p.sessions.idle() {
-		return
-	}
-	s.refusals.note(refusedIsolated, p)
-	s.pairs.send(p, (&protocol.Close{}).Append)
-	s.endHandshake(p)
-	s.closed(p)
-	s.staged.discard(p)
 }

@@ -117,7 +117,7 @@ func (s *sessions) carries(p *peer) bool {
 	}
 	r := p.view.Route()
 	switch {
-	case s.self.isolation.on() && (r.Session == nil || !s.self.isolation.exchanges(p)):
+	case s.self.isolation.closed() && (r.Session == nil || !s.self.isolation.exchanges(p)):
 		return false
 	case s.plane.NoRelay() && !r.Direct.IsValid():
 		return false

@@ -122,8 +122,10 @@ func TestWhatIsCarried(t *testing.T) {
 		{"of listed members alone", func(c *Config) { c.Community.Members = crypto.MembersList },
 			func(e *testEdge, p *peer) { e.hop(); e.peers.setHandle(p, 0, 5) }, false},
 		{"with a session and no path", nil, func(e *testEdge, p *peer) { e.promote(p, e.session(p, noon, 1, true)) }, false},
-		{"with a session and a relay", func(c *Config) { c.Community.Members = crypto.MembersList },
-			func(e *testEdge, p *peer) { e.met(2, "") }, true},
+		{"with a session and a relay", nil, func(e *testEdge, p *peer) { e.met(2, "") }, true},
+		{"with a session of a listed member", listedConfig,
+			func(e *testEdge, p *peer) { e.adopts(signedList(t, 1, entry(2, 0))); e.met(2, "") }, true},
+		{"with a session and no list yet", listedConfig, func(e *testEdge, p *peer) { e.met(2, "") }, false},
 		{"without a relay", func(c *Config) { c.Reach.NoRelay = true }, func(e *testEdge, p *peer) { e.met(2, "") }, false},
 	} {
 		e := newEdge(t, c.change)

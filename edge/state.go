@@ -64,6 +64,13 @@ type storedState struct {
 	Pins       map[string]pin    `json:"pins,omitempty"`      // by hardware address
 	Peers      []storedPeer      `json:"peers,omitempty"`
 	Links      map[string]int    `json:"links,omitempty"` // numbers of links, by identity
+	Listed     listed            `json:"listed,omitzero"`
+}
+
+// listed is the highest serial of the lists of an authority that there was here.
+type listed struct {
+	Authority string `json:"authority"`
+	Serial    uint64 `json:"serial"`
 }
 
 type storedPeer struct {

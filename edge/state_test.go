@@ -110,7 +110,7 @@ func TestRecallRefuses(t *testing.T) {
 	// An address that must not be probed is not, though the peer is known.
 	e.state.saved.Peers = append(e.state.saved.Peers, storedPeer{Statement: base64.RawURLEncoding.EncodeToString(raw), Addr: "127.0.0.1:4000"})
 	e.conn.take()
-	e.recallPeers(noon)
+	recallPeers(e.Edge, noon)
 	e.settle(noon)
 	if len(e.peers.byStatic) != 1 || len(e.conn.take()) != 0 {
 		t.Errorf("%d peers", len(e.peers.byStatic))

@@ -14,6 +14,7 @@ import (
 	"hedgerow/internal/bucket"
 	"hedgerow/internal/timer"
 	"hedgerow/protocol"
+	"hedgerow/roster"
 )
 
 // Times and bounds of networks behind others.
@@ -111,7 +112,7 @@ func (s *subnets) end() {
 // has the routes looked at when it comes or goes. By then it has said who it is.
 func (s *subnets) settle(now time.Time, p *peer) {
 	r := s.of[p]
-	if p.gone || !p.identity.proven || !p.place.router {
+	if p.gone || !p.identity.proven || !p.place.router || !s.guard.isolation.admission.may(p, roster.Router) {
 		if r != nil {
 			s.keep(r, nil)
 			delete(s.of, p)

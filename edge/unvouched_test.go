@@ -86,7 +86,9 @@ func TestUnvouchedRules(t *testing.T) {
 	}{
 		{"first contact, tofu", nil, func(*stranger) {}, false, atOnce},
 		{"first contact, open", members(crypto.MembersOpen), func(*stranger) {}, false, atOnce},
-		{"first contact, list", members(crypto.MembersList), func(*stranger) {}, false, vouched},
+		{"first contact, list", listedConfig, func(s *stranger) { s.adopts(signedList(t, 1, entry(2, 0))) }, false, vouched},
+		{"first contact, not in the list", listedConfig, func(s *stranger) { s.adopts(signedList(t, 1, entry(3, 0))) }, false, never},
+		{"first contact, no list yet", listedConfig, func(*stranger) {}, false, never},
 		{"outside its time", nil, func(*stranger) {}, true, vouched},
 		{"with a session", nil, func(s *stranger) { s.promote(s.p, s.session(s.p, noon, 1, true)) }, false, vouched},
 		{"outside its time, with a session", nil, func(s *stranger) { s.promote(s.p, s.session(s.p, noon, 1, true)) }, true, vouched},

@@ -100,6 +100,8 @@ func (l *violations) sentence(p *peer, v dataplane.Violation) string {
 	switch v.Reason {
 	case dataplane.DropIsolated:
 		return isolatedText(who, v.Group)
+	case dataplane.DropUnlisted:
+		return unlistedText(who)
 	case dataplane.DropNotBridge:
 		return fmt.Sprintf("dropped frames of host %v behind %s: that edge is no bridge, or none that this one accepts (--bridge there, --accept-bridges here). [E25]", v.Host, who)
 	case dataplane.DropForeignClaim:

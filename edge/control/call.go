@@ -63,6 +63,19 @@ func (s Socket) Ping(ctx context.Context, q PingRequest) (Ping, error) {
 	return v, err
 }
 
+// Members fetches the list of members.
+func (s Socket) Members(ctx context.Context) (Members, error) {
+	var v Members
+	err := localapi.Get(ctx, string(s), pathMembers, &v)
+	return v, err
+}
+
+// AdoptMembers hands the edge a list of members, and keys, that the authority has signed.
+func (s Socket) AdoptMembers(ctx context.Context, file []byte) error {
+	var v struct{}
+	return localapi.Ask(ctx, string(s), pathMembers, file, &v)
+}
+
 // Reload makes the edge read its keys anew.
 func (s Socket) Reload(ctx context.Context) error {
 	return localapi.Post(ctx, string(s), pathReload)

@@ -27,6 +27,8 @@ type still struct {
 	counters Counters
 	fdb      FDB
 	routes   Routes
+	members  Members
+	adopted  []byte
 }
 
 func (s *still) Status(context.Context) (Status, error)  { return s.status, s.err }
@@ -39,6 +41,11 @@ func (s *still) Counters(context.Context) (Counters, error) {
 }
 func (s *still) Ping(_ context.Context, q PingRequest) (Ping, error) {
 	return Ping{Name: q.Peer, Size: q.Size, Answered: true, PathStatus: PathStatus{Path: PathRelay, Kind: KindTLS, Via: "vps.example:7654", RTTms: number(41)}}, s.err
+}
+func (s *still) Members(context.Context) (Members, error) { return s.members, s.err }
+func (s *still) AdoptMembers(_ context.Context, file []byte) error {
+	s.adopted = file
+	return s.err
 }
 func (s *still) Reload(context.Context) error { s.reloads++; return s.err }
 

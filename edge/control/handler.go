@@ -16,8 +16,10 @@ const (
 	pathKeys   = "/api/v1/keys"
 	pathFDB    = "/api/v1/fdb"
 	pathRoutes = "/api/v1/routes"
-	pathPing   = "/api/v1/ping"
-	pathReload = "/api/v1/reload"
+
+	pathMembers = "/api/v1/members"
+	pathPing    = "/api/v1/ping"
+	pathReload  = "/api/v1/reload"
 
 	pathCounters = "/api/v1/counters"
 )
@@ -40,6 +42,8 @@ type Documents interface {
 	FDB(ctx context.Context) (FDB, error)
 	// Routes returns the networks behind other edges.
 	Routes(ctx context.Context) (Routes, error)
+	// Members returns the list of members.
+	Members(ctx context.Context) (Members, error)
 	// KeyStatus returns the state of the key schedule.
 	KeyStatus(ctx context.Context) (Keys, error)
 	// Counters returns what the data path has done.
@@ -52,10 +56,15 @@ type Actions interface {
 	Ping(ctx context.Context, q PingRequest) (Ping, error)
 	// Reload reads the community's keys anew.
 	Reload(ctx context.Context) error
+	// AdoptMembers takes a list of members, and keys, that the authority has signed.
+	AdoptMembers(ctx context.Context, file []byte) error
 }
 
-// questionBytes bounds the body of a request.
-const questionBytes = 4 << 10
+// Bounds of the bodies of requests: of questions, and of one with a list of members.
+const (
+	questionBytes = 4 << 10
+	listBytes     = 2 << 20
+)
 
 // Handler returns the HTTP handler that serves src.
 func Handler(src Source) http.Handler {
@@ -70,6 +79,19 @@ func Handler(src Source) http.Handler {
 	}))
 	mux.Handle("GET "+pathFDB, document(src.FDB))
 	mux.Handle("GET "+pathRoutes, document(src.Routes))
+	mux.Handle("GET "+pathMembers, document(src.Members))
+	mux.HandleFunc("POST "+pathMembers, func(w http.ResponseWriter, r *http.Request) {
+		var file []byte
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, listBytes)).Decode(&file); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		if err := src.AdoptMembers(r.Context(), file); err != nil {
+			localapi.Refuse(w, err)
+			return
+		}
+		localapi.Answer(w, struct{}{})
+	})
 	mux.Handle("GET "+pathKeys, document(src.KeyStatus))
 	mux.Handle("GET "+pathCounters, document(src.Counters))
 	localapi.HandleProfiles(mux)

@@ -178,7 +178,7 @@ func (d *Plane) Deliver(now time.Time, device FrameQueue, p *Peer, inner []byte,
 		d.drops.Drop(DropInner)
 		return false
 	}
-	if d.table.Load().isolated && !d.guard.exchanges(d.Since(now), p, true, frame.Src()) || !d.guard.carries(&frame) {
+	if t := d.table.Load(); t.closed && !d.guard.exchanges(t, d.Since(now), p, true, frame.Src()) || !d.guard.carries(&frame) {
 		return false
 	}
 	own := frame.Src() == p.mac

@@ -200,11 +200,12 @@ func (d *Draft) SetEpochs(list []crypto.Epoch) {
 // List reports whether only listed members are believed.
 func (d *Draft) List() bool { return d.next.list }
 
-// SetList says whether only listed members are believed. Then no frame goes as
-// GROUP to a peer without a session.
+// SetList says whether only listed members are believed. Then frames are exchanged with
+// peers alone that have bridge.Exchange, and none goes as GROUP to a peer without a
+// session.
 func (d *Draft) SetList(list bool) {
 	if d.next.list != list {
-		d.next.list, d.changed = list, true
+		d.next.list, d.next.closed, d.changed = list, list || d.next.isolated, true
 	}
 }
 
@@ -212,7 +213,7 @@ func (d *Draft) SetList(list bool) {
 // frames with.
 func (d *Draft) SetIsolated(isolated bool) {
 	if d.next.isolated != isolated {
-		d.next.isolated, d.changed = isolated, true
+		d.next.isolated, d.next.closed, d.changed = isolated, isolated || d.next.list, true
 	}
 }
 

@@ -67,6 +67,7 @@ const (
 	DropNoMember                          // to a group that nobody behind another edge has joined
 	DropReport                            // an old host's report of its membership, which ours are not to hear
 	DropMarked                            // of a flow without ECN, in a packet that was marked for congestion
+	DropUnlisted                          // of or to somebody who is not in the list of members, or has not proved to be
 	DropReasons                           // how many there are
 )
 
@@ -79,7 +80,7 @@ var dropNames = [DropReasons]string{
 	"storm", "storm-sent", "not-a-bridge", "no-bridge", "foreign-claim", "address-theft", "dhcp-server", "router", "hidden",
 	"station-here", "destination-here",
 	"standby", "probe-foreign", "probe-own", "probe-old", "probe-rate", "probe-inside", "bpdu", "isolated",
-	"no-member", "report-held", "marked",
+	"no-member", "report-held", "marked", "unlisted",
 }
 
 // String returns the name of the reason's counter in status and metrics.

@@ -61,7 +61,7 @@ type guarded struct {
 type Standing struct {
 	Rights bridge.Rights
 	Subnet netip.Prefix // that a supernode leased it an address in; not valid: none is known
-	Hub    bool         // of an isolated community, as far as is known: Rights say whether it has proved that
+	Hub    bool         // of an isolated community or a listed one, as far as is known one to exchange frames with: Rights say whether it has proved that
 	Alone  bool         // no hosts are behind it: nobody else speaks for its addresses
 }
 
@@ -98,17 +98,18 @@ func (g *guard) violated(now int64, p *Peer, repeats *bridge.Repeats, v Violatio
 	}
 }
 
-// exchanges reports whether a frame of a peer in an isolated community goes on: it came in
-// a pair session of somebody whom frames are exchanged with. In such a community members
-// exchange frames with its hubs alone (E-Tree, MEF 6.3; RFC 8317 calls them roots and
-// leaves), and each holds the others to it. Floods too go in pair sessions, a copy for each
-// peer: every member has the keys of GROUP packets, so that whoever is no hub could make
-// one in the name of a hub.
-func (g *guard) exchanges(now int64, p *Peer, group bool, src protocol.MAC) bool {
-	if !group && p.may(bridge.Exchange) {
+// exchanges reports whether a frame of a peer in an isolated community, or in one with a
+// list of members, goes on: it is of somebody whom frames are exchanged with. In an isolated
+// community members exchange frames with its hubs alone (E-Tree, MEF 6.3; RFC 8317 calls
+// them roots and leaves), and each holds the others to it. Floods too go in pair sessions
+// there, a copy for each peer: every member has the keys of GROUP packets, so that whoever
+// is no hub could make one in the name of a hub. With a list those of members count, whose
+// salts they vouch for.
+func (g *guard) exchanges(t *Table, now int64, p *Peer, group bool, src protocol.MAC) bool {
+	if !(group && t.isolated) && p.may(bridge.Exchange) {
 		return true
 	}
-	g.refuse(now, p, Violation{Reason: DropIsolated, Host: src, Group: group})
+	g.refuse(now, p, Violation{Reason: t.apart(), Host: src, Group: group})
 	return false
 }
 

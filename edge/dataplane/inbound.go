@@ -437,7 +437,7 @@ func (in *inbound) deliverFrame(p *Peer, b []byte, off, n int, h offload.Header)
 		in.drops.Drop(DropFrameInvalid)
 		return
 	}
-	if in.table.isolated && !in.guard.exchanges(in.now, p, in.flooded, frame.Src()) || !in.guard.carries(&frame) {
+	if in.table.closed && !in.guard.exchanges(in.table, in.now, p, in.flooded, frame.Src()) || !in.guard.carries(&frame) {
 		return
 	}
 	src := frame.Src()

@@ -127,8 +127,8 @@ func (o *outbound) sendOnLink(l *Link, now int64, f *tap.Frame) {
 		o.drops.Drop(DropNoPath)
 		return
 	}
-	if o.table.Load().isolated && !p.may(bridge.Exchange) {
-		o.drops.Drop(DropIsolated)
+	if t := o.table.Load(); t.closed && !p.may(bridge.Exchange) {
+		o.drops.Drop(t.apart())
 		return
 	}
 	r := p.route.Load()

@@ -203,7 +203,7 @@ func due(last *int64, now int64) bool {
 // allowed (a list of members, --no-relay), it is staged: the control loop keeps it
 // for 10 s at most (edge/staged.go) and sends it when there is a session.
 func (o *outbound) sealTo(t *Table, now int64, p *Peer, f *tap.Frame, elide bool) {
-	if t.isolated && o.lone(now, p, f) {
+	if t.closed && o.lone(t, now, p, f) {
 		return
 	}
 	r := p.route.Load()
@@ -426,10 +426,10 @@ func (o *outbound) spreadTo(t *Table, a *audience, pkt []byte) {
 	}
 }
 
-// lone reports whether a frame does not go to a peer of an isolated community now: it waits
-// for a session in which the peer says that it is one to exchange frames with, or it is
-// dropped since the peer is none.
-func (o *outbound) lone(now int64, p *Peer, f *tap.Frame) bool {
+// lone reports whether a frame does not go to a peer of an isolated or listed community now:
+// it waits for a session in which the peer says that it is one to exchange frames with, or
+// it is dropped since the peer is none.
+func (o *outbound) lone(t *Table, now int64, p *Peer, f *tap.Frame) bool {
 	switch s := p.guarded.standing.Load(); {
 	case s.Rights.Has(bridge.Exchange) && p.route.Load().Session != nil:
 		return false
@@ -440,7 +440,7 @@ func (o *outbound) lone(now int64, p *Peer, f *tap.Frame) bool {
 		}
 		o.stage(p, f)
 	default:
-		o.drops.Drop(DropIsolated)
+		o.drops.Drop(t.apart())
 	}
 	return true
 }

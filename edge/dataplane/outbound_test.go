@@ -176,7 +176,12 @@ func TestStaged(t *testing.T) {
 		"listed members only": func(r *rig, a, b *member) {
 			r.hub()
 			a.change(func(d *Draft) { d.SetList(true) })
+			a.view[b].SetStanding(Standing{Rights: bridge.Exchange})
 			a.reroute(b, func(p *Route) { p.Session = nil })
+		},
+		"who may be a listed member": func(r *rig, a, b *member) {
+			a.change(func(d *Draft) { d.SetList(true) })
+			a.view[b].SetStanding(Standing{Hub: true})
 		},
 		"no epoch": func(r *rig, a, b *member) {
 			r.hub()

@@ -124,7 +124,7 @@ func (o *outbound) resolve(t *Table, now int64, f *tap.Frame, frame *bridge.Pars
 			o.fdb.proxy.CountLocal()
 		}
 		return p == nil // unless it has left
-	case p == nil || p.route.Load().Session == nil || t.isolated && !p.may(bridge.Exchange): // as if nobody were known there
+	case p == nil || p.route.Load().Session == nil || t.closed && !p.may(bridge.Exchange): // as if nobody were known there
 		return false
 	case found == bridge.Tell && sure:
 		o.answer(frame, &r, owner)

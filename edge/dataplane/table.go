@@ -24,6 +24,15 @@ type Table struct {
 	epochs     *[256]*crypto.Epoch           // those received now, by key index
 	list       bool                          // members = list
 	isolated   bool                          // the community has hubs
+	closed     bool                          // either of the two: frames are exchanged with some alone
+}
+
+// apart returns why no frames are exchanged with a peer of a closed community.
+func (t *Table) apart() DropReason {
+	if t.isolated {
+		return DropIsolated
+	}
+	return DropUnlisted
 }
 
 // groupUse is with how many sessions frames to groups still count as a use of their

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"strconv"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/internal/cli"
-	"hedgerow/internal/durable"
 	"hedgerow/internal/format"
 )
 
@@ -66,19 +64,4 @@ func validity(c *crypto.Community, every time.Duration) string {
 	}
 	last := c.Epochs[len(c.Epochs)-1]
 	return " until " + last.Until.Format(format.TimeLayout)
-}
-
-// writeNew writes a file that only its owner can read. It never writes over
-// one that is there: those keys may be in use.
-func writeNew(path string, text []byte) error {
-	err := durable.Create(path, text, 0o600)
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return cli.Errorf(cli.Usage, "", "%s exists: its keys may be in use. Choose another -o name, or move it away.", path)
-	case errors.Is(err, fs.ErrPermission):
-		return cli.Errorf(cli.Permission, "", "no permission to write %s.", path)
-	case err != nil:
-		return cli.Errorf(cli.Failure, "", "%w", err)
-	}
-	return nil
 }

@@ -52,7 +52,7 @@ func (cmd *command) run(ctx context.Context, args []string) cli.Code {
 	for _, name := range [...]string{"join", "invite"} {
 		args = cli.ArgumentOption(args, name, inviteFlags(), "invite")
 	}
-	return cli.Run(ctx, cmd.app(), args, cmd.streams)
+	return cli.Run(ctx, cmd.app(), membersArguments(args), cmd.streams)
 }
 
 // app describes the command line.
@@ -64,6 +64,7 @@ func (cmd *command) app() *ucli.App {
 		UsageText: "edge -c mynetwork --key-file /etc/edge/key -l vps.example:7654\n" +
 			"edge -c mynetwork -k KEY -l HOST:PORT -a 10.1.2.1 -d n2n0\n" +
 			"edge status | health | peers | fdb | routes | ping PEER | netcheck | keys | counters\n" +
+			"edge members | admit ID | revoke ID | authority FILE\n" +
 			"edge identity | identity adopt | identity new | invite | join INVITE",
 		Description: "Environment: EDGE_COMMUNITY or N2N_COMMUNITY for -c; EDGE_KEY or N2N_KEY for -k;\n" +
 			"${CREDENTIALS_DIRECTORY}/key (systemd) is used when no other key is given.\n" +
@@ -71,7 +72,7 @@ func (cmd *command) app() *ucli.App {
 			"4 refused, 5 no supernode reachable (netcheck), 75 temporary.",
 		Flags:  append(runFlags(), cli.VersionFlag()),
 		Action: cmd.start,
-		Commands: []*ucli.Command{
+		Commands: append([]*ucli.Command{
 			{Name: "run", Usage: "join the community (default)", Flags: runFlags(), Action: cmd.start},
 			{Name: "status", Usage: "show the state of a running edge", Flags: readFlags(), Action: cmd.status},
 			{Name: "health", Usage: "say what is wrong, and exit with 1 if anything is", Flags: []ucli.Flag{cli.ControlFlag("")}, Action: cmd.health},
@@ -87,6 +88,20 @@ func (cmd *command) app() *ucli.App {
 			{Name: "join", Usage: "set this machine up by such a string", ArgsUsage: "INVITE|FILE|-", Flags: joinFlags(), Action: cmd.enrolment().join},
 			{Name: "keygen", Usage: "make the keys of a community", Flags: keygenFlags(), Action: cmd.keygen},
 			cli.VersionCommand(protocol.Version),
+		}, cmd.membersCommands()...),
+	}
+}
+
+// membersCommands are the commands about the list of members.
+func (cmd *command) membersCommands() []*ucli.Command {
+	s := &signer{streams: cmd.streams, now: cmd.now, socket: cmd.socket, failed: callError}
+	return []*ucli.Command{
+		{Name: "members", Usage: "show the list of members", Flags: readFlags(), Action: cmd.members},
+		{Name: "admit", Usage: "sign a list with further members, or other roles", ArgsUsage: "[ID,...]", Flags: admitFlags(), Action: s.admit},
+		{Name: "revoke", Usage: "sign a list without members, and give the others a new key", ArgsUsage: "ID,...", Flags: signFlags(), Action: s.revoke},
+		{
+			Name: "authority", Usage: "make the key that signs the list of members, unless FILE has it, and show what the community's file needs", ArgsUsage: "FILE",
+			Flags: authorityFlags(), Action: s.showAuthority,
 		},
 	}
 }

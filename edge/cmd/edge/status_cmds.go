@@ -37,6 +37,11 @@ func (cmd *command) peers(c *ucli.Context) error {
 	return show(cmd, c, control.Socket.Peers, render.Peers, nil)
 }
 
+// members is "edge members".
+func (cmd *command) members(c *ucli.Context) error {
+	return show(cmd, c, control.Socket.Members, render.Members, nil)
+}
+
 // counters is "edge counters".
 func (cmd *command) counters(c *ucli.Context) error {
 	return show(cmd, c, control.Socket.Counters, render.Counters, nil)

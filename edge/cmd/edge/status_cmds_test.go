@@ -112,6 +112,23 @@ func (shown) Ping(context.Context, control.PingRequest) (control.Ping, error) {
 	return control.Ping{}, errors.New("nobody is pinged here")
 }
 
+func (shown) Members(context.Context) (control.Members, error) {
+	due := time.Date(2026, 3, 31, 12, 0, 0, 0, time.UTC)
+	ends := time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)
+	return control.Members{
+		Community: "mynetwork", ID: strings.Repeat("0c", 16), Listed: true, Authority: "x", Serial: 12, Made: due.Add(-30 * 24 * time.Hour), Stale: &due, IsStale: true, NextIndex: 3,
+		Entries: []control.ListedMember{
+			{ID: strings.Repeat("1a", 32), Name: "desk", Self: true, Roles: []string{"bridge", "hub"}},
+			{ID: strings.Repeat("2b", 32), Name: "evil\x1b[2Jname", Session: true, Expires: &ends},
+			{ID: strings.Repeat("3c", 32), Revoked: true},
+			{ID: strings.Repeat("4d", 32), Expires: &due, Expired: true, Roles: []string{"router"}},
+			{ID: strings.Repeat("5e", 32)},
+		},
+	}, nil
+}
+
+func (shown) AdoptMembers(context.Context, []byte) error { return errors.New("no list is taken here") }
+
 func (shown) Reload(context.Context) error { return nil }
 
 func (shown) Counters(context.Context) (control.Counters, error) {
@@ -161,6 +178,8 @@ func texts(t *testing.T, now time.Time) map[string]string {
 	write("keys", func(w io.Writer) error { return render.Keys(w, keys, now) })
 	write("fdb", func(w io.Writer) error { return render.FDB(w, fdb) })
 	write("routes", func(w io.Writer) error { return render.Routes(w, routes) })
+	members, _ := shown{}.Members(ctx)
+	write("members", func(w io.Writer) error { return render.Members(w, members) })
 	write("counters", func(w io.Writer) error { return render.Counters(w, counters) })
 	return all
 }
