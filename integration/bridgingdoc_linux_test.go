@@ -120,7 +120,7 @@ func (w *town) desk(h *lab.Host, pairs ...string) *desk {
 case "$1" in
 -*) exec %[1]s "$@" --name %[3]s --state-dir %[2]s/state --control %[2]s/control ;;
 keygen) exec %[1]s "$@" ;;
-identity) exec %[1]s "$@" --state-dir %[2]s/state ;;
+identity|invite|join) exec %[1]s "$@" --state-dir %[2]s/state ;;
 *) exec %[1]s "$@" --control %[2]s/control ;;
 esac
 `
