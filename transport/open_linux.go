@@ -2,25 +2,31 @@ package transport
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 
 	"golang.org/x/sys/unix"
 )
 
-// ListenUDP opens a socket on every address of this host, on a port of the
-// system's choice when port is 0. It serves IPv4 and IPv6, or IPv4 alone on a
-// host without IPv6. On Linux the kernel neither fragments nor applies a path
+// ListenUDP opens a socket on every address of this host, or on the one of
+// Options.Address, on a port of the system's choice when port is 0. It serves IPv4 and
+// IPv6, or IPv4 alone on a host without IPv6. On Linux the kernel neither fragments nor applies a path
 // MTU of its own (IP_MTU_DISCOVER and IPV6_MTU_DISCOVER are PROBE, ip(7)): the
 // caller has to find the path MTU. Elsewhere the system's default stays.
 //
 // When another socket has the port the error is an *InUseError.
 func ListenUDP(port uint16, opts Options) (*UDP, error) {
 	opts = opts.withDefaults()
-	u, err := listenAlone(unix.AF_INET6, port, opts)
-	if err != nil && noIPv6(err) {
+	family := unix.AF_INET6
+	if opts.Address.Is4() {
+		family = unix.AF_INET
+	}
+	u, err := listenAlone(family, port, opts)
+	if err != nil && opts.every() && noIPv6(err) {
 		u, err = listenAlone(unix.AF_INET, port, opts)
 	}
 	if err != nil {
-		return nil, listenError(port, err)
+		return nil, opts.listenError(port, err)
 	}
 	return u, nil
 }
@@ -31,7 +37,7 @@ func listenAlone(family int, port uint16, opts Options) (*UDP, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := bind(fd, family, port); err != nil {
+	if err := bind(fd, family, port, opts.Address); err != nil {
 		unix.Close(fd)
 		return nil, err
 	}
@@ -89,11 +95,25 @@ func setBuffers(fd int, opts Options) {
 	}
 }
 
-// bind binds the socket to the port on every address.
-func bind(fd, family int, port uint16) error {
-	var to unix.Sockaddr = &unix.SockaddrInet6{Port: int(port)}
+// bind binds the socket to the port on an address of its family, or on every address if
+// that is none.
+func bind(fd, family int, port uint16, address netip.Addr) error {
+	all := netip.IPv6Unspecified()
 	if family == unix.AF_INET {
-		to = &unix.SockaddrInet4{Port: int(port)}
+		all = netip.IPv4Unspecified()
+	}
+	if !address.IsValid() || address.Is4() != all.Is4() {
+		address = all
+	}
+	var to unix.Sockaddr
+	if family == unix.AF_INET {
+		to = &unix.SockaddrInet4{Port: int(port), Addr: address.As4()}
+	} else {
+		zone, err := zoneIndex(address.Zone())
+		if err != nil {
+			return err
+		}
+		to = &unix.SockaddrInet6{Port: int(port), Addr: address.As16(), ZoneId: zone}
 	}
 	if err := unix.Bind(fd, to); err != nil {
 		return fmt.Errorf("bind: %w", err)
@@ -103,3 +123,15 @@ func bind(fd, family int, port uint16) error {
 
 // addressInUse is for systems with errnos of their own.
 func addressInUse(error) bool { return false }
+
+// zoneIndex returns the index of the interface that a zone names; 0 for no zone.
+func zoneIndex(zone string) (uint32, error) {
+	if zone == "" {
+		return 0, nil
+	}
+	i, err := net.InterfaceByName(zone)
+	if err != nil {
+		return 0, fmt.Errorf("zone %s: %w", zone, err)
+	}
+	return uint32(i.Index), nil
+}

@@ -21,6 +21,10 @@ type Options struct {
 	// them silently (Linux: net.core.rmem_max and wmem_max).
 	RecvBuffer int
 	SendBuffer int
+	// Address is the one address of this host that the socket is bound to, which may have
+	// a zone. Not valid, or the unspecified one of IPv6: every address. The unspecified
+	// one of IPv4: every IPv4 address.
+	Address netip.Addr
 	// Binding keeps the socket's datagrams to a part of this host's network.
 	Binding Binding
 	// KeepProcessor makes Wait of a Linux socket answer sooner while traffic flows,
@@ -56,10 +60,16 @@ func noIPv6(err error) bool {
 	return errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EPROTONOSUPPORT)
 }
 
+// every reports whether a socket with these options is bound to no address.
+func (o *Options) every() bool { return !o.Address.IsValid() || o.Address == netip.IPv6Unspecified() }
+
 // listenError puts a refused port into words.
-func listenError(port uint16, err error) error {
+func (o *Options) listenError(port uint16, err error) error {
 	if e, ok := InUse(port, err); ok {
 		return e
+	}
+	if errors.Is(err, syscall.EADDRNOTAVAIL) && !o.every() {
+		return fmt.Errorf("%s is no address of this host: %w", o.Address, err)
 	}
 	if errors.Is(err, syscall.EACCES) {
 		return fmt.Errorf("UDP port %d needs more rights: ports below 1024 belong to root: %w", port, err)

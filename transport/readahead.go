@@ -23,17 +23,23 @@ type polled struct {
 	readFaults atomic.Uint64
 }
 
-// open opens the socket on every address of this host.
+// open opens the socket on every address of this host, or on that of the options.
 func (u *polled) open(port uint16, opts Options) error {
 	opts = opts.withDefaults()
-	address := ":" + strconv.Itoa(int(port))
+	address, network := ":"+strconv.Itoa(int(port)), "udp"
+	if !opts.every() {
+		address = netip.AddrPortFrom(opts.Address, port).String()
+		if opts.Address.Is4() {
+			network = "udp4"
+		}
+	}
 	config := net.ListenConfig{Control: opts.Binding.Control}
-	packet, err := config.ListenPacket(context.Background(), "udp", address)
-	if err != nil && noIPv6(err) {
+	packet, err := config.ListenPacket(context.Background(), network, address)
+	if err != nil && opts.every() && noIPv6(err) {
 		packet, err = config.ListenPacket(context.Background(), "udp4", address)
 	}
 	if err != nil {
-		return listenError(port, err)
+		return opts.listenError(port, err)
 	}
 	conn := packet.(*net.UDPConn) // "udp" networks are documented to return this type
 	// The wish for buffers fails on odd systems, which is no reason not to run.
@@ -166,7 +172,7 @@ func (u *polled) sendOne(payload []byte, to netip.AddrPort, ttl uint8) error {
 	return err
 }
 
-// LocalAddr returns the socket's port with the unspecified address.
+// LocalAddr returns the socket's port with the address that it is bound to.
 func (u *polled) LocalAddr() netip.AddrPort {
 	return unmapped(u.conn.LocalAddr().(*net.UDPAddr).AddrPort())
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -12,20 +13,20 @@ import (
 // ListenUDPGroup opens n sockets on one port (SO_REUSEPORT). The kernel spreads
 // the datagrams of different senders between them; all datagrams of one sender
 // arrive at one socket. It opens one socket if n is less than 2, on a host
-// without IPv6 and on other systems than Linux, and fewer than n if the system
-// allows no more.
+// without IPv6, with Options.Address and on other systems than Linux, and fewer than n
+// if the system allows no more.
 //
 // The first socket must get the port for itself, so that a second start fails as
 // it does with ListenUDP, whose errors and options hold here too. No other
 // process can join the group.
 func ListenUDPGroup(port uint16, n int, opts Options) ([]*UDP, error) {
-	if n > 1 {
+	if n > 1 && !opts.Address.IsValid() {
 		group, err := openGroup(port, n, opts.withDefaults())
 		if err == nil {
 			return group, nil
 		}
 		if !errors.Is(err, errNoGroup) {
-			return nil, listenError(port, err)
+			return nil, opts.listenError(port, err)
 		}
 	}
 	u, err := ListenUDP(port, opts)
@@ -82,7 +83,7 @@ func join(port uint16, opts Options, said *notices) (*UDP, error) {
 	}
 	err = setReusePort(fd, 1)
 	if err == nil {
-		err = bind(fd, unix.AF_INET6, port)
+		err = bind(fd, unix.AF_INET6, port, netip.Addr{})
 	}
 	var u *UDP
 	if err == nil {
@@ -131,7 +132,7 @@ func newGuard(port uint16, opts Options) (*guard, uint16, error) {
 	}
 	g := &guard{fd: fd}
 	g.users.Store(1)
-	if err = bind(fd, unix.AF_INET6, port); err != nil {
+	if err = bind(fd, unix.AF_INET6, port, netip.Addr{}); err != nil {
 		g.release()
 		if noIPv6(err) {
 			err = errNoGroup

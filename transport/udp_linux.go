@@ -57,9 +57,9 @@ func newUDP(fd int, only4 bool, opts Options, said *notices) (*UDP, error) {
 	u := &UDP{fd: fd, only4: only4, noBatch: opts.NoBatch, waiter: w, notices: said}
 	switch a := local.(type) {
 	case *unix.SockaddrInet6:
-		u.local = netip.AddrPortFrom(netip.IPv6Unspecified(), uint16(a.Port))
+		u.local = netip.AddrPortFrom(netip.AddrFrom16(a.Addr).WithZone(opts.Address.Zone()), uint16(a.Port))
 	case *unix.SockaddrInet4:
-		u.local = netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(a.Port))
+		u.local = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
 	}
 	if err := tellLocal(fd, only4); err != nil {
 		said.local(err)
@@ -122,7 +122,8 @@ func (u *UDP) Wait() error {
 // Close, and not to be read, written or closed by anybody else.
 func (u *UDP) Fd() int { return u.fd }
 
-// LocalAddr returns the socket's port with the unspecified address.
+// LocalAddr returns the socket's port with the address that it is bound to, which is the
+// unspecified one without Options.Address.
 func (u *UDP) LocalAddr() netip.AddrPort { return u.local }
 
 // TellsTOS reports whether ReadBatch sets Datagram.TOS: the kernel did not refuse to

@@ -54,7 +54,7 @@ func openAlternate(o options, first uint16, strict bool, log *slog.Logger) (conn
 	if port == 0 {
 		return nil, "", nil
 	}
-	if conn, err = transport.ListenUDP(port, transport.Options{Log: log}); err == nil {
+	if conn, err = transport.ListenUDP(port, transport.Options{Address: o.Address, Log: log}); err == nil {
 		return conn, "", nil
 	}
 	if !o.Second.Asked && !strict {

@@ -54,7 +54,8 @@ func (cmd *command) app() *ucli.App {
 			"supernode id | status | communities | edges | health | rules | reload\n" +
 			"supernode allow | deny | ban | unban | kick ...\n" +
 			"supernode invite COMMUNITY | invites | uninvite ID",
-		Description: "Environment: SUPERNODE_PORT, SUPERNODE_SECOND_PORT, SUPERNODE_TLS_LISTEN,\n" +
+		Description: "Environment: SUPERNODE_PORT, SUPERNODE_SECOND_PORT, SUPERNODE_PUBLIC_ADDRESS,\n" +
+			"SUPERNODE_TLS_LISTEN,\n" +
 			"SUPERNODE_TLS_CERT, SUPERNODE_TLS_KEY, SUPERNODE_TURN_LISTEN,\n" +
 			"SUPERNODE_TURN_ADDRESS, SUPERNODE_TURN_PORTS, SUPERNODE_HTTP, SUPERNODE_POOL,\n" +
 			"SUPERNODE_RULES, SUPERNODE_MODE, SUPERNODE_COMMUNITIES, SUPERNODE_LIMIT, SUPERNODE_ADDRESS,\n" +
@@ -78,8 +79,9 @@ func (cmd *command) app() *ucli.App {
 // here and are parsed together later, so that all faults are reported at once.
 func runFlags() []ucli.Flag {
 	return slices.Concat([]ucli.Flag{
-		&ucli.StringFlag{Name: "p", Aliases: []string{"port"}, Usage: "UDP `PORT` to listen on, 0 for any; default: 7654"},
-		&ucli.StringFlag{Name: "l", Usage: "the same as -p `PORT`"},
+		&ucli.StringSliceFlag{Name: "p", Aliases: []string{"port"}, Usage: "UDP `PORT` to listen on, 0 for any, or ADDR:PORT for one address of this host; default: 7654"},
+		&ucli.StringSliceFlag{Name: "l", Usage: "the same as -p `PORT`"},
+		&ucli.StringFlag{Name: "public-address", Usage: "`HOST` by which edges reach this supernode, a name or an address, where it cannot know; it is shown, and given to edges for --turn-listen"},
 		&ucli.StringFlag{Name: "second-port", Usage: "UDP `PORT` at which edges find out how their NATs map, or off; default: the one after -p, but not 7655, if free"},
 	}, streamFlags(), turnFlags(), rulesFlags(), []ucli.Flag{
 		httpFlag(),

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"net"
 	"net/netip"
+	"regexp"
+	"slices"
 	"strconv"
 
 	ucli "github.com/urfave/cli/v2"
@@ -16,7 +19,9 @@ const defaultPort = 7654
 
 // options is a command line that was understood.
 type options struct {
+	Address  netip.Addr // that it listens on; not valid: every one
 	Port     uint16
+	Public   string // the name or address by which edges reach it; empty: who knows
 	Second   secondPort
 	Streams  streamChoice
 	TURN     turnChoice
@@ -38,7 +43,8 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	cmd.parsePorts(c, &o, &faults)
 	o.Second = parseSecondPort(cmd.place.Option(c, "second-port", "SUPERNODE_SECOND_PORT"), &faults)
 	o.Streams = cmd.parseStreams(c, &faults)
-	o.TURN = cmd.parseTURN(c, &faults)
+	o.Public = cmd.parsePublic(c, &faults)
+	o.TURN = cmd.parseTURN(c, &o, &faults)
 	o.Rules = cmd.parseRules(c, &faults)
 	o.HTTP = cmd.parseHTTP(c, &faults)
 	o.Limits = cmd.parseLimits(c, &faults)
@@ -56,26 +62,59 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 
 // parsePorts reads -p and -l, which mean the same.
 func (cmd *command) parsePorts(c *ucli.Context, o *options, faults *cli.Faults) {
-	p, byP := cli.String(c, "p")
-	l, byL := cli.String(c, "l")
-	switch {
-	case byP && byL && p != l:
-		faults.Addf("-p %s and -l %s contradict each other: both are the port to listen on", p, l)
-		return
-	case byL:
-		p = l
-	case !byP:
-		if p = cmd.place.Env("SUPERNODE_PORT"); p == "" {
+	given := slices.Concat(cli.Strings(c, "p"), cli.Strings(c, "l"))
+	if len(given) == 0 {
+		given = append(given, cmd.place.Env("SUPERNODE_PORT"))
+	}
+	text := given[0]
+	for _, other := range given[1:] {
+		if other != text {
+			faults.Addf("-p and -l with %s and %s contradict each other: both are where to listen, and that is one address, or every one", text, other)
 			return
 		}
 	}
-	n, err := strconv.ParseUint(p, 10, 16)
-	if err != nil {
-		faults.Addf("%q is not a port: give a number from 0 to 65535, such as -p %d", p, defaultPort)
+	if text == "" {
 		return
 	}
-	o.Port = uint16(n)
+	address, port, ok := parseAddress(text)
+	if !ok {
+		faults.Addf("%q is not a port, nor an address with one: give a number from 0 to 65535, such as -p %d, or -p 203.0.113.1:%[2]d", text, defaultPort)
+	}
+	o.Address, o.Port = address, port
 }
+
+// parseAddress reads ADDR:PORT, or a port alone with or without a colon, which is that of
+// every address.
+func parseAddress(text string) (address netip.Addr, port uint16, ok bool) {
+	host, number, err := net.SplitHostPort(text)
+	if err != nil {
+		host, number = "", text
+	}
+	if err = nil; host != "" {
+		address, err = netip.ParseAddr(host)
+	}
+	n, portErr := strconv.ParseUint(number, 10, 16)
+	return address.Unmap(), uint16(n), err == nil && portErr == nil
+}
+
+// parsePublic reads --public-address.
+func (cmd *command) parsePublic(c *ucli.Context, faults *cli.Faults) string {
+	text := cmd.place.Option(c, "public-address", "SUPERNODE_PUBLIC_ADDRESS")
+	if text == "" {
+		return ""
+	}
+	a, err := netip.ParseAddr(text)
+	switch {
+	case err == nil && (a.IsUnspecified() || a.IsMulticast() || a.Zone() != ""):
+		faults.Addf("--public-address %s is the address of no host", text)
+	case err != nil && !hostName.MatchString(text):
+		faults.Addf("--public-address %s is neither an address nor the name of a host: give it without a port, such as vps.example", text)
+	}
+	return text
+}
+
+// hostName matches the name of a host (RFC 1123, section 2.1).
+var hostName = regexp.MustCompile(`^([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.?$`)
 
 // parsePool reads --pool. An address inside the network stands for it.
 func (o *options) parsePool(s string, faults *cli.Faults) {

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -162,7 +165,7 @@ func (p *process) openPortsOnce(strict bool) (err error) {
 	if p.second != nil {
 		p.service.OnClose(func() { _ = p.second.Close() })
 	}
-	if p.listeners, err = p.options.Streams.listen(first); err != nil {
+	if p.listeners, err = p.options.Streams.listen(p.options.Address, first); err != nil {
 		return err
 	}
 	for _, l := range p.listeners {
@@ -231,13 +234,23 @@ func (p *process) announce() {
 	if p.http != nil {
 		fmt.Fprintf(out, "monitors   http://%s/metrics\n", p.http.Addr())
 	}
-	fmt.Fprintf(out, "identity   edges pin it with -l HOST:%d#%s\n", at.Port(), supernode.KeyText(p.id.Static))
+	fmt.Fprintf(out, "identity   edges pin it with -l %s#%s\n", p.reachedAt(at), supernode.KeyText(p.id.Static))
+}
+
+// reachedAt returns where edges reach the supernode, which listens at an address, as far as
+// it knows.
+func (p *process) reachedAt(at netip.AddrPort) string {
+	host := cmp.Or(p.options.Public, "HOST")
+	if p.options.Public == "" && !at.Addr().IsUnspecified() {
+		host = at.Addr().String()
+	}
+	return net.JoinHostPort(host, strconv.Itoa(int(at.Port())))
 }
 
 // openSocket opens the UDP socket; a port that is in use is E16.
 func openSocket(o options, log *slog.Logger) (*transport.UDP, error) {
 	opts := o.Without
-	opts.Log = log
+	opts.Log, opts.Address = log, o.Address
 	opts.KeepProcessor = o.Streams.Off // otherwise the reader of socket and streams does it
 	conn, err := transport.ListenUDP(o.Port, opts)
 	if err != nil {

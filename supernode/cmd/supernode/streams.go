@@ -66,29 +66,28 @@ func (cmd *command) parseStreams(c *ucli.Context, faults *cli.Faults) (s streamC
 // parseListen reads an address with a port, or a port alone, which is that of
 // every address.
 func parseListen(text string) (netip.AddrPort, error) {
-	host, port, err := net.SplitHostPort(text)
-	if err != nil {
-		host, port = "", text
-	}
-	addr := netip.IPv6Unspecified()
-	if err = nil; host != "" {
-		addr, err = netip.ParseAddr(host)
-	}
-	number, portErr := strconv.ParseUint(port, 10, 16)
-	if err != nil || portErr != nil || number == 0 {
+	addr, number, ok := parseAddress(text)
+	if !ok || number == 0 {
 		return netip.AddrPort{}, fmt.Errorf("--tls-listen %s is neither an address with a port, such as 0.0.0.0:443 or :443, nor off", text)
 	}
-	return netip.AddrPortFrom(addr, uint16(number)), nil
+	if !addr.IsValid() {
+		addr = netip.IPv6Unspecified()
+	}
+	return netip.AddrPortFrom(addr, number), nil
 }
 
-// listen opens the TCP ports. first is the UDP port.
-func (s *streamChoice) listen(first uint16) (listeners []net.Listener, err error) {
+// listen opens the TCP ports. address and first are those of UDP; one that is not valid is
+// every address.
+func (s *streamChoice) listen(address netip.Addr, first uint16) (listeners []net.Listener, err error) {
 	if s.Off {
 		return nil, nil
 	}
 	at := s.Listen
 	if len(at) == 0 {
-		at = []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Unspecified(), first)}
+		if !address.IsValid() {
+			address = netip.IPv6Unspecified()
+		}
+		at = []netip.AddrPort{netip.AddrPortFrom(address, first)}
 	}
 	for _, a := range at {
 		text := a.String()

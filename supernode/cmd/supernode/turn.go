@@ -31,7 +31,7 @@ func turnFlags() []ucli.Flag {
 }
 
 // parseTURN reads --turn-listen, --turn-address and --turn-ports.
-func (cmd *command) parseTURN(c *ucli.Context, faults *cli.Faults) (t turnChoice) {
+func (cmd *command) parseTURN(c *ucli.Context, o *options, faults *cli.Faults) (t turnChoice) {
 	listen := cmd.place.Option(c, "turn-listen", "SUPERNODE_TURN_LISTEN")
 	address := cmd.place.Option(c, "turn-address", "SUPERNODE_TURN_ADDRESS")
 	ports := cmd.place.Option(c, "turn-ports", "SUPERNODE_TURN_PORTS")
@@ -43,7 +43,7 @@ func (cmd *command) parseTURN(c *ucli.Context, faults *cli.Faults) (t turnChoice
 	}
 	text := listen
 	if strings.HasPrefix(text, ":") {
-		text = netip.IPv4Unspecified().String() + text
+		text = o.ipv4().String() + text
 	}
 	at, err := netip.ParseAddrPort(text)
 	if err != nil || !at.Addr().Is4() || at.Port() == 0 {
@@ -51,17 +51,28 @@ func (cmd *command) parseTURN(c *ucli.Context, faults *cli.Faults) (t turnChoice
 		return t
 	}
 	t.Listen, t.Address = at, at.Addr()
-	if address != "" {
+	if a, err := netip.ParseAddr(o.Public); address == "" && err == nil && a.Is4() {
+		t.Address = a
+	} else if address != "" {
 		if t.Address, err = netip.ParseAddr(address); err != nil || !t.Address.Is4() || t.Address.IsUnspecified() {
 			faults.Addf("--turn-address %s is not the IPv4 address of a host", address)
 		}
 	} else if at.Addr().IsUnspecified() {
-		faults.Addf("--turn-listen %s is on every address: say at which one the edges reach it with --turn-address IP", listen)
+		faults.Addf("--turn-listen %s is on every address: say at which one the edges reach it with --turn-address IP or --public-address IP", listen)
 	}
 	if ports != "" {
 		t.Ports = parsePortRange(ports, faults)
 	}
 	return t
+}
+
+// ipv4 returns the IPv4 address that the supernode listens on: the unspecified one unless it
+// is a single one.
+func (o *options) ipv4() netip.Addr {
+	if o.Address.Is4() {
+		return o.Address
+	}
+	return netip.IPv4Unspecified()
 }
 
 // parsePortRange reads --turn-ports.
