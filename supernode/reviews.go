@@ -111,6 +111,13 @@ func (s *Server) SetRules(ctx context.Context, rules *admission.Rules) (ended in
 	})
 }
 
+// Pardon lets an edge that was kicked come again at once.
+func (s *Server) Pardon(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reviews.registrar.policy.Pardon(id)
+}
+
 // Kick ends the sessions of an edge, which crypto.ParseID reads, and keeps it away for
 // admission.KickTime. It returns as SetRules does.
 func (s *Server) Kick(ctx context.Context, id string) (ended int, err error) {

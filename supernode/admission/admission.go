@@ -161,6 +161,19 @@ func (p *Policy) Kick(now time.Time, id string) error {
 	return nil
 }
 
+// Pardon ends what Kick began, for every edge that an identity names, short or whole.
+func (p *Policy) Pardon(id string) {
+	key, err := parseIdentity(id)
+	if err != nil {
+		return
+	}
+	for other := range p.kicked {
+		if other == key || short(other.bytes) == short(key.bytes) && other.whole != key.whole {
+			delete(p.kicked, other)
+		}
+	}
+}
+
 // Label returns what the operator calls a community: the label of the rule about it, or
 // the name in it; empty: no rule names it.
 func (p *Policy) Label(cid [16]byte, nameHash [32]byte) string {

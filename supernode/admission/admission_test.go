@@ -148,6 +148,20 @@ func TestKick(t *testing.T) {
 			t.Errorf("%s, a minute later: %+v", id, v)
 		}
 	}
+	for _, kicked := range []string{"9f3a-71c2-e0b4", whole64} {
+		for _, pardoned := range []string{"9f3a-71c2-e0b4", whole64} {
+			if err := p.Kick(noon, kicked); err != nil {
+				t.Fatal(err)
+			}
+			p.Pardon("9f3a-71c2-e0b5")
+			if v := p.Decide(noon, request()); v.Reason != Removed {
+				t.Errorf("another one was pardoned: %+v", v)
+			}
+			if p.Pardon(pardoned); len(p.kicked) != 0 {
+				t.Errorf("%s was kicked and %s pardoned, %d are kept away", kicked, pardoned, len(p.kicked))
+			}
+		}
+	}
 	other := request()
 	other.Identity[0]++
 	if v := p.Decide(noon, other); v.Reason != Admitted {

@@ -243,6 +243,9 @@ func (g governed) Change(ctx context.Context, words []string) (done admin.Change
 	if err := g.book.add(r); err != nil {
 		return done, err
 	}
+	if r.Verb == admission.Unban && r.Kind == admission.Edge {
+		g.Pardon(r.Subject)
+	}
 	g.book.log.Info("the rules have changed", "rule", r.String())
 	done.Done = r.String()
 	done.Ended, err = g.SetRules(ctx, g.book.rules)
