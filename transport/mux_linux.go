@@ -24,7 +24,7 @@ func wakeFor(socket Batch, sides <-chan struct{}, keepProcessor bool) (signal, w
 		return signal{}, nil, errors.Join(err, event.close())
 	}
 	if keepProcessor {
-		w.KeepProcessor(waiter.KeepFor)
+		w.KeepProcessor()
 	}
 	return event, w, nil
 }

@@ -52,7 +52,7 @@ func newUDP(fd int, only4 bool, opts Options, said *notices) (*UDP, error) {
 		return nil, err
 	}
 	if opts.KeepProcessor {
-		w.KeepProcessor(waiter.KeepFor)
+		w.KeepProcessor()
 	}
 	u := &UDP{fd: fd, only4: only4, noBatch: opts.NoBatch, waiter: w, notices: said}
 	switch a := local.(type) {

@@ -21,9 +21,11 @@ type Files struct {
 	// polled has the caller's descriptors and, last, the eventfd that Stop
 	// makes readable for ever.
 	polled  []unix.PollFd
-	keep    time.Duration // see KeepProcessor
-	idle    bool          // nothing came in that time: the next sleep is a long one
-	timeout unix.Timespec // of poll; the kernel writes to it
+	keep    bool          // see KeepProcessor
+	lively  bool          // something came soon after what had come before: more will
+	woken   time.Time     // when something came last
+	rest    *rest         // the long sleep; nil: it is a system call, too
+	timeout unix.Timespec // of ppoll; the kernel writes to it
 	stopped atomic.Bool
 	sleeps  atomic.Uint64
 
@@ -46,6 +48,7 @@ func NewFiles(fds ...int) (*Files, error) {
 	for _, fd := range append(fds, event) {
 		f.polled = append(f.polled, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 	}
+	f.rest = newRest(f)
 	return f, nil
 }
 
@@ -69,6 +72,8 @@ func (f *Files) Wait() error {
 		if err != nil {
 			return fmt.Errorf("cannot wait for descriptors: %w", err)
 		}
+		now := time.Now()
+		f.lively, f.woken = now.Sub(f.woken) < KeepFor, now
 		last := len(f.polled) - 1
 		if f.polled[last].Revents != 0 {
 			return net.ErrClosed
@@ -82,38 +87,50 @@ func (f *Files) Wait() error {
 	}
 }
 
-// KeepFor is a good value for KeepProcessor: longer than the pauses within a
-// conversation, so short that an idle process does not notice.
+// KeepFor is for how long Wait sleeps in a system call before it takes the long way: longer
+// than the pauses within a conversation, so short that an idle process does not notice.
 const KeepFor = 20 * time.Millisecond
 
-// KeepProcessor lets Wait sleep for up to d while it keeps the processor (P)
-// that Go gave to its goroutine, and only then as other blocking calls do. A
-// wake-up within d costs only the kernel's time: Go neither hands the processor
-// over and gets it back nor wakes its monitor thread, which looks at processors
-// in system calls every 20 microseconds. The collector and the scheduler
+// KeepProcessor lets Wait keep the processor (P) that Go gave to its goroutine while it
+// sleeps for up to KeepFor. A wake-up in that time costs only the kernel's time: Go neither
+// hands the processor over and gets it back nor wakes its monitor thread, which looks at
+// processors in system calls every 20 microseconds. The collector and the scheduler
 // interrupt the sleep by their signal. So that other goroutines have as many
 // processors as before, KeepProcessor raises GOMAXPROCS by one. It is to be
 // called once, before the first Wait, for a waiter that lives as long as the
 // process.
-func (f *Files) KeepProcessor(d time.Duration) {
-	f.keep = d
+func (f *Files) KeepProcessor() {
+	f.keep = true
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 }
 
-// poll is ppoll(2) over all descriptors. It returns 0 and no error when it had
-// better be called again.
+// poll sleeps until a descriptor has something: within a conversation in a system call for
+// KeepFor, then, or if what came last came alone, as a parked goroutine. It returns 0 and
+// no error when it had better be called again.
 func (f *Files) poll() (n int, err error) {
-	if f.keep <= 0 || f.idle {
-		f.idle = false
+	switch {
+	case f.lively && f.keep:
+		n, err = f.ppoll(KeepFor)
+	case f.lively:
+		timeout := unix.NsecToTimespec(int64(KeepFor))
+		n, err = unix.Ppoll(f.polled, &timeout, nil)
+	case f.rest == nil:
 		return unix.Ppoll(f.polled, nil, nil)
+	default:
+		return f.rest.sleep()
 	}
-	f.timeout = unix.NsecToTimespec(int64(f.keep))
+	f.lively = n != 0 || err != nil
+	return n, err
+}
+
+// ppoll is ppoll(2) for a time that Go's scheduler does not need to know of.
+func (f *Files) ppoll(d time.Duration) (n int, err error) {
+	f.timeout = unix.NsecToTimespec(int64(d))
 	r, _, errno := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(unsafe.SliceData(f.polled))), uintptr(len(f.polled)),
 		uintptr(unsafe.Pointer(&f.timeout)), 0, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
-	f.idle = r == 0
 	return int(r), nil
 }
 
@@ -145,6 +162,9 @@ func (f *Files) Close() error {
 		return net.ErrClosed
 	}
 	err := unix.Close(f.event)
+	if f.rest != nil {
+		err = errors.Join(err, f.rest.close())
+	}
 	f.event = -1
 	if err != nil {
 		return fmt.Errorf("cannot close the eventfd: %w", err)

@@ -158,7 +158,7 @@ func TestFilesKeepProcessor(t *testing.T) {
 	defer runtime.GOMAXPROCS(procs)
 	r, w := pair(t)
 	f := newFiles(t, r)
-	f.KeepProcessor(KeepFor)
+	f.KeepProcessor()
 	if got := runtime.GOMAXPROCS(0); got != procs+1 {
 		t.Errorf("%d processors, had %d", got, procs)
 	}

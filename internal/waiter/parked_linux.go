@@ -30,8 +30,8 @@ func NewParked(fd int) (*Parked, error) {
 	}
 	file := os.NewFile(uintptr(own), "waiter")
 	conn, err := file.SyscallConn()
-	if err == nil {
-		err = file.SetReadDeadline(time.Time{}) // fails for what the poller does not take
+	if err == nil && !pollable(file) {
+		err = os.ErrNoDeadline
 	}
 	if err != nil {
 		file.Close()
@@ -39,6 +39,9 @@ func NewParked(fd int) (*Parked, error) {
 	}
 	return &Parked{file: file, conn: conn}, nil
 }
+
+// pollable reports whether the poller of Go's runtime has taken a file.
+func pollable(f *os.File) bool { return f.SetReadDeadline(time.Time{}) == nil }
 
 // Wait blocks until the descriptor is readable, or has an error that a read will return,
 // and returns nil. After Stop it returns net.ErrClosed.

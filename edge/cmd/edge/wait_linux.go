@@ -17,7 +17,7 @@ func waitFor(q *tap.Queue, s *transport.UDP, sides *transport.MuxReader) (*waite
 	if err != nil {
 		return nil, err
 	}
-	w.KeepProcessor(waiter.KeepFor)
+	w.KeepProcessor()
 	return w, nil
 }
 
