@@ -11,6 +11,10 @@ import (
 const (
 	// clockEvery is the watchdog's period (PROTOCOL.md, section 6).
 	clockEvery = vmgen.ClockEvery
+	// clockRest is its period while no frames pass and the system tells when the clock is
+	// set. Nothing is sealed meanwhile but by the control loop, which looks at the clocks
+	// before anything else if it has not done so for clockEvery.
+	clockRest = vmgen.ClockRest
 	// clockJump is how far the wall clock may be set back, or the boot clock lie beside
 	// the monotonic one, before it counts as a jump.
 	clockJump = 10 * time.Second
@@ -25,6 +29,8 @@ type clockWatch struct {
 	wall    vmgen.Clock
 	boot    time.Duration
 	machine string
+	told    bool   // the system tells when the wall clock is set
+	frames  uint64 // that had passed at the last look
 }
 
 // clockChange is what the watchdog found.
@@ -65,7 +71,14 @@ func apart(a, b time.Duration) bool { return a-b > clockJump || b-a > clockJump 
 // watchClock acts on a jump: new salts always; after a suspension also a new
 // session with everyone, since the old ones' counters may have been used.
 func (e *Edge) watchClock(now time.Time) {
-	e.chores.clock.next.Set(now.Add(clockEvery))
+	pause := clockEvery
+	total, w := e.data.plane.Totals(), &e.chores.clock
+	if frames := total.RxFrames + total.TxFrames; w.told && frames == w.frames {
+		pause = clockRest
+	} else {
+		w.frames = frames
+	}
+	w.next.Set(now.Add(pause))
 	e.keys.checkWear(now)
 	switch e.chores.clock.check(now, e.cfg.Host.BootClock, e.cfg.Host.Machine) {
 	case clockWall:
@@ -77,10 +90,29 @@ func (e *Edge) watchClock(now time.Time) {
 	}
 }
 
+// glance is watchClock for a loop that does something after a pause.
+func glance(e *Edge, now time.Time) {
+	if now.Sub(e.chores.clock.last) >= clockEvery {
+		e.watchClock(now)
+	}
+}
+
+// watchSet waits for the system to tell that the wall clock was set.
+func watchSet(ctx context.Context, e *Edge) {
+	err := e.cfg.Host.Watch.Clock(ctx, func() { e.background.Do(e.watchClock) })
+	if err != nil && ctx.Err() == nil {
+		e.cfg.Host.Log.Debug("the system does not tell when the clock is set", "err", err)
+		e.background.Do(func(now time.Time) {
+			e.chores.clock.told = false
+			e.watchClock(now)
+		})
+	}
+}
+
 // watchForks waits for the system to tell that this machine was restored or cloned with
 // its memory.
 func watchForks(ctx context.Context, e *Edge) {
-	err := e.cfg.Host.Forks(ctx, func() {
+	err := e.cfg.Host.Watch.Forks(ctx, func() {
 		e.background.Do(func(now time.Time) {
 			e.cfg.Host.Log.Warn("the virtual machine was restored or cloned: renewing all sessions")
 			renewEverything(e, now)

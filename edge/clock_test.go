@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"testing"
 	"time"
 	"unsafe"
@@ -90,4 +91,44 @@ func TestClockWatchWithout(t *testing.T) {
 			t.Errorf("step %d: %d, want %d", i, got, want)
 		}
 	}
+}
+
+// An edge that nobody uses looks at its clocks seldom where the system tells when they are
+// set: every second while frames pass, at once when it is told or does anything after a
+// pause, and every second again when the system tells no more.
+func TestClockRests(t *testing.T) {
+	e := newEdge(t, func(c *Config) {
+		c.Host.Watch.Clock = func(ctx context.Context, _ func()) error { <-ctx.Done(); return nil }
+	})
+	now := noon
+	due := func(what string, want time.Duration) {
+		t.Helper()
+		if in := e.chores.clock.next.At().Sub(now); in != want {
+			t.Errorf("%s: looks after %v, not %v", what, in, want)
+		}
+	}
+	pass := func(d time.Duration) {
+		now = now.Add(d)
+		e.tick(now)
+	}
+	due("at first", clockEvery)
+	pass(clockEvery)
+	due("without frames", clockRest)
+	at := e.chores.clock.last
+	pass(clockEvery - 1)
+	if e.chores.clock.last != at {
+		t.Error("it looks twice within a second")
+	}
+	pass(clockEvery)
+	if e.chores.clock.last != now {
+		t.Error("it does something after a pause and does not look")
+	}
+	e.chores.clock.frames++ // it was another number at the last look
+	pass(clockEvery)
+	due("with a frame", clockEvery)
+	pass(clockEvery)
+	due("without frames again", clockRest)
+	e.chores.clock.told = false
+	pass(clockRest)
+	due("untold", clockEvery)
 }

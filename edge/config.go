@@ -177,9 +177,17 @@ type Host struct {
 	Rand        io.Reader                        // default: crypto/rand
 	BootClock   func() (sinceBoot time.Duration) // counts suspension too; default: suspension is not noticed
 	Machine     func() string                    // identity of machine and boot, changed by cloning and by being restored elsewhere; default: none
-	// Forks calls forked whenever the system tells that this machine was restored or
-	// cloned with its memory, until ctx ends. Default: nobody tells.
+	Watch       Watch                            // what the system tells of; default: nothing
+}
+
+// Watch is what the system tells an edge of. Each function does so until ctx ends; the
+// error says that nobody tells, as does nil instead of the function.
+type Watch struct {
+	// Forks calls forked whenever this machine was restored or cloned with its memory.
 	Forks func(ctx context.Context, forked func()) error
+	// Clock calls set whenever the wall clock was set or the machine goes on after a
+	// suspension.
+	Clock func(ctx context.Context, set func()) error
 }
 
 // NetworkFinder looks for a network of this host, or one that it has a route to, that

@@ -179,7 +179,10 @@ func (e *Edge) begin(now time.Time) error {
 	if e.cfg.Keys != nil {
 		e.background.Go(e.watchKeys)
 	}
-	if e.cfg.Host.Forks != nil {
+	if e.chores.clock.told = e.cfg.Host.Watch.Clock != nil; e.chores.clock.told {
+		e.background.Go(func(ctx context.Context) { watchSet(ctx, e) })
+	}
+	if e.cfg.Host.Watch.Forks != nil {
 		e.background.Go(func(ctx context.Context) { watchForks(ctx, e) })
 	}
 	e.settle(now)

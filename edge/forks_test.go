@@ -25,7 +25,7 @@ func newForkedEdge(t *testing.T) *forkedEdge {
 	f.testServer = newServer(t, func(c *Config) {
 		c.Host.BootClock = func() time.Duration { return f.boot }
 		c.Host.Machine = func() string { return f.machine }
-		c.Host.Forks = func(ctx context.Context, forked func()) error {
+		c.Host.Watch.Forks = func(ctx context.Context, forked func()) error {
 			f.told <- forked
 			<-ctx.Done()
 			return nil

@@ -124,6 +124,7 @@ func (t *turns) others(ctx context.Context) (done bool, err error) {
 // event handles one event and settles what came of it.
 func (t *turns) event(ev dataplane.Event) {
 	now := time.Now()
+	glance(t.edge, now)
 	t.edge.handleEvent(now, ev)
 	t.edge.settle(now)
 }
@@ -131,6 +132,7 @@ func (t *turns) event(ev dataplane.Event) {
 // answer answers a question and settles what came of it.
 func (t *turns) answer(ask func(now time.Time)) {
 	now := time.Now()
+	glance(t.edge, now)
 	ask(now)
 	t.edge.settle(now)
 }
@@ -153,6 +155,7 @@ func (e *Edge) deadline() (at time.Time) {
 
 // tick does whatever is due, and settles what came of it.
 func (e *Edge) tick(now time.Time) {
+	glance(e, now)
 	for _, o := range e.owners {
 		o.tick(now)
 	}

@@ -278,7 +278,7 @@ type Around struct {
 	Forked  <-chan struct{}      // each receipt tells the edge that the host was restored or cloned
 }
 
-// forks is the edge's Host.Forks.
+// forks is the edge's Host.Watch.Forks.
 func (a Around) forks() func(ctx context.Context, forked func()) error {
 	if a.Forked == nil {
 		return nil
@@ -339,7 +339,7 @@ func (e *Edge) Start() {
 			Addresses: e.addresses,
 			Report:    e.options.Report,
 			Rand:      e.world.random(),
-			BootClock: e.options.Around.Boot, Machine: e.options.Around.Machine, Forks: e.options.Around.forks(),
+			BootClock: e.options.Around.Boot, Machine: e.options.Around.Machine, Watch: edge.Watch{Forks: e.options.Around.forks()},
 		},
 	}
 	if s := e.options.Stacked; s != nil {

@@ -3,12 +3,15 @@ package vmgen
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 )
 
 const (
 	// ClockEvery is how often a Clock is worth reading.
 	ClockEvery = time.Second
+	// ClockRest is how often where WatchSet tells when it is.
+	ClockRest = 10 * time.Second
 	// Forward is how far the wall clock may be set forward. The monotonic clock of a
 	// machine that is restored goes on where it was, and the wall clock is set to what
 	// time it is: even the shortest way from a snapshot to its copy must be seen. No
@@ -48,18 +51,38 @@ func (c *Clock) Step(now time.Time, back time.Duration) time.Duration {
 }
 
 // WatchClock calls forked whenever the wall clock is set forward by more than Forward,
-// until ctx ends.
-func WatchClock(ctx context.Context, forked func()) {
-	ticker := time.NewTicker(ClockEvery)
-	defer ticker.Stop()
-	for c := new(Clock); ; {
-		if c.Step(time.Now(), time.Minute) > Forward {
-			forked()
+// until ctx ends. tell is WatchSet, or what stands for it: the clock is read when that
+// calls set and seldom otherwise, and every second after tell has failed.
+func WatchClock(ctx context.Context, tell func(ctx context.Context, set func()) error, forked func()) {
+	told, untold := make(chan struct{}, 1), make(chan struct{})
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	telling.Go(func() {
+		err := tell(ctx, func() {
+			select {
+			case told <- struct{}{}:
+			default: // it will be read
+			}
+		})
+		if err != nil {
+			close(untold)
 		}
+	})
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	every := ClockRest
+	for c := new(Clock); ; {
 		select {
-		case <-ticker.C:
+		case <-timer.C:
+		case <-told:
+		case <-untold:
+			every, untold = ClockEvery, nil
 		case <-ctx.Done():
 			return
 		}
+		if c.Step(time.Now(), time.Minute) > Forward {
+			forked()
+		}
+		timer.Reset(every)
 	}
 }

@@ -2,6 +2,7 @@ package vmgen
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,11 +21,24 @@ func TestClockSteady(t *testing.T) {
 	}
 }
 
-// TestWatchClock ends with its context and reports nothing meanwhile.
+// TestWatchClock ends with its context and reports nothing meanwhile, whether the system
+// tells when the clock is set or not.
 func TestWatchClock(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		WatchClock(ctx, func() { t.Error("the clock was not set") })
-	})
+	for _, fault := range []error{nil, errors.ErrUnsupported} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			tell := func(ctx context.Context, set func()) error {
+				if fault == nil {
+					for range 3 {
+						set()
+						time.Sleep(time.Minute)
+					}
+					<-ctx.Done()
+				}
+				return fault
+			}
+			WatchClock(ctx, tell, func() { t.Error("the clock was not set") })
+		})
+	}
 }

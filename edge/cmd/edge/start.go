@@ -22,6 +22,7 @@ import (
 	"hedgerow/internal/render"
 	"hedgerow/internal/service"
 	"hedgerow/internal/stack"
+	"hedgerow/internal/vmgen"
 	"hedgerow/protocol"
 	"hedgerow/tap"
 	"hedgerow/transport"
@@ -244,7 +245,7 @@ func (m *member) config() edge.Config {
 			ClockOffset: m.options.Clock,
 			BootClock:   bootClock(),
 			Machine:     machine(),
-			Forks:       forks(),
+			Watch:       edge.Watch{Forks: forks(), Clock: vmgen.WatchSet},
 		},
 	}
 }

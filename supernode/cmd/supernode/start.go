@@ -62,7 +62,7 @@ func (cmd *command) start(c *ucli.Context) error {
 func watchForks(ctx context.Context, forked func()) {
 	var told sync.WaitGroup
 	told.Go(func() { _ = vmgen.Watch(ctx, forked) }) // without it the clock has to do
-	vmgen.WatchClock(ctx, forked)
+	vmgen.WatchClock(ctx, vmgen.WatchSet, forked)
 	told.Wait()
 }
 
