@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hedgerow/edge/control"
+	"hedgerow/internal/deadline"
 	"hedgerow/protocol"
 )
 
@@ -18,20 +19,21 @@ const (
 	hopPingsLost = 4
 )
 
-// keepaliveIn returns the time between pings to a supernode, +-10 % so that edges do not
-// fall into step.
-func (r *registrar) keepaliveIn(now time.Time, s *supernode) time.Duration {
+// keepaliveAt returns when a supernode is pinged after a ping that was sent at a time: while
+// nothing is relayed at the moments at which everything is done that can wait, a tenth
+// later than usual at most.
+func (r *registrar) keepaliveAt(now, sent time.Time, s *supernode) time.Time {
 	switch by, relayed := r.relaying(now, s); {
 	case by:
-		return hopWatch
+		return sent.Add(hopWatch)
 	case relayed:
-		return hopStandby
+		return sent.Add(hopStandby)
 	}
 	keep := r.underlay.Lifetime.Keepalive()
 	if s.streaming() {
 		keep = hopKeepalive
 	}
-	return keep - keep/10 + r.random.jitter(keep/5)
+	return deadline.Shared(sent.Add(keep/10), keep, r.underlay.Addresses.Policy().Phase)
 }
 
 // relaying reports whether frames to or from an active peer are relayed by a supernode,
@@ -112,7 +114,7 @@ func (r *registrar) handlePong(now time.Time, s *supernode, m protocol.Pong) {
 	k.answered(now)
 	r.trust(s)
 	r.underlay.Addresses.Observed(now, s.hop.at, m.Seen)
-	k.next.Set(k.last.Add(r.keepaliveIn(now, s)))
+	k.next.Set(r.keepaliveAt(now, k.last, s))
 }
 
 // lost is called when a supernode no longer answers: frames go through another

@@ -94,7 +94,7 @@ func (r *registrar) begin(now time.Time, s *supernode) {
 	s.grant.pending, s.grant.attempts, s.grant.holder = false, 0, protocol.MAC{}
 	s.grant.renew.Stop()
 	s.keepalive.forget()
-	s.keepalive.next.Set(now.Add(r.keepaliveIn(now, s)))
+	s.keepalive.next.Set(r.keepaliveAt(now, now, s))
 	r.register(now, s)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
+	"hedgerow/internal/deadline"
 	"hedgerow/protocol"
 )
 
@@ -161,12 +162,16 @@ func TestNobodyDoubtsARightKey(t *testing.T) {
 func TestKeepalive(t *testing.T) {
 	v := registered(t, nil)
 	now := v.s.keepalive.next.At()
-	if d := now.Sub(noon); d < hopKeepalive-2*time.Second || d > hopKeepalive+2*time.Second {
-		t.Errorf("the first ping after %v", d)
+	phase := v.underlay.Addresses.Policy().Phase
+	if want := deadline.Shared(noon.Add(hopKeepalive/10), hopKeepalive, phase); now != want || now.Sub(noon) > hopKeepalive+2*time.Second {
+		t.Errorf("the first ping after %v", now.Sub(noon))
 	}
 	v.pass(now)
 	now = now.Add(30 * time.Millisecond)
 	v.answerPing(now)
+	if in := v.s.keepalive.next.At().Sub(v.s.keepalive.last); in != hopKeepalive {
+		t.Errorf("the second ping %v later", in)
+	}
 	if !v.s.keepalive.sent.IsZero() || v.s.keepalive.rtt == 0 || v.s.keepalive.missed != 0 {
 		t.Errorf("keepalive %+v", v.s.keepalive.pingOut)
 	}
@@ -216,8 +221,8 @@ func TestWatch(t *testing.T) {
 	v.peers.setHandle(v.introduced(3), 0, 3)
 	p := v.met(2, "roof")
 	p.view.SetUsed(1)
-	if in := v.servers.registrar.keepaliveIn(noon, v.s); in != hopWatch {
-		t.Errorf("pinged every %v", in)
+	if at := v.servers.registrar.keepaliveAt(noon, noon, v.s); at != noon.Add(hopWatch) {
+		t.Errorf("pinged at %v", at)
 	}
 	v.handle(noon, dataplane.Needed{Peer: p.view})
 	if at := v.s.keepalive.next.At(); !at.Equal(noon) {

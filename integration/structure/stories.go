@@ -67,7 +67,7 @@ var stories = []story{
 			{what: "how frames travel is decided", now: []string{"edge.(*routing).route"}, before: []string{"edge.(*Edge).reroute"}},
 			{what: "another relay is looked for", now: []string{"edge.(*directory).find"}, before: []string{"edge.(*Edge).findRelay"}},
 			{what: "a peer is told our addresses", now: []string{"edge.(*sessions).introduce"}, before: []string{"edge.(*Edge).introduce"}},
-			{what: "a supernode is pinged, or lost", now: []string{"edge.(*registrar).handlePong", "edge.(*registrar).pong", "edge.(*registrar).lost", "edge.(*registrar).keepaliveIn"}, before: []string{"edge.(*Edge).handleLinkPong", "edge.(*Edge).pingLink", "edge.(*Edge).lostLink", "edge.(*Edge).keepalive"}},
+			{what: "a supernode is pinged, or lost", now: []string{"edge.(*registrar).handlePong", "edge.(*registrar).pong", "edge.(*registrar).lost", "edge.(*registrar).keepaliveAt"}, before: []string{"edge.(*Edge).handleLinkPong", "edge.(*Edge).pingLink", "edge.(*Edge).lostLink", "edge.(*Edge).keepalive"}},
 			{what: "the device gets its address", now: []string{"edge.(*deviceAddresses).granted", "edge.(*deviceAddresses).wanted", "edge.(*deviceAddresses).features", "edge.(*deviceAddresses).refused", "edge.(*deviceAddresses).elsewhere", "edge.(*deviceAddresses).without"}, before: []string{"edge.(*Edge).takeLease", "edge.(*Edge).wantedPrefix", "edge.(*Edge).addressFeatures"}},
 			{what: "a supernode hands out a TURN server", now: []string{"edge.(*registrar).offerTURN"}},
 			{what: "a supernode says what it did not relay", now: []string{"edge.(*limits).handle"}},

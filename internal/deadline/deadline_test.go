@@ -38,3 +38,16 @@ func TestDue(t *testing.T) {
 		}
 	}
 }
+
+func TestShared(t *testing.T) {
+	const every, phase = 15 * time.Second, 4 * time.Second
+	for least, want := range map[int64]int64{0: 4, 4: 4, 5: 19, 18: 19, 19: 19, -1: 4, -11: -11, -12: -11, -26: -26, -27: -26} {
+		if got := Shared(time.Unix(least, 0), every, phase); !got.Equal(time.Unix(want, 0)) {
+			t.Errorf("from %d on: %v, not %d", least, got, want)
+		}
+	}
+	now := time.Now()
+	if got := Shared(now, every, phase); got.Before(now) || got.Sub(now) >= every {
+		t.Errorf("%v after now", got.Sub(now))
+	}
+}

@@ -44,6 +44,10 @@ type Policy struct {
 	// Keepalive is the longest time between two packets on a path that is in no use
 	// which keeps our NATs' mappings open. 0: nobody has found out.
 	Keepalive time.Duration
+	// Phase is that of the times at which the edge does what need not be done to the
+	// second (deadline.Shared). That of each edge is another one, so that edges do not fall
+	// into step.
+	Phase time.Duration
 }
 
 // OfMissing reports whether an address is one of the IP version that is missing.

@@ -9,7 +9,7 @@ import (
 // The times of a direct path (docs/NAT.md, "Watching").
 const (
 	activeBeat  = time.Second
-	idleBeat    = 15 * time.Second // +-10 %: keeps the mappings of most NATs; less where they live for less
+	idleBeat    = 15 * time.Second // keeps the mappings of most NATs; less where they live for less
 	pingTimeout = 300 * time.Millisecond
 	resendAfter = 200 * time.Millisecond
 	maxMissed   = 3 // pings in a row, then the path is given up
@@ -30,21 +30,22 @@ type heartbeat struct {
 }
 
 // newHeartbeat returns the heartbeat of a path whose remote has just answered, where the
-// next ping is to follow after a time.
-func newHeartbeat(now time.Time, beat time.Duration) heartbeat {
-	return heartbeat{since: now, sent: now, heard: now, next: now.Add(beat)}
+// next ping follows at a time.
+func newHeartbeat(now, next time.Time) heartbeat {
+	return heartbeat{since: now, sent: now, heard: now, next: next}
 }
 
-// beat returns the time between pings.
-func (s *prober) beat(active bool) time.Duration {
+// beat returns when the next ping follows one that was sent at a time. All paths in no use
+// are pinged at the same moments: a tenth later than usual at most after the one before.
+func (s *prober) beat(sent time.Time, active bool) time.Time {
 	if active {
-		return activeBeat
+		return sent.Add(activeBeat)
 	}
 	idle := idleBeat
 	if keep := s.policy.Keepalive; keep > 0 {
 		idle = min(idle, keep)
 	}
-	return jitter(s.random, idle, 10)
+	return deadline.Shared(sent.Add(idle/10), idle, s.policy.Phase)
 }
 
 // pingWithin sends the next ping no later than d after the last.
@@ -117,9 +118,9 @@ func (s *selection) countMissed(outstanding pings) {
 	}
 }
 
-// answered handles the PONG of a ping over the direct path. The next ping follows that one
-// after beat.
-func (s *selection) answered(now time.Time, one ping, beat time.Duration) {
+// answered handles the PONG of a ping over the direct path. active says that the path is in
+// use.
+func (s *selection) answered(now time.Time, one ping, active bool, with *prober) {
 	h := &s.heart
 	switch {
 	case one.beat && one.missed:
@@ -128,6 +129,6 @@ func (s *selection) answered(now time.Time, one ping, beat time.Duration) {
 		h.loss.Add(true)
 	}
 	h.waiting, h.missed, h.heard = false, 0, now
-	h.next = h.sent.Add(beat)
+	h.next = with.beat(h.sent, active)
 	s.mtu.Answered(now, one.size)
 }

@@ -186,7 +186,7 @@ func (p *Machine) Pong(now time.Time, nonce [8]byte, from, seen netip.AddrPort) 
 	}
 	p.reported.wake(now)
 	if r == p.selection.remote {
-		p.selection.answered(now, answer, p.prober.beat(p.usage.active(now)))
+		p.selection.answered(now, answer, p.usage.active(now), &p.prober)
 		p.report(now, "answers again", r)
 		return true
 	}

@@ -49,7 +49,7 @@ func (s *selection) deadline(u usage) time.Time {
 // bytes.
 func (p *Machine) selectRemote(now time.Time, r *remote, size int) {
 	s := &p.selection
-	h := newHeartbeat(now, p.prober.beat(p.usage.active(now)))
+	h := newHeartbeat(now, p.prober.beat(now, p.usage.active(now)))
 	if !s.exists() {
 		// Make before break: frames that the supernode has not delivered yet still arrive,
 		// and the peer may drop the first direct packets for a moment.
