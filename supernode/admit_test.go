@@ -288,3 +288,40 @@ func TestRefusedIdentitiesCostNothing(t *testing.T) {
 		t.Errorf("%d for the disk, %d registrations", len(r.s.store.dirty), len(r.s.registry.all))
 	}
 }
+
+// An edge that is registered and asks again without what admitted it is registered no more,
+// so that nothing is relayed for it in the session that it has.
+func TestRefusedWhileRegistered(t *testing.T) {
+	r := newRig(t, Config{Rules: rulesOf(t, "mode closed"), Tokens: testTokens{}})
+	c := testCommunity("ours", "k")
+	e, other := r.edge(c, "e", 1), r.edge(c, "other", 2)
+	for _, edge := range []*fakeEdge{e, other} {
+		edge.connect()
+		m := edge.request()
+		m.Token = []byte("good")
+		if ack, nak := edge.register(m); ack == nil {
+			t.Fatalf("%+v", nak)
+		}
+	}
+	if _, nak := e.register(e.request()); nak == nil || nak.Code != protocol.CodeNotServed {
+		t.Fatalf("without its token: %+v", nak)
+	}
+	if _, inner := other.unwrap(r.deliver(e.addr, e.wrap(other.ack.Handle, 0, make([]byte, 100)))); len(inner) != 0 || r.s.registry.byHandle[e.ack.Handle] != nil {
+		t.Errorf("%d packets were relayed for it", len(inner))
+	}
+	if r.s.registry.byHandle[other.ack.Handle] == nil {
+		t.Error("another edge has gone")
+	}
+}
+
+// Who is stored and not admitted any more when the supernode starts again is forgotten.
+func TestRulesOfTheNextStart(t *testing.T) {
+	dir := t.TempDir()
+	r := newRig(t, Config{StateDir: dir})
+	gone, stays := r.edge(testCommunity("gone", "k"), "e", 1).join(), r.edge(testCommunity("stays", "k"), "e", 2).join()
+	r = r.restart(Config{StateDir: dir, Rules: rulesOf(t, "deny community gone")})
+	r.pass(time.Second, 10*time.Millisecond)
+	if n := len(r.s.registry.all); n != 1 || r.s.registry.communities[gone.community.ID()] != nil || r.s.registry.communities[stays.community.ID()] == nil {
+		t.Errorf("%d registrations are left", n)
+	}
+}

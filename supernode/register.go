@@ -88,6 +88,9 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 		return
 	}
 	if refused := g.ask(x.now, a); refused != nil {
+		if r := x.hop.reg; r != nil { // it comes from elsewhere by now, or without its token
+			g.forget(r)
+		}
 		g.refuse(x, &m, refused)
 		return
 	}

@@ -35,5 +35,8 @@ func (s *Server) begin(now time.Time) {
 	s.sessions.sweeping.Set(now.Add(sweepPause))
 	s.controls.registrar.expiring.Set(now.Add(expiryPause))
 	s.notices.begin(now)
+	if len(s.registry.all) > 0 { // the rules may have changed meanwhile
+		s.reviews.start(now)
+	}
 	s.health.watch(now)
 }
