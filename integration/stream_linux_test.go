@@ -94,7 +94,8 @@ func streamTownFor(t *testing.T, limit time.Duration, listen ...string) (w *town
 	w.super = lab.Must(w.Supernode(w.ctx, lab.Must(w.Host("super", superAddr, superAddr6)), "super", options...))
 	w.watch(w.super)
 	w.await(w.super, "identity")
-	_, key, found := strings.Cut(strings.TrimSpace(w.super.Log()), "#")
+	_, key, found := strings.Cut(w.super.Log(), "#")
+	key, _, _ = strings.Cut(key, "\n")
 	if !found {
 		t.Fatalf("no key in %q", w.super.Log())
 	}

@@ -24,6 +24,7 @@
 //	store       registrations on disk (store.go)
 //	registry    communities, registrations and leases (registry.go), and which part of
 //	            them each network may have (shares.go)
+//	eventLog    what an operator reads without -v (eventlog.go)
 //	front       a NAT or a proxy before us that hides where edges come from (front.go)
 //	addresses   who gives an address up when the pool is full (yielding.go)
 //	allowance   what static keys and sources may make us do (allowance.go)
@@ -40,6 +41,7 @@
 //	            whom package admission lets in
 //	reviews     who is admitted no more after a change of the rules (reviews.go)
 //	members     whom members ask for, punch with, and leave out (query.go, punch.go)
+//	listing     documents about communities and edges, in steps (listing.go, walk.go)
 //	health      what went wrong lately, and what status says of it (health.go)
 //	controls    control packets, and whose each message is (control.go)
 //

@@ -53,6 +53,7 @@ func (h *health) look(now time.Time) {
 // watch looks, and will again.
 func (h *health) watch(now time.Time) {
 	h.look(now)
+	h.registry.events.look(now)
 	h.looking.Set(now.Add(healthEvery))
 }
 

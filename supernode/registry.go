@@ -24,6 +24,7 @@ type registry struct {
 	shares      shares
 	front       *front
 	totals      totals
+	events      *eventLog // nil: nobody reads of communities
 }
 
 // totals count from the start.
@@ -285,6 +286,7 @@ func (g *registry) setOnline(r *registration) {
 	r.arrive()
 	if len(c.online) == 1 {
 		c.crowd.since = r.seat.since
+		g.events.occupied(c)
 	}
 	g.setVisitor(r)
 	g.setYielding(r)
@@ -305,6 +307,9 @@ func (g *registry) setOffline(r *registration) {
 	c.online[len(c.online)-1] = nil
 	c.online = c.online[:len(c.online)-1]
 	r.place = -1
+	if len(c.online) == 0 {
+		g.events.deserted(c)
+	}
 	c.name.online--
 	g.online--
 	c.unsee(r.addr)

@@ -94,6 +94,7 @@ func (s *Server) Run(ctx context.Context) error {
 	writer.Go(func() { s.store.run(written) })
 	tasks.Go(func() { s.runTimers(ctx) })
 	tasks.Go(func() { s.sockets.replies.run(ctx, s.sockets.sendReplies) })
+	tasks.Go(func() { s.registry.events.run(ctx) })
 	tasks.Go(func() { s.strangers.handshakes.answerer.run(ctx, s.sockets, s.cfg.Now) })
 	tasks.Go(func() { s.controls.runProofs(ctx, s.sockets, s.cfg.Now) })
 	tasks.Go(func() {
@@ -122,6 +123,10 @@ func (s *Server) Run(ctx context.Context) error {
 	ended := ctx.Err() != nil
 	cancel(nil)
 	tasks.Wait()
+	s.mu.Lock()
+	s.registry.events.sum(s.cfg.Now())
+	s.mu.Unlock()
+	s.registry.events.rest()
 	close(written) // after the last change of the registry
 	writer.Wait()
 	if ended {

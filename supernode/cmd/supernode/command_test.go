@@ -47,6 +47,11 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// complains reports whether a log says that something is wrong.
+func complains(log string) bool {
+	return strings.Contains(log, "warning: ") || strings.Contains(log, "error: ")
+}
+
 // serve starts a supernode and waits until its socket answers. stop ends it and
 // returns the exit code.
 func serve(t *testing.T, dir string, args ...string) (term *terminal, stop func() cli.Code) {
@@ -98,8 +103,13 @@ func TestServeAndAsk(t *testing.T) {
 	if code := stop(); code != cli.OK {
 		t.Errorf("exit code %d: %s", code, server.err.String())
 	}
-	if server.err.String() != "" {
+	if complains(server.err.String()) {
 		t.Errorf("it complained: %s", server.err.String())
+	}
+	for _, line := range []string{" started version=", " configuration udp=[::]:", " pool=10.77.0.0/16 state_dir=" + filepath.Join(dir, "state") + " mode=open rules=0", " stopped after="} {
+		if !strings.Contains(server.err.String(), line) {
+			t.Errorf("the log lacks %q: %s", line, server.err.String())
+		}
 	}
 	ask = newTerminal(dir)
 	if code := ask.run(t.Context(), "status"); code != cli.Failure || !strings.Contains(ask.err.String(), "no supernode runs here") {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -196,6 +197,10 @@ func (p *process) run(ctx context.Context) error {
 		s.Note(p.missing)
 	}
 	p.announce()
+	p.log.Info("started", "version", cli.Release, "pid", os.Getpid(), "key", supernode.KeyText(p.id.Static))
+	p.log.Info("configuration", p.configuration()...)
+	began := time.Now()
+	defer func() { p.log.Info("stopped", "after", time.Since(began).Round(time.Second)) }()
 	g := governed{s, p.rules, invitations{s, p.invites, p.rules, p.socket.LocalAddr().Port()}}
 	monitored := func(ctx context.Context) { p.serveHTTP(ctx, s) }
 	if err := p.service.Run(ctx, admin.Handler(g, g), s.Run, g.watchSignals, monitored, p.invites.Run); err != nil {
