@@ -46,6 +46,7 @@ type addressTrouble struct {
 	faults    map[netip.Prefix]string     // what the device did not take, or keeps, and why
 	told      [maxSupernodes]protocol.MAC // of who has the static address, by supernode
 	contested func(now time.Time)         // another member may have the lease
+	assumed   bool                        // the lease is from before the start: no supernode has granted it yet
 }
 
 // open makes the timer.
@@ -63,7 +64,7 @@ func (a *deviceAddresses) wanted(s *supernode) netip.Prefix {
 	switch {
 	case a.cfg.Mode == AddressNone, a.without(s):
 		return netip.Prefix{}
-	case a.lease.IsValid():
+	case a.lease.IsValid() && !a.trouble.assumed:
 		return a.lease
 	case a.cfg.Mode != AddressLease:
 		return a.cfg.Prefix
@@ -85,7 +86,45 @@ func (a *deviceAddresses) features(s *supernode) uint32 {
 // without reports whether we register with a supernode without an address: another one has
 // there what we have from elsewhere and insist on.
 func (a *deviceAddresses) without(s *supernode) bool {
-	return a.cfg.Mode == AddressStatic && a.lease.IsValid() && !s.grant.holder.IsZero()
+	return a.cfg.Mode == AddressStatic && a.lease.IsValid() && !a.trouble.assumed && !s.grant.holder.IsZero()
+}
+
+// assume gives the device the address that the user insists on, or the one of the last run,
+// before a supernode has granted it: while none answers, members reach each other by it all
+// the same. The first supernode that answers decides.
+func (a *deviceAddresses) assume(now time.Time) {
+	last := a.state.lease()
+	switch a.cfg.Mode {
+	case AddressStatic:
+		last = a.cfg.Prefix
+	case AddressNone:
+		return
+	}
+	if last.IsValid() && a.rules.fault(last) == "" {
+		a.give(now, last)
+		a.trouble.assumed = true
+		a.checking.Set(now.Add(leaseEvery))
+	}
+}
+
+// confirmed notes that a supernode grants the address that the device has.
+func (a *deviceAddresses) confirmed(now time.Time) {
+	if a.trouble.assumed {
+		a.trouble.assumed = false
+		a.state.keepLease(a.lease)
+	}
+	if !a.checking.IsSet() {
+		a.checking.Set(now.Add(leaseEvery))
+	}
+}
+
+// stands reports whether the device keeps its address where a supernode leases another one:
+// an address must not change under open connections, but where another member has it, too
+// (duplicates.go). One that nobody has granted does not stand, and a network that has grown
+// since is taken.
+func (a *deviceAddresses) stands(lease netip.Prefix) bool {
+	grown := a.cfg.Mode != AddressStatic && lease.Addr() == a.lease.Addr() && lease.Bits() < a.lease.Bits()
+	return a.lease.IsValid() && !a.trouble.assumed && !grown
 }
 
 // elsewhere notes who has the address that we insist on at a supernode that refuses it. It
@@ -102,29 +141,36 @@ func (a *deviceAddresses) granted(now time.Time, s *supernode, m protocol.Ack) {
 	g := &s.grant
 	before := g.offer
 	switch g.offer = m.Lease; {
+	case m.Code == protocol.CodePool:
+		a.exhausted(now, s)
 	case m.Code == protocol.CodeIPTaken:
 		g.holder = m.Holder
 	case m.Lease.IsValid():
-		g.holder = protocol.MAC{}
+		g.holder, s.reported.exhausted = protocol.MAC{}, false
 	}
 	if !g.holder.IsZero() {
 		a.trouble.contested(now)
 	}
 	switch {
-	case !m.Lease.IsValid() || m.Lease == a.lease:
+	case !m.Lease.IsValid():
 		g.fault = ""
+		return
+	case m.Lease == a.lease:
+		g.fault = ""
+		a.confirmed(now)
 		return
 	case !a.checking.IsSet():
 		a.checking.Set(now.Add(leaseEvery))
 	}
 	if why := a.rules.fault(m.Lease); why != "" {
+		if a.trouble.assumed {
+			a.remove(now)
+		}
 		a.refuse(now, s, why)
 		return
 	}
 	g.fault = ""
-	if a.lease.IsValid() {
-		// The first lease stands: an address must not change under open
-		// connections, but where another member has it, too (duplicates.go).
+	if a.stands(m.Lease) {
 		if before != m.Lease {
 			a.log.Warn("a supernode leases another address than the one in use", "supernode", s, "in use", a.lease, "leased", m.Lease, "holder", g.holder)
 		}
@@ -133,14 +179,33 @@ func (a *deviceAddresses) granted(now time.Time, s *supernode, m protocol.Ack) {
 	if m.Code == protocol.CodeIPTaken {
 		a.reports.report(now, control.Event{Kind: control.EventAddressReplaced, Prefix: m.Lease, Wanted: a.cfg.Prefix, MAC: m.Holder})
 	}
-	a.have(now, m.Lease)
+	if !a.lease.IsValid() || a.remove(now) {
+		a.have(now, m.Lease)
+	}
 }
 
-// have gives the device a lease.
+// exhausted notes that a supernode has no free address for us. What we assumed is another
+// member's there.
+func (a *deviceAddresses) exhausted(now time.Time, s *supernode) {
+	if a.trouble.assumed {
+		a.remove(now)
+	}
+	told := s.reported.exhausted
+	if s.reported.exhausted = true; !a.lease.IsValid() && !told {
+		a.reports.report(now, control.Event{Kind: control.EventNoLease, Supernode: s.cfg.Name, Text: control.NoLease(s.cfg.Name)})
+	}
+}
+
+// have gives the device a lease, and keeps it for the next start.
 func (a *deviceAddresses) have(now time.Time, lease netip.Prefix) {
-	a.lease = lease
-	a.set(now, lease)
+	a.give(now, lease)
 	a.state.keepLease(lease)
+}
+
+// give gives the device a lease.
+func (a *deviceAddresses) give(now time.Time, lease netip.Prefix) {
+	a.lease, a.trouble.assumed = lease, false
+	a.set(now, lease)
 	a.reports.report(now, control.Event{Kind: control.EventLease, Prefix: lease})
 }
 
@@ -202,7 +267,7 @@ func (a *deviceAddresses) remove(now time.Time) bool {
 		return false
 	}
 	delete(a.trouble.faults, lost)
-	a.lease = netip.Prefix{}
+	a.lease, a.trouble.assumed = netip.Prefix{}, false
 	a.prefixes = slices.DeleteFunc(a.prefixes, func(p netip.Prefix) bool { return p == lost })
 	a.underlay.Addresses.Allow(now, lost.Masked())
 	a.changed = true
@@ -242,7 +307,10 @@ func (a *deviceAddresses) outside(interfaces func() ([]netip.Addr, error)) (list
 // refused notes that another edge has the address that we insist on. Run ends when
 // no supernode is left that could grant it: one alone must not stop an edge that
 // others serve.
-func (a *deviceAddresses) refused() {
+func (a *deviceAddresses) refused(now time.Time) {
+	if a.trouble.assumed {
+		a.remove(now)
+	}
 	a.taken = a.cfg.Mode == AddressStatic && !a.lease.IsValid() && !slices.ContainsFunc(a.supernodes, func(s *supernode) bool {
 		return !s.dormant() && s.reported.refused != protocol.CodeIPTaken
 	})
@@ -284,6 +352,9 @@ func (a *deviceAddresses) notes() (list []string) {
 				offer = g.offer.Addr().String()
 			}
 			list = append(list, fmt.Sprintf("%s says that %s is the address of %s, and leases %s to this edge, which keeps its own for now. [E51]", s.cfg.Name, a.lease.Addr(), g.holder, offer))
+		}
+		if s.registered() && s.reported.exhausted && !a.lease.IsValid() {
+			list = append(list, control.NoLease(s.cfg.Name))
 		}
 		if s.grant.fault != "" {
 			list = append(list, control.LeaseRefusal(s.cfg.Name, s.grant.offer, s.grant.fault))

@@ -162,6 +162,7 @@ func (e *Edge) begin(now time.Time) error {
 	if !e.cfg.Address.Bare {
 		e.servers.addresses.set(now, e.keys.community.ULA(e.cfg.Identity.ID))
 	}
+	e.servers.addresses.assume(now)
 	e.chores.sweeping.Set(now.Add(dataplane.SweepEvery))
 	if e.cfg.StateDir != "" {
 		e.chores.storing.Set(now.Add(storeEvery))

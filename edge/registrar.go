@@ -21,6 +21,7 @@ const (
 	registerRetry = 500 * time.Millisecond // before a REGISTER is repeated for the first time, doubling
 	renewSoonest  = 10 * time.Second       // after an ACK, whatever the lease
 	renewLatest   = 12 * time.Hour
+	poolAgain     = time.Minute     // after an ACK without an address since none is free
 	nakSoonest    = 5 * time.Second // after a NAK, whatever it says
 	nakLatest     = 10 * time.Minute
 	superseded    = 5100 * time.Millisecond // after a newer one, a session is taken by a supernode no more
@@ -145,7 +146,9 @@ func (r *registrar) handleAck(now time.Time, s *supernode, m protocol.Ack) {
 	g.retry.Stop()
 	g.token = m.ResetToken
 	g.others, g.nameInUse = max(int(m.Members)-1, 0), m.NameInUse != 0
-	if g.leased = m.LeaseSeconds > 0; g.leased {
+	if g.leased = m.LeaseSeconds > 0; m.Code == protocol.CodePool {
+		g.renew.Set(now.Add(poolAgain))
+	} else if g.leased {
 		g.renew.Set(now.Add(min(max(time.Duration(m.LeaseSeconds)*time.Second/2, renewSoonest), renewLatest)))
 	}
 	r.underlay.Addresses.Observed(now, s.hop.at, m.Seen)
@@ -245,7 +248,7 @@ func (r *registrar) refused(now time.Time, s *supernode, m protocol.Nak) {
 			}
 			r.reports.report(now, ev)
 		}
-		r.addresses.refused()
+		r.addresses.refused(now)
 	case protocol.CodeOldStatement: // the user is told of the other machine
 	case protocol.CodeMACTaken:
 		r.reports.report(now, control.Event{Kind: control.EventMACTaken, Supernode: s.cfg.Name, MAC: r.self.mac})

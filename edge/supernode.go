@@ -157,6 +157,7 @@ type supernodeReport struct {
 	noAnswer, lost, alone, wrongKey, keyChanged, ready, older bool
 	refused                                                   uint8  // the code of the NAK that the user was told of
 	refusal                                                   string // the sentence about it, where there is one for it
+	exhausted                                                 bool   // it has no free address for us
 }
 
 // id returns the supernode's place in the configuration.

@@ -32,7 +32,8 @@ type Ack struct {
 	// Members is the number of edges that are registered in the community at
 	// this supernode, including this one.
 	Members uint32
-	// Code is 0, or CodeIPTaken when the lease is not the wanted address since
+	// Code is 0, CodePool when there is no lease since no address is free, or
+	// CodeIPTaken when the lease is not the wanted address since
 	// another edge has it.
 	Code uint8
 	// Holder is the hardware address of that edge. Optional.

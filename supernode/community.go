@@ -15,7 +15,7 @@ import (
 type community struct {
 	id        [16]byte
 	nameHash  [32]byte
-	pool      netip.Prefix
+	pool      netip.Prefix // that its members are leased addresses of
 	byMAC     map[protocol.MAC]*registration
 	byOwner   map[[32]byte]*registration
 	byAddr    map[netip.Addr]*registration // leases
@@ -40,6 +40,26 @@ type crowd struct {
 
 // communityText returns a community's id as it is shown.
 func communityText(id [16]byte) string { return hex.EncodeToString(id[:]) }
+
+// resized returns a lease with the length that it has today: one of a default pool had
+// that of its core once.
+func (c *community) resized(p netip.Prefix) netip.Prefix {
+	if c.addresses.core.IsValid() && p.IsValid() && p.Bits() == coreBits && c.pool.Contains(p.Addr()) {
+		return netip.PrefixFrom(p.Addr(), c.pool.Bits())
+	}
+	return p
+}
+
+// free returns an address of a network that nobody has, for an owner: in the pool, one of
+// its core as long as there is any.
+func (c *community) free(network netip.Prefix, owner [32]byte) (netip.Prefix, bool) {
+	if core := c.addresses.core; core.IsValid() && network.Masked() == c.pool {
+		if p, found := chooseAddress(core, owner, &c.addresses.leased); found {
+			return c.resized(p), true
+		}
+	}
+	return chooseAddress(network, owner, &c.addresses.leased)
+}
 
 // see counts an edge at an address. A stream's address is nobody else's.
 func (c *community) see(addr netip.AddrPort) {

@@ -43,7 +43,7 @@ type Config struct {
 	TURN     *TURN
 	Identity *crypto.Identity // default: the one kept in StateDir, made there at the first start
 	StateDir string           // keeps identity, boot count and registrations; empty: nothing is kept
-	Pool     netip.Prefix     // IPv4 addresses leased to every community, /8 to /30; default: a /20 of 10.64.0.0/10 by community
+	Pool     netip.Prefix     // IPv4 addresses leased to every community, /8 to /30; default: a /18 of 10.64.0.0/10 by community
 	Limits   Limits           // default: every default of Limits
 	Rules    *admission.Rules // who may register; default: everybody. SetRules replaces them
 	Tokens   admission.Tokens // admit whom no rule does; nil: there are none

@@ -75,7 +75,7 @@ const (
 	dropRegisterOld        // the statement is older than the one that is known
 	dropMACTaken           // somebody else has the hardware address
 	dropIPTaken            // somebody else has the address, and no other is wanted
-	dropPool               // there is no address to lease
+	dropPool               // there is no address to lease; the edge is registered without one, or wants one that no host can have
 	dropCommunities        // the table of communities is full
 	dropEdges              // the table of registrations is full
 	dropCommunityEdges     // the community has as many registrations as it may, and all are here

@@ -93,7 +93,8 @@ func (g *registrar) choose(now time.Time, c *community, d decision, m *protocol.
 		return choice{}, nil
 	}
 	if c == nil {
-		c = &community{pool: poolOf(g.registry.pool, m.CID)}
+		c = new(community)
+		c.pool, c.addresses.core = poolOf(g.registry.pool, m.CID)
 	}
 	w := wish{prefix: m.Prefix, static: m.Features&protocol.FeatureStatic != 0, gone: d.displaced}
 	w.owner, w.source = [32]byte(m.Statement[:32]), source

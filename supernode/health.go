@@ -197,5 +197,5 @@ func (h *health) poolNote(time.Time) string {
 	if more := h.exhausted.all - exhaustedShown; more > 0 {
 		note += fmt.Sprintf("and so have %d others, ", more)
 	}
-	return note + "all are held by members that are here or were a short time ago: newcomers are refused. Start the supernode with a larger --pool. [E56]"
+	return note + "all are held by members that are here or were a short time ago: newcomers get none, and are reached by IPv6 only. Start the supernode with a larger --pool. [E56]"
 }

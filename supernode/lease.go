@@ -26,21 +26,34 @@ var notUnicast = [...]netip.Prefix{
 }
 
 // defaultPools is where the pools of communities come from: every community
-// has one /20 of it, chosen by its id, so that a host in several communities
+// has one /18 of it, chosen by its id, so that a host in several communities
 // rarely sees an overlap.
 var defaultPools = netip.MustParsePrefix("10.64.0.0/10")
 
-const defaultPoolBits = 20
+const (
+	defaultPoolBits = 18
+	// coreBits is the length of the core of a default pool, which is leased first: it was
+	// all of the pool once, so whoever has an address with that length reaches all members
+	// while there are no more than 4094.
+	coreBits = 20
+)
 
-// poolOf returns the pool of a community: the configured one, or its own /20.
-func poolOf(configured netip.Prefix, cid [16]byte) netip.Prefix {
+// poolOf returns the pool of a community: the configured one, which has no core, or its
+// own /18.
+func poolOf(configured netip.Prefix, cid [16]byte) (pool, core netip.Prefix) {
 	if configured.IsValid() {
-		return configured
+		return configured, core
 	}
+	return defaultPool(cid, defaultPoolBits), defaultPool(cid, coreBits)
+}
+
+// defaultPool returns the part of defaultPools, of a length, that the first bits of an id
+// choose: one of a greater length lies in that of a smaller one.
+func defaultPool(cid [16]byte, bits int) netip.Prefix {
 	base := defaultPools.Addr().As4()
-	n := uint32(binary.BigEndian.Uint16(cid[:2])) >> (16 - (defaultPoolBits - 10))
-	binary.BigEndian.PutUint32(base[:], binary.BigEndian.Uint32(base[:])|n<<(32-defaultPoolBits))
-	return netip.PrefixFrom(netip.AddrFrom4(base), defaultPoolBits)
+	n := uint32(binary.BigEndian.Uint16(cid[:2])) >> (16 - (bits - defaultPools.Bits()))
+	binary.BigEndian.PutUint32(base[:], binary.BigEndian.Uint32(base[:])|n<<(32-bits))
+	return netip.PrefixFrom(netip.AddrFrom4(base), bits)
 }
 
 // unicastNetwork reports whether p is a network whose addresses are all those of hosts.

@@ -16,18 +16,19 @@ func TestPoolOf(t *testing.T) {
 	for _, test := range []struct {
 		cid  [16]byte
 		want string
+		core string // what the pool was once
 	}{
-		{[16]byte{}, "10.64.0.0/20"},
-		{[16]byte{0, 0x3f}, "10.64.0.0/20"},
-		{[16]byte{0, 0x40}, "10.64.16.0/20"},
-		{[16]byte{0x80}, "10.96.0.0/20"},
-		{[16]byte{0xff, 0xff}, "10.127.240.0/20"},
+		{[16]byte{}, "10.64.0.0/18", "10.64.0.0/20"},
+		{[16]byte{0, 0x3f}, "10.64.0.0/18", "10.64.0.0/20"},
+		{[16]byte{0, 0x40}, "10.64.0.0/18", "10.64.16.0/20"},
+		{[16]byte{0x80}, "10.96.0.0/18", "10.96.0.0/20"},
+		{[16]byte{0xff, 0xff}, "10.127.192.0/18", "10.127.240.0/20"},
 	} {
-		if got := poolOf(netip.Prefix{}, test.cid); got != prefix(test.want) || !defaultPools.Overlaps(got) {
-			t.Errorf("%x: %v, want %s", test.cid[:2], got, test.want)
+		if got, core := poolOf(netip.Prefix{}, test.cid); got != prefix(test.want) || core != prefix(test.core) || !defaultPools.Overlaps(got) {
+			t.Errorf("%x: %v, %v, want %s, %s", test.cid[:2], got, core, test.want, test.core)
 		}
-		if got := poolOf(prefix("192.0.2.0/24"), test.cid); got != prefix("192.0.2.0/24") {
-			t.Errorf("configured: %v", got)
+		if got, core := poolOf(prefix("192.0.2.0/24"), test.cid); got != prefix("192.0.2.0/24") || core.IsValid() {
+			t.Errorf("configured: %v, %v", got, core)
 		}
 	}
 }
@@ -86,10 +87,11 @@ func TestThousandIdentitiesKeepTheirLeases(t *testing.T) {
 		n = 200
 	}
 	leases, owners := map[string]protocol.Ack{}, map[netip.Addr]string{}
+	pool, _ := poolOf(netip.Prefix{}, c.ID())
 	for i := range n {
 		name := fmt.Sprint("edge ", i)
 		ack := r.edge(c, name, i).join().ack
-		if owner, inUse := owners[ack.Lease.Addr()]; inUse || !leasable(ack.Lease) || ack.Lease.Masked() != poolOf(netip.Prefix{}, c.ID()) {
+		if owner, inUse := owners[ack.Lease.Addr()]; inUse || !leasable(ack.Lease) || ack.Lease.Masked() != pool {
 			t.Fatalf("%s got %v, which is %s's", name, ack.Lease, owner)
 		}
 		owners[ack.Lease.Addr()], leases[name] = name, ack
@@ -117,7 +119,7 @@ func TestThousandIdentitiesKeepTheirLeases(t *testing.T) {
 func TestWantedAddresses(t *testing.T) {
 	r := newRig(t, Config{})
 	c := testCommunity("c", "k")
-	pool := poolOf(netip.Prefix{}, c.ID())
+	pool, _ := poolOf(netip.Prefix{}, c.ID())
 	ask := func(name string, wanted string, features uint32) (*protocol.Ack, *protocol.Nak) {
 		t.Helper()
 		r.now = r.now.Add(time.Second)
@@ -225,10 +227,10 @@ func TestConfiguredPool(t *testing.T) {
 	}
 	e := r.edge(c, "e6", 6)
 	e.connect()
-	if ack, nak := e.register(e.request()); ack != nil || nak.Code != protocol.CodePool {
+	if ack, nak := e.register(e.request()); ack == nil || ack.Lease.IsValid() || ack.Code != protocol.CodePool {
 		t.Errorf("full pool: ACK %+v NAK %+v", ack, nak)
 	}
-	if st := r.s.Status(); st.Leases != 6 {
+	if st := r.s.Status(); st.Leases != 7 { // one of them has no address
 		t.Errorf("%+v", st)
 	}
 	// Every community has all of it to itself.

@@ -104,7 +104,7 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 	}
 	r := g.grant(a, d)
 	g.enter(x, r, a)
-	g.acknowledge(x, r, d.choice.holder)
+	g.acknowledge(x, r, d.choice)
 }
 
 // ask asks whether the operator admits an applicant. It is one look at tables that no
@@ -125,9 +125,6 @@ func (g *registrar) refuse(x *exchange, m *protocol.Register, why *refusal) {
 	g.refused.count(why.reason, true, func() []any {
 		return append(x.out.origin(x.from).attributes(), why.attributes(m)...)
 	})
-	if c := g.registry.communities[m.CID]; c != nil && why.reason == dropPool {
-		c.addresses.exhausted = x.now
-	}
 	if why.nak.Code != 0 {
 		x.add(&why.nak)
 	}
@@ -161,7 +158,7 @@ func (g *registrar) enter(x *exchange, r *registration, a applicant) {
 }
 
 // acknowledge answers an edge with its handle, its lease and the rest of the ACK.
-func (g *registrar) acknowledge(x *exchange, r, holder *registration) {
+func (g *registrar) acknowledge(x *exchange, r *registration, got choice) {
 	g.registry.totals.accepted++
 	token, _ := g.resetKeys.token(x.hop.session.LocalIndex())
 	ack := protocol.Ack{
@@ -174,7 +171,12 @@ func (g *registrar) acknowledge(x *exchange, r, holder *registration) {
 	if r.community.nameInUse() && g.allowance.name(x.now, x.hop) {
 		ack.NameInUse = 1
 	}
-	if holder != nil {
+	switch holder := got.holder; {
+	case got.none:
+		ack.Code = protocol.CodePool
+		r.community.addresses.exhausted = x.now
+		g.refused.count(dropPool, true, func() []any { return r.attributes() })
+	case holder != nil:
 		ack.Code, ack.Holder = protocol.CodeIPTaken, holder.mac
 		g.log.Debug("edge got another address than it asked for", "community", communityText(r.community.id),
 			"mac", r.mac.String(), "lease", r.lease, "holder", holder.mac.String())

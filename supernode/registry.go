@@ -80,8 +80,9 @@ func (g *registry) community(id [16]byte, nameHash [32]byte, source netip.Addr) 
 		n = new(name)
 		g.names[nameHash] = n
 	}
+	pool, core := poolOf(g.pool, id)
 	c := &community{
-		id: id, nameHash: nameHash, pool: poolOf(g.pool, id), name: n, late: n.online > 0, crowd: crowd{source: source},
+		id: id, nameHash: nameHash, pool: pool, addresses: addresses{core: core}, name: n, late: n.online > 0, crowd: crowd{source: source},
 		byMAC:   make(map[protocol.MAC]*registration),
 		byOwner: make(map[[32]byte]*registration),
 		byAddr:  make(map[netip.Addr]*registration),
@@ -323,10 +324,15 @@ type choice struct {
 	lease  netip.Prefix  // zero: none
 	holder *registration // who has the address that was wanted; nil: nobody
 	yields *registration // whose lease it was, and is no more; nil: nobody's
+	none   bool          // it gets none, since all are used
 }
 
-// leaseFor chooses an address of c. ok is false if there is none. Nothing is entered.
+// leaseFor chooses an address of c. ok is false if the wanted one cannot be had and no
+// other one may be. Nothing is entered.
 func (c *community) leaseFor(now time.Time, w wish) (got choice, ok bool) {
+	if !w.static {
+		w.prefix = c.resized(w.prefix)
+	}
 	if w.prefix.IsValid() {
 		if !unicastNetwork(w.prefix) {
 			return choice{}, false
@@ -353,8 +359,8 @@ func (c *community) leaseFor(now time.Time, w wish) (got choice, ok bool) {
 			got.lease = same
 			return got, true
 		}
-		if p, found := chooseAddress(n, w.owner, &c.addresses.leased); found {
-			got.lease = p
+		var found bool
+		if got.lease, found = c.free(n, w.owner); found {
 			return got, true
 		}
 		if w.gone != nil && w.gone.lease.Masked() == n.Masked() && leasable(w.gone.lease) {
@@ -362,9 +368,10 @@ func (c *community) leaseFor(now time.Time, w wish) (got choice, ok bool) {
 			return got, true
 		}
 	}
-	if r := c.addresses.victim(w.source); r != nil {
+	if r := c.addresses.victim(now, w.source); r != nil {
 		got.lease, got.yields = netip.PrefixFrom(r.lease.Addr(), c.pool.Bits()), r
 		return got, leasable(got.lease)
 	}
-	return got, false
+	got.none = true
+	return got, true
 }

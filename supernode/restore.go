@@ -57,7 +57,7 @@ func (g *registrar) enterStored(now time.Time, st *stored) *registration {
 	g.registry.add(r)
 	g.registry.setVisitor(r)
 	if r.community.byAddr[st.lease.Addr()] == nil {
-		g.registry.setLease(r, st.lease)
+		g.registry.setLease(r, r.community.resized(st.lease))
 	}
 	return r
 }

@@ -1,6 +1,7 @@
 package supernode
 
 import (
+	"container/list"
 	"net/netip"
 	"time"
 
@@ -27,6 +28,7 @@ type seat struct {
 	source   netip.Addr // where its edge came from at first
 	visit    *network.Place[*registration]
 	yielding *network.Place[*registration] // in community.addresses.away; nil: not in it
+	absence  *list.Element                 // in community.addresses.absent, at the same time
 
 	since   time.Time     // when the edge came, the time from when on is not in present yet
 	present time.Duration // how long it was here before
@@ -49,6 +51,14 @@ func (r *registration) term() time.Duration { return term(r.presence()) }
 // term returns how long the lease of an edge lasts that was here for some time.
 func term(present time.Duration) time.Duration {
 	return min(firstLease+leaseGrowth*present, leaseTime)
+}
+
+// awaySince returns when the edge of r, which is away, was last here.
+func (r *registration) awaySince() time.Time {
+	if !r.seat.left.IsZero() {
+		return r.seat.left
+	}
+	return r.seat.expires.Add(-term(r.seat.present))
 }
 
 // until returns when the lease of r ends if no more packet comes from its edge.

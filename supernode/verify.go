@@ -89,6 +89,7 @@ func (v *verifier) community(c *community) {
 		v.check((r.place < 0) == (r.seat.yielding != nil), "%v is online or away, and yields or not", r.mac)
 	}
 	v.check(c.addresses.away == nil && yields == 0 || c.addresses.away != nil && c.addresses.away.Len() == yields, "community %s has %d that yield an address", name, yields)
+	v.check(c.addresses.absent.Len() == yields, "community %s has %d that are away with an address, %d are listed", name, yields, c.addresses.absent.Len())
 	for k, n := range held {
 		v.check(c.addresses.holders[k] == n, "community %s has %d addresses from a network, %d are counted", name, n, c.addresses.holders[k])
 	}

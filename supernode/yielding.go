@@ -1,6 +1,7 @@
 package supernode
 
 import (
+	"container/list"
 	"net/netip"
 	"time"
 
@@ -14,15 +15,21 @@ import (
 // asks for it or finds the pool full.
 const leaveGrace = 10 * time.Minute
 
+// absentTime is for how long an edge has to be away for its address to go, when the pool is
+// full, to whoever comes: a network with many edges that are here finds an address, too.
+const absentTime = time.Hour
+
 // addresses is whose the addresses of a community's pool are, and who of them gives his up
 // when the pool is full: an edge that is away, and whoever took his leave before whoever
 // vanished. They compete by the networks that they came from at first, so that nobody gets
 // an address of others by coming as many edges.
 type addresses struct {
 	leased    leased                        // all addresses that members have, also those of no pool
+	core      netip.Prefix                  // of the pool; zero: it has none
 	exhausted time.Time                     // when a newcomer got no address last
 	holders   map[network.Key]int           // leases in the pool, of all edges from a network
 	away      *network.Crowd[*registration] // those whose edge is away; a confirmed one has vanished
+	absent    list.List                     // the same, the longest absent in front
 }
 
 // count adds leases to what the networks of a source hold.
@@ -40,8 +47,9 @@ func (a *addresses) count(source netip.Addr, n int) {
 // victim returns who gives up an address of the pool to a newcomer from a source, nil if
 // nobody has to: the longest absent one from there, and otherwise the longest absent one
 // of the network that has most of them away, if each of its networks holds more of the
-// pool than the newcomer's.
-func (a *addresses) victim(source netip.Addr) *registration {
+// pool than the newcomer's. Otherwise it is the longest absent one of all, if that is away
+// for long.
+func (a *addresses) victim(now time.Time, source netip.Addr) *registration {
 	if a.away == nil {
 		return nil
 	}
@@ -55,10 +63,19 @@ func (a *addresses) victim(source netip.Addr) *registration {
 	}
 	for i, k := range network.Of(place.Value.seat.source) {
 		if k != keys[i] && a.holders[k] <= a.holders[keys[i]] {
-			return nil
+			return a.longestAbsent(now)
 		}
 	}
 	return place.Value
+}
+
+// longestAbsent returns who is away for longest, nil if that is not for long.
+func (a *addresses) longestAbsent(now time.Time) *registration {
+	r := a.absent.Front().Value.(*registration)
+	if now.Sub(r.awaySince()) < absentTime {
+		return nil
+	}
+	return r
 }
 
 // setYielding notes whether r gives its address up when the pool is full.
@@ -71,20 +88,27 @@ func (g *registry) setYielding(r *registration) {
 			a.away = network.NewCrowd[*registration]()
 		}
 		r.seat.yielding = a.away.Add(r.seat.source, r)
+		r.seat.absence = a.absent.PushBack(r)
 		if r.seat.left.IsZero() {
 			a.away.Confirm(r.seat.yielding)
 		}
 	case !yields && r.seat.yielding != nil:
-		a.away.Remove(r.seat.yielding)
-		r.seat.yielding = nil
+		g.unsetYielding(r)
 	}
+}
+
+// unsetYielding notes that r gives up nothing.
+func (g *registry) unsetYielding(r *registration) {
+	a := &r.community.addresses
+	a.away.Remove(r.seat.yielding)
+	a.absent.Remove(r.seat.absence)
+	r.seat.yielding, r.seat.absence = nil, nil
 }
 
 // setLeft notes that the edge of r, which is away, has taken its leave.
 func (g *registry) setLeft(now time.Time, r *registration) {
 	if r.seat.yielding != nil {
-		r.community.addresses.away.Remove(r.seat.yielding)
-		r.seat.yielding = nil
+		g.unsetYielding(r)
 	}
 	r.seat.left = now
 	if end := now.Add(leaveGrace); !r.familiar() && r.seat.expires.After(end) {

@@ -67,6 +67,9 @@ const (
 	// EventLeaseRefused: the address Prefix that Supernode leases is not taken, for
 	// the reason in Text, which is LeaseRefusal's.
 	EventLeaseRefused
+	// EventNoLease: Supernode has no free address, so the edge is registered without one;
+	// Text is NoLease's.
+	EventNoLease
 	// EventIdentityTwice: another machine uses our identity; Text names who noticed it.
 	EventIdentityTwice
 	// EventOlder: Supernode at Addr speaks the protocol as it was before version 1
@@ -152,6 +155,11 @@ func Recursion(to netip.AddrPort, who, device string) string {
 // OlderSupernode is the sentence about a supernode of an older protocol.
 func OlderSupernode(supernode string) string {
 	return fmt.Sprintf("%s answers, but speaks the protocol as it was before version 1 was final: update that supernode. [E22]", supernode)
+}
+
+// NoLease is the sentence about a supernode that has no free address for an edge.
+func NoLease(supernode string) string {
+	return fmt.Sprintf("%s has no free IPv4 address: this edge is registered without one, is reached by IPv6 only, and asks again every minute. Choose an address outside the pool with -a, or have the supernode's operator start it with a larger --pool. [E56]", supernode)
 }
 
 // LeaseRefusal is the sentence about a lease that an edge does not take: supernode

@@ -87,7 +87,7 @@ func runFlags() []ucli.Flag {
 		httpFlag(),
 		limitFlag(),
 		stateDirFlag(),
-		&ucli.StringFlag{Name: "pool", Usage: "`CIDR` to lease addresses from; default: a /20 of 10.64.0.0/10 for each community"},
+		&ucli.StringFlag{Name: "pool", Usage: "`CIDR` to lease addresses from; default: a /18 of 10.64.0.0/10 for each community"},
 		cli.ControlFlag(""),
 		&ucli.StringFlag{Name: "offload", Usage: "do without what a driver, a virtual machine or a path does wrong: `LIST` of NAME=off, where NAME is gso, gro or batch (UDP sockets); default: all that the kernel has"},
 	}, cli.LogFlags())
