@@ -53,14 +53,6 @@ func term(present time.Duration) time.Duration {
 	return min(firstLease+leaseGrowth*present, leaseTime)
 }
 
-// awaySince returns when the edge of r, which is away, was last here.
-func (r *registration) awaySince() time.Time {
-	if !r.seat.left.IsZero() {
-		return r.seat.left
-	}
-	return r.seat.expires.Add(-term(r.seat.present))
-}
-
 // until returns when the lease of r ends if no more packet comes from its edge.
 func (r *registration) until() time.Time {
 	if r.place < 0 || r.hop == nil {

@@ -181,7 +181,8 @@ func (d *dispatch) of(f *types.Func) []*types.Func {
 			continue
 		}
 		obj, _, _ := types.LookupFieldOrMethod(p, true, f.Pkg(), f.Name())
-		if m, ok := obj.(*types.Func); ok && d.house.byObject[m.Pkg()] != nil {
+		// A struct with an interface in it has that one's method, which has no body.
+		if m, ok := obj.(*types.Func); ok && d.house.byObject[m.Pkg()] != nil && !types.IsInterface(m.Signature().Recv().Type()) {
 			list = append(list, m.Origin())
 		}
 	}

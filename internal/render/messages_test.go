@@ -46,6 +46,7 @@ func TestSentences(t *testing.T) {
 				"Trying on; -l ADDRESS:7654 needs no name server. [E54]"},
 		{control.Event{Kind: control.EventAddressReplaced, Wanted: netip.MustParsePrefix("10.64.0.7/24"), Prefix: netip.MustParsePrefix("10.64.0.12/24"), MAC: mac},
 			"10.64.0.7 is already used by 02:00:00:00:00:31. Got 10.64.0.12 instead. [E11]"},
+		{control.Event{Kind: control.EventNoLease, Supernode: sn, Text: control.NoLease(sn)}, sn + " has no free IPv4 address: this edge is registered without one, is reached by IPv6 only, and asks again every minute. Choose an address outside the pool with -a, or have the supernode's operator start it with a larger --pool. [E56]"},
 		{control.Event{Kind: control.EventLeaseRefused, Supernode: sn, Prefix: netip.MustParsePrefix("10.64.0.7/24"), Text: "overlaps wlan0 (10.64.0.0/16): choose another"},
 			"the address 10.64.0.7/24 that vps.example:7654 leases is not taken, the edge goes on without it: it overlaps wlan0 (10.64.0.0/16): choose another. [E12]"},
 		{control.Event{Kind: control.EventIdentityTwice, Text: sn},
@@ -84,7 +85,7 @@ func TestSentences(t *testing.T) {
 
 // Every kind of event has words, and each belongs to one of the levels.
 func TestEveryEventHasWords(t *testing.T) {
-	ownWords := []control.EventKind{control.EventMapping, control.EventRecursion, control.EventViolation, control.EventSegment, control.EventLimited, control.EventAddressTwice, control.EventNameMoved} // the edge's
+	ownWords := []control.EventKind{control.EventMapping, control.EventRecursion, control.EventViolation, control.EventSegment, control.EventLimited, control.EventAddressTwice, control.EventNameMoved, control.EventNoLease} // the edge's
 	m := Messages{Community: "mynetwork", Preferred: netip.MustParsePrefix("10.64.0.7/24")}
 	for kind := control.EventResolveFailed; kind <= control.EventNameMoved; kind++ {
 		if slices.Contains(ownWords, kind) {
