@@ -285,3 +285,29 @@ func twoSupernodes(t *testing.T, end func(*Supernode)) {
 	one.Stop()
 	two.Stop()
 }
+
+// An edge that starts anew while the supernode is away has its addresses at once, and keeps
+// them when the supernode is back.
+func TestAddressesWithoutSupernode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCouple(t, nattest.PortRestricted, nattest.PortRestricted)
+		defer c.end()
+		time.Sleep(10 * time.Second) // until the state is written
+		had := c.right.Device.Addresses()
+		if !slices.ContainsFunc(had, func(p netip.Prefix) bool { return p.Addr().Is4() }) {
+			t.Fatalf("it has %v", had)
+		}
+		c.sn.Kill()
+		c.right.Kill()
+		c.right.Start()
+		time.Sleep(10 * time.Millisecond)
+		if got := c.right.Device.Addresses(); !slices.Equal(got, had) {
+			t.Errorf("it had %v, and has %v without a supernode", had, got)
+		}
+		c.sn.Start()
+		time.Sleep(15 * time.Second)
+		if got := c.right.Device.Addresses(); !slices.Equal(got, had) {
+			t.Errorf("it had %v, and has %v with the supernode", had, got)
+		}
+	})
+}
