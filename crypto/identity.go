@@ -17,6 +17,9 @@ import (
 	"hedgerow/internal/durable"
 )
 
+// ErrNoIdentity says that a file that is there holds no identity.
+var ErrNoIdentity = errors.New("is no identity")
+
 // Identity is the identity of one edge, or of one supernode: two key pairs that
 // follow from a seed of 32 bytes. It is immutable.
 type Identity struct {
@@ -146,8 +149,8 @@ func readIdentity(path string) (*Identity, error) {
 		return nil, err
 	}
 	if len(b) != 32 || [32]byte(b) == [32]byte{} {
-		return nil, fmt.Errorf("%s is no identity: it must hold 32 bytes that are not all zero, it holds %d. "+
-			"Restore it from a backup, or move it away to start with a new identity, which nobody knows yet", path, len(b))
+		return nil, fmt.Errorf("%s %w: it must hold 32 bytes that are not all zero, it holds %d. "+
+			"Restore it from a backup, or move it away to start with a new identity, which nobody knows yet", path, ErrNoIdentity, len(b))
 	}
 	return NewIdentity([32]byte(b)), nil
 }

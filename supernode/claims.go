@@ -18,6 +18,8 @@ const (
 	// An edge that the operator does not admit is in soon after he has changed his mind,
 	// and costs little until then.
 	retryRefused = 60
+
+	retryReturning = 10
 )
 
 // refusal is why a REGISTER is refused: what we count, and what the edge is told.

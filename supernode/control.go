@@ -21,6 +21,8 @@ type controls struct {
 	allowance *allowance
 	refused   *refusals
 	tables    *sync.Mutex // the caller's, but of prove
+
+	acknowledger *acknowledger
 }
 
 // handleData opens a control packet and handles its messages in order.
@@ -82,6 +84,15 @@ func (c *controls) handleMessages(x *exchange, body []byte) {
 		typ, value, rest, _ = protocol.NextTLV(rest)
 		c.handleMessage(x, protocol.MsgType(typ), value)
 	}
+	if !x.promises || !c.acknowledger.hold(x) {
+		c.answer(x)
+	}
+}
+
+// answer sends the answer of an exchange, and asks the address that it came from to prove
+// itself if it has to.
+func (c *controls) answer(x *exchange) {
+	x.sender, x.allowance = c.sender, c.allowance
 	if x.proves && !x.proved() {
 		c.prober.sendWith(x)
 		return

@@ -21,7 +21,9 @@
 //
 //	refusals    what went no further: counters and debug lines (refusals.go)
 //	sockets     the sockets and the streams (sockets.go)
-//	store       registrations on disk (store.go)
+//	stateFiles  the identity and its copy (identity.go), the reset keys (resetkeys.go)
+//	store       registrations on disk, by package journal (store.go), and answers that wait
+//	            for it (acknowledge.go)
 //	registry    communities, registrations and leases (registry.go), and which part of
 //	            them each network may have (shares.go)
 //	eventLog    what an operator reads without -v (eventlog.go)
@@ -51,7 +53,8 @@
 // under one mutex, which is held for one train at most (the datagrams that the kernel
 // joined into one buffer: 64 KiB of one source) and never across I/O, a handshake or the
 // check of a signature. What was found without the mutex is looked at again under it. One
-// more sends what is for strangers, and one writes registrations to disk. Refusals, sockets and store need no mutex of the caller's.
+// more sends what is for strangers, and one writes registrations to disk, and then sends
+// the ACKs that promise them. Refusals, sockets and store need no mutex of the caller's.
 //
 // Where it is asked to, the supernode is a TURN server as well (turnserver.go), on a
 // port of its own, for the edges that are registered here.

@@ -85,6 +85,7 @@ const (
 	dropToken              // with a token that is unknown, used up or expired
 	dropTokenWaits         // with a token whose use is being written to the disk: it is not answered
 	dropTokenUnsaved       // with a token whose use cannot be written to the disk
+	dropReturning          // of lost registrations not all are back, and this edge asks for no address that it had
 	dropStored             // a stored registration that does not parse
 	dropStoredFull         // a stored registration that there is no room for any more
 	dropStoreWrite         // registrations that could not be written to disk, for now
@@ -128,7 +129,7 @@ var dropNames = [dropReasons]string{
 	dropIPTaken: "register-ip-taken", dropPool: "register-pool", dropCommunities: "register-communities",
 	dropEdges: "register-edges", dropCommunityEdges: "register-community-edges", dropNewcomerRate: "register-newcomers",
 	dropNotServed: "register-not-served", dropRemoved: "register-removed", dropToken: "register-token",
-	dropTokenWaits: "register-token-waits", dropTokenUnsaved: "register-token-unsaved", dropStored: "stored",
+	dropTokenWaits: "register-token-waits", dropTokenUnsaved: "register-token-unsaved", dropReturning: "register-returning", dropStored: "stored",
 	dropStoredFull: "stored-full", dropStoreWrite: "store-write", dropTURNIdentity: "turn-identity",
 	dropTURNPeer: "turn-peer",
 

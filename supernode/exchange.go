@@ -81,6 +81,7 @@ type exchange struct {
 	reply     []byte  // unsealed; nil: there is no answer yet
 	proves    bool    // from is to be asked to prove itself, together with the answer
 	claims    *claims // of the REGISTER in the packet; nil: it was not checked, or there is none
+	promises  bool    // the answer promises what was noted for the disk
 }
 
 // proved reports whether the edge is known to be where the packet came from.

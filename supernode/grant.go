@@ -103,6 +103,8 @@ func (g *registrar) choose(now time.Time, c *community, d decision, m *protocol.
 	}
 	got, ok := c.leaseFor(now, w)
 	switch {
+	case ok && now.Before(g.store.settled()) && got.lease != w.kept && got.lease != w.prefix:
+		return got, &refusal{dropReturning, protocol.Nak{Code: protocol.CodeRate, Retry: retryReturning}}
 	case ok:
 		return got, nil
 	case got.holder != nil && w.static:

@@ -54,6 +54,7 @@ func (h *health) look(now time.Time) {
 func (h *health) watch(now time.Time) {
 	h.look(now)
 	h.registry.events.look(now)
+	h.store.check()
 	h.looking.Set(now.Add(healthEvery))
 }
 
@@ -106,10 +107,7 @@ var conditions = [...]condition{
 	lately("relay budget", "not all that edges send is relayed: they, their network or their community send more than their budget, most likely multicasts to many. Those edges are told. [E50]", dropRelayBudget),
 	lately("notices", "members are not told at once of all edges that have started anew: there are more than may be told of.", dropPushes),
 	{"store", func(h *health, _ time.Time) string {
-		if !h.store.failing.Load() {
-			return ""
-		}
-		return fmt.Sprintf("registrations cannot be written to %s: leases may change at the next start. The log says why; look at 'df %[1]s' and at who owns it.", h.store.dir)
+		return h.store.sentence()
 	}},
 	lately("stored", "some stored registrations were damaged and left out: edges that come back may get other addresses.", dropStored),
 	{"tokens", func(h *health, _ time.Time) string {
@@ -119,10 +117,7 @@ var conditions = [...]condition{
 		return h.tokens.Note()
 	}},
 	{"set aside", func(h *health, _ time.Time) string {
-		if h.store.setAside == "" {
-			return ""
-		}
-		return fmt.Sprintf("the stored registrations were damaged at the start and are now %s: edges that come back may have got other addresses. Look at the disk, and remove the file.", h.store.setAside)
+		return h.store.health().asideSentence()
 	}},
 	failed("second port", "the second port no longer answers: edges do not learn how their NATs map. Start the supernode again.", func(h *health) *atomic.Bool { return &h.secondPort }),
 	failed("streams", "streams over TCP are no longer accepted: edges that cannot use UDP do not come. Start the supernode again; the log says why.", func(h *health) *atomic.Bool { return &h.streams }),

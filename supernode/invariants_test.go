@@ -59,7 +59,7 @@ func (s *Server) invariants() (faults []string) {
 	if len(g.byHandle) > g.limits.Edges || len(g.communities) > g.limits.Communities {
 		fault("%d registrations, %d communities", len(g.byHandle), len(g.communities))
 	}
-	if s.store.db != nil {
+	if s.store.journal != nil {
 		s.store.mu.Lock()
 		if n := len(s.store.dirty); n > g.limits.Edges+storeNotes {
 			fault("%d notes wait for the disk", n)

@@ -182,6 +182,7 @@ func (g *registrar) acknowledge(x *exchange, r *registration, got choice) {
 			"mac", r.mac.String(), "lease", r.lease, "holder", holder.mac.String())
 	}
 	x.add(&ack)
+	x.promises = true
 }
 
 // handleUnregister ends the session of an edge that leaves. Its lease stays for as long as

@@ -1,9 +1,12 @@
 package supernode
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"testing"
 	"time"
+
+	"hedgerow/supernode/journal"
 )
 
 // BenchmarkRegister is the cost of a REGISTER, from the datagram to the answer: of an edge
@@ -58,4 +61,31 @@ func BenchmarkRegister(b *testing.B) {
 			r.s.sockets.flush(r.out)
 		}
 	})
+}
+
+// BenchmarkStored is the cost of a registration that is on the disk, synced, when so many
+// share a commit, in a table of 10 000.
+func BenchmarkStored(b *testing.B) {
+	for _, together := range []int{1, 16, 128} {
+		b.Run(fmt.Sprint(together, " together"), func(b *testing.B) {
+			r := newRigOn(b, journal.System, Config{StateDir: b.TempDir()})
+			keys := make([]recordKey, 10_000)
+			record := make([]byte, recordLen)
+			for i := range keys {
+				sum := sha256.Sum256(fmt.Append(nil, i))
+				keys[i] = recordKey(sum[:len(recordKey{})])
+				r.s.store.put(keys[i], record)
+			}
+			r.s.store.write()
+			n := 0
+			for b.Loop() {
+				r.s.store.put(keys[n%len(keys)], record)
+				if n++; n%together == 0 {
+					r.s.store.write()
+				}
+			}
+			r.s.store.write()
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "registrations/s")
+		})
+	}
 }

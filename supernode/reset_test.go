@@ -1,7 +1,6 @@
 package supernode
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -10,9 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"hedgerow/protocol"
+	"hedgerow/supernode/journal"
 )
 
 // resetIndex returns what a RESET names and proves.
@@ -180,8 +178,8 @@ func TestNoTokensOfBootsToCome(t *testing.T) {
 	e := r.edge(testCommunity("c", "k"), "e", 1).join()
 	backup := t.TempDir()
 	r.s.store.write()
-	_ = r.s.store.close()
-	for _, name := range []string{IdentityFile, storeFile, resetKeysFile} {
+	r.s.store.close()
+	for _, name := range []string{IdentityFile, journal.First, journal.Second, resetKeysFile} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(backup, name), b, 0o600)
@@ -207,12 +205,10 @@ func TestNoTokensOfBootsToCome(t *testing.T) {
 	}
 
 	r.s.store.write()
-	if err := r.s.store.db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketMeta).Put(keyBoot, binary.BigEndian.AppendUint64(nil, 256))
-	}); err != nil {
+	if err := r.s.store.journal.Begin(256, nil); err != nil {
 		t.Fatal(err)
 	}
-	_ = r.s.store.close()
+	r.s.store.close()
 	r = newRig(t, cfg) // boot 257, as the first one
 	if again, ok := r.s.sessions.resetter.keys.token(1<<24 | 5); !ok || r.s.sessions.boot != 1 || again == got[1] {
 		t.Errorf("boot %d has a token of 256 boots ago", r.s.sessions.boot)
@@ -224,11 +220,11 @@ func TestResetsAfterDamage(t *testing.T) {
 	cfg := Config{StateDir: t.TempDir()}
 	r := newRig(t, cfg)
 	e := r.edge(testCommunity("c", "k"), "e", 1).join()
-	if err := r.s.store.close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(cfg.StateDir, storeFile), junk(5000), 0o600); err != nil {
-		t.Fatal(err)
+	r.s.store.close()
+	for _, name := range []string{journal.First, journal.Second} {
+		if err := os.WriteFile(filepath.Join(cfg.StateDir, name), junk(5000), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	cfg.Rand = rand.NewChaCha8([32]byte{1}) // the boot count was lost; this one draws another
 	r = newRig(t, cfg)

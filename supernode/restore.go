@@ -12,9 +12,9 @@ import (
 
 // restore enters the stored registrations whose lease lasts, and returns the sessions
 // that get a RESET because of the restart. Damaged records are counted and left out.
-func (g *registrar) restore(now time.Time) (lost []resetTarget, err error) {
+func (g *registrar) restore(now time.Time) (lost []resetTarget) {
 	var list []stored
-	err = g.store.each(func(key recordKey, b []byte) {
+	g.store.each(func(key recordKey, b []byte) {
 		st, err := parseRecord(key, b)
 		switch {
 		case err != nil:
@@ -35,7 +35,7 @@ func (g *registrar) restore(now time.Time) (lost []resetTarget, err error) {
 			resets.add(r.seat.source, resetTarget{index: list[i].index, addr: r.addr})
 		}
 	}
-	return resets.targets(), err
+	return resets.targets()
 }
 
 // enterStored enters a stored registration, or counts why not and returns nil.

@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/internal/durable"
 	"hedgerow/protocol"
+	"hedgerow/supernode/journal"
 	"hedgerow/transport"
 )
 
@@ -101,11 +103,32 @@ func (c *recorder) drain() []sent {
 	return all
 }
 
+// forgetful is a disk that is not waited for.
+type forgetful struct{ journal.Disk }
+
+func (d forgetful) CreateTemp(dir, pattern string) (durable.File, error) {
+	f, err := d.Disk.CreateTemp(dir, pattern)
+	return unsynced{f}, err
+}
+
+func (d forgetful) Append(path string) (durable.File, error) {
+	f, err := d.Disk.Append(path)
+	return unsynced{f}, err
+}
+
+func (forgetful) SyncDir(string) error { return nil }
+
+// unsynced is a file of it.
+type unsynced struct{ durable.File }
+
+func (unsynced) Sync() error { return nil }
+
 // rig is a supernode without goroutines: datagrams are handed to it, and time
 // passes when the test says so.
 type rig struct {
 	t    testing.TB
 	s    *Server
+	disk journal.Disk
 	conn *recorder
 	out  *outbox
 	now  time.Time
@@ -118,19 +141,25 @@ type rig struct {
 
 func newRig(t testing.TB, cfg Config) *rig {
 	t.Helper()
-	r := &rig{t: t, conn: newRecorder(), now: epoch}
+	return newRigOn(t, forgetful{journal.System}, cfg)
+}
+
+// newRigOn is newRig with the state directory on a disk.
+func newRigOn(t testing.TB, disk journal.Disk, cfg Config) *rig {
+	t.Helper()
+	r := &rig{t: t, disk: disk, conn: newRecorder(), now: epoch}
 	r.in.Buf = make([]byte, transport.ReadBufferLen)
 	cfg.Conn = r.conn
 	cfg.Now = func() time.Time { return r.now }
 	if cfg.Identity == nil && cfg.StateDir == "" {
 		cfg.Identity = identity("supernode")
 	}
-	s, err := New(cfg)
+	s, err := newOn(disk, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = s.store.close()
+		s.store.close()
 		for _, d := range r.conn.strays {
 			if d.Local.IsValid() || !r.again { // whom a RESET of the start is for may have asked any address
 				t.Errorf("%d bytes to %v left from %v, want %v", d.N, d.Addr, d.Local, asked(d.Addr))
@@ -147,8 +176,8 @@ func newRig(t testing.TB, cfg Config) *rig {
 func (r *rig) restart(cfg Config) *rig {
 	r.t.Helper()
 	r.s.store.write()
-	_ = r.s.store.close()
-	next := newRig(r.t, cfg)
+	r.s.store.close()
+	next := newRigOn(r.t, r.disk, cfg)
 	next.now, next.again = r.now, true
 	return next
 }
@@ -163,6 +192,9 @@ func (r *rig) handle(d *transport.Datagram) {
 		a.answer(r.now, r.out, &in)
 	}
 	r.prove()
+	if r.s.store.awaited > r.s.store.writes {
+		r.s.store.write()
+	}
 }
 
 // prove has the signatures checked of the REGISTERs that wait for it.

@@ -2,19 +2,14 @@ package supernode
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
 	"sync"
 
-	"hedgerow/crypto"
 	"hedgerow/internal/timer"
+	"hedgerow/supernode/journal"
 )
-
-// IdentityFile is the name of the identity in the state directory.
-const IdentityFile = "id"
 
 // Server is a supernode. New makes it; Run is its whole life.
 type Server struct {
@@ -46,14 +41,18 @@ type strangers struct {
 // New validates cfg, opens the state directory and loads the registrations in
 // it. It sends and reads nothing. Run must follow: it gives back the state directory
 // and the socket.
-func New(cfg Config) (*Server, error) {
+func New(cfg Config) (*Server, error) { return newOn(journal.System, cfg) }
+
+// newOn is New with the state directory on a disk.
+func newOn(disk journal.Disk, cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	aside := ""
 	if cfg.Identity == nil {
 		var err error
-		if cfg.Identity, _, err = crypto.LoadIdentity(filepath.Join(cfg.StateDir, IdentityFile)); err != nil {
+		if cfg.Identity, aside, err = (stateFiles{cfg.StateDir, disk, cfg.Now, cfg.Log}).loadIdentity(); err != nil {
 			return nil, fmt.Errorf("load the identity: %w", err)
 		}
 	}
@@ -61,26 +60,22 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, refused: &refusals{log: cfg.Log, now: cfg.Now}}
 	st, boot, err := openStore(storeConfig{
 		dir: cfg.StateDir, edges: cfg.Limits.Edges, log: cfg.Log, now: cfg.Now, failures: &s.refused.drops[dropStoreWrite],
-		boot: func() uint64 { return uint64(random.number()) },
+		boot: func() uint64 { return uint64(random.number()) }, disk: disk,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.store = st
-	keys := openResetKeys(cfg.StateDir, uint8(boot), cfg.Identity.Seed, random, cfg.Log)
+	keys, damaged := (stateFiles{cfg.StateDir, disk, cfg.Now, cfg.Log}).openResetKeys(cfg.Identity.Seed, uint8(boot), random)
+	seed := cfg.Identity.Seed
+	s.store.keep(map[string][]byte{resetKeysFile: keys.file(), IdentityFile: seed[:], identityCopy: sum(seed[:])}, aside, damaged)
 	s.compose(random, uint8(boot), keys)
-	if s.notices.resets.list, err = s.controls.registrar.restore(cfg.Now()); err != nil {
-		return nil, errors.Join(fmt.Errorf("load the registrations: %w", err), s.store.close())
-	}
+	s.notices.resets.list = s.controls.registrar.restore(cfg.Now())
 	return s, nil
 }
 
 // Key returns the X25519 static public key that edges pin.
 func (s *Server) Key() [32]byte { return s.cfg.Identity.Static }
-
-// KeyText returns a supernode's key as it is typed after the '#' of an edge's
-// -l option: unpadded base64url.
-func KeyText(key [32]byte) string { return base64.RawURLEncoding.EncodeToString(key[:]) }
 
 // Run serves until ctx ends, which gives nil, or the socket fails. It closes
 // the socket and the state directory and has joined every goroutine when it

@@ -15,7 +15,7 @@ func (s *Server) Status() admin.Status {
 		Key:      KeyText(s.Key()),
 		UptimeS:  s.uptime(now),
 		Drops:    s.refused.reasons(),
-		SetAside: s.store.setAside,
+		SetAside: s.store.health().asideText(),
 		Serving:  s.health.serving.Load(),
 	}
 	if s.cfg.Streams != nil {

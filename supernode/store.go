@@ -2,48 +2,86 @@ package supernode
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"go.etcd.io/bbolt"
+	"hedgerow/internal/durable"
+	"hedgerow/internal/filelock"
+	"hedgerow/supernode/journal"
 )
 
 const (
-	// storeFile is the name of the database in the state directory.
-	storeFile = "registrations.db"
-	// storePause is the shortest time between two writes: what changes within
-	// it shares one. The first change after a quiet time is written at once.
+	// storePause is the shortest time between two writes of what nobody waits for. The
+	// first change after a quiet time is written at once.
 	storePause = 200 * time.Millisecond
-	// storeNotes is how many registrations that are gone may still have to be removed
-	// from the disk.
+	// storePatience is how long an ACK waits for a disk that takes its time.
+	storePatience = time.Second
+	// storeRetry is the shortest time between two attempts to write everything anew, and
+	// storeEffort how much of the time they may take: one part of so many.
+	storeRetry  = 5 * time.Second
+	storeEffort = 20
+	// storeNotes is how many changes are noted while the disk takes none, besides one for
+	// each registration that there may be: with more, everything is to be written anew.
 	storeNotes = 65536
+	// storeLock is how long the start waits for a predecessor to let go of the files.
+	storeLock = 2 * time.Second
+	// returnTime is for how long after a start that has lost registrations no edge is given
+	// an address that it has not asked for: it may be the one of an edge that is about to come
+	// back, which sends a packet every 22 s at least and is told of the restart then.
+	returnTime = time.Minute
+	// storeRecord is room for the longest record.
+	storeRecord = 340
 )
 
+// errStoreInUse says that another process has the state directory open.
+var errStoreInUse = errors.New("the state directory is in use by another supernode")
+
 // recordKey is where a registration is kept: its community and MAC.
-type recordKey [16 + 6]byte
+type recordKey = journal.Key
 
-// store keeps registrations on disk. put never waits: it notes the newest
-// state of a registration, and one goroutine writes what was noted. The notes
-// are bounded: one for each registration, and some for those that are gone. While the
-// disk refuses to be written, more of these are not noted, and end by their time.
+// store keeps registrations on disk, in a journal. put never waits: it notes the newest
+// state of a registration, and one goroutine writes what was noted, all in one go. Whoever
+// promises what was noted waits for that (await), but not while the disk takes nothing, or
+// takes too long: then health says that leases may change.
 type store struct {
-	dir      string
-	db       *bbolt.DB // nil: nothing is kept
-	maxNotes int       // that wait to be written
-	log      *slog.Logger
-	wake     chan struct{}
-	setAside string         // where the damaged database of the start is now; empty: it was not
-	failures *atomic.Uint64 // writes that failed
-	failing  atomic.Bool    // the last write did
+	cfg     storeConfig
+	journal *journal.Journal // nil: nothing is kept
+	found   journal.Contents // until the registrations are restored
+	wake    chan struct{}    // something was noted
+	urgent  chan struct{}    // and somebody waits for it
+	again   time.Time        // when everything may be written anew next
 
-	// The writer's own:
-	broken bool // the library panicked: nothing more is written, and it is not closed
+	// all calls a function for every registration, a few at a time, until it returns
+	// false; written tells that writes up to a number have been made. Neither is called
+	// with a mutex held.
+	all     func(f func(recordKey, []byte) bool)
+	written func(write uint64)
+	kept    map[string][]byte // other files, which are written again with a directory that was removed
 
 	mu    sync.Mutex
 	dirty map[recordKey][]byte // nil: delete
+	state storeState
+	// overrun says that notes were dropped, so that everything is to be written anew.
+	overrun         bool
+	writes, awaited uint64 // that have begun, and up to which somebody waits
+}
+
+// storeState is what health says of a store.
+type storeState struct {
+	setAside []string  // the damaged files of the start
+	lost     bool      // some of what was there before may be missing
+	settled  time.Time // and until then not all of those have come back whom that is about
+	copies   int       // how many of the two copies could be written lately
+	slow     bool      // a write takes longer than storePatience
+	cause    string    // why a copy could not be written; empty: all is well
 }
 
 // storeConfig is where a store keeps registrations and what it needs for that.
@@ -51,76 +89,126 @@ type storeConfig struct {
 	dir      string // empty: nowhere
 	edges    int    // how many registrations there may be
 	log      *slog.Logger
-	now      func() time.Time // names what is set aside
-	boot     func() uint64    // the boot count when there is none to go on from
-	failures *atomic.Uint64   // counts writes that failed
+	now      func() time.Time
+	boot     func() uint64  // the boot count when there is none to go on from
+	failures *atomic.Uint64 // counts writes that failed
+	disk     journal.Disk
 }
 
-// openStore opens the database in dir and counts one more boot. With an empty
-// dir nothing is kept. A damaged database is set aside: what it held is lost, but
-// edges register again by themselves, so it is no reason not to start. The boot
-// count goes on from a random one then, since no index of a past boot may look
-// like one of this.
+// openStore opens the journal in the directory and counts one more boot. With an empty
+// directory nothing is kept. What is damaged is set aside, and is no reason not to start:
+// what both copies lost comes back with the edges. The boot count goes on from a random
+// one then, since no index of a past boot may look like one of this.
 func openStore(cfg storeConfig) (s *store, boot uint64, err error) {
-	s = &store{dir: cfg.dir, maxNotes: cfg.edges + storeNotes, log: cfg.log, failures: cfg.failures, wake: make(chan struct{}, 1), dirty: make(map[recordKey][]byte)}
+	s = &store{
+		cfg: cfg, wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
+		dirty: make(map[recordKey][]byte), state: storeState{copies: 2},
+	}
 	if cfg.dir == "" {
 		return s, cfg.boot(), nil
 	}
-	path := filepath.Join(cfg.dir, storeFile)
-	s.db, boot, err = openDatabase(path, func() uint64 { return 0 })
-	var damage *damagedError
-	if !errors.As(err, &damage) {
-		return s, boot, err
+	if err := os.MkdirAll(cfg.dir, 0o700); err != nil {
+		return nil, 0, err
 	}
-	if s.setAside, err = setAside(path, cfg.now()); err != nil {
-		s.log.Warn("the stored registrations are damaged, and none are kept: move the file away and start again",
-			"file", path, "damage", damage.cause, "err", err)
-		return s, cfg.boot(), nil
+	if s.journal, s.found, err = openJournal(cfg); err != nil {
+		return nil, 0, err
 	}
-	s.log.Warn("the stored registrations are damaged: the file was set aside, and edges that come back may get other addresses",
-		"file", s.setAside, "damage", damage.cause)
-	s.db, boot, err = openDatabase(path, cfg.boot)
-	return s, boot, err
+	s.tellFound()
+	if boot = s.found.Boot + 1; s.state.lost || s.found.Boot == 0 && !s.found.Missing {
+		boot = cfg.boot()
+	}
+	s.note(s.journal.Begin(boot, s.restored()))
+	return s, boot, nil
 }
 
-// each calls f for every stored registration. The record is borrowed until f
-// returns.
-func (s *store) each(f func(key recordKey, record []byte)) error {
-	if s.db == nil {
-		return nil
+// openJournal opens the journal, and waits for a predecessor that is about to end.
+func openJournal(cfg storeConfig) (j *journal.Journal, found journal.Contents, err error) {
+	for wait := time.Duration(0); ; wait += storeLock / 20 {
+		j, found, err = journal.Open(journal.Config{Dir: cfg.dir, RecordLen: storeRecord, Disk: cfg.disk, Now: cfg.now})
+		switch {
+		case !errors.Is(err, filelock.ErrLocked):
+			return j, found, err
+		case wait >= storeLock:
+			return nil, found, errStoreInUse
+		}
+		time.Sleep(storeLock / 20)
 	}
-	return s.db.View(func(tx *bbolt.Tx) error {
-		return tx.Bucket(bucketRegistrations).ForEach(func(k, v []byte) error {
-			var key recordKey
-			if copy(key[:], k) == len(key) && len(k) == len(key) {
-				f(key, v)
+}
+
+// tellFound says what was wrong with the files. There are reset keys if a supernode has
+// begun here before.
+func (s *store) tellFound() {
+	s.state.lost = !s.found.Whole && (!s.found.Missing || exists(filepath.Join(s.cfg.dir, resetKeysFile)))
+	if s.state.lost {
+		s.state.settled = s.cfg.now().Add(returnTime)
+	}
+	if s.found.Missing && s.state.lost {
+		s.cfg.log.Warn("the stored registrations are gone: edges that come back may get other addresses", "directory", s.cfg.dir)
+	}
+	for _, f := range s.found.Faults {
+		attributes := []any{"file", f.Path, "damage", f.Cause}
+		if f.Aside != "" {
+			s.state.setAside = append(s.state.setAside, f.Aside)
+			attributes = append(attributes, "set_aside", f.Aside)
+		}
+		if s.found.Whole {
+			s.cfg.log.Warn("one of the two copies of the registrations is damaged and is written anew: nothing is lost", attributes...)
+			continue
+		}
+		s.cfg.log.Warn("stored registrations are damaged: edges that come back may get other addresses", append(attributes, "readable", len(s.found.Records))...)
+	}
+}
+
+// settled returns until when edges may not have come back whose registrations were lost;
+// zero: none were.
+func (s *store) settled() time.Time { return s.state.settled } // as it was opened
+
+// restored are the records that were found.
+func (s *store) restored() iter.Seq2[recordKey, []byte] {
+	return func(yield func(recordKey, []byte) bool) {
+		for key, record := range s.found.Records {
+			if !yield(key, record) {
+				return
 			}
-			return nil
-		})
-	})
+		}
+	}
 }
 
-// close gives the database back without writing.
-func (s *store) close() error {
-	if s.db == nil {
-		return nil
+// each calls f for every stored registration, once.
+func (s *store) each(f func(key recordKey, record []byte)) {
+	for key, record := range s.found.Records {
+		f(key, record)
 	}
-	return s.db.Close()
+	s.found.Records = nil
+}
+
+// close gives the files back without writing.
+func (s *store) close() {
+	if s.journal != nil {
+		s.journal.Close()
+	}
 }
 
 // put notes the state of a registration; a nil record deletes it. The record
 // is the store's from now on.
 func (s *store) put(key recordKey, record []byte) {
-	if s.db == nil {
+	if s.journal == nil {
 		return
 	}
 	s.mu.Lock()
-	if _, noted := s.dirty[key]; noted || record != nil || len(s.dirty) < s.maxNotes {
-		s.dirty[key] = record
+	if len(s.dirty) >= s.cfg.edges+storeNotes {
+		clear(s.dirty)
+		s.overrun = true
 	}
+	s.dirty[key] = record
 	s.mu.Unlock()
+	ring(s.wake)
+}
+
+// ring fills a channel that is a bell.
+func ring(bell chan struct{}) {
 	select {
-	case s.wake <- struct{}{}:
+	case bell <- struct{}{}:
 	default:
 	}
 }
@@ -131,78 +219,191 @@ func (s *store) save(r *registration) { s.put(r.key(), r.record()) }
 // erase notes that nothing is kept under a key any more.
 func (s *store) erase(key recordKey) { s.put(key, nil) }
 
-// run writes until done is closed, then writes what is left and closes the
-// database.
+// await returns the number of the write that has all in it that was noted so far, and has
+// it made soon; 0 if nobody should wait for it: nothing can be written, or it takes too long.
+func (s *store) await() (write uint64) {
+	if s.journal == nil {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state.copies == 0 || s.state.slow {
+		return 0
+	}
+	s.awaited = s.writes + 1
+	ring(s.urgent)
+	return s.awaited
+}
+
+// run writes until done is closed, then writes what is left and closes the files.
 func (s *store) run(done <-chan struct{}) {
-	if s.db == nil {
+	if s.journal == nil {
 		return
 	}
+	defer s.close()
 	for {
 		select {
 		case <-done:
-			s.write()
-			if !s.broken {
-				_ = s.db.Close()
+			if s.health().cause == "" {
+				s.again = s.cfg.now().Add(time.Hour) // whoever removes the directory now wants it gone
 			}
+			s.write()
 			return
 		case <-s.wake:
+		case <-s.urgent:
 		}
 		s.write()
 		select {
 		case <-done:
+		case <-s.urgent:
+			ring(s.urgent)
 		case <-time.After(storePause):
 		}
 	}
 }
 
-// write brings everything noted to disk in one transaction. What fails is
-// noted again, unless a newer state has been.
+// check has the files looked at, and mended if something is wrong with them.
+func (s *store) check() { ring(s.wake) }
+
+// write brings everything noted to the disk, and tells when it is there, or when whoever
+// waits for that should wait no longer.
 func (s *store) write() {
+	if s.journal == nil {
+		return
+	}
 	s.mu.Lock()
-	notes := s.dirty
-	s.dirty = make(map[recordKey][]byte)
+	notes, overrun := s.dirty, s.overrun
+	s.dirty, s.overrun = make(map[recordKey][]byte), false
+	s.writes++
+	write := s.writes
 	s.mu.Unlock()
-	if len(notes) == 0 || s.broken {
-		return
+	patience := time.AfterFunc(storePatience, func() {
+		s.mu.Lock()
+		s.state.slow = true
+		s.mu.Unlock()
+		s.written(write + 1)
+	})
+	if overrun {
+		s.journal.GiveUp()
 	}
-	err := guarded(func() error { return s.update(notes) })
-	if err == nil {
-		s.failing.Store(false)
-		return
+	s.note(s.commit(notes))
+	patience.Stop()
+	s.mu.Lock()
+	s.state.slow = false
+	s.mu.Unlock()
+	s.written(write)
+}
+
+// commit writes notes, and everything anew if it is time for that.
+func (s *store) commit(notes map[recordKey][]byte) (err error) {
+	if len(notes) > 0 {
+		err = s.journal.Write(notes)
+	} else {
+		err = s.journal.Check()
 	}
-	s.failures.Add(1)
-	var damage *damagedError
-	if errors.As(err, &damage) {
-		s.broken = true
+	now := s.cfg.now()
+	if !s.journal.Full() || now.Before(s.again) {
+		return err
 	}
-	if !s.failing.Load() {
-		s.log.Warn("registrations cannot be written: leases may change at the next start", "err", err)
+	if err := s.makeDir(); err != nil {
+		s.again = now.Add(storeRetry)
+		return err
 	}
-	s.failing.Store(true)
+	err = s.journal.Rewrite(s.all)
+	took := s.cfg.now().Sub(now)
+	s.again = now.Add(max(storeRetry, storeEffort*took))
+	return err
+}
+
+// makeDir makes the state directory again if it was removed, with the files that belong
+// to it.
+func (s *store) makeDir() error {
+	if _, err := os.Stat(s.cfg.dir); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err := os.MkdirAll(s.cfg.dir, 0o700); err != nil {
+		return err
+	}
+	for name, content := range s.kept {
+		if err := durable.ReplaceOn(s.cfg.disk, filepath.Join(s.cfg.dir, name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note notes how a write went, and says it when that changes.
+func (s *store) note(err error) {
+	copies := s.journal.Copies()
+	s.mu.Lock()
+	was := s.state
+	s.state.copies = copies
+	switch {
+	case err != nil:
+		s.state.cause = err.Error()
+	case copies == 2:
+		s.state.cause = ""
+	}
+	is := s.state
+	s.mu.Unlock()
+	if err != nil {
+		s.cfg.failures.Add(1)
+	}
+	switch {
+	case is.copies == was.copies && (is.cause == "") == (was.cause == ""):
+	case is.copies == 0:
+		s.cfg.log.Warn("registrations cannot be written: leases may change at the next start", "err", is.cause)
+	case is.cause != "":
+		s.cfg.log.Warn("one of the two copies of the registrations cannot be written", "err", is.cause)
+	case was.cause != "":
+		s.cfg.log.Info("registrations are written again")
+	}
+}
+
+// health returns what status says of the files.
+func (s *store) health() storeState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, record := range notes {
-		if _, newer := s.dirty[key]; !newer && (record != nil || len(s.dirty) < s.maxNotes) {
-			s.dirty[key] = record
+	return s.state
+}
+
+// keep notes the other files of the state directory, and where those of them are now that
+// were damaged at the start.
+func (s *store) keep(kept map[string][]byte, setAside ...string) {
+	s.kept = kept
+	for _, path := range setAside {
+		if path != "" {
+			s.state.setAside = append(s.state.setAside, path)
 		}
 	}
 }
 
-// update writes notes in one transaction.
-func (s *store) update(notes map[recordKey][]byte) error {
-	return s.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(bucketRegistrations)
-		for key, record := range notes {
-			var err error
-			if record == nil {
-				err = b.Delete(key[:])
-			} else {
-				err = b.Put(key[:], record)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+// asideText returns the files that were set aside.
+func (s storeState) asideText() string { return strings.Join(s.setAside, ", ") }
+
+// sentence says what is wrong with the files now; empty: nothing.
+func (s *store) sentence() string {
+	is := s.health()
+	switch {
+	case is.copies == 0:
+		return fmt.Sprintf("registrations cannot be written to %s: leases may change at the next start (%s). Look at 'df %[1]s' and at who owns it.", s.cfg.dir, is.cause)
+	case is.cause != "":
+		return fmt.Sprintf("one of the two copies of the registrations in %s cannot be written (%s). Look at 'df %[1]s' and at who owns it.", s.cfg.dir, is.cause)
+	case is.slow:
+		return fmt.Sprintf("the disk of %s takes more than %v to write: registrations may be lost at a sudden end.", s.cfg.dir, storePatience)
+	}
+	return ""
+}
+
+// asideSentence says what was damaged at the start; empty: nothing.
+func (s storeState) asideSentence() string {
+	switch {
+	case s.lost && len(s.setAside) == 0:
+		return "the stored registrations were gone at the start: edges that come back may have got other addresses. Look at the disk and at who may write to the state directory."
+	case len(s.setAside) == 0:
+		return ""
+	case s.lost:
+		return fmt.Sprintf("stored registrations were damaged at the start and are now %s: edges that come back may have got other addresses. Look at the disk, and remove what was set aside.", s.asideText())
+	}
+	return fmt.Sprintf("a file of the state directory was damaged at the start and is now %s: nothing was lost, since there is a copy. Look at the disk, and remove what was set aside.", s.asideText())
 }

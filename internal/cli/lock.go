@@ -7,10 +7,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"hedgerow/internal/filelock"
 )
 
 // ErrLocked says that another process holds the lock of a state directory.
-var ErrLocked = errors.New("locked")
+var ErrLocked = filelock.ErrLocked
 
 // Lock makes dir with mode 0700 and takes the lock in it, so that no two
 // processes share an identity, a port and the files beside them. The lock ends
@@ -24,7 +26,7 @@ func Lock(dir string) (release func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock the state directory: %w", err)
 	}
-	if err := tryLock(f); err != nil {
+	if err := filelock.Try(f); err != nil {
 		holder := "another process"
 		var text [16]byte
 		n, _ := f.ReadAt(text[:], 0)

@@ -50,7 +50,7 @@ type openFile struct {
 	*content
 }
 
-func (d *unreliable) CreateTemp(dir, pattern string) (file, error) {
+func (d *unreliable) CreateTemp(dir, pattern string) (File, error) {
 	name := dir + strings.ReplaceAll(pattern, "*", "1")
 	if err := d.step("create"); err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
@@ -151,13 +151,13 @@ func stored(c *content) string {
 // placed are the two ways to give the file its name, with the steps of each.
 var placed = []struct {
 	name  string
-	place func(disk, string, string) error
+	place func(Disk, string, string) error
 	old   string // what is there before
 	steps []string
 }{
-	{"Replace", disk.Rename, "old", []string{"create", "write", "chmod", "sync", "close", "rename", "remove", "sync directory"}},
-	{"Replace nothing", disk.Rename, none, []string{"create", "write", "chmod", "sync", "close", "rename", "remove", "sync directory"}},
-	{"Create", disk.Link, none, []string{"create", "write", "chmod", "sync", "close", "link", "remove", "sync directory"}},
+	{"Replace", Disk.Rename, "old", []string{"create", "write", "chmod", "sync", "close", "rename", "remove", "sync directory"}},
+	{"Replace nothing", Disk.Rename, none, []string{"create", "write", "chmod", "sync", "close", "rename", "remove", "sync directory"}},
+	{"Create", Disk.Link, none, []string{"create", "write", "chmod", "sync", "close", "link", "remove", "sync directory"}},
 }
 
 // start returns a disk with the old file in place.

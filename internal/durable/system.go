@@ -6,10 +6,12 @@ import (
 	"os"
 )
 
-// system is the disk of the operating system.
+// System is the disk of the operating system.
+var System Disk = system{}
+
 type system struct{}
 
-func (system) CreateTemp(dir, pattern string) (file, error) {
+func (system) CreateTemp(dir, pattern string) (File, error) {
 	f, err := os.CreateTemp(dir, pattern)
 	if err != nil {
 		return nil, err // a nil *os.File in the interface would not be nil

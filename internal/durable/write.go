@@ -17,7 +17,7 @@ import (
 // followed. On Windows a file that somebody has open without sharing it for deletion
 // cannot be replaced, and the directory is not synced, for want of a call for it.
 func Replace(path string, data []byte, mode fs.FileMode) error {
-	return write(system{}, path, data, mode, disk.Rename)
+	return write(system{}, path, data, mode, Disk.Rename)
 }
 
 // Create is Replace for a file that must not be there yet: if there is one, whole
@@ -25,15 +25,20 @@ func Replace(path string, data []byte, mode fs.FileMode) error {
 // succeeds; on a file system without hard links more than one may, and then the last
 // of them wins.
 func Create(path string, data []byte, mode fs.FileMode) error {
-	return write(system{}, path, data, mode, disk.Link)
+	return write(system{}, path, data, mode, Disk.Link)
 }
 
-// disk is what the steps need of the operating system, so that a test can cut the
-// power between any two of them.
-type disk interface {
+// ReplaceOn is Replace on a disk.
+func ReplaceOn(d Disk, path string, data []byte, mode fs.FileMode) error {
+	return write(d, path, data, mode, Disk.Rename)
+}
+
+// Disk is what the steps need of the operating system, so that a test can cut the
+// power between any two of them, or fill the disk up.
+type Disk interface {
 	// CreateTemp makes a new file of mode 0600 in a directory, with a name from
 	// the pattern, as os.CreateTemp does.
-	CreateTemp(dir, pattern string) (file, error)
+	CreateTemp(dir, pattern string) (File, error)
 	// Rename gives a file another name, which another file may have so far.
 	Rename(from, to string) error
 	// Link gives a file a name that no file has, else fs.ErrExist. The file may
@@ -45,17 +50,22 @@ type disk interface {
 	SyncDir(dir string) error
 }
 
-// file is a file that is being written.
-type file interface {
+// File is a file that is being written, as an *os.File is one.
+type File interface {
+	// Name returns the path that it was opened by.
 	Name() string
+	// Write writes b at the end. It returns an error if it wrote less.
 	Write(b []byte) (int, error)
+	// Chmod changes its permissions.
 	Chmod(mode fs.FileMode) error
+	// Sync returns when what was written is on the disk.
 	Sync() error
+	// Close closes it.
 	Close() error
 }
 
 // write makes the file under a name of its own, then lets place give it its name.
-func write(d disk, path string, data []byte, mode fs.FileMode, place func(disk, string, string) error) error {
+func write(d Disk, path string, data []byte, mode fs.FileMode, place func(Disk, string, string) error) error {
 	dir, base := filepath.Split(path)
 	if dir == "" {
 		dir = "."
@@ -80,7 +90,7 @@ func write(d disk, path string, data []byte, mode fs.FileMode, place func(disk, 
 
 // fill writes, syncs and closes a new file. Not before all three succeeded may it
 // get its name: disks report a full device, or a failed write, as late as that.
-func fill(f file, data []byte, mode fs.FileMode) error {
+func fill(f File, data []byte, mode fs.FileMode) error {
 	_, err := f.Write(data)
 	if err == nil {
 		err = f.Chmod(mode)

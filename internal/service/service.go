@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"hedgerow/crypto"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/limit"
 	"hedgerow/internal/localapi"
@@ -66,15 +65,6 @@ func (s *Service) Lock(dir string) error {
 	}
 	s.OnClose(unlock)
 	return nil
-}
-
-// Identity reads the identity in a file of the state directory, or makes a new one
-// and reports created.
-func (s *Service) Identity(path string) (id *crypto.Identity, created bool, err error) {
-	if id, created, err = crypto.LoadIdentity(path); err != nil {
-		return nil, false, StateError(err)
-	}
-	return id, created, nil
 }
 
 // StateError gives a failure with the state directory its exit code, and says what

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"hedgerow/crypto"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/localapi"
 )
@@ -67,13 +68,6 @@ func TestState(t *testing.T) {
 	}
 	says(t, second.Lock(dir), cli.Failure, `another mill of village "x" runs on this machine: `, fmt.Sprintf("in use by pid %d. ", os.Getpid()),
 		"For a second one type --state-dir DIR and --control PATH.")
-	id, created, err := first.Identity(filepath.Join(dir, "id"))
-	if err != nil || !created {
-		t.Fatal(created, err)
-	}
-	if again, created, err := first.Identity(filepath.Join(dir, "id")); err != nil || created || again.Seed != id.Seed {
-		t.Errorf("%v, %v", created, err)
-	}
 	first.Close()
 	if err := second.Lock(dir); err != nil {
 		t.Errorf("after the end of the first: %v", err)
@@ -84,8 +78,8 @@ func TestState(t *testing.T) {
 		t.Fatal(err)
 	}
 	says(t, newService(t).Lock(file), cli.Failure, file, "Choose another place with --state-dir DIR.")
-	_, _, err = first.Identity(file)
-	says(t, err, cli.Failure, "is no identity", "Choose another place with --state-dir DIR.")
+	_, _, err := crypto.LoadIdentity(file)
+	says(t, StateError(err), cli.Failure, "is no identity", "Choose another place with --state-dir DIR.")
 	says(t, StateError(&os.PathError{Op: "open", Path: "x", Err: os.ErrPermission}), cli.Permission, "--state-dir DIR.")
 }
 

@@ -9,7 +9,6 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
-	"hedgerow/crypto"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/service"
 	"hedgerow/supernode"
@@ -31,7 +30,7 @@ func (cmd *command) id(c *ucli.Context) error {
 	} else if err := os.MkdirAll(dir, 0o700); err != nil {
 		return service.StateError(err)
 	}
-	id, _, err := crypto.LoadIdentity(path)
+	id, err := supernode.LoadIdentity(dir)
 	if err != nil {
 		return service.StateError(err)
 	}

@@ -121,8 +121,8 @@ func (p *process) open() (err error) {
 	if err := p.service.Lock(p.options.StateDir); err != nil {
 		return err
 	}
-	if p.id, _, err = p.service.Identity(filepath.Join(p.options.StateDir, supernode.IdentityFile)); err != nil {
-		return err
+	if p.id, err = supernode.LoadIdentity(p.options.StateDir); err != nil {
+		return service.StateError(err)
 	}
 	if p.rules, err = openRules(p.options.Rules, p.options.StateDir, p.log); err != nil {
 		return err
@@ -178,7 +178,7 @@ func (p *process) openPortsOnce(strict bool) (err error) {
 // run serves until ctx ends.
 func (p *process) run(ctx context.Context) error {
 	cfg := supernode.Config{
-		Conn: p.socket, Identity: p.id, StateDir: p.options.StateDir, Pool: p.options.Pool, Limits: p.options.Limits,
+		Conn: p.socket, StateDir: p.options.StateDir, Pool: p.options.Pool, Limits: p.options.Limits,
 		TURN: p.turn, Rules: p.rules.rules, Tokens: p.invites, Log: p.log, Version: cli.Release,
 	}
 	if p.second != nil { // a nil *UDP in an interface would not be nil

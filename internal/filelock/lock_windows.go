@@ -1,4 +1,4 @@
-package cli
+package filelock
 
 import (
 	"errors"
@@ -11,8 +11,9 @@ import (
 // range cannot be read by the process that wants to name the holder.
 const lockAt = 1 << 30
 
-// tryLock takes an exclusive lock on f that ends when f is closed.
-func tryLock(f *os.File) error {
+// Try takes an exclusive lock on f that ends when f is closed. It fails with ErrLocked if
+// somebody has it.
+func Try(f *os.File) error {
 	at := windows.Overlapped{Offset: lockAt}
 	const flags = windows.LOCKFILE_EXCLUSIVE_LOCK | windows.LOCKFILE_FAIL_IMMEDIATELY
 	err := windows.LockFileEx(windows.Handle(f.Fd()), flags, 0, 1, 0, &at)
