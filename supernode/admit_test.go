@@ -3,6 +3,7 @@ package supernode
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -130,6 +131,9 @@ func TestRefusedByRule(t *testing.T) {
 		}
 		if nak == nil || *nak != test.nak || r.dropped(test.count) != 1 {
 			t.Errorf("%q: %+v, want %+v; drops %v", test.rules, nak, test.nak, r.s.refused.drops.nonzero())
+		}
+		if st := r.s.Status(); st.Totals.Rules != strings.Count("\n"+test.rules, "\n")-strings.Count(test.rules, "mode") || st.Totals.Closed != strings.Contains(test.rules, "closed") {
+			t.Errorf("%q: status says %+v", test.rules, st.Totals)
 		}
 		if st := r.s.Status(); st.Leases != 0 || len(st.Communities) != 0 {
 			t.Errorf("%q: something was entered: %+v", test.rules, st)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"hedgerow/supernode/admin"
+	"hedgerow/supernode/admission"
 )
 
 // Status returns the present state. It may be called from any goroutine.
@@ -27,9 +28,11 @@ func (s *Server) Status() admin.Status {
 	st.Edges, st.Leases = s.registry.online, len(s.registry.byHandle)
 	st.Sessions, st.Guests = len(s.sessions.byIdx), s.sessions.guests.count()
 	st.Totals = admin.Totals{Registered: s.registry.totals.accepted, Relayed: s.registry.totals.traffic}
+	rules := s.reviews.registrar.policy.Rules()
 	s.mu.Unlock()
 	all := s.health.listing.allCommunities(now)
 	st.Totals.Communities = len(all)
+	st.Totals.Rules, st.Totals.Closed = rules.Len(), rules.Mode() == admission.Closed
 	st.Communities = all[:min(len(all), admin.StatusCommunities)]
 	return st
 }

@@ -176,8 +176,17 @@ func TestSupernodeStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	golden(t, "supernode.text", b.Bytes())
+	for want, totals := range map[string]admin.Totals{
+		"rules       3, closed for everybody else\n": {Rules: 3, Closed: true}, "rules       0, closed for everybody else\n": {Closed: true},
+		"rules       3, open for everybody else\n": {Rules: 3},
+	} {
+		b.Reset()
+		if err := SupernodeStatus(&b, admin.Status{Totals: totals}); err != nil || !strings.Contains(b.String(), want) {
+			t.Errorf("%q lacks %q, %v", b.String(), want, err)
+		}
+	}
 	b.Reset()
-	if err := SupernodeStatus(&b, admin.Status{Version: "0.1.0"}); err != nil || strings.Contains(b.String(), "streams") || strings.Contains(b.String(), "dropped") {
+	if err := SupernodeStatus(&b, admin.Status{Version: "0.1.0"}); err != nil || strings.Contains(b.String(), "streams") || strings.Contains(b.String(), "dropped") || strings.Contains(b.String(), "rules") {
 		t.Errorf("%q, %v", b.String(), err)
 	}
 }

@@ -24,6 +24,12 @@ func SupernodeStatus(w io.Writer, v admin.Status) error {
 		s.row("store", "was damaged at the start and is kept as %s", v.SetAside)
 	}
 	s.row("edges", "%d here, %d leases in %d communities", v.Edges, v.Leases, max(v.Totals.Communities, len(v.Communities)))
+	switch {
+	case v.Totals.Closed:
+		s.row("rules", "%d, closed for everybody else", v.Totals.Rules)
+	case v.Totals.Rules > 0:
+		s.row("rules", "%d, open for everybody else", v.Totals.Rules)
+	}
 	s.health(v.Notes)
 	s.blank()
 	s.WriteString(communityTable(v.Communities))

@@ -58,6 +58,10 @@ type Totals struct {
 	Registered uint64 `json:"registered"`
 	// Relayed counts what was relayed since the start.
 	Relayed Traffic `json:"relayed"`
+	// Rules is how many rules say who may register, and Closed that nobody may whom none
+	// of them names, or who shows no invite.
+	Rules  int  `json:"rules"`
+	Closed bool `json:"closed"`
 }
 
 // CommunityStatus is one community of a Status.

@@ -217,6 +217,9 @@ func (rs *Rules) Mode() Mode { return rs.mode }
 // List returns all rules, in the order in which what they are about was named first.
 func (rs *Rules) List() []Rule { return slices.Clone(rs.all) }
 
+// Len returns how many rules there are.
+func (rs *Rules) Len() int { return len(rs.all) }
+
 // community returns the rule about a community, nil: there is none. One about its id
 // goes before one about its name.
 func (rs *Rules) community(cid [16]byte, nameHash [32]byte) *Rule {
