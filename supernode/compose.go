@@ -46,8 +46,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	s.reviews.next = timer.New(&s.timers, "look who is still admitted", s.reviews.step)
 	s.health.started, s.health.refused, s.health.registry, s.health.store = cfg.Now(), s.refused, s.registry, s.store
 	s.health.tokens = cfg.Tokens
-	s.registry.events = newEventLog(cfg, s.refused)
-	s.registry.events.policy = registrar.policy
+	s.registry.events = newEventLog(s.refused, registrar.policy)
 	s.health.listing = &listing{walker: walker{tables: &s.mu}, registry: s.registry, policy: registrar.policy, sockets: s.sockets}
 	s.health.looking = timer.New(&s.timers, "look at the counters", s.health.watch)
 	s.controls = &controls{

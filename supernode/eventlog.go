@@ -3,7 +3,7 @@ package supernode
 import (
 	"cmp"
 	"context"
-	"log/slog"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"time"
@@ -28,9 +28,7 @@ const (
 // nobody holds the mutex of the tables, since a log may keep whoever writes to it waiting.
 // A nil one writes nothing.
 type eventLog struct {
-	log     *slog.Logger
-	now     func() time.Time
-	refused *refusals
+	refused *refusals         // of which the log and the clock are
 	policy  *admission.Policy // of which the labels are
 
 	lines       chan logLine
@@ -45,33 +43,34 @@ type logLine struct {
 	attributes []any
 }
 
-func newEventLog(cfg *Config, refused *refusals) *eventLog {
-	return &eventLog{log: cfg.Log, now: cfg.Now, refused: refused, lines: make(chan logLine, waitingLines), summed: cfg.Now()}
+func newEventLog(refused *refusals, policy *admission.Policy) *eventLog {
+	return &eventLog{refused: refused, policy: policy, lines: make(chan logLine, waitingLines), summed: refused.now()}
 }
 
-// occupied says that a community has its first member.
-func (e *eventLog) occupied(c *community) {
+// occupied says that the community with an id and a hash of its name has its first member.
+func (e *eventLog) occupied(id [16]byte, name [32]byte) {
 	if e != nil {
-		e.community("a community has its first member", c)
+		e.community("a community has its first member", id, name)
 	}
 }
 
-// deserted says that a community has no member any more.
-func (e *eventLog) deserted(c *community) {
+// deserted says that a community has no member any more, where somebody was since a time
+// and so many bytes were relayed.
+func (e *eventLog) deserted(id [16]byte, name [32]byte, since time.Time, relayed uint64) {
 	if e != nil {
-		e.community("a community has no member any more", c, "after", e.now().Sub(c.crowd.since).Round(time.Second), "relayed", c.budget.traffic.Total())
+		e.community("a community has no member any more", id, name, "after", e.refused.now().Sub(since).Round(time.Second), "relayed", relayed)
 	}
 }
 
 // community queues a line about a community, unless there were too many.
-func (e *eventLog) community(text string, c *community, more ...any) {
+func (e *eventLog) community(text string, id [16]byte, name [32]byte, more ...any) {
 	b := &e.communities
-	if !b.Take(e.now(), 1, communityLinesRate, communityLinesBurst) {
+	if !b.Take(e.refused.now(), 1, communityLinesRate, communityLinesBurst) {
 		b.leftOut++
 		return
 	}
-	attributes := []any{"community", communityText(c.id)}
-	if label := e.policy.Label(c.id, c.nameHash); label != "" {
+	attributes := []any{"community", hex.EncodeToString(id[:])}
+	if label := e.policy.Label(id, name); label != "" {
 		attributes = append(attributes, "label", label)
 	}
 	attributes = append(attributes, more...)
@@ -138,7 +137,7 @@ func (e *eventLog) run(ctx context.Context) {
 	for {
 		select {
 		case l := <-e.lines:
-			e.log.Info(l.text, l.attributes...)
+			e.refused.log.Info(l.text, l.attributes...)
 		case <-ctx.Done():
 			return
 		}
@@ -149,6 +148,6 @@ func (e *eventLog) run(ctx context.Context) {
 func (e *eventLog) rest() {
 	for len(e.lines) > 0 {
 		l := <-e.lines
-		e.log.Info(l.text, l.attributes...)
+		e.refused.log.Info(l.text, l.attributes...)
 	}
 }

@@ -287,7 +287,7 @@ func (g *registry) setOnline(r *registration) {
 	r.arrive()
 	if len(c.online) == 1 {
 		c.crowd.since = r.seat.since
-		g.events.occupied(c)
+		g.events.occupied(c.id, c.nameHash)
 	}
 	g.setVisitor(r)
 	g.setYielding(r)
@@ -309,7 +309,7 @@ func (g *registry) setOffline(r *registration) {
 	c.online = c.online[:len(c.online)-1]
 	r.place = -1
 	if len(c.online) == 0 {
-		g.events.deserted(c)
+		g.events.deserted(c.id, c.nameHash, c.crowd.since, c.budget.traffic.Total())
 	}
 	c.name.online--
 	g.online--
