@@ -36,6 +36,9 @@ func (e *enrolment) invite(c *ucli.Context) error {
 		return cli.Errorf(cli.Usage, "", "%w.", err)
 	}
 	says := fmt.Sprintf("Whoever has this string is a member of %q: it holds its keys, by which all that is sent can be read. Give it to one person, by a way that nobody else reads.", v.Name)
+	if v.Keys.Members == crypto.MembersList {
+		says = fmt.Sprintf("Whoever has this string has the keys of %q: give it to one person, by a way that nobody else reads. It makes nobody a member: that does '%s admit ID', with the id that '%[2]s identity' shows on the new machine.", v.Name, c.App.Name)
+	}
 	if !slices.ContainsFunc(v.Supernodes, func(s invite.Supernode) bool { return s.Token != (invite.Token{}) }) {
 		says += " It has no token: a supernode that lets in who is invited alone makes one by 'supernode invite'."
 	}

@@ -212,5 +212,8 @@ func (e *enrolment) sayJoined(c *ucli.Context, v *invite.Invite, dir joinedDir) 
 	if err == nil {
 		release()
 	}
+	if v.Keys != nil && v.Keys.Members == crypto.MembersList {
+		fmt.Fprintf(out, "Members are listed: once the edge has started, '%s identity' shows the id that the authority has to admit.\n", c.App.Name)
+	}
 	fmt.Fprintf(out, "Start the edge: %s\n", start)
 }

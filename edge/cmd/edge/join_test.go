@@ -295,6 +295,28 @@ func TestJoinOtherwise(t *testing.T) {
 	}
 }
 
+// In a community with a list of members keys make nobody a member, and both ends read what
+// does.
+func TestInviteToListedCommunity(t *testing.T) {
+	h := newHouse(t)
+	c, err := crypto.ParseCommunity([]byte(h.must("", "keygen", "--community", "n", "--epochs", "1")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Members, c.Authority = crypto.MembersList, crypto.NewIdentity([32]byte{1}).ID
+	text, err := c.AppendText(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, errs, code := h.types(supernodeInvite(t, "n"), "invite", "-", "--community-file", h.file("keys", string(text)))
+	if code != cli.OK || !strings.Contains(errs, "edge admit ID") || strings.Contains(errs, "is a member") {
+		t.Errorf("%d: %s", code, errs)
+	}
+	if out = newHouse(t).must(out, "join", "-"); !strings.Contains(out, "'edge identity' shows the id") {
+		t.Errorf("%s", out)
+	}
+}
+
 // The code is drawn beside the words, never into the output.
 func TestInviteShowsQR(t *testing.T) {
 	h := newHouse(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"time"
 
 	"hedgerow/crypto"
@@ -32,9 +33,12 @@ func (v invitations) Invite(r admin.InviteRequest) (made admin.Invited, err erro
 	if r.TTLS < 0 || r.TTLS > int64(invites.MaxTTL/time.Second) { // more seconds than a Duration has would be few
 		return made, invites.ErrTTL
 	}
+	now := time.Now()
+	if !v.admits(now, c.NameHash(), anyToken{}) {
+		return made, fmt.Errorf("an invite to %q would let nobody in: a rule denies the community. Type 'supernode rules', and 'supernode allow community' to take that back", c.Name)
+	}
 	var token invite.Token
 	_, _ = rand.Read(token[:]) // never fails
-	now := time.Now()
 	made.Invite, err = v.ledger.Create(now, invites.Request{
 		Community: c.Name, NameHash: c.NameHash(), TTL: time.Duration(r.TTLS) * time.Second, Uses: r.Uses,
 	}, token)
@@ -43,17 +47,23 @@ func (v invitations) Invite(r admin.InviteRequest) (made admin.Invited, err erro
 	}
 	v.book.log.Info("an invite was made", "id", made.ID, "community", c.Name, "uses", made.Uses, "expires", made.Expires)
 	made.Token, made.Key, made.Port = invite.EncodeToken(token), supernode.KeyText(v.server.Key()), v.port
-	made.Needed = v.needed(now, c.NameHash())
+	made.Needed = !v.admits(now, c.NameHash(), nil)
 	return made, nil
 }
 
-// needed reports whether an edge of a community, of which nothing else is known, is not let
-// in without an invite.
-func (v invitations) needed(now time.Time, nameHash [32]byte) bool {
+// admits reports whether the rules, with tokens or without, let in an edge of a community of
+// which nothing else is known.
+func (v invitations) admits(now time.Time, nameHash [32]byte, tokens admission.Tokens) bool {
 	v.book.mu.Lock()
 	defer v.book.mu.Unlock()
-	return admission.New(v.book.rules, nil).Decide(now, &admission.Request{NameHash: nameHash}).Reason != admission.Admitted
+	return admission.New(v.book.rules, tokens).Decide(now, &admission.Request{NameHash: nameHash}).Reason == admission.Admitted
 }
+
+// anyToken admits whoever comes as far as to be asked for a token.
+type anyToken struct{}
+
+func (anyToken) Redeem(time.Time, *admission.Request) admission.Reason { return admission.Admitted }
+func (anyToken) Note() string                                          { return "" }
 
 // Invites returns all invites.
 func (v invitations) Invites() []admin.Invite { return v.ledger.List() }

@@ -77,6 +77,9 @@ func TestInviteFailures(t *testing.T) {
 	dir := t.TempDir()
 	_, stop := serve(t, dir, "-p", "0")
 	defer stop()
+	if out, errs, code := typed(t, dir, "deny", "community", "denied"); code != cli.OK {
+		t.Fatal(out, errs)
+	}
 	at := []string{"--address", "vps.example"}
 	for name, test := range map[string]struct {
 		args []string
@@ -87,6 +90,7 @@ func TestInviteFailures(t *testing.T) {
 		"two":           {append([]string{"invite", "a", "b"}, at...), cli.Usage, "[E24]"},
 		"no time":       {append([]string{"invite", "a", "--ttl", "x"}, at...), cli.Usage, "--ttl"},
 		"too long":      {append([]string{"invite", "a", "--ttl", "9999w"}, at...), cli.Failure, "366 days"},
+		"denied":        {append([]string{"invite", "denied"}, at...), cli.Failure, "a rule denies the community"},
 		"nobody":        {append([]string{"invite", "a", "--uses", "0"}, at...), cli.Failure, "1 to 1000 edges"},
 		"odd name":      {append([]string{"invite", "a\x1b"}, at...), cli.Failure, "unprintable"},
 		"a URL":         {[]string{"invite", "a", "--address", "http://a"}, cli.Usage, "--address http://a"},
