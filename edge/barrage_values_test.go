@@ -199,6 +199,21 @@ var pairMessages = []func(b *besieged, m *farMember) appender{
 	func(b *besieged, m *farMember) appender {
 		return &protocol.KeyUpdate{Version: b.tape.Number(), KI: b.tape.Byte(), XF: protocol.Transform(b.tape.Byte()), Until: b.tape.Number()}
 	},
+	func(b *besieged, m *farMember) appender {
+		return &protocol.List{Keys: b.tape.Number(), Head: &protocol.ListHead{Serial: b.tape.Number(), Stale: b.tape.Number(), Count: 1 + uint16(b.tape.Byte())}}
+	},
+	func(b *besieged, m *farMember) appender {
+		w := &protocol.ListWant{}
+		for range 1 + b.tape.Pick(protocol.MaxWanted) {
+			w.Indices = append(w.Indices, uint16(b.tape.Number()))
+		}
+		return w
+	},
+	func(b *besieged, m *farMember) appender {
+		return &protocol.ListPart{
+			Index: uint16(b.tape.Number()), Entries: make([]protocol.Listed, 1+b.tape.Pick(protocol.PieceEntries)), Proof: make([][32]byte, b.tape.Pick(protocol.MaxProof+1)),
+		}
+	},
 }
 
 // salt returns a SALT that may be the member's own.

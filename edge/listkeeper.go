@@ -20,6 +20,7 @@ const (
 	listAgain     = 2 * time.Second  // before a peer that lacks something is told again, doubling
 	listAgainMost = time.Minute      // at most
 	listWait      = time.Second      // for pieces
+	listFrom      = 15 * time.Second // from one peer, if another one has it, too
 	listTries     = 4                // questions without an answer before another peer is asked
 	proveWithin   = 10 * time.Second // of its session a peer has to say who it is
 	bringWithin   = 30 * time.Second // and one that is in no list of ours to bring the list that it named
@@ -59,6 +60,7 @@ type fetching struct {
 	cursor int               // where the next question begins
 	open   int               // pieces that were asked for and have not come
 	tries  int               // questions since the last piece
+	since  time.Time         // when it began to come from this peer
 	due    time.Time         // for the pieces
 }
 
@@ -108,7 +110,7 @@ func (l *listKeeper) lookAt(now time.Time, p *peer) (pending bool) {
 	st := &p.identity.listing
 	switch {
 	case !p.identity.proven && now.Sub(session.Crypto().Created()) > proveWithin:
-		dismiss(l.sessions, p, refusedUnlisted, protocol.CloseRevoked)
+		dismiss(l.sessions, p, refusedUnlisted, protocol.CloseDone)
 		return false
 	case st.brings && !now.Before(st.until):
 		st.brings = false
@@ -139,14 +141,17 @@ func (l *listKeeper) settle(p *peer) {
 	}
 }
 
-// fanOut is with how many others a member keeps a session although nothing passes: those
-// whose identities follow its own. So whoever is here hears of a new list at once.
+// fanOut is with how many others a member keeps a session although nothing passes: the first
+// that are here of those whose identities follow its own. So whoever is here hears of a new
+// list at once.
 const fanOut = 3
 
 // spreaders chooses the members with whom sessions are kept so that lists spread.
 func (l *listKeeper) spreaders() {
 	var around []*peer
+	was := make(map[*peer]bool)
 	for _, p := range l.peers.byStatic {
+		was[p] = p.identity.listing.kept
 		p.identity.listing.kept = false
 		if p.known() && l.admission.admits(p.identity.statement.ID) && !p.place.unconfirmed {
 			around = append(around, p)
@@ -162,8 +167,17 @@ func (l *listKeeper) spreaders() {
 		}
 		return bytes.Compare(a.identity.statement.ID[:], b.identity.statement.ID[:])
 	})
-	for _, p := range around[:min(fanOut, len(around))] {
+	n := 0
+	for _, p := range around[:min(3*fanOut, len(around))] {
 		p.identity.listing.kept = true
+		if p.sessions.current != nil {
+			n++
+		} else if !was[p] {
+			l.sessions.initiate(p)
+		}
+		if n == fanOut {
+			return
+		}
 	}
 }
 
@@ -283,9 +297,9 @@ func (l *listKeeper) collect(now time.Time, p *peer) {
 	f, head := &l.fetch, p.identity.listing.head
 	switch {
 	case f.of == nil || roster.Newer(head, f.of.Head()):
-		*f = fetching{of: roster.Gather(*head), from: p}
+		*f = fetching{of: roster.Gather(*head), from: p, since: now}
 	case *f.of.Head() == *head && f.from == nil:
-		f.from, f.tries = p, 0
+		f.from, f.tries, f.since = p, 0, now
 	default:
 		return // it comes from somebody else
 	}
@@ -305,28 +319,45 @@ func (l *listKeeper) ask(now time.Time) {
 // retry asks again, or somebody else.
 func (l *listKeeper) retry(now time.Time) {
 	f := &l.fetch
-	if f.tries++; f.from != nil && f.tries < listTries && f.from.sessions.current != nil {
-		f.cursor = 0
-		l.ask(now)
+	if f.tries++; f.from == nil || f.tries >= listTries || f.from.sessions.current == nil {
+		l.another(now)
 		return
 	}
-	l.another(now)
+	f.cursor = 0
+	l.more(now)
+}
+
+// more asks for the next pieces: somebody else, if this peer takes long and there is one.
+func (l *listKeeper) more(now time.Time) {
+	if f := &l.fetch; now.Sub(f.since) > listFrom {
+		if p := l.holder(f.from); p != nil {
+			f.from, f.since = p, now
+		}
+	}
+	l.ask(now)
+}
+
+// holder returns a peer that has the list which is collected, and is not one; nil: nobody
+// is known to.
+func (l *listKeeper) holder(not *peer) *peer {
+	for _, p := range l.peers.byStatic {
+		st := &p.identity.listing
+		if p != not && p.sessions.current != nil && st.head != nil && !st.lied && *st.head == *l.fetch.of.Head() {
+			return p
+		}
+	}
+	return nil
 }
 
 // another has the list come from another peer that has it, if there is one.
 func (l *listKeeper) another(now time.Time) {
 	f := &l.fetch
-	before := f.from
-	f.from, f.tries, f.cursor = nil, 0, 0
-	for _, p := range l.peers.byStatic {
-		st := &p.identity.listing
-		if p != before && p.sessions.current != nil && st.head != nil && !st.lied && *st.head == *f.of.Head() {
-			f.from = p
-			l.ask(now)
-			return
-		}
+	f.from, f.tries, f.cursor, f.since = l.holder(f.from), 0, 0, now
+	if f.from == nil {
+		f.due = now.Add(listAgainMost)
+		return
 	}
-	f.due = now.Add(listAgainMost)
+	l.ask(now)
 }
 
 // answer gives a member the pieces that it asks for.
@@ -380,7 +411,7 @@ func (l *listKeeper) handlePart(now time.Time, p *peer, m protocol.ListPart) {
 	case f.of.Whole():
 		l.complete(now)
 	case f.open <= 0 && f.from != nil:
-		l.ask(now)
+		l.more(now)
 	}
 }
 

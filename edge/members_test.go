@@ -452,3 +452,27 @@ func TestListNamesHubs(t *testing.T) {
 		}
 	}
 }
+
+// TestSlowHolder: who sends a list a piece at a time keeps it from nobody: after a while it
+// comes from another member that has it, and what has come stays.
+func TestSlowHolder(t *testing.T) {
+	e := newEdge(t, listedConfig)
+	e.adopts(signedList(t, 1, entry(1, 0), entry(2, 0), entry(3, 0)))
+	list := signedList(t, 2, append(fillers(150), entry(1, 0), entry(2, 0), entry(3, 0))...)
+	slow := e.arrives(noon, 2, protocol.List{Head: &list.Head})
+	other := e.arrives(noon, 3, protocol.List{Head: &list.Head})
+	now := noon
+	for i := 0; e.data.lists.fetch.from == slow && i < 60; i++ {
+		now = now.Add(listWait)
+		if i%4 == 0 {
+			e.gives(now, slow, list, i/4)
+		}
+		e.pass(now)
+	}
+	if e.data.lists.fetch.from != other || now.Sub(noon) > listFrom+2*listWait {
+		t.Errorf("after %v it comes from %v", now.Sub(noon), e.data.lists.fetch.from)
+	}
+	if n := len(e.data.lists.fetch.of.Missing(0, 1000)); n >= list.Head.Pieces() {
+		t.Error("what had come is gone")
+	}
+}

@@ -282,3 +282,51 @@ func TestRevoke(t *testing.T) {
 		})
 	}
 }
+
+// TestFirstMeeting: of two members that meet for the first time one has a list in which the
+// other is not yet; the other brings the newer one. Whoever was revoked cannot do that with
+// the list in which it was a member.
+func TestFirstMeeting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClub(t, nattest.PortRestricted, 3, 2)
+		veteran, newcomer, gone := c.members[0], c.members[2], c.members[1]
+		newcomer.Stop() // the list with it comes another way
+		c.publish(veteran, false)
+		time.Sleep(15 * time.Second)
+		gone.Stop()
+		c.revoke(gone)
+		c.publish(veteran, false)
+		veteran.Stop()
+		c.entries = append(c.entries, entryOf(newcomer, 0))
+		newcomer.Start()
+		c.publish(newcomer, false)
+		if got := c.serial(newcomer); got != 3 {
+			t.Fatalf("the newcomer has list %d", got)
+		}
+		veteran.Start()
+		gone.Start()
+		if got := c.serial(veteran); got != 2 {
+			t.Fatalf("the veteran has list %d", got)
+		}
+		time.Sleep(15 * time.Second)
+		flows := c.flows([]int{0, 2})
+		send(flows, 20, 200*time.Millisecond)
+		time.Sleep(time.Second)
+		for i, f := range flows {
+			if lost := f.Lost(10, f.Len()); len(lost) > 0 {
+				t.Errorf("flow %d lost %s", i, brief(lost))
+			}
+		}
+		if got := c.serial(veteran); got != 3 {
+			t.Errorf("the veteran has list %d", got)
+		}
+		if got := c.serial(gone); got != 1 {
+			t.Errorf("who was revoked has list %d", got)
+		}
+		if c.reaches(veteran, gone) || c.reaches(newcomer, gone) {
+			t.Error("who was revoked has a session by the list in which it was a member")
+		}
+		c.verify()
+		c.end()
+	})
+}

@@ -100,6 +100,29 @@ func (k *Knowledge) salts() []Value {
 	for _, ki := range []uint8{0, 1, 254, 255} {
 		list = append(list, value("KEYUPDATE", protocol.KeyUpdate{Version: 1<<64 - 1, KI: ki, XF: protocol.XFGroupGCM, Until: 1<<64 - 1, Key: [32]byte{1}}))
 	}
+	return append(list, rosters()...)
+}
+
+// rosters are messages about lists of members that nobody has signed.
+func rosters() []Value {
+	var list []Value
+	for _, n := range []uint64{0, 1, 1<<64 - 1} {
+		for _, count := range []uint16{1, protocol.MaxListed} {
+			h := protocol.ListHead{Serial: n, Made: n, Stale: n, Count: count}
+			list = append(list, value("LIST", protocol.List{Keys: n, Head: &h}))
+		}
+		list = append(list, value("LIST without a head", protocol.List{Keys: n}))
+	}
+	for _, i := range []uint16{0, 1023, 1<<16 - 1} {
+		want := protocol.ListWant{Indices: make([]uint16, protocol.MaxWanted)}
+		for k := range want.Indices {
+			want.Indices[k] = i
+		}
+		list = append(list, value("LISTWANT", want))
+		for _, n := range []int{0, protocol.MaxProof} {
+			list = append(list, value("LISTPART", protocol.ListPart{Index: i, Entries: make([]protocol.Listed, protocol.PieceEntries), Proof: make([][32]byte, n)}))
+		}
+	}
 	return list
 }
 
