@@ -53,8 +53,13 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 		sessions: s.sessions, prober: prober, registrar: registrar, members: &members{registry: s.registry, allowance: allowance, sender: sender},
 		sender: sender, allowance: allowance, refused: s.refused, tables: &s.mu,
 	}
+	s.composeStore()
+}
+
+// composeStore has what waits for the disk sent when the disk has it.
+func (s *Server) composeStore() {
 	s.controls.acknowledger = &acknowledger{
-		store: s.store, sessions: s.sessions, sockets: s.sockets, answer: s.controls.answer, tables: &s.mu, now: cfg.Now,
+		store: s.store, sessions: s.sessions, sockets: s.sockets, answer: s.controls.answer, tables: &s.mu, now: s.cfg.Now,
 		of: make(map[*hop]int), out: newOutbox(s.sockets.mask),
 	}
 	s.store.all, s.store.written = (&records{&s.mu, s.registry}).each, s.controls.acknowledger.send
