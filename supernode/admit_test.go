@@ -1,6 +1,8 @@
 package supernode
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -327,5 +329,21 @@ func TestRulesOfTheNextStart(t *testing.T) {
 	r.pass(time.Second, 10*time.Millisecond)
 	if n := len(r.s.registry.all); n != 1 || r.s.registry.communities[gone.community.ID()] != nil || r.s.registry.communities[stays.community.ID()] == nil {
 		t.Errorf("%d registrations are left", n)
+	}
+}
+
+// Whoever does not wait for the end of a review has changed the rules all the same.
+func TestReviewGoesOn(t *testing.T) {
+	r := newRig(t, Config{})
+	e := r.edge(testCommunity("ours", "k"), "e", 1).join()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	gone := errors.New("gone")
+	cancel(gone)
+	if ended, err := r.s.SetRules(ctx, rulesOf(t, "deny community ours")); ended != 0 || !errors.Is(err, gone) {
+		t.Errorf("%d have ended, %v", ended, err)
+	}
+	r.pass(time.Second, 10*time.Millisecond)
+	if r.s.registry.byHandle[e.ack.Handle] != nil {
+		t.Error("the edge is still registered")
 	}
 }

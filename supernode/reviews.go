@@ -102,8 +102,9 @@ func (v *reviews) end(now time.Time, r *registration, verdict admission.Verdict)
 }
 
 // SetRules replaces the rules by which edges are admitted, and ends the registrations of
-// those that are not any more. It returns how many those were, once all are looked at, or
-// the cause of the end of ctx; the rules hold in any case. Run has to be running.
+// those that are not any more. It returns how many those were, once all are looked at. If ctx
+// ends before, it returns how many they are so far, and the cause; the rules hold, and the
+// others end, in any case. Run has to be running.
 func (s *Server) SetRules(ctx context.Context, rules *admission.Rules) (ended int, err error) {
 	return s.change(ctx, func(p *admission.Policy, _ time.Time) error {
 		p.Replace(rules)
@@ -144,9 +145,9 @@ func (s *Server) change(ctx context.Context, f func(*admission.Policy, time.Time
 	select {
 	case <-over:
 	case <-ctx.Done():
-		return 0, context.Cause(ctx)
+		err = context.Cause(ctx)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.reviews.ended - before, nil
+	return s.reviews.ended - before, err
 }

@@ -19,6 +19,7 @@ import (
 
 	"hedgerow/internal/cli"
 	"hedgerow/internal/durable"
+	"hedgerow/internal/format"
 	"hedgerow/supernode"
 	"hedgerow/supernode/admin"
 	"hedgerow/supernode/admission"
@@ -69,7 +70,9 @@ type ruleBook struct {
 	log    *slog.Logger
 	now    func() time.Time
 
-	mu      sync.Mutex // held across a change, until it holds
+	changing sync.Mutex // held across a change, until it holds everywhere
+
+	mu      sync.Mutex // guards what follows, and is held across no wait but for the disk
 	base    []admission.List
 	changes admission.List
 	rules   *admission.Rules
@@ -153,6 +156,19 @@ func (b *ruleBook) read() error {
 	return nil
 }
 
+// readAgain reads the operator's files while they are in use, and returns the rules that
+// follow and what is not done of them.
+func (b *ruleBook) readAgain() (rules *admission.Rules, unread []string, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failure = ""
+	if err := b.read(); err != nil {
+		b.failure = fmt.Sprintf("the rules were not read again, and the old ones hold: %v. Mend the file and type 'supernode reload'.", err)
+		return nil, nil, err
+	}
+	return b.rules, b.unread, nil
+}
+
 // readRules reads a file of rules.
 func readRules(path string) ([]byte, error) {
 	st, err := os.Stat(path)
@@ -222,6 +238,8 @@ func (g governed) Rules() admin.Rules {
 // Change does what the words of a command say.
 func (g governed) Change(ctx context.Context, words []string) (done admin.Changed, err error) {
 	done.Notes = []string{}
+	ctx, cancel := context.WithTimeout(ctx, changeWait)
+	defer cancel()
 	if len(words) > 0 && words[0] == kickWord {
 		id, err := admission.ParseKick(words)
 		if err != nil {
@@ -229,18 +247,22 @@ func (g governed) Change(ctx context.Context, words []string) (done admin.Change
 		}
 		done.Done = fmt.Sprintf("%s edge %s for %v", kickWord, id, admission.KickTime)
 		done.Ended, err = g.Kick(ctx, id)
-		return done, err
+		return later(done, err)
 	}
 	r, err := admission.ParseRule(words)
 	if err != nil {
 		return done, err
 	}
-	g.book.mu.Lock()
-	defer g.book.mu.Unlock()
+	g.book.changing.Lock()
+	defer g.book.changing.Unlock()
 	if r.Verb == admission.Ban && r.Since.IsZero() {
 		r.Since = g.book.now().UTC().Truncate(time.Second)
 	}
-	if err := g.book.add(r); err != nil {
+	g.book.mu.Lock()
+	err = g.book.add(r)
+	rules := g.book.rules
+	g.book.mu.Unlock()
+	if err != nil {
 		return done, err
 	}
 	if r.Verb == admission.Unban && r.Kind == admission.Edge {
@@ -248,26 +270,38 @@ func (g governed) Change(ctx context.Context, words []string) (done admin.Change
 	}
 	g.book.log.Info("the rules have changed", "rule", r.String())
 	done.Done = r.String()
-	done.Ended, err = g.SetRules(ctx, g.book.rules)
+	done.Ended, err = g.SetRules(ctx, rules)
+	return later(done, err)
+}
+
+// changeWait is for how long an answer waits for the registrations that a change ends.
+const changeWait = 5 * time.Second
+
+// later returns what a change has led to, with a note if that goes on.
+func later(done admin.Changed, err error) (admin.Changed, error) {
+	if errors.Is(err, context.DeadlineExceeded) {
+		done.Notes, err = append(done.Notes, "it holds, and more registrations are being ended"), nil
+	}
 	return done, err
 }
 
 // Reload reads the files again.
 func (g governed) Reload(ctx context.Context) (done admin.Changed, err error) {
 	b := g.book
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := b.read(); err != nil {
-		b.failure = fmt.Sprintf("the rules were not read again, and the old ones hold: %v. Mend the file and type 'supernode reload'.", err)
+	ctx, cancel := context.WithTimeout(ctx, changeWait)
+	defer cancel()
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	rules, unread, err := b.readAgain()
+	if err != nil {
 		b.log.Error("the rules were not read again, and the old ones hold", "err", err)
 		return done, err
 	}
-	b.failure = ""
-	done.Done = fmt.Sprintf("%s, %d rules", b.rules.Mode(), len(b.rules.List()))
-	done.Notes = append([]string{}, b.unread...)
-	b.log.Info("the rules were read again", "mode", b.rules.Mode().String(), "rules", len(b.rules.List()))
-	done.Ended, err = g.SetRules(ctx, b.rules)
-	return done, err
+	done.Done = fmt.Sprintf("%s, %s", rules.Mode(), format.Count(rules.Len(), "rule"))
+	done.Notes = append([]string{}, unread...)
+	b.log.Info("the rules were read again", "mode", rules.Mode().String(), "rules", rules.Len())
+	done.Ended, err = g.SetRules(ctx, rules)
+	return later(done, err)
 }
 
 // watchSignals reads the files again at each SIGHUP, until ctx ends.

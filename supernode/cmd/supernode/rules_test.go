@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -101,7 +102,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("rules: %q", got)
 	}
 	writeFile(t, file, "mode closed\nallow community x\n")
-	if got := ask(t, dir, cli.OK, "reload"); got != "closed, 1 rules; registrations ended: 0\n" {
+	if got := ask(t, dir, cli.OK, "reload"); got != "closed, 1 rule; registrations ended: 0\n" {
 		t.Errorf("a mended file: %q", got)
 	}
 	ask(t, dir, cli.OK, "health")
@@ -179,5 +180,15 @@ func TestChangeThatCannotBeKept(t *testing.T) {
 	}
 	if got := ask(t, dir, cli.OK, "rules"); got != "mode open\n" {
 		t.Errorf("rules: %q", got)
+	}
+}
+
+// An answer that does not wait for the end says that it goes on.
+func TestChangeThatGoesOn(t *testing.T) {
+	if done, err := later(admin.Changed{Ended: 2}, context.DeadlineExceeded); err != nil || done.Ended != 2 || len(done.Notes) != 1 {
+		t.Errorf("%+v, %v", done, err)
+	}
+	if done, err := later(admin.Changed{}, context.Canceled); err == nil || len(done.Notes) != 0 {
+		t.Errorf("%+v, %v", done, err)
 	}
 }
