@@ -22,7 +22,7 @@ type Files struct {
 	// makes readable for ever.
 	polled  []unix.PollFd
 	keep    bool          // see KeepProcessor
-	lively  bool          // something came soon after what had come before: more will
+	quick   int           // how often in a row something came within KeepFor after what had come before
 	woken   time.Time     // when something came last
 	rest    *rest         // the long sleep; nil: it is a system call, too
 	timeout unix.Timespec // of ppoll; the kernel writes to it
@@ -73,7 +73,10 @@ func (f *Files) Wait() error {
 			return fmt.Errorf("cannot wait for descriptors: %w", err)
 		}
 		now := time.Now()
-		f.lively, f.woken = now.Sub(f.woken) < KeepFor, now
+		if f.quick++; now.Sub(f.woken) >= KeepFor {
+			f.quick = 0
+		}
+		f.woken = now
 		last := len(f.polled) - 1
 		if f.polled[last].Revents != 0 {
 			return net.ErrClosed
@@ -104,14 +107,18 @@ func (f *Files) KeepProcessor() {
 	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 }
 
-// poll sleeps until a descriptor has something: within a conversation in a system call for
-// KeepFor, then, or if what came last came alone, as a parked goroutine. It returns 0 and
+// lively is how often in a row something has to come within KeepFor, so that more is to be
+// expected. Keepalives and their answers are fewer.
+const lively = 8
+
+// poll sleeps until a descriptor has something: while traffic flows in a system call for
+// KeepFor, then, and where it does not flow, as a parked goroutine. It returns 0 and
 // no error when it had better be called again.
 func (f *Files) poll() (n int, err error) {
 	switch {
-	case f.lively && f.keep:
+	case f.quick >= lively && f.keep:
 		n, err = f.ppoll(KeepFor)
-	case f.lively:
+	case f.quick >= lively:
 		timeout := unix.NsecToTimespec(int64(KeepFor))
 		n, err = unix.Ppoll(f.polled, &timeout, nil)
 	case f.rest == nil:
@@ -119,7 +126,9 @@ func (f *Files) poll() (n int, err error) {
 	default:
 		return f.rest.sleep()
 	}
-	f.lively = n != 0 || err != nil
+	if n == 0 && err == nil {
+		f.quick = 0
+	}
 	return n, err
 }
 

@@ -166,6 +166,7 @@ func TestFilesKeepProcessor(t *testing.T) {
 	b := make([]byte, 1)
 	for i, wait := range []time.Duration{0, KeepFor / 4, 3 * KeepFor} {
 		before := f.Sleeps()
+		f.quick = lively
 		go func() { done <- f.Wait() }()
 		asleep(t, f, before)
 		runtime.GC() // stops the world, which the sleep must not delay
@@ -181,6 +182,7 @@ func TestFilesKeepProcessor(t *testing.T) {
 		}
 	}
 	before := f.Sleeps()
+	f.quick = lively
 	go func() { done <- f.Wait() }()
 	asleep(t, f, before)
 	f.Stop()

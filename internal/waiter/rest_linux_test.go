@@ -89,7 +89,7 @@ func TestFilesRestMissesNothing(t *testing.T) {
 		if i%2 == 1 {
 			ends = [2]int{r2, w2}
 		}
-		f.lively = false
+		f.quick = 0
 		go func() { done <- f.Wait() }()
 		for range i % 20 * 50 {
 			f.Sleeps() // moments of different length
