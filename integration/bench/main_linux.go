@@ -16,7 +16,7 @@ type flags struct {
 	bin, json, variants, figures, loss string
 	rounds, cpus, edges, communities   int
 	seconds, orderRate                 float64
-	quick, order, supernode            bool
+	quick, order, supernode, idle      bool
 }
 
 func parse() (f flags) {
@@ -31,6 +31,7 @@ func parse() (f flags) {
 	flag.BoolVar(&f.order, "order", false, "instead: send 10 million numbered datagrams of four flows and look at their order")
 	flag.Float64Var(&f.orderRate, "order-rate", 200e3, "datagrams a second of -order")
 	flag.StringVar(&f.loss, "loss", "", "instead: TCP over a path that loses these `percentages`, as in 0.5,2,10")
+	flag.BoolVar(&f.idle, "idle", false, "instead: how often edges and a supernode wake up that nobody uses")
 	flag.BoolVar(&f.supernode, "supernode", false, "instead: a supernode with many edges on the loopback; needs no rights")
 	flag.IntVar(&f.edges, "edges", 2000, "how many edges -supernode has")
 	flag.IntVar(&f.communities, "communities", 20, "how many communities the edges of -supernode belong to")
@@ -125,6 +126,8 @@ func (f flags) run(ctx context.Context, s settings) error {
 		return f.measureSupernode(ctx, s)
 	case f.order:
 		return checkOrder(ctx, s, f.orderRate)
+	case f.idle:
+		return countWakeUps(ctx, s, time.Duration(f.seconds*float64(6*time.Second)))
 	case f.loss != "":
 		return compareLoss(ctx, s, f.loss)
 	}
