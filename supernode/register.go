@@ -104,6 +104,10 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 	}
 	r := g.grant(a, d)
 	g.enter(x, r, a)
+	if d.choice.none {
+		r.community.addresses.exhausted = x.now
+		g.refused.count(dropPool, true, func() []any { return append(r.attributes(), "wants", m.Prefix) })
+	}
 	g.acknowledge(x, r, d.choice)
 }
 
@@ -174,8 +178,6 @@ func (g *registrar) acknowledge(x *exchange, r *registration, got choice) {
 	switch holder := got.holder; {
 	case got.none:
 		ack.Code = protocol.CodePool
-		r.community.addresses.exhausted = x.now
-		g.refused.count(dropPool, true, func() []any { return r.attributes() })
 	case holder != nil:
 		ack.Code, ack.Holder = protocol.CodeIPTaken, holder.mac
 		g.log.Debug("edge got another address than it asked for", "community", communityText(r.community.id),
