@@ -12,9 +12,11 @@ import (
 
 // UntilSignal returns a context that ends with the first SIGINT or SIGTERM, which
 // the log mentions as doing. The second one ends the process at once. stop ends the
-// watch.
+// watch. From the call on a log whose reader has gone is no reason to end: without it a
+// line to a closed pipe ends the process by SIGPIPE.
 func UntilSignal(parent context.Context, log *slog.Logger, doing string) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancel(parent)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // not Ignore, which programs that we start would inherit
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})

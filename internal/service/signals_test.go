@@ -71,6 +71,28 @@ func TestFirstSignal(t *testing.T) {
 	}
 }
 
+// TestLogWithoutReader: a line to a log whose reader has gone does not end the process.
+func TestLogWithoutReader(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), signalsChild+"=quick")
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	if text, err := bufio.NewReader(out).ReadString('\n'); text != "ready\n" {
+		t.Fatal(text, err)
+	}
+	_ = out.Close()
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
 func TestSecondSignal(t *testing.T) {
 	cmd, says := started(t, "slow")
 	if s := says(); s != "ready" {
