@@ -413,6 +413,29 @@ func TestMembershipNotes(t *testing.T) {
 	}
 }
 
+// TestProbesOfTheRevoked: a bridge on our LAN that is no member keeps ours from nothing.
+func TestProbesOfTheRevoked(t *testing.T) {
+	e := newEdge(t, func(c *Config) { listedConfig(c); c.Ethernet.Bridge = true })
+	e.adopts(signedList(t, 1, entry(1, roster.Bridge), entry(2, roster.Bridge), entry(3, roster.Bridge|roster.Revoked)))
+	epoch := e.cfg.Community.Epochs[0]
+	for _, n := range []byte{3, 4, 2} {
+		id := testIdentity(n)
+		s := bridge.Prober{Identity: id, CID: e.self.cid, Tag: e.cfg.Community.Tag(), Boot: 1}
+		probe := protocol.Probe{State: protocol.ProbeForwarding, Rank: protocol.ProbeRank{ID: [32]byte(id.ID)}}
+		e.handle(noon, dataplane.ProbeHeard{Frame: s.Frame(probe, epoch.Index, e.cfg.Community.ProbeKey(epoch))})
+		want := 0
+		if n == 2 {
+			want = 1
+		}
+		if got := len(e.paths.segment.machine.Neighbours(noon)); got != want {
+			t.Errorf("after the probe of %d there are %d bridges", n, got)
+		}
+	}
+	if got := e.drops()["probe"]; got != 2 {
+		t.Errorf("%d probes are refused", got)
+	}
+}
+
 // TestMembershipEnds: a session ends when the membership does.
 func TestMembershipEnds(t *testing.T) {
 	e := newEdge(t, listedConfig)

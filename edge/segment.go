@@ -121,7 +121,7 @@ func (s *segment) setOutside(now time.Time, outside bool) {
 func (s *segment) heard(now time.Time, frame []byte) {
 	p, err := protocol.ParseProbe(frame)
 	body := protocol.ProbeBody(frame)
-	if err != nil || !crypto.VerifyProbe(p.Rank.ID, s.prober.CID, body[:protocol.ProbeSigned], p.Signature) {
+	if err != nil || !crypto.VerifyProbe(p.Rank.ID, s.prober.CID, body[:protocol.ProbeSigned], p.Signature) || s.peers.pins.admission.refuses(p.Rank.ID) {
 		s.refusals.note(refusedProbe, nil)
 		return
 	}
