@@ -84,8 +84,9 @@ func (n *notices) schedule(now time.Time) {
 	}
 }
 
-// pushSteps is how many pushes are looked at in one go: some have nobody to tell.
-const pushSteps = 4 * packetsAPace
+// noticeSteps is how many notices of a kind are looked at in one go: some have nobody to
+// tell, or nothing to say any more.
+const noticeSteps = 4 * packetsAPace
 
 // send sends as many notices as the pace allows at once.
 func (n *notices) send(now time.Time) {
@@ -96,16 +97,18 @@ func (n *notices) send(now time.Time) {
 		room /= 2
 	}
 	sent := 0
-	for steps := 0; sent < room && steps < pushSteps && len(n.pushes.waiting) > 0; steps++ {
+	for steps := 0; sent < room && steps < noticeSteps && len(n.pushes.waiting) > 0; steps++ {
 		sent += n.sendPush(now)
 	}
-	for sent < packetsAPace && resetting {
-		n.resetter.send(n.out, n.resets.pop())
-		sent++
+	for steps := 0; sent < packetsAPace && steps < noticeSteps && resetting; steps++ {
+		if t := n.resets.pop(); !t.back() {
+			n.resetter.send(n.out, t)
+			sent++
+		}
 		at, resetting = n.resets.due()
 		resetting = resetting && !now.Before(at)
 	}
-	if sent > 0 || len(n.pushes.waiting) > 0 {
+	if sent > 0 || resetting || len(n.pushes.waiting) > 0 {
 		n.resume = now.Add(pace)
 	}
 	n.schedule(now)

@@ -55,6 +55,9 @@ func (r *registration) static() (key [32]byte, ok bool) {
 	return [32]byte(r.statement[ed25519.PublicKeySize:]), true
 }
 
+// here reports whether the edge has a live session.
+func (r *registration) here() bool { return r.place >= 0 }
+
 // index returns the index of the live session, or 0 when there is none.
 func (r *registration) index() uint32 {
 	if r.hop == nil || r.place < 0 {

@@ -20,9 +20,11 @@ type resets struct {
 	start time.Time // of the first round
 }
 
+// resetTarget is a session of the predecessor.
 type resetTarget struct {
 	index uint32
 	addr  netip.AddrPort
+	back  func() bool // reports whether its edge is here again, which needs none then
 }
 
 // due returns when the next RESET may be sent; ok is false when none is left.

@@ -91,6 +91,36 @@ func TestResetsOfTheStart(t *testing.T) {
 	}
 }
 
+// TestNoResetForWhoIsBack: of the RESETs of the start an edge gets none that is back already,
+// however many are, and however few of those that are left.
+func TestNoResetForWhoIsBack(t *testing.T) {
+	const n, back = noticeSteps + 10, noticeSteps
+	cfg := Config{StateDir: t.TempDir(), Limits: Limits{InitRate: 1e6}}
+	r := newRig(t, cfg)
+	c := testCommunity("c", "k")
+	for i := range n {
+		r.edge(c, fmt.Sprint("e", i), i).join()
+	}
+	r = r.restart(cfg)
+	count := func(d time.Duration) (resets int) {
+		for _, p := range r.pass(d, 10*time.Millisecond) {
+			if len(p.pkt) == protocol.ResetLen {
+				resets++
+			}
+		}
+		return resets
+	}
+	if got := count(resetAgain - 10*time.Millisecond); got != n {
+		t.Fatalf("%d RESETs at once, want %d", got, n)
+	}
+	for i := range back {
+		r.edge(c, fmt.Sprint("e", i), i).join()
+	}
+	if got := count(time.Second); got != n-back {
+		t.Errorf("%d RESETs later, want %d", got, n-back)
+	}
+}
+
 func TestResetOfAnotherBoot(t *testing.T) {
 	cfg := Config{StateDir: t.TempDir()}
 	r := newRig(t, cfg)

@@ -32,7 +32,7 @@ func (g *registrar) restore(now time.Time) (lost []resetTarget) {
 	for i := range list {
 		r := g.enterStored(now, &list[i])
 		if r != nil && list[i].index != 0 && r.addr.IsValid() {
-			resets.add(r.seat.source, resetTarget{index: list[i].index, addr: r.addr})
+			resets.add(r.seat.source, resetTarget{index: list[i].index, addr: r.addr, back: r.here})
 		}
 	}
 	return resets.targets()
