@@ -44,11 +44,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	registrar.expiring = timer.New(&s.timers, "end leases", registrar.expire)
 	s.reviews = &reviews{registrar: registrar, sender: sender, out: s.notices.out, alarm: s.notices.alarm}
 	s.reviews.next = timer.New(&s.timers, "look who is still admitted", s.reviews.step)
-	s.health.started, s.health.refused, s.health.registry, s.health.store = cfg.Now(), s.refused, s.registry, s.store
-	s.health.tokens = cfg.Tokens
-	s.registry.events = newEventLog(s.refused, registrar.policy)
-	s.health.listing = &listing{walker: walker{tables: &s.mu}, registry: s.registry, policy: registrar.policy, sockets: s.sockets}
-	s.health.looking = timer.New(&s.timers, "look at the counters", s.health.watch)
+	s.composeHealth(registrar.policy)
 	s.controls = &controls{
 		sessions: s.sessions, prober: prober, registrar: registrar, members: &members{registry: s.registry, allowance: allowance, sender: sender},
 		sender: sender, allowance: allowance, refused: s.refused, tables: &s.mu,
@@ -63,4 +59,13 @@ func (s *Server) composeStore() {
 		of: make(map[*hop]int), out: newOutbox(s.sockets.mask),
 	}
 	s.store.all, s.store.written = (&records{&s.mu, s.registry}).each, s.controls.acknowledger.send
+}
+
+// composeHealth makes what tells of the others. The labels are of a policy.
+func (s *Server) composeHealth(policy *admission.Policy) {
+	h := &s.health
+	h.started, h.refused, h.registry, h.store, h.tokens = s.cfg.Now(), s.refused, s.registry, s.store, s.cfg.Tokens
+	h.listing = &listing{walker: walker{tables: &s.mu}, registry: s.registry, policy: policy, sockets: s.sockets}
+	h.looking = timer.New(&s.timers, "look at the counters", h.watch)
+	s.registry.events = newEventLog(s.refused, policy)
 }
