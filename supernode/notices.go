@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"hedgerow/internal/timer"
+	"hedgerow/protocol"
 )
 
 // How fast notices are sent.
@@ -114,13 +115,22 @@ func (n *notices) send(now time.Time) {
 	n.schedule(now)
 }
 
-// sendPush sends the next push and returns how many packets that were.
-func (n *notices) sendPush(now time.Time) int {
+// sendPush tells the next member of edges and returns how many packets that were.
+func (n *notices) sendPush(now time.Time) (packets int) {
 	to, about := n.pushes.pop()
 	if to == nil {
 		return 0
 	}
-	info := about.peerInfo(now)
-	n.sender.message(n.out, to.hop, &info)
-	return 1
+	body := startControl(n.out.buffer())
+	for _, r := range about {
+		before, info := len(body), r.peerInfo(now)
+		body = info.Append(body)
+		if before > emptyControl && len(body)+protocol.TagLen > controlLen {
+			n.sender.send(n.out, to.hop, body[:before], to.hop.addr)
+			packets++
+			body = info.Append(startControl(n.out.buffer()))
+		}
+	}
+	n.sender.send(n.out, to.hop, body, to.hop.addr)
+	return packets + 1
 }
