@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hedgerow/protocol"
+	"hedgerow/supernode/journal"
 	"hedgerow/transport"
 )
 
@@ -79,12 +80,18 @@ type running struct {
 
 func run(t *testing.T, cfg Config) *running {
 	t.Helper()
+	return runOn(t, journal.System, cfg)
+}
+
+// runOn is run with the state directory on a disk.
+func runOn(t *testing.T, disk journal.Disk, cfg Config) *running {
+	t.Helper()
 	p := newPipe()
 	cfg.Conn = p
 	if cfg.Identity == nil && cfg.StateDir == "" {
 		cfg.Identity = identity("supernode")
 	}
-	s, err := New(cfg)
+	s, err := newOn(disk, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,9 +7,11 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"hedgerow/internal/durable"
+	"hedgerow/protocol"
 	"hedgerow/supernode/journal"
 )
 
@@ -212,4 +214,53 @@ func copyState(t *testing.T, dir string) string {
 		}
 	}
 	return to
+}
+
+// TestSlowDisk: an ACK waits for a disk that takes long, but no longer than an edge would;
+// what registers meanwhile does not wait, and status says so until the disk is done.
+func TestSlowDisk(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		slow := false
+		r := runOn(t, &faultyDisk{Disk: journal.System, fail: func(_ int, sync bool) bool {
+			if slow && sync {
+				time.Sleep(3 * time.Second)
+			}
+			return false
+		}}, Config{StateDir: dir})
+		synctest.Wait()
+		slow = true
+		a, b := r.edge(storedCommunity(), "a", 1), r.edge(storedCommunity(), "b", 2)
+		i, pkt := a.initiate(nil)
+		a.finish(i, r.exchange(a.addr, pkt)[0].pkt)
+		acks := func(got []sent) (n int) {
+			for _, answer := range a.open(got) {
+				if answer.typ == protocol.MsgAck {
+					n++
+				}
+			}
+			return n
+		}
+		if n := acks(r.exchange(a.addr, a.seal(a.request()))); n != 0 {
+			t.Error("an ACK left before the disk had it")
+		}
+		time.Sleep(storePatience - time.Millisecond)
+		if n := acks(r.settle()); n != 0 {
+			t.Error("it left too early")
+		}
+		time.Sleep(2 * time.Millisecond)
+		if n := acks(r.settle()); n != 1 || r.s.store.sentence() == "" {
+			t.Errorf("%d ACKs after %v, status says %q", n, storePatience, r.s.store.sentence())
+		}
+		b.joinRunning(r)
+		slow = false
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if r.s.store.sentence() != "" || len(onDisk(t, dir)) != 2 {
+			t.Errorf("status says %q, %d registrations on disk", r.s.store.sentence(), len(onDisk(t, dir)))
+		}
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
