@@ -70,8 +70,8 @@ func NewHopSession(cfg SessionConfig) (*HopSession, error) {
 	s.sendTag.key = [16]byte(derive(16, cfg.Keys.Send[:], nil, "hop tag"))
 	s.recvTag.key = [16]byte(derive(16, cfg.Keys.Recv[:], nil, "hop tag"))
 	s.ctl.window, s.relay.window = makeWindow(hopWindow), makeWindow(windowBits)
-	cfg.Keys = SplitKeys{} // the derived keys are enough
-	s.ends = ends{cfg}
+	cfg.Keys.Hash = [32]byte{}
+	s.ends = ends{cfg} // with the keys of the handshake, for AppendState
 	return s, nil
 }
 
