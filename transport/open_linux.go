@@ -66,19 +66,30 @@ func openSocket(family int, opts Options) (int, error) {
 // setSocket sets path MTU discovery to PROBE for both families, the mark and the
 // buffers. An IPv4 datagram on a dual-stack socket follows the IPv4 option.
 func setSocket(fd, family int, opts Options) error {
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE); err != nil {
-		return fmt.Errorf("IP_MTU_DISCOVER: %w", err)
+	if err := setPMTU(fd, family); err != nil {
+		return err
 	}
 	if family == unix.AF_INET6 {
 		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0); err != nil {
 			return fmt.Errorf("IPV6_V6ONLY: %w", err)
 		}
-		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE); err != nil {
-			return fmt.Errorf("IPV6_MTU_DISCOVER: %w", err)
-		}
 	}
 	setBuffers(fd, opts)
 	return opts.Binding.set(fd)
+}
+
+// setPMTU sets path MTU discovery to PROBE for the families of a socket.
+func setPMTU(fd, family int) error {
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_PROBE); err != nil {
+		return fmt.Errorf("IP_MTU_DISCOVER: %w", err)
+	}
+	if family != unix.AF_INET6 {
+		return nil
+	}
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_PROBE); err != nil {
+		return fmt.Errorf("IPV6_MTU_DISCOVER: %w", err)
+	}
+	return nil
 }
 
 // setBuffers sets the buffers past the kernel's caps, which CAP_NET_ADMIN

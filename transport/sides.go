@@ -45,6 +45,14 @@ func SidePrefix() netip.Prefix {
 	return netip.PrefixFrom(netip.AddrFrom16(b), 64)
 }
 
+// EndedSide returns the side address that no side transport ever gets: that of one of
+// another process, which has ended. Number 0 is left out when the numbers begin anew.
+func EndedSide() netip.AddrPort {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], sidePrefix)
+	return netip.AddrPortFrom(netip.AddrFrom16(b), sidePort)
+}
+
 // Sides are the side transports of one process. Its methods may be called from
 // any goroutine.
 type Sides struct {
@@ -83,7 +91,7 @@ func (s *Sides) Add(send func(pkt []byte)) netip.AddrPort {
 func (s *Sides) AddEnds(send func(far netip.AddrPort, pkt []byte)) netip.Prefix {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.last++; s.senders[s.last] != nil; s.last++ {
+	for s.last++; s.last == 0 || s.senders[s.last] != nil; s.last++ {
 	}
 	s.senders[s.last] = send
 	s.used.Store(true)
