@@ -135,7 +135,7 @@ func TestFileName(t *testing.T) {
 
 func TestLock(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
-	release, err := Lock(dir)
+	lock, err := Lock(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,10 +146,10 @@ func TestLock(t *testing.T) {
 	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "in use by pid ") {
 		t.Errorf("a second lock: %v", err)
 	}
-	release()
-	release, err = Lock(dir)
+	_ = lock.Close()
+	lock, err = Lock(dir)
 	if err != nil {
 		t.Errorf("after the release: %v", err)
 	}
-	release()
+	_ = lock.Close()
 }

@@ -16,9 +16,10 @@ var ErrLocked = filelock.ErrLocked
 
 // Lock makes dir with mode 0700 and takes the lock in it, so that no two
 // processes share an identity, a port and the files beside them. The lock ends
-// with release or with the process. When another process holds it, the error
-// is ErrLocked and names that process.
-func Lock(dir string) (release func(), err error) {
+// when the file is closed, also by the end of the process, and in every process that has
+// inherited it. When another process holds it, the error is ErrLocked and names that
+// process.
+func Lock(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state directory: %w", err)
 	}
@@ -39,11 +40,16 @@ func Lock(dir string) (release func(), err error) {
 		}
 		return nil, fmt.Errorf("lock the state directory: %w", err)
 	}
-	// The process id is a courtesy for the message above.
+	SignLock(f)
+	return f, nil
+}
+
+// SignLock writes into a lock which process holds it: this one. It is a courtesy for the
+// message of Lock.
+func SignLock(f *os.File) {
 	if f.Truncate(0) == nil {
 		_, _ = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
-	return func() { _ = f.Close() }, nil
 }
 
 // lockedError is ErrLocked with the names of both sides.

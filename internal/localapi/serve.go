@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -73,6 +74,7 @@ func answer(ctx context.Context, l net.Listener, srv *http.Server) error {
 	srv.ReadHeaderTimeout, srv.IdleTimeout, srv.MaxHeaderBytes = headerTimeout, idleTimeout, headerBytes
 	// Requests must see the end of ctx, or Shutdown would wait for them.
 	srv.BaseContext = func(net.Listener) context.Context { return ctx }
+	srv.ConnContext = withCaller
 	drained := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(drained)
@@ -97,7 +99,7 @@ func answer(ctx context.Context, l net.Listener, srv *http.Server) error {
 // socket file that a dead process left behind is replaced; one with a living
 // listener is ErrInUse, and a file that is no socket is an error that
 // satisfies errors.Is(err, fs.ErrExist). Closing the listener removes the file.
-func Listen(path string) (net.Listener, error) {
+func Listen(path string) (*Listener, error) {
 	if err := clear(path); err != nil {
 		return nil, err
 	}
@@ -121,7 +123,7 @@ func Listen(path string) (net.Listener, error) {
 		_ = os.Remove(birth)
 		return nil, fmt.Errorf("publish the control socket: %w", err)
 	}
-	return &listener{UnixListener: l, path: path}, nil
+	return &Listener{UnixListener: l, path: path}, nil
 }
 
 // publish sets the socket's mode and gives it its name.
@@ -155,14 +157,39 @@ func clear(path string) error {
 	return fmt.Errorf("look at the control socket: %w", err)
 }
 
-// listener removes the socket's file when it is closed.
-type listener struct {
+// Listener is a control socket. It removes its file when it is closed.
+type Listener struct {
 	*net.UnixListener
-	path string
+	path  string
+	leave atomic.Bool // the file stays: it is another process's
 }
 
+// Adopt makes a Listener of a control socket at path that another process has opened.
+func Adopt(f *os.File, path string) (*Listener, error) {
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("use the control socket of another process: %w", err)
+	}
+	u, ok := l.(*net.UnixListener)
+	if !ok {
+		_ = l.Close()
+		return nil, fmt.Errorf("use the control socket of another process: %w", os.ErrInvalid)
+	}
+	return &Listener{UnixListener: u, path: path}, nil
+}
+
+// Leave has Close leave the file where it is: another process listens on the socket, too,
+// and is the one that stays. Keep undoes it.
+func (l *Listener) Leave() { l.leave.Store(true) }
+
+// Keep says that this process is the one that removes the file.
+func (l *Listener) Keep() { l.leave.Store(false) }
+
 // Close stops listening and removes the socket's file.
-func (l *listener) Close() error {
+func (l *Listener) Close() error {
+	if l.leave.Load() {
+		return l.UnixListener.Close()
+	}
 	// The file is removed first: in between a caller finds no socket rather than
 	// one that refuses.
 	if err := os.Remove(l.path); err != nil {

@@ -3,7 +3,7 @@ package service
 import (
 	"errors"
 	"log/slog"
-	"net"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -31,7 +31,8 @@ type Config struct {
 // one goroutine.
 type Service struct {
 	cfg     Config
-	control net.Listener
+	lock    *os.File // of the state directory
+	control *localapi.Listener
 	release []func() // in the order of opening
 }
 
@@ -56,15 +57,20 @@ func (s *Service) Close() {
 
 // Lock takes the lock of a state directory, which it makes if need be.
 func (s *Service) Lock(dir string) error {
-	unlock, err := cli.Lock(dir)
+	lock, err := cli.Lock(dir)
 	if errors.Is(err, cli.ErrLocked) {
 		return cli.Errorf(cli.Failure, "", "another %s runs on this machine: %w. For a second one type %s.", s.cfg.Instance, err, s.cfg.Second)
 	}
 	if err != nil {
 		return StateError(err)
 	}
-	s.OnClose(unlock)
+	s.holdLock(lock)
 	return nil
+}
+
+func (s *Service) holdLock(lock *os.File) {
+	s.lock = lock
+	s.OnClose(func() { _ = lock.Close() })
 }
 
 // StateError gives a failure with the state directory its exit code, and says what
@@ -76,12 +82,9 @@ func StateError(err error) error {
 // OpenControl makes the control socket: at path, or when that is empty under a name
 // in the runtime directory of the place.
 func (s *Service) OpenControl(place cli.Place, path, name string) error {
-	if path == "" {
-		dir, err := place.MakeRuntimeDir()
-		if err != nil {
-			return cli.Errorf(cli.Failure, "", "%w. Choose a place with --control PATH.", err)
-		}
-		path = filepath.Join(dir, name)
+	path, err := controlPath(place, path, name)
+	if err != nil {
+		return err
 	}
 	l, err := localapi.Listen(path)
 	if errors.Is(err, localapi.ErrInUse) {
@@ -92,7 +95,23 @@ func (s *Service) OpenControl(place cli.Place, path, name string) error {
 	}
 	// Without the group, or the right to give to it, the owner alone may ask.
 	_ = localapi.ShareWith(path, s.cfg.Program)
+	s.holdControl(l)
+	return nil
+}
+
+func (s *Service) holdControl(l *localapi.Listener) {
 	s.control = l
 	s.OnClose(func() { _ = l.Close() })
-	return nil
+}
+
+// controlPath returns where the control socket is.
+func controlPath(place cli.Place, path, name string) (string, error) {
+	if path != "" {
+		return path, nil
+	}
+	dir, err := place.MakeRuntimeDir()
+	if err != nil {
+		return "", cli.Errorf(cli.Failure, "", "%w. Choose a place with --control PATH.", err)
+	}
+	return filepath.Join(dir, name), nil
 }

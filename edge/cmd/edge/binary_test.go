@@ -99,11 +99,11 @@ func TestErrorsAndExitCodes(t *testing.T) {
 	port := fmt.Sprint(busy.LocalAddr().(*net.UDPAddr).Port)
 
 	held := t.TempDir()
-	release, err := cli.Lock(filepath.Join(held, "n"))
+	lock, err := cli.Lock(filepath.Join(held, "n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer release()
+	defer lock.Close()
 	socket := filepath.Join(t.TempDir(), "n.sock")
 	l, err := localapi.Listen(socket)
 	if err != nil {

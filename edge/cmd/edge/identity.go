@@ -99,14 +99,14 @@ func (cmd *command) changeIdentity(c *ucli.Context, change func(d identityDir) e
 	if err != nil {
 		return err
 	}
-	release, err := cli.Lock(d.path)
+	lock, err := cli.Lock(d.path)
 	if errors.Is(err, cli.ErrLocked) {
 		return cli.Errorf(cli.Failure, "", "an edge uses this identity (%w): stop it first.", err)
 	}
 	if err != nil {
 		return service.StateError(err)
 	}
-	defer release()
+	defer lock.Close()
 	return change(d)
 }
 

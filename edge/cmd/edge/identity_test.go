@@ -174,7 +174,7 @@ func TestIdentityFaults(t *testing.T) {
 		t.Errorf("not started: %d %s", code, errs)
 	}
 	m.start()
-	release, err := cli.Lock(m.dir)
+	lock, err := cli.Lock(m.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestIdentityFaults(t *testing.T) {
 			t.Errorf("%s beside an edge: %d %s", change, code, errs)
 		}
 	}
-	release()
+	_ = lock.Close()
 	second := filepath.Join(filepath.Dir(m.dir), "second")
 	if err := os.Mkdir(second, 0o700); err != nil {
 		t.Fatal(err)

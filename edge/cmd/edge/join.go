@@ -204,13 +204,13 @@ func (e *enrolment) sayJoined(c *ucli.Context, v *invite.Invite, dir joinedDir) 
 	if given, _ := cli.String(c, "invite"); given != fromStdin && !invite.IsInvite(given) {
 		fmt.Fprintf(out, "%s lets in whoever reads it: remove it.\n", given)
 	}
-	release, err := cli.Lock(string(dir))
+	lock, err := cli.Lock(string(dir))
 	if errors.Is(err, cli.ErrLocked) {
 		fmt.Fprintf(out, "An edge of this community runs: start it again.\n")
 		return
 	}
 	if err == nil {
-		release()
+		_ = lock.Close()
 	}
 	if v.Keys != nil && v.Keys.Members == crypto.MembersList {
 		fmt.Fprintf(out, "Members are listed: once the edge has started, '%s identity' shows the id that the authority has to admit.\n", c.App.Name)

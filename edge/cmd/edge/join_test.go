@@ -285,11 +285,11 @@ func TestJoinOtherwise(t *testing.T) {
 	if out := h.must("", "join", path); !strings.Contains(out, path+" lets in whoever reads it: remove it.") {
 		t.Errorf("%s", out)
 	}
-	release, err := cli.Lock(string(joinedIn(h.state, "n")))
+	lock, err := cli.Lock(string(joinedIn(h.state, "n")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer release()
+	defer lock.Close()
 	if out := h.must(bare, "join", "-"); !strings.Contains(out, "start it again") {
 		t.Errorf("%s", out)
 	}
