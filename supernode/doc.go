@@ -55,6 +55,8 @@
 // check of a signature. What was found without the mutex is looked at again under it. One
 // more sends what is for strangers, and one writes registrations to disk, and then sends
 // the ACKs that promise them. Refusals, sockets and store need no mutex of the caller's.
+// Whoever reads, sends or changes a table is in the gate meanwhile (gate.go), so that
+// HandOver can stop all of it at once and give the state to another process.
 //
 // Where it is asked to, the supernode is a TURN server as well (turnserver.go), on a
 // port of its own, for the edges that are registered here.

@@ -2,9 +2,7 @@ package supernode
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"sync"
 
 	"hedgerow/internal/timer"
@@ -45,39 +43,58 @@ func New(cfg Config) (*Server, error) { return newOn(journal.System, cfg) }
 
 // newOn is New with the state directory on a disk.
 func newOn(disk journal.Disk, cfg Config) (*Server, error) {
-	if err := cfg.validate(); err != nil {
+	s, aside, err := newServer(disk, cfg)
+	if err != nil {
 		return nil, err
 	}
-	cfg = cfg.withDefaults()
-	aside := ""
-	if cfg.Identity == nil {
-		var err error
-		if cfg.Identity, aside, err = (stateFiles{cfg.StateDir, disk, cfg.Now, cfg.Log}).loadIdentity(); err != nil {
-			return nil, fmt.Errorf("load the identity: %w", err)
-		}
-	}
+	cfg = s.cfg
 	random := random{cfg.Rand}
-	s := &Server{cfg: cfg, refused: &refusals{log: cfg.Log, now: cfg.Now}}
-	st, boot, err := openStore(storeConfig{
-		dir: cfg.StateDir, edges: cfg.Limits.Edges, log: cfg.Log, now: cfg.Now, failures: &s.refused.drops[dropStoreWrite],
-		boot: func() uint64 { return uint64(random.number()) }, disk: disk,
-	})
+	st, boot, err := openStore(s.storeConfig(disk))
 	if err != nil {
 		return nil, err
 	}
 	s.store = st
 	keys, damaged := (stateFiles{cfg.StateDir, disk, cfg.Now, cfg.Log}).openResetKeys(cfg.Identity.Seed, uint8(boot), random)
-	seed := cfg.Identity.Seed
-	s.store.keep(map[string][]byte{resetKeysFile: keys.file(), IdentityFile: seed[:], identityCopy: sum(seed[:])}, aside, damaged)
+	s.keepFiles(keys, aside, damaged)
 	s.compose(random, uint8(boot), keys)
 	s.notices.resets.list = s.controls.registrar.restore(cfg.Now())
 	return s, nil
 }
 
+// newServer returns a Server without tables: its configuration is complete. aside is a
+// damaged file of the identity.
+func newServer(disk journal.Disk, cfg Config) (s *Server, aside string, err error) {
+	if err := cfg.validate(); err != nil {
+		return nil, "", err
+	}
+	cfg = cfg.withDefaults()
+	if cfg.Identity == nil {
+		if cfg.Identity, aside, err = (stateFiles{cfg.StateDir, disk, cfg.Now, cfg.Log}).loadIdentity(); err != nil {
+			return nil, "", fmt.Errorf("load the identity: %w", err)
+		}
+	}
+	return &Server{cfg: cfg, refused: &refusals{log: cfg.Log, now: cfg.Now}}, aside, nil
+}
+
+// storeConfig says where the registrations are kept.
+func (s *Server) storeConfig(disk journal.Disk) storeConfig {
+	return storeConfig{
+		dir: s.cfg.StateDir, edges: s.cfg.Limits.Edges, log: s.cfg.Log, now: s.cfg.Now, failures: &s.refused.drops[dropStoreWrite],
+		boot: func() uint64 { return uint64(random{s.cfg.Rand}.number()) }, disk: disk,
+	}
+}
+
+// keepFiles tells the store what belongs beside the registrations, and what was damaged of
+// it.
+func (s *Server) keepFiles(keys *resetKeys, damaged ...string) {
+	seed := s.cfg.Identity.Seed
+	s.store.keep(map[string][]byte{resetKeysFile: keys.file(), IdentityFile: seed[:], identityCopy: sum(seed[:])}, damaged...)
+}
+
 // Key returns the X25519 static public key that edges pin.
 func (s *Server) Key() [32]byte { return s.cfg.Identity.Static }
 
-// Run serves until ctx ends, which gives nil, or the socket fails. It closes
+// Run serves until ctx ends or HandOver has succeeded, which gives nil, or the socket fails. It closes
 // the socket and the state directory and has joined every goroutine when it
 // returns. It can be called once.
 func (s *Server) Run(ctx context.Context) error {
@@ -88,12 +105,16 @@ func (s *Server) Run(ctx context.Context) error {
 	written := make(chan struct{})
 	writer.Go(func() { s.store.run(written) })
 	tasks.Go(func() { s.runTimers(ctx) })
-	tasks.Go(func() { s.sockets.replies.run(ctx, s.sockets.sendReplies) })
+	tasks.Go(func() { s.sockets.replies.run(ctx, s.sockets.sendLater) })
 	tasks.Go(func() { s.registry.events.run(ctx) })
 	tasks.Go(func() { s.strangers.handshakes.answerer.run(ctx, s.sockets, s.cfg.Now) })
 	tasks.Go(func() { s.controls.runProofs(ctx, s.sockets, s.cfg.Now) })
 	tasks.Go(func() {
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-s.sockets.gate.left:
+			cancel(nil)
+		}
 		s.sockets.close()
 	})
 	if s.cfg.Streams != nil {
@@ -103,19 +124,14 @@ func (s *Server) Run(ctx context.Context) error {
 		tasks.Go(func() { s.turn.serve(ctx) })
 	}
 	if s.cfg.Alternate != nil {
-		tasks.Go(func() {
-			if err := s.readAlternate(); !errors.Is(err, net.ErrClosed) {
-				s.health.secondPort.Store(true)
-				s.cfg.Log.Error("the second port no longer answers", "err", err)
-			}
-		})
+		tasks.Go(s.serveAlternate)
 	}
 	s.cfg.Log.Debug("supernode is listening", "address", s.cfg.Conn.LocalAddr(), "key", KeyText(s.Key()))
 
 	s.health.serving.Store(true)
 	err := s.readDatagrams()
 	s.health.serving.Store(false)
-	ended := ctx.Err() != nil
+	ended := ctx.Err() != nil || s.sockets.gate.handed()
 	cancel(nil)
 	tasks.Wait()
 	s.mu.Lock()

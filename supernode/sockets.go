@@ -22,6 +22,7 @@ type sockets struct {
 	refused   *refusals
 	log       *slog.Logger
 	replies   replies
+	gate      *gate // of all who use the sockets
 
 	sleeps         atomic.Uint64
 	received, sent trainSizes
@@ -29,7 +30,7 @@ type sockets struct {
 
 func newSockets(cfg *Config, mask *crypto.Mask, refused *refusals) *sockets {
 	return &sockets{
-		conn: cfg.Conn, alternate: cfg.Alternate, streams: cfg.Streams, mask: mask, refused: refused, log: cfg.Log, replies: newReplies(),
+		conn: cfg.Conn, alternate: cfg.Alternate, streams: cfg.Streams, mask: mask, refused: refused, log: cfg.Log, replies: newReplies(), gate: newGate(),
 	}
 }
 
@@ -108,9 +109,23 @@ func (s *sockets) sendReplies(conn Conn, list []transport.Datagram) {
 	}
 }
 
-// admitStreams tells the streams what outbox.admit noted.
+// sendLater is sendReplies on a goroutine of its own.
+func (s *sockets) sendLater(conn Conn, list []transport.Datagram) {
+	if s.gate.enter() {
+		s.sendReplies(conn, list)
+		s.gate.leave()
+	}
+}
+
+// admitStreams tells the streams what outbox.admit noted. Without any there may still be
+// sessions by streams of a predecessor.
 func (s *sockets) admitStreams(out *outbox) {
-	for _, stay := range out.stays {
+	stays := out.stays
+	out.stays = out.stays[:0]
+	if s.streams == nil {
+		return
+	}
+	for _, stay := range stays {
 		switch stay.progress {
 		case streamHello:
 			s.streams.Admit(stay.side, streamHelloTime)
@@ -120,7 +135,6 @@ func (s *sockets) admitStreams(out *outbox) {
 			s.streams.Keep(stay.side, streamKeepTime)
 		}
 	}
-	out.stays = out.stays[:0]
 }
 
 // sourceOf returns the address by which a sender is counted until it has proved its

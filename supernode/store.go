@@ -53,7 +53,7 @@ type recordKey = journal.Key
 // takes too long: then health says that leases may change.
 type store struct {
 	cfg     storeConfig
-	journal *journal.Journal // nil: nothing is kept
+	journal *journal.Journal // the writer's; nil: nothing is kept, or not yet
 	found   journal.Contents // until the registrations are restored
 	wake    chan struct{}    // something was noted
 	urgent  chan struct{}    // and somebody waits for it
@@ -93,6 +93,15 @@ type storeConfig struct {
 	boot     func() uint64  // the boot count when there is none to go on from
 	failures *atomic.Uint64 // counts writes that failed
 	disk     journal.Disk
+	released <-chan struct{} // closed when the files are ours; nil: they are
+}
+
+// newStore returns a store that has nothing open.
+func newStore(cfg storeConfig) *store {
+	return &store{
+		cfg: cfg, wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
+		dirty: make(map[recordKey][]byte), state: storeState{copies: 2},
+	}
 }
 
 // openStore opens the journal in the directory and counts one more boot. With an empty
@@ -100,10 +109,7 @@ type storeConfig struct {
 // what both copies lost comes back with the edges. The boot count goes on from a random
 // one then, since no index of a past boot may look like one of this.
 func openStore(cfg storeConfig) (s *store, boot uint64, err error) {
-	s = &store{
-		cfg: cfg, wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
-		dirty: make(map[recordKey][]byte), state: storeState{copies: 2},
-	}
+	s = newStore(cfg)
 	if cfg.dir == "" {
 		return s, cfg.boot(), nil
 	}
@@ -192,7 +198,7 @@ func (s *store) close() {
 // put notes the state of a registration; a nil record deletes it. The record
 // is the store's from now on.
 func (s *store) put(key recordKey, record []byte) {
-	if s.journal == nil {
+	if s.cfg.dir == "" {
 		return
 	}
 	s.mu.Lock()
@@ -222,7 +228,7 @@ func (s *store) erase(key recordKey) { s.put(key, nil) }
 // await returns the number of the write that has all in it that was noted so far, and has
 // it made soon; 0 if nobody should wait for it: nothing can be written, or it takes too long.
 func (s *store) await() (write uint64) {
-	if s.journal == nil {
+	if s.cfg.dir == "" {
 		return 0
 	}
 	s.mu.Lock()
@@ -237,7 +243,7 @@ func (s *store) await() (write uint64) {
 
 // run writes until done is closed, then writes what is left and closes the files.
 func (s *store) run(done <-chan struct{}) {
-	if s.journal == nil {
+	if s.cfg.released != nil && s.cfg.dir != "" && !s.awaitFiles(done) || s.journal == nil {
 		return
 	}
 	defer s.close()
@@ -260,6 +266,44 @@ func (s *store) run(done <-chan struct{}) {
 		case <-time.After(storePause):
 		}
 	}
+}
+
+// awaitFiles waits until a predecessor has released the files, and opens them. What is put
+// before waits for that, and so does whoever waits for a write. It reports false if done is
+// closed and they cannot be opened.
+func (s *store) awaitFiles(done <-chan struct{}) bool {
+	<-s.cfg.released // to be ended before is no reason to lose what waits
+	for !s.openLater() {
+		select {
+		case <-time.After(storeRetry):
+		case <-done:
+			return false
+		}
+	}
+	return true
+}
+
+// openLater opens the journal and writes everything anew: not all that the predecessor had
+// noted need be there, if it was killed.
+func (s *store) openLater() bool {
+	j, found, err := openJournal(s.cfg)
+	if err != nil {
+		s.mu.Lock()
+		s.state.copies, s.state.cause = 0, err.Error()
+		s.mu.Unlock()
+		s.cfg.failures.Add(1)
+		s.cfg.log.Warn("registrations cannot be written: leases may change at the next start", "err", err)
+		s.written(1) // nobody waits any longer
+		return false
+	}
+	s.journal = j
+	j.GiveUp()
+	boot := found.Boot
+	if boot == 0 {
+		boot = s.cfg.boot()
+	}
+	s.note(j.Begin(boot, s.all))
+	return true
 }
 
 // check has the files looked at, and mended if something is wrong with them.

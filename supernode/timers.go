@@ -19,12 +19,16 @@ func (s *Server) runTimers(ctx context.Context) {
 		case <-sleep.C:
 		case <-s.notices.alarm:
 		}
+		if !s.sockets.gate.enter() {
+			return
+		}
 		s.mu.Lock()
 		now := s.cfg.Now()
 		s.timers.Run(now)
 		next := s.timers.Next()
 		s.mu.Unlock()
 		s.sockets.flush(s.notices.out)
+		s.sockets.gate.leave()
 		sleep.Reset(next.Sub(now))
 	}
 }

@@ -27,12 +27,10 @@ func (s *Server) readDatagrams() error {
 	}
 	out := newOutbox(s.sockets.mask)
 	for failures := 0; ; {
-		n, err := s.sockets.conn.ReadBatch(in)
+		n, err := s.readOnce(in, out)
 		if n == 0 && err == nil {
 			s.sockets.sleeps.Add(1)
-			if err = s.sockets.conn.Wait(); err == nil {
-				continue
-			}
+			err = s.sockets.conn.Wait()
 		}
 		switch {
 		case errors.Is(err, net.ErrClosed):
@@ -42,15 +40,28 @@ func (s *Server) readDatagrams() error {
 				return err
 			}
 			time.Sleep(readPause)
-			continue
+		case n > 0:
+			failures = 0
 		}
-		failures = 0
-		now := s.cfg.Now()
-		for i := range in[:n] {
-			s.handleTrain(now, out, &in[i])
-		}
-		s.sockets.flush(out)
 	}
+}
+
+// readOnce reads a batch, handles it and sends the answers. It returns what was read. The
+// socket is closed for us once another process reads it.
+func (s *Server) readOnce(in []transport.Datagram, out *outbox) (n int, err error) {
+	if !s.sockets.gate.enter() {
+		return 0, net.ErrClosed
+	}
+	defer s.sockets.gate.leave()
+	if n, err = s.sockets.conn.ReadBatch(in); n == 0 || errors.Is(err, net.ErrClosed) {
+		return n, err
+	}
+	now := s.cfg.Now()
+	for i := range in[:n] {
+		s.handleTrain(now, out, &in[i])
+	}
+	s.sockets.flush(out)
+	return n, err
 }
 
 // handleTrain handles the datagrams of one buffer, all of one source. Packets that
@@ -81,6 +92,14 @@ func (s *Server) handleTrain(now time.Time, out *outbox, d *transport.Datagram) 
 	}
 }
 
+// serveAlternate is readAlternate, whose failure is said: edges lose little by it.
+func (s *Server) serveAlternate() {
+	if err := s.readAlternate(); !errors.Is(err, net.ErrClosed) {
+		s.health.secondPort.Store(true)
+		s.cfg.Log.Error("the second port no longer answers", "err", err)
+	}
+}
+
 // readAlternate answers STUN Binding requests at the alternate socket until it
 // is closed. With a second port an edge learns how its NATs map (RFC 4787), even
 // from one supernode.
@@ -91,27 +110,37 @@ func (s *Server) readAlternate() error {
 	}
 	out := newOutbox(s.sockets.mask)
 	for {
-		n, err := s.sockets.alternate.ReadBatch(in)
+		n, err := s.readAlternateOnce(in, out)
 		if n == 0 && err == nil {
-			if err = s.sockets.alternate.Wait(); err == nil {
-				continue
-			}
+			err = s.sockets.alternate.Wait()
 		}
 		if err != nil {
 			return err
 		}
-		now := s.cfg.Now()
-		s.mu.Lock()
-		for i := range in[:n] {
-			d := &in[i]
-			out.startTrain(d, d.Addr.Addr())
-			if d.Seg > 0 && d.N > d.Seg { // a train: nobody asks so often in good faith
-				s.refused.about(dropSTUNTrain, false, out.origin(d.Addr), nil)
-				continue
-			}
-			s.strangers.binding.answer(now, out, d.Payload(), d.Addr, s.sockets.conn)
-		}
-		s.mu.Unlock()
-		s.sockets.flushBy(s.sockets.alternate, s.sockets.conn, out)
 	}
+}
+
+// readAlternateOnce is readOnce for the alternate socket.
+func (s *Server) readAlternateOnce(in []transport.Datagram, out *outbox) (n int, err error) {
+	if !s.sockets.gate.enter() {
+		return 0, net.ErrClosed
+	}
+	defer s.sockets.gate.leave()
+	if n, err = s.sockets.alternate.ReadBatch(in); n == 0 || err != nil {
+		return n, err
+	}
+	now := s.cfg.Now()
+	s.mu.Lock()
+	for i := range in[:n] {
+		d := &in[i]
+		out.startTrain(d, d.Addr.Addr())
+		if d.Seg > 0 && d.N > d.Seg { // a train: nobody asks so often in good faith
+			s.refused.about(dropSTUNTrain, false, out.origin(d.Addr), nil)
+			continue
+		}
+		s.strangers.binding.answer(now, out, d.Payload(), d.Addr, s.sockets.conn)
+	}
+	s.mu.Unlock()
+	s.sockets.flushBy(s.sockets.alternate, s.sockets.conn, out)
+	return n, nil
 }

@@ -39,6 +39,7 @@ type turnServer struct {
 	refused  *refusals
 	log      *slog.Logger
 	now      func() time.Time
+	released <-chan struct{}             // closed when the port is ours; nil: it is
 	running  atomic.Pointer[turn.Server] // nil: it does not run
 }
 
@@ -85,6 +86,14 @@ func (t *turnServer) refuse(reason dropReason, identity string, peer netip.Addr)
 
 // serve serves TURN until ctx ends. Only edges that use it lose by its failure.
 func (t *turnServer) serve(ctx context.Context) {
+	if t.released != nil {
+		select {
+		case <-t.released:
+		case <-ctx.Done():
+			_ = t.cfg.Conn.Close()
+			return
+		}
+	}
 	server, err := turn.NewServer(turn.ServerConfig{
 		Conn: t.cfg.Conn, Address: t.cfg.Address, Bind: t.cfg.Bind, Ports: t.cfg.Ports, Limits: t.cfg.Limits, Listen: t.cfg.Listen,
 		Secret: t.secret, Allowed: t.allowed, Log: t.log,

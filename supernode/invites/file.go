@@ -151,6 +151,10 @@ func (e *entry) store() storedInvite {
 	return s
 }
 
+// Save writes what is not on the disk yet. Where Redeem, Create and Remove are not called
+// any more, Run writes nothing after it, and the file may be another process's.
+func (l *Ledger) Save() error { return l.save() }
+
 // save writes what is not on the disk yet.
 func (l *Ledger) save() error {
 	l.writing.Lock()

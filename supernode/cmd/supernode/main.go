@@ -51,7 +51,7 @@ func (cmd *command) app() *ucli.App {
 		Version: cli.Release,
 		UsageText: "supernode [-p PORT]\n" +
 			"supernode -l 7654\n" +
-			"supernode id | status | communities | edges | health | rules | reload\n" +
+			"supernode id | status | communities | edges | health | rules | reload | upgrade\n" +
 			"supernode allow | deny | ban | unban | kick ...\n" +
 			"supernode invite COMMUNITY | invites | uninvite ID",
 		Description: "Environment: SUPERNODE_PORT, SUPERNODE_SECOND_PORT, SUPERNODE_PUBLIC_ADDRESS,\n" +
@@ -70,6 +70,7 @@ func (cmd *command) app() *ucli.App {
 			{Name: "communities", Usage: "show the communities, and what is relayed for each", ArgsUsage: "[COMMUNITY]", Flags: listFlags(), Action: cmd.communities},
 			{Name: "edges", Usage: "show the edges that are here: where they are, since when, and what is relayed for them", ArgsUsage: "[COMMUNITY]", Flags: listFlags(), Action: cmd.edges},
 			{Name: "health", Usage: "say what is wrong, and exit with 1 if anything is", Flags: []ucli.Flag{cli.ControlFlag("")}, Action: cmd.health},
+			upgradeCommand(cmd),
 			cli.VersionCommand(protocol.Version),
 		}, cmd.ruleCommands(), cmd.inviteCommands()),
 	}

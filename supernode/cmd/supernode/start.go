@@ -21,6 +21,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/handover"
 	"hedgerow/internal/service"
 	"hedgerow/internal/vmgen"
 	"hedgerow/supernode"
@@ -43,13 +44,17 @@ func (cmd *command) start(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
+	before, err := cmd.inherit()
+	if err != nil {
+		return err
+	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)
 	}
 	ctx, stop := service.UntilSignal(c.Context, log, "stopping")
 	defer stop()
-	for {
-		p := &process{cmd: cmd, options: o, log: log, service: service.New(service.Config{
+	for ; ; before = nil {
+		p := &process{cmd: cmd, options: o, log: log, before: before, service: service.New(service.Config{
 			Program: program, Instance: program, Second: "-p PORT, --state-dir DIR and --control PATH", Log: log,
 		})}
 		forked, err := p.serve(ctx)
@@ -80,6 +85,13 @@ func watchForks(ctx context.Context, forked func()) {
 // serve opens everything and runs until ctx ends, or until the machine may be a copy.
 func (p *process) serve(ctx context.Context) (forked bool, err error) {
 	defer p.service.Close()
+	if p.before != nil {
+		defer func() {
+			if err != nil {
+				p.before.Fail(err)
+			}
+		}()
+	}
 	if err := p.open(); err != nil {
 		return false, err
 	}
@@ -102,6 +114,7 @@ type process struct {
 	options options
 	log     *slog.Logger
 	service *service.Service
+	before  *handover.Predecessor // nil: there is none
 
 	socket    *transport.UDP
 	second    *transport.UDP  // nil: none
@@ -116,6 +129,37 @@ type process struct {
 
 // open opens everything on the machine that the supernode needs.
 func (p *process) open() (err error) {
+	if p.before != nil {
+		err = p.adopt()
+	} else {
+		err = p.openOwn()
+	}
+	if err != nil {
+		return err
+	}
+	if p.id, err = supernode.LoadIdentity(p.options.StateDir); err != nil {
+		return service.StateError(err)
+	}
+	if p.rules, err = openRules(p.options.Rules, p.options.StateDir, p.log); err != nil || p.before != nil {
+		return err
+	}
+	if err := p.openInvites(); err != nil {
+		return err
+	}
+	return p.service.OpenControl(p.cmd.place, p.options.Control, controlSocket)
+}
+
+// openInvites reads the invites.
+func (p *process) openInvites() (err error) {
+	p.invites, err = invites.Open(time.Now(), invites.Config{Path: filepath.Join(p.options.StateDir, invites.FileName), Log: p.log})
+	if err != nil {
+		return service.StateError(err)
+	}
+	return nil
+}
+
+// openOwn opens the ports, and takes the lock of the state directory.
+func (p *process) openOwn() (err error) {
 	if err := p.openPorts(); err != nil {
 		return err
 	}
@@ -128,19 +172,7 @@ func (p *process) open() (err error) {
 	if err := p.openHTTP(); err != nil {
 		return err
 	}
-	if err := p.service.Lock(p.options.StateDir); err != nil {
-		return err
-	}
-	if p.id, err = supernode.LoadIdentity(p.options.StateDir); err != nil {
-		return service.StateError(err)
-	}
-	if p.rules, err = openRules(p.options.Rules, p.options.StateDir, p.log); err != nil {
-		return err
-	}
-	if p.invites, err = invites.Open(time.Now(), invites.Config{Path: filepath.Join(p.options.StateDir, invites.FileName), Log: p.log}); err != nil {
-		return service.StateError(err)
-	}
-	return p.service.OpenControl(p.cmd.place, p.options.Control, controlSocket)
+	return p.service.Lock(p.options.StateDir)
 }
 
 // portTries is how often the system chooses a port for -p 0.
@@ -189,7 +221,7 @@ func (p *process) openPortsOnce(strict bool) (err error) {
 func (p *process) run(ctx context.Context) error {
 	cfg := supernode.Config{
 		Conn: p.socket, StateDir: p.options.StateDir, Pool: p.options.Pool, Limits: p.options.Limits,
-		TURN: p.turn, Rules: p.rules.rules, Tokens: p.invites, Log: p.log, Version: cli.Release,
+		TURN: p.turn, Rules: p.rules.rules, Log: p.log, Version: cli.Release,
 	}
 	if p.second != nil { // a nil *UDP in an interface would not be nil
 		cfg.Alternate = p.second
@@ -199,9 +231,9 @@ func (p *process) run(ctx context.Context) error {
 			return err
 		}
 	}
-	s, err := supernode.New(cfg)
+	s, err := p.server(cfg)
 	if err != nil {
-		return service.StateError(err) // the options have been checked
+		return err
 	}
 	if p.missing != "" {
 		s.Note(p.missing)
@@ -212,8 +244,13 @@ func (p *process) run(ctx context.Context) error {
 	began := time.Now()
 	defer func() { p.log.Info("stopped", "after", time.Since(began).Round(time.Second)) }()
 	g := governed{s, p.rules, invitations{s, p.invites, p.rules, p.socket.LocalAddr().Port()}}
+	u := &upgrader{process: p, server: s}
+	work := func(ctx context.Context) error {
+		defer u.letGo()
+		return s.Run(ctx)
+	}
 	monitored := func(ctx context.Context) { p.serveHTTP(ctx, s) }
-	if err := p.service.Run(ctx, admin.Handler(g, g), s.Run, g.watchSignals, monitored, p.invites.Run); err != nil {
+	if err := p.service.Run(ctx, u.beside(admin.Handler(g, g)), work, g.watchSignals, monitored, p.invites.Run); err != nil {
 		return cli.Errorf(cli.Failure, "", "%w", err)
 	}
 	return nil
@@ -264,12 +301,17 @@ func (p *process) reachedAt(at netip.AddrPort) string {
 
 // openSocket opens the UDP socket; a port that is in use is E16.
 func openSocket(o options, log *slog.Logger) (*transport.UDP, error) {
-	opts := o.Without
-	opts.Log, opts.Address = log, o.Address
-	opts.KeepProcessor = o.Streams.Off // otherwise the reader of socket and streams does it
-	conn, err := transport.ListenUDP(o.Port, opts)
+	conn, err := transport.ListenUDP(o.Port, socketOptions(o, log))
 	if err != nil {
 		return nil, cli.Failed(err, "")
 	}
 	return conn, nil
+}
+
+// socketOptions are the options of the UDP socket.
+func socketOptions(o options, log *slog.Logger) transport.Options {
+	opts := o.Without
+	opts.Log, opts.Address = log, o.Address
+	opts.KeepProcessor = o.Streams.Off // otherwise the reader of socket and streams does it
+	return opts
 }

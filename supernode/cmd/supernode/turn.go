@@ -105,7 +105,13 @@ func (t *turnChoice) open() (*supernode.TURN, error) {
 	if err != nil {
 		return nil, turnError(t.Listen, err)
 	}
-	return &supernode.TURN{Conn: conn, Address: t.Address, Bind: at.Addr(), Ports: t.Ports}, nil
+	return t.serveAt(conn), nil
+}
+
+// serveAt returns the TURN server at a socket that is open.
+func (t *turnChoice) serveAt(conn net.PacketConn) *supernode.TURN {
+	at := conn.LocalAddr().(*net.UDPAddr).AddrPort()
+	return &supernode.TURN{Conn: conn, Address: t.Address, Bind: at.Addr().Unmap(), Ports: t.Ports}
 }
 
 // turnError puts a refused UDP port into words.

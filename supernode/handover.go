@@ -1,0 +1,205 @@
+package supernode
+
+import (
+	"errors"
+	"net/netip"
+
+	"hedgerow/supernode/admin"
+	"hedgerow/transport"
+)
+
+// errHandedOver says that another process has the state, and with it the sockets.
+var errHandedOver = errors.New("another process has taken over from this one: ask again")
+
+// stateVersion is the version of what HandOver writes and Resume reads. Whatever changes
+// in it makes another version: the two ends are of one version, or do without each other.
+const stateVersion = 1
+
+// drainMost is how many INITs and how many REGISTERs that wait are answered before the
+// state is written. The senders of the others send them again.
+const drainMost = 32
+
+// HandOver gives the state to another process: sessions with their keys, counters and
+// windows, and registrations. Nothing is read, sent or
+// changed from then on until give returns; what arrives waits in the socket. If give
+// succeeds, which says that the other process serves now, Run ends and writes what waits
+// for the disk. If it fails, everything goes on.
+//
+// Sessions by streams are handed over, and the streams are not: they end with Run, and
+// their edges open new ones.
+func (s *Server) HandOver(give func(state []byte) error) error {
+	return s.sockets.gate.hold(func() error {
+		s.finish()
+		return give(s.state())
+	})
+}
+
+// finish does what is begun and belongs to nobody's state: INITs and REGISTERs that were
+// read are answered, and answers that wait are sent. Nobody else is in the gate.
+func (s *Server) finish() {
+	a, out := s.strangers.handshakes.answerer, newOutbox(s.sockets.mask)
+	for range drainMost {
+		in, ok := a.waiting()
+		if !ok {
+			break
+		}
+		a.answer(s.cfg.Now(), out, &in)
+		s.sockets.flush(out)
+	}
+	for range drainMost {
+		in, ok := s.controls.registrar.proofs.waiting.waiting()
+		if !ok {
+			break
+		}
+		s.controls.prove(s.cfg.Now, out, &in)
+		s.sockets.flush(out)
+	}
+	for {
+		select {
+		case b := <-s.sockets.replies.waiting:
+			s.sockets.sendReplies(b.conn, b.datagrams())
+		default:
+			return
+		}
+	}
+}
+
+// state writes everything that the successor needs.
+//
+//	version u32 | static key 32 | boot u8 | reset keys 256*32 | drops | RESETs of the start |
+//	communities | registrations, each with up to two sessions | guests
+func (s *Server) state() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := &stateWriter{now: s.cfg.Now(), has: s.sessions.has}
+	w.u32(stateVersion)
+	w.fixed(s.cfg.Identity.Static[:])
+	w.u8(s.sessions.boot)
+	for i := range s.controls.registrar.resetKeys {
+		w.fixed(s.controls.registrar.resetKeys[i][:])
+	}
+	w.drops(&s.refused.drops)
+	w.resets(&s.notices.resets)
+	w.registry(s.registry, &s.notices.pushes)
+	guests := make([]*hop, 0, s.sessions.guests.count())
+	for _, h := range s.sessions.byIdx {
+		if h.reg == nil {
+			guests = append(guests, h)
+		}
+	}
+	w.u32(uint32(len(guests)))
+	for _, h := range guests {
+		w.hop(h)
+	}
+	return w.b
+}
+
+// drops writes the counters by their names: another version has others.
+func (w *stateWriter) drops(d *drops) {
+	counted := d.nonzero()
+	w.u32(uint32(len(counted)))
+	for name, n := range counted {
+		w.bytes([]byte(name))
+		w.u64(n)
+	}
+}
+
+// resets writes the RESETs of the start that have not been sent.
+func (w *stateWriter) resets(q *resets) {
+	w.u8(uint8(q.round))
+	w.u32(uint32(q.next))
+	w.u32(uint32(len(q.list)))
+	for _, t := range q.list {
+		w.u32(t.index)
+		w.addrPort(t.addr)
+	}
+}
+
+// registry writes communities and registrations.
+func (w *stateWriter) registry(g *registry, pushes *pushes) {
+	numbers := make(map[*community]uint32, len(g.communities))
+	w.u32(uint32(len(g.communities)))
+	for _, c := range g.communities {
+		numbers[c] = uint32(len(numbers))
+		w.fixed(c.id[:])
+		w.fixed(c.nameHash[:])
+		w.addr(c.crowd.source)
+		w.flag(c.late)
+		w.time(c.crowd.since)
+		w.traffic(c.budget.traffic)
+	}
+	w.u64(g.totals.accepted)
+	w.traffic(g.totals.traffic)
+	w.u32(uint32(len(g.all)))
+	for _, r := range g.all {
+		w.u32(numbers[r.community])
+		w.registration(r)
+		w.flag(pushes.waiting[r] != nil)
+	}
+}
+
+// registration writes a registration with its sessions.
+func (w *stateWriter) registration(r *registration) {
+	w.fixed(r.mac[:])
+	w.fixed(r.owner[:])
+	w.u32(r.handle)
+	w.bytes(r.statement)
+	w.u64(r.seq)
+	w.prefix(r.lease)
+	w.addr(r.seat.source)
+	w.time(r.seat.since)
+	w.u64(uint64(r.seat.present))
+	w.time(r.seat.expires)
+	w.time(r.seat.left)
+	w.u32(uint32(len(r.candidates)))
+	for _, a := range r.candidates {
+		w.addrPort(a)
+	}
+	w.u32(r.features)
+	w.addrPort(lasting(r.addr))
+	w.flag(r.announceOwner)
+	w.traffic(r.budget.traffic)
+	w.flag(r.place >= 0)
+	w.flag(r.hop != nil)
+	if r.hop == nil {
+		return
+	}
+	w.hop(r.hop)
+	lives := r.hop.before != nil && w.has(r.hop.before)
+	w.flag(lives)
+	if lives {
+		w.hop(r.hop.before)
+	}
+}
+
+func (w *stateWriter) traffic(t admin.Traffic) {
+	w.u64(t.Packets)
+	w.u64(t.Bytes)
+	w.u64(t.Floods)
+}
+
+// hop writes a session. An address that is asked to prove itself is asked again.
+func (w *stateWriter) hop(h *hop) {
+	w.time(h.created)
+	w.b = h.session.AppendState(w.b)
+	w.time(h.heard)
+	w.time(h.retired)
+	w.addrPort(lasting(h.addr))
+	w.addr(h.local)
+	w.addr(h.source)
+	w.u64(uint64(h.rtt))
+	w.fixed(h.visit.hash[:])
+	w.flag(h.visit.confirmed)
+	w.u32(uint32(len(h.directSet)))
+	for _, handle := range h.directSet {
+		w.u32(handle)
+	}
+}
+
+// lasting returns an address as another process knows it: no stream lasts.
+func lasting(a netip.AddrPort) netip.AddrPort {
+	if transport.IsSide(a.Addr()) {
+		return transport.EndedSide()
+	}
+	return a
+}
