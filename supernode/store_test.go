@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -221,15 +222,15 @@ func copyState(t *testing.T, dir string) string {
 func TestSlowDisk(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		slow := false
+		var slow atomic.Bool
 		r := runOn(t, &faultyDisk{Disk: journal.System, fail: func(_ int, sync bool) bool {
-			if slow && sync {
+			if sync && slow.Load() {
 				time.Sleep(3 * time.Second)
 			}
 			return false
 		}}, Config{StateDir: dir})
 		synctest.Wait()
-		slow = true
+		slow.Store(true)
 		a, b := r.edge(storedCommunity(), "a", 1), r.edge(storedCommunity(), "b", 2)
 		i, pkt := a.initiate(nil)
 		a.finish(i, r.exchange(a.addr, pkt)[0].pkt)
@@ -253,7 +254,7 @@ func TestSlowDisk(t *testing.T) {
 			t.Errorf("%d ACKs after %v, status says %q", n, storePatience, r.s.store.sentence())
 		}
 		b.joinRunning(r)
-		slow = false
+		slow.Store(false)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if r.s.store.sentence() != "" || len(onDisk(t, dir)) != 2 {
