@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/crypto"
@@ -182,7 +183,7 @@ func TestOptions(t *testing.T) {
 			if code != cli.OK || errs != "" {
 				t.Fatalf("code %d, %s", code, errs)
 			}
-			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(options{}, keyChoice{}, without{}), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(options{}, keyChoice{}, without{}), cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{})); diff != "" {
 				t.Error(diff)
 			}
 		})
