@@ -12,6 +12,7 @@ import (
 	"hedgerow/edge/control"
 	"hedgerow/nat/nattest"
 	"hedgerow/protocol"
+	"hedgerow/roster"
 )
 
 // Frames of a device with an MTU of 1500 cross in fragments, both ways, to one
@@ -134,8 +135,8 @@ func TestInsecureCommunity(t *testing.T) {
 
 // What happens to the first frames between edges that have no session, by the
 // community's rule for members. Where handshakes cannot pass, a community of
-// listed members lets nothing in; the others let frames in whose sender has
-// proved its hardware address.
+// listed members, both of which are in the list, lets nothing in; the others let frames in
+// whose sender has proved its hardware address.
 func TestFirstContact(t *testing.T) {
 	for _, members := range []crypto.Members{crypto.MembersOpen, crypto.MembersTOFU, crypto.MembersList} {
 		for _, handshakes := range []bool{true, false} {
@@ -149,7 +150,10 @@ func TestFirstContact(t *testing.T) {
 func firstContact(t *testing.T, members crypto.Members, handshakes bool) {
 	c := &couple{World: New(t, 42)}
 	community := *c.Community
-	community.Members = members
+	authority := crypto.NewAuthority([32]byte{7})
+	if community.Members = members; members == crypto.MembersList {
+		community.Authority = authority.Public()
+	}
 	c.Community = &community
 	c.sn = c.Supernode(supernodeAddr)
 	for i, e := range []**Edge{&c.left, &c.right} {
@@ -157,6 +161,17 @@ func firstContact(t *testing.T, members crypto.Members, handshakes bool) {
 		*e = c.Edge(r.Host(netip.MustParseAddr("192.168.1.2")), Options{
 			Name: fmt.Sprint("edge", i), Supernodes: []*Supernode{c.sn}, Deliver: c.sinks[i].Deliver,
 		})
+	}
+	if members == crypto.MembersList {
+		list, err := roster.Sign(authority, community.ID(), 1, time.Now(), time.Now().Add(time.Hour), []roster.Entry{entryOf(c.left, 0), entryOf(c.right, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range []*Edge{c.left, c.right} {
+			if err := e.Edge.AdoptMembers(t.Context(), (&roster.File{List: list}).Append(nil)); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	c.there, c.back = c.Flow(c.left, c.right.MAC, &c.sinks[1]), c.Flow(c.right, c.left.MAC, &c.sinks[0])
 	all := c.Flow(c.left, protocol.Broadcast, &c.sinks[1])
