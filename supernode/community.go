@@ -101,6 +101,23 @@ func (c *community) nameInUse() bool {
 // larger community each list looks at others.
 const listScan = 1024
 
+// list returns up to n members with a session, for one that has been told as many lists
+// before: those that were heard last at first, and then all in turn, since it asks again
+// because it did not find whom it looks for. Whoever comes or goes meanwhile may be passed
+// over in one round.
+func (c *community) list(asker *registration, before, n int) []*registration {
+	if before == 0 || len(c.online) <= n {
+		return c.latest(asker, n)
+	}
+	turn := make([]*registration, 0, n)
+	for i := range n {
+		if r := c.online[((before-1)*n+i)%len(c.online)]; r != asker {
+			turn = append(turn, r)
+		}
+	}
+	return turn
+}
+
 // latest returns up to n members with a session, without the one that asks, in
 // the order in which they were last heard, the latest first.
 func (c *community) latest(asker *registration, n int) []*registration {

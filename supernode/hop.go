@@ -33,6 +33,7 @@ type hop struct {
 	reg       *registration // nil: a guest
 	before    *hop          // the session of the same registration that it replaced, while packets of that may come
 	directSet []uint32      // handles of the members that get its floods without us, sorted
+	listed    int           // lists of members that it was told in the session
 }
 
 // visit is what a session has before a registration is its own.

@@ -13,9 +13,9 @@ type members struct {
 	sender    *controlSender
 }
 
-// handleQuery answers a member with the PEER_INFO of another one, or of those that
-// were heard last. It does not answer for a member that is unknown or has no session:
-// the edge's frame goes out as GROUP meanwhile, and it asks again.
+// handleQuery answers a member with the PEER_INFO of another one, or of a list of them. It
+// does not answer for a member that is unknown or has no session: the edge's frame goes out
+// as GROUP meanwhile, and it asks again.
 func (m *members) handleQuery(x *exchange, value []byte) {
 	q, err := protocol.ParseQuery(value)
 	if err != nil {
@@ -37,9 +37,10 @@ func (m *members) handleQuery(x *exchange, value []byte) {
 	case !q.MAC.IsZero():
 		m.addPeer(x, r.community.byMAC[q.MAC])
 	case m.allowance.list(x.now, x.hop):
-		for _, peer := range r.community.latest(r, listLen) {
+		for _, peer := range r.community.list(r, x.hop.listed, listLen) {
 			m.addPeer(x, peer)
 		}
+		x.hop.listed++
 	default:
 		x.refuse(dropListRate)
 	}

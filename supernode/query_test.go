@@ -119,8 +119,14 @@ func TestQueryForTheLatest(t *testing.T) {
 			t.Fatalf("number %d is %v", i+1, p.MAC)
 		}
 	}
-	for range 10 {
-		asker.ask(&protocol.Query{})
+	told := make(map[protocol.MAC]bool)
+	for range 10 { // in turn, as far as there are lists
+		for _, p := range peers(t, asker.ask(&protocol.Query{})) {
+			told[p.MAC] = true
+		}
+	}
+	if len(told) != len(edges) {
+		t.Errorf("%d of %d members in turn", len(told), len(edges))
 	}
 	if r.dropped(dropListRate) != 10-listBurst+1 || r.dropped(dropControlRate) != 0 {
 		t.Errorf("drops %v", r.s.refused.drops.nonzero())
