@@ -19,6 +19,6 @@ func (m *members) handleDirect(x *exchange, value []byte) {
 		x.refuse(dropControlRate)
 		return
 	}
-	x.hop.directSet = append(x.hop.directSet[:0], set.Handles...)
-	slices.Sort(x.hop.directSet)
+	x.hop.others.direct = append(x.hop.others.direct[:0], set.Handles...)
+	slices.Sort(x.hop.others.direct)
 }

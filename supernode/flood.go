@@ -20,7 +20,7 @@ func (r *relayer) prepareFlood(now time.Time, out *outbox, edge *hop, packet []b
 	}
 	var skip []uint32
 	if flags&protocol.FlagExceptDirect != 0 {
-		skip = edge.directSet
+		skip = edge.others.direct
 	}
 	// What surely leaves is charged before anybody looks for whom it is for, so that a
 	// flood that is refused costs no more than a packet.

@@ -190,8 +190,8 @@ func (w *stateWriter) hop(h *hop) {
 	w.u64(uint64(h.rtt))
 	w.fixed(h.visit.hash[:])
 	w.flag(h.visit.confirmed)
-	w.u32(uint32(len(h.directSet)))
-	for _, handle := range h.directSet {
+	w.u32(uint32(len(h.others.direct)))
+	for _, handle := range h.others.direct {
 		w.u32(handle)
 	}
 }

@@ -25,15 +25,20 @@ type hop struct {
 	session *crypto.HopSession
 	static  [32]byte // the edge's Noise static key, which the handshake has proved
 	hopTimes
-	ends                    // where packets go: an address that has proved itself
-	source    netip.Addr    // by which what comes from addr is counted
-	rtt       time.Duration // last measured; zero: unknown
-	probe     probe
-	visit     visit
-	reg       *registration // nil: a guest
-	before    *hop          // the session of the same registration that it replaced, while packets of that may come
-	directSet []uint32      // handles of the members that get its floods without us, sorted
-	listed    int           // lists of members that it was told in the session
+	ends                 // where packets go: an address that has proved itself
+	source netip.Addr    // by which what comes from addr is counted
+	rtt    time.Duration // last measured; zero: unknown
+	probe  probe
+	visit  visit
+	reg    *registration // nil: a guest
+	before *hop          // the session of the same registration that it replaced, while packets of that may come
+	others hopOthers
+}
+
+// hopOthers is what an edge and we have told each other of other members in a session.
+type hopOthers struct {
+	direct []uint32 // handles of those that get its floods without us, sorted
+	lists  int      // how many lists of members it was told
 }
 
 // visit is what a session has before a registration is its own.

@@ -136,7 +136,7 @@ type edgeSeen struct {
 func (l *listing) see(now time.Time, r *registration) edgeSeen {
 	e := edgeSeen{community: r.community.id, owner: r.owner, mac: r.mac, addr: r.hop.addr, rtt: r.hop.rtt, told: admin.Edge{
 		Label: l.policy.Label(r.community.id, r.community.nameHash), Lease: r.lease, SinceS: now.Sub(r.seat.since).Seconds(), SilentS: max(0, now.Sub(r.hop.heard).Seconds()),
-		Direct: len(r.hop.directSet), Bridge: r.features&protocol.FeatureBridge != 0, Relayed: r.budget.traffic,
+		Direct: len(r.hop.others.direct), Bridge: r.features&protocol.FeatureBridge != 0, Relayed: r.budget.traffic,
 	}}
 	if underlayAddr(e.addr).IsValid() && len(r.candidates) > 0 {
 		e.told.Underlay.NAT = admin.NATBefore

@@ -37,10 +37,10 @@ func (m *members) handleQuery(x *exchange, value []byte) {
 	case !q.MAC.IsZero():
 		m.addPeer(x, r.community.byMAC[q.MAC])
 	case m.allowance.list(x.now, x.hop):
-		for _, peer := range r.community.list(r, x.hop.listed, listLen) {
+		for _, peer := range r.community.list(r, x.hop.others.lists, listLen) {
 			m.addPeer(x, peer)
 		}
-		x.hop.listed++
+		x.hop.others.lists++
 	default:
 		x.refuse(dropListRate)
 	}

@@ -202,9 +202,9 @@ func (e *heir) hop() *hop {
 	h.addr, h.local, h.source = e.addrPort(), e.addr(), e.addr()
 	h.rtt, h.visit.hash, h.visit.confirmed = time.Duration(e.u64()), array[[32]byte](e.stateReader), e.flag()
 	for range e.count(4) {
-		h.directSet = append(h.directSet, e.u32())
+		h.others.direct = append(h.others.direct, e.u32())
 	}
-	if !slices.IsSorted(h.directSet) || uint8(h.session.LocalIndex()>>24) != e.s.sessions.boot {
+	if !slices.IsSorted(h.others.direct) || uint8(h.session.LocalIndex()>>24) != e.s.sessions.boot {
 		e.fail()
 	}
 	if e.err != nil {

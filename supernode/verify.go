@@ -50,7 +50,7 @@ func (v *verifier) check(ok bool, format string, args ...any) {
 
 func (v *verifier) session(index uint32, h *hop) {
 	v.check(h.session.LocalIndex() == index, "session %08x is found as %08x", h.session.LocalIndex(), index)
-	v.check(len(h.directSet) <= protocol.MaxDirect, "session %08x leaves out %d members", index, len(h.directSet))
+	v.check(len(h.others.direct) <= protocol.MaxDirect, "session %08x leaves out %d members", index, len(h.others.direct))
 	if r := h.reg; r != nil {
 		v.check(v.server.registry.byHandle[r.handle] == r, "session %08x is of a registration that has ended", index)
 		v.check(r.hop == h || !h.retired.IsZero(), "session %08x is not its registration's", index)
