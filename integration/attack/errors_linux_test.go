@@ -309,13 +309,13 @@ func TestLeftOver(t *testing.T) {
 		name, argument, advice string
 		argv                   []string
 	}{
-		{"edge", "edge.conf", "Remove it; the sub-commands are run, status, health, peers, fdb, routes, ping, netcheck, keys, counters, identity, keygen, version.",
+		{"edge", "edge.conf", "Remove it; the sub-commands are run, status, health, peers, fdb, routes, ping, netcheck, keys, counters, identity, invite, join, keygen, version, members, admit, revoke, authority.",
 			[]string{programs.Edge, "-c", "mynetwork", "edge.conf", "-k", passphrase, "-l", superAddr}},
 		{"edge", "statsu", `Did you mean the sub-command "status"?`, []string{programs.Edge, "statsu"}},
-		{"edge", "again", "Remove it; the sub-commands are run, status, health, peers, fdb, routes, ping, netcheck, keys, counters, identity, keygen, version.",
+		{"edge", "again", "Remove it; the sub-commands are run, status, health, peers, fdb, routes, ping, netcheck, keys, counters, identity, invite, join, keygen, version, members, admit, revoke, authority.",
 			[]string{programs.Edge, "run", "-c", "mynetwork", "-k", passphrase, "-l", superAddr, "again"}},
-		{"supernode", "7654", "Remove it; the sub-commands are run, id, status, health, version.", []string{programs.Supernode, "7654"}},
-		{"supernode", "super.conf", "Remove it; the sub-commands are run, id, status, health, version.",
+		{"supernode", "7654", "Remove it; the sub-commands are run, id, status, communities, edges, health, upgrade, version, rules, reload, allow, deny, ban, unban, kick, invite, invites, uninvite.", []string{programs.Supernode, "7654"}},
+		{"supernode", "super.conf", "Remove it; the sub-commands are run, id, status, communities, edges, health, upgrade, version, rules, reload, allow, deny, ban, unban, kick, invite, invites, uninvite.",
 			[]string{programs.Supernode, "-p", "7655", "super.conf", "--pool", "10.0.0.0/20"}},
 	} {
 		t.Run(tt.name+" "+tt.argument, func(t *testing.T) {
