@@ -58,6 +58,9 @@ func (f *finder) find(now time.Time) {
 	f.next.Set(now.Add(f.wait))
 	missing := false
 	for _, s := range f.seekers {
+		if !s.seeks() {
+			continue
+		}
 		list, some := s.sought()
 		missing = missing || some
 		for _, mac := range list {
