@@ -48,8 +48,8 @@
 //	controls    control packets, and whose each message is (control.go)
 //
 // One goroutine reads datagrams, on a thread of its own, one makes the handshakes, one
-// checks the signatures of REGISTERs, and
-// one runs the timers, which the owners set in one queue. All change the owners' tables
+// checks the signatures of REGISTERs, and one runs the timers, which the owners set in one
+// queue. All change the owners' tables
 // under one mutex, which is held for one train at most (the datagrams that the kernel
 // joined into one buffer: 64 KiB of one source) and never across I/O, a handshake or the
 // check of a signature. What was found without the mutex is looked at again under it. One

@@ -103,13 +103,10 @@ func (r *registration) key() (k recordKey) {
 //	source: ip 16 | present u32 (s) | left u64 (unix s, 0: it did not) | statement 166
 //
 // with IPv4 addresses in their IPv6-mapped form. Owner, hardware address and
-// seq are read from the statement, whose signature is checked again. Version 1 has
-// neither source nor present nor left, version 2 no left.
+// seq are read from the statement, whose signature is checked again.
 const (
 	recordVersion = 3
-	recordLen     = recordLen2 + 8
-	recordLen2    = recordLen1 + 16 + 4
-	recordLen1    = 1 + 32 + 4 + 4 + 8 + 17 + 18 + crypto.StatementLen
+	recordLen     = 1 + 32 + 4 + 4 + 8 + 17 + 18 + 16 + 4 + 8 + crypto.StatementLen
 	noLease       = 255
 )
 
@@ -159,8 +156,7 @@ var errRecord = errors.New("supernode: stored registration is damaged")
 
 // parseRecord reads what record wrote. It refuses what does not belong to key.
 func parseRecord(key recordKey, b []byte) (stored, error) {
-	lengths := [...]int{1: recordLen1, 2: recordLen2, recordVersion: recordLen}
-	if len(b) == 0 || b[0] == 0 || int(b[0]) >= len(lengths) || len(b) != lengths[b[0]] {
+	if len(b) != recordLen || b[0] != recordVersion {
 		return stored{}, errRecord
 	}
 	signed := b[len(b)-crypto.StatementLen:]
@@ -173,6 +169,8 @@ func parseRecord(key recordKey, b []byte) (stored, error) {
 		handle:    binary.BigEndian.Uint32(b[33:]),
 		index:     binary.BigEndian.Uint32(b[37:]),
 		expires:   time.Unix(int64(binary.BigEndian.Uint64(b[41:])), 0),
+		source:    netip.AddrFrom16([16]byte(b[84:100])).Unmap(),
+		present:   min(time.Duration(binary.BigEndian.Uint32(b[100:]))*time.Second, leaseTime),
 		statement: st,
 		signed:    bytes.Clone(signed),
 	}
@@ -185,15 +183,8 @@ func parseRecord(key recordKey, b []byte) (stored, error) {
 	if port := binary.BigEndian.Uint16(b[82:]); port != 0 {
 		s.addr = netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[66:82])).Unmap(), port)
 	}
-	s.source, s.present = s.addr.Addr(), familiarTime // of those that are there from before
-	if len(b) >= recordLen2 {
-		s.source = netip.AddrFrom16([16]byte(b[84:100])).Unmap()
-		s.present = min(time.Duration(binary.BigEndian.Uint32(b[100:]))*time.Second, leaseTime)
-	}
-	if len(b) == recordLen {
-		if left := binary.BigEndian.Uint64(b[104:]); left != 0 {
-			s.left = time.Unix(int64(left), 0)
-		}
+	if left := binary.BigEndian.Uint64(b[104:]); left != 0 {
+		s.left = time.Unix(int64(left), 0)
 	}
 	return s, nil
 }
