@@ -84,6 +84,27 @@ func TestSpare(t *testing.T) {
 	b.delivered(t, [][]byte{frame})
 }
 
+// TestSpareAlone checks that the spare carries the frames of a session, whole or in pieces,
+// when the supernode that it stands in for cannot be reached.
+func TestSpareAlone(t *testing.T) {
+	r, a, b := relayedPair(t)
+	first, second := r.hubs[0], r.hub()
+	a.reroute(b, func(route *Route) {
+		route.Supernode, route.Handle = a.links[first], first.handle[b]
+		route.Spare, route.SpareAs = a.links[second], second.handle[b]
+	})
+	a.links[first].ClearRoute()
+	for _, n := range []int{100, 2000} {
+		frame := ethernet(b.self, a.self, 0x88b5, n)
+		a.send(r.now, frame)
+		r.carry()
+		b.delivered(t, [][]byte{frame})
+	}
+	if sent, got := a.drops.nonzero(), b.drops.nonzero(); len(sent)+len(got) != 0 {
+		t.Errorf("drops %v and %v", sent, got)
+	}
+}
+
 // TestSealHop checks that a supernode can open what is said to it, however long
 // that is, and that nothing leaves for an address that is not known.
 func TestSealHop(t *testing.T) {

@@ -39,15 +39,18 @@ func (s *sender) sealPair(session *crypto.Session, r *Route, ttl uint8, ctr uint
 	n := protocol.HeaderLen + len(inner) + protocol.TagLen
 	if !r.Direct.IsValid() {
 		slot, hop := s.relaySlot(r.Supernode, r.Handle, 0, n)
+		spare := r.Spare
+		if slot == nil {
+			slot, hop = s.relaySlot(spare, r.SpareAs, 0, n)
+			spare = nil
+		}
 		if slot == nil {
 			s.drops.Drop(DropNoPath)
 			return
 		}
 		s.sealInto(session, slot[protocol.RelayOverhead:], h, inner)
 		s.wrap(hop, slot)
-		if r.Spare != nil {
-			s.relay(r.Spare, r.SpareAs, 0, slot[protocol.RelayOverhead:])
-		}
+		s.relay(spare, r.SpareAs, 0, slot[protocol.RelayOverhead:])
 		return
 	}
 	pkt := s.slot(r.Direct, r.Local, n, ttl)
@@ -119,10 +122,7 @@ func (s *sender) transmit(r *Route, pkt []byte) {
 // whether one was sent.
 func (s *sender) relayBy(r *Route, pkt []byte) bool {
 	sent := s.relay(r.Supernode, r.Handle, 0, pkt)
-	if r.Spare != nil {
-		sent = s.relay(r.Spare, r.SpareAs, 0, pkt) || sent
-	}
-	return sent
+	return s.relay(r.Spare, r.SpareAs, 0, pkt) || sent
 }
 
 // relay sends a copy of a sealed packet through a supernode. It reports whether
@@ -139,7 +139,7 @@ func (s *sender) relay(l *Supernode, handle uint32, flags protocol.Flags, pkt []
 
 // relaySlot returns room for a packet of n bytes inside a RELAY packet, whose
 // header it writes; wrap has to follow. It is nil when the supernode cannot be
-// reached.
+// reached, or there is none (nil).
 func (s *sender) relaySlot(l *Supernode, handle uint32, flags protocol.Flags, n int) ([]byte, *HopRoute) {
 	if l == nil {
 		return nil, nil
@@ -224,10 +224,7 @@ func (s *sender) transmitGroup(r *Route, pkt []byte) {
 // relayGroupBy is relayBy for a sealed GROUP packet.
 func (s *sender) relayGroupBy(r *Route, pkt []byte) bool {
 	sent := s.relayGroup(r.Supernode, r.Handle, 0, pkt)
-	if r.Spare != nil {
-		sent = s.relayGroup(r.Spare, r.SpareAs, 0, pkt) || sent
-	}
-	return sent
+	return s.relayGroup(r.Spare, r.SpareAs, 0, pkt) || sent
 }
 
 // relayToAll sends a copy of a sealed GROUP packet through each supernode to everybody
