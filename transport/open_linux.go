@@ -10,9 +10,9 @@ import (
 
 // ListenUDP opens a socket on every address of this host, or on the one of
 // Options.Address, on a port of the system's choice when port is 0. It serves IPv4 and
-// IPv6, or IPv4 alone on a host without IPv6. On Linux the kernel neither fragments nor applies a path
-// MTU of its own (IP_MTU_DISCOVER and IPV6_MTU_DISCOVER are PROBE, ip(7)): the
-// caller has to find the path MTU. Elsewhere the system's default stays.
+// IPv6, or IPv4 alone on a host without IPv6. On Linux the kernel neither fragments nor
+// applies a path MTU of its own (IP_MTU_DISCOVER and IPV6_MTU_DISCOVER are PROBE, ip(7)):
+// the caller has to find the path MTU. Elsewhere the system's default stays.
 //
 // When another socket has the port the error is an *InUseError.
 func ListenUDP(port uint16, opts Options) (*UDP, error) {
