@@ -157,16 +157,13 @@ func (l *listKeeper) spreaders() {
 			around = append(around, p)
 		}
 	}
-	after := func(p *peer) bool { return bytes.Compare(p.identity.statement.ID[:], l.admission.own[:]) > 0 }
 	slices.SortFunc(around, func(a, b *peer) int {
-		if x, y := after(a), after(b); x != y {
-			if x {
-				return -1
-			}
-			return 1
-		}
 		return bytes.Compare(a.identity.statement.ID[:], b.identity.statement.ID[:])
 	})
+	after := max(0, slices.IndexFunc(around, func(p *peer) bool {
+		return bytes.Compare(p.identity.statement.ID[:], l.admission.own[:]) > 0
+	}))
+	around = slices.Concat(around[after:], around[:after])
 	n := 0
 	for _, p := range around[:min(3*fanOut, len(around))] {
 		p.identity.listing.kept = true
