@@ -13,7 +13,7 @@ var errHandedOver = errors.New("another process has taken over from this one: as
 
 // stateVersion is the version of what HandOver writes and Resume reads. Whatever changes
 // in it makes another version: the two ends are of one version, or do without each other.
-const stateVersion = 1
+const stateVersion = 2
 
 // drainMost is how many INITs and how many REGISTERs that wait are answered before the
 // state is written. The senders of the others send them again.
@@ -126,7 +126,7 @@ func (w *stateWriter) registry(g *registry, pushes *pushes) {
 		w.addr(c.crowd.source)
 		w.flag(c.late)
 		w.time(c.crowd.since)
-		w.traffic(c.budget.traffic)
+		w.budget(&c.budget)
 	}
 	w.u64(g.totals.accepted)
 	w.traffic(g.totals.traffic)
@@ -158,7 +158,7 @@ func (w *stateWriter) registration(r *registration) {
 	w.u32(r.features)
 	w.addrPort(lasting(r.addr))
 	w.flag(r.announceOwner)
-	w.traffic(r.budget.traffic)
+	w.budget(&r.budget)
 	w.flag(r.place >= 0)
 	w.flag(r.hop != nil)
 	if r.hop == nil {
@@ -172,10 +172,22 @@ func (w *stateWriter) registration(r *registration) {
 	}
 }
 
+// budget writes what a budget has counted, and not what is left of it.
+func (w *stateWriter) budget(b *relayBudget) {
+	w.traffic(b.traffic)
+	w.flag(b.excess != nil)
+	if e := b.excess; e != nil {
+		w.u64(e.packets)
+		w.time(e.last)
+		w.u8(e.what)
+	}
+}
+
 func (w *stateWriter) traffic(t admin.Traffic) {
 	w.u64(t.Packets)
 	w.u64(t.Bytes)
 	w.u64(t.Floods)
+	w.u64(t.FloodBytes)
 }
 
 // hop writes a session. An address that is asked to prove itself is asked again.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net"
@@ -116,6 +118,33 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
+// TestHandOverCounts hands over what was relayed, and what went over a limit: an operator
+// sees the same before and after.
+func TestHandOverCounts(t *testing.T) {
+	limits := Limits{CommunityFloods: 10}
+	r := newRig(t, Config{Limits: limits})
+	c := testCommunity("c", "k")
+	a, b := r.edge(c, "a", 1).join(), r.edge(c, "b", 2).join()
+	for range 20 {
+		r.deliver(a.addr, a.wrap(b.ack.Handle, 0, junk(80)))
+		r.deliver(a.addr, a.wrap(protocol.HandleAll, 0, junk(50)))
+	}
+	counts := func() string {
+		edge := r.edgesOf(c.ID())[hex.EncodeToString(a.id.ID)]
+		all := r.s.Communities(0).Communities[0]
+		if edge.Limited == nil || all.Limited == nil || edge.Relayed.Packets == 0 || edge.Relayed.FloodBytes == 0 {
+			t.Errorf("nothing to hand over: %+v, %+v", edge, all)
+			return ""
+		}
+		return fmt.Sprintf("%+v %+v, %+v %+v, %+v", edge.Relayed, *edge.Limited, all.Relayed, *all.Limited, r.s.Status().Totals)
+	}
+	was := counts()
+	r = r.handOver(Config{Limits: limits}, a, b)
+	if is := counts(); is != was {
+		t.Errorf("handed over: %s\nwas: %s", is, was)
+	}
+}
+
 // TestHandOverStream hands over an edge that came by a stream: its session goes on by
 // another way, and nothing is sent to the stream of somebody else meanwhile.
 func TestHandOverStream(t *testing.T) {
@@ -145,11 +174,14 @@ func TestHandOverStream(t *testing.T) {
 // TestHandOverDamaged cuts and changes a state everywhere: it is refused, or makes a
 // supernode whose tables hold together.
 func TestHandOverDamaged(t *testing.T) {
-	r := newRig(t, Config{})
+	r := newRig(t, Config{Limits: Limits{CommunityBytes: 100}})
 	c := testCommunity("c", "k")
-	r.edge(c, "a", 1).join()
+	a := r.edge(c, "a", 1).join()
 	r.edge(c, "b", 2).join().ask(&protocol.Unregister{})
 	r.guest("guest", 5)
+	for range 3 {
+		r.deliver(a.addr, a.wrap(protocol.HandleAll, 0, junk(80)))
+	}
 	var whole []byte
 	if err := r.s.HandOver(func(state []byte) error { whole = state; return errSuccessor }); !errors.Is(err, errSuccessor) {
 		t.Fatal(err)
@@ -160,6 +192,9 @@ func TestHandOverDamaged(t *testing.T) {
 		if err == nil {
 			if faults := s.invariants(); len(faults) > 0 {
 				t.Fatalf("%v", faults)
+			}
+			for _, c := range s.registry.list {
+				c.budget.excess.at(r.now).status()
 			}
 		}
 		return err

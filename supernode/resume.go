@@ -112,10 +112,10 @@ type inherited struct {
 
 // communities reads the communities. None is in the registry yet.
 func (e *heir) communities() (list []*community) {
-	for range e.count(16 + 32 + 1 + 1 + 4*8) {
+	for range e.count(16 + 32 + 1 + 1 + 5*8 + 1) {
 		c := &community{id: array[[16]byte](e.stateReader), nameHash: array[[32]byte](e.stateReader)}
 		c.crowd.source, c.late, c.crowd.since = e.addr(), e.flag(), e.time()
-		c.budget.traffic = e.traffic()
+		c.budget = e.budget()
 		list = append(list, c)
 	}
 	e.s.registry.totals = totals{accepted: e.u64(), traffic: e.traffic()}
@@ -141,8 +141,21 @@ func (e *heir) registrations(of []*community) (list []*inherited, announced []*r
 	return list, announced
 }
 
+// budget reads what a budget has counted. What it allows is whole again.
+func (e *heir) budget() relayBudget {
+	b := relayBudget{traffic: e.traffic()}
+	if !e.flag() {
+		return b
+	}
+	b.excess = &excess{packets: e.u64(), last: e.past(), what: e.u8()}
+	if w := int(b.excess.what); w == 0 || w >= len(limitNames) {
+		e.fail()
+	}
+	return b
+}
+
 func (e *heir) traffic() admin.Traffic {
-	return admin.Traffic{Packets: e.u64(), Bytes: e.u64(), Floods: e.u64()}
+	return admin.Traffic{Packets: e.u64(), Bytes: e.u64(), Floods: e.u64(), FloodBytes: e.u64()}
 }
 
 func (e *heir) registration() *inherited {
@@ -154,7 +167,7 @@ func (e *heir) registration() *inherited {
 		r.candidates = append(r.candidates, e.addrPort())
 	}
 	r.features, r.addr, r.announceOwner = e.u32(), e.addrPort(), e.flag()
-	r.budget.traffic = e.traffic()
+	r.budget = e.budget()
 	in := &inherited{reg: r, lease: lease, online: e.flag(), since: r.seat.since}
 	if e.flag() {
 		r.hop = e.sessionsOf()
@@ -219,7 +232,7 @@ func (e *heir) enter(in *inherited) {
 	c := g.communities[was.id]
 	if c == nil {
 		c = g.community(was.id, was.nameHash, was.crowd.source)
-		c.late, c.budget.traffic = was.late, was.budget.traffic
+		c.late, c.budget = was.late, was.budget
 	}
 	if c.byMAC[r.mac] != nil || c.byOwner[r.owner] != nil || g.byHandle[r.handle] != nil || r.handle == 0 || r.handle == protocol.HandleAll {
 		e.fail()
