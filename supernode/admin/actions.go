@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 
 	"hedgerow/internal/localapi"
@@ -14,8 +15,9 @@ const (
 	pathReload = "/api/v1/reload"
 )
 
-// changeBytes bounds the body of a change.
-const changeBytes = 4 << 10
+// askedBytes bounds the body of a request: a path of Linux, the longest that one has, may
+// take six times its 4096 bytes as JSON.
+const askedBytes = 32 << 10
 
 // Change asks for one more rule, or for a kick: its words, such as "ban", "edge" and
 // "9f3a-71c2-e0b4".
@@ -60,16 +62,27 @@ func handleActions(mux *http.ServeMux, a Actions) {
 	handleInvites(mux, a)
 	mux.HandleFunc("GET "+pathRules, func(w http.ResponseWriter, _ *http.Request) { localapi.Answer(w, a.Rules()) })
 	mux.HandleFunc("POST "+pathReload, func(w http.ResponseWriter, r *http.Request) {
-		answerChange(w, func() (Changed, error) { return a.Reload(r.Context()) })
+		done, err := a.Reload(r.Context())
+		answer(w, done, err)
 	})
 	mux.HandleFunc("POST "+pathChange, func(w http.ResponseWriter, r *http.Request) {
 		answerAsked(w, r, func(c Change) (Changed, error) { return a.Change(r.Context(), c.Words) })
 	})
 }
 
-// answerChange answers with what a change has led to.
-func answerChange(w http.ResponseWriter, f func() (Changed, error)) {
-	done, err := f()
+// answerAsked answers what a request asks in its body.
+func answerAsked[Q, A any](w http.ResponseWriter, r *http.Request, f func(Q) (A, error)) {
+	var asked Q
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, askedBytes)).Decode(&asked); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	done, err := f(asked)
+	answer(w, done, err)
+}
+
+// answer answers with what an action has led to, or with why it was not done.
+func answer[A any](w http.ResponseWriter, done A, err error) {
 	if err != nil {
 		localapi.Refuse(w, err)
 		return

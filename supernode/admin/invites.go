@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -98,21 +97,6 @@ func handleInvites(mux *http.ServeMux, v Invitations) {
 	mux.HandleFunc("POST "+pathUninvite, func(w http.ResponseWriter, r *http.Request) {
 		answerAsked(w, r, func(asked Uninvite) (Uninvited, error) { return v.Uninvite(r.Context(), asked.ID) })
 	})
-}
-
-// answerAsked answers what a request asks in its body.
-func answerAsked[Q, A any](w http.ResponseWriter, r *http.Request, f func(Q) (A, error)) {
-	var asked Q
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, changeBytes)).Decode(&asked); err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	answer, err := f(asked)
-	if err != nil {
-		localapi.Refuse(w, err)
-		return
-	}
-	localapi.Answer(w, answer)
 }
 
 // Invite asks for an invite.

@@ -2,16 +2,12 @@ package admin
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 
 	"hedgerow/internal/localapi"
 )
 
 const pathUpgrade = "/api/v1/upgrade"
-
-// upgradeBytes bounds the question.
-const upgradeBytes = 16 << 10
 
 // Upgrade asks a supernode to be replaced by another process while it serves.
 type Upgrade struct {
@@ -38,17 +34,7 @@ func Upgradable(h http.Handler, do func(ctx context.Context, u Upgrade) (Upgrade
 	mux := http.NewServeMux()
 	mux.Handle("/", h)
 	mux.HandleFunc("POST "+pathUpgrade, func(w http.ResponseWriter, r *http.Request) {
-		var u Upgrade
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, upgradeBytes)).Decode(&u); err != nil {
-			w.WriteHeader(http.StatusBadRequest)
-			return
-		}
-		done, err := do(r.Context(), u)
-		if err != nil {
-			localapi.Refuse(w, err)
-			return
-		}
-		localapi.Answer(w, done)
+		answerAsked(w, r, func(u Upgrade) (Upgraded, error) { return do(r.Context(), u) })
 	})
 	return mux
 }
