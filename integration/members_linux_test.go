@@ -40,7 +40,7 @@ func TestMembersByHand(t *testing.T) {
 		t.Helper()
 		w.printed(first, append(append([]string{programs.Edge}, args...), "--authority", key, "--control", members[0].Socket)...)
 	}
-	sign("admit", ids[0]+","+ids[1])
+	sign("admit", ids[0], ids[1])
 	members[1].meet(members[0].addr(), 5*time.Second)
 	for _, m := range members[:2] {
 		if _, err := m.knock(members[2].addr(), time.Second); err == nil {

@@ -97,8 +97,8 @@ func (cmd *command) membersCommands() []*ucli.Command {
 	s := &signer{streams: cmd.streams, now: cmd.now, socket: cmd.socket, failed: callError}
 	return []*ucli.Command{
 		{Name: "members", Usage: "show the list of members", Flags: readFlags(), Action: cmd.members},
-		{Name: "admit", Usage: "sign a list with further members, or other roles", ArgsUsage: "[ID,...]", Flags: admitFlags(), Action: s.admit},
-		{Name: "revoke", Usage: "sign a list without members, and give the others a new key", ArgsUsage: "ID,...", Flags: signFlags(), Action: s.revoke},
+		{Name: "admit", Usage: "sign a list with further members, or other roles", ArgsUsage: "[ID ...]", Flags: admitFlags(), Action: s.admit},
+		{Name: "revoke", Usage: "sign a list without members, and give the others a new key", ArgsUsage: "ID [ID ...]", Flags: signFlags(), Action: s.revoke},
 		{
 			Name: "authority", Usage: "make the key that signs the list of members, unless FILE has it, and show what the community's file needs", ArgsUsage: "FILE",
 			Flags: authorityFlags(), Action: s.showAuthority,

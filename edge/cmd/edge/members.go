@@ -23,6 +23,9 @@ import (
 // staleAfter is after how long members say that there should be a newer list.
 const staleAfter = 30 * 24 * time.Hour
 
+// membersOption has the identities that were typed: see cli.ArgumentsOption.
+const membersOption = "members"
+
 // signer is what the commands about the list of members need of the machine.
 type signer struct {
 	streams cli.Streams
@@ -43,19 +46,14 @@ func admitFlags() []ucli.Flag {
 
 // membersArguments makes the arguments of the commands about the list of members options.
 func membersArguments(args []string) []string {
-	args = cli.ArgumentOption(args, "admit", admitFlags(), "members")
-	args = cli.ArgumentOption(args, "revoke", signFlags(), "members")
+	args = cli.ArgumentsOption(args, "admit", admitFlags(), membersOption)
+	args = cli.ArgumentsOption(args, "revoke", signFlags(), membersOption)
 	return cli.ArgumentOption(args, "authority", authorityFlags(), "file")
-}
-
-// named returns the identities that were typed.
-func named(c *ucli.Context) []string {
-	return strings.FieldsFunc(c.String("members"), func(r rune) bool { return r == ',' })
 }
 
 func signFlags() []ucli.Flag {
 	return []ucli.Flag{
-		&ucli.StringFlag{Name: "members", Hidden: true},
+		&ucli.StringSliceFlag{Name: membersOption, Hidden: true},
 		&ucli.StringFlag{Name: "authority", Usage: "`FILE` with the authority's key"},
 		&ucli.StringFlag{Name: "stale", Usage: "members say that there should be a newer list after `TIME`; default: 30d"},
 		cli.ControlFlag("; default: the only one"),
@@ -106,7 +104,7 @@ func (cmd *signer) admit(c *ucli.Context) error {
 		return cli.Errorf(cli.Usage, "", "--expires: %w", err)
 	}
 	return cmd.sign(c, func(s *signing) error {
-		for _, text := range named(c) {
+		for _, text := range cli.Strings(c, membersOption) {
 			e, err := s.find(text)
 			if err != nil {
 				return err
@@ -124,11 +122,11 @@ func (cmd *signer) admit(c *ucli.Context) error {
 
 // revoke is "edge revoke".
 func (cmd *signer) revoke(c *ucli.Context) error {
-	if len(named(c)) == 0 {
+	if len(cli.Strings(c, membersOption)) == 0 {
 		return cli.Errorf(cli.Usage, "", "nobody is named: type the identity that 'edge members' shows")
 	}
 	return cmd.sign(c, func(s *signing) error {
-		for _, text := range named(c) {
+		for _, text := range cli.Strings(c, membersOption) {
 			before := len(s.entries)
 			e, err := s.find(text)
 			if err != nil {

@@ -83,7 +83,7 @@ func TestSignLists(t *testing.T) {
 		e, _ := src.file.List.Find([32]byte(id.ID))
 		return e
 	}
-	sign(cli.OK, "admit", "--role", "bridge", "--role", "router", hexOf(one)+","+hexOf(two))
+	sign(cli.OK, "admit", "--role", "bridge", "--role", "router", hexOf(one), hexOf(two))
 	if e := entry(two); src.file.List.Head.Serial != 1 || e.Role != roster.Bridge|roster.Router || !e.Expires.IsZero() || len(src.file.Rolls) != 0 {
 		t.Errorf("admitted: %+v", e)
 	}
@@ -103,6 +103,10 @@ func TestSignLists(t *testing.T) {
 	sign(cli.OK, "admit", two.ShortID())
 	if entry(two).Revoked() {
 		t.Error("who was admitted again is revoked")
+	}
+	sign(cli.OK, "revoke", one.ShortID(), "--stale", "7d", two.ShortID())
+	if !entry(one).Revoked() || !entry(two).Revoked() {
+		t.Error("of two identities that were named not both are revoked")
 	}
 	for _, tt := range []struct {
 		args []string
