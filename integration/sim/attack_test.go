@@ -140,7 +140,7 @@ func (c *couple) inject(list []Recorded) {
 // A packet with any one bit turned is not delivered, on any part of its way; its
 // twin that was held back as long is, as it was.
 func TestBitFlips(t *testing.T) {
-	for name, b := range map[string]nattest.Behavior{"direct": nattest.PortRestricted, "relayed": nattest.Symmetric} {
+	for name, b := range bothPaths {
 		for _, group := range []bool{false, true} {
 			for _, last := range []bool{false, true} {
 				if last && name == "direct" {

@@ -56,7 +56,7 @@ func (l *lans) end() {
 // has ever heard of either host: whichever edge came first, whoever asks, and whatever
 // way the packets go.
 func TestBridgedHostsMeetCold(t *testing.T) {
-	for name, b := range map[string]nattest.Behavior{"direct": nattest.PortRestricted, "relayed": nattest.Symmetric} {
+	for name, b := range bothPaths {
 		for round := range 8 {
 			first, asks, plain := round&1, round>>1&1, round>>2&1 == 1
 			t.Run(fmt.Sprintf("%s, %d first, %d asks, plain=%v", name, first, asks, plain), func(t *testing.T) {
@@ -84,7 +84,7 @@ func TestBridgedHostsMeetCold(t *testing.T) {
 // TestHellosKeepLANsTogether has hosts send to a group every ten seconds and nothing
 // else, as OSPF does. None is lost, and both edges know where the hosts are throughout.
 func TestHellosKeepLANsTogether(t *testing.T) {
-	for name, b := range map[string]nattest.Behavior{"direct": nattest.PortRestricted, "relayed": nattest.Symmetric} {
+	for name, b := range bothPaths {
 		for _, plain := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, plain=%v", name, plain), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {

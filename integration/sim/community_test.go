@@ -18,7 +18,7 @@ import (
 // Frames of a device with an MTU of 1500 cross in fragments, both ways, to one
 // and to all, directly and relayed, whole and in order.
 func TestLargeFrames(t *testing.T) {
-	for name, b := range map[string]nattest.Behavior{"direct": nattest.PortRestricted, "relayed": nattest.Symmetric} {
+	for name, b := range bothPaths {
 		for _, mtu := range []int{0, 1400, 1320} { // of the underlay
 			if name == "relayed" && mtu != 0 {
 				continue // what a relay carries is not measured yet

@@ -89,7 +89,7 @@ func (c *rollCase) indices() [2]uint8 {
 func TestKeyRoll(t *testing.T) {
 	t.Parallel()
 	for _, apart := range some(0, 50*time.Minute, -50*time.Minute) {
-		for name, b := range map[string]nattest.Behavior{"direct": nattest.PortRestricted, "relayed": nattest.Symmetric} {
+		for name, b := range bothPaths {
 			for _, epochs := range some(2, 3) {
 				t.Run(fmt.Sprintf("%v apart, %s, %d epochs", apart, name, epochs), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
@@ -184,7 +184,7 @@ func TestKeyRollDense(t *testing.T) {
 func TestKeyRollBeyondSkew(t *testing.T) {
 	t.Parallel()
 	for _, apart := range some(70*time.Minute, -70*time.Minute) {
-		for name, b := range map[string]nattest.Behavior{"direct": nattest.PortRestricted, "relayed": nattest.Symmetric} {
+		for name, b := range bothPaths {
 			t.Run(fmt.Sprint(apart, " ", name), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					at := 3 * time.Hour

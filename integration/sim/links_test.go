@@ -146,7 +146,7 @@ func TestHundredLinks(t *testing.T) {
 // A link over which hellos pass every ten seconds and nothing else loses none, and its
 // carrier does not flap; it goes with the peer and comes back with it.
 func TestLinkLasts(t *testing.T) {
-	for name, b := range map[string]nattest.Behavior{"direct": nattest.PortRestricted, "relayed": nattest.Symmetric} {
+	for name, b := range bothPaths {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { linkLasts(t, b) })
 		})

@@ -133,6 +133,26 @@ func (c *club) verify() {
 	}
 }
 
+// whole fails the test for each flow that has lost a frame from a number on, and cut for
+// each that has delivered one.
+func (c *club) whole(what string, from int, flows []*Flow) {
+	c.t.Helper()
+	for i, f := range flows {
+		if lost := f.Lost(from, f.Len()); len(lost) > 0 {
+			c.t.Errorf("flow %d %s lost %s", i, what, brief(lost))
+		}
+	}
+}
+
+func (c *club) cut(what string, from int, flows []*Flow) {
+	c.t.Helper()
+	for i, f := range flows {
+		if lost := f.Lost(from, f.Len()); len(lost) != f.Len()-from {
+			c.t.Errorf("flow %d %s lost %d of %d", i, what, len(lost), f.Len()-from)
+		}
+	}
+}
+
 // end stops everybody.
 func (c *club) end() {
 	for _, m := range c.members {
@@ -169,7 +189,7 @@ func send(flows []*Flow, n int, every time.Duration) {
 // TestMembersList: with a list of members frames pass between those who are in it, and
 // nobody else; the list goes from the member that was given it to all others.
 func TestMembersList(t *testing.T) {
-	for name, nat := range map[string]nattest.Behavior{"direct": nattest.PortRestricted, "relayed": nattest.Symmetric} {
+	for name, nat := range bothPaths {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newClub(t, nat, 4, 3)
@@ -189,16 +209,8 @@ func TestMembersList(t *testing.T) {
 				first := inside[0].Len()
 				send(append(outside, inside...), 20, 100*time.Millisecond)
 				time.Sleep(time.Second)
-				for i, f := range inside {
-					if lost := f.Lost(first, f.Len()); len(lost) > 0 {
-						t.Errorf("flow %d between members lost %s", i, brief(lost))
-					}
-				}
-				for i, f := range outside {
-					if lost := f.Lost(0, f.Len()); len(lost) != f.Len() {
-						t.Errorf("flow %d to or from a stranger lost %d of %d", i, len(lost), f.Len())
-					}
-				}
+				c.whole("between members", first, inside)
+				c.cut("to or from a stranger", 0, outside)
 				for _, m := range c.members[:3] {
 					if c.reaches(m, c.members[3]) {
 						t.Errorf("%s has a session with a stranger", m.options.Name)
@@ -215,7 +227,7 @@ func TestMembersList(t *testing.T) {
 // within a minute all others send under the new key, without a frame lost; a member that
 // was away has list and key when it is back, and whoever was revoked has neither.
 func TestRevoke(t *testing.T) {
-	for name, nat := range map[string]nattest.Behavior{"direct": nattest.PortRestricted, "relayed": nattest.Symmetric} {
+	for name, nat := range bothPaths {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newClub(t, nat, 5, 5)
@@ -244,16 +256,8 @@ func TestRevoke(t *testing.T) {
 					}
 				}
 				send(all, 300, 200*time.Millisecond) // and past the grace
-				for i, f := range flows {
-					if lost := f.Lost(first, f.Len()); len(lost) > 0 {
-						t.Errorf("flow %d lost %s", i, brief(lost))
-					}
-				}
-				for i, f := range toVictim {
-					if lost := f.Lost(n, f.Len()); len(lost) != f.Len()-n {
-						t.Errorf("flow %d to or from the revoked lost %d of %d", i, len(lost), f.Len()-n)
-					}
-				}
+				c.whole("between those who stay", first, flows)
+				c.cut("to or from the revoked", n, toVictim)
 				if got := victim.status().KeyIndex; got != 0 {
 					t.Errorf("whoever was revoked sends under key %d", got)
 				}
@@ -268,11 +272,7 @@ func TestRevoke(t *testing.T) {
 				back := c.flows([]int{0, 4})
 				send(back, 20, 200*time.Millisecond)
 				time.Sleep(time.Second)
-				for i, f := range back {
-					if lost := f.Lost(5, f.Len()); len(lost) > 0 {
-						t.Errorf("flow %d with who was away lost %s", i, brief(lost))
-					}
-				}
+				c.whole("with who was away", 5, back)
 				if err := c.members[0].Edge.AdoptMembers(t.Context(), old); err == nil {
 					t.Error("a list was taken twice")
 				}
@@ -312,11 +312,7 @@ func TestFirstMeeting(t *testing.T) {
 		flows := c.flows([]int{0, 2})
 		send(flows, 20, 200*time.Millisecond)
 		time.Sleep(time.Second)
-		for i, f := range flows {
-			if lost := f.Lost(10, f.Len()); len(lost) > 0 {
-				t.Errorf("flow %d lost %s", i, brief(lost))
-			}
-		}
+		c.whole("with the newcomer", 10, flows)
 		if got := c.serial(veteran); got != 3 {
 			t.Errorf("the veteran has list %d", got)
 		}

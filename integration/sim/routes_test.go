@@ -85,7 +85,7 @@ func announcing(sn *Supernode, name string, networks ...string) Options {
 // path; that one leaves, and the route is gone at once. It comes back without the network,
 // and nobody has a route; with it, and the route is there again.
 func TestNetworkBehindTwoEdges(t *testing.T) {
-	for name, b := range map[string]nattest.Behavior{"direct": nattest.PortRestricted, "relayed": nattest.Symmetric} {
+	for name, b := range bothPaths {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := New(t, 61)

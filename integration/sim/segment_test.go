@@ -94,7 +94,7 @@ func (w *bridged) once(from *Host, n int, to ...*Host) {
 
 // eachBehavior runs a test where the paths are direct and where they are relayed.
 func eachBehavior(t *testing.T, run func(t *testing.T, b nattest.Behavior)) {
-	for name, b := range map[string]nattest.Behavior{"direct": nattest.PortRestricted, "relayed": nattest.Symmetric} {
+	for name, b := range bothPaths {
 		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { run(t, b) }) })
 	}
 }

@@ -73,6 +73,9 @@ func (e *Edge) says(text string) bool {
 
 var supernodeAddr = netip.MustParseAddr("203.0.113.1")
 
+// bothPaths are NATs behind which two edges have a direct path, or a relayed one alone.
+var bothPaths = map[string]nattest.Behavior{"direct": nattest.PortRestricted, "relayed": nattest.Symmetric}
+
 // pair is two edges behind routers of the given behaviour.
 func pair(t *testing.T, a, b nattest.Behavior) (w *World, s *Supernode, left, right *Edge, in *inbox) {
 	w = New(t, 1)
