@@ -77,10 +77,10 @@ func (a *acknowledger) take(write uint64) (list []heldAnswer) {
 // send sends the answers that wait for writes up to a number, a few at a time so that
 // packets of others do not wait.
 func (a *acknowledger) send(write uint64) {
-	if !a.sockets.gate.enter() {
+	if !a.sockets.gate.Enter() {
 		return
 	}
-	defer a.sockets.gate.leave()
+	defer a.sockets.gate.Leave()
 	a.sending.Lock()
 	defer a.sending.Unlock()
 	for few := range slices.Chunk(a.take(write), outboxFull) {

@@ -44,12 +44,12 @@ func newAnswerer(responder *handshake.Responder, sessions *sessions, tables *syn
 func (a *answerer) run(ctx context.Context, sockets *sockets, now func() time.Time) {
 	out := newOutbox(sockets.mask)
 	for in, ok := a.next(ctx); ok; in, ok = a.next(ctx) {
-		if !sockets.gate.enter() {
+		if !sockets.gate.Enter() {
 			return
 		}
 		a.answer(now(), out, &in)
 		sockets.flush(out)
-		sockets.gate.leave()
+		sockets.gate.Leave()
 	}
 }
 

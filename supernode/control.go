@@ -106,12 +106,12 @@ func (c *controls) runProofs(ctx context.Context, sockets *sockets, now func() t
 	out := newOutbox(sockets.mask)
 	q := &c.registrar.proofs.waiting
 	for in, ok := q.next(ctx); ok; in, ok = q.next(ctx) {
-		if !sockets.gate.enter() {
+		if !sockets.gate.Enter() {
 			return
 		}
 		c.prove(now, out, &in)
 		sockets.flush(out)
-		sockets.gate.leave()
+		sockets.gate.Leave()
 	}
 }
 

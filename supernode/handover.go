@@ -1,15 +1,12 @@
 package supernode
 
 import (
-	"errors"
 	"net/netip"
 
+	"hedgerow/internal/handover"
 	"hedgerow/supernode/admin"
 	"hedgerow/transport"
 )
-
-// errHandedOver says that another process has the state, and with it the sockets.
-var errHandedOver = errors.New("another process has taken over from this one: ask again")
 
 // stateVersion is the version of what HandOver writes and Resume reads. Whatever changes
 // in it makes another version: the two ends are of one version, or do without each other.
@@ -28,7 +25,7 @@ const drainMost = 32
 // Sessions by streams are handed over, and the streams are not: they end with Run, and
 // their edges open new ones.
 func (s *Server) HandOver(give func(state []byte) error) error {
-	return s.sockets.gate.hold(func() error {
+	return s.sockets.gate.Hold(func() error {
 		s.finish()
 		return give(s.state())
 	})
@@ -64,6 +61,12 @@ func (s *Server) finish() {
 	}
 }
 
+// stateWriter writes a state.
+type stateWriter struct {
+	handover.Writer
+	has func(*hop) bool // a session is still there
+}
+
 // state writes everything that the successor needs.
 //
 //	version u32 | static key 32 | boot u8 | reset keys 256*32 | drops | RESETs of the start |
@@ -71,12 +74,12 @@ func (s *Server) finish() {
 func (s *Server) state() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := &stateWriter{now: s.cfg.Now(), has: s.sessions.has}
-	w.u32(stateVersion)
-	w.fixed(s.cfg.Identity.Static[:])
-	w.u8(s.sessions.boot)
+	w := &stateWriter{Writer: handover.Writer{Now: s.cfg.Now()}, has: s.sessions.has}
+	w.U32(stateVersion)
+	w.Fixed(s.cfg.Identity.Static[:])
+	w.U8(s.sessions.boot)
 	for i := range s.controls.registrar.resetKeys {
-		w.fixed(s.controls.registrar.resetKeys[i][:])
+		w.Fixed(s.controls.registrar.resetKeys[i][:])
 	}
 	w.drops(&s.refused.drops)
 	w.resets(&s.notices.resets)
@@ -87,86 +90,86 @@ func (s *Server) state() []byte {
 			guests = append(guests, h)
 		}
 	}
-	w.u32(uint32(len(guests)))
+	w.U32(uint32(len(guests)))
 	for _, h := range guests {
 		w.hop(h)
 	}
-	return w.b
+	return w.B
 }
 
 // drops writes the counters by their names: another version has others.
 func (w *stateWriter) drops(d *drops) {
 	counted := d.nonzero()
-	w.u32(uint32(len(counted)))
+	w.U32(uint32(len(counted)))
 	for name, n := range counted {
-		w.bytes([]byte(name))
-		w.u64(n)
+		w.Bytes([]byte(name))
+		w.U64(n)
 	}
 }
 
 // resets writes the RESETs of the start that have not been sent.
 func (w *stateWriter) resets(q *resets) {
-	w.u8(uint8(q.round))
-	w.u32(uint32(q.next))
-	w.u32(uint32(len(q.list)))
+	w.U8(uint8(q.round))
+	w.U32(uint32(q.next))
+	w.U32(uint32(len(q.list)))
 	for _, t := range q.list {
-		w.u32(t.index)
-		w.addrPort(t.addr)
+		w.U32(t.index)
+		w.AddrPort(t.addr)
 	}
 }
 
 // registry writes communities and registrations.
 func (w *stateWriter) registry(g *registry, pushes *pushes) {
 	numbers := make(map[*community]uint32, len(g.communities))
-	w.u32(uint32(len(g.communities)))
+	w.U32(uint32(len(g.communities)))
 	for _, c := range g.communities {
 		numbers[c] = uint32(len(numbers))
-		w.fixed(c.id[:])
-		w.fixed(c.nameHash[:])
-		w.addr(c.crowd.source)
-		w.flag(c.late)
-		w.time(c.crowd.since)
+		w.Fixed(c.id[:])
+		w.Fixed(c.nameHash[:])
+		w.Addr(c.crowd.source)
+		w.Flag(c.late)
+		w.Time(c.crowd.since)
 		w.budget(&c.budget)
 	}
-	w.u64(g.totals.accepted)
+	w.U64(g.totals.accepted)
 	w.traffic(g.totals.traffic)
-	w.u32(uint32(len(g.all)))
+	w.U32(uint32(len(g.all)))
 	for _, r := range g.all {
-		w.u32(numbers[r.community])
+		w.U32(numbers[r.community])
 		w.registration(r)
-		w.flag(pushes.waiting[r] != nil)
+		w.Flag(pushes.waiting[r] != nil)
 	}
 }
 
 // registration writes a registration with its sessions.
 func (w *stateWriter) registration(r *registration) {
-	w.fixed(r.mac[:])
-	w.fixed(r.owner[:])
-	w.u32(r.handle)
-	w.bytes(r.statement)
-	w.u64(r.seq)
-	w.prefix(r.lease)
-	w.addr(r.seat.source)
-	w.time(r.seat.since)
-	w.u64(uint64(r.seat.present))
-	w.time(r.seat.expires)
-	w.time(r.seat.left)
-	w.u32(uint32(len(r.candidates)))
+	w.Fixed(r.mac[:])
+	w.Fixed(r.owner[:])
+	w.U32(r.handle)
+	w.Bytes(r.statement)
+	w.U64(r.seq)
+	w.Prefix(r.lease)
+	w.Addr(r.seat.source)
+	w.Time(r.seat.since)
+	w.U64(uint64(r.seat.present))
+	w.Time(r.seat.expires)
+	w.Time(r.seat.left)
+	w.U32(uint32(len(r.candidates)))
 	for _, a := range r.candidates {
-		w.addrPort(a)
+		w.AddrPort(a)
 	}
-	w.u32(r.features)
-	w.addrPort(lasting(r.addr))
-	w.flag(r.announceOwner)
+	w.U32(r.features)
+	w.AddrPort(lasting(r.addr))
+	w.Flag(r.announceOwner)
 	w.budget(&r.budget)
-	w.flag(r.place >= 0)
-	w.flag(r.hop != nil)
+	w.Flag(r.place >= 0)
+	w.Flag(r.hop != nil)
 	if r.hop == nil {
 		return
 	}
 	w.hop(r.hop)
 	lives := r.hop.before != nil && w.has(r.hop.before)
-	w.flag(lives)
+	w.Flag(lives)
 	if lives {
 		w.hop(r.hop.before)
 	}
@@ -175,36 +178,36 @@ func (w *stateWriter) registration(r *registration) {
 // budget writes what a budget has counted, and not what is left of it.
 func (w *stateWriter) budget(b *relayBudget) {
 	w.traffic(b.traffic)
-	w.flag(b.excess != nil)
+	w.Flag(b.excess != nil)
 	if e := b.excess; e != nil {
-		w.u64(e.packets)
-		w.time(e.last)
-		w.u8(e.what)
+		w.U64(e.packets)
+		w.Time(e.last)
+		w.U8(e.what)
 	}
 }
 
 func (w *stateWriter) traffic(t admin.Traffic) {
-	w.u64(t.Packets)
-	w.u64(t.Bytes)
-	w.u64(t.Floods)
-	w.u64(t.FloodBytes)
+	w.U64(t.Packets)
+	w.U64(t.Bytes)
+	w.U64(t.Floods)
+	w.U64(t.FloodBytes)
 }
 
 // hop writes a session. An address that is asked to prove itself is asked again.
 func (w *stateWriter) hop(h *hop) {
-	w.time(h.created)
-	w.b = h.session.AppendState(w.b)
-	w.time(h.heard)
-	w.time(h.retired)
-	w.addrPort(lasting(h.addr))
-	w.addr(h.local)
-	w.addr(h.source)
-	w.u64(uint64(h.rtt))
-	w.fixed(h.visit.hash[:])
-	w.flag(h.visit.confirmed)
-	w.u32(uint32(len(h.others.direct)))
+	w.Time(h.created)
+	w.B = h.session.AppendState(w.B)
+	w.Time(h.heard)
+	w.Time(h.retired)
+	w.AddrPort(lasting(h.addr))
+	w.Addr(h.local)
+	w.Addr(h.source)
+	w.U64(uint64(h.rtt))
+	w.Fixed(h.visit.hash[:])
+	w.Flag(h.visit.confirmed)
+	w.U32(uint32(len(h.others.direct)))
 	for _, handle := range h.others.direct {
-		w.u32(handle)
+		w.U32(handle)
 	}
 }
 

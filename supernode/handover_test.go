@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hedgerow/internal/handover"
 	"hedgerow/protocol"
 	"hedgerow/transport"
 )
@@ -110,10 +111,10 @@ func TestHandOver(t *testing.T) {
 	if ack, _ := gone.join().register(gone.request()); ack == nil || ack.Lease != lease {
 		t.Errorf("who was away has lost its lease: %+v, had %v", ack, lease)
 	}
-	if got := rigWas.s.HandOver(func([]byte) error { return nil }); !errors.Is(got, errHandedOver) {
+	if got := rigWas.s.HandOver(func([]byte) error { return nil }); !errors.Is(got, handover.ErrHandedOver) {
 		t.Errorf("handed over again: %v", got)
 	}
-	if rigWas.s.sockets.gate.enter() {
+	if rigWas.s.sockets.gate.Enter() {
 		t.Error("the predecessor can still send")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/internal/handover"
 	"hedgerow/protocol"
 	"hedgerow/supernode/admin"
 	"hedgerow/supernode/journal"
@@ -22,16 +23,16 @@ func Resume(cfg Config, state []byte, released <-chan struct{}) (*Server, error)
 	if err != nil {
 		return nil, err
 	}
-	r := &stateReader{b: state, now: s.cfg.Now()}
-	if v := r.u32(); r.err == nil && v != stateVersion {
+	r := &handover.Reader{B: state, Now: s.cfg.Now()}
+	if v := r.U32(); r.Err == nil && v != stateVersion {
 		return nil, fmt.Errorf("the state that was handed over is of version %d, and this program reads version %d", v, stateVersion)
 	}
-	if static := array[[32]byte](r); r.err == nil && static != s.cfg.Identity.Static {
+	if static := handover.Array[[32]byte](r); r.Err == nil && static != s.cfg.Identity.Static {
 		return nil, fmt.Errorf("the state that was handed over is of a supernode with another key, %s", KeyText(static))
 	}
-	boot, keys := r.u8(), new(resetKeys)
+	boot, keys := r.U8(), new(resetKeys)
 	for i := range keys {
-		keys[i] = array[[resetKeyLen]byte](r)
+		keys[i] = handover.Array[[resetKeyLen]byte](r)
 	}
 	kept := s.storeConfig(journal.System)
 	kept.released = released
@@ -39,15 +40,15 @@ func Resume(cfg Config, state []byte, released <-chan struct{}) (*Server, error)
 	s.keepFiles(keys, aside)
 	s.compose(random{s.cfg.Rand}, boot, keys)
 	s.turn.released = released
-	heir := &heir{stateReader: r, s: s}
+	heir := &heir{Reader: r, s: s}
 	heir.inherit()
-	s.reviews.start(r.now) // by our rules, which need not be those of the predecessor
-	return s, r.err
+	s.reviews.start(r.Now) // by our rules, which need not be those of the predecessor
+	return s, r.Err
 }
 
 // heir enters a state into the tables of a Server that is new.
 type heir struct {
-	*stateReader
+	*handover.Reader
 	s *Server
 }
 
@@ -67,8 +68,8 @@ func (e *heir) inherit() {
 		}
 	}
 	e.guests()
-	if len(e.b) > 0 {
-		e.fail()
+	if len(e.B) > 0 {
+		e.Fail()
 	}
 }
 
@@ -77,8 +78,8 @@ func (e *heir) drops() {
 	for r := range dropReasons {
 		numbers[r.String()] = r
 	}
-	for range e.count(4 + 8) {
-		name, n := e.bytes(), e.u64()
+	for range e.Count(4 + 8) {
+		name, n := e.Bytes(), e.U64()
 		if r, known := numbers[string(name)]; known {
 			e.s.refused.drops[r].Store(n)
 		}
@@ -87,15 +88,15 @@ func (e *heir) drops() {
 
 func (e *heir) resets() {
 	q := &e.s.notices.resets
-	q.round, q.next = int(e.u8()), int(e.u32())
-	n := e.count(4 + 1 + 2)
+	q.round, q.next = int(e.U8()), int(e.U32())
+	n := e.Count(4 + 1 + 2)
 	for range n {
-		q.list = append(q.list, resetTarget{index: e.u32(), addr: e.addrPort()})
+		q.list = append(q.list, resetTarget{index: e.U32(), addr: e.AddrPort()})
 	}
 	if n > 0 && (q.round > 1 || q.next >= n) {
-		e.fail()
+		e.Fail()
 	}
-	if e.err != nil {
+	if e.Err != nil {
 		*q = resets{}
 	}
 }
@@ -112,27 +113,27 @@ type inherited struct {
 
 // communities reads the communities. None is in the registry yet.
 func (e *heir) communities() (list []*community) {
-	for range e.count(16 + 32 + 1 + 1 + 5*8 + 1) {
-		c := &community{id: array[[16]byte](e.stateReader), nameHash: array[[32]byte](e.stateReader)}
-		c.crowd.source, c.late, c.crowd.since = e.addr(), e.flag(), e.time()
+	for range e.Count(16 + 32 + 1 + 1 + 5*8 + 1) {
+		c := &community{id: handover.Array[[16]byte](e.Reader), nameHash: handover.Array[[32]byte](e.Reader)}
+		c.crowd.source, c.late, c.crowd.since = e.Addr(), e.Flag(), e.Time()
 		c.budget = e.budget()
 		list = append(list, c)
 	}
-	e.s.registry.totals = totals{accepted: e.u64(), traffic: e.traffic()}
+	e.s.registry.totals = totals{accepted: e.U64(), traffic: e.traffic()}
 	return list
 }
 
 // registrations reads the registrations of some communities. None is entered yet.
 // announced are those of which members have to be told.
 func (e *heir) registrations(of []*community) (list []*inherited, announced []*registration) {
-	for range e.count(100) {
-		number := int(e.u32())
+	for range e.Count(100) {
+		number := int(e.U32())
 		in := e.registration()
-		if e.flag() {
+		if e.Flag() {
 			announced = append(announced, in.reg)
 		}
-		if e.err != nil || number >= len(of) {
-			e.fail()
+		if e.Err != nil || number >= len(of) {
+			e.Fail()
 			return nil, nil
 		}
 		in.community = of[number]
@@ -144,39 +145,39 @@ func (e *heir) registrations(of []*community) (list []*inherited, announced []*r
 // budget reads what a budget has counted. What it allows is whole again.
 func (e *heir) budget() relayBudget {
 	b := relayBudget{traffic: e.traffic()}
-	if !e.flag() {
+	if !e.Flag() {
 		return b
 	}
-	b.excess = &excess{packets: e.u64(), last: e.past(), what: e.u8()}
+	b.excess = &excess{packets: e.U64(), last: e.Past(), what: e.U8()}
 	if w := int(b.excess.what); w == 0 || w >= len(limitNames) {
-		e.fail()
+		e.Fail()
 	}
 	return b
 }
 
 func (e *heir) traffic() admin.Traffic {
-	return admin.Traffic{Packets: e.u64(), Bytes: e.u64(), Floods: e.u64(), FloodBytes: e.u64()}
+	return admin.Traffic{Packets: e.U64(), Bytes: e.U64(), Floods: e.U64(), FloodBytes: e.U64()}
 }
 
 func (e *heir) registration() *inherited {
-	r := &registration{mac: array[[6]byte](e.stateReader), owner: array[[32]byte](e.stateReader), handle: e.u32(), statement: bytes.Clone(e.bytes()), place: -1}
-	r.seq = e.u64()
-	lease := e.prefix()
-	r.seat = seat{source: e.addr(), since: e.time(), present: time.Duration(e.u64()), expires: e.time(), left: e.time()}
-	for range e.count(1 + 2) {
-		r.candidates = append(r.candidates, e.addrPort())
+	r := &registration{mac: handover.Array[[6]byte](e.Reader), owner: handover.Array[[32]byte](e.Reader), handle: e.U32(), statement: bytes.Clone(e.Bytes()), place: -1}
+	r.seq = e.U64()
+	lease := e.Prefix()
+	r.seat = seat{source: e.Addr(), since: e.Time(), present: time.Duration(e.U64()), expires: e.Time(), left: e.Time()}
+	for range e.Count(1 + 2) {
+		r.candidates = append(r.candidates, e.AddrPort())
 	}
-	r.features, r.addr, r.announceOwner = e.u32(), e.addrPort(), e.flag()
+	r.features, r.addr, r.announceOwner = e.U32(), e.AddrPort(), e.Flag()
 	r.budget = e.budget()
-	in := &inherited{reg: r, lease: lease, online: e.flag(), since: r.seat.since}
-	if e.flag() {
+	in := &inherited{reg: r, lease: lease, online: e.Flag(), since: r.seat.since}
+	if e.Flag() {
 		r.hop = e.sessionsOf()
 	}
 	if lease.IsValid() && !leasable(lease) || in.online && r.hop == nil {
-		e.fail()
+		e.Fail()
 	}
 	switch {
-	case e.err != nil:
+	case e.Err != nil:
 	case in.online:
 		in.lastHere = r.hop.heard
 	case !r.seat.left.IsZero():
@@ -191,36 +192,36 @@ func (e *heir) registration() *inherited {
 // still there; nil after a fault.
 func (e *heir) sessionsOf() *hop {
 	h := e.hop()
-	if e.flag() && h != nil {
+	if e.Flag() && h != nil {
 		if h.before = e.hop(); h.before != nil && h.before.retired.IsZero() {
-			e.fail()
+			e.Fail()
 		}
 	}
 	if h != nil && !h.retired.IsZero() {
-		e.fail()
+		e.Fail()
 	}
 	return h
 }
 
 // hop reads a session; nil after a fault.
 func (e *heir) hop() *hop {
-	h := &hop{hopTimes: hopTimes{created: e.past()}}
+	h := &hop{hopTimes: hopTimes{created: e.Past()}}
 	var err error
-	if h.session, e.b, err = crypto.RestoreHopSession(e.b, h.created); err != nil {
-		e.fail()
+	if h.session, e.B, err = crypto.RestoreHopSession(e.B, h.created); err != nil {
+		e.Fail()
 		return nil
 	}
 	h.static = h.session.Static()
-	h.heard, h.retired = e.past(), e.past()
-	h.addr, h.local, h.source = e.addrPort(), e.addr(), e.addr()
-	h.rtt, h.visit.hash, h.visit.confirmed = time.Duration(e.u64()), array[[32]byte](e.stateReader), e.flag()
-	for range e.count(4) {
-		h.others.direct = append(h.others.direct, e.u32())
+	h.heard, h.retired = e.Past(), e.Past()
+	h.addr, h.local, h.source = e.AddrPort(), e.Addr(), e.Addr()
+	h.rtt, h.visit.hash, h.visit.confirmed = time.Duration(e.U64()), handover.Array[[32]byte](e.Reader), e.Flag()
+	for range e.Count(4) {
+		h.others.direct = append(h.others.direct, e.U32())
 	}
 	if !slices.IsSorted(h.others.direct) || uint8(h.session.LocalIndex()>>24) != e.s.sessions.boot {
-		e.fail()
+		e.Fail()
 	}
-	if e.err != nil {
+	if e.Err != nil {
 		return nil
 	}
 	return h
@@ -235,7 +236,7 @@ func (e *heir) enter(in *inherited) {
 		c.late, c.budget = was.late, was.budget
 	}
 	if c.byMAC[r.mac] != nil || c.byOwner[r.owner] != nil || g.byHandle[r.handle] != nil || r.handle == 0 || r.handle == protocol.HandleAll {
-		e.fail()
+		e.Fail()
 		return
 	}
 	r.community = c
@@ -261,7 +262,7 @@ func (e *heir) enter(in *inherited) {
 func (e *heir) adopt(h *hop, r *registration) {
 	s := e.s.sessions
 	if s.byIdx[h.session.LocalIndex()] != nil {
-		e.fail()
+		e.Fail()
 		return
 	}
 	h.reg = r
@@ -273,7 +274,7 @@ func (e *heir) adopt(h *hop, r *registration) {
 // for the shortest time.
 func (e *heir) guests() {
 	var list []*hop
-	for range e.count(100) {
+	for range e.Count(100) {
 		if h := e.hop(); h != nil {
 			list = append(list, h)
 		}
@@ -282,7 +283,7 @@ func (e *heir) guests() {
 	s := e.s.sessions
 	for _, h := range list {
 		if s.byIdx[h.session.LocalIndex()] != nil {
-			e.fail()
+			e.Fail()
 			return
 		}
 		s.add(h, s.registry.front.initSource(h.addr, h.source))

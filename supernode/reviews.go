@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"hedgerow/internal/handover"
 	"hedgerow/internal/timer"
 	"hedgerow/supernode/admission"
 )
@@ -133,24 +134,24 @@ func (s *Server) Review(ctx context.Context) (ended int, err error) {
 
 // change changes the policy, and reviews who is registered.
 func (s *Server) change(ctx context.Context, f func(*admission.Policy, time.Time) error) (ended int, err error) {
-	if !s.sockets.gate.enter() {
-		return 0, errHandedOver
+	if !s.sockets.gate.Enter() {
+		return 0, handover.ErrHandedOver
 	}
 	s.mu.Lock()
 	before := s.reviews.ended
 	now := s.cfg.Now()
 	if err = f(s.reviews.registrar.policy, now); err != nil {
 		s.mu.Unlock()
-		s.sockets.gate.leave()
+		s.sockets.gate.Leave()
 		return 0, err
 	}
 	over := s.reviews.start(now)
 	s.mu.Unlock()
-	s.sockets.gate.leave()
+	s.sockets.gate.Leave()
 	select {
 	case <-over:
-	case <-s.sockets.gate.left:
-		return 0, errHandedOver
+	case <-s.sockets.gate.Left():
+		return 0, handover.ErrHandedOver
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}

@@ -112,7 +112,7 @@ func (s *Server) Run(ctx context.Context) error {
 	tasks.Go(func() {
 		select {
 		case <-ctx.Done():
-		case <-s.sockets.gate.left:
+		case <-s.sockets.gate.Left():
 			cancel(nil)
 		}
 		s.sockets.close()
@@ -131,7 +131,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.health.serving.Store(true)
 	err := s.readDatagrams()
 	s.health.serving.Store(false)
-	ended := ctx.Err() != nil || s.sockets.gate.handed()
+	ended := ctx.Err() != nil || s.sockets.gate.Handed()
 	cancel(nil)
 	tasks.Wait()
 	s.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"hedgerow/crypto"
+	"hedgerow/internal/handover"
 	"hedgerow/transport"
 )
 
@@ -22,7 +23,7 @@ type sockets struct {
 	refused   *refusals
 	log       *slog.Logger
 	replies   replies
-	gate      *gate // of all who use the sockets
+	gate      *handover.Gate // of all who use the sockets
 
 	sleeps         atomic.Uint64
 	received, sent trainSizes
@@ -30,7 +31,7 @@ type sockets struct {
 
 func newSockets(cfg *Config, mask *crypto.Mask, refused *refusals) *sockets {
 	return &sockets{
-		conn: cfg.Conn, alternate: cfg.Alternate, streams: cfg.Streams, mask: mask, refused: refused, log: cfg.Log, replies: newReplies(), gate: newGate(),
+		conn: cfg.Conn, alternate: cfg.Alternate, streams: cfg.Streams, mask: mask, refused: refused, log: cfg.Log, replies: newReplies(), gate: handover.NewGate(),
 	}
 }
 
@@ -111,9 +112,9 @@ func (s *sockets) sendReplies(conn Conn, list []transport.Datagram) {
 
 // sendLater is sendReplies on a goroutine of its own.
 func (s *sockets) sendLater(conn Conn, list []transport.Datagram) {
-	if s.gate.enter() {
+	if s.gate.Enter() {
 		s.sendReplies(conn, list)
-		s.gate.leave()
+		s.gate.Leave()
 	}
 }
 

@@ -19,7 +19,7 @@ func (s *Server) runTimers(ctx context.Context) {
 		case <-sleep.C:
 		case <-s.notices.alarm:
 		}
-		if !s.sockets.gate.enter() {
+		if !s.sockets.gate.Enter() {
 			return
 		}
 		s.mu.Lock()
@@ -28,7 +28,7 @@ func (s *Server) runTimers(ctx context.Context) {
 		next := s.timers.Next()
 		s.mu.Unlock()
 		s.sockets.flush(s.notices.out)
-		s.sockets.gate.leave()
+		s.sockets.gate.Leave()
 		sleep.Reset(next.Sub(now))
 	}
 }

@@ -49,10 +49,10 @@ func (s *Server) readDatagrams() error {
 // readOnce reads a batch, handles it and sends the answers. It returns what was read. The
 // socket is closed for us once another process reads it.
 func (s *Server) readOnce(in []transport.Datagram, out *outbox) (n int, err error) {
-	if !s.sockets.gate.enter() {
+	if !s.sockets.gate.Enter() {
 		return 0, net.ErrClosed
 	}
-	defer s.sockets.gate.leave()
+	defer s.sockets.gate.Leave()
 	if n, err = s.sockets.conn.ReadBatch(in); n == 0 || errors.Is(err, net.ErrClosed) {
 		return n, err
 	}
@@ -122,10 +122,10 @@ func (s *Server) readAlternate() error {
 
 // readAlternateOnce is readOnce for the alternate socket.
 func (s *Server) readAlternateOnce(in []transport.Datagram, out *outbox) (n int, err error) {
-	if !s.sockets.gate.enter() {
+	if !s.sockets.gate.Enter() {
 		return 0, net.ErrClosed
 	}
-	defer s.sockets.gate.leave()
+	defer s.sockets.gate.Leave()
 	if n, err = s.sockets.alternate.ReadBatch(in); n == 0 || err != nil {
 		return n, err
 	}
