@@ -13,11 +13,11 @@ import (
 
 	"hedgerow/edge/control"
 	"hedgerow/integration/lab"
-	"hedgerow/supernode/admin"
+	"hedgerow/internal/upgrade"
 )
 
 // upgrade runs "supernode upgrade" and returns what it said.
-func (w *town) upgrade(more ...string) (done admin.Upgraded, said string, err error) {
+func (w *town) upgrade(more ...string) (done upgrade.Done, said string, err error) {
 	w.t.Helper()
 	out, err := exec.CommandContext(w.ctx, w.Programs.Supernode, append([]string{"upgrade", "--json", "--control", w.super.Socket}, more...)...).CombinedOutput()
 	if err == nil {

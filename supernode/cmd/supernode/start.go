@@ -23,6 +23,7 @@ import (
 	"hedgerow/internal/cli"
 	"hedgerow/internal/handover"
 	"hedgerow/internal/service"
+	"hedgerow/internal/upgrade"
 	"hedgerow/internal/vmgen"
 	"hedgerow/supernode"
 	"hedgerow/supernode/admin"
@@ -44,7 +45,7 @@ func (cmd *command) start(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
-	before, err := cmd.inherit()
+	before, err := upgrade.Inherit(program, handoverVariable, cmd.place.Env(handoverVariable))
 	if err != nil {
 		return err
 	}
@@ -244,13 +245,13 @@ func (p *process) run(ctx context.Context) error {
 	began := time.Now()
 	defer func() { p.log.Info("stopped", "after", time.Since(began).Round(time.Second)) }()
 	g := governed{s, p.rules, invitations{s, p.invites, p.rules, p.socket.LocalAddr().Port()}}
-	u := &upgrader{process: p, server: s}
+	u := p.upgrader(s)
 	work := func(ctx context.Context) error {
-		defer u.letGo()
+		defer u.LetGo()
 		return s.Run(ctx)
 	}
 	monitored := func(ctx context.Context) { p.serveHTTP(ctx, s) }
-	if err := p.service.Run(ctx, u.beside(admin.Handler(g, g)), work, g.watchSignals, monitored, p.invites.Run); err != nil {
+	if err := p.service.Run(ctx, u.Beside(admin.Handler(g, g)), work, g.watchSignals, monitored, p.invites.Run); err != nil {
 		return cli.Errorf(cli.Failure, "", "%w", err)
 	}
 	return nil

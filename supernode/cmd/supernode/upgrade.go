@@ -1,35 +1,25 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
-	"path/filepath"
-	"sync"
 	"syscall"
-	"time"
 
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/internal/cli"
 	"hedgerow/internal/handover"
-	"hedgerow/internal/localapi"
 	"hedgerow/internal/service"
+	"hedgerow/internal/upgrade"
 	"hedgerow/supernode"
-	"hedgerow/supernode/admin"
 	"hedgerow/transport"
 )
 
-const (
-	// handoverVariable tells a process that another one hands over to it: it names the
-	// files that it inherits.
-	handoverVariable = "SUPERNODE_HANDOVER"
-	// successorSilence is how long a successor may say nothing.
-	successorSilence = 5 * time.Second
-)
+// handoverVariable tells a process that another one hands over to it: it names the files
+// that it inherits.
+const handoverVariable = "SUPERNODE_HANDOVER"
 
 // The names under which sockets are handed over.
 const (
@@ -42,50 +32,7 @@ const (
 
 // upgradeCommand is "supernode upgrade [--binary PATH]".
 func upgradeCommand(cmd *command) *ucli.Command {
-	return &ucli.Command{
-		Name: "upgrade", Usage: "replace the running supernode by a new one that goes on with its sockets and sessions",
-		Flags: []ucli.Flag{
-			&ucli.StringFlag{Name: "binary", Usage: "`PATH` of the new program; default: where the running one was started from"},
-			cli.JSONFlag(), cli.ControlFlag(""),
-		},
-		Action: cmd.upgrade,
-	}
-}
-
-func (cmd *command) upgrade(c *ucli.Context) error {
-	path, err := cmd.findSocket(c)
-	if err != nil {
-		return err
-	}
-	var u admin.Upgrade
-	if binary, given := cli.String(c, "binary"); given {
-		if u.Binary, err = filepath.Abs(binary); err != nil {
-			return cli.Errorf(cli.Failure, "", "%w", err)
-		}
-	}
-	done, err := admin.Socket(path).Upgrade(c.Context, u)
-	if err != nil {
-		return cli.CallError(program, path, err)
-	}
-	if cli.Bool(c, "json") {
-		return cli.PrintJSON(cmd.streams.Out, done)
-	}
-	_, err = fmt.Fprintf(cmd.streams.Out, "supernode %s serves now, pid %d: it has %d edges and %d sessions. Nothing was read for %d ms; what came meanwhile has waited.\n",
-		done.Version, done.Pid, done.Edges, done.Sessions, time.Duration(done.PauseS*float64(time.Second)).Milliseconds())
-	return err
-}
-
-// inherit returns the process that hands over to this one, nil if none does.
-func (cmd *command) inherit() (*handover.Predecessor, error) {
-	names := cmd.place.Env(handoverVariable)
-	if names == "" {
-		return nil, nil
-	}
-	p, err := handover.Inherit(names)
-	if err != nil {
-		return nil, cli.Errorf(cli.Usage, "", "%s is set, and %w: it is for 'supernode upgrade' alone", handoverVariable, err)
-	}
-	return p, nil
+	return upgrade.Command(program, "sockets and sessions", cmd.streams.Out, cmd.findSocket, cli.ControlFlag(""))
 }
 
 // adopt is openOwn for what a predecessor hands over. Its sockets are those that there are,
@@ -186,112 +133,23 @@ func (p *process) server(cfg supernode.Config) (*supernode.Server, error) {
 	return s, nil
 }
 
-// upgrader replaces a supernode by another process.
-type upgrader struct {
-	process *process
-	server  *supernode.Server
-
-	acting sync.RWMutex // held for reading by what changes something, and for one upgrade
-
-	mu        sync.Mutex          // held for one upgrade
-	successor *handover.Successor // nil: there is none, or none yet
-}
-
-// beside returns a handler that does upgrades beside what h does. What would change
-// something meanwhile is refused: it would be done here, and a successor would not know.
-func (u *upgrader) beside(h http.Handler) http.Handler {
-	return admin.Upgradable(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet {
-			if !u.acting.TryRLock() {
-				localapi.Refuse(w, errUpgrading)
-				return
-			}
-			defer u.acting.RUnlock()
-		}
-		h.ServeHTTP(w, r)
-	}), u.upgrade)
-}
-
-// errUpgrading says that it is not the time for an upgrade.
-var errUpgrading = errors.New("an upgrade is under way: ask again in some seconds")
-
-// upgrade is the action of the control socket. After an error this process serves on.
-func (u *upgrader) upgrade(ctx context.Context, asked admin.Upgrade) (done admin.Upgraded, err error) {
-	if uid, known := localapi.Caller(ctx); known && uid != 0 && uid != os.Geteuid() {
-		return done, errors.New("only root and the user of the supernode may replace it")
-	}
-	if err := service.Replaceable(); err != nil {
-		return done, err
-	}
-	if !u.mu.TryLock() {
-		return done, errUpgrading
-	}
-	defer u.mu.Unlock()
-	if u.successor != nil {
-		return done, errUpgrading
-	}
-	if asked.Binary == "" {
-		if asked.Binary, err = os.Executable(); err != nil {
-			return done, fmt.Errorf("where this program is: %w", err)
-		}
-	}
-	u.acting.Lock() // for good, if it succeeds
-	if done, err = u.replace(asked.Binary); err != nil {
-		u.acting.Unlock()
-		u.process.log.Warn("the upgrade has failed, and this process serves on", "err", err)
-		return done, fmt.Errorf("%w. The running supernode serves on as before", err)
-	}
-	u.process.log.Info("another process serves now", "pid", done.Pid, "version", done.Version)
-	return done, nil
-}
-
-// replace starts a successor and hands over to it.
-func (u *upgrader) replace(binary string) (done admin.Upgraded, err error) {
-	files, err := u.process.files()
-	defer func() {
-		for _, f := range files {
-			_ = f.File.Close()
-		}
-	}()
-	if err != nil {
-		return done, err
-	}
-	next, err := handover.Start(handover.Offer{
-		Binary: binary, Args: os.Args, Variable: handoverVariable, Files: files, Silence: successorSilence,
+// upgrader returns what replaces the supernode by another process.
+func (p *process) upgrader(s *supernode.Server) *upgrade.Upgrader {
+	return upgrade.New(upgrade.Config{
+		Program: program, Variable: handoverVariable, Service: p.service, Log: p.log, Files: p.files,
+		HandOver: func(give func(state []byte) error) error {
+			return s.HandOver(func(state []byte) error {
+				if err := p.invites.Save(); err != nil {
+					return fmt.Errorf("the invites cannot be written: %w", err)
+				}
+				return give(state)
+			})
+		},
+		Count: func() (sessions, edges int) {
+			status := s.Status()
+			return status.Sessions, status.Edges
+		},
 	})
-	if err != nil {
-		return done, err
-	}
-	var stopped time.Time
-	err = u.server.HandOver(func(state []byte) error {
-		stopped = time.Now()
-		if err := u.process.invites.Save(); err != nil {
-			return fmt.Errorf("the invites cannot be written: %w", err)
-		}
-		return next.Give(state)
-	})
-	if err != nil {
-		next.End()
-		return done, err
-	}
-	u.successor = next
-	u.process.service.HandedOver(next.Pid())
-	status := u.server.Status()
-	return admin.Upgraded{
-		Pid: next.Pid(), Version: next.Release, Sessions: status.Sessions, Edges: status.Edges, PauseS: time.Since(stopped).Seconds(),
-	}, nil
-}
-
-// letGo tells a successor that this process has closed its files.
-func (u *upgrader) letGo() {
-	if u.server == nil {
-		return
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.successor != nil {
-		u.successor.LetGo()
-	}
 }
 
 // files returns what a successor inherits.
@@ -334,6 +192,5 @@ func (p *process) files() (files []handover.Named, err error) {
 			}
 		}
 	}
-	more, err := p.service.Files()
-	return append(files, more...), err
+	return files, nil
 }
