@@ -73,7 +73,7 @@ func TestAnyFileIsDamaged(t *testing.T) {
 			continue // the lock
 		}
 		for name, content := range damages(whole) {
-			older := file.Name() == resetKeysFile && len(content) == bootBytes*resetKeyLen // it has no checksum
+			older := file.Name() == ResetKeysFile && len(content) == bootBytes*resetKeyLen // it has no checksum
 			if !bytes.Equal(content, whole) && !older {
 				damageFile(t, copyState(t, dir), file.Name(), name, content, edges)
 			}

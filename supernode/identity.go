@@ -16,9 +16,9 @@ import (
 const (
 	// IdentityFile is the name of the identity in the state directory.
 	IdentityFile = "id"
-	// identityCopy is the name of its copy: the same 32 bytes and their CRC-32C, by which
+	// IdentityCopy is the name of its copy: the same 32 bytes and their CRC-32C, by which
 	// a flipped bit in the identity shows.
-	identityCopy = "id.copy"
+	IdentityCopy = "id.copy"
 	// sameBytes is how many of 32 bytes two seeds that were drawn have in common almost
 	// never, and a seed that was damaged almost always.
 	sameBytes = 8
@@ -51,7 +51,7 @@ type foundIdentity struct {
 // findIdentity reads the identity and its copy.
 func findIdentity(dir string) (f foundIdentity, err error) {
 	id, _, err := crypto.LoadIdentity(filepath.Join(dir, IdentityFile))
-	b, _ := os.ReadFile(filepath.Join(dir, identityCopy))
+	b, _ := os.ReadFile(filepath.Join(dir, IdentityCopy))
 	kept, ok := unsum(b)
 	ok = ok && len(kept) == len(f.replaced)
 	switch {
@@ -79,12 +79,12 @@ func (l stateFiles) loadIdentity() (id *crypto.Identity, aside string, err error
 	case f.damaged:
 		aside = l.repair(filepath.Join(l.dir, IdentityFile), f.id.Seed)
 	case f.noCopy:
-		if at := filepath.Join(l.dir, identityCopy); exists(at) {
+		if at := filepath.Join(l.dir, IdentityCopy); exists(at) {
 			l.log.Warn("the copy of the identity is damaged and is written anew: nothing is lost", "file", at)
 		}
 		l.writeCopy(f.id)
 	case f.replaced != [32]byte{}:
-		was := filepath.Join(l.dir, identityCopy)
+		was := filepath.Join(l.dir, IdentityCopy)
 		now := was + ".replaced-" + l.now().UTC().Format("20060102T150405.000Z")
 		_ = l.disk.Rename(was, now)
 		l.log.Warn("this supernode has another identity than at its last start: edges that pin the old one refuse it",
@@ -126,7 +126,7 @@ func (l stateFiles) repair(path string, seed [32]byte) (aside string) {
 
 // writeCopy writes the copy of the identity.
 func (l stateFiles) writeCopy(id *crypto.Identity) {
-	if err := durable.ReplaceOn(l.disk, filepath.Join(l.dir, identityCopy), sum(id.Seed[:]), 0o600); err != nil {
+	if err := durable.ReplaceOn(l.disk, filepath.Join(l.dir, IdentityCopy), sum(id.Seed[:]), 0o600); err != nil {
 		l.log.Warn("no copy of the identity can be kept", "err", err)
 	}
 }

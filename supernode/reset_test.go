@@ -209,7 +209,7 @@ func TestNoTokensOfBootsToCome(t *testing.T) {
 	backup := t.TempDir()
 	r.s.store.write()
 	r.s.store.close()
-	for _, name := range []string{IdentityFile, journal.First, journal.Second, resetKeysFile} {
+	for _, name := range []string{IdentityFile, journal.First, journal.Second, ResetKeysFile} {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(backup, name), b, 0o600)

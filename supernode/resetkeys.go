@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// resetKeysFile is the name of the file with the reset keys in the state directory:
+	// ResetKeysFile is the name of the file with the reset keys in the state directory:
 	// 256 keys of 32 bytes, by the first byte of an index, zeros for none, and their
 	// CRC-32C. It is beside the registrations, so that the RESETs survive what damages those.
-	resetKeysFile = "reset-keys"
+	ResetKeysFile = "reset-keys"
 	resetKeyLen   = 32
 	bootBytes     = 256
 )
@@ -36,7 +36,7 @@ func (l stateFiles) openResetKeys(seed [resetKeyLen]byte, boot uint8, random ran
 		}
 		return keys, ""
 	}
-	path := filepath.Join(l.dir, resetKeysFile)
+	path := filepath.Join(l.dir, ResetKeysFile)
 	b, err := os.ReadFile(path)
 	content, whole := unsum(b)
 	if len(b) == bootBytes*resetKeyLen { // of a version before there was a checksum

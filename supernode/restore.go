@@ -23,6 +23,7 @@ func (g *registrar) restore(now time.Time) (lost []resetTarget) {
 		case !now.Before(st.expires):
 			g.store.erase(key)
 		default:
+			g.amend(&st)
 			list = append(list, st)
 		}
 	})
@@ -36,6 +37,14 @@ func (g *registrar) restore(now time.Time) (lost []resetTarget) {
 		}
 	}
 	return resets.targets()
+}
+
+// amend makes a registration of a backup one that gives its address up to an edge that asks
+// for that very one: who has asked for it since is not known, and an edge keeps what it has.
+func (g *registrar) amend(st *stored) {
+	if from := g.store.state.from; from.is() && st.left.IsZero() {
+		st.left = from.made.Add(-leaveGrace)
+	}
 }
 
 // enterStored enters a stored registration, or counts why not and returns nil.

@@ -88,7 +88,7 @@ func (s *Server) storeConfig(disk journal.Disk) storeConfig {
 // it.
 func (s *Server) keepFiles(keys *resetKeys, damaged ...string) {
 	seed := s.cfg.Identity.Seed
-	s.store.keep(map[string][]byte{resetKeysFile: keys.file(), IdentityFile: seed[:], identityCopy: sum(seed[:])}, damaged...)
+	s.store.keep(map[string][]byte{ResetKeysFile: keys.file(), IdentityFile: seed[:], IdentityCopy: sum(seed[:])}, damaged...)
 }
 
 // Key returns the X25519 static public key that edges pin.

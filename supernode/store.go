@@ -76,12 +76,13 @@ type store struct {
 
 // storeState is what health says of a store.
 type storeState struct {
-	setAside []string  // the damaged files of the start
-	lost     bool      // some of what was there before may be missing
-	settled  time.Time // and until then not all of those have come back whom that is about
-	copies   int       // how many of the two copies could be written lately
-	slow     bool      // a write takes longer than storePatience
-	cause    string    // why a copy could not be written; empty: all is well
+	setAside []string    // the damaged files of the start
+	lost     bool        // some of what was there before may be missing
+	settled  time.Time   // and until then not all of those have come back whom that is about
+	from     restoration // the backup that the files were restored from lately
+	copies   int         // how many of the two copies could be written lately
+	slow     bool        // a write takes longer than storePatience
+	cause    string      // why a copy could not be written; empty: all is well
 }
 
 // storeConfig is where a store keeps registrations and what it needs for that.
@@ -116,14 +117,17 @@ func openStore(cfg storeConfig) (s *store, boot uint64, err error) {
 	if err := os.MkdirAll(cfg.dir, 0o700); err != nil {
 		return nil, 0, err
 	}
+	if s.state.from, err = findRestoration(cfg.dir); err != nil {
+		return nil, 0, err
+	}
 	if s.journal, s.found, err = openJournal(cfg); err != nil {
 		return nil, 0, err
 	}
 	s.tellFound()
-	if boot = s.found.Boot + 1; s.state.lost || s.found.Boot == 0 && !s.found.Missing {
+	if boot = s.found.Boot + 1; s.state.lost || s.state.from.is() || s.found.Boot == 0 && !s.found.Missing {
 		boot = cfg.boot()
 	}
-	s.note(s.journal.Begin(boot, s.restored()))
+	s.note(s.journal.Begin(boot, s.opened()))
 	return s, boot, nil
 }
 
@@ -144,9 +148,12 @@ func openJournal(cfg storeConfig) (j *journal.Journal, found journal.Contents, e
 // tellFound says what was wrong with the files. There are reset keys if a supernode has
 // begun here before.
 func (s *store) tellFound() {
-	s.state.lost = !s.found.Whole && (!s.found.Missing || exists(filepath.Join(s.cfg.dir, resetKeysFile)))
-	if s.state.lost {
+	s.state.lost = !s.found.Whole && (!s.found.Missing || exists(filepath.Join(s.cfg.dir, ResetKeysFile)))
+	if s.state.lost || s.state.from.is() {
 		s.state.settled = s.cfg.now().Add(returnTime)
+	}
+	if s.state.from.is() {
+		s.cfg.log.Info("restored from a backup: edges that come back keep what they have", "made", s.state.from.made.UTC(), "registrations", len(s.found.Records))
 	}
 	if s.found.Missing && s.state.lost {
 		s.cfg.log.Warn("the stored registrations are gone: edges that come back may get other addresses", "directory", s.cfg.dir)
@@ -169,8 +176,8 @@ func (s *store) tellFound() {
 // zero: none were.
 func (s *store) settled() time.Time { return s.state.settled } // as it was opened
 
-// restored are the records that were found.
-func (s *store) restored() iter.Seq2[recordKey, []byte] {
+// opened are the records that were found.
+func (s *store) opened() iter.Seq2[recordKey, []byte] {
 	return func(yield func(recordKey, []byte) bool) {
 		for key, record := range s.found.Records {
 			if !yield(key, record) {
@@ -331,6 +338,11 @@ func (s *store) write() {
 		s.journal.GiveUp()
 	}
 	s.note(s.commit(notes))
+	if s.state.from.is() && !s.cfg.now().Before(s.settled()) && s.cfg.disk.Remove(s.state.from.path) == nil {
+		s.mu.Lock()
+		s.state.from = restoration{}
+		s.mu.Unlock()
+	}
 	patience.Stop()
 	s.mu.Lock()
 	s.state.slow = false

@@ -30,7 +30,7 @@ const (
 // when the socket may not be opened, and *ServerError when the answer is an
 // error.
 func Get(ctx context.Context, socketPath, urlPath string, v any) error {
-	body, err := call(ctx, socketPath, http.MethodGet, urlPath, nil)
+	body, err := call(ctx, socketPath, http.MethodGet, urlPath, nil, documentBytes)
 	if err != nil {
 		return err
 	}
@@ -40,10 +40,15 @@ func Get(ctx context.Context, socketPath, urlPath string, v any) error {
 	return nil
 }
 
+// Fetch fetches what is at urlPath as it is: most bytes at most. Its errors are those of Get.
+func Fetch(ctx context.Context, socketPath, urlPath string, most int64) ([]byte, error) {
+	return call(ctx, socketPath, http.MethodGet, urlPath, nil, most)
+}
+
 // Post asks the server on the Unix socket to do the action at urlPath. Its
 // errors are those of Get.
 func Post(ctx context.Context, socketPath, urlPath string) error {
-	_, err := call(ctx, socketPath, http.MethodPost, urlPath, nil)
+	_, err := call(ctx, socketPath, http.MethodPost, urlPath, nil, documentBytes)
 	return err
 }
 
@@ -54,7 +59,7 @@ func Ask(ctx context.Context, socketPath, urlPath string, question, v any) error
 	if err != nil {
 		return fmt.Errorf("encode the question to %s: %w", socketPath, err)
 	}
-	body, err := call(ctx, socketPath, http.MethodPost, urlPath, asked)
+	body, err := call(ctx, socketPath, http.MethodPost, urlPath, asked, documentBytes)
 	if err != nil {
 		return err
 	}
@@ -65,8 +70,8 @@ func Ask(ctx context.Context, socketPath, urlPath string, question, v any) error
 }
 
 // call makes one request on a connection of its own, with a JSON document unless
-// that is empty.
-func call(ctx context.Context, socketPath, method, urlPath string, document []byte) ([]byte, error) {
+// that is empty. The answer has most bytes at most.
+func call(ctx context.Context, socketPath, method, urlPath string, document []byte, most int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	transport := &http.Transport{
@@ -92,12 +97,12 @@ func call(ctx context.Context, socketPath, method, urlPath string, document []by
 	if resp.StatusCode/100 != 2 {
 		return nil, serverError(resp)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, documentBytes+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the answer of %s: %w", socketPath, err)
 	}
-	if len(body) > documentBytes {
-		return nil, fmt.Errorf("the answer of %s is longer than %d bytes", socketPath, documentBytes)
+	if int64(len(body)) > most {
+		return nil, fmt.Errorf("the answer of %s is longer than %d bytes", socketPath, most)
 	}
 	return body, nil
 }

@@ -87,6 +87,27 @@ func read(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
+// Check reads the content of a file, and returns how many invites it holds; nil holds none.
+func Check(content []byte) (n int, err error) {
+	l := Ledger{byHash: make(map[[sha256.Size]byte]*entry), members: make(map[edge]*entry)}
+	if content == nil {
+		return 0, nil
+	}
+	err = l.parse(content)
+	return len(l.entries), err
+}
+
+// Content returns what the file holds when everything has been written; nil: nothing.
+func (l *Ledger) Content() ([]byte, error) {
+	l.mu.Lock()
+	list := l.list()
+	l.mu.Unlock()
+	if len(list) == 0 {
+		return nil, nil
+	}
+	return encode(list)
+}
+
 // parse enters what a file holds, or nothing.
 func (l *Ledger) parse(b []byte) error {
 	var file storedLedger
@@ -189,21 +210,31 @@ func (l *Ledger) snapshot() (list []entry, version uint64, needed bool) {
 	if l.saved == l.version {
 		return nil, l.version, false
 	}
+	return l.list(), l.version, true
+}
+
+// list returns the invites as they are now. The caller holds l.mu.
+func (l *Ledger) list() (list []entry) {
 	for _, e := range l.entries {
 		list = append(list, *e)
 	}
-	return list, l.version, true
+	return list
 }
 
 // write replaces the file.
 func (l *Ledger) write(list []entry) error {
-	file := storedLedger{Version: fileVersion, Invites: make([]storedInvite, 0, len(list))}
-	for i := range list {
-		file.Invites = append(file.Invites, list[i].store())
-	}
-	b, err := json.Marshal(&file)
+	b, err := encode(list)
 	if err != nil {
 		return err
 	}
 	return durable.Replace(l.path, b, 0o600)
+}
+
+// encode returns the file of some invites.
+func encode(list []entry) ([]byte, error) {
+	file := storedLedger{Version: fileVersion, Invites: make([]storedInvite, 0, len(list))}
+	for i := range list {
+		file.Invites = append(file.Invites, list[i].store())
+	}
+	return json.Marshal(&file)
 }

@@ -37,6 +37,8 @@ func (cmd *command) run(ctx context.Context, args []string) cli.Code {
 	}
 	args = cli.ArgumentOption(args, "invite", inviteFlags(), communityOption)
 	args = cli.ArgumentOption(args, "uninvite", uninviteFlags(), "id")
+	args = cli.ArgumentOption(args, "backup", backupFlags(), fileOption)
+	args = cli.ArgumentOption(args, "restore", restoreFlags(), fileOption)
 	for _, v := range ruleVerbs {
 		args = cli.ArgumentsOption(args, v.name, ruleFlags(), "word")
 	}
@@ -53,7 +55,8 @@ func (cmd *command) app() *ucli.App {
 			"supernode -l 7654\n" +
 			"supernode id | status | communities | edges | health | rules | reload | upgrade\n" +
 			"supernode allow | deny | ban | unban | kick ...\n" +
-			"supernode invite COMMUNITY | invites | uninvite ID",
+			"supernode invite COMMUNITY | invites | uninvite ID\n" +
+			"supernode backup FILE | restore FILE",
 		Description: "Environment: SUPERNODE_PORT, SUPERNODE_SECOND_PORT, SUPERNODE_PUBLIC_ADDRESS,\n" +
 			"SUPERNODE_TLS_LISTEN,\n" +
 			"SUPERNODE_TLS_CERT, SUPERNODE_TLS_KEY, SUPERNODE_TURN_LISTEN,\n" +
@@ -72,7 +75,7 @@ func (cmd *command) app() *ucli.App {
 			{Name: "health", Usage: "say what is wrong, and exit with 1 if anything is", Flags: []ucli.Flag{cli.ControlFlag("")}, Action: cmd.health},
 			upgradeCommand(cmd),
 			cli.VersionCommand(protocol.Version),
-		}, cmd.ruleCommands(), cmd.inviteCommands()),
+		}, cmd.ruleCommands(), cmd.inviteCommands(), keeper{cmd.streams, cmd.place, cmd.findSocket}.commands()),
 	}
 }
 
@@ -92,8 +95,4 @@ func runFlags() []ucli.Flag {
 		cli.ControlFlag(""),
 		&ucli.StringFlag{Name: "offload", Usage: "do without what a driver, a virtual machine or a path does wrong: `LIST` of NAME=off, where NAME is gso, gro or batch (UDP sockets); default: all that the kernel has"},
 	}, cli.LogFlags())
-}
-
-func stateDirFlag() ucli.Flag {
-	return &ucli.StringFlag{Name: "state-dir", Usage: "keep identity and registrations in `DIR`"}
 }

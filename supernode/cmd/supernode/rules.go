@@ -23,10 +23,8 @@ import (
 	"hedgerow/supernode"
 	"hedgerow/supernode/admin"
 	"hedgerow/supernode/admission"
+	"hedgerow/supernode/backup"
 )
-
-// changesFile is the name of the rules that were made by commands, in the state directory.
-const changesFile = "rules"
 
 // rulesBytes bounds a file of rules.
 const rulesBytes = 16 << 20
@@ -84,7 +82,7 @@ type ruleBook struct {
 // openRules reads the rules of the start. What is wrong with the operator's files is an
 // error; what is wrong with the changes is said and lost.
 func openRules(choice rulesChoice, dir string, log *slog.Logger) (*ruleBook, error) {
-	b := &ruleBook{choice: choice, path: filepath.Join(dir, changesFile), log: log, now: time.Now}
+	b := &ruleBook{choice: choice, path: filepath.Join(dir, backup.RulesFile), log: log, now: time.Now}
 	if err := b.readChanges(); err != nil {
 		return nil, cli.Failed(err, "Choose another place with --state-dir DIR.")
 	}
@@ -195,6 +193,13 @@ func (b *ruleBook) add(r admission.Rule) error {
 	}
 	b.changes, b.rules = changes, rules
 	return nil
+}
+
+// content returns the rules that commands have made, as they are kept.
+func (b *ruleBook) content() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.changes.Text()
 }
 
 // notes are the sentences about the rules for status and health. It takes the mutex.

@@ -13,6 +13,7 @@ import (
 
 	"hedgerow/internal/cli"
 	"hedgerow/supernode/admin"
+	"hedgerow/supernode/backup"
 )
 
 // ask runs a command beside a supernode and returns what it prints, or what it complains
@@ -122,7 +123,7 @@ func TestDamagedChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	damaged := "ban edge 9f3a-71c2-e0b4 since 2026-05-12T00:00:00Z\nallow comm\x00\x00\x00\n"
-	writeFile(t, filepath.Join(state, changesFile), damaged)
+	writeFile(t, filepath.Join(state, backup.RulesFile), damaged)
 	_, stop := serve(t, dir, "-p", "0", "--tls-listen", "off")
 	defer stop()
 	if got := ask(t, dir, cli.OK, "rules"); !strings.Contains(got, "ban edge 9f3a-71c2-e0b4") {
@@ -131,14 +132,14 @@ func TestDamagedChanges(t *testing.T) {
 	if got := ask(t, dir, cli.Failure, "health"); !strings.Contains(got, "1 lines") {
 		t.Errorf("health: %q", got)
 	}
-	aside, err := filepath.Glob(filepath.Join(state, changesFile+".damaged-*"))
+	aside, err := filepath.Glob(filepath.Join(state, backup.RulesFile+".damaged-*"))
 	if err != nil || len(aside) != 1 {
 		t.Fatalf("%q, %v", aside, err)
 	}
 	if kept, err := os.ReadFile(aside[0]); err != nil || string(kept) != damaged {
 		t.Errorf("kept %q, %v", kept, err)
 	}
-	if whole, err := os.ReadFile(filepath.Join(state, changesFile)); err != nil || strings.Count(string(whole), "\n") != 1 {
+	if whole, err := os.ReadFile(filepath.Join(state, backup.RulesFile)); err != nil || strings.Count(string(whole), "\n") != 1 {
 		t.Errorf("left %q, %v", whole, err)
 	}
 }
@@ -172,7 +173,7 @@ func TestChangeThatCannotBeKept(t *testing.T) {
 	dir := t.TempDir()
 	_, stop := serve(t, dir, "-p", "0", "--tls-listen", "off")
 	defer stop()
-	if err := os.Mkdir(filepath.Join(dir, "state", changesFile), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, "state", backup.RulesFile), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	if got := ask(t, dir, cli.Failure, "deny", "community", "x"); !strings.Contains(got, "does not hold") {

@@ -246,12 +246,15 @@ func (p *process) run(ctx context.Context) error {
 	defer func() { p.log.Info("stopped", "after", time.Since(began).Round(time.Second)) }()
 	g := governed{s, p.rules, invitations{s, p.invites, p.rules, p.socket.LocalAddr().Port()}}
 	u := p.upgrader(s)
+	handler := admin.Copyable(admin.Handler(g, g), func(ctx context.Context) ([]byte, error) {
+		return copyOf(ctx, s, p.invites, p.rules.content())
+	})
 	work := func(ctx context.Context) error {
 		defer u.LetGo()
 		return s.Run(ctx)
 	}
 	monitored := func(ctx context.Context) { p.serveHTTP(ctx, s) }
-	if err := p.service.Run(ctx, u.Beside(admin.Handler(g, g)), work, g.watchSignals, monitored, p.invites.Run); err != nil {
+	if err := p.service.Run(ctx, u.Beside(handler), work, g.watchSignals, monitored, p.invites.Run); err != nil {
 		return cli.Errorf(cli.Failure, "", "%w", err)
 	}
 	return nil
