@@ -125,7 +125,7 @@ func (c *Crowd) startEdge(equipped bool, change func(*Crowd, *edge.Config)) {
 	c.Edge = e
 	ctx, stop := context.WithCancel(context.Background())
 	c.playing.Go(func() { c.play(ctx) })
-	c.process = start(func(ctx context.Context) error {
+	c.process = c.world.start(func(ctx context.Context) error {
 		defer stop()
 		return e.Run(ctx)
 	})

@@ -57,7 +57,7 @@ func (t *TURN) Start() {
 		t.world.tb.Fatal(err)
 	}
 	server := t.Server
-	t.process = start(func(ctx context.Context) error {
+	t.process = t.world.start(func(ctx context.Context) error {
 		<-ctx.Done()
 		return server.Close()
 	})

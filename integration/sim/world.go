@@ -45,10 +45,11 @@ type World struct {
 	flows     uint32
 }
 
-// New returns a world without hosts; it ends with the test. In a synctest
-// bubble it has to be made there.
+// New returns a world without hosts; it ends with the test, and with it every program
+// that still runs. In a synctest bubble it has to be made there.
 func New(tb testing.TB, seed uint64) *World {
 	w := &World{tb: tb, Net: nattest.New(seed), seed: seed}
+	tb.TempDir() // cleanups run last first: the programs end before their directories are removed
 	w.Community = &crypto.Community{
 		Name: "simulated", Secret: w.key(0), Epochs: []crypto.Epoch{{Index: 0, Key: w.key(1)}},
 	}
@@ -114,6 +115,13 @@ func start(run func(context.Context) error) process {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := process{cancel: cancel, done: make(chan error, 1)}
 	go func() { p.done <- run(ctx) }()
+	return p
+}
+
+// start runs a program until it is stopped or the test ends.
+func (w *World) start(run func(context.Context) error) process {
+	p := start(run)
+	w.tb.Cleanup(func() { _ = p.stop() })
 	return p
 }
 
@@ -209,7 +217,7 @@ func (s *Supernode) Start() {
 		s.world.tb.Fatal(err)
 	}
 	s.conn = conn
-	s.process = start(s.Server.Run)
+	s.process = s.world.start(s.Server.Run)
 }
 
 // Move stops the supernode and starts it at another address, with its identity and
@@ -363,7 +371,7 @@ func (e *Edge) Start() {
 	if err != nil {
 		e.world.tb.Fatal(err)
 	}
-	e.process = start(e.Edge.Run)
+	e.process = e.world.start(e.Edge.Run)
 }
 
 // addresses returns those of the host.
