@@ -45,9 +45,10 @@ type lastHeard struct {
 	known  bool           // addr and source are set
 	local  netip.Addr     // of ours, that the datagram was sent to
 	ecn    uint8          // the ECN field of the datagram
+	origin Origin         // where the packet at hand came from, but for Local
 	rx     uint32
 	entry  *Session // of rx; nil: not looked up
-	origin Origin   // where the last packet of entry came from
+	heard  bool     // it is noted that entry was heard at origin
 	used   *Peer    // the peer that a unicast frame last came from
 }
 
@@ -146,15 +147,24 @@ func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
 		in.handleHop(src, h, b, from)
 		return
 	}
-	in.handlePacket(h, b, Origin{Addr: from})
+	in.handlePacket(h, b)
 }
 
 // sourceOf returns the supernode that has an address, or nil.
 func (in *inbound) sourceOf(from netip.AddrPort) *Source {
 	if l := &in.last; !l.known || l.addr != from {
 		l.addr, l.source, l.known = from, in.table.sources[from], true
+		l.origin, l.heard = Origin{Addr: from}, false
 	}
 	return in.last.source
+}
+
+// relayed notes that the packet at hand came from a supernode, which knows its sender
+// by a handle.
+func (l *lastHeard) relayed(s *Supernode, handle uint32) {
+	if l.origin.Supernode != s || l.origin.Handle != handle {
+		l.origin, l.heard = Origin{Supernode: s, Handle: handle}, false
+	}
 }
 
 // handleHop handles a packet that a supernode sent.
@@ -182,7 +192,8 @@ func (in *inbound) handleHop(src *Source, h protocol.Header, b []byte, from neti
 			return
 		}
 		handle, _ := protocol.SplitRelayCTR(h.CTR)
-		in.handlePacket(inner, pkt, Origin{Supernode: src.Supernode, Handle: handle})
+		in.last.relayed(src.Supernode, handle)
+		in.handlePacket(inner, pkt)
 	case protocol.TypeData:
 		in.mailbox.post(HopPacket{Origin: Origin{Addr: from, Supernode: src.Supernode}, Packet: clone(b)})
 	case protocol.TypeResp, protocol.TypeCookie, protocol.TypeReset, protocol.TypeWelcome:
@@ -192,9 +203,10 @@ func (in *inbound) handleHop(src *Source, h protocol.Header, b []byte, from neti
 	}
 }
 
-// asked completes the origin of what the control loop is told with the address of ours
-// that the datagram at hand was sent to.
-func (in *inbound) asked(from Origin) Origin {
+// origin returns where the packet at hand came from, and to which address of ours, for
+// the control loop.
+func (in *inbound) origin() Origin {
+	from := in.last.origin
 	if from.Supernode == nil {
 		from.Local = in.last.local
 	}
@@ -202,24 +214,24 @@ func (in *inbound) asked(from Origin) Origin {
 }
 
 // handlePacket handles a packet of another edge.
-func (in *inbound) handlePacket(h protocol.Header, b []byte, from Origin) {
+func (in *inbound) handlePacket(h protocol.Header, b []byte) {
 	switch h.Type {
 	case protocol.TypeData:
 		if h.XF != protocol.XFDataGCM && h.XF != protocol.XFDataChaCha && h.XF != protocol.XFNull {
 			in.drops.dropTransform(h.XF)
 			return
 		}
-		in.handleData(h, b, from)
+		in.handleData(h, b)
 	case protocol.TypeGroup:
 		if h.XF != protocol.XFGroupGCM && h.XF != protocol.XFGroupChaCha && h.XF != protocol.XFNull {
 			in.drops.dropTransform(h.XF)
 			return
 		}
-		in.handleGroup(h, b, from)
+		in.handleGroup(h, b)
 	case protocol.TypeInit:
-		in.mailbox.post(InitReceived{Origin: in.asked(from), Packet: clone(b)})
+		in.mailbox.post(InitReceived{Origin: in.origin(), Packet: clone(b)})
 	case protocol.TypeResp, protocol.TypeCookie, protocol.TypeNotice:
-		in.mailbox.post(HandshakeAnswer{Origin: in.asked(from), Packet: clone(b)})
+		in.mailbox.post(HandshakeAnswer{Origin: in.origin(), Packet: clone(b)})
 	default:
 		in.drops.Drop(DropHeader)
 	}
@@ -230,10 +242,10 @@ func clone(b []byte) []byte { return append([]byte(nil), b...) }
 // handleData opens a packet of a pair session, into the arena: there its payload
 // lands right behind that of the packet before, where it belongs if both are of
 // one flow. Nothing changes before it has authenticated and passed the window.
-func (in *inbound) handleData(h protocol.Header, b []byte, from Origin) {
+func (in *inbound) handleData(h protocol.Header, b []byte) {
 	l := &in.last
 	if l.entry == nil || l.rx != h.RX {
-		l.entry, l.rx, l.origin = in.table.sessions.Get(h.RX), h.RX, Origin{}
+		l.entry, l.rx, l.heard = in.table.sessions.Get(h.RX), h.RX, false
 	}
 	e := l.entry
 	if e == nil {
@@ -248,25 +260,25 @@ func (in *inbound) handleData(h protocol.Header, b []byte, from Origin) {
 		return
 	}
 	p := e.peer
-	if l.origin != from {
-		l.origin = from
-		in.hear(e, h, from)
+	if !l.heard {
+		l.heard = true
+		in.hear(e, h)
 	}
-	in.handleInner(p, e.session, in.buf, at, at+len(inner), h.CTR, uint64(h.RX), from)
+	in.handleInner(p, e.session, in.buf, at, at+len(inner), h.CTR, uint64(h.RX))
 	in.restore()
 }
 
 // hear notes what an authenticated packet says about its sender. The packets of
 // one batch that come from one place say the same.
-func (in *inbound) hear(e *Session, h protocol.Header, from Origin) {
+func (in *inbound) hear(e *Session, h protocol.Header) {
 	p := e.peer
 	p.count.heard.Store(in.now)
 	if !e.confirmed.Load() && e.confirmed.CompareAndSwap(false, true) {
-		if !in.mailbox.post(Confirmed{Peer: p, Session: e.session, Origin: in.asked(from)}) {
+		if !in.mailbox.post(Confirmed{Peer: p, Session: e.session, Origin: in.origin()}) {
 			e.confirmed.Store(false) // the next packet tells it
 		}
 	}
-	in.noteOrigin(p, from)
+	in.noteOrigin(p)
 	in.noteEpoch(h.KI)
 }
 
@@ -283,7 +295,8 @@ const roamEvery = int64(50 * time.Millisecond)
 
 // noteOrigin tells the control loop when a peer's packet came from an address
 // that is not its direct path: a candidate, no more, until it answers a ping.
-func (in *inbound) noteOrigin(p *Peer, from Origin) {
+func (in *inbound) noteOrigin(p *Peer) {
+	from := &in.last.origin
 	if from.Supernode != nil {
 		return
 	}
@@ -294,25 +307,25 @@ func (in *inbound) noteOrigin(p *Peer, from Origin) {
 		return
 	}
 	p.count.roamed.Store(in.now)
-	in.mailbox.post(Roamed{Peer: p, Origin: in.asked(from)})
+	in.mailbox.post(Roamed{Peer: p, Origin: in.origin()})
 }
 
 // handleInner handles the opened inner b[start:end] of a peer.
-func (in *inbound) handleInner(p *Peer, session *crypto.Session, b []byte, start, end int, ctr, run uint64, from Origin) {
+func (in *inbound) handleInner(p *Peer, session *crypto.Session, b []byte, start, end int, ctr, run uint64) {
 	if start == end {
 		in.drops.Drop(DropInner)
 		return
 	}
 	switch protocol.Kind(b[start] >> 6) {
 	case protocol.KindControl:
-		in.handleControl(p, session, b[start:end], from, false)
+		in.handleControl(p, session, b[start:end], false)
 	case protocol.KindFragment:
 		inner, err := protocol.ParseInner(b[start:end])
 		if err != nil {
 			in.drops.Drop(DropInner)
 			return
 		}
-		in.handleFragment(p, session, inner.Body, ctr, run, from)
+		in.handleFragment(p, session, inner.Body, ctr, run)
 	case protocol.KindElided:
 		if session == nil { // it is never used in GROUP: each receiver would rebuild another frame
 			in.drops.Drop(DropInner)
@@ -330,7 +343,7 @@ const maxWhole = MaxMTU + 64
 
 // handleControl hands the messages of a peer's packet, or of the pieces that a
 // long ping came in, to the control loop.
-func (in *inbound) handleControl(p *Peer, session *crypto.Session, b []byte, from Origin, joined bool) {
+func (in *inbound) handleControl(p *Peer, session *crypto.Session, b []byte, joined bool) {
 	inner, err := protocol.ParseInner(b)
 	if err != nil {
 		in.drops.Drop(DropInner)
@@ -343,16 +356,16 @@ func (in *inbound) handleControl(p *Peer, session *crypto.Session, b []byte, fro
 		in.drops.Drop(DropControlRate)
 		return
 	}
-	in.mailbox.post(PairMessages{Peer: p, Session: session, Origin: in.asked(from), Messages: clone(inner.Body), InPieces: joined})
+	in.mailbox.post(PairMessages{Peer: p, Session: session, Origin: in.origin(), Messages: clone(inner.Body), InPieces: joined})
 }
 
 // handleFragment keeps a piece, and handles the inner that it completes.
-func (in *inbound) handleFragment(p *Peer, session *crypto.Session, body []byte, ctr, run uint64, from Origin) {
+func (in *inbound) handleFragment(p *Peer, session *crypto.Session, body []byte, ctr, run uint64) {
 	ecn := in.last.ecn // of this piece; that of the inner has the marks of all
 	switch at, n, ok := in.reassemble(p, session, body, ctr, run); {
 	case !ok:
 	case protocol.Kind(in.buf[at]>>6) == protocol.KindControl:
-		in.handleControl(p, session, in.buf[at:at+n], from, true)
+		in.handleControl(p, session, in.buf[at:at+n], true)
 	default:
 		in.openFrame(p, in.buf, at, at+n)
 	}
@@ -535,12 +548,12 @@ func (d *Plane) admit(t *Table, now int64, p *Peer, frame *bridge.Parsed) bool {
 
 // handleGroup opens a GROUP packet. One of a sender that vouched for its salt
 // in a pair session is that sender's; any other goes to the control loop.
-func (in *inbound) handleGroup(h protocol.Header, b []byte, from Origin) {
+func (in *inbound) handleGroup(h protocol.Header, b []byte) {
 	if h.RX != in.tag {
 		in.drops.Drop(DropGroupTag)
 		return
 	}
-	inner, static, vouched, err := in.groupRx.Open(in.scratch, in.wallNow, from.group(), b, in.canReceive)
+	inner, static, vouched, err := in.groupRx.Open(in.scratch, in.wallNow, in.last.origin.group(), b, in.canReceive)
 	stale := errors.Is(err, crypto.ErrStaleSalt)
 	if err != nil && !stale {
 		if errors.Is(err, crypto.ErrBudget) {
@@ -557,13 +570,13 @@ func (in *inbound) handleGroup(h protocol.Header, b []byte, from Origin) {
 		return
 	}
 	if !vouched || stale || p == nil {
-		in.postUnvouched(h, b, inner, from, stale)
+		in.postUnvouched(h, b, inner, stale)
 		return
 	}
 	p.count.heard.Store(in.now)
 	at := in.bring(inner)
 	in.flooded = true
-	in.handleInner(p, nil, in.buf, at, at+len(inner), h.CTR, saltRun(b), from)
+	in.handleInner(p, nil, in.buf, at, at+len(inner), h.CTR, saltRun(b))
 	in.flooded = false
 }
 
@@ -579,9 +592,9 @@ func saltRun(b []byte) uint64 {
 
 // postUnvouched hands an opened GROUP packet of an unvouched sender to the
 // control loop, with everything that names its run of fragments.
-func (in *inbound) postUnvouched(h protocol.Header, b, inner []byte, from Origin, stale bool) {
+func (in *inbound) postUnvouched(h protocol.Header, b, inner []byte, stale bool) {
 	in.mailbox.post(Unvouched{
-		Origin: in.asked(from), Inner: clone(inner), XF: uint8(h.XF), KI: h.KI, Salt: [protocol.SaltLen]byte(b[protocol.HeaderLen:]),
+		Origin: in.origin(), Inner: clone(inner), XF: uint8(h.XF), KI: h.KI, Salt: [protocol.SaltLen]byte(b[protocol.HeaderLen:]),
 		Stale: stale, CTR: h.CTR, Run: saltRun(b),
 	})
 }
