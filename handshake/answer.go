@@ -19,14 +19,15 @@ func (i *Initiator) Handle(now time.Time, pkt []byte) (again []byte, done *Resul
 	if err != nil {
 		return nil, nil, err
 	}
-	if index, ok := i.Index(); !ok || h.RX != index {
+	w := i.answered(h.RX)
+	if w == nil {
 		return nil, nil, ErrIndex
 	}
 	switch h.Type {
 	case protocol.TypeResp:
-		return i.handleResp(now, pkt, h)
+		return i.handleResp(now, pkt, h, w)
 	case protocol.TypeCookie:
-		again, err = i.handleCookie(now, pkt, h)
+		again, err = i.handleCookie(now, pkt, h, w)
 	case protocol.TypeNotice:
 		again, err = i.handleNotice(now, pkt, h)
 	default:
@@ -36,8 +37,7 @@ func (i *Initiator) Handle(now time.Time, pkt []byte) (again []byte, done *Resul
 }
 
 // handleResp ends the handshake, or obeys a challenge.
-func (i *Initiator) handleResp(now time.Time, pkt []byte, h protocol.Header) (again []byte, done *Result, err error) {
-	w := &i.waiting
+func (i *Initiator) handleResp(now time.Time, pkt []byte, h protocol.Header, w *waiting) (again []byte, done *Result, err error) {
 	switch {
 	case h.KI != w.ki:
 		return nil, nil, ErrKeyIndex
@@ -58,29 +58,29 @@ func (i *Initiator) handleResp(now time.Time, pkt []byte, h protocol.Header) (ag
 	}
 	if payload.Flags&protocol.RespChallenge != 0 {
 		i.asked.challenge = payload.Challenge
-		again, err = i.repeat(now, ErrChallengeRepeated)
+		again, err = i.repeat(now, w, ErrChallengeRepeated)
 		return again, nil, err
 	}
 	done = &Result{
 		Remote: i.remote, Keys: keys, Initiator: true, Local: w.index, Far: uint32(h.CTR >> 32),
 		XF: i.party.dataTransform(payload.Features), KI: w.ki,
-		Features: payload.Features, MAC: payload.MAC, MTU: payload.MTU, RTT: now.Sub(i.sent),
+		Features: payload.Features, MAC: payload.MAC, MTU: payload.MTU, RTT: now.Sub(w.sent),
 	}
 	i.Stop()
 	return nil, done, nil
 }
 
 // handleCookie notes a cookie and obeys it.
-func (i *Initiator) handleCookie(now time.Time, pkt []byte, h protocol.Header) ([]byte, error) {
-	if h.KI != i.waiting.ki {
+func (i *Initiator) handleCookie(now time.Time, pkt []byte, h protocol.Header, w *waiting) ([]byte, error) {
+	if h.KI != w.ki {
 		return nil, ErrKeyIndex
 	}
-	cookie, err := i.waiting.initiation.OpenCookie(pkt)
+	cookie, err := w.initiation.OpenCookie(pkt)
 	if err != nil {
 		return nil, ErrCookie
 	}
 	i.asked.cookie, i.asked.cookieAt = cookie, now
-	return i.repeat(now, ErrCookieRepeated)
+	return i.repeat(now, w, ErrCookieRepeated)
 }
 
 // handleNotice chooses another epoch, if a member who saw our INIT says that it
@@ -118,15 +118,18 @@ func (i *Initiator) handleNotice(now time.Time, pkt []byte, h protocol.Header) (
 	if !usable {
 		return nil, ErrNoticeUnusable
 	}
-	return i.repeat(now, ErrNoticeRepeated)
+	return i.repeat(now, &i.waiting, ErrNoticeRepeated)
 }
 
-// repeat makes the INIT that an answer asked for, or returns tooOften when this
+// repeat makes the INIT that the answer to w asked for, or returns tooOften when this
 // attempt was repeated often enough.
-func (i *Initiator) repeat(now time.Time, tooOften Error) ([]byte, error) {
+func (i *Initiator) repeat(now time.Time, w *waiting, tooOften Error) ([]byte, error) {
 	if i.repeats >= repeatsMax {
 		return nil, tooOften
 	}
 	i.repeats++
+	if w == &i.former {
+		i.former = i.waiting // which has no answer yet
+	}
 	return i.send(now)
 }

@@ -49,14 +49,18 @@ type Initiator struct {
 	repeats  int // since the last timed attempt
 	stamp    uint64
 	waiting  waiting
+	former   waiting // the one to a supernode that was not answered before it was sent again
 	asked    asked
 }
 
-// waiting is the last INIT, which waits for its answer.
+// waiting is an INIT that waits for its answer: the last one. A supernode to which many come
+// at once may answer an INIT after the next one was sent, so the answer to the former is
+// taken as well. A peer has no such crowd.
 type waiting struct {
 	initiation *crypto.Initiation // nil: none
 	index      uint32             // ours
 	ki         uint8
+	sent       time.Time
 }
 
 // asked is what the responder asked the next INIT to have.
@@ -143,7 +147,7 @@ func (i *Initiator) Retry(now time.Time) ([]byte, error) {
 
 // Stop ends the handshake without a result. The cookie and the last stamp stay.
 func (i *Initiator) Stop() {
-	i.active, i.waiting = false, waiting{}
+	i.active, i.waiting, i.former = false, waiting{}, waiting{}
 	i.asked.challenge, i.asked.avoid = [16]byte{}, nil
 	i.retry = time.Time{}
 }
@@ -151,6 +155,9 @@ func (i *Initiator) Stop() {
 func (i *Initiator) attempt(now time.Time) ([]byte, error) {
 	i.attempts++
 	i.repeats = 0
+	if i.party.Hop {
+		i.former = i.waiting
+	}
 	return i.send(now)
 }
 
@@ -174,7 +181,7 @@ func (i *Initiator) send(now time.Time) ([]byte, error) {
 		return nil, err
 	}
 	p := i.party
-	w := waiting{index: p.Index(), ki: ki}
+	w := waiting{index: p.Index(), ki: ki, sent: now}
 	payload := protocol.InitPayload{
 		Stamp: i.nextStamp(now), Features: p.Features, VMin: protocol.Version, VMax: protocol.Version,
 		MAC: p.MAC, MTU: p.MTU, Challenge: i.asked.challenge,
@@ -188,6 +195,16 @@ func (i *Initiator) send(now time.Time) ([]byte, error) {
 	w.initiation = initiation
 	i.waiting, i.sent = w, now
 	return pkt, nil
+}
+
+// answered returns the INIT that a packet for an index answers, nil if none waits for it.
+func (i *Initiator) answered(index uint32) *waiting {
+	for _, w := range [...]*waiting{&i.waiting, &i.former} {
+		if i.active && w.initiation != nil && w.index == index {
+			return w
+		}
+	}
+	return nil
 }
 
 // nextStamp returns the wall clock, or one more than the last stamp.

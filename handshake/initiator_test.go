@@ -371,19 +371,55 @@ func TestNoHandshake(t *testing.T) {
 	must[[]byte](t)(i.Retry(at(1))) // once there is one, it goes on
 }
 
-// TestLateAnswer: the answer to an INIT that was followed by another one is
-// refused, and that to the latest is not.
+// TestLateAnswer: the answer to an INIT that was sent again is refused, but for that of a
+// supernode to the one before the last. An INIT that was answered has no other answer.
 func TestLateAnswer(t *testing.T) {
-	a, b := ends(true)
-	i := a.to(b)
-	first := must[[]byte](t)(i.Start(noon))
-	next := must[[]byte](t)(i.Retry(at(1)))
-	late, _, err := b.answer(t, at(1), first, home)
-	want(t, "the first", err, nil)
-	resp, _, err := b.answer(t, at(1), next, home)
-	want(t, "the second", err, nil)
-	want(t, "late", errorOf(i.Handle(at(1.1), late)), ErrIndex)
-	if _, done, err := i.Handle(at(1.5), resp); done == nil || done.RTT != 500*time.Millisecond {
-		t.Errorf("%+v, %v", done, err)
+	for _, hop := range []bool{false, true} {
+		a, b := ends(hop)
+		i := a.to(b)
+		inits := [][]byte{must[[]byte](t)(i.Start(noon))}
+		for n := range 3 {
+			inits = append(inits, must[[]byte](t)(i.Retry(at(float64(n+1)))))
+		}
+		var answers [][]byte
+		for _, init := range inits {
+			resp, _, err := b.answer(t, at(3), init, home)
+			want(t, "RESP", err, nil)
+			answers = append(answers, resp)
+		}
+		want(t, "two before", errorOf(i.Handle(at(3.1), answers[1])), ErrIndex)
+		before, rtt := answers[2], 1500*time.Millisecond
+		if !hop {
+			want(t, "before", errorOf(i.Handle(at(3.2), before)), ErrIndex)
+			before, rtt = answers[3], 500*time.Millisecond
+		}
+		if _, done, err := i.Handle(at(3.5), before); done == nil || done.RTT != rtt {
+			t.Errorf("hop %v: %+v, %v", hop, done, err)
+		}
+		want(t, "after the end", errorOf(i.Handle(at(3.6), answers[3])), ErrIndex)
+	}
+}
+
+// TestLateDemand: an INIT before the last one may still be told to show a cookie or to echo a
+// challenge, once; the last one goes on waiting.
+func TestLateDemand(t *testing.T) {
+	for _, demand := range []string{"cookie", "challenge"} {
+		a, b := ends(true)
+		i := a.to(b)
+		first := must[[]byte](t)(i.Start(noon))
+		second := must[[]byte](t)(i.Retry(at(1)))
+		resp, _, err := b.answer(t, at(1), second, home)
+		want(t, "RESP", err, nil)
+		if demand == "cookie" {
+			b.responds(-1)
+		}
+		asks, _, _ := b.answer(t, at(1), first, home) // older than what was answered: it is challenged
+		if again, _, err := i.Handle(at(1.2), asks); again == nil {
+			t.Fatalf("%s: %v", demand, err)
+		}
+		want(t, "once more", errorOf(i.Handle(at(1.3), asks)), ErrIndex)
+		if _, done, err := i.Handle(at(1.4), resp); done == nil {
+			t.Errorf("%s: %v", demand, err)
+		}
 	}
 }
