@@ -36,6 +36,7 @@ func (g *Guest) Another(id *crypto.Identity, index uint32) *Guest {
 // Initiate returns an INIT.
 func (g *Guest) Initiate() ([]byte, error) {
 	cfg := crypto.HandshakeConfig{Hop: true, Local: g.Identity, Rand: g.Rand}
+	g.former = former{g.initiation, g.index}
 	pkt, err := g.initiate(cfg, g.supernode, protocol.Header{XF: protocol.XFHop, KI: protocol.KINone}, g.another(g.Now()))
 	if err != nil {
 		return nil, err
@@ -57,8 +58,12 @@ func (g *Guest) Handle(pkt []byte) (got Heard, err error) {
 			got.Reply, err = g.Initiate()
 		}
 	case protocol.TypeResp:
-		if g.awaits(got.Header) {
-			err = g.conclude(&got, pkt)
+		switch f := g.former; {
+		case g.awaits(got.Header):
+			err = g.conclude(&got, pkt, g.index)
+		case f.initiation != nil && got.Header.RX == f.index:
+			g.initiation = f.initiation
+			err = g.conclude(&got, pkt, f.index)
 		}
 	default:
 		g.open(&got, pkt)
@@ -66,8 +71,8 @@ func (g *Guest) Handle(pkt []byte) (got Heard, err error) {
 	return got, err
 }
 
-// conclude begins the session of a RESP, or the handshake anew.
-func (g *Guest) conclude(got *Heard, pkt []byte) error {
+// conclude begins the session of a RESP, under our index, or the handshake anew.
+func (g *Guest) conclude(got *Heard, pkt []byte, index uint32) error {
 	keys, again, err := g.finish(pkt)
 	if again {
 		got.Reply, err = g.Initiate()
@@ -75,8 +80,8 @@ func (g *Guest) conclude(got *Heard, pkt []byte) error {
 	if again || err != nil {
 		return err
 	}
-	g.hash, got.Began = keys.Hash, true
-	return g.begin(keys, g.index, uint32(got.Header.CTR>>32), g.supernode, true)
+	g.hash, got.Began, g.former = keys.Hash, true, former{}
+	return g.begin(keys, index, uint32(got.Header.CTR>>32), g.supernode, true)
 }
 
 // Claim returns a REGISTER for a hardware address with somebody's statement, which

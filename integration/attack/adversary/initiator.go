@@ -14,6 +14,13 @@ type initiator struct {
 	initiation *crypto.Initiation // the last one, while its answer may come; nil: none
 	cookie     *[16]byte
 	index      uint32 // of the last handshake
+	former     former
+}
+
+// former is the INIT before the last one, whose answer a guest takes as well.
+type former struct {
+	initiation *crypto.Initiation // nil: none
+	index      uint32
 }
 
 // another returns the payload of another INIT, and counts the index on.
