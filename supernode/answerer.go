@@ -11,16 +11,24 @@ import (
 	"hedgerow/protocol"
 )
 
-// admittedMost is how many INITs of registered edges wait to be opened, and how many of
-// strangers: as many as may come at once (effortKept).
-const admittedMost = 2048
+const (
+	// admittedMost is how many INITs of registered edges wait to be opened, and how many of
+	// strangers: as many as may come at once (effortKept).
+	admittedMost = 2048
+	// admittedTime is for how long an INIT is of use while it waits: an edge repeats its own
+	// every 2 to 3 s, and takes the answer to each of the last two (PROTOCOL.md, section 4).
+	admittedTime = 4 * time.Second
+)
 
 // answerer opens the INITs that may be opened, and makes the sessions, on a goroutine of
 // its own. A handshake takes as long as a hundred other datagrams do, so whoever reads the
 // socket would keep the packets of registered edges waiting until there is no room for
 // them. INITs of registered edges go first.
+//
+// An INIT that shows a cookie has the place of the one that the same address sent before it,
+// if that still waits: its edge waits for the answer to the newer one.
 type answerer struct {
-	queues[admitted]
+	*queues[netip.AddrPort, admitted]
 	responder *handshake.Responder
 	sessions  *sessions
 	tables    *sync.Mutex // held for them only, never for a multiplication
@@ -35,15 +43,22 @@ type admitted struct {
 }
 
 func newAnswerer(responder *handshake.Responder, sessions *sessions, tables *sync.Mutex, refused *refusals) *answerer {
-	return &answerer{
-		queues: newQueues[admitted](admittedMost), responder: responder, sessions: sessions, tables: tables, refused: refused,
+	a := &answerer{
+		queues: newQueues[netip.AddrPort, admitted](admittedMost), responder: responder, sessions: sessions, tables: tables, refused: refused,
 	}
+	a.patience = admittedTime
+	a.late = func(in admitted) { refused.init(origin{addr: in.addr, source: in.source}, handshake.ErrFull) }
+	return a
 }
+
+// crowded reports whether so many strangers wait that each has to show a cookie, by which it
+// has one place and no other.
+func (a *answerer) crowded() bool { return a.count(false) >= admittedMost/cookieShare }
 
 // run answers until ctx ends.
 func (a *answerer) run(ctx context.Context, sockets *sockets, now func() time.Time) {
 	out := newOutbox(sockets.mask)
-	for in, ok := a.next(ctx); ok; in, ok = a.next(ctx) {
+	for in, ok := a.next(ctx, now); ok; in, ok = a.next(ctx, now) {
 		if !sockets.gate.Enter() {
 			return
 		}

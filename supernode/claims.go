@@ -2,6 +2,7 @@ package supernode
 
 import (
 	"crypto/ed25519"
+	"hash/maphash"
 	"net/netip"
 	"time"
 
@@ -47,13 +48,22 @@ const claimedMost = 1024
 // proofs are the REGISTERs that wait for the check of their signatures, and the time that
 // there is for those of strangers and of registered edges.
 type proofs struct {
-	waiting            queues[claimed]
+	waiting            *queues[claimKey, claimed]
 	strangers, members workBudget
 }
 
 func newProofs() proofs {
-	return proofs{waiting: newQueues[claimed](claimedMost), strangers: newWorkBudget(), members: newWorkBudget()}
+	return proofs{waiting: newQueues[claimKey, claimed](claimedMost), strangers: newWorkBudget(), members: newWorkBudget()}
 }
+
+// claimKey is a REGISTER of a session. An edge repeats the same one until it is answered, and
+// it waits once.
+type claimKey struct {
+	hop  *hop
+	hash uint64 // of the REGISTER
+}
+
+var claimSeed = maphash.MakeSeed()
 
 // claimed is a control packet with a REGISTER whose signatures have to be checked. That
 // takes as long as relaying a hundred packets does, so it is not done by whoever reads the
@@ -71,6 +81,7 @@ type claimed struct {
 type claims struct {
 	statement crypto.Statement
 	refused   *refusal
+	waits     bool // the same REGISTER is being checked already, and its answer is this one's
 }
 
 // outOfTime is the claim of somebody who asks too often, or while too many do.

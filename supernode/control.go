@@ -104,8 +104,8 @@ func (c *controls) answer(x *exchange) {
 // tables, and handles the packets that they came in.
 func (c *controls) runProofs(ctx context.Context, sockets *sockets, now func() time.Time) {
 	out := newOutbox(sockets.mask)
-	q := &c.registrar.proofs.waiting
-	for in, ok := q.next(ctx); ok; in, ok = q.next(ctx) {
+	q := c.registrar.proofs.waiting
+	for in, ok := q.next(ctx, now); ok; in, ok = q.next(ctx, now) {
 		if !sockets.gate.Enter() {
 			return
 		}

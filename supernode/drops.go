@@ -19,7 +19,7 @@ const (
 	dropMAC1                             // an INIT for another key
 	dropCookie                           // an INIT under load without a cookie: one was sent
 	dropInitRate                         // more INITs than a source may send
-	dropGuests                           // an INIT when handshakes have cost as much as they may
+	dropGuests                           // an INIT when handshakes have cost as much as they may, or one that waited for too long
 	dropDisplaced                        // a session without registration that made room for another
 	dropStamp                            // an INIT that must answer a challenge: one was sent
 	dropUnknownSession                   // an index of no session

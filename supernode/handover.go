@@ -36,7 +36,7 @@ func (s *Server) HandOver(give func(state []byte) error) error {
 func (s *Server) finish() {
 	a, out := s.strangers.handshakes.answerer, newOutbox(s.sockets.mask)
 	for range drainMost {
-		in, ok := a.waiting()
+		in, ok := a.waiting(s.cfg.Now())
 		if !ok {
 			break
 		}
@@ -44,7 +44,7 @@ func (s *Server) finish() {
 		s.sockets.flush(out)
 	}
 	for range drainMost {
-		in, ok := s.controls.registrar.proofs.waiting.waiting()
+		in, ok := s.controls.registrar.proofs.waiting.waiting(s.cfg.Now())
 		if !ok {
 			break
 		}

@@ -19,7 +19,8 @@ type handshakes struct {
 	answerer  *answerer
 
 	from      netip.AddrPort // of the INIT that is being handled
-	member    bool           // it has shown a cookie of a registered edge's address
+	proved    bool           // it has shown a cookie
+	member    bool           // and its address is a registered edge's
 	strangers workBudget     // of all strangers together
 	members   workBudget     // of all registered edges: anybody can be one
 }
@@ -57,9 +58,15 @@ func features(cfg *Config) (bits uint32) {
 
 // room reports whether we have time for the handshake of a source. Registered edges have
 // their own, once they have shown a cookie, and each a lane in it; strangers share what
-// there is.
+// there is. What waits already has been given its time, and asks for no more by asking again.
 func (h *handshakes) room(now time.Time, from handshake.Source, proved bool) bool {
-	if h.member = proved && from.Known; h.member {
+	h.proved, h.member = proved, proved && from.Known
+	switch {
+	case proved && h.answerer.holds(h.member, h.from):
+		return true
+	case h.answerer.count(h.member) >= admittedMost:
+		return false
+	case h.member:
 		return h.sessions.lanes.take(now, h.from) && h.members.spend(now, from.Rate, handshakeCost, true)
 	}
 	return h.strangers.spend(now, from.Rate, handshakeCost, proved)
@@ -71,13 +78,20 @@ func (h *handshakes) screen(now time.Time, out *outbox, pkt []byte, from netip.A
 	proves, counted := sourceBytes(from), h.sessions.registry.front.initSource(from, out.source)
 	h.from = from
 	cookie, err := h.responder.Screen(now, pkt, handshake.Source{
-		Cookie: proves[:], Rate: counted, Known: h.sessions.lanes.known(from), Crowded: h.sessions.guests.crowded(),
+		Cookie: proves[:], Rate: counted, Known: h.sessions.lanes.known(from), Crowded: h.sessions.guests.crowded() || h.answerer.crowded(),
 	})
 	if cookie != nil {
 		out.answer(cookie, from)
 	}
-	if err == nil && !h.answerer.put(h.member, admitted{init: [protocol.InitLen]byte(pkt), ends: out.back(from), source: out.source, counted: counted}) {
-		err = handshake.ErrFull
+	if err == nil {
+		in := admitted{init: [protocol.InitLen]byte(pkt), ends: out.back(from), source: out.source, counted: counted}
+		var place netip.AddrPort // without a cookie it may be another's address: it takes the place of nobody
+		if h.proved {
+			place = from
+		}
+		if !h.answerer.put(now, h.member, place, in) {
+			err = handshake.ErrFull
+		}
 	}
 	if err != nil {
 		h.refused.init(out.origin(from), err)

@@ -91,9 +91,8 @@ func TestSignaturesQueue(t *testing.T) {
 	member := r.edge(c, "member", 1).join()
 	e := r.edge(c, "e", 2)
 	e.connect()
-	q := &r.s.controls.registrar.proofs.waiting
-	for len(q.strangers) < cap(q.strangers) {
-		q.strangers <- claimed{}
+	q := r.s.controls.registrar.proofs.waiting
+	for q.put(r.now, false, claimKey{}, claimed{}) {
 	}
 	got := e.post(e.request())
 	if len(got) != 1 || got[0].typ != protocol.MsgNak {
@@ -104,10 +103,9 @@ func TestSignaturesQueue(t *testing.T) {
 	}
 	r.now = r.now.Add(time.Second)
 	member.post(member.request())
-	if in, _ := q.waiting(); in.hop == nil || in.hop.reg == nil {
+	if in, _ := q.waiting(r.now); in.hop == nil || in.hop.reg == nil {
 		t.Error("a member waits behind strangers")
 	}
-	for len(q.strangers) > 0 {
-		<-q.strangers
+	for q.take() != nil {
 	}
 }

@@ -2,6 +2,7 @@ package supernode
 
 import (
 	"bytes"
+	"hash/maphash"
 	"log/slog"
 	"time"
 
@@ -44,7 +45,7 @@ func (g *registrar) hasTime(x *exchange, known bool) bool {
 
 // postpone queues a control packet for the check of its REGISTER, if it has one that is to
 // be checked. The packet is handled when that is done. Of one that is not checked, x says
-// why.
+// why. A repetition of one that waits is answered with it, and costs nothing more.
 func (g *registrar) postpone(x *exchange, body []byte) bool {
 	value := registerOf(body)
 	if value == nil || x.claims != nil {
@@ -53,8 +54,12 @@ func (g *registrar) postpone(x *exchange, body []byte) bool {
 	if _, err := protocol.ParseRegister(value); err != nil || !g.mayRegister(x.hop) {
 		return false
 	}
-	known := g.registry.knows(x.hop.static)
-	if !x.affords(registerCost) || !g.hasTime(x, known) || !g.proofs.waiting.put(known, claimed{
+	known, key := g.registry.knows(x.hop.static), claimKey{x.hop, maphash.Bytes(claimSeed, value)}
+	if g.proofs.waiting.holds(known, key) {
+		x.claims = &claims{waits: true}
+		return false
+	}
+	if !x.affords(registerCost) || g.proofs.waiting.count(known) >= claimedMost || !g.hasTime(x, known) || !g.proofs.waiting.put(x.now, known, key, claimed{
 		body: bytes.Clone(body), hop: x.hop, came: x.out.back(x.from), source: x.out.source, proves: x.proves,
 	}) {
 		x.claims = outOfTime()
@@ -76,6 +81,8 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 		return
 	case !g.mayRegister(x.hop):
 		x.refuse(dropRegisterRetired)
+		return
+	case x.claims.waits:
 		return
 	case x.claims.refused != nil:
 		g.refuse(x, &m, x.claims.refused)

@@ -188,7 +188,7 @@ func (r *rig) handle(d *transport.Datagram) {
 	d.Local = asked(d.Addr)
 	r.s.handleTrain(r.now, r.out, d)
 	a := r.s.strangers.handshakes.answerer
-	for in, ok := a.waiting(); ok; in, ok = a.waiting() {
+	for in, ok := a.waiting(r.now); ok; in, ok = a.waiting(r.now) {
 		a.answer(r.now, r.out, &in)
 	}
 	r.prove()
@@ -199,8 +199,8 @@ func (r *rig) handle(d *transport.Datagram) {
 
 // prove has the signatures checked of the REGISTERs that wait for it.
 func (r *rig) prove() {
-	q := &r.s.controls.registrar.proofs.waiting
-	for in, ok := q.waiting(); ok; in, ok = q.waiting() {
+	q := r.s.controls.registrar.proofs.waiting
+	for in, ok := q.waiting(r.now); ok; in, ok = q.waiting(r.now) {
 		r.s.controls.prove(func() time.Time { return r.now }, r.out, &in)
 	}
 }
