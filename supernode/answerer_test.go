@@ -1,12 +1,14 @@
 package supernode
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
 	"time"
 
 	"hedgerow/protocol"
+	"hedgerow/transport"
 )
 
 // screen hands in an INIT of an edge, and answers none. It returns what was sent at once.
@@ -113,5 +115,51 @@ func TestInitsKeepTheirPlace(t *testing.T) {
 	}
 	if n := a.count(false); n != 1 { // the forger's
 		t.Errorf("%d INITs wait", n)
+	}
+}
+
+// batch is a socket that has one batch of datagrams.
+type batch struct {
+	*recorder
+	waits []sent
+}
+
+func (b *batch) ReadBatch(ds []transport.Datagram) (n int, err error) {
+	for n < min(len(ds), len(b.waits)) {
+		d := &b.waits[n]
+		ds[n].N, ds[n].Addr, ds[n].Seg, ds[n].Local = copy(ds[n].Buf, d.pkt), d.to, 0, asked(d.to)
+		n++
+	}
+	b.waits = b.waits[n:]
+	return n, nil
+}
+
+// TestRelayGoesBeforeInits: a relayed packet that was read behind INITs leaves with their
+// batch, before any of them is opened, and before what tells strangers to show a cookie.
+func TestRelayGoesBeforeInits(t *testing.T) {
+	r := newRig(t, Config{Limits: Limits{InitRate: 1e6}})
+	c := testCommunity("c", "k")
+	a, b := r.edge(c, "a", 1).join(), r.edge(c, "b", 2).join()
+	socket := &batch{recorder: r.conn}
+	for i := range readBatch - 1 {
+		e := r.edge(c, fmt.Sprint("stranger ", i), 3+i)
+		_, pkt := e.initiate(nil)
+		socket.waits = append(socket.waits, sent{e.addr, pkt})
+	}
+	socket.waits = append(socket.waits, sent{a.addr, a.wrap(b.ack.Handle, 0, make([]byte, 100))})
+	r.s.sockets.conn = socket
+	h := r.s.strangers.handshakes
+	h.strangers.use(r.now)
+	r.now = r.now.Add(time.Duration(3 * float64(handshakeCost) / workShare)) // for three of them
+	in := make([]transport.Datagram, readBatch)
+	for i := range in {
+		in[i].Buf = make([]byte, transport.ReadBufferLen)
+	}
+	if n, err := r.s.readOnce(in, r.out); n != readBatch || err != nil {
+		t.Fatal(n, err)
+	}
+	got := r.conn.drain()
+	if waiting := h.answerer.count(false); waiting == 0 || len(got) != readBatch-waiting || got[0].to != b.addr {
+		t.Errorf("%d INITs wait, %d packets have left, the first to %v", waiting, len(got), got[0].to)
 	}
 }

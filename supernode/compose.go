@@ -21,6 +21,8 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 		boot: boot, byIdx: make(map[uint32]*hop), guests: newGuests(cfg.Limits.Guests, s.registry), lanes: lanes, registry: s.registry, store: s.store,
 		prober: prober, resetter: resetter, refused: s.refused, log: log,
 	}
+	s.sessions.returning.lanes = lanes
+	s.sessions.returning.end = timer.New(&s.timers, "end the lanes of returning edges", s.sessions.returning.over)
 	s.sessions.sweeping = timer.New(&s.timers, "end dead sessions", s.sessions.sweep)
 	s.strangers = strangers{
 		handshakes: newHandshakes(cfg.Identity, cfg, s.sessions, random, &s.mu, s.refused),

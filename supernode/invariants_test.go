@@ -171,14 +171,17 @@ func (s *Server) checkSessions(fault func(string, ...any)) {
 	s.checkLanes(fault)
 }
 
-// checkLanes checks that the lanes are the addresses of registered sessions, and the
-// known keys those of registrations.
+// checkLanes checks that the lanes are the addresses of registered sessions and of edges that
+// are to return, and the known keys those of registrations.
 func (s *Server) checkLanes(fault func(string, ...any)) {
 	at, keys := map[netip.AddrPort]int{}, map[[32]byte]int{}
 	for _, h := range s.sessions.byIdx {
 		if h.reg != nil {
 			at[h.addr]++
 		}
+	}
+	for _, a := range s.sessions.returning.list {
+		at[a]++
 	}
 	for a, lane := range s.sessions.lanes {
 		if lane.edges != at[a] {

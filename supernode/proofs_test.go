@@ -83,6 +83,39 @@ func TestSecondLook(t *testing.T) {
 	}
 }
 
+// TestRepeatedRegisterWaitsOnce: an edge that repeats its REGISTER while it waits is answered
+// once and pays for it once; what else is in the packet is handled at once. Another REGISTER of
+// the session waits as well.
+func TestRepeatedRegisterWaitsOnce(t *testing.T) {
+	r := newRig(t, Config{})
+	e := r.edge(testCommunity("c", "k"), "e", 1)
+	e.connect()
+	q := r.s.controls.registrar.proofs.waiting
+	e.post(e.request())
+	left := r.s.controls.registrar.proofs.strangers.common.spent
+	if got := e.post(e.request(), &protocol.Ping{Pad: 100}); len(got) != 1 || got[0].typ != protocol.MsgPong {
+		t.Errorf("it was answered with %v", got)
+	}
+	if q.count(false) != 1 || r.s.controls.registrar.proofs.strangers.common.spent != left {
+		t.Errorf("%d REGISTERs wait", q.count(false))
+	}
+	other := e.request()
+	other.Candidates = append(other.Candidates, netip.MustParseAddrPort("198.51.100.1:1"))
+	e.post(other)
+	if q.count(false) != 2 {
+		t.Errorf("%d REGISTERs wait, and two are different", q.count(false))
+	}
+	acks := 0
+	for _, m := range e.proved() {
+		if m.typ == protocol.MsgAck {
+			acks++
+		}
+	}
+	if acks != 2 || r.s.Status().Edges != 1 {
+		t.Errorf("%d ACKs, %d edges", acks, r.s.Status().Edges)
+	}
+}
+
 // TestSignaturesQueue: as many REGISTERs wait as there is room for, and who finds none is
 // told to ask again; registered edges do not wait behind strangers.
 func TestSignaturesQueue(t *testing.T) {

@@ -63,3 +63,44 @@ func TestThousandComeBack(t *testing.T) {
 		})
 	}
 }
+
+// TestReturningEdgesHaveLanes: strangers who use up all time that is theirs keep no edge of an
+// office behind one address from coming back at once after a restart; later nobody has a lane
+// there who is not.
+func TestReturningEdgesHaveLanes(t *testing.T) {
+	const n = 150
+	cfg := Config{StateDir: t.TempDir()}
+	r := newRig(t, cfg)
+	var edges []*fakeEdge
+	for i := range n {
+		e := r.edge(testCommunity("c", "k"), fmt.Sprint("e", i), i)
+		e.addr = netip.AddrPortFrom(netip.MustParseAddr("192.0.2.9"), uint16(1000+i))
+		r.now = r.now.Add(100 * time.Millisecond)
+		edges = append(edges, e.join())
+	}
+	r = r.restart(cfg)
+	r.s.strangers.handshakes.strangers.use(r.now)
+	for _, e := range edges[1:] {
+		e.r = r
+		if !e.reach() {
+			t.Fatal("an edge cannot come back")
+		}
+		if ack, _ := e.register(e.request()); ack == nil {
+			t.Fatal("an edge is not registered")
+		}
+	}
+	lanes := r.s.sessions.lanes
+	if !lanes.known(edges[0].addr) || !lanes.known(edges[1].addr) {
+		t.Error("an edge has no lane")
+	}
+	for range int(returnLanes / (20 * time.Second)) {
+		r.now = r.now.Add(20 * time.Second)
+		for _, e := range edges[1:] {
+			r.deliver(e.addr, e.seal())
+		}
+	}
+	r.s.timers.Run(r.now)
+	if len(lanes) != n-1 || lanes.known(edges[0].addr) {
+		t.Errorf("%d addresses have a lane, want those of %d edges", len(lanes), n-1)
+	}
+}

@@ -57,7 +57,9 @@ func newOn(disk journal.Disk, cfg Config) (*Server, error) {
 	keys, damaged := (stateFiles{cfg.StateDir, disk, cfg.Now, cfg.Log}).openResetKeys(cfg.Identity.Seed, uint8(boot), random)
 	s.keepFiles(keys, aside, damaged)
 	s.compose(random, uint8(boot), keys)
-	s.notices.resets.list = s.controls.registrar.restore(cfg.Now())
+	lost := s.controls.registrar.restore(cfg.Now())
+	s.notices.resets.list = lost
+	s.sessions.returning.expect(cfg.Now(), lost)
 	return s, nil
 }
 

@@ -19,13 +19,14 @@ type sessions struct {
 	guests *guests
 	lanes  lanes
 
-	registry *registry
-	store    *store
-	prober   *prober
-	resetter *resetter
-	refused  *refusals
-	log      *slog.Logger
-	sweeping timer.Timer
+	returning returning
+	registry  *registry
+	store     *store
+	prober    *prober
+	resetter  *resetter
+	refused   *refusals
+	log       *slog.Logger
+	sweeping  timer.Timer
 }
 
 // freeIndex returns an unused index of this boot: a random one, or the next that is
