@@ -48,21 +48,27 @@ func (id *Identity) SignStatement(s Statement) []byte {
 // 0e). Whether the community, the static key and seq are the ones expected is the
 // caller's question. Every failure is ErrStatement.
 func VerifyStatement(b []byte) (Statement, error) {
+	s, err := ParseStatement(b)
+	if err != nil || !UsableID(s.ID) || !UsableStatic(s.Static) || !ed25519.Verify(s.ID[:], s.signed(), b[statementBody:]) {
+		return Statement{}, ErrStatement
+	}
+	return s, nil
+}
+
+// ParseStatement reads a statement that VerifyStatement has verified before, and checks its
+// length only.
+func ParseStatement(b []byte) (Statement, error) {
 	if len(b) != StatementLen {
 		return Statement{}, ErrStatement
 	}
-	s := Statement{
+	return Statement{
 		ID:     [32]byte(b[0:32]),
 		Static: [32]byte(b[32:64]),
 		CID:    [16]byte(b[64:80]),
 		MAC:    [6]byte(b[80:86]),
 		Seq:    binary.BigEndian.Uint64(b[86:94]),
 		Expiry: binary.BigEndian.Uint64(b[94:102]),
-	}
-	if !UsableID(s.ID) || !UsableStatic(s.Static) || !ed25519.Verify(s.ID[:], s.signed(), b[statementBody:]) {
-		return Statement{}, ErrStatement
-	}
-	return s, nil
+	}, nil
 }
 
 // signed returns the bytes under the signature. The community comes first,

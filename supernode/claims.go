@@ -1,6 +1,7 @@
 package supernode
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"hash/maphash"
 	"net/netip"
@@ -73,7 +74,8 @@ type claimed struct {
 	hop    *hop
 	came   ends // where it came from, and what it was sent to
 	source netip.Addr
-	proves bool // see exchange
+	proves bool   // see exchange
+	known  []byte // the statement that is registered, which was verified; nil: none is
 }
 
 // claims are what a check of a REGISTER has shown: what an edge says of itself, or why it
@@ -115,8 +117,8 @@ type applicant struct {
 // verifyClaims checks every claim of a REGISTER: the community is the one of that
 // name and key, a member with that key signed this very session, and the
 // identity vouches for the session's static key and for the MAC. It looks at nothing of h
-// that ever changes.
-func verifyClaims(h *hop, m *protocol.Register) *claims {
+// that ever changes. known is the statement of before, which need not be verified again.
+func verifyClaims(h *hop, m *protocol.Register, known []byte) *claims {
 	refuse := func(reason dropReason) *claims { return &claims{refused: badProof(reason)} }
 	switch {
 	case m.MAC.IsGroup() || m.MAC.IsZero():
@@ -126,7 +128,11 @@ func verifyClaims(h *hop, m *protocol.Register) *claims {
 	case !crypto.VerifyMembership(m.RPK[:], h.visit.hash, m.CID, m.MAC, h.static, m.SigC):
 		return refuse(dropRegisterMembership)
 	}
-	st, err := crypto.VerifyStatement(m.Statement)
+	read := crypto.VerifyStatement
+	if bytes.Equal(m.Statement, known) {
+		read = crypto.ParseStatement
+	}
+	st, err := read(m.Statement)
 	switch {
 	case err != nil:
 		return refuse(dropRegisterStatement)

@@ -121,7 +121,7 @@ func (c *controls) prove(now func() time.Time, out *outbox, in *claimed) {
 	if err != nil {
 		return // it was read before
 	}
-	found := verifyClaims(in.hop, &m)
+	found := verifyClaims(in.hop, &m, in.known)
 	c.tables.Lock()
 	defer c.tables.Unlock()
 	out.answerTo(in.came, in.source)

@@ -83,6 +83,33 @@ func TestSecondLook(t *testing.T) {
 	}
 }
 
+// TestKnownStatements: the statement that an edge has registered is not verified again when it
+// comes back with it, over a new session; any other one is, and what was signed for another
+// session or key is refused as before.
+func TestKnownStatements(t *testing.T) {
+	r := newRig(t, Config{})
+	e := r.edge(testCommunity("c", "k"), "e", 1).join()
+	reg := r.s.registry.byHandle[e.ack.Handle]
+	reg.statement[len(reg.statement)-1] ^= 1 // so that it would not hold
+	e.connect()
+	for _, m := range []struct {
+		change  func(m *protocol.Register)
+		refused dropReason
+	}{
+		{func(m *protocol.Register) { m.Statement = slices.Clone(reg.statement) }, answered},
+		{func(m *protocol.Register) { m.Statement = slices.Clone(reg.statement); m.Statement[100] ^= 1 }, dropRegisterStatement},
+		{func(m *protocol.Register) { m.Statement = slices.Clone(reg.statement); m.SigC[0] ^= 1 }, dropRegisterMembership},
+	} {
+		r.now = r.now.Add(time.Second)
+		request := e.request()
+		m.change(request)
+		ack, _ := e.register(request)
+		if (ack != nil) != (m.refused == answered) || m.refused != answered && r.dropped(m.refused) != 1 {
+			t.Errorf("%d: %+v; drops %v", m.refused, ack, r.s.refused.drops.nonzero())
+		}
+	}
+}
+
 // TestRepeatedRegisterWaitsOnce: an edge that repeats its REGISTER while it waits is answered
 // once and pays for it once; what else is in the packet is handled at once. Another REGISTER of
 // the session waits as well.

@@ -51,7 +51,8 @@ func (g *registrar) postpone(x *exchange, body []byte) bool {
 	if value == nil || x.claims != nil {
 		return false
 	}
-	if _, err := protocol.ParseRegister(value); err != nil || !g.mayRegister(x.hop) {
+	m, err := protocol.ParseRegister(value)
+	if err != nil || !g.mayRegister(x.hop) {
 		return false
 	}
 	known, key := g.registry.knows(x.hop.static), claimKey{x.hop, maphash.Bytes(claimSeed, value)}
@@ -60,7 +61,7 @@ func (g *registrar) postpone(x *exchange, body []byte) bool {
 		return false
 	}
 	if !x.affords(registerCost) || g.proofs.waiting.count(known) >= claimedMost || !g.hasTime(x, known) || !g.proofs.waiting.put(x.now, known, key, claimed{
-		body: bytes.Clone(body), hop: x.hop, came: x.out.back(x.from), source: x.out.source, proves: x.proves,
+		body: bytes.Clone(body), hop: x.hop, came: x.out.back(x.from), source: x.out.source, proves: x.proves, known: g.registry.statement(m.CID, m.MAC),
 	}) {
 		x.claims = outOfTime()
 		return false
@@ -145,7 +146,9 @@ func (g *registrar) refuse(x *exchange, m *protocol.Register, why *refusal) {
 // its session the one that packets for it go to.
 func (g *registrar) enter(x *exchange, r *registration, a applicant) {
 	newer := r.statement != nil && a.statement.Seq > r.seq
-	g.registry.setStatement(r, a.request.Statement)
+	if !bytes.Equal(r.statement, a.request.Statement) {
+		g.registry.setStatement(r, bytes.Clone(a.request.Statement)) // it lies in the whole REGISTER
+	}
 	r.seq = a.statement.Seq
 	r.features = a.request.Features
 	r.candidates = a.request.Candidates

@@ -56,6 +56,16 @@ func newRegistry(limits Limits, pool netip.Prefix, front *front) *registry {
 // knows reports whether an edge with that static key is registered.
 func (g *registry) knows(static [32]byte) bool { return g.statics[static] > 0 }
 
+// statement returns what the edge with a hardware address has said of itself, nil if there is
+// none. It has been verified, and never changes.
+func (g *registry) statement(cid [16]byte, mac protocol.MAC) []byte {
+	c := g.communities[cid]
+	if c == nil || c.byMAC[mac] == nil {
+		return nil
+	}
+	return c.byMAC[mac].statement
+}
+
 // setStatement replaces what a registered edge says of itself; nil only forgets it.
 func (g *registry) setStatement(r *registration, statement []byte) {
 	if old, ok := r.static(); ok {

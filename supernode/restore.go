@@ -3,7 +3,9 @@ package supernode
 import (
 	"cmp"
 	"net/netip"
+	"runtime"
 	"slices"
+	"sync"
 	"time"
 
 	"hedgerow/internal/network"
@@ -14,19 +16,18 @@ import (
 // that get a RESET because of the restart. Damaged records are counted and left out.
 func (g *registrar) restore(now time.Time) (lost []resetTarget) {
 	var list []stored
-	g.store.each(func(key recordKey, b []byte) {
-		st, err := parseRecord(key, b)
+	for _, found := range g.readStored() {
 		switch {
-		case err != nil:
-			g.refuseStored(dropStored, key)
-			g.store.erase(key)
-		case !now.Before(st.expires):
-			g.store.erase(key)
+		case found.err != nil:
+			g.refuseStored(dropStored, found.at)
+			g.store.erase(found.at)
+		case !now.Before(found.expires):
+			g.store.erase(found.at)
 		default:
-			g.amend(&st)
-			list = append(list, st)
+			g.amend(&found.stored)
+			list = append(list, found.stored)
 		}
-	})
+	}
 	// Who has been away for longest makes room first, and gives its address up first.
 	slices.SortStableFunc(list, func(a, b stored) int { return a.awaySince().Compare(b.awaySince()) })
 	var resets resetOrder
@@ -37,6 +38,34 @@ func (g *registrar) restore(now time.Time) (lost []resetTarget) {
 		}
 	}
 	return resets.targets()
+}
+
+// storedRecord is what a record of the disk holds, if it can be read.
+type storedRecord struct {
+	stored
+	at  recordKey
+	err error
+}
+
+// readStored reads all records, by all processors: each has a signature to be checked, and
+// nobody is served meanwhile.
+func (g *registrar) readStored() []storedRecord {
+	var list []storedRecord
+	var records [][]byte
+	g.store.each(func(key recordKey, b []byte) {
+		list, records = append(list, storedRecord{at: key}), append(records, b)
+	})
+	var readers sync.WaitGroup
+	share := len(list)/runtime.GOMAXPROCS(0) + 1
+	for from := 0; from < len(list); from += share {
+		readers.Go(func() {
+			for i := from; i < min(from+share, len(list)); i++ {
+				list[i].stored, list[i].err = parseRecord(list[i].at, records[i])
+			}
+		})
+	}
+	readers.Wait()
+	return list
 }
 
 // amend makes a registration of a backup one that gives its address up to an edge that asks
