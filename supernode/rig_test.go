@@ -238,9 +238,16 @@ func (r *rig) pass(d, step time.Duration) []sent {
 
 func (r *rig) dropped(reason dropReason) uint64 { return r.s.refused.drops[reason].Load() }
 
+// identities are those that were made, since that takes longer than most of what they do.
+var identities sync.Map
+
 // identity returns an identity that depends on name only.
 func identity(name string) *crypto.Identity {
-	return crypto.NewIdentity(sha256.Sum256([]byte(name)))
+	if id, made := identities.Load(name); made {
+		return id.(*crypto.Identity)
+	}
+	id, _ := identities.LoadOrStore(name, crypto.NewIdentity(sha256.Sum256([]byte(name))))
+	return id.(*crypto.Identity)
 }
 
 // testCommunity returns a community that depends on its arguments only.
