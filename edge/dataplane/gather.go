@@ -73,6 +73,18 @@ func (g *gather) slot(to netip.AddrPort, local netip.Addr, n int, ttl uint8) []b
 	return l.buf[at : at+n : at+n]
 }
 
+// reserve makes room for that many packets of up to n bytes each: none of their slots
+// causes a flush, so that what is in one may be copied to the next.
+func (g *gather) reserve(packets, n int) {
+	short := len(g.batch)+packets > cap(g.batch)
+	for i := range g.lanes {
+		short = short || g.lanes[i].used+packets*n > len(g.lanes[i].buf)
+	}
+	if short {
+		g.flush()
+	}
+}
+
 // grow adds n bytes to the lane's train if they may be its next datagram.
 func (g *gather) grow(l *lane, local netip.Addr, n int) bool {
 	if l.open < 0 {

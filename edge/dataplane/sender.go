@@ -37,6 +37,9 @@ func (s *sender) put(to netip.AddrPort, local netip.Addr, pkt []byte) {
 func (s *sender) sealPair(session *crypto.Session, r *Route, ttl uint8, ctr uint64, inner []byte) {
 	h := dataHeader(session, ctr)
 	n := protocol.HeaderLen + len(inner) + protocol.TagLen
+	if r.Dual || r.Spare != nil {
+		s.reserve(3, protocol.RelayOverhead+n) // the copies are made of what is in the first slot
+	}
 	if !r.Direct.IsValid() {
 		slot, hop := s.relaySlot(r.Supernode, r.Handle, 0, n)
 		spare := r.Spare
