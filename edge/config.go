@@ -35,8 +35,7 @@ const (
 	MaxMTU = dataplane.MaxMTU
 )
 
-// maxSupernodes is how many supernodes one edge registers with.
-const maxSupernodes = 8
+const maxSupernodes = protocol.MaxEdgeSupernodes
 
 // Device is the TAP device as an edge uses it, but for its queues.
 type Device interface {

@@ -36,6 +36,9 @@ const (
 	MaxDatagram = 2048
 )
 
+// MaxEdgeSupernodes is how many supernodes one edge registers with, and an invite names.
+const MaxEdgeSupernodes = 8
+
 // Sizes in bytes of the packets that have only one size. A receiver drops any
 // other size of these types.
 const (

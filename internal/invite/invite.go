@@ -23,6 +23,7 @@ import (
 	"strings"
 
 	"hedgerow/crypto"
+	"hedgerow/protocol"
 )
 
 const (
@@ -32,8 +33,6 @@ const (
 	DefaultPort = 7654
 	// MaxText is the size in bytes of the longest string that Parse reads.
 	MaxText = 64 << 10
-	// maxSupernodes is how many supernodes an edge registers with.
-	maxSupernodes = 8
 )
 
 // Token is what a supernode gives to whoever it invites.
@@ -67,7 +66,7 @@ var (
 	errPin        = errors.New("the key of a supernode in the invite is damaged: copy the invite again, whole")
 	errToken      = errors.New("the token in the invite is damaged: copy the invite again, whole")
 	errNone       = errors.New("the invite names no supernode: ask for another one")
-	errMany       = fmt.Errorf("the invite names more than %d supernodes, the most that an edge talks to: ask for another one", maxSupernodes)
+	errMany       = fmt.Errorf("the invite names more than %d supernodes, the most that an edge talks to: ask for another one", protocol.MaxEdgeSupernodes)
 	errTwice      = errors.New("the invite names one supernode twice: ask for another one")
 	errOtherNames = errors.New("the invite has the keys of a community with another name: it was put together wrongly, ask for another one")
 )
@@ -81,7 +80,7 @@ func (v *Invite) check() error {
 	switch n := len(v.Supernodes); {
 	case n == 0:
 		return errNone
-	case n > maxSupernodes:
+	case n > protocol.MaxEdgeSupernodes:
 		return errMany
 	}
 	for i, s := range v.Supernodes {

@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"hedgerow/crypto"
+	"hedgerow/protocol"
 )
 
 // The parts of the string.
@@ -143,7 +144,7 @@ func (v *Invite) parseOpen(text string) error {
 	if err := decode(v.Supernodes[0].Key[:], parts.Get(partPin)); err != nil {
 		return errPin
 	}
-	if len(parts[partAlso]) >= maxSupernodes {
+	if len(parts[partAlso]) >= protocol.MaxEdgeSupernodes {
 		return errMany
 	}
 	for _, also := range parts[partAlso] {

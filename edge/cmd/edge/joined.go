@@ -15,6 +15,7 @@ import (
 	"hedgerow/internal/durable"
 	"hedgerow/internal/invite"
 	"hedgerow/internal/textfile"
+	"hedgerow/protocol"
 )
 
 // Files that "edge join" writes into the state directory of a community, and that an edge
@@ -87,8 +88,8 @@ func (d joinedDir) readSupernodes() ([]edge.Supernode, error) {
 		}
 		list = append(list, sn)
 	}
-	if len(list) > mostSupernodes {
-		return nil, fmt.Errorf("%s names %d supernodes: %d are the most", path, len(list), mostSupernodes)
+	if len(list) > protocol.MaxEdgeSupernodes {
+		return nil, fmt.Errorf("%s names %d supernodes: %d are the most", path, len(list), protocol.MaxEdgeSupernodes)
 	}
 	return list, nil
 }

@@ -15,6 +15,7 @@ import (
 	"hedgerow/internal/render"
 	"hedgerow/internal/stack"
 	"hedgerow/nat/portmap"
+	"hedgerow/protocol"
 	"hedgerow/transport/stream"
 )
 
@@ -79,8 +80,8 @@ func (cmd *command) netcheckConfig(c *ucli.Context) (netcheck.Config, error) {
 		n, _ := strconv.ParseUint(port, 10, 16) // parseSTUN has looked
 		cfg.STUN = append(cfg.STUN, netcheck.Server{Name: name, Host: host, Port: uint16(n)})
 	}
-	if n := len(cfg.Supernodes); n > mostSupernodes {
-		faults.Addf("-l was given %d times: %d supernodes are the most", n, mostSupernodes)
+	if n := len(cfg.Supernodes); n > protocol.MaxEdgeSupernodes {
+		faults.Addf("-l was given %d times: %d supernodes are the most", n, protocol.MaxEdgeSupernodes)
 	}
 	if n := len(cfg.STUN); n > mostSTUN {
 		faults.Addf("--stun was given %d times: %d servers are the most", n, mostSTUN)

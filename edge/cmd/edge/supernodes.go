@@ -8,10 +8,8 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/edge"
 	"hedgerow/internal/cli"
+	"hedgerow/protocol"
 )
-
-// mostSupernodes bounds how many supernodes one edge talks to.
-const mostSupernodes = 8
 
 // chooseCommunity returns the community's name, which a community file may
 // give instead.
@@ -61,8 +59,8 @@ func parseSupernodes(c *ucli.Context, joined joinedDir, faults *cli.Faults) (lis
 		return known
 	case n == 0 && err == nil:
 		faults.Addf("no supernode: say where it is with -l HOST:PORT")
-	case n > mostSupernodes:
-		faults.Addf("-l was given %d times: %d supernodes are the most", n, mostSupernodes)
+	case n > protocol.MaxEdgeSupernodes:
+		faults.Addf("-l was given %d times: %d supernodes are the most", n, protocol.MaxEdgeSupernodes)
 	}
 	return list
 }
