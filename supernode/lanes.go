@@ -65,11 +65,11 @@ type returning struct {
 }
 
 // expect gives lanes to the addresses that get a RESET of the start.
-func (r *returning) expect(now time.Time, list []resetTarget) {
-	for i := range list {
-		r.lanes.enter(list[i].addr)
-		r.list = append(r.list, list[i].addr)
+func (r *returning) expect(now time.Time, list []netip.AddrPort) {
+	for _, at := range list {
+		r.lanes.enter(at)
 	}
+	r.list = append(r.list, list...)
 	if len(list) > 0 {
 		r.end.Set(now.Add(returnLanes))
 	}

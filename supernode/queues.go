@@ -130,3 +130,11 @@ func (q *queues[K, V]) next(ctx context.Context, now func() time.Time) (v V, ok 
 	}
 	return v, false
 }
+
+// ring fills a channel that is a bell.
+func ring(bell chan struct{}) {
+	select {
+	case bell <- struct{}{}:
+	default:
+	}
+}

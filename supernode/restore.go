@@ -135,6 +135,15 @@ type resetOrder struct {
 	had  map[network.Key]int
 }
 
+// addressesOf returns where targets are.
+func addressesOf(targets []resetTarget) []netip.AddrPort {
+	list := make([]netip.AddrPort, len(targets))
+	for i := range targets {
+		list[i] = targets[i].addr
+	}
+	return list
+}
+
 // resetTurn is a target and which turn of its network is its.
 type resetTurn struct {
 	resetTarget

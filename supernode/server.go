@@ -59,7 +59,7 @@ func newOn(disk journal.Disk, cfg Config) (*Server, error) {
 	s.compose(random, uint8(boot), keys)
 	lost := s.controls.registrar.restore(cfg.Now())
 	s.notices.resets.list = lost
-	s.sessions.returning.expect(cfg.Now(), lost)
+	s.sessions.returning.expect(cfg.Now(), addressesOf(lost))
 	return s, nil
 }
 

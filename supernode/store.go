@@ -218,14 +218,6 @@ func (s *store) put(key recordKey, record []byte) {
 	ring(s.wake)
 }
 
-// ring fills a channel that is a bell.
-func ring(bell chan struct{}) {
-	select {
-	case bell <- struct{}{}:
-	default:
-	}
-}
-
 // save notes the state of a registration.
 func (s *store) save(r *registration) { s.put(r.key(), r.record()) }
 
