@@ -243,6 +243,10 @@ func (e *Edge) composeServers(random *random) {
 		locator:  &locator{supernodes: s.list, underlay: e.underlay, state: e.state, reports: e.user.reports},
 		refusals: e.user.refusals, random: random, draft: e.data.draft,
 	}
+	s.connector.locator.pointers = &pointers{
+		supernodes: s.list, hops: hops, underlay: e.underlay, state: e.state, reports: e.user.reports, refusals: e.user.refusals,
+		changed: func(now time.Time, n *supernode) { relocate(s.connector, now, n) },
+	}
 	s.connector.open()
 	s.further = &furtherSockets{supernodes: s.list, connector: s.connector, sockets: e.underlay.Sockets, random: random}
 	s.further.open()

@@ -43,6 +43,7 @@ func (c *connector) open() {
 			})
 			s.where.name = name
 		}
+		s.kin.pausing = s.timer(&c.timers, "try the place that a supernode has named", c.locator.pointers.pause)
 		s.hello.retry = s.timer(&c.timers, "repeat a HELLO", c.sendHello)
 		s.init.retry = s.timer(&c.timers, "repeat an INIT to a supernode", c.retryInit)
 		s.hop.rekey = s.timer(&c.timers, "renew a hop session", func(now time.Time, s *supernode) {
@@ -65,6 +66,7 @@ func (c *connector) pinned(s *supernode) {
 // begin looks for every supernode.
 func (c *connector) begin(now time.Time) {
 	for _, s := range c.supernodes {
+		c.locator.pointers.recall(now, s)
 		if c.locator.recall(now, s) {
 			c.restart(now, s)
 		}
@@ -183,7 +185,7 @@ func (c *connector) giveUp(now time.Time, s *supernode) {
 		return
 	}
 	s.hop.at = netip.AddrPort{}
-	if s.where.name != nil {
+	if s.where.name != nil || s.where.pointer.host != "" {
 		s.init.to = netip.AddrPort{}
 		c.locator.place(now, s)
 	}

@@ -240,6 +240,8 @@ func (e *Edge) handleHopMessage(now time.Time, s *supernode, typ protocol.MsgTyp
 		return parsed(value, protocol.ParseLimited, func(m protocol.Limited) { e.user.limits.handle(now, s, m) })
 	case protocol.MsgPunch:
 		return parsed(value, protocol.ParsePunch, func(m protocol.Punch) { e.paths.punching.handlePunch(now, s, m) })
+	case protocol.MsgRedirect:
+		return parsed(value, protocol.ParseRedirect, func(m protocol.Redirect) { e.servers.connector.locator.pointers.handle(now, s, m) })
 	}
 	return nil
 }

@@ -78,6 +78,7 @@ func (c *connector) sendHello(now time.Time, s *supernode) {
 
 // send sends a packet of a handshake, unless the overlay itself would get it.
 func (c *connector) send(now time.Time, s *supernode, mask *crypto.Mask, to netip.AddrPort, pkt []byte) {
+	c.locator.pointers.spend(now, s, to)
 	s.where.maySend(to)
 	if underlay.IsSide(to) || !c.transports.Swallowed(now, to, s.cfg.Name) {
 		c.out.SendMasked(mask, to, pkt)
@@ -230,6 +231,7 @@ func (c *connector) finished(now time.Time, s *supernode, done *handshake.Result
 	s.reset.judge(now, h.session, session)
 	if !underlay.IsSide(from) {
 		c.locator.answeredAt(s, from)
+		c.locator.pointers.arrived(s, from)
 	}
 	if underlay.IsSide(h.at) != underlay.IsSide(from) {
 		h.moved = now

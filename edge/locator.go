@@ -16,6 +16,7 @@ type locator struct {
 	underlay   *underlay.Underlay
 	state      *state
 	reports    *reporter
+	pointers   *pointers
 }
 
 // unresolved notes that a name cannot be looked up, and tells the user each reason once.
@@ -30,15 +31,23 @@ func (l *locator) unresolved(now time.Time, s *supernode, err error) {
 	}
 }
 
-// place makes the list of the addresses at which a supernode is tried: what its name
-// stands for, and then where it answered last. A name server may be wrong, as in a network
+// place makes the list of the addresses at which a supernode is tried: where it says that it
+// is, what its name stands for, and then where it answered last. A name server may be wrong, as in a network
 // that wants a sign-in first, and the supernode may not be there yet.
 func (l *locator) place(now time.Time, s *supernode) {
 	w, before := &s.where, s.addr()
 	if s.hop.at == w.good && w.good.IsValid() {
 		before = w.good
 	}
-	w.addrs = slices.Clone(w.named)
+	w.addrs = nil
+	if w.pointer.active() {
+		w.addrs = slices.Clone(w.pointer.addrs)
+	}
+	for _, a := range w.named {
+		if !slices.Contains(w.addrs, a) {
+			w.addrs = append(w.addrs, a)
+		}
+	}
 	if s.kin.second != nil { // an address is one supernode's
 		w.addrs = slices.DeleteFunc(w.addrs, func(a netip.AddrPort) bool { return slices.Contains(s.kin.second.where.addrs, a) })
 	}
@@ -46,7 +55,7 @@ func (l *locator) place(now time.Time, s *supernode) {
 		w.addrs = append(w.addrs, w.good)
 	}
 	w.at = max(slices.Index(w.addrs, before), 0)
-	if !s.registered() && !slices.Contains(w.named, before) {
+	if !s.registered() && !slices.Contains(w.leads(), before) {
 		w.at = 0
 	}
 	var all []netip.AddrPort
@@ -54,8 +63,11 @@ func (l *locator) place(now time.Time, s *supernode) {
 		all = append(all, s.where.addrs...)
 	}
 	l.underlay.Addresses.SetSupernodes(all)
+	to := &s.leader().where.pointer
 	for _, a := range w.addrs { // its STUN also says whether we have one mapping for all
-		l.underlay.STUN.Add(now, a)
+		if to.proved || !to.has(a) {
+			l.underlay.STUN.Add(now, a)
+		}
 	}
 }
 

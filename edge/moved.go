@@ -16,11 +16,11 @@ import (
 // maxTold is of how many addresses of one name the user is told.
 const maxTold = 16
 
-// addSeconds adds a place for the second supernode of each name, as far as there is room:
-// without one the name is followed when the first is lost.
+// addSeconds adds a place for the second supernode of each name or address, as far as there
+// is room: without one the supernode is followed when the first is lost.
 func (l supernodes) addSeconds() supernodes {
 	for _, s := range l {
-		if _, err := netip.ParseAddr(s.cfg.Host); err != nil && len(l) < maxSupernodes {
+		if len(l) < maxSupernodes {
 			second := &supernode{view: dataplane.NewSupernode(len(l)), cfg: s.cfg, kin: kin{first: s}}
 			s.kin.second = second
 			l = append(l, second)
@@ -32,7 +32,7 @@ func (l supernodes) addSeconds() supernodes {
 // follow prepares to register where a name leads now, if the supernode where it led before
 // answers still, and ends it when the name leads there again. It reports whether to begin.
 func (c *connector) follow(now time.Time, s *supernode) (begin bool) {
-	second, at, named := s.kin.second, s.hop.at, s.where.named
+	second, at, named := s.kin.second, s.hop.at, s.where.leads()
 	if second == nil {
 		return false
 	}
@@ -53,10 +53,23 @@ func (c *connector) follow(now time.Time, s *supernode) (begin bool) {
 		}
 		second.where.named = slices.Clone(named)
 		c.locator.place(now, second)
-		c.locator.tellMoved(now, s)
+		if !s.where.pointer.active() {
+			c.locator.tellMoved(now, s)
+		}
 		return true
 	}
 	return false
+}
+
+// relocate has a supernode looked for where it says that it is now.
+func relocate(c *connector, now time.Time, s *supernode) {
+	if c.follow(now, s) {
+		c.restart(now, s.kin.second)
+	}
+	c.locator.place(now, s)
+	if s.hop.session == nil && !s.init.active() && !s.hello.active {
+		c.restart(now, s)
+	}
 }
 
 // takeOver has the second supernode of a name take the place of the first, which is lost.
@@ -71,7 +84,7 @@ func (c *connector) takeOver(now time.Time, s *supernode) bool {
 	}
 	second.kin.second, second.kin.first, s.kin.first, s.kin.second = s, nil, second, nil
 	from, to := &s.where, &second.where
-	to.name, to.named, to.failed, to.fault, to.moved = from.name, from.named, from.failed, from.fault, from.moved
+	to.name, to.named, to.failed, to.fault, to.moved, to.pointer = from.name, from.named, from.failed, from.fault, from.moved, from.pointer
 	*from = whereabouts{published: from.published}
 	c.locator.keep(second)
 	c.dismiss(now, s)

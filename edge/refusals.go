@@ -37,6 +37,7 @@ const (
 	refusedHopInner       refusal = "hop-inner"         // a hop packet is malformed inside
 	refusedHopPong        refusal = "hop-pong"          // a supernode's PONG that answers no ping
 	refusedNak            refusal = "nak"               // a NAK that answers no REGISTER
+	refusedRedirect       refusal = "redirect"          // a supernode says that it is where it cannot be, or does so too often
 	refusedTURNAddress    refusal = "turn-address"      // a supernode hands out a TURN server where none can be
 	refusedWelcome        refusal = "welcome"           // a WELCOME that answers no HELLO
 	refusedReset          refusal = "reset"             // a RESET of another session, or with a wrong token

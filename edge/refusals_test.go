@@ -165,6 +165,9 @@ var provocations = []provocation{
 	}},
 	{refusedNak, "sn:7654", func(v *testServer, _ *peer) { m := protocol.Nak{Code: 1}; v.say(noon, m.Append(nil)) }},
 	{refusedRelay, "sn:7654", func(v *testServer, _ *peer) { m := protocol.Limited{Dropped: 1}; v.say(noon, m.Append(nil)) }},
+	{refusedRedirect, "sn:7654", func(v *testServer, _ *peer) {
+		v.say(noon, (&protocol.Redirect{Serial: 1, Key: [32]byte{9}}).Append(nil))
+	}},
 	{refusedTURNAddress, "sn:7654", func(v *testServer, _ *peer) {
 		m := ack(3)
 		m.TURN = protocol.TURNServer{Addr: atServer, User: "u", Password: "p"}

@@ -50,7 +50,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("reload: %v", err)
 	}
 	ceilings, err := e.Ceilings(ctx)
-	if err != nil || len(ceilings) != 24 {
+	if err != nil || len(ceilings) != 25 {
 		t.Errorf("%d ceilings, %v", len(ceilings), err)
 	}
 	for _, c := range ceilings {

@@ -56,15 +56,24 @@ type stateWriter struct {
 }
 
 type storedState struct {
-	Identity   string            `json:"identity,omitempty"` // whose state it is
-	Seq        uint64            `json:"seq"`
-	Lease      string            `json:"lease,omitempty"`
-	Supernodes map[string]string `json:"supernodes,omitempty"`
-	Addresses  map[string]string `json:"addresses,omitempty"` // of supernodes given by name, where they answered last
-	Pins       map[string]pin    `json:"pins,omitempty"`      // by hardware address
-	Peers      []storedPeer      `json:"peers,omitempty"`
-	Links      map[string]int    `json:"links,omitempty"` // numbers of links, by identity
-	Listed     listed            `json:"listed,omitzero"`
+	Identity   string              `json:"identity,omitempty"` // whose state it is
+	Seq        uint64              `json:"seq"`
+	Lease      string              `json:"lease,omitempty"`
+	Supernodes map[string]string   `json:"supernodes,omitempty"`
+	Addresses  map[string]string   `json:"addresses,omitempty"` // of supernodes given by name, where they answered last
+	Redirects  map[string]redirect `json:"redirects,omitempty"` // of supernodes, where they said that they are
+	Pins       map[string]pin      `json:"pins,omitempty"`      // by hardware address
+	Peers      []storedPeer        `json:"peers,omitempty"`
+	Links      map[string]int      `json:"links,omitempty"` // numbers of links, by identity
+	Listed     listed              `json:"listed,omitzero"`
+}
+
+// redirect is where a supernode has said that it is.
+type redirect struct {
+	Key    string `json:"key"` // its static key, as in Supernodes
+	Serial uint64 `json:"serial"`
+	Host   string `json:"host,omitempty"` // empty: where it is known
+	Port   uint16 `json:"port,omitempty"`
 }
 
 // listed is the highest serial of the lists of an authority that there was here.
@@ -252,6 +261,25 @@ func (s *state) keepSupernodeAddress(name string, a netip.AddrPort) {
 		s.saved.Addresses = make(map[string]string)
 	}
 	s.saved.Addresses[name] = a.String()
+	s.dirty = true
+}
+
+// pointer returns where a supernode with a key has said that it is.
+func (s *state) pointer(name string, key [32]byte) pointer {
+	r := s.saved.Redirects[name]
+	if r.Key != base64.RawURLEncoding.EncodeToString(key[:]) {
+		return pointer{}
+	}
+	return pointer{serial: r.Serial, host: r.Host, port: r.Port}
+}
+
+// keepPointer keeps it. What is kept of supernodes that are not configured any more goes
+// when there is much of it.
+func (s *state) keepPointer(name string, key [32]byte, p *pointer) {
+	if s.saved.Redirects == nil || len(s.saved.Redirects) >= storedAddresses {
+		s.saved.Redirects = make(map[string]redirect)
+	}
+	s.saved.Redirects[name] = redirect{Key: base64.RawURLEncoding.EncodeToString(key[:]), Serial: p.serial, Host: p.host, Port: p.port}
 	s.dirty = true
 }
 

@@ -45,6 +45,8 @@ type supernode struct {
 type kin struct {
 	first  *supernode // nil: it is this one
 	second *supernode // nil: it is this one, or there is no room for one
+
+	pausing timer.Timer // of the place where it says that it is
 }
 
 // whereabouts are a supernode's underlay addresses.
@@ -58,7 +60,16 @@ type whereabouts struct {
 	failed    time.Time        // since when the name cannot be looked up; zero: it can
 	fault     error            // why, as the user was told
 	forbidden []netip.AddrPort // of addrs, those to which this host's own firewall let nothing out at the last try
+	pointer   pointer          // where it says that it is
 	moved     []netip.AddrPort // of the addresses that the name came to stand for, those that the user was told of
+}
+
+// leads returns where a supernode is to be found: where it says, or where its name leads.
+func (w *whereabouts) leads() []netip.AddrPort {
+	if w.pointer.active() {
+		return w.pointer.addrs
+	}
+	return w.named
 }
 
 // helloOut is a HELLO that waits for its WELCOME.
@@ -297,6 +308,14 @@ func (s *supernode) publishHop() {
 	s.view.SetRoute(s.hop.route)
 }
 
+// leader returns the supernode itself, of two of one name the first.
+func (s *supernode) leader() *supernode {
+	if s.kin.first != nil {
+		return s.kin.first
+	}
+	return s
+}
+
 // supernodes are all supernodes of the configuration, in its order.
 type supernodes []*supernode
 
@@ -320,8 +339,8 @@ func (l supernodes) relayFor(p *peer) *supernode {
 		if p.handles[s.id()] == 0 || s.hop.session == nil {
 			continue
 		}
-		if best == nil || (s.registered() && !best.registered()) {
-			best = s
+		if best == nil || s.registered() && (!best.registered() || best.kin.second == s && best.where.pointer.has(s.hop.at)) {
+			best = s // of one that moves: before it ends where it was
 		}
 	}
 	return best

@@ -77,6 +77,9 @@ func (l supernodes) role(s *supernode) control.SupernodeRole {
 func (l supernodes) notes(streamOnly, twin bool, policy *address.Policy) (list []string) {
 	var silent []string
 	for _, s := range l {
+		if s.where.pointer.host != "" {
+			list = append(list, s.redirected())
+		}
 		unnamed := !s.where.failed.IsZero() && !(s.registered() && s.streaming()) // else its proxy knows the name
 		if unnamed {
 			list = append(list, control.Unresolved(s.cfg.Name, s.where.fault, s.shownAddr()))
@@ -159,7 +162,7 @@ func (s *supernode) refusalNote(twin bool) string {
 		return s.reported.refusal
 	case s.reported.refused != 0:
 		return fmt.Sprintf("%s refuses this edge: %s.", s.cfg.Name, protocol.CodeString(s.reported.refused))
-	case s.kin.first != nil && !s.dormant():
+	case s.kin.first != nil && !s.dormant() && !s.kin.first.where.pointer.active():
 		return control.NameMoved(s.cfg.Name, s.addr(), s.kin.first.shownAddr())
 	}
 	return ""

@@ -12,6 +12,9 @@ func (c *connector) resolve(now time.Time, s *supernode) {
 	if s.kin.first != nil {
 		s = s.kin.first // they have one name
 	}
+	if to := s.where.pointer.name; to != nil {
+		to.LookUp(now)
+	}
 	if s.where.name != nil {
 		s.where.name.LookUp(now)
 		return
@@ -41,7 +44,7 @@ func (c *connector) resolved(now time.Time, s *supernode, list []netip.Addr, err
 	switch {
 	case s.hop.session == nil && !s.init.active() && !s.hello.active:
 		c.restart(now, s)
-	case s.init.active() && !s.init.to.IsValid() && !s.registered() && !slices.Contains(w.named, before):
+	case s.init.active() && !s.init.to.IsValid() && !s.registered() && !slices.Contains(w.leads(), before):
 		// What is under way was sent to the last good address.
 		pkt, err := s.init.initiator.Retry(now)
 		c.sendInit(now, s, s.addr(), pkt, err)

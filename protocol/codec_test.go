@@ -65,6 +65,7 @@ var codecs = map[string]codec{
 	"unregister": message(MsgUnregister, ParseUnregister),
 	"load":       message(MsgLoad, ParseLoad),
 	"limited":    message(MsgLimited, ParseLimited),
+	"redirect":   message(MsgRedirect, ParseRedirect),
 	"whoami":     message(MsgWhoami, ParseWhoami),
 	"seen":       message(MsgSeen, ParseSeen),
 	"direct":     message(MsgDirect, ParseDirect),

@@ -50,6 +50,7 @@ const (
 	MsgSeen       MsgType = 0x29
 	MsgDirect     MsgType = 0x2a
 	MsgLimited    MsgType = 0x2b
+	MsgRedirect   MsgType = 0x2c
 )
 
 // MsgAnnounce is the only message in GROUP packets.
@@ -65,7 +66,7 @@ var msgNames = map[MsgType]string{
 	MsgRegister: "REGISTER", MsgAck: "ACK", MsgNak: "NAK",
 	MsgQuery: "QUERY", MsgPeerInfo: "PEER_INFO", MsgPunch: "PUNCH",
 	MsgUnregister: "UNREGISTER", MsgLoad: "LOAD", MsgWhoami: "WHOAMI",
-	MsgSeen: "SEEN", MsgDirect: "DIRECT", MsgLimited: "LIMITED", MsgAnnounce: "ANNOUNCE",
+	MsgSeen: "SEEN", MsgDirect: "DIRECT", MsgLimited: "LIMITED", MsgRedirect: "REDIRECT", MsgAnnounce: "ANNOUNCE",
 }
 
 // String returns the message's name as in the specification, or its number.

@@ -38,6 +38,9 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 		out: newOutbox(s.sockets.mask), alarm: newAlarm(),
 	}
 	s.notices.next = timer.New(&s.timers, "send notices", s.notices.send)
+	redirects := &redirects{registry: s.registry, sender: sender, out: s.notices.out, alarm: s.notices.alarm, disk: s.store.cfg.disk}
+	redirects.next = timer.New(&s.timers, "tell edges of a move", redirects.step)
+	redirects.load(cfg.StateDir, cfg.Identity.Static, log)
 
 	registrar := &registrar{
 		policy: admission.New(cfg.Rules, cfg.Tokens), registry: s.registry, sessions: s.sessions, store: s.store, prober: prober, notices: s.notices, turn: s.turn, refused: s.refused,
@@ -48,7 +51,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	s.reviews.next = timer.New(&s.timers, "look who is still admitted", s.reviews.step)
 	s.composeHealth(registrar.policy)
 	s.controls = &controls{
-		sessions: s.sessions, prober: prober, registrar: registrar, members: &members{registry: s.registry, allowance: allowance, sender: sender},
+		sessions: s.sessions, prober: prober, registrar: registrar, redirects: redirects, members: &members{registry: s.registry, allowance: allowance, sender: sender},
 		sender: sender, allowance: allowance, refused: s.refused, tables: &s.mu,
 	}
 	s.composeStore()

@@ -17,6 +17,7 @@ type controls struct {
 	prober    *prober
 	registrar *registrar
 	members   *members
+	redirects *redirects
 	sender    *controlSender
 	allowance *allowance
 	refused   *refusals
@@ -83,6 +84,9 @@ func (c *controls) handleMessages(x *exchange, body []byte) {
 		var value []byte
 		typ, value, rest, _ = protocol.NextTLV(rest)
 		c.handleMessage(x, protocol.MsgType(typ), value)
+	}
+	if x.promises {
+		c.redirects.greet(x)
 	}
 	if !x.promises || !c.acknowledger.hold(x) {
 		c.answer(x)
@@ -172,7 +176,7 @@ func (c *controls) handleMessage(x *exchange, typ protocol.MsgType, value []byte
 	}
 	member := x.hop.reg != nil && x.hop.reg.hop == x.hop
 	switch typ {
-	case protocol.MsgQuery, protocol.MsgPunch, protocol.MsgUnregister, protocol.MsgDirect:
+	case protocol.MsgQuery, protocol.MsgPunch, protocol.MsgUnregister, protocol.MsgDirect, protocol.MsgRedirect:
 		if !member {
 			x.refuse(dropUnregistered)
 			return
@@ -187,5 +191,7 @@ func (c *controls) handleMessage(x *exchange, typ protocol.MsgType, value []byte
 		c.registrar.handleUnregister(x)
 	case protocol.MsgDirect:
 		c.members.handleDirect(x, value)
+	case protocol.MsgRedirect:
+		c.redirects.handle(x, value)
 	}
 }

@@ -39,6 +39,7 @@
 //	relayer     packets and floods between members (relay.go, flood.go)
 //	turnServer  credentials and permissions of the TURN server (turnserver.go)
 //	notices     RESETs after a restart, PEER_INFOs about restarted edges (notices.go)
+//	redirects   edges that are told where we are found from now on (redirects.go)
 //	registrar   who is registered, as what, and until when (register.go, grant.go), of those
 //	            whom package admission lets in
 //	reviews     who is admitted no more after a change of the rules (reviews.go)

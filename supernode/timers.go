@@ -39,6 +39,7 @@ func (s *Server) begin(now time.Time) {
 	s.sessions.sweeping.Set(now.Add(sweepPause))
 	s.controls.registrar.expiring.Set(now.Add(expiryPause))
 	s.notices.begin(now)
+	s.controls.redirects.begin(now)
 	if len(s.registry.all) > 0 { // the rules may have changed meanwhile
 		s.reviews.start(now)
 	}

@@ -89,6 +89,9 @@ const (
 	// EventNameMoved: Supernode's name stands for Addr now, while the one where it led
 	// before answers; Text is NameMoved's.
 	EventNameMoved
+	// EventRedirected: Supernode has said where it is found from now on, or that is not
+	// used any more; Text is Redirected's or NotRedirected's.
+	EventRedirected
 )
 
 // Event is one change of state that the edge reports to its user. Fields that do not

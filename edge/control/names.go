@@ -37,6 +37,20 @@ func NameMoved(supernode string, now, before netip.AddrPort) string {
 		supernode, now.Addr(), before.Addr())
 }
 
+// Redirected says that a supernode has named the place where it is found from now on, and
+// whether we use it there.
+func Redirected(supernode, place string, there bool) string {
+	if there {
+		return fmt.Sprintf("%s has moved to %s, and is used there: type -l %[2]s, or correct the configuration, so that the next edge finds it as well.", supernode, place)
+	}
+	return fmt.Sprintf("%s says that it moves to %s: registering there as well, if it has the same key, and where it is as long as it answers. Then type -l %[2]s, or correct the configuration.", supernode, place)
+}
+
+// NotRedirected says that a place that a supernode has named is not tried any more.
+func NotRedirected(supernode, place string) string {
+	return fmt.Sprintf("%s is not looked for at %s any more: it is where it was.", supernode, place)
+}
+
 // NoFamily says that a supernode has addresses of one IP version alone, 4 or 6, for which
 // this host has neither a route nor a NAT64 (E55).
 func NoFamily(supernode string, version int) string {

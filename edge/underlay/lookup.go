@@ -72,6 +72,14 @@ func (n *Names) New(network, host string, told func(now time.Time, list []netip.
 	return x
 }
 
+// Drop ends the look-ups of a name, which tells nothing any more; nil: there is none.
+func (n *Names) Drop(x *Name) {
+	if x != nil {
+		x.stop()
+		n.list = slices.DeleteFunc(n.list, func(o *Name) bool { return o == x })
+	}
+}
+
 // networkChanged looks every name up again that has no address yet: name servers may be
 // reached now, or others be in use.
 func (n *Names) networkChanged(now time.Time) {

@@ -70,6 +70,7 @@ var stories = []story{
 			{what: "a supernode is pinged, or lost", now: []string{"edge.(*registrar).handlePong", "edge.(*registrar).pong", "edge.(*registrar).lost", "edge.(*registrar).keepaliveAt"}, before: []string{"edge.(*Edge).handleLinkPong", "edge.(*Edge).pingLink", "edge.(*Edge).lostLink", "edge.(*Edge).keepalive"}},
 			{what: "the device gets its address", now: []string{"edge.(*deviceAddresses).granted", "edge.(*deviceAddresses).wanted", "edge.(*deviceAddresses).features", "edge.(*deviceAddresses).refused", "edge.(*deviceAddresses).elsewhere", "edge.(*deviceAddresses).without"}, before: []string{"edge.(*Edge).takeLease", "edge.(*Edge).wantedPrefix", "edge.(*Edge).addressFeatures"}},
 			{what: "a supernode hands out a TURN server", now: []string{"edge.(*registrar).offerTURN"}},
+			{what: "a supernode says where it is", now: []string{"edge.(*pointers).handle", "edge.(*pointers).spend", "edge.(*pointers).arrived"}},
 			{what: "a supernode says what it did not relay", now: []string{"edge.(*limits).handle"}},
 			{what: "another machine with our identity is noticed", now: []string{"edge.(*twin).notice", "edge.(*self).signAgain"}},
 			{what: "members are asked for", now: []string{"edge.(*directory).ask"}, before: []string{"edge.(*Edge).query"}},

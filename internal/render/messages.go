@@ -91,7 +91,7 @@ func (m *Messages) warning(ev control.Event) string {
 		return fmt.Sprintf("no answer from %s over UDP: it looks blocked. Using %s; direct paths are off until UDP returns. [E08]", ev.Supernode, ev.Text)
 	case control.EventOlder:
 		return control.OlderSupernode(ev.Supernode)
-	case control.EventRecursion, control.EventNameMoved, control.EventViolation, control.EventLimited, control.EventAddressTwice, control.EventNoLease:
+	case control.EventRecursion, control.EventNameMoved, control.EventRedirected, control.EventViolation, control.EventLimited, control.EventAddressTwice, control.EventNoLease:
 		return ev.Text // the note of status
 	case control.EventStreamFailed:
 		return fmt.Sprintf("no stream to %s either: %v", ev.Supernode, ev.Err)

@@ -30,6 +30,9 @@ func SupernodeStatus(w io.Writer, v admin.Status) error {
 	case v.Totals.Rules > 0:
 		s.row("rules", "%d, open for everybody else", v.Totals.Rules)
 	}
+	if to := v.Totals.Redirect; to != nil {
+		s.row("moved", "to %s: %d of the %d edges here know it", to.Place, to.Noted, to.Edges)
+	}
 	s.health(v.Notes)
 	s.blank()
 	s.WriteString(communityTable(v.Communities))

@@ -62,6 +62,8 @@ type Totals struct {
 	// of them names, or who shows no invite.
 	Rules  int  `json:"rules"`
 	Closed bool `json:"closed"`
+	// Redirect is where edges are sent, since the supernode moves; nil: nowhere.
+	Redirect *Redirect `json:"redirect,omitempty"`
 }
 
 // CommunityStatus is one community of a Status.

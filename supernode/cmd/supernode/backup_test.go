@@ -2,12 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"hedgerow/internal/cli"
+	"hedgerow/supernode/admin"
 	"hedgerow/supernode/backup"
 )
 
@@ -131,7 +133,7 @@ func documented(t *testing.T, chapter string) (lines [][]string) {
 // The commands of the documents about backups, in their order: the last on another host.
 func TestDocumentedBackup(t *testing.T) {
 	commands := documented(t, "Backup, and moving house")
-	if len(commands) < 3 || commands[2][0] != "restore" {
+	if len(commands) != 5 || commands[2][0] != "restore" || commands[4][0] != "move" {
 		t.Fatalf("%q", commands)
 	}
 	dir := t.TempDir()
@@ -141,7 +143,7 @@ func TestDocumentedBackup(t *testing.T) {
 	}
 	_, stop := serve(t, dir, "-p", "0")
 	defer stop()
-	for i, args := range commands[:3] {
+	for i, args := range commands {
 		at := dir
 		if i == 2 {
 			at = filepath.Join(dir, "other")
@@ -152,5 +154,34 @@ func TestDocumentedBackup(t *testing.T) {
 	}
 	if same, errs, code := typed(t, filepath.Join(dir, "other"), "id"); code != cli.OK || strings.TrimSpace(same) != status(t, dir).Key {
 		t.Errorf("%s%s", same, errs)
+	}
+}
+
+// Where a supernode moves is said by the command and by status, and kept over a restart.
+func TestMove(t *testing.T) {
+	dir := t.TempDir()
+	_, stop := serve(t, dir, "-p", "0")
+	defer stop()
+	port := status(t, dir).Listen.Port()
+	if out, errs, code := typed(t, dir, "move", "new.example"); code != cli.OK || !strings.Contains(out, fmt.Sprintf("is at new.example:%d, where", port)) {
+		t.Errorf("%d: %s%s", code, out, errs)
+	}
+	stop()
+	_, stop = serve(t, dir, "-p", "0")
+	defer stop()
+	if out, _, _ := typed(t, dir, "status"); !strings.Contains(out, fmt.Sprintf("to new.example:%d: 0 of the 0 edges here know it", port)) {
+		t.Errorf("status: %s", out)
+	}
+	for _, args := range [][]string{{"move"}, {"move", "a", "--stop"}, {"move", "a:0"}, {"move", "http://a"}, {"move", "a", "b"}} {
+		if out, errs, code := typed(t, dir, args...); code != cli.Usage || out != "" {
+			t.Errorf("%q: %d: %s%s", args, code, out, errs)
+		}
+	}
+	var done admin.Moved
+	if out, errs, code := typed(t, dir, "move", "--stop", "--json"); code != cli.OK || json.Unmarshal([]byte(out), &done) != nil || done.Redirect != nil {
+		t.Errorf("%d: %s%s", code, out, errs)
+	}
+	if to := status(t, dir).Totals.Redirect; to != nil {
+		t.Errorf("status says %+v", to)
 	}
 }

@@ -38,6 +38,7 @@ func (cmd *command) run(ctx context.Context, args []string) cli.Code {
 	args = cli.ArgumentOption(args, "invite", inviteFlags(), communityOption)
 	args = cli.ArgumentOption(args, "uninvite", uninviteFlags(), "id")
 	args = cli.ArgumentOption(args, "backup", backupFlags(), fileOption)
+	args = cli.ArgumentOption(args, "move", moveFlags(), placeOption)
 	args = cli.ArgumentOption(args, "restore", restoreFlags(), fileOption)
 	for _, v := range ruleVerbs {
 		args = cli.ArgumentsOption(args, v.name, ruleFlags(), "word")
@@ -56,7 +57,7 @@ func (cmd *command) app() *ucli.App {
 			"supernode id | status | communities | edges | health | rules | reload | upgrade\n" +
 			"supernode allow | deny | ban | unban | kick ...\n" +
 			"supernode invite COMMUNITY | invites | uninvite ID\n" +
-			"supernode backup FILE | restore FILE",
+			"supernode backup FILE | restore FILE | move HOST[:PORT]",
 		Description: "Environment: SUPERNODE_PORT, SUPERNODE_SECOND_PORT, SUPERNODE_PUBLIC_ADDRESS,\n" +
 			"SUPERNODE_TLS_LISTEN,\n" +
 			"SUPERNODE_TLS_CERT, SUPERNODE_TLS_KEY, SUPERNODE_TURN_LISTEN,\n" +
@@ -74,6 +75,7 @@ func (cmd *command) app() *ucli.App {
 			{Name: "edges", Usage: "show the edges that are here: where they are, since when, and what is relayed for them", ArgsUsage: "[COMMUNITY]", Flags: listFlags(), Action: cmd.edges},
 			{Name: "health", Usage: "say what is wrong, and exit with 1 if anything is", Flags: []ucli.Flag{cli.ControlFlag("")}, Action: cmd.health},
 			upgradeCommand(cmd),
+			mover{cmd.streams, cmd.findSocket}.command(),
 			cli.VersionCommand(protocol.Version),
 		}, cmd.ruleCommands(), cmd.inviteCommands(), keeper{cmd.streams, cmd.place, cmd.findSocket}.commands()),
 	}

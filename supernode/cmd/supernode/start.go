@@ -246,7 +246,8 @@ func (p *process) run(ctx context.Context) error {
 	defer func() { p.log.Info("stopped", "after", time.Since(began).Round(time.Second)) }()
 	g := governed{s, p.rules, invitations{s, p.invites, p.rules, p.socket.LocalAddr().Port()}}
 	u := p.upgrader(s)
-	handler := admin.Copyable(admin.Handler(g, g), func(ctx context.Context) ([]byte, error) {
+	moving := admin.Movable(admin.Handler(g, g), moveServer(s, p.socket.LocalAddr().Port()))
+	handler := admin.Copyable(moving, func(ctx context.Context) ([]byte, error) {
 		return copyOf(ctx, s, p.invites, p.rules.content())
 	})
 	work := func(ctx context.Context) error {

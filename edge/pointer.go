@@ -1,0 +1,39 @@
+package edge
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"hedgerow/edge/underlay"
+	"hedgerow/internal/invite"
+)
+
+// pointer is where a supernode has said that it is found from now on.
+type pointer struct {
+	serial uint64           // of the redirect that was obeyed last
+	host   string           // empty: it is where we know it
+	port   uint16           // there
+	name   *underlay.Name   // nil: host is an address
+	addrs  []netip.AddrPort // that host stands for, as far as a supernode may be there
+	obeyed time.Time        // when a redirect was obeyed last in this run
+
+	sent   int       // packets to addrs since one was answered
+	pauses int       // since one was answered
+	until  time.Time // nothing is sent there before; zero: no pause
+	proved bool      // the supernode has answered there
+}
+
+// has reports whether an address is one of the place.
+func (p *pointer) has(a netip.AddrPort) bool { return slices.Contains(p.addrs, a) }
+
+// active reports whether the place is tried.
+func (p *pointer) active() bool { return p.until.IsZero() && len(p.addrs) > 0 }
+
+// forget ends the use of the place.
+func (p *pointer) forget() {
+	*p = pointer{serial: p.serial, obeyed: p.obeyed}
+}
+
+// place returns host and port as they are typed.
+func (p *pointer) place() string { return invite.Supernode{Host: p.host, Port: p.port}.Place() }

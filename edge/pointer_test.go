@@ -1,0 +1,95 @@
+package edge
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"hedgerow/edge/control"
+	"hedgerow/protocol"
+)
+
+// redirectOf returns a redirect of the test's supernode.
+func redirectOf(v *testServer, serial uint64, host string) *protocol.Redirect {
+	m := &protocol.Redirect{Serial: serial, Key: *v.s.key, Host: host}
+	if host != "" {
+		m.Port = 7654
+	}
+	return m
+}
+
+// TestRedirects: a supernode sends its edge to a place of the internet, and neither to
+// another key, nor to a group, the host itself, its network or what is no host; not back to
+// an older place, and once a minute at most. What is not obeyed changes nothing and is not
+// answered, so that the supernode says it again.
+func TestRedirects(t *testing.T) {
+	v := registered(t, nil)
+	p := &v.s.where.pointer
+	other := redirectOf(v, 9, "198.51.100.9")
+	other.Key[0] ^= 1
+	refused := []*protocol.Redirect{other}
+	for _, host := range []string{"224.0.0.1", "ff02::1", "127.0.0.1", "::1", "0.0.0.0", "255.255.255.255", "10.1.2.3", "240.0.0.1", "fe80::1%eth0", "a b", "-l", "x..y"} {
+		refused = append(refused, redirectOf(v, 9, host))
+	}
+	low := redirectOf(v, 9, "198.51.100.9")
+	low.Port = 53
+	for _, m := range append(refused, low) {
+		before := v.drops()["redirect"]
+		v.hears()
+		v.say(noon, m.Append(nil))
+		if p.serial != 0 || p.host != "" || v.drops()["redirect"] != before+1 {
+			t.Errorf("to %s:%d: %+v", m.Host, m.Port, p)
+		}
+		for _, h := range v.hears() {
+			if h.typ == protocol.MsgRedirect {
+				t.Errorf("to %s:%d: it was answered", m.Host, m.Port)
+			}
+		}
+	}
+	say := func(after time.Duration, m *protocol.Redirect) { v.say(noon.Add(after), m.Append(nil)) }
+	say(0, redirectOf(v, 9, "198.51.100.9"))
+	if p.place() != "198.51.100.9:7654" || !p.active() || v.s.kin.second.addr() != p.addrs[0] {
+		t.Fatalf("%+v", p)
+	}
+	say(time.Second, redirectOf(v, 8, "198.51.100.8"))
+	say(redirectPause-1, redirectOf(v, 10, "198.51.100.10"))
+	if p.place() != "198.51.100.9:7654" {
+		t.Errorf("an older one, or one too soon, leads to %s", p.place())
+	}
+	say(redirectPause, redirectOf(v, 10, "198.51.100.10"))
+	if p.place() != "198.51.100.10:7654" || v.s.kin.second.addr() != p.addrs[0] || len(p.addrs) != 1 {
+		t.Errorf("the next one leads to %s, %v", p.place(), v.s.kin.second.where.addrs)
+	}
+	say(redirectPause+1, redirectOf(v, 11, ""))
+	if p.host != "" || !v.s.kin.second.dormant() || p.serial != 11 {
+		t.Errorf("taken back, it leads to %s", p.place())
+	}
+}
+
+// TestPointerIsKept: the place belongs to a supernode and its key, over restarts.
+func TestPointerIsKept(t *testing.T) {
+	var st state
+	key, p := [32]byte{1}, pointer{serial: 5, host: "new.example", port: 7654}
+	st.keepPointer("vps", key, &p)
+	if got := st.pointer("vps", key); got.serial != 5 || got.place() != "new.example:7654" {
+		t.Errorf("%+v", got)
+	}
+	if got := st.pointer("vps", [32]byte{2}); got.serial != 0 || got.host != "" {
+		t.Errorf("of another key: %+v", got)
+	}
+	for i := range 3 * storedAddresses {
+		st.keepPointer(string(rune('a'+i)), key, &p)
+	}
+	if n := len(st.saved.Redirects); n > storedAddresses {
+		t.Errorf("%d are kept", n)
+	}
+}
+
+// TestRedirectedSaysWhatToType: both sentences name the place to type.
+func TestRedirectedSaysWhatToType(t *testing.T) {
+	for _, there := range []bool{true, false} {
+		if text := control.Redirected("vps:7654", "new.example:7654", there); !strings.Contains(text, "-l new.example:7654") {
+			t.Errorf("%s", text)
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package sim
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hedgerow/edge/control"
+	"hedgerow/integration/lab"
+	"hedgerow/nat/nattest"
+	"hedgerow/transport"
+)
+
+// A supernode moves to another host: it is copied there, tells its edges, and ends. Those
+// that it was told to register there as well, and what is relayed goes by the new one before
+// the old one ends: nothing is lost. An edge that is started anew finds the new one although
+// the old one is gone, by what it has kept.
+func TestSupernodeRedirects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := New(t, 61)
+		defer w.Net.Close()
+		after := netip.MustParseAddr("203.0.113.77")
+		old := w.Supernode(supernodeAddr)
+		var sinks [2]Sink
+		var told events
+		o := Options{Supernodes: []*Supernode{old}, State: true, Report: told.add}
+		left := w.Edge(behind(nattest.Symmetric)(w.Net, 0), with(o, "left", &sinks[0]))
+		o.Report = nil
+		right := w.Edge(behind(nattest.Symmetric)(w.Net, 1), with(o, "right", &sinks[1]))
+		time.Sleep(time.Second)
+		ping := w.Flow(left, right.MAC, &sinks[1])
+		ping.For(2*time.Second, 50*time.Millisecond)
+		newer := old.Copy(after)
+		if err := old.Server.Move(after.String(), 7654); err != nil {
+			t.Fatal(err)
+		}
+		ping.For(3*time.Second, 50*time.Millisecond)
+		for _, e := range []*Edge{left, right} {
+			if got, want := supernodes(e), []string{"203.0.113.1:7654", "203.0.113.77:7654"}; !slices.Equal(got, want) || !e.says("-l 203.0.113.77:7654") {
+				t.Errorf("registered at %v, want %v; notes %q", got, want, e.status().Notes)
+			}
+		}
+		if to := old.Server.Status().Totals.Redirect; to == nil || to.Place != "203.0.113.77:7654" || to.Edges != 2 || to.Noted != 2 {
+			t.Errorf("the old one says %+v", to)
+		}
+		old.Stop()
+		ping.For(5*time.Second, 50*time.Millisecond)
+		time.Sleep(time.Second)
+		if lost := ping.Lost(0, ping.Len()); len(lost) > 0 {
+			t.Errorf("lost %s", brief(lost))
+		}
+		checkCount(t, "redirects told", len(told.of(control.EventRedirected)), 1)
+		checkCount(t, "losses told", len(told.of(control.EventSupernodeLost))+len(told.of(control.EventNameMoved)), 0)
+		right.Stop()
+		right.Start()
+		time.Sleep(5 * time.Second)
+		for _, e := range []*Edge{left, right} {
+			if got, want := supernodes(e), []string{"203.0.113.77:7654"}; !slices.Equal(got, want) {
+				t.Errorf("in the end registered at %v, want %v", got, want)
+			}
+			e.Stop()
+		}
+		newer.Stop()
+	})
+}
+
+// A supernode sends its edges where nobody is, or another supernode with another key: it
+// gets few packets, nothing else changes, and they forget it. A restart of either end brings
+// nothing back but what the supernode says anew.
+func TestRedirectToStranger(t *testing.T) {
+	for name, stranger := range map[string]bool{"nobody": false, "another": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := New(t, 62)
+				defer w.Net.Close()
+				after := netip.MustParseAddr("203.0.113.77")
+				old := w.Supernode(supernodeAddr)
+				var sinks [2]Sink
+				var told events
+				o := Options{Supernodes: []*Supernode{old}, State: true, Report: told.add}
+				left := w.Edge(behind(nattest.Symmetric)(w.Net, 0), with(o, "left", &sinks[0]))
+				o.Report = nil
+				right := w.Edge(behind(nattest.Symmetric)(w.Net, 1), with(o, "right", &sinks[1]))
+				var victim *nattest.Conn
+				if stranger {
+					defer w.Supernode(after).Stop()
+				} else {
+					victim = lab.Must(w.Net.Host(after).Listen(7654))
+				}
+				time.Sleep(time.Second)
+				ping := w.Flow(left, right.MAC, &sinks[1])
+				if err := old.Server.Move(after.String(), 7654); err != nil {
+					t.Fatal(err)
+				}
+				ping.For(10*time.Second, 50*time.Millisecond)
+				left.Stop()
+				left.Start()
+				time.Sleep(90 * time.Minute)
+				ping.For(2*time.Second, 50*time.Millisecond)
+				time.Sleep(time.Second)
+				if lost := ping.Lost(0, ping.Len()); len(lost) > 0 {
+					t.Errorf("lost %s", brief(lost))
+				}
+				for _, e := range []*Edge{left, right} {
+					if got := supernodes(e); !slices.Equal(got, []string{"203.0.113.1:7654"}) || e.says("203.0.113.77") {
+						t.Errorf("registered at %v, notes %q", got, e.status().Notes)
+					}
+					e.Stop()
+				}
+				checkCount(t, "redirects told", len(told.of(control.EventRedirected)), 2)
+				checkCount(t, "losses told", len(told.of(control.EventSupernodeLost)), 0)
+				if victim != nil {
+					n := count(victim)
+					t.Logf("%d packets of three runs of edges", n)
+					if n > 3*(8+6*2) {
+						t.Errorf("%d packets", n)
+					}
+				}
+				old.Stop()
+			})
+		})
+	}
+}
+
+// count returns how many datagrams wait at a socket.
+func count(c *nattest.Conn) (n int) {
+	in := make([]transport.Datagram, 64)
+	for i := range in {
+		in[i].Buf = make([]byte, 2048)
+	}
+	for {
+		got, err := c.ReadBatch(in)
+		if n += got; err != nil || got == 0 {
+			return n
+		}
+	}
+}
