@@ -10,7 +10,7 @@ import (
 
 // agreement is X25519 for one handshake. The generic implementation prepares a
 // private key anew for every agreement, which costs as much as the agreement
-// itself; this one prepares each of the two keys once.
+// itself; this one prepares the ephemeral key once, and has the static one from its identity.
 type agreement struct {
 	keys   [2]preparedKey // static and ephemeral, in the order of their use
 	used   int
@@ -21,6 +21,11 @@ type agreement struct {
 type preparedKey struct {
 	bytes []byte
 	key   *ecdh.PrivateKey
+}
+
+// newAgreement returns the X25519 of one handshake of an identity.
+func newAgreement(id *Identity) *agreement {
+	return &agreement{keys: [2]preparedKey{{id.static[:], id.agrees}}, used: 1}
 }
 
 // suite returns the cipher suite of all our handshakes around a.

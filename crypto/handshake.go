@@ -160,7 +160,7 @@ func (i *Initiation) CheckMAC1(resp []byte) bool {
 // begin appends the first message to out and leaves the Noise state behind it,
 // as often as it is called: the ephemeral key stays the same.
 func (i *Initiation) begin(out []byte) ([]byte, error) {
-	i.keys = new(agreement)
+	i.keys = newAgreement(i.cfg.Local)
 	state, err := i.cfg.state(i.keys, i.hdr[:], i.remote[:], bytes.NewReader(i.ephemeral[:]))
 	if err != nil {
 		return nil, err
@@ -242,7 +242,7 @@ func ReadInit(cfg HandshakeConfig, init []byte) (*Reply, error) {
 	if len(init) != initLen || !cfg.fits(init, typeInit) || !mac1Valid(staticKey("mac1", cfg.Local.Static), init) {
 		return nil, ErrHandshake
 	}
-	state, err := cfg.state(new(agreement), init[:headerLen], nil, cfg.random())
+	state, err := cfg.state(newAgreement(cfg.Local), init[:headerLen], nil, cfg.random())
 	if err != nil {
 		return nil, ErrHandshake
 	}

@@ -1,6 +1,7 @@
 package crypto
 
 import (
+	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
@@ -11,8 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"golang.org/x/crypto/curve25519"
 
 	"hedgerow/internal/durable"
 )
@@ -29,6 +28,7 @@ type Identity struct {
 
 	sign   ed25519.PrivateKey
 	static [32]byte
+	agrees *ecdh.PrivateKey // static, ready for use
 }
 
 // NewIdentity returns the identity that follows from seed.
@@ -39,7 +39,11 @@ func NewIdentity(seed [32]byte) *Identity {
 	// Signing and agreement get independent keys: Ed25519 expands the seed with
 	// SHA-512, the X25519 scalar comes through HKDF.
 	id.static = derive32(seed[:], nil, "x25519")
-	curve25519.ScalarBaseMult(&id.Static, &id.static)
+	var err error
+	if id.agrees, err = ecdh.X25519().NewPrivateKey(id.static[:]); err != nil {
+		panic("crypto: " + err.Error()) // a wrong length: our own bug
+	}
+	id.Static = [32]byte(id.agrees.PublicKey().Bytes())
 	return id
 }
 
