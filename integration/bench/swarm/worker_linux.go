@@ -115,36 +115,57 @@ func (w *worker) read(ctx context.Context) {
 	}
 }
 
-// run is the worker's goroutine.
+// run is the worker's goroutine. What has come goes before what is due: an edge that is alone
+// on its host has time for both, and all edges here would else be too late for what they are
+// answered once there are more repetitions than the worker can make.
 func (w *worker) run(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	for {
+	for ctx.Err() == nil {
+		if w.flow != nil {
+			w.flow.send(time.Now())
+		}
 		select {
 		case list := <-w.in:
-			for i := range list {
-				if n := list[i].edge; n >= 0 && n < len(w.swarm.edges) && w.swarm.edges[n].worker == w {
-					w.swarm.edges[n].handle(&list[i])
-				}
+			w.handle(list)
+			continue
+		default:
+		}
+		if w.expire(time.Now()) {
+			select {
+			case f := <-w.do:
+				f()
+			default:
 			}
+			continue
+		}
+		select {
+		case list := <-w.in:
+			w.handle(list)
 		case f := <-w.do:
 			f()
 		case <-ticker.C:
-			w.expire(time.Now())
-			if w.flow != nil {
-				w.flow.send(time.Now())
-			}
 		case <-ctx.Done():
-			return
 		}
 	}
 }
 
-// expire has edges do what is due.
-func (w *worker) expire(now time.Time) {
-	for len(w.due) > 0 && !w.due[0].due.After(now) {
-		heap.Pop(&w.due).(*edge).next(now)
+// handle hands what has come to whose it is.
+func (w *worker) handle(list []arrival) {
+	for i := range list {
+		if n := list[i].edge; n >= 0 && n < len(w.swarm.edges) && w.swarm.edges[n].worker == w {
+			w.swarm.edges[n].handle(&list[i])
+		}
 	}
+}
+
+// expire has the edge act that has been due for longest, and reports whether there was one.
+func (w *worker) expire(now time.Time) bool {
+	if len(w.due) == 0 || w.due[0].due.After(now) {
+		return false
+	}
+	heap.Pop(&w.due).(*edge).next(now)
+	return true
 }
 
 // send sends a packet of an edge, unless it could not be made. One that the kernel does not
