@@ -136,8 +136,12 @@ func (f *faultyFile) Sync() error { return f.disk.step(true) }
 // says what is wrong; when there is room again it is as if nothing had been, and whatever
 // edges were told is there after a sudden end.
 func TestDiskFullAtEveryWrite(t *testing.T) {
-	for _, once := range []bool{false, true} {
-		for at := 1; ; at++ {
+	each := 1
+	if race {
+		each = 3
+	}
+	for k, once := range []bool{false, true} {
+		for at := 1 + k; ; at += each {
 			if !fillDisk(t, at, once) {
 				if at < 40 {
 					t.Errorf("only %d steps", at)
