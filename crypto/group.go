@@ -187,8 +187,5 @@ func parseGroup(pkt []byte, tag [4]byte, null bool) (k groupSalt, ok bool) {
 	}
 	k.xf, k.ki = pkt[offXF], pkt[offKI]
 	copy(k.salt[:], pkt[headerLen:])
-	if null {
-		return k, k.xf == xfNull
-	}
-	return k, k.xf == xfGroupChaCha || k.xf == xfGroupGCM
+	return k, k.fits(null)
 }

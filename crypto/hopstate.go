@@ -6,27 +6,30 @@ import (
 	"time"
 )
 
-// handOverSkip is how many counters a HopSession skips when it is handed over, at both
+// handOverSkip is how many counters of a key are skipped when it is handed over, at both
 // ends of the hand-over: no number that was reserved before, and perhaps not used, is ever
 // near one that is used after it. It is far less than what a window distinguishes, so that
 // packets in flight are still taken.
 const handOverSkip = 16
 
-var errHopState = errors.New("crypto: handed over hop session is damaged")
+var (
+	errHopState    = errors.New("crypto: handed over hop session is damaged")
+	errWindowState = errors.New("crypto: handed over window is damaged")
+)
 
 // A handed over hop session is
 //
 //	local index u32 | remote index u32 | static key 32 | send key 32 | receive key 32 |
 //	initiator u8 | confirmed u8 | failed opens u32 | next hop counter u64 |
-//	next relay counter u64 | two windows, of hop control and of RELAY
+//	next relay counter u64 | packets u32 and window, of hop control and of RELAY
 //
 // and a window is
 //
-//	packets u32 | words u16, 0 if it is empty | highest counter u64 | the words from the
-//	one of the highest counter down, u64 each
+//	words u16, 0 if it is empty | highest counter u64 | the words from the one of the
+//	highest counter down, u64 each
 const (
 	hopStateLen    = 4 + 4 + 3*32 + 1 + 1 + 4 + 8 + 8
-	windowStateLen = 4 + 2 + 8
+	windowStateLen = 2 + 8
 )
 
 // AppendState appends all that another process needs to go on with the session, its keys
@@ -83,8 +86,20 @@ func (c *numbers) skip(n uint64) uint64 { return c.next.Add(n) }
 func (r *replayGuard) appendState(dst []byte) []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w := &r.window
-	dst = binary.BigEndian.AppendUint32(dst, r.count)
+	return r.window.appendState(binary.BigEndian.AppendUint32(dst, r.count))
+}
+
+// restore reads what appendState has written and returns what is behind it.
+func (r *replayGuard) restore(b []byte) (rest []byte, err error) {
+	if len(b) < 4 {
+		return nil, errWindowState
+	}
+	r.count = binary.BigEndian.Uint32(b)
+	return r.window.restore(b[4:])
+}
+
+// appendState appends the window.
+func (w *Window) appendState(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(w.ring)))
 	dst = binary.BigEndian.AppendUint64(dst, w.last)
 	for i := range w.ring {
@@ -93,21 +108,21 @@ func (r *replayGuard) appendState(dst []byte) []byte {
 	return dst
 }
 
-// restore reads what appendState has written and returns what is behind it.
-func (r *replayGuard) restore(b []byte) (rest []byte, err error) {
+// restore reads what appendState has written, of a window of the same size, and returns what
+// is behind it.
+func (w *Window) restore(b []byte) (rest []byte, err error) {
 	if len(b) < windowStateLen {
-		return nil, errHopState
+		return nil, errWindowState
 	}
-	w := &r.window
-	r.count, w.last = binary.BigEndian.Uint32(b), binary.BigEndian.Uint64(b[6:])
-	words := int(binary.BigEndian.Uint16(b[4:]))
+	words := int(binary.BigEndian.Uint16(b))
+	w.last = binary.BigEndian.Uint64(b[2:])
 	b = b[windowStateLen:]
 	if words == 0 {
 		w.last = 0
 		return b, nil
 	}
 	if words != int(w.size/64+1) || len(b) < 8*words {
-		return nil, errHopState
+		return nil, errWindowState
 	}
 	w.ring, w.head, w.empty = make([]uint64, words), words-1, false
 	for i := range w.ring {

@@ -123,8 +123,8 @@ func NewSession(cfg SessionConfig) (*Session, error) {
 		s.recv[0] = dataAEAD(cfg.Keys.Recv, xfDataChaCha)
 		s.recv[1] = dataAEAD(cfg.Keys.Recv, xfDataGCM)
 	}
-	cfg.Keys = SplitKeys{} // the derived keys are enough
-	s.ends = ends{cfg}
+	cfg.Keys.Hash = [32]byte{}
+	s.ends = ends{cfg} // with the keys of the handshake, for AppendState
 	return s, nil
 }
 

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"iter"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -250,5 +251,35 @@ func (a *assembly) put(index int, last bool, piece []byte) {
 	}
 	if a.got == a.count {
 		a.buf = append(a.buf, a.tail...)
+	}
+}
+
+// Piece is a piece of an inner that is in the making, as Add has it.
+type Piece struct {
+	CTR    uint64
+	Body   []byte // a copy
+	Marked bool
+}
+
+// Pieces returns all pieces that are held, by their source. Who adds them to another
+// Reassembler goes on with the same inners.
+func (r *Reassembler) Pieces() iter.Seq2[uint64, Piece] {
+	return func(yield func(uint64, Piece) bool) {
+		for _, a := range r.active {
+			for i := range MaxPieces {
+				if a.have[i/64]&(1<<(i%64)) == 0 {
+					continue
+				}
+				head, piece := byte(i), a.tail
+				if a.count > 0 && i == a.count-1 {
+					head |= lastPiece
+				} else {
+					piece = a.buf[i*a.size : (i+1)*a.size]
+				}
+				if !yield(a.source, Piece{CTR: a.first + uint64(i), Body: append([]byte{head}, piece...), Marked: a.marked}) {
+					return
+				}
+			}
+		}
 	}
 }

@@ -233,3 +233,33 @@ func TestMarkedPieces(t *testing.T) {
 		t.Errorf("one piece: marked %t, done %t", marked, done)
 	}
 }
+
+// What a Reassembler holds can be added to another one, which goes on with it.
+func TestPiecesAreHandedOver(t *testing.T) {
+	now := time.Unix(1000, 0)
+	whole := make([]byte, 250) // of three pieces of 100, 100 and 50 bytes
+	for i := range whole {
+		whole[i] = byte(i) & 0x3f
+	}
+	piece := func(index int) []byte {
+		if index == 2 {
+			return append([]byte{2 | lastPiece}, whole[200:]...)
+		}
+		return append([]byte{byte(index)}, whole[100*index:100*index+100]...)
+	}
+	for missing := range 3 {
+		var a, b Reassembler
+		for i := range 3 {
+			if i != missing {
+				a.Add(now, 7, 40+uint64(i), piece(i), i == 1)
+			}
+		}
+		for source, p := range a.Pieces() {
+			b.Add(now, source, p.CTR, p.Body, p.Marked)
+		}
+		inner, marked, done := b.Add(now, 7, 40+uint64(missing), piece(missing), missing == 1)
+		if !done || !marked || !bytes.Equal(inner, whole) {
+			t.Errorf("without piece %d: %d bytes, %v, %v", missing, len(inner), marked, done)
+		}
+	}
+}

@@ -26,3 +26,18 @@ func Copy(of syscall.Conn, name string) (*os.File, error) {
 	}
 	return os.NewFile(uintptr(fd), name), nil
 }
+
+// Text returns a file in memory with some bytes, for what a successor has to know before it
+// gets the state. It is read from its beginning.
+func Text(name string, b []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("hand over %s: %w", name, err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if _, err := f.WriteAt(b, 0); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("hand over %s: %w", name, err)
+	}
+	return f, nil
+}

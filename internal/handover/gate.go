@@ -61,3 +61,37 @@ func (g *Gate) Hold(give func() error) error {
 	}
 	return err
 }
+
+// Gates are what everybody goes through who sends by a socket or reads from one, where one
+// loop owns the state and others carry the load: queues.
+type Gates struct {
+	queues *Gate // and links
+	others *Gate // but the loop that owns the state
+}
+
+// NewGates returns open gates.
+func NewGates() *Gates { return &Gates{NewGate(), NewGate()} }
+
+// Hold calls finish and then give, on the goroutine of the loop, while no queue reads or sends anything. While give runs nobody sends at all. If it succeeds they never
+// do again: another process does. What comes meanwhile waits in the device and in the sockets.
+func (g *Gates) Hold(finish func(), give func() error) error {
+	return g.queues.Hold(func() error {
+		finish()
+		return g.others.Hold(give)
+	})
+}
+
+// Send calls send, which sends by a socket of the queues and is called by none of them, unless
+// another process has taken over.
+func (g *Gates) Send(send func()) {
+	if g.others.Enter() {
+		defer g.others.Leave()
+		send()
+	}
+}
+
+// Queue returns the gate of the queues.
+func (g *Gates) Queue() *Gate { return g.queues }
+
+// Handed reports whether another process has taken over.
+func (g *Gates) Handed() bool { return g.queues.Handed() }

@@ -72,3 +72,6 @@ func (*Predecessor) Fail(error) {}
 
 // Copy returns errors.ErrUnsupported.
 func Copy(syscall.Conn, string) (*os.File, error) { return nil, errSystem }
+
+// Text returns errors.ErrUnsupported.
+func Text(string, []byte) (*os.File, error) { return nil, errSystem }

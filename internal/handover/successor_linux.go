@@ -16,7 +16,7 @@ import (
 const firstFile = 3
 
 // filesMost bounds how many files are inherited.
-const filesMost = 64
+const filesMost = 1 << 10
 
 // Predecessor is the process that this one is to take over from.
 type Predecessor struct {

@@ -2,7 +2,10 @@ package portmap
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"hedgerow/internal/handover"
 )
 
 // A lease is a mapping that a router has granted.
@@ -73,9 +76,13 @@ func (l *lease) inspect(ctx context.Context) error {
 	return l.service.check(limit)
 }
 
-// release deletes the mapping, also when ctx has ended. That it fails does not
-// matter: the router forgets it when its time is over.
+// release deletes the mapping, also when ctx has ended, but not where that is since another
+// process has the port now. That it fails does not matter: the router forgets it when its time
+// is over.
 func (l *lease) release(ctx context.Context) {
+	if errors.Is(context.Cause(ctx), handover.ErrHandedOver) {
+		return
+	}
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTime)
 	defer cancel()
 	_ = l.service.release(limit)
