@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,6 +32,7 @@ type Device struct {
 	queues   []*Queue
 	file     *os.File // water's, which owns the descriptor of the only queue; nil natively
 
+	left      atomic.Bool   // another process has it
 	closed    chan struct{} // closed when Close begins
 	closeOnce sync.Once
 	closeErr  error
@@ -223,10 +225,9 @@ func (d *Device) Dropped() (sum uint64) {
 func (d *Device) Close() error {
 	d.closeOnce.Do(func() {
 		close(d.closed)
-		if d.existing || d.port.Bridge != "" {
-			d.netif.removeAdded()
+		if !d.left.Load() {
+			d.restore()
 		}
-		d.leave()
 		d.closeErr = d.release()
 		d.netif.close()
 		if d.links != nil {
@@ -236,13 +237,21 @@ func (d *Device) Close() error {
 	return d.closeErr
 }
 
+// restore removes what Open and SetAddress have added to interfaces that stay.
+func (d *Device) restore() {
+	if d.existing || d.port.Bridge != "" {
+		d.netif.removeAdded()
+	}
+	d.leave()
+}
+
 // release closes the descriptors, each once no batch uses it.
 func (d *Device) release() (err error) {
 	fds := make([]int, 0, len(d.queues))
 	for _, q := range d.queues {
 		fds = append(fds, q.retire())
 	}
-	if d.features != 0 && d.existing {
+	if d.features != 0 && d.existing && !d.left.Load() {
 		// The next program that opens the device may not use vnet headers.
 		_ = linuxKernel.offload(fds[0], 0)
 	}

@@ -143,24 +143,16 @@ func (l *links) leadsInto(index, bridge int) (name string, ok bool) {
 type membership struct {
 	Port
 	bridge netlink.Link // as it was found last; nil: the device is no port
-	before before
-}
-
-// before is what an interface that existed had before it became a port.
-type before struct {
-	joined bool // it was no port
-	killed bool // an edge that was killed left it as a port
-	cost   int
-	mac    [6]byte
+	before Former
 }
 
 // former returns what the interface has before it becomes a port. Nobody but an edge
 // gives an interface the MAC of a port, so one that has it was left by an edge that was
 // killed; what it had before that is not known any more.
-func (d *Device) former() (b before) {
-	copy(b.mac[:], d.netif.found.Attrs().HardwareAddr)
-	if b.killed = d.existing && b.mac == d.mac; b.killed {
-		b.mac = d.cfg.MAC
+func (d *Device) former() (b Former) {
+	copy(b.MAC[:], d.netif.found.Attrs().HardwareAddr)
+	if b.Killed = d.existing && b.MAC == d.mac; b.Killed {
+		b.MAC = d.cfg.MAC
 	}
 	return b
 }
@@ -172,7 +164,7 @@ func (d *Device) join() error {
 	if err != nil {
 		return err
 	}
-	if d.settings, err = applySettings(d.cfg.Name, quietSettings, m.before.killed); err != nil {
+	if d.settings, err = applySettings(d.cfg.Name, quietSettings, m.before.Killed); err != nil {
 		d.cfg.Log.Warn("IPv6 cannot be switched off on the device, so that the host speaks by it to the overlay", "device", d.cfg.Name, "err", err,
 			"type", fmt.Sprintf("sysctl -w net.ipv6.conf.%s.disable_ipv6=1", d.cfg.Name))
 	}
@@ -183,7 +175,7 @@ func (d *Device) join() error {
 	if own.master != 0 && own.master != b.index {
 		return refusal("%s is a port of another bridge than %s already. Take it out: ip link set %[1]s nomaster.", d.cfg.Name, m.Bridge)
 	}
-	m.before.joined, m.before.cost = own.master == 0 || m.before.killed, own.port.cost
+	m.before.Joined, m.before.Cost = own.master == 0 || m.before.Killed, own.port.cost
 	return d.enslave(b)
 }
 
@@ -191,7 +183,7 @@ func (d *Device) join() error {
 // path cost.
 func (d *Device) enslave(b *link) error {
 	m := &d.port
-	m.bridge = &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: b.name, Index: b.index}}
+	m.bridge = bridgeOf(b)
 	if m.Address {
 		d.netif.bridge = m.bridge
 	}
@@ -206,6 +198,11 @@ func (d *Device) enslave(b *link) error {
 		return d.netif.refused(fmt.Sprintf("give %s the path cost %d in %s", d.cfg.Name, m.cost(), b.name), err)
 	}
 	return nil
+}
+
+// bridgeOf returns a bridge as netlink has it.
+func bridgeOf(b *link) netlink.Link {
+	return &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: b.name, Index: b.index}}
 }
 
 // leave restores what opening changed of an interface that stays. One that Open
@@ -225,12 +222,12 @@ func (d *Device) leave() {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if m.before.joined {
+	if m.before.Joined {
 		_ = l.handle.LinkSetNoMaster(l.found)
-	} else if m.before.cost != 0 {
-		_ = d.links.setCost(l.found.Attrs().Index, m.before.cost)
+	} else if m.before.Cost != 0 {
+		_ = d.links.setCost(l.found.Attrs().Index, m.before.Cost)
 	}
-	if m.before.mac != d.mac {
-		_ = l.handle.LinkSetHardwareAddr(l.found, m.before.mac[:])
+	if m.before.MAC != d.mac {
+		_ = l.handle.LinkSetHardwareAddr(l.found, m.before.MAC[:])
 	}
 }

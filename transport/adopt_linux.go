@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -35,6 +36,52 @@ func AdoptUDP(f *os.File, opts Options) (*UDP, error) {
 		return nil, fmt.Errorf("use a UDP socket that is open: %w", err)
 	}
 	return u, nil
+}
+
+// Guard returns a descriptor of the socket that keeps others from the port of a group, for
+// AdoptUDPGroup; nil: the socket is alone.
+func (u *UDP) Guard() (*os.File, error) {
+	if u.guard == nil {
+		return nil, nil
+	}
+	if !u.enter() {
+		return nil, os.ErrClosed
+	}
+	defer u.leave()
+	fd, err := unix.FcntlInt(uintptr(u.guard.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("copy the descriptor of the guard of a port: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "guard"), nil
+}
+
+// AdoptUDPGroup is AdoptUDP for the sockets of a group, with its guard; that is nil for one
+// socket alone.
+func AdoptUDPGroup(files []*os.File, keeper *os.File, opts Options) (group []*UDP, err error) {
+	var g *guard
+	if keeper != nil {
+		fd, err := unix.FcntlInt(keeper.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return nil, fmt.Errorf("copy the descriptor of the guard of a port: %w", err)
+		}
+		g = &guard{fd: fd}
+		g.users.Store(1)
+		defer func() { err = errors.Join(err, g.release()) }()
+	}
+	for _, f := range files {
+		u, err := AdoptUDP(f, opts)
+		if err != nil {
+			for _, u := range group {
+				_ = u.Close()
+			}
+			return nil, err
+		}
+		if u.guard = g; g != nil {
+			g.users.Add(1)
+		}
+		group = append(group, u)
+	}
+	return group, nil
 }
 
 // adopt is newUDP for a socket that may have been set up by somebody else.
