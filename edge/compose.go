@@ -123,7 +123,7 @@ func (e *Edge) composeSelf(random *random) {
 	network := cfg.Network
 	network.Packets = &lanPackets{edge: e}
 	e.underlay = underlay.New(underlay.Config{
-		Loop: e.background, Timers: e.chores.network.q, Sender: dataSocket{cfg.Queues[0].Conn, e.user.recursion}, Observer: (*networkObserver)(e), Receivers: (*networkObserver)(e),
+		Loop: e.background, Timers: e.chores.network.q, Sender: dataSocket{cfg.Queues[0].Conn, e.user.recursion, e.data.plane}, Observer: (*networkObserver)(e), Receivers: (*networkObserver)(e),
 		Own: underlay.OwnAddresses{
 			Interfaces: cfg.Host.Addresses, Routes: cfg.Host.Own.Routes, Port: cfg.Queues[0].Conn.LocalAddr().Port(), Static: cfg.Reach.Advertise,
 			Payload: dataplane.WantedPayload(cfg.Ethernet.MTU), Inside: e.user.recursion.inside,

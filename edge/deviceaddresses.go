@@ -324,7 +324,9 @@ func (a *deviceAddresses) set(now time.Time, prefix netip.Prefix) {
 		return
 	}
 	delete(a.trouble.faults, prefix)
-	a.prefixes = append(a.prefixes, prefix)
+	if !slices.Contains(a.prefixes, prefix) { // another process may have set it before
+		a.prefixes = append(a.prefixes, prefix)
+	}
 	a.underlay.Addresses.Forbid(now, prefix.Masked())
 	a.changed = true
 }

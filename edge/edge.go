@@ -11,6 +11,7 @@ import (
 	"hedgerow/edge/control"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
+	"hedgerow/internal/handover"
 	"hedgerow/internal/timer"
 )
 
@@ -101,44 +102,65 @@ func New(cfg Config) (*Edge, error) { return compose(cfg, time.Now()) }
 
 // Run carries frames until ctx ends, then says good-bye to supernodes and
 // peers, closes device and socket, and returns when every goroutine has
-// ended. It returns nil after a clean end.
+// ended. It returns nil after a clean end. Once HandOver has succeeded it ends at once, and
+// says good-bye to nobody.
 func (e *Edge) Run(ctx context.Context) error {
 	defer close(e.background.done)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	e.background.running = ctx
-	if err := e.begin(time.Now()); err != nil {
-		e.close()
-		return err
-	}
 	ended := make(chan error, len(e.cfg.Queues))
 	var serving sync.WaitGroup
-	for _, q := range e.cfg.Queues {
-		serving.Go(func() { ended <- e.data.plane.Serve(q, e.cfg.Device.Features()) })
+	serve := func() {
+		for _, q := range e.cfg.Queues {
+			serving.Go(func() { ended <- e.data.plane.Serve(q, e.cfg.Device.Features()) })
+		}
+	}
+	if e.state.resumed != nil {
+		serve() // frames have waited long enough
+	}
+	if err := e.begin(time.Now()); err != nil {
+		stop(e, &serving)
+		return err
+	}
+	if e.state.resumed == nil {
+		serve()
 	}
 	err := e.loop(ctx, ended)
+	handed := e.data.plane.Gates().Handed()
+	if handed {
+		cancel(handover.ErrHandedOver) // what is held for us elsewhere is the successor's
+	} else {
+		goodbye(e)
+		cancel(nil)
+	}
+	e.paths.routing.closeSockets()
+	e.servers.further.close()
+	e.underlay.TURN.GiveBack()
+	stop(e, &serving)
+	e.background.workers.Wait()
+	if !handed {
+		e.state.keepNow()
+	}
+	return err
+}
+
+// goodbye tells everybody that this edge ends.
+func goodbye(e *Edge) {
 	e.state.remember(e.peers) // those of the last seconds, too
 	e.paths.segment.goodbye(time.Now())
 	e.paths.subnets.end()
 	e.sessions.goodbye() // while streams still carry it
 	e.servers.registrar.goodbye()
 	e.data.send.Flush()
-	cancel()
-	e.paths.routing.closeSockets()
-	e.servers.further.close()
-	e.underlay.TURN.GiveBack()
+}
+
+// stop ends the queues, and lets go of the sockets and of the device.
+func stop(e *Edge, serving *sync.WaitGroup) {
 	for _, q := range e.cfg.Queues {
 		q.Waiter.Stop()
 	}
 	serving.Wait() // descriptors stay open while a queue waits for them
-	e.close()
-	e.background.workers.Wait()
-	e.state.keepNow()
-	return err
-}
-
-// close lets go of the sockets and of the device.
-func (e *Edge) close() {
 	for _, q := range e.cfg.Queues {
 		q.Conn.Close()
 	}
@@ -148,11 +170,13 @@ func (e *Edge) close() {
 // begin sets up what the loop goes on from.
 func (e *Edge) begin(now time.Time) error {
 	e.user.recursion.look(now)
-	wall := e.data.plane.Wall(now)
-	seq := e.state.nextSeq(wall)
-	e.self.sign(wall, seq)
-	e.keys.countFrom(seq)
-	e.state.keepNow() // the number must not come twice, however we end
+	if e.state.resumed == nil {
+		wall := e.data.plane.Wall(now)
+		seq := e.state.nextSeq(wall)
+		e.self.sign(wall, seq)
+		e.keys.countFrom(seq)
+		e.state.keepNow() // the number must not come twice, however we end
+	}
 	e.chores.clock.check(now, e.cfg.Host.BootClock, e.cfg.Host.Machine)
 	e.chores.clock.next.Set(now.Add(clockEvery))
 	e.keys.roll(now)
@@ -162,21 +186,32 @@ func (e *Edge) begin(now time.Time) error {
 	if !e.cfg.Address.Bare {
 		e.servers.addresses.set(now, e.keys.community.ULA(e.cfg.Identity.ID))
 	}
-	e.servers.addresses.assume(now)
 	e.chores.sweeping.Set(now.Add(dataplane.SweepEvery))
 	if e.cfg.StateDir != "" {
 		e.chores.storing.Set(now.Add(storeEvery))
 	}
-	e.paths.segment.begin(now)
+	if e.state.resumed == nil {
+		e.servers.addresses.assume(now)
+		e.paths.segment.begin(now)
+		e.paths.subnets.begin(now)
+		e.servers.connector.begin(now)
+		recallPeers(e, now)
+	} else {
+		goOn(e, now)
+	}
+	beginOwners(e, now)
+	e.settle(now)
+	return nil
+}
+
+// beginOwners is begin for what begins alike after another process.
+func beginOwners(e *Edge, now time.Time) {
 	e.underlay.Start(now, e.self.statement)
 	e.paths.links.begin()
 	e.servers.finder.begin(now)
 	e.data.lists.begin(now)
-	e.paths.subnets.begin(now)
 	e.data.listeners.begin(now)
-	e.servers.connector.begin(now)
 	e.peers.pins.aged(e.peers.rightClock(now))
-	recallPeers(e, now)
 	if e.cfg.Keys != nil {
 		e.background.Go(e.watchKeys)
 	}
@@ -186,8 +221,6 @@ func (e *Edge) begin(now time.Time) error {
 	if e.cfg.Host.Watch.Forks != nil {
 		e.background.Go(func(ctx context.Context) { watchForks(ctx, e) })
 	}
-	e.settle(now)
-	return nil
 }
 
 // membersChanged has everything follow from a new list of members: whose sessions end, who

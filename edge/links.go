@@ -168,6 +168,10 @@ func (l *links) holder(k *link) *peer {
 // carry plugs a peer's link in while frames reach the peer, and out while they do not.
 func (l *links) carry(now time.Time, p *peer) {
 	if k := l.of[p]; k != nil {
+		if p.place.carried {
+			p.place.carried, k.up = false, true
+			k.told.changed(now, l.describer.peer(now, p))
+		}
 		l.plug(k, p.reaches(l.plane))
 		l.report(now, p, k)
 	}

@@ -16,7 +16,9 @@ func (l *links) serve(k *link) {
 		stop := context.AfterFunc(ctx, k.Waiter.Stop)
 		err := l.server.Serve(k.view, k.Waiter)
 		stop()
-		_ = k.Device.SetCarrier(false)
+		if !l.plane.Gates().Handed() {
+			_ = k.Device.SetCarrier(false)
+		}
 		_ = k.Device.Close()
 		if err != nil {
 			l.background.Do(func(time.Time) { l.failed(k, err) })

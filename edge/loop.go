@@ -71,7 +71,7 @@ func (t *turns) wait(ctx context.Context) (done bool, err error) {
 	case ev := <-t.strangers:
 		t.event(ev)
 	case ask := <-t.edge.background.requests:
-		t.answer(ask)
+		return t.answer(ask), nil
 	case err := <-t.ended:
 		return true, lost(err)
 	case <-t.timer.C:
@@ -107,7 +107,9 @@ func (t *turns) others(ctx context.Context) (done bool, err error) {
 		case err := <-t.ended:
 			return true, lost(err)
 		case ask := <-t.edge.background.requests:
-			t.answer(ask)
+			if t.answer(ask) {
+				return true, nil
+			}
 			continue
 		default:
 		}
@@ -129,12 +131,17 @@ func (t *turns) event(ev dataplane.Event) {
 	t.edge.settle(now)
 }
 
-// answer answers a question and settles what came of it.
-func (t *turns) answer(ask func(now time.Time)) {
+// answer answers a question and settles what came of it. It reports whether the edge is to
+// end at once, since another process has taken over.
+func (t *turns) answer(ask func(now time.Time)) (done bool) {
 	now := time.Now()
 	glance(t.edge, now)
 	ask(now)
+	if t.edge.data.plane.Gates().Handed() {
+		return true
+	}
 	t.edge.settle(now)
+	return false
 }
 
 // lost returns the error of an edge whose device or socket has ended.

@@ -47,6 +47,7 @@ type place struct {
 	linked      bool            // we have a link with it, or want one: it is always in use (links.go)
 	router      bool            // networks are behind it, by its word or a supernode's (subnets.go)
 	routed      bool            // of which we accept one: it is always in use, too
+	carried     bool            // our link with it had a carrier when another process handed over, and was told (links.go)
 	mtu         int             // that it said its device has, in bytes; 0: it has said nothing
 	met         *dataplane.Peer // the view whose memberships its session has made known (listeners.go); nil: none
 }

@@ -40,19 +40,28 @@ type state struct {
 	log     *slog.Logger
 	loop    *background
 	saved   storedState
-	dirty   bool   // saved is not on the disk as it is
-	version uint64 // of what was written last
+	resumed *resumed // what another process has left; nil: this edge begins anew
+	dirty   bool     // saved is not on the disk as it is
+	version uint64   // of what was written last
 	writer  stateWriter
 	failure string    // why it could not be written last, empty: it could
 	aside   string    // where a damaged file was put, empty: there was none
 	aged    time.Time // by the wall clock, when pins that have ended were removed last
 }
 
+// resumed is what Run goes on from, beside what is in its place already.
+type resumed struct {
+	lease      netip.Prefix
+	assumed    bool // no supernode has granted it
+	forwarding bool // we are a bridge, and forward
+	serial     uint64
+}
+
 // stateWriter puts versions of the state file on the disk, from any goroutine.
 type stateWriter struct {
 	mu   sync.Mutex
 	last uint64 // the version on the disk
-
+	left bool   // another process writes the file
 }
 
 type storedState struct {
@@ -203,9 +212,14 @@ func (s *state) prepare() (write func() error) {
 func (w *stateWriter) write(path string, version uint64, b []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if version < w.last {
+	if version < w.last || w.left {
 		return nil
 	}
+	return w.replace(path, version, b)
+}
+
+// replace is write; the lock is held.
+func (w *stateWriter) replace(path string, version uint64, b []byte) error {
 	if err := durable.Replace(path, b, 0o600); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 type dataSocket struct {
 	conn      dataplane.Conn
 	recursion *recursion
+	plane     *dataplane.Plane
 }
 
 // Send sends one datagram to a server; what the network refuses is lost, and what the
@@ -27,7 +28,7 @@ func (s dataSocket) Send(to netip.AddrPort, pkt []byte) {
 	if s.recursion.swallows(to) {
 		return
 	}
-	_, _ = s.conn.WriteBatch([]transport.Datagram{{Buf: pkt, N: len(pkt), Addr: to}})
+	s.plane.Gates().Send(func() { _, _ = s.conn.WriteBatch([]transport.Datagram{{Buf: pkt, N: len(pkt), Addr: to}}) })
 }
 
 // timers is a queue of timers as an owner.

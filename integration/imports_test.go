@@ -62,7 +62,7 @@ var rules = []rule{
 	{folder: "nat/stun"},
 	{folder: "nat/turn", ours: []string{"nat/stun", "internal/bucket"}},
 	// They ask the router; sockets and time are their own.
-	{folder: "nat/portmap", ours: []string{"nat/address", "internal/interfaces", "internal/netwatch"}},
+	{folder: "nat/portmap", ours: []string{"nat/address", "internal/interfaces", "internal/netwatch", "internal/handover"}},
 	{folder: "nat/nattest", ours: []string{"nat/nat64", "transport"}},
 	// Bytes and addresses in, values out.
 	{folder: "nat/nat64", never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/..."}},
@@ -88,7 +88,7 @@ var rules = []rule{
 	// recogniser of STUN.
 	{
 		folder: "edge/dataplane",
-		ours:   []string{"protocol", "crypto", "tap", "tap/offload", "transport", "nat/stun", "internal/bucket", "edge/bridge", "edge/dataplane/pmap"},
+		ours:   []string{"protocol", "crypto", "tap", "tap/offload", "transport", "nat/stun", "internal/bucket", "edge/bridge", "edge/dataplane/pmap", "internal/handover"},
 		never: []string{
 			"encoding/binary", "net/http", "log/...", "os/...", "context", "golang.org/x/sys/...", "github.com/vishvananda/...",
 			"crypto/aes", "crypto/cipher", "golang.org/x/crypto/...", "github.com/flynn/...",

@@ -148,6 +148,13 @@ func (f *Forwarder) Begin(now time.Time) {
 	f.enter(now, Listening)
 }
 
+// GoOn has the bridge forward at once: another process has just done so in its place, and
+// whoever else is on the segment has heard no pause.
+func (f *Forwarder) GoOn(now time.Time) {
+	f.Begin(now)
+	f.enter(now, Forwarding)
+}
+
 // Leave has the bridge pass nothing: its device is on no segment any more.
 func (f *Forwarder) Leave(now time.Time) {
 	f.neighbours, f.rival = nil, Neighbour{}

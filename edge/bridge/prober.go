@@ -15,6 +15,12 @@ type Prober struct {
 	seq      uint32
 }
 
+// Seq returns the number of the last probe of this boot.
+func (s *Prober) Seq() uint32 { return s.seq }
+
+// GoOn has the next probe follow one with a number, which another process sent.
+func (s *Prober) GoOn(seq uint32) { s.seq = seq }
+
 // Frame returns the frame of a probe, sealed under the key of an epoch.
 func (s *Prober) Frame(p protocol.Probe, ki uint8, key [32]byte) []byte {
 	s.seq++

@@ -1,7 +1,6 @@
 package dataplane
 
 import (
-	"errors"
 	"net"
 	"sync/atomic"
 
@@ -72,22 +71,23 @@ func (s *LinkServer) Serve(l *Link, w Waiter) error {
 	for {
 		n, err := s.read(l)
 		if err != nil {
-			return err
+			return unlessClosed(err)
 		}
 		if n > 0 {
 			continue
 		}
 		if err := w.Wait(); err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			return err
+			return unlessClosed(err)
 		}
 	}
 }
 
-// read sends a burst of frames of a link's device.
+// read sends a burst of frames of a link's device, as queue.burst does.
 func (s *LinkServer) read(l *Link) (n int, err error) {
+	if !s.plane.gates.Queue().Enter() {
+		return 0, net.ErrClosed
+	}
+	defer s.plane.gates.Queue().Leave()
 	var o *outbound
 	select {
 	case o = <-s.idle:

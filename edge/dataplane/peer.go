@@ -42,7 +42,7 @@ func (f *fragments) add(d *Plane, p *Peer, now int64, run, ctr uint64, body []by
 	if p.gone.Load() {
 		return nil, false, false
 	}
-	f.Pool = &d.pieces
+	f.Pool = &d.bounds.pieces
 	inner, anyMarked, done = f.Add(time.Unix(0, now), run, ctr, body, marked)
 	if f.Held() > 0 && !f.holds.Load() {
 		f.holds.Store(true)

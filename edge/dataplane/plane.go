@@ -6,6 +6,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/edge/bridge"
+	"hedgerow/internal/handover"
 	"hedgerow/protocol"
 	"hedgerow/tap"
 )
@@ -43,15 +44,16 @@ type Plane struct {
 	total   totals
 	mailbox *mailbox
 	guard   guard
-	pieces  protocol.ReassemblyPool // of all peers
 	bounds  bounds
+	gates   *handover.Gates // of the queues and links, and of others that send
 }
 
-// bounds are those of what is sent.
+// bounds are those of what is sent, and of what is kept for frames in the making.
 type bounds struct {
-	noRelay     bool         // nothing passes a supernode
-	dscp        bool         // packets have that of the frames in them
-	groupPacket atomic.Int64 // bytes of the largest GROUP packet that reaches everybody; 0: the usual size
+	pieces      protocol.ReassemblyPool // of all peers
+	noRelay     bool                    // nothing passes a supernode
+	dscp        bool                    // packets have that of the frames in them
+	groupPacket atomic.Int64            // bytes of the largest GROUP packet that reaches everybody; 0: the usual size
 }
 
 // clock is the data path's: nanoseconds since the edge started, and the wall clock
@@ -65,7 +67,7 @@ type clock struct {
 func New(c Config) *Plane {
 	d := &Plane{
 		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(),
-		bounds: bounds{noRelay: c.NoRelay, dscp: c.InheritTOS}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations, c.Transparent),
+		bounds: bounds{noRelay: c.NoRelay, dscp: c.InheritTOS}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations, c.Transparent), gates: handover.NewGates(),
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)
@@ -73,6 +75,9 @@ func New(c Config) *Plane {
 	d.table.Store(&Table{epochs: &[256]*crypto.Epoch{}})
 	return d
 }
+
+// Gates returns what stops the queues for another process.
+func (d *Plane) Gates() *handover.Gates { return d.gates }
 
 // NoRelay reports whether frames wait rather than pass a supernode.
 func (d *Plane) NoRelay() bool { return d.bounds.noRelay }
@@ -124,7 +129,9 @@ func (d *Plane) Stations() *bridge.FDB[*Peer] { return d.fdb.FDB }
 
 // PieceBytes returns how many bytes the pieces of frames take of the memory that all
 // peers share, and how many they can.
-func (d *Plane) PieceBytes() (count, most int) { return d.pieces.Taken(), protocol.ReassemblyShared }
+func (d *Plane) PieceBytes() (count, most int) {
+	return d.bounds.pieces.Taken(), protocol.ReassemblyShared
+}
 
 // Retire ends a Peer for good: its peer has another one, or is forgotten. The
 // hosts behind it are unknown from now on, and the pieces of its frames are dropped.

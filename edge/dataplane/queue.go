@@ -69,22 +69,39 @@ func (d *Plane) Serve(q Queue, f tap.Features) error { return newQueue(d, q, f).
 // nothing is kept for later, so that no frame waits for a timer.
 func (q *queue) run() error {
 	for {
-		sent, err := q.out.readTAP()
+		n, err := q.burst()
 		if err != nil {
-			return err
+			return unlessClosed(err)
 		}
-		got, err := q.in.readUDP()
-		if err != nil {
-			return err
-		}
-		if sent+got > 0 {
+		if n > 0 {
 			continue
 		}
 		if err := q.waiter.Wait(); err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			return err
+			return unlessClosed(err)
 		}
 	}
+}
+
+// unlessClosed returns no error where a waiter was stopped, or another process has taken over.
+func unlessClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// burst carries a burst of each side and returns of how many frames and trains. Nothing is
+// carried while another process takes over, and net.ErrClosed says that it has.
+func (q *queue) burst() (n int, err error) {
+	gate := q.out.gates.Queue()
+	if !gate.Enter() {
+		return 0, net.ErrClosed
+	}
+	defer gate.Leave()
+	sent, err := q.out.readTAP()
+	if err != nil {
+		return 0, err
+	}
+	got, err := q.in.readUDP()
+	return sent + got, err
 }

@@ -58,5 +58,8 @@ func NewHopSession(s *crypto.HopSession, n *Supernode, features uint32) *HopSess
 // ECN reports whether the supernode passes marks of congestion on.
 func (s *HopSession) ECN() bool { return s.features&protocol.FeatureECN != 0 }
 
+// Features returns the protocol.Feature bits that the supernode announced.
+func (s *HopSession) Features() uint32 { return s.features }
+
 // Crypto returns the keys and counters of the session.
 func (s *HopSession) Crypto() *crypto.HopSession { return s.session }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -71,7 +72,7 @@ func handle(h http.Handler, do func(ctx context.Context, r Request) (Done, error
 
 // Command is "PROGRAM upgrade [--binary PATH]". socket finds the control socket, and out gets
 // what the user reads. takes is what the new process goes on with, in words.
-func Command(program, takes string, out io.Writer, socket func(*ucli.Context) (string, error), flags ...ucli.Flag) *ucli.Command {
+func Command[S ~string](program, takes string, out io.Writer, socket func(*ucli.Context) (S, error), flags ...ucli.Flag) *ucli.Command {
 	return &ucli.Command{
 		Name: "upgrade", Usage: fmt.Sprintf("replace the running %s by a new one that goes on with its %s", program, takes),
 		Flags: append([]ucli.Flag{
@@ -89,9 +90,9 @@ func Command(program, takes string, out io.Writer, socket func(*ucli.Context) (s
 					return cli.Errorf(cli.Failure, "", "%w", err)
 				}
 			}
-			done, err := Ask(c.Context, path, r)
+			done, err := Ask(c.Context, string(path), r)
 			if err != nil {
-				return cli.CallError(program, path, err)
+				return cli.CallError(program, string(path), err)
 			}
 			if cli.Bool(c, "json") {
 				return cli.PrintJSON(out, done)
@@ -110,6 +111,7 @@ func Inherit(program, variable, names string) (*handover.Predecessor, error) {
 		return nil, nil
 	}
 	p, err := handover.Inherit(names)
+	_ = os.Unsetenv(variable) // what this process starts is no successor
 	if err != nil {
 		return nil, cli.Errorf(cli.Usage, "", "%s is set, and %w: it is for '%s upgrade' alone", variable, err, program)
 	}

@@ -2,16 +2,21 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
 	"sync"
 
 	"hedgerow/edge"
 	"hedgerow/edge/subnet"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/handover"
 	"hedgerow/internal/stack"
 	"hedgerow/tap"
 )
@@ -193,4 +198,141 @@ func (d *device) Networks() []subnet.Network {
 		list = append(list, subnet.Network(n))
 	}
 	return list
+}
+
+// The names under which devices are handed over.
+const (
+	devicesFile = "devices" // what there is to know of them, as JSON
+	queueFile   = "queue"   // of all, in their order
+)
+
+// openDevices are the TAP devices of this process, and those that a predecessor has handed
+// over and nobody has asked for yet.
+type openDevices struct {
+	open tapOpener
+
+	mu        sync.Mutex
+	list      []*tap.Device
+	inherited []inheritedDevice // the community's is the first
+	kept      bool              // this process serves
+}
+
+type inheritedDevice struct {
+	tap.HandedOver
+	queues []*os.File
+}
+
+// openTAP is a tapOpener: a device that was handed over is not opened anew.
+func (o *openDevices) openTAP(cfg tap.Config) (tapDevice, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var d tapDevice
+	var err error
+	if i := slices.IndexFunc(o.inherited, func(h inheritedDevice) bool { return h.Name == cfg.Name }); i >= 0 {
+		h := o.inherited[i]
+		o.inherited = slices.Delete(o.inherited, i, i+1)
+		defer closeAll(h.queues)
+		var adopted *tap.Device
+		if adopted, err = tap.Adopt(cfg, h.HandedOver, h.queues); err == nil {
+			d = adopted
+			if o.kept {
+				adopted.Keep()
+			}
+		}
+	} else {
+		d, err = o.open(cfg)
+	}
+	if opened, ok := d.(*tap.Device); ok {
+		o.list = slices.DeleteFunc(o.list, func(d *tap.Device) bool { return d.Closed() })
+		o.list = append(o.list, opened)
+	}
+	return d, err
+}
+
+// inherit reads which devices a predecessor has handed over.
+func (o *openDevices) inherit(p *handover.Predecessor) error {
+	f := p.Take(devicesFile)
+	if f == nil {
+		return errors.New("the TAP device was not handed over")
+	}
+	defer f.Close()
+	var list []tap.HandedOver
+	err := json.NewDecoder(io.NewSectionReader(f, 0, 1<<20)).Decode(&list)
+	if err != nil || len(list) == 0 {
+		return errors.New("what was handed over of the TAP device is damaged")
+	}
+	for _, h := range list {
+		d := inheritedDevice{HandedOver: h}
+		for range h.Queues {
+			if f := p.Take(queueFile); f != nil {
+				d.queues = append(d.queues, f)
+			}
+		}
+		o.inherited = append(o.inherited, d)
+	}
+	return nil
+}
+
+// files appends what a successor inherits of the devices.
+func (o *openDevices) files(files []handover.Named) ([]handover.Named, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var list []tap.HandedOver
+	for _, d := range o.list {
+		h, queues, err := d.HandOver()
+		for _, f := range queues {
+			files = append(files, handover.Named{Name: queueFile, File: f})
+		}
+		switch {
+		case errors.Is(err, tap.ErrClosed):
+			continue
+		case err != nil:
+			return files, err
+		}
+		list = append(list, h)
+	}
+	b, err := json.Marshal(list)
+	if err != nil {
+		return files, err
+	}
+	f, err := handover.Text(devicesFile, b)
+	if err != nil {
+		return files, err
+	}
+	return append(files, handover.Named{Name: devicesFile, File: f}), nil
+}
+
+// leave has all devices stay as they are: another process has them.
+func (o *openDevices) leave() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, d := range o.list {
+		d.Leave()
+	}
+}
+
+// keep has this process restore what they changed: it is the one that serves.
+func (o *openDevices) keep() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.kept = true
+	for _, d := range o.list {
+		d.Keep()
+	}
+}
+
+// close closes what was handed over and nobody wants: the device of a peer that is gone.
+func (o *openDevices) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, h := range o.inherited {
+		closeAll(h.queues)
+	}
+	o.inherited = nil
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
 }

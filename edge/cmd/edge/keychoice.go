@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/handover"
 	"hedgerow/internal/limit"
 	"hedgerow/internal/textfile"
 )
@@ -30,6 +32,9 @@ const (
 	// execEvery is how often a helper program is asked again.
 	execEvery = 5 * time.Minute
 )
+
+// keyText is the name under which a key is handed over that was typed or piped.
+const keyText = "key"
 
 // keyKind says where the keys of the community come from.
 type keyKind uint8
@@ -121,6 +126,7 @@ func ambientKey(env cli.Environment) keyChoice {
 type community struct {
 	*crypto.Community
 	source   crypto.KeySource // for reloads; nil when there is nothing to reload
+	text     string           // that a successor cannot read where this process has; empty: it can
 	warnings []string
 }
 
@@ -150,6 +156,9 @@ func (k keyChoice) load(ctx context.Context, name string, stdin io.Reader) (comm
 			out.Community, err = fromText(name, text)
 			out.warnings = k.warnings(text)
 		}
+		if k.kind == keyOption || k.kind == keyStdin {
+			out.text = text
+		}
 	}
 	if out.source != nil {
 		out.Community, err = out.source.Load(ctx)
@@ -161,6 +170,25 @@ func (k keyChoice) load(ctx context.Context, name string, stdin io.Reader) (comm
 		return community{}, cli.Errorf(cli.Usage, "", "-c %s, but %s holds the keys of %q: correct one of them, or leave -c out", name, k.from, out.Name)
 	}
 	return out, nil
+}
+
+// inherit returns the choice and the standard input of a process that a predecessor hands its
+// key over to: on its command line the key is hidden, and its standard input was read.
+func (k keyChoice) inherit(p *handover.Predecessor, stdin io.Reader) (keyChoice, io.Reader) {
+	if p == nil {
+		return k, stdin
+	}
+	f := p.Take(keyText)
+	if f == nil {
+		return k, stdin
+	}
+	defer f.Close()
+	b, _ := io.ReadAll(io.NewSectionReader(f, 0, crypto.MaxKeyFile)) // what is missing is no key
+	if k.kind == keyStdin {
+		return k, bytes.NewReader(b)
+	}
+	k.text = string(b)
+	return k, stdin
 }
 
 // read returns the passphrase, or the text of a community file in its place.

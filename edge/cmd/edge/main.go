@@ -65,7 +65,7 @@ func (cmd *command) app() *ucli.App {
 			"edge -c mynetwork -k KEY -l HOST:PORT -a 10.1.2.1 -d n2n0\n" +
 			"edge status | health | peers | fdb | routes | ping PEER | netcheck | keys | counters\n" +
 			"edge members | admit ID | revoke ID | authority FILE\n" +
-			"edge identity | identity adopt | identity new | invite | join INVITE",
+			"edge identity | identity adopt | identity new | invite | join INVITE | upgrade",
 		Description: "Environment: EDGE_COMMUNITY or N2N_COMMUNITY for -c; EDGE_KEY or N2N_KEY for -k;\n" +
 			"${CREDENTIALS_DIRECTORY}/key (systemd) is used when no other key is given.\n" +
 			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission or missing device,\n" +
@@ -86,6 +86,7 @@ func (cmd *command) app() *ucli.App {
 			cmd.identityCommand(),
 			{Name: "invite", Usage: "print one string that lets a machine into the community", ArgsUsage: "[INVITE]", Flags: inviteFlags(), Action: cmd.enrolment().invite},
 			{Name: "join", Usage: "set this machine up by such a string", ArgsUsage: "INVITE|FILE|-", Flags: joinFlags(), Action: cmd.enrolment().join},
+			cmd.upgradeCommand(),
 			{Name: "keygen", Usage: "make the keys of a community", Flags: keygenFlags(), Action: cmd.keygen},
 			cli.VersionCommand(protocol.Version),
 		}, cmd.membersCommands()...),

@@ -125,7 +125,7 @@ func lanRefusal(port uint16, err error) string {
 // portMapper keeps the port of our data socket mapped, or is nil.
 func (m *member) portMapper() underlay.PortMapper {
 	mapper, err := portmap.New(portmap.Config{
-		Port: m.sockets[0].LocalAddr().Port(), Gateway: portmap.SystemGateway(m.overlay), Secret: m.routerSecret(), Log: m.log,
+		Port: m.estate.sockets[0].LocalAddr().Port(), Gateway: portmap.SystemGateway(m.overlay), Secret: m.routerSecret(), Log: m.log,
 	})
 	if err != nil {
 		m.log.Warn("no port mapping", "why", err)

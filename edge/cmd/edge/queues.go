@@ -89,13 +89,13 @@ func (w *without) parse(list string) error {
 // over is closed: the kernel would give it a share of the traffic.
 func (m *member) openQueues() error {
 	frames := m.device.Queues()
-	for len(m.sockets) > len(frames) {
-		_ = m.sockets[len(m.sockets)-1].Close()
-		m.sockets = slices.Delete(m.sockets, len(m.sockets)-1, len(m.sockets))
+	for len(m.estate.sockets) > len(frames) {
+		_ = m.estate.sockets[len(m.estate.sockets)-1].Close()
+		m.estate.sockets = slices.Delete(m.estate.sockets, len(m.estate.sockets)-1, len(m.estate.sockets))
 	}
 	sides := transport.NewSides()
 	m.transports = underlay.Transports{Sides: sides, NAT64: sides.NAT64(), Open: m.openSocket, Uplinks: m.uplinks, Dial: m.dialStream, TURN: newTURNClient(m.log)}
-	for i, socket := range m.sockets {
+	for i, socket := range m.estate.sockets {
 		q := dataplane.Queue{Frames: frames[i]}
 		var first *transport.MuxReader
 		if i == 0 { // it also reads the other transports
