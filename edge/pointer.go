@@ -30,9 +30,23 @@ func (p *pointer) has(a netip.AddrPort) bool { return slices.Contains(p.addrs, a
 // active reports whether the place is tried.
 func (p *pointer) active() bool { return p.until.IsZero() && len(p.addrs) > 0 }
 
+// next returns the pointer of a later redirect, without its place. Another place begins with
+// what is left of the packets, and in the pause of one that has not answered, so that many
+// redirects are no way to have many packets sent.
+func (p *pointer) next(serial uint64, now time.Time) pointer {
+	n := pointer{serial: serial, obeyed: now}
+	if p.serial != 0 {
+		n.sent = pointerPackets - pointerMore
+	}
+	if !p.proved {
+		n.sent, n.pauses, n.until = max(n.sent, p.sent), p.pauses, p.until
+	}
+	return n
+}
+
 // forget ends the use of the place.
 func (p *pointer) forget() {
-	*p = pointer{serial: p.serial, obeyed: p.obeyed}
+	*p = p.next(p.serial, p.obeyed)
 }
 
 // place returns host and port as they are typed.

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -91,5 +92,26 @@ func TestRedirectedSaysWhatToType(t *testing.T) {
 		if text := control.Redirected("vps:7654", "new.example:7654", there); !strings.Contains(text, "-l new.example:7654") {
 			t.Errorf("%s", text)
 		}
+	}
+}
+
+// TestRedirectsAreNoAmplifier: a supernode that sends its edge to another place each minute
+// has as few packets sent as one that names a single place that does not answer.
+func TestRedirectsAreNoAmplifier(t *testing.T) {
+	v := registered(t, nil)
+	o, p, sent := v.servers.connector.locator.pointers, &v.s.where.pointer, 0
+	for second := range 3600 {
+		now := noon.Add(time.Duration(second) * time.Second)
+		if second%60 == 0 {
+			v.say(now, redirectOf(v, uint64(9+second), fmt.Sprintf("198.51.100.%d", second/60+10)).Append(nil))
+		}
+		if p.active() {
+			o.spend(now, v.s, p.addrs[0])
+			sent++
+		}
+		o.pause(now, v.s)
+	}
+	if most := pointerPackets + pointerMore*pointerPauses; p.serial < 3000 || sent < pointerPackets || sent > most {
+		t.Errorf("%d packets in an hour, want %d to %d; the last is %d", sent, pointerPackets, most, p.serial)
 	}
 }

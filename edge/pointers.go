@@ -101,7 +101,7 @@ func (o *pointers) point(now time.Time, s *supernode, m protocol.Redirect) {
 	p := &s.where.pointer
 	was := *p
 	o.underlay.Names.Drop(p.name)
-	*p = pointer{serial: m.Serial, obeyed: now}
+	*p = was.next(m.Serial, now)
 	if m.Host != s.cfg.Host || m.Port != s.cfg.Port {
 		p.host, p.port = m.Host, m.Port
 	}

@@ -38,5 +38,6 @@ func (s *Server) Move(host string, port uint16) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d.set(s.cfg.Now(), m)
+	s.cfg.Log.Info("edges are told where this supernode is found from now on", "host", host, "port", port)
 	return nil
 }

@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// redirectFile is the name of the file with the place that edges are sent to, in the
+	// RedirectFile is the name of the file with the place that edges are sent to, in the
 	// state directory: serial, host and port in one line.
-	redirectFile = "redirect"
+	RedirectFile = "redirect"
 	// redirectAgain is after which time edges are told once more that have not answered, four
 	// times longer with each round, and redirectRounds how often they are. A new session is
 	// told with its ACK in any case.
@@ -54,7 +54,7 @@ func (d *redirects) load(dir string, key [32]byte, log *slog.Logger) {
 	if dir == "" {
 		return
 	}
-	d.path = filepath.Join(dir, redirectFile)
+	d.path = filepath.Join(dir, RedirectFile)
 	b, err := os.ReadFile(d.path)
 	if err == nil {
 		d.now, err = parseRedirectFile(b, key)

@@ -86,7 +86,7 @@ func TestMoveIsTold(t *testing.T) {
 func TestRedirectFileDamaged(t *testing.T) {
 	for _, text := range []string{"", "x", "0 a 1\n", "5 a\n"} {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, redirectFile), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, RedirectFile), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		log := new(bytes.Buffer)

@@ -3,6 +3,7 @@ package backup
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -127,6 +128,10 @@ func TestRestoreOverState(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(first, some()) {
 		t.Fatalf("%+v, %v", first, err)
 	}
+	redirect := filepath.Join(dir, supernode.RedirectFile)
+	if err := os.WriteFile(redirect, []byte("1 new.example 7654\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	other := some()
 	other.Identity[0], other.Rules = 9, nil
 	if _, err := other.Restore(dir, made, false); !errors.Is(err, ErrState) {
@@ -141,6 +146,9 @@ func TestRestoreOverState(t *testing.T) {
 	}
 	if now, err := Read(dir, made, "1"); err != nil || now.Identity != other.Identity || now.Rules != nil {
 		t.Errorf("%+v, %v", now, err)
+	}
+	if _, err := os.Stat(redirect); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("edges of the restored one would be sent elsewhere: %v", err)
 	}
 	if was, err := Read(aside, made, "1"); err != nil || !reflect.DeepEqual(was, first) {
 		t.Errorf("%+v, %v", was, err)

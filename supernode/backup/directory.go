@@ -17,7 +17,7 @@ import (
 
 // state are the files of a state directory that are a supernode's state, but for the
 // identity.
-var state = [...]string{journal.First, journal.Second, supernode.ResetKeysFile, invites.FileName, RulesFile}
+var state = [...]string{journal.First, journal.Second, supernode.ResetKeysFile, invites.FileName, RulesFile, supernode.RedirectFile}
 
 // ErrState says that a directory has the state of a supernode.
 var ErrState = errors.New("it has the state of a supernode")

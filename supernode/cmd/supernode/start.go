@@ -248,7 +248,9 @@ func (p *process) run(ctx context.Context) error {
 	u := p.upgrader(s)
 	moving := admin.Movable(admin.Handler(g, g), moveServer(s, p.socket.LocalAddr().Port()))
 	handler := admin.Copyable(moving, func(ctx context.Context) ([]byte, error) {
-		return copyOf(ctx, s, p.invites, p.rules.content())
+		b, err := copyOf(ctx, s, p.invites, p.rules.content())
+		p.log.Info("a backup was asked for, which has the private key", "bytes", len(b), "err", err)
+		return b, err
 	})
 	work := func(ctx context.Context) error {
 		defer u.LetGo()
