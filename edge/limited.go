@@ -73,6 +73,10 @@ func (l *limited) sentence() string {
 		limit, advice = fmt.Sprintf("%d copies of broadcasts and multicasts a second of all edges at one address", l.last.Rate), copies
 	case protocol.LimitedCommunityCopies:
 		limit, advice = fmt.Sprintf("%d copies of broadcasts and multicasts a second of one community", l.last.Rate), copies
+	case protocol.LimitedLine:
+		limit = fmt.Sprintf("an equal part of its line, which is full: %d bytes a second", l.last.Rate)
+	case protocol.LimitedLoad:
+		limit = "an equal part of its processor, which is full"
 	}
 	return fmt.Sprintf("%s has dropped %d packets of this edge, which sends more through it than its limit of %s.%s [E50]", l.name, l.dropped, limit, advice)
 }

@@ -15,7 +15,8 @@ func TestToldOfLimits(t *testing.T) {
 	for what, want := range map[uint8]string{
 		protocol.LimitedBytes: "9 bytes a second of one edge", protocol.LimitedCommunityBytes: "9 bytes a second of one community",
 		protocol.LimitedCopies: "of one edge", protocol.LimitedNetworkCopies: "of all edges at one address",
-		protocol.LimitedCommunityCopies: "copies of broadcasts and multicasts a second of one community", 77: "(number 77): 9 a second",
+		protocol.LimitedCommunityCopies: "copies of broadcasts and multicasts a second of one community",
+		protocol.LimitedLine:            "its line, which is full: 9 bytes a second", protocol.LimitedLoad: "an equal part of its processor, which is full", 77: "(number 77): 9 a second",
 	} {
 		v := registered(t, nil)
 		m := protocol.Limited{Dropped: 1 << 31, What: what, Rate: 9}

@@ -14,6 +14,10 @@ const (
 	LimitedCopies          = 3
 	LimitedNetworkCopies   = 4
 	LimitedCommunityCopies = 5
+	// LimitedLine is an equal part of all bytes that it relays in a second: its line is
+	// full. LimitedLoad is an equal part of its processor's time, which has no rate.
+	LimitedLine = 6
+	LimitedLoad = 7
 )
 
 // Limited tells an edge that a supernode has not relayed all that it sent.
@@ -25,7 +29,7 @@ type Limited struct {
 	// limits of later versions.
 	What uint8
 	// Rate is that limit, in bytes or copies a second; the largest number stands for
-	// all that are larger.
+	// all that are larger, 0 for none.
 	Rate uint32
 }
 

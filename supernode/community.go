@@ -8,6 +8,7 @@ import (
 
 	"hedgerow/internal/network"
 	"hedgerow/protocol"
+	"hedgerow/supernode/fair"
 )
 
 // community is what the supernode knows of one: the hash of its name, and its
@@ -27,6 +28,7 @@ type community struct {
 	crowd     crowd
 	listed    int // where in online the next list of members begins
 	budget    relayBudget
+	crowded   crowdedGroup
 }
 
 // crowd is what a community takes up in the tables and in the shares of networks.
@@ -37,6 +39,9 @@ type crowd struct {
 	visitors int        // of its registrations
 	deserted *network.Place[*community]
 }
+
+// crowdedGroup is what a community has waiting where not all can be relayed (crowded.go).
+type crowdedGroup struct{ line, loop fair.Group }
 
 // communityText returns a community's id as it is shown.
 func communityText(id [16]byte) string { return hex.EncodeToString(id[:]) }

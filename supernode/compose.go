@@ -29,7 +29,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 		greeter:    newGreeter(cfg.Identity.Static, cfg.HelloOff, random, s.refused, s.registry.front),
 		binding:    newBinding(s.refused),
 	}
-	s.relayer = &relayer{sessions: s.sessions, sender: sender, registry: s.registry, sockets: s.sockets, allowance: allowance, refused: s.refused, limits: cfg.Limits}
+	s.relayer = &relayer{sessions: s.sessions, sender: sender, registry: s.registry, sockets: s.sockets, allowance: allowance, crowded: newCrowded(cfg.Limits.LineBytes), refused: s.refused, limits: cfg.Limits}
 	s.turn = &turnServer{
 		cfg: cfg.TURN, failed: &s.health.turn, secret: turnSecret(cfg.Identity.Seed), tables: &s.mu, registry: s.registry, refused: s.refused, log: log, now: cfg.Now,
 	}

@@ -73,6 +73,10 @@ type Limits struct {
 	EdgeFloods      float64 // copies of floods a second that leave for one edge (static key); default 25 000
 	SourceFloods    float64 // the same for all edges at one IPv4 address or IPv6 /64; default 50 000
 	CommunityFloods float64 // the same for one community; default 250 000
+	// LineBytes is how many bytes leave in a second for all that is relayed, with the
+	// headers of IP and UDP. Communities share them equally when more is sent, and so do the
+	// edges of one. Default: no limit.
+	LineBytes float64
 }
 
 // The ceilings of the tables.
@@ -96,7 +100,7 @@ func (c *Config) validate() error {
 	if l.Communities < 0 || l.Edges < 0 || l.Guests < 0 || l.CommunityEdges < 0 || l.SourceEdges < 0 {
 		fault("a table's ceiling is negative")
 	}
-	if l.EdgeBytes < 0 || l.CommunityBytes < 0 || l.EdgeFloods < 0 || l.SourceFloods < 0 || l.CommunityFloods < 0 {
+	if l.EdgeBytes < 0 || l.CommunityBytes < 0 || l.EdgeFloods < 0 || l.SourceFloods < 0 || l.CommunityFloods < 0 || l.LineBytes < 0 {
 		fault("a relay budget is negative")
 	}
 	return errors.Join(faults...)

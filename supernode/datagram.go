@@ -17,6 +17,7 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 		s.refused.about(dropLong, false, out.origin(from), nil)
 		return
 	case stun.IsMessage(pkt):
+		s.relayer.crowded.handled(now, len(pkt))
 		s.strangers.binding.answer(now, out, pkt, from, s.sockets.alternate)
 		return
 	case len(pkt) < shortest:
@@ -33,6 +34,7 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 		s.relayer.relay(now, out, pkt, from, h)
 		return
 	}
+	s.relayer.crowded.handled(now, len(pkt))
 	out.run = relayRun{} // any other packet may change the tables that it was looked up in
 	switch {
 	case maybeHello && (err != nil || h.XF != protocol.XFHop):

@@ -37,6 +37,7 @@
 //	sessions    sessions with edges, by index (sessions.go)
 //	strangers   senders without a session: handshakes, greeter, binding (STUN)
 //	relayer     packets and floods between members (relay.go, flood.go)
+//	crowded     who is relayed where not all can be, by package fair (crowded.go)
 //	turnServer  credentials and permissions of the TURN server (turnserver.go)
 //	notices     RESETs after a restart, PEER_INFOs about restarted edges (notices.go)
 //	redirects   edges that are told where we are found from now on (redirects.go)

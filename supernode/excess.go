@@ -51,4 +51,5 @@ func (e excessSeen) status() *admin.Excess {
 var limitNames = [...]string{
 	protocol.LimitedBytes: admin.LimitBytes, protocol.LimitedCommunityBytes: admin.LimitCommunityBytes, protocol.LimitedCopies: admin.LimitCopies,
 	protocol.LimitedNetworkCopies: admin.LimitNetworkCopies, protocol.LimitedCommunityCopies: admin.LimitCommunityCopies,
+	protocol.LimitedLine: admin.LimitLine, protocol.LimitedLoad: admin.LimitLoad,
 }

@@ -25,7 +25,11 @@ func (r *relayer) prepareFlood(now time.Time, out *outbox, edge *hop, packet []b
 	// What surely leaves is charged before anybody looks for whom it is for, so that a
 	// flood that is refused costs no more than a packet.
 	least := max(1, len(c.online)-1-len(skip))
-	if over := r.chargeFlood(now, edge, least, len(packet)); over.what != 0 {
+	over := r.chargeFlood(now, edge, least, len(packet))
+	if over.what == 0 && r.crowded.line != nil && !r.crowded.carries(now, src, len(packet)) {
+		over = r.crowded.lineFull(src)
+	}
+	if over.what != 0 {
 		r.drop(now, out, edge, over)
 		return
 	}
@@ -47,6 +51,7 @@ func (r *relayer) prepareFlood(now time.Time, out *outbox, edge *hop, packet []b
 			return
 		}
 	}
+	r.crowded.copied(src, len(packet), len(f.targets)-1)
 	r.count(src, admin.Traffic{Floods: 1, FloodBytes: uint64(len(packet) * len(f.targets))})
 }
 

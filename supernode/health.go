@@ -105,6 +105,8 @@ var conditions = [...]condition{
 	lately("newcomers", "more edges that were never seen come from one network than may: some of them wait. It ends by itself, or it is a flood.", dropNewcomerRate),
 	lately("handshakes", "handshakes of strangers take all the time that they may, or all places: edges that were never here wait. It is a flood, or many edges at once; those that are here lose nothing.", dropGuests, dropDisplaced),
 	lately("relay budget", "not all that edges send is relayed: they, their network or their community send more than their budget, most likely multicasts to many. Those edges are told. [E50]", dropRelayBudget),
+	lately("line", "the line is full: edges send more than --limit line-bytes lets pass. Communities share it equally, and so do the edges of each; who sends less than an equal part loses nothing. Raise it if the line carries more. [E50]", dropRelayLine),
+	lately("load", "the processor is full: edges send more than this host can relay. Communities share it equally, and so do the edges of each; who sends less than an equal part loses nothing. Let --limit edge-bytes or line-bytes allow less, or serve some of the communities by another supernode. [E50]", dropRelayLoad),
 	lately("notices", "members are not told at once of all edges that have started anew: there are more than may be told of.", dropPushes),
 	{"store", func(h *health, _ time.Time) string {
 		return h.store.sentence()

@@ -29,6 +29,8 @@ var ills = map[string]struct {
 	"newcomers":     {func(r *rig) { r.s.refused.drop(dropNewcomerRate) }, "come from one network"},
 	"handshakes":    {func(r *rig) { r.s.refused.drop(dropGuests) }, "handshakes of strangers"},
 	"relay budget":  {func(r *rig) { r.s.refused.drop(dropRelayBudget) }, "[E50]"},
+	"line":          {func(r *rig) { r.s.refused.drop(dropRelayLine) }, "--limit line-bytes"},
+	"load":          {func(r *rig) { r.s.refused.drop(dropRelayLoad) }, "processor is full"},
 	"notices":       {func(r *rig) { r.s.refused.drop(dropPushes) }, "started anew"},
 	"store":         {func(r *rig) { r.s.store.state.copies = 0 }, "cannot be written"},
 	"stored":        {func(r *rig) { r.s.refused.drop(dropStored) }, "damaged and left out"},

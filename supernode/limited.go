@@ -19,7 +19,14 @@ type limit struct {
 // drop counts a packet that went over a limit, and tells its sender now and then, who would
 // look for the loss anywhere else.
 func (r *relayer) drop(now time.Time, out *outbox, edge *hop, l limit) {
-	r.refused.drop(dropRelayBudget)
+	switch l.what {
+	case protocol.LimitedLine:
+		r.refused.drop(dropRelayLine)
+	case protocol.LimitedLoad:
+		r.refused.drop(dropRelayLoad)
+	default:
+		r.refused.drop(dropRelayBudget)
+	}
 	b := &edge.reg.budget
 	b.excess = b.excess.more(now, l.what)
 	if l.ofCommunity() {

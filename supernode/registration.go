@@ -12,6 +12,7 @@ import (
 	"hedgerow/internal/bucket"
 	"hedgerow/protocol"
 	"hedgerow/supernode/admin"
+	"hedgerow/supernode/fair"
 )
 
 // registration is one edge in one community. It outlives the edge's sessions:
@@ -44,7 +45,11 @@ type relayBudget struct {
 	dropped                    uint32 // packets since the edge was told last
 	traffic                    admin.Traffic
 	excess                     *excess // nil: it was never over a limit
+	crowded                    crowdedMember
 }
+
+// crowdedMember is what an edge has waiting where not all can be relayed (crowded.go).
+type crowdedMember struct{ line, loop fair.Member }
 
 // static returns the static key that the statement of r vouches for. It reports false
 // before there is one.

@@ -16,6 +16,7 @@ type relayer struct {
 	registry  *registry
 	sockets   *sockets // for floods, which may fill an outbox
 	allowance *allowance
+	crowded   crowded
 	refused   *refusals
 	limits    Limits
 }
@@ -27,6 +28,7 @@ func (r *relayer) relay(now time.Time, out *outbox, pkt []byte, from netip.AddrP
 	edge := out.run.edge
 	if edge == nil || out.run.index != h.RX {
 		if edge = r.sessions.find(now, out, len(pkt), from, h.RX); edge == nil {
+			r.crowded.handled(now, len(pkt))
 			return
 		}
 		out.run = relayRun{index: h.RX, edge: edge}
@@ -39,6 +41,12 @@ func (r *relayer) relay(now time.Time, out *outbox, pkt []byte, from netip.AddrP
 		r.refused.drop(dropShort)
 		return
 	}
+	// Whoever forges packets of an edge knows its address as little as its index.
+	full := r.crowded.loop.Full()
+	if full && from == edge.addr && !r.crowded.handles(now, edge.reg, len(pkt)) {
+		r.drop(now, out, edge, loopFull)
+		return
+	}
 	packet, err := edge.session.OpenRelay(out.sc, pkt)
 	if err != nil {
 		r.refused.drop(dropRelayTag)
@@ -46,6 +54,10 @@ func (r *relayer) relay(now time.Time, out *outbox, pkt []byte, from netip.AddrP
 	}
 	if r.sessions.heard(now, out, edge, from, len(pkt)) {
 		r.sessions.prober.send(now, out, edge)
+	}
+	if full && from != edge.addr && !r.crowded.handles(now, edge.reg, len(pkt)) {
+		r.drop(now, out, edge, loopFull)
+		return
 	}
 	handle, _ := protocol.SplitRelayCTR(h.CTR)
 	if handle == protocol.HandleAll {
@@ -78,8 +90,8 @@ func (r *relayer) findTarget(run *relayRun, handle uint32) bool {
 	return true
 }
 
-// charge subtracts a unicast packet of size bytes from the budgets of its sender
-// and of its community, and counts it, or returns which of them it went over.
+// charge subtracts a unicast packet of size bytes from the budgets of its sender and of
+// its community, and from what the line carries, and counts it, or returns what it went over.
 func (r *relayer) charge(now time.Time, src *registration, size int) (over limit) {
 	c, cost, limits := src.community, float64(size), &r.limits
 	if !src.budget.bytes.Take(now, cost, limits.EdgeBytes, limits.EdgeBytes) {
@@ -87,6 +99,9 @@ func (r *relayer) charge(now time.Time, src *registration, size int) (over limit
 	}
 	if !c.budget.bytes.Take(now, cost, limits.CommunityBytes, limits.CommunityBytes) {
 		return limit{protocol.LimitedCommunityBytes, limits.CommunityBytes}
+	}
+	if r.crowded.line != nil && !r.crowded.carries(now, src, size) {
+		return r.crowded.lineFull(src)
 	}
 	r.count(src, admin.Traffic{Packets: 1, Bytes: uint64(size)})
 	return limit{}

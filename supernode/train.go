@@ -57,6 +57,7 @@ func (s *Server) readOnce(in []transport.Datagram, out *outbox) (n int, err erro
 		return n, err
 	}
 	now := s.cfg.Now()
+	s.relayer.crowded.loop.Batch(now, n < len(in))
 	for i := range in[:n] {
 		s.handleTrain(now, out, &in[i])
 	}

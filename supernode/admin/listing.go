@@ -115,6 +115,8 @@ const (
 	LimitNetworkCopies   = "copies of floods of its network"
 	LimitCommunityBytes  = "bytes of the community"
 	LimitCommunityCopies = "copies of floods of the community"
+	LimitLine            = "an equal part of the line"
+	LimitLoad            = "an equal part of the processor"
 )
 
 // limitedNow is how long after the last packet over a limit an edge counts as limited.

@@ -37,6 +37,7 @@ var limits = []limit{
 	{name: "edge-copies", what: "copies a second of what one edge sends to everybody", rate: func(l *supernode.Limits) *float64 { return &l.EdgeFloods }},
 	{name: "source-copies", what: "the same of all edges at one IPv4 address or IPv6 /64", rate: func(l *supernode.Limits) *float64 { return &l.SourceFloods }},
 	{name: "community-copies", what: "the same of one community", rate: func(l *supernode.Limits) *float64 { return &l.CommunityFloods }},
+	{name: "line-bytes", what: "bytes a second relayed in all, headers included", rate: func(l *supernode.Limits) *float64 { return &l.LineBytes }},
 }
 
 // limitFlag is --limit.
