@@ -114,34 +114,42 @@ func memory(pid int) (now, most float64, err error) {
 // confine keeps this process and all that it will start on its first
 // processors, and returns their numbers.
 func confine(count int) (cpus []int, err error) {
-	var allowed, set unix.CPUSet
+	var allowed unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &allowed); err != nil {
 		return nil, err
 	}
 	for cpu := 0; len(cpus) < min(count, allowed.Count()); cpu++ {
 		if allowed.IsSet(cpu) {
-			set.Set(cpu)
 			cpus = append(cpus, cpu)
 		}
+	}
+	return cpus, keepTo(cpus)
+}
+
+// keepTo keeps this process to some processors.
+func keepTo(cpus []int) error {
+	var set unix.CPUSet
+	for _, cpu := range cpus {
+		set.Set(cpu)
 	}
 	// Twice: a thread that another one makes meanwhile is met by the second
 	// pass, when whoever makes one is confined already.
 	for range 2 {
 		threads, err := os.ReadDir("/proc/self/task")
 		if err != nil {
-			return nil, err
+			return err
 		}
 		for _, t := range threads {
 			id, err := strconv.Atoi(t.Name())
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if err := unix.SchedSetaffinity(id, &set); err != nil && !errors.Is(err, unix.ESRCH) {
-				return nil, fmt.Errorf("keep thread %d on processors %v: %w", id, cpus, err)
+				return fmt.Errorf("keep thread %d on processors %v: %w", id, cpus, err)
 			}
 		}
 	}
-	return cpus, nil
+	return nil
 }
 
 // calm is the share of the processors that others may use before the figures

@@ -8,6 +8,7 @@
 //	go run ./integration/bench -bin bin -loss 0.5,2,10
 //	go run ./integration/bench -bin bin -idle
 //	go run ./integration/bench -bin bin -supernode -edges 100000 -communities 1000
+//	go run ./integration/bench -bin bin -fair
 //
 // It prints the ratios that the product promises, and then the figures as two
 // Markdown tables. -json FILE writes every sample. It ends with 0 when

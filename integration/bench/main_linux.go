@@ -17,6 +17,7 @@ type flags struct {
 	rounds, cpus, edges, communities   int
 	seconds, orderRate                 float64
 	quick, order, supernode, idle      bool
+	fair                               bool
 }
 
 func parse() (f flags) {
@@ -33,6 +34,7 @@ func parse() (f flags) {
 	flag.StringVar(&f.loss, "loss", "", "instead: TCP over a path that loses these `percentages`, as in 0.5,2,10")
 	flag.BoolVar(&f.idle, "idle", false, "instead: how often edges and a supernode wake up that nobody uses")
 	flag.BoolVar(&f.supernode, "supernode", false, "instead: a supernode with many edges on the loopback; needs no rights")
+	flag.BoolVar(&f.fair, "fair", false, "instead: two communities at a supernode that cannot relay all; needs no rights")
 	flag.IntVar(&f.edges, "edges", 2000, "how many edges -supernode has")
 	flag.IntVar(&f.communities, "communities", 20, "how many communities the edges of -supernode belong to")
 	flag.Parse()
@@ -58,7 +60,7 @@ func main() {
 		}
 		return f.run(ctx, s)
 	}
-	if f.supernode {
+	if f.supernode || f.fair {
 		rig.Run("bench", whole)
 		return
 	}
@@ -124,6 +126,8 @@ func (f flags) run(ctx context.Context, s settings) error {
 	switch {
 	case f.supernode:
 		return f.measureSupernode(ctx, s)
+	case f.fair:
+		return measureFairness(ctx, s, time.Duration(f.seconds*float64(time.Second)/2))
 	case f.order:
 		return checkOrder(ctx, s, f.orderRate)
 	case f.idle:

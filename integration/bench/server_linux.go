@@ -19,14 +19,15 @@ import (
 // server is a supernode on this host's loopback, and its state.
 type server struct {
 	program, dir string
+	more         []string       // of its command line
 	at           netip.AddrPort // it is reached there; the port stays the same
 	key          [32]byte
 	cmd          *exec.Cmd
 }
 
-// newServer starts a supernode whose state is kept in dir.
-func newServer(ctx context.Context, program, dir string) (*server, error) {
-	s := &server{program: program, dir: dir}
+// newServer starts a supernode whose state is kept in dir, with more arguments.
+func newServer(ctx context.Context, program, dir string, more ...string) (*server, error) {
+	s := &server{program: program, dir: dir, more: more}
 	if err := s.start(ctx); err != nil {
 		return nil, err
 	}
@@ -40,8 +41,8 @@ func newServer(ctx context.Context, program, dir string) (*server, error) {
 
 // start starts it, or starts it again, and returns when it listens.
 func (s *server) start(ctx context.Context) error {
-	s.cmd = exec.CommandContext(ctx, s.program, "-p", strconv.Itoa(int(s.at.Port())), "--second-port", "off", "--tls-listen", "off",
-		"--state-dir", s.dir, "--control", filepath.Join(s.dir, "control.sock"))
+	s.cmd = exec.CommandContext(ctx, s.program, append([]string{"-p", strconv.Itoa(int(s.at.Port())), "--second-port", "off", "--tls-listen", "off",
+		"--state-dir", s.dir, "--control", s.socket()}, s.more...)...)
 	var said strings.Builder
 	s.cmd.Stderr = &said
 	out, err := s.cmd.StdoutPipe()
@@ -67,6 +68,9 @@ func (s *server) start(ctx context.Context) error {
 	}
 	return fmt.Errorf("the supernode ended: %w\n%s", s.cmd.Wait(), said.String())
 }
+
+// socket is where its control socket is.
+func (s *server) socket() string { return filepath.Join(s.dir, "control.sock") }
 
 // kill ends it by SIGKILL.
 func (s *server) kill() error {

@@ -11,4 +11,5 @@
 //	worker  a socket, and the one goroutine whose some of the edges are (worker.go)
 //	edge    one of them (edge.go)
 //	Flow    relayed packets of pairs of edges, and how long they take (flow.go)
+//	Contest a pair of one community beside greedy ones of another (contest.go)
 package swarm

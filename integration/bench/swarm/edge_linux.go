@@ -147,7 +147,7 @@ func (e *edge) handle(a *arrival) {
 	case got.Header.Type == protocol.TypeReset:
 		e.reset(a)
 	case got.Packet != nil && e.worker.flow != nil:
-		e.worker.flow.arrived(a.at, got.Packet)
+		e.worker.flow.arrived(e, a.at, got.Packet)
 	case got.Inner != nil:
 		adversary.Messages(got.Inner, func(typ protocol.MsgType, value []byte) { e.handleMessage(a.at, typ, value) })
 	}

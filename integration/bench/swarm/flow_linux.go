@@ -70,7 +70,7 @@ func (f *Flow) send(now time.Time) {
 }
 
 // arrived notes that a packet has arrived.
-func (f *Flow) arrived(at time.Time, packet []byte) {
+func (f *Flow) arrived(_ *edge, at time.Time, packet []byte) {
 	if len(packet) >= 16 && binary.BigEndian.Uint32(packet) == flowWord {
 		f.Took = append(f.Took, at.Sub(time.Unix(0, int64(binary.BigEndian.Uint64(packet[8:])))))
 	}

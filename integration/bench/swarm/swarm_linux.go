@@ -3,6 +3,7 @@ package swarm
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -103,6 +104,9 @@ func (s *Swarm) Close() {
 	}
 	s.running.Wait()
 }
+
+// Community returns the id of a community, as a supernode shows it.
+func (s *Swarm) Community(i int) string { return hex.EncodeToString(s.edges[i].community.id[:]) }
 
 // address returns where edge i is.
 func address(i int) netip.Addr {

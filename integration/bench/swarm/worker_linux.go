@@ -31,7 +31,8 @@ type worker struct {
 	edges []*edge
 	due   agenda
 	guest *adversary.Guest // what all share who are on this goroutine
-	flow  *Flow            // nil: none
+	flow  traffic          // nil: none
+	eager bool             // the flow sends all the time, and nothing is read
 }
 
 // arrival is a datagram that came.
@@ -124,6 +125,14 @@ func (w *worker) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if w.flow != nil {
 			w.flow.send(time.Now())
+		}
+		if w.eager {
+			select {
+			case f := <-w.do:
+				f()
+			default:
+			}
+			continue
 		}
 		select {
 		case list := <-w.in:
