@@ -25,7 +25,8 @@ type lightEdge struct {
 
 	welcomed, registered bool
 	sessions             int
-	resets               int
+	resets, relayed      int
+	ownHandle            uint32
 	nonce                [8]byte       // of the last ping that was answered
 	rtt                  time.Duration // smoothed
 }
@@ -88,10 +89,15 @@ func (e *lightEdge) handle(pkt []byte) {
 	if got.Began {
 		e.sessions++
 	}
+	if got.Packet != nil {
+		e.relayed++
+	}
 	adversary.Messages(got.Inner, func(typ protocol.MsgType, value []byte) {
 		switch typ {
 		case protocol.MsgAck:
-			e.registered = true
+			if m, err := protocol.ParseAck(value); err == nil {
+				e.registered, e.ownHandle = true, m.Handle
+			}
 		case protocol.MsgPong:
 			if m, err := protocol.ParsePong(value); err == nil {
 				e.nonce = m.Nonce
