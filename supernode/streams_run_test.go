@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -265,3 +266,83 @@ func TestStreamsEndInErrors(t *testing.T) {
 type brokenStreams struct{ *noStreams }
 
 func (brokenStreams) Serve(context.Context) error { return errors.New("no more sockets") }
+
+// connect opens TCP connections from many networks, each of which sends some bytes and then
+// nothing.
+func (o *open) connect(n int, first []byte) {
+	o.t.Helper()
+	for i := range n {
+		from := net.TCPAddr{IP: net.IPv4(127, byte(1+len(first)), byte(i/100), byte(1+i%100/4))}
+		c, err := (&net.Dialer{LocalAddr: &from}).DialContext(o.t.Context(), "tcp4", o.tcp.String())
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		o.t.Cleanup(func() { c.Close() })
+		if _, err := c.Write(first); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+}
+
+// slowest returns the time within which nine in ten round trips are done of a packet from
+// one edge to another one and back.
+func (a *fakeEdge) slowest(by *line, b *fakeEdge, bys *line) time.Duration {
+	var took []time.Duration
+	for range 100 {
+		began := time.Now()
+		by.send(a.wrap(b.ack.Handle, 0, make([]byte, 100)))
+		bys.awaitRelayed(b)
+		bys.send(b.wrap(a.ack.Handle, 0, make([]byte, 100)))
+		by.awaitRelayed(a)
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	return took[len(took)*9/10]
+}
+
+// TestStreamsThatStandStillDelayNobody: as many connections as a server may have, of which
+// most say nothing and some stop in the middle of the TLS handshake, and a client that reads
+// nothing of what is relayed to it all the time, do not slow down an edge by UDP and one by
+// TLS that were there before.
+func TestStreamsThatStandStillDelayNobody(t *testing.T) {
+	o := runOpen(t)
+	c := testCommunity("c", "k")
+	_, byTLS := o.dial()
+	byUDP := o.socket()
+	a, b := o.edge(c, "a", 1).joinBy(byTLS), o.edge(c, "b", 2).joinBy(byUDP)
+	other := o.socket()
+	sender, deaf := o.edge(c, "sender", 3).joinBy(other), o.edge(c, "deaf", 4).joinBy(o.deaf())
+	before := b.slowest(byUDP, a, byTLS)
+
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for each := time.NewTicker(time.Millisecond); ; {
+			select {
+			case <-each.C:
+				for range 3 {
+					other.send(sender.wrap(deaf.ack.Handle, 0, make([]byte, 1400)))
+				}
+			case <-stop:
+				return
+			}
+		}
+	}()
+	o.connect(stream.DefaultConnections-600, nil)
+	o.connect(500, []byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")) // a ClientHello begins (RFC 8446)
+	if st := o.s.Status().Streams; st.Connections < stream.DefaultConnections-200 {
+		t.Fatalf("%+v: it proves nothing", st)
+	}
+	under := b.slowest(byUDP, a, byTLS)
+	close(stop)
+	<-stopped
+	if under > 3*before+20*time.Millisecond {
+		t.Errorf("nine in ten round trips take %v, and %v before", under, before)
+	}
+	if st := o.s.Status(); st.Edges != 4 || st.Streams.Dropped == 0 {
+		t.Errorf("%+v, streams %+v", st, st.Streams)
+	}
+	if err := o.stop(); err != nil {
+		t.Error(err)
+	}
+}
