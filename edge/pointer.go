@@ -9,6 +9,22 @@ import (
 	"hedgerow/internal/invite"
 )
 
+const (
+	// redirectPause is the shortest time between two redirects of one supernode that are
+	// obeyed.
+	redirectPause = time.Minute
+	// pointerPackets is how many packets go to a place that has not answered before there is
+	// a pause, pointerMore how many after each pause. A pause is twice as long as the one
+	// before.
+	pointerPackets   = 8
+	pointerMore      = 2
+	pointerPause     = time.Minute
+	pointerPauseMost = time.Hour
+	// pointerPauses is after how many pauses without an answer a place is forgotten, while
+	// the supernode answers where it was.
+	pointerPauses = 6
+)
+
 // pointer is where a supernode has said that it is found from now on.
 type pointer struct {
 	serial uint64           // of the redirect that was obeyed last

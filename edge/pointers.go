@@ -16,22 +16,6 @@ import (
 // register there as well, as where a name has come to stand for another host (moved.go):
 // whoever answers there has the same key, or nothing changes.
 
-const (
-	// redirectPause is the shortest time between two redirects of one supernode that are
-	// obeyed.
-	redirectPause = time.Minute
-	// pointerPackets is how many packets go to a place that has not answered before there is
-	// a pause, pointerMore how many after each pause. A pause is twice as long as the one
-	// before.
-	pointerPackets   = 8
-	pointerMore      = 2
-	pointerPause     = time.Minute
-	pointerPauseMost = time.Hour
-	// pointerPauses is after how many pauses without an answer a place is forgotten, while
-	// the supernode answers where it was.
-	pointerPauses = 6
-)
-
 // pointers is the owner of where supernodes say that they are.
 type pointers struct {
 	supernodes supernodes
