@@ -40,6 +40,7 @@ func (s *Service) HandedOver(pid int) {
 // Inherit takes the state directory and the control socket from a predecessor. The
 // arguments are those of OpenControl.
 func (s *Service) Inherit(p *handover.Predecessor, place cli.Place, path, name string) error {
+	s.inherited = true
 	lock, control := p.Take(lockFile), p.Take(controlFile)
 	if lock == nil || control == nil {
 		return cli.Errorf(cli.Failure, "", "the state directory or the control socket was not handed over")

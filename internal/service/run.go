@@ -23,6 +23,9 @@ func (s *Service) Run(ctx context.Context, h http.Handler, work func(context.Con
 	for _, f := range beside {
 		joined.Go(func() { f(serving) })
 	}
+	if !s.inherited { // else it knows
+		Notify("READY=1")
+	}
 	err := work(ctx)
 	stop()
 	joined.Wait()

@@ -34,6 +34,8 @@ type Service struct {
 	lock    *os.File // of the state directory
 	control *localapi.Listener
 	release []func() // in the order of opening
+
+	inherited bool // from another process, which said that the service is ready
 }
 
 // New returns a Service that holds nothing yet. From then on the process keeps to the memory

@@ -49,13 +49,14 @@ func (cmd *command) start(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
+	activated := service.TakeActivated()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)
 	}
 	ctx, stop := service.UntilSignal(c.Context, log, "stopping")
 	defer stop()
 	for ; ; before = nil {
-		p := &process{cmd: cmd, options: o, log: log, before: before, service: service.New(service.Config{
+		p := &process{cmd: cmd, options: o, log: log, before: before, activated: activated, service: service.New(service.Config{
 			Program: program, Instance: program, Second: "-p PORT, --state-dir DIR and --control PATH", Log: log,
 		})}
 		forked, err := p.serve(ctx)
@@ -116,6 +117,8 @@ type process struct {
 	log     *slog.Logger
 	service *service.Service
 	before  *handover.Predecessor // nil: there is none
+
+	activated service.Activated
 
 	socket    *transport.UDP
 	second    *transport.UDP  // nil: none
@@ -195,12 +198,12 @@ func (p *process) openPorts() error {
 // openPortsOnce fails without a second port: always if the user asked for it, and
 // otherwise only if strict.
 func (p *process) openPortsOnce(strict bool) (err error) {
-	if p.socket, err = openSocket(p.options, p.log); err != nil {
+	if p.socket, err = p.openFirst(); err != nil {
 		return err
 	}
 	p.service.OnClose(func() { _ = p.socket.Close() })
 	first := p.socket.LocalAddr().Port()
-	if p.second, p.missing, err = openAlternate(p.options, first, strict, p.log); err != nil {
+	if p.second, p.missing, err = p.openSecond(first, strict); err != nil {
 		return err
 	}
 	if p.missing != "" {
@@ -209,13 +212,52 @@ func (p *process) openPortsOnce(strict bool) (err error) {
 	if p.second != nil {
 		p.service.OnClose(func() { _ = p.second.Close() })
 	}
-	if p.listeners, err = p.options.Streams.listen(p.options.Address, first); err != nil {
+	if p.listeners, err = p.openListeners(first); err != nil {
 		return err
 	}
 	for _, l := range p.listeners {
 		p.service.OnClose(func() { _ = l.Close() })
 	}
 	return nil
+}
+
+// openFirst opens the UDP port, or uses that of the service manager.
+func (p *process) openFirst() (*transport.UDP, error) {
+	if f := p.activated.Find(false, secondFile, true); f != nil {
+		return adoptActivated(f, socketOptions(p.options, p.log))
+	}
+	return openSocket(p.options, p.log)
+}
+
+// openSecond opens the second UDP port, or uses that of the service manager.
+func (p *process) openSecond(first uint16, strict bool) (u *transport.UDP, missing string, err error) {
+	if f := p.activated.Find(false, secondFile, false); f != nil {
+		u, err = adoptActivated(f, transport.Options{Log: p.log})
+		return u, "", err
+	}
+	return openAlternate(p.options, first, strict, p.log)
+}
+
+// openListeners opens the TCP ports, or uses that of the service manager.
+func (p *process) openListeners(first uint16) ([]net.Listener, error) {
+	f := p.activated.Find(true, secondFile, true)
+	if f == nil || p.options.Streams.Off {
+		return p.options.Streams.listen(p.options.Address, first)
+	}
+	l, err := net.FileListener(f)
+	if err != nil {
+		return nil, cli.Errorf(cli.Failure, "", "use the TCP port of the service manager: %w", err)
+	}
+	return []net.Listener{l}, nil
+}
+
+// adoptActivated uses a UDP port of the service manager.
+func adoptActivated(f *os.File, opts transport.Options) (*transport.UDP, error) {
+	u, err := transport.AdoptUDP(f, opts)
+	if err != nil {
+		return nil, cli.Errorf(cli.Failure, "", "use the UDP port of the service manager: %w", err)
+	}
+	return u, nil
 }
 
 // run serves until ctx ends.

@@ -1,0 +1,25 @@
+package service
+
+import "os"
+
+// Activated are sockets that the service manager has opened for this process. They stay open:
+// who uses one makes a copy of its descriptor.
+type Activated []Socket
+
+// Socket is one of them.
+type Socket struct {
+	Name   string // that its unit gives it
+	Stream bool   // connections come to it, else datagrams
+	File   *os.File
+}
+
+// Find returns the first socket of a kind and a name, or of any name but that; nil: there is
+// none.
+func (a Activated) Find(stream bool, name string, but bool) *os.File {
+	for _, s := range a {
+		if s.Stream == stream && (s.Name == name) != but {
+			return s.File
+		}
+	}
+	return nil
+}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package service
+
+// TakeActivated returns none.
+func TakeActivated() Activated { return nil }
