@@ -218,3 +218,13 @@ func (c *Counts) AddTo(m map[string]uint64) map[string]uint64 {
 	}
 	return m
 }
+
+// Restore sets the counters of a new Counts that AddTo of another one has added to m. Those of
+// reasons that it has not are left out.
+func (c *Counts) Restore(m map[string]uint64) {
+	for e := range c {
+		if n, ok := m[Error(e).Reason()]; ok {
+			c[e].Store(n)
+		}
+	}
+}

@@ -10,7 +10,7 @@ import (
 
 // stateVersion is the version of what HandOver writes and Resume reads. Whatever changes
 // in it makes another version: the two ends are of one version, or do without each other.
-const stateVersion = 2
+const stateVersion = 3
 
 // drainMost is how many INITs and how many REGISTERs that wait are answered before the
 // state is written. The senders of the others send them again.
@@ -69,7 +69,7 @@ type stateWriter struct {
 
 // state writes everything that the successor needs.
 //
-//	version u32 | static key 32 | boot u8 | reset keys 256*32 | drops | RESETs of the start |
+//	version u32 | static key 32 | boot u8 | reset keys 256*32 | drops | refused handshakes | RESETs of the start |
 //	communities | registrations, each with up to two sessions | guests
 func (s *Server) state() []byte {
 	s.mu.Lock()
@@ -81,7 +81,8 @@ func (s *Server) state() []byte {
 	for i := range s.controls.registrar.resetKeys {
 		w.Fixed(s.controls.registrar.resetKeys[i][:])
 	}
-	w.drops(&s.refused.drops)
+	w.counters(s.refused.drops.nonzero())
+	w.counters(s.refused.failures.AddTo(make(map[string]uint64)))
 	w.resets(&s.notices.resets)
 	w.registry(s.registry, &s.notices.pushes)
 	guests := make([]*hop, 0, s.sessions.guests.count())
@@ -97,9 +98,8 @@ func (s *Server) state() []byte {
 	return w.B
 }
 
-// drops writes the counters by their names: another version has others.
-func (w *stateWriter) drops(d *drops) {
-	counted := d.nonzero()
+// counters writes counters by their names: another version has others.
+func (w *stateWriter) counters(counted map[string]uint64) {
 	w.U32(uint32(len(counted)))
 	for name, n := range counted {
 		w.Bytes([]byte(name))

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"hedgerow/handshake"
 	"hedgerow/internal/handover"
 	"hedgerow/protocol"
 	"hedgerow/transport"
@@ -78,6 +79,7 @@ func TestHandOver(t *testing.T) {
 	r.deliver(a.addr, bytes.Clone(asked))
 	b.join()
 
+	r.s.refused.failures.Count(handshake.ErrOlder)
 	was, rigWas := r.s.Status(), r
 	r = r.handOver(Config{}, a, b, gone, other, guest)
 	if is := r.s.Status(); is.Edges != was.Edges || is.Leases != was.Leases || is.Sessions != was.Sessions || is.Guests != was.Guests ||

@@ -74,16 +74,21 @@ func (e *heir) inherit() {
 }
 
 func (e *heir) drops() {
-	numbers := make(map[string]dropReason, dropReasons)
+	counted := e.counters()
 	for r := range dropReasons {
-		numbers[r.String()] = r
+		e.s.refused.drops[r].Store(counted[r.String()])
 	}
+	e.s.refused.failures.Restore(e.counters())
+}
+
+// counters reads counters by their names.
+func (e *heir) counters() map[string]uint64 {
+	counted := make(map[string]uint64)
 	for range e.Count(4 + 8) {
-		name, n := e.Bytes(), e.U64()
-		if r, known := numbers[string(name)]; known {
-			e.s.refused.drops[r].Store(n)
-		}
+		name := string(e.Bytes())
+		counted[name] = e.U64()
 	}
+	return counted
 }
 
 func (e *heir) resets() {
