@@ -28,6 +28,11 @@
 // makes no loop, and never locks the initiator out either. The next timed attempt
 // counts from the last INIT, repeats included; repeats are not attempts.
 //
+// Late answers. A supernode to which a crowd comes answers an INIT after the next attempt was
+// made, so the answer to the attempt before the last is taken as well, in whatever it asks
+// for. Before, nobody of a crowd was answered in time once it was large enough. Peers answer
+// at once or not at all, and have one session for the last INIT.
+//
 // Cookies. A cookie proves the address that the responder saw, so the repeat should
 // go where the COOKIE came from. The last cookie is kept for 120 s, as long as a
 // responder is sure to accept it, across attempts, handshakes and addresses: a wrong

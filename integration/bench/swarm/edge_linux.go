@@ -87,6 +87,9 @@ func (e *edge) next(now time.Time) {
 	switch {
 	case e.phase == connecting:
 		e.initiate(now)
+	case e.phase == registering && now.Sub(e.made) > pingEvery+pingMost*pingAgain:
+		e.worker.swarm.Counts.Abandoned.Add(1) // the pings of such a session have no answer either
+		e.connect(now)
 	case e.phase == registering:
 		e.register(now)
 	case e.phase != registered:
@@ -171,7 +174,8 @@ func (e *edge) reset(a *arrival) {
 		return
 	}
 	e.worker.swarm.Counts.Resets.Add(1)
-	e.connect(a.at)
+	e.phase, e.attempts = connecting, 0
+	e.wait(a.at, 0) // behind what others are answered: they share this goroutine
 }
 
 func (e *edge) handleMessage(now time.Time, typ protocol.MsgType, value []byte) {
