@@ -119,6 +119,21 @@ func (c *Community) verifyAuthority(label string, value []byte, sig [64]byte) er
 	return nil
 }
 
+// Room is what a supernode knows of a community with a list of members: enough to check
+// the list.
+type Room struct {
+	CID       [16]byte
+	Authority [32]byte // the Ed25519 key that signs the list
+}
+
+// VerifyList is Community.VerifyList.
+func (r Room) VerifyList(head []byte, sig [64]byte) error {
+	if !ed25519.Verify(r.Authority[:], signed(labelList, r.CID, head), sig[:]) {
+		return ErrAuthority
+	}
+	return nil
+}
+
 // PieceHash returns the hash of a piece of a list of members: a leaf of its tree.
 func PieceHash(entries []byte) [32]byte { return digest("list piece", entries) }
 

@@ -117,20 +117,36 @@ func (c *Community) skew() time.Duration {
 // name: its hash.
 func (c *Community) NameHash() [32]byte { return digest("name", []byte(c.Name)) }
 
+// RoomHash returns the hash that a community's identifier is made of: that of its name, and
+// of a community with a list of members that of its name and its authority. So whoever
+// knows name, secret and authority has no other community of them with another authority.
+func (c *Community) RoomHash() [32]byte {
+	if len(c.Authority) != ed25519.PublicKeySize {
+		return c.NameHash()
+	}
+	return RoomHash(c.NameHash(), [32]byte(c.Authority))
+}
+
+// RoomHash returns the hash in the place of a name's of a community with an authority. A
+// supernode recomputes it with what an edge sent.
+func RoomHash(nameHash, authority [32]byte) [32]byte {
+	return digest("room", nameHash[:], authority[:])
+}
+
 // Rendezvous returns the Ed25519 key that every member holds and proves its
 // membership with. Its public half is known to supernodes.
 func (c *Community) Rendezvous() ed25519.PrivateKey {
 	return ed25519.NewKeyFromSeed(derive(ed25519.SeedSize, c.Secret[:], nil, "rendezvous signing key"))
 }
 
-// ID returns the community's identifier: a hash of its name and of the public
-// half of Rendezvous, so that the same name with another secret is another
-// community.
+// ID returns the community's identifier: a hash of its name, of the public half of
+// Rendezvous and of its authority, so that the same name with another secret or another
+// authority is another community.
 func (c *Community) ID() [16]byte {
-	return CommunityID(c.NameHash(), [32]byte(c.Rendezvous().Public().(ed25519.PublicKey)))
+	return CommunityID(c.RoomHash(), [32]byte(c.Rendezvous().Public().(ed25519.PublicKey)))
 }
 
-// CommunityID returns the identifier that belongs to a name hash and a
+// CommunityID returns the identifier that belongs to a RoomHash and a
 // rendezvous public key. A supernode recomputes it with what an edge sent.
 func CommunityID(nameHash, rpk [32]byte) [16]byte {
 	d := digest("community id", nameHash[:], rpk[:])

@@ -122,8 +122,9 @@ func TestDerivedValuesAreApart(t *testing.T) {
 		Secret: [32]byte(kRange(0x20, 32)),
 		Epochs: []Epoch{{Index: 4, Key: [32]byte(kRange(0x80, 32))}},
 	}
-	name, secret, key, index := base, base, base, base
+	name, secret, key, index, authority := base, base, base, base, base
 	name.Name = "b"
+	authority.Authority = NewIdentity([32]byte(kRange(3, 32))).ID
 	secret.Secret[31] ^= 1
 	key.Epochs = []Epoch{{Index: 4, Key: [32]byte(kRange(0x81, 32))}}
 	index.Epochs = []Epoch{{Index: 5, Key: base.Epochs[0].Key}}
@@ -137,6 +138,8 @@ func TestDerivedValuesAreApart(t *testing.T) {
 		{"name", &name, append([]string{"pair psk", "group key aes-256-gcm"}, public...), []string{"tag", "mask key"}},
 		{"secret", &secret, []string{"rendezvous public", "community id", "mask key", "tag", "notice key", "ula", "pair psk"},
 			[]string{"name hash", "identity public"}},
+		{"authority", &authority, []string{"community id", "mac", "statement", "membership", "pair psk", "group key aes-256-gcm"},
+			[]string{"name hash", "rendezvous public", "tag", "mask key"}},
 		{"epoch key", &key, []string{"pair psk", "group key aes-256-gcm", "group key chacha20-poly1305"}, public},
 		{"key index", &index, []string{"pair psk", "group key aes-256-gcm", "group key chacha20-poly1305"}, public},
 	}
@@ -164,5 +167,9 @@ func TestCommunityIDIsRecomputable(t *testing.T) {
 	rpk := [32]byte(c.Rendezvous().Public().(ed25519.PublicKey))
 	if CommunityID(c.NameHash(), rpk) != c.ID() {
 		t.Error("CommunityID differs from ID")
+	}
+	c.Authority = NewIdentity([32]byte(kRange(3, 32))).ID
+	if room := RoomHash(c.NameHash(), [32]byte(c.Authority)); room != c.RoomHash() || CommunityID(room, rpk) != c.ID() {
+		t.Error("CommunityID differs from ID where there is an authority")
 	}
 }

@@ -55,13 +55,11 @@ type listKeeper struct {
 
 // fetching is a list that is being collected, of one peer at a time.
 type fetching struct {
-	of     *roster.Gathering // nil: none
-	from   *peer             // nil: nobody has it
-	cursor int               // where the next question begins
-	open   int               // pieces that were asked for and have not come
-	tries  int               // questions since the last piece
-	since  time.Time         // when it began to come from this peer
-	due    time.Time         // for the pieces
+	of    *roster.Gathering // nil: none
+	from  *peer             // nil: nobody has it
+	tries int               // questions since the last piece
+	since time.Time         // when it began to come from this peer
+	due   time.Time         // for the pieces
 }
 
 func (l *listKeeper) open() {
@@ -300,15 +298,14 @@ func (l *listKeeper) collect(now time.Time, p *peer) {
 	default:
 		return // it comes from somebody else
 	}
-	l.ask(now)
+	l.ask(now, false)
 }
 
-// ask asks for the next pieces.
-func (l *listKeeper) ask(now time.Time) {
+// ask asks for the next pieces; again: for the first ones that are missing.
+func (l *listKeeper) ask(now time.Time, again bool) {
 	f := &l.fetch
-	m := protocol.ListWant{Tag: roster.Tag(f.of.Head()), Indices: f.of.Missing(f.cursor, protocol.MaxWanted)}
-	f.open, f.due = len(m.Indices), now.Add(listWait)
-	f.cursor = int(m.Indices[len(m.Indices)-1]) + 1
+	m := f.of.Want(again)
+	f.due = now.Add(listWait)
 	l.pairs.send(f.from, m.Append)
 	l.next.NotAfter(f.due)
 }
@@ -320,18 +317,17 @@ func (l *listKeeper) retry(now time.Time) {
 		l.another(now)
 		return
 	}
-	f.cursor = 0
-	l.more(now)
+	l.more(now, true)
 }
 
 // more asks for the next pieces: somebody else, if this peer takes long and there is one.
-func (l *listKeeper) more(now time.Time) {
+func (l *listKeeper) more(now time.Time, again bool) {
 	if f := &l.fetch; now.Sub(f.since) > listFrom {
 		if p := l.holder(f.from); p != nil {
 			f.from, f.since = p, now
 		}
 	}
-	l.ask(now)
+	l.ask(now, again)
 }
 
 // holder returns a peer that has the list which is collected, and is not one; nil: nobody
@@ -349,23 +345,25 @@ func (l *listKeeper) holder(not *peer) *peer {
 // another has the list come from another peer that has it, if there is one.
 func (l *listKeeper) another(now time.Time) {
 	f := &l.fetch
-	f.from, f.tries, f.cursor, f.since = l.holder(f.from), 0, 0, now
+	f.from, f.tries, f.since = l.holder(f.from), 0, now
 	if f.from == nil {
 		f.due = now.Add(listAgainMost)
 		return
 	}
-	l.ask(now)
+	l.ask(now, true)
 }
 
 // answer gives a member the pieces that it asks for.
 func (l *listKeeper) answer(now time.Time, p *peer, m protocol.ListWant) {
 	list := l.admission.list
 	switch {
-	case !l.admission.exchanges(p), list == nil:
+	case !l.admission.on:
+		return // it has a list of members, and we have none
+	case !l.admission.exchanges(p):
 		l.refusals.note(refusedUnlisted, p)
 		return
-	case m.Tag != roster.Tag(&list.Head):
-		l.tell(p) // there is a newer one
+	case list == nil, m.Tag != roster.Tag(&list.Head):
+		l.tell(p) // which one there is
 		return
 	}
 	for _, i := range m.Indices {
@@ -402,13 +400,12 @@ func (l *listKeeper) handlePart(now time.Time, p *peer, m protocol.ListPart) {
 	if !news {
 		return
 	}
-	f.open--
 	f.tries = 0
 	switch {
 	case f.of.Whole():
 		l.complete(now)
-	case f.open <= 0 && f.from != nil:
-		l.more(now)
+	case f.of.Answered() && f.from != nil:
+		l.more(now, false)
 	}
 }
 

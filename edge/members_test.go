@@ -495,7 +495,7 @@ func TestSlowHolder(t *testing.T) {
 	if e.data.lists.fetch.from != other || now.Sub(noon) > listFrom+2*listWait {
 		t.Errorf("after %v it comes from %v", now.Sub(noon), e.data.lists.fetch.from)
 	}
-	if n := len(e.data.lists.fetch.of.Missing(0, 1000)); n >= list.Head.Pieces() {
+	if n := len(e.data.lists.fetch.of.Want(true).Indices); n >= list.Head.Pieces() {
 		t.Error("what had come is gone")
 	}
 }

@@ -129,7 +129,7 @@ func (r *registrar) register(now time.Time, s *supernode) {
 	c := r.keys.community
 	rsk := c.Rendezvous()
 	m := protocol.Register{
-		CID: r.self.cid, RPK: [32]byte(rsk[32:]), NH: c.NameHash(), MAC: r.self.mac,
+		CID: r.self.cid, RPK: [32]byte(rsk[32:]), NH: c.RoomHash(), MAC: r.self.mac,
 		Statement: r.self.statement, Candidates: r.underlay.Addresses.HostCandidates(),
 		SigC:  crypto.SignMembership(rsk, s.hop.hash, r.self.cid, r.self.mac, r.self.identity.Static),
 		Token: s.cfg.Token,

@@ -33,6 +33,7 @@ const (
 	memberTURN       uint8 = 22
 	memberSilent     uint8 = 23
 	memberSince      uint8 = 24
+	memberListing    uint8 = 25
 )
 
 // repeatable are the members that may be there more than once.

@@ -85,7 +85,7 @@ func TestCheckControl(t *testing.T) {
 // TestUnknownMembers checks that a member from the future is skipped, even
 // twice, in every message that has members.
 func TestUnknownMembers(t *testing.T) {
-	future := []byte{0x7f, 0, 2, 1, 2, 25, 0, 0, 0x7f, 0, 0}
+	future := []byte{0x7f, 0, 2, 1, 2, 26, 0, 0, 0x7f, 0, 0}
 	for _, v := range vectors(t, "good.txt") {
 		switch v.codec {
 		case "register", "ack", "nak", "query", "peerinfo":
@@ -138,6 +138,7 @@ func TestAppendBounds(t *testing.T) {
 		"peerinfo": (&PeerInfo{Handle: 1, Candidates: addrs, Statement: st}).Append(nil),
 		"register": (&Register{
 			Candidates: addrs, Statement: st, Name: long, Token: make([]byte, 2000), User: long, Password: long,
+			Listing: &Listing{Head: &ListHead{Count: 1}},
 		}).Append(nil),
 	}
 	for name, b := range tests {

@@ -38,6 +38,12 @@ const (
 	// CodeToken says that the token of the REGISTER is unknown, used up, expired, or for
 	// another community, and that nothing else admits the edge.
 	CodeToken = 12
+	// CodeNotListed says that the edge is no member by the community's list of members. It
+	// may also end a registration that there is, and answers nothing then.
+	CodeNotListed = 13
+	// CodeListWanted says that the supernode first wants the community's list of members,
+	// or a newer one that it was told of, from the edge or from another one.
+	CodeListWanted = 14
 )
 
 // CodeString returns the meaning of a code in a few words, or its number.
@@ -69,6 +75,10 @@ func CodeString(code uint8) string {
 		return "removed by the operator"
 	case CodeToken:
 		return "token used up or expired"
+	case CodeNotListed:
+		return "not in the list of members"
+	case CodeListWanted:
+		return "list of members wanted first"
 	}
 	return fmt.Sprintf("code %d", code)
 }

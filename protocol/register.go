@@ -67,6 +67,17 @@ type Register struct {
 	Token []byte
 	// User and Password are at most MaxUser and MaxPassword bytes. Optional.
 	User, Password string
+	// Listing is of a community with a list of members; nil: it has none. Optional.
+	Listing *Listing
+}
+
+// Listing is what an edge says of its community's list of members.
+type Listing struct {
+	// NameHash is the hash of the community's name, and Authority the Ed25519 key that
+	// signs the list. Register.NH is made of both.
+	NameHash, Authority [32]byte
+	// Head is that of the list which the edge has; nil: it has none.
+	Head *ListHead
 }
 
 // Append appends the message with its type and length. The statement has to
@@ -95,7 +106,32 @@ func (m *Register) Append(dst []byte) []byte {
 	if m.User != "" || m.Password != "" {
 		dst = appendMemberUser(dst, cut(m.User, MaxUser), cut(m.Password, MaxPassword))
 	}
+	if m.Listing != nil {
+		dst = m.Listing.append(dst)
+	}
 	return endTLV(dst, at)
+}
+
+// append appends the member with its type and length.
+func (l *Listing) append(dst []byte) []byte {
+	dst, at := beginTLV(dst, memberListing)
+	dst = append(append(dst, l.NameHash[:]...), l.Authority[:]...)
+	if l.Head != nil {
+		dst = l.Head.Append(dst)
+	}
+	return endTLV(dst, at)
+}
+
+// listing reads the rest of the value.
+func (r *reader) listing() *Listing {
+	var l Listing
+	r.copyTo(l.NameHash[:])
+	r.copyTo(l.Authority[:])
+	if len(r.b) > 0 {
+		h := r.listHead()
+		l.Head = &h
+	}
+	return &l
 }
 
 // ParseRegister reads the value of a REGISTER. Nothing in it is verified. It
@@ -139,6 +175,8 @@ func (m *Register) read(member uint8, r *reader) bool {
 		m.Token = r.token()
 	case memberUser:
 		m.User, m.Password = r.userAndPassword()
+	case memberListing:
+		m.Listing = r.listing()
 	default:
 		return false
 	}

@@ -127,6 +127,18 @@ var values = map[string]any{
 		Candidates: []netip.AddrPort{addr4, addr6}, Features: FeatureChaCha | FeatureStatic,
 		Token: []byte("token"), User: "bob", Password: "secret",
 	},
+	"register/listed": Register{
+		CID: cid, RPK: [32]byte(run(0x20, 32)), NH: [32]byte(run(0x40, 32)), MAC: testSelf,
+		SigC: proof, Statement: run(0, 166),
+		Listing: &Listing{
+			NameHash: [32]byte(run(0x50, 32)), Authority: [32]byte(run(0x70, 32)),
+			Head: &ListHead{Serial: 5, Made: 1700000000, Stale: 1702592000, Count: 17, Root: [32]byte(run(0x20, 32)), Sig: [64]byte(run(0x40, 64))},
+		},
+	},
+	"register/unlisted": Register{
+		CID: cid, RPK: [32]byte(run(0x20, 32)), NH: [32]byte(run(0x40, 32)), MAC: testSelf,
+		SigC: proof, Statement: run(0, 166), Listing: &Listing{NameHash: [32]byte(run(0x50, 32)), Authority: [32]byte(run(0x70, 32))},
+	},
 	"ack/full": Ack{
 		Handle: 0x01020304, Seen: addr4, Lease: lease, LeaseSeconds: 86400,
 		ResetToken: [16]byte(run(0xb0, 16)), NameInUse: 2, Members: 12, Code: CodeIPTaken,

@@ -110,6 +110,8 @@ type Gathering struct {
 	head   protocol.ListHead
 	pieces [][]Entry
 	left   int
+	cursor int // where the next question begins
+	open   int // pieces that were asked for and have not come
 }
 
 // Gather begins to collect a list whose head was verified.
@@ -120,19 +122,29 @@ func Gather(h protocol.ListHead) *Gathering {
 // Head returns the head of the list.
 func (g *Gathering) Head() *protocol.ListHead { return &g.head }
 
-// Missing returns up to most indices of pieces that have not come, from one on and
-// around.
-func (g *Gathering) Missing(from, most int) (list []uint16) {
+// Want returns the question for the next pieces, those behind what was asked for last and
+// around; again: for the first ones that are missing. The list is not whole.
+func (g *Gathering) Want(again bool) protocol.ListWant {
+	if again {
+		g.cursor = 0
+	}
+	m := protocol.ListWant{Tag: Tag(&g.head)}
+	from := g.cursor
 	for i := range g.pieces {
-		if len(list) == most {
+		if len(m.Indices) == protocol.MaxWanted {
 			break
 		}
 		if n := (from + i) % len(g.pieces); g.pieces[n] == nil {
-			list = append(list, uint16(n))
+			m.Indices = append(m.Indices, uint16(n))
+			g.cursor = n + 1
 		}
 	}
-	return list
+	g.open = len(m.Indices)
+	return m
 }
+
+// Answered reports whether as many pieces have come as were asked for last.
+func (g *Gathering) Answered() bool { return g.open <= 0 }
 
 // Add takes a piece. news: it had not come before. It fails with ErrPiece for one that is
 // not of the list.
@@ -148,6 +160,7 @@ func (g *Gathering) Add(m *protocol.ListPart) (news bool, err error) {
 	}
 	g.pieces[index] = fromWire(m.Entries)
 	g.left--
+	g.open--
 	return true, nil
 }
 
@@ -186,7 +199,7 @@ const MaxSize = protocol.ListHeadLen + protocol.MaxListed*protocol.ListedLen
 // Parse reads what Append writes, and returns what is behind it. The signature is
 // verified: it fails with crypto.ErrAuthority, ErrOrder, ErrRoot, or as the parsers of
 // package protocol do.
-func Parse(c *crypto.Community, b []byte) (l *List, rest []byte, err error) {
+func Parse(c Verifier, b []byte) (l *List, rest []byte, err error) {
 	if len(b) < protocol.ListHeadLen {
 		return nil, nil, protocol.ErrShort
 	}

@@ -120,9 +120,15 @@ func Sign(by *crypto.Authority, cid [16]byte, serial uint64, made, stale time.Ti
 	return l, nil
 }
 
+// Verifier knows whether an authority has signed the head of a list: a crypto.Community, or
+// a crypto.Room.
+type Verifier interface {
+	VerifyList(head []byte, sig [64]byte) error
+}
+
 // Verify checks that a head is signed by a community's authority. It fails with
 // crypto.ErrAuthority.
-func Verify(c *crypto.Community, h *protocol.ListHead) error {
+func Verify(c Verifier, h *protocol.ListHead) error {
 	return c.VerifyList(h.AppendSigned(nil), h.Sig)
 }
 

@@ -100,11 +100,17 @@ func TestWrongPieces(t *testing.T) {
 	if news, err := g.Add(&other); news || err != nil {
 		t.Errorf("a piece of another list: %v, %v", news, err)
 	}
-	if len(g.Missing(0, 100)) != l.Head.Pieces() || g.Whole() {
+	if len(g.Want(false).Indices) != min(l.Head.Pieces(), protocol.MaxWanted) || g.Whole() {
 		t.Error("something was taken")
 	}
-	if got := g.Missing(5, 3); !slices.Equal(got, []uint16{5, 6, 0}) {
-		t.Errorf("from 5 on there are %v missing", got)
+	most := Gather(signed(t, 1, 40*protocol.PieceEntries).Head)
+	for _, asked := range []struct {
+		again       bool
+		first, last uint16
+	}{{false, 0, 31}, {false, 32, 23}, {true, 0, 31}} {
+		if got := most.Want(asked.again).Indices; len(got) != protocol.MaxWanted || got[0] != asked.first || got[31] != asked.last {
+			t.Errorf("asked %+v: %v", asked, got)
+		}
 	}
 }
 

@@ -262,7 +262,7 @@ func TestRefusedIdentitiesCostNothing(t *testing.T) {
 		m.CID[0], m.CID[1], m.CID[2] = byte(n), byte(n>>8), byte(n>>16)
 		a := applicant{hop: g.sessions.byIdx[e.session.RemoteIndex()], request: m}
 		a.statement.ID[0], a.statement.ID[1], a.statement.ID[2] = byte(n), byte(n>>8), byte(n>>16)
-		why := g.ask(r.now, a)
+		why := g.ask(&exchange{now: r.now}, a)
 		if why == nil || why.nak.Code != protocol.CodeNotServed {
 			t.Fatalf("%d: %+v", n, why)
 		}

@@ -10,6 +10,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/protocol"
 	"hedgerow/supernode/admission"
+	"hedgerow/supernode/lists"
 )
 
 // How long a refused edge is told to wait, in seconds.
@@ -82,6 +83,7 @@ type claimed struct {
 // is refused.
 type claims struct {
 	statement crypto.Statement
+	listing   *lists.Claim // nil: of no list of members
 	refused   *refusal
 	waits     bool // the same REGISTER is being checked already, and its answer is this one's
 }
@@ -112,6 +114,7 @@ type applicant struct {
 	hop       *hop
 	request   *protocol.Register
 	statement crypto.Statement
+	nameHash  [32]byte // of the community's name
 }
 
 // verifyClaims checks every claim of a REGISTER: the community is the one of that
@@ -139,7 +142,11 @@ func verifyClaims(h *hop, m *protocol.Register, known []byte) *claims {
 	case st.Static != h.static || st.CID != m.CID || st.MAC != m.MAC:
 		return refuse(dropRegisterMismatch)
 	}
-	return &claims{statement: st}
+	claim, ok := lists.Check(m)
+	if !ok {
+		return refuse(dropRegisterListing)
+	}
+	return &claims{statement: st, listing: claim}
 }
 
 // badProof is the answer to claims that do not hold.

@@ -1,9 +1,12 @@
 package supernode
 
 import (
+	"path/filepath"
+
 	"hedgerow/crypto"
 	"hedgerow/internal/timer"
 	"hedgerow/supernode/admission"
+	"hedgerow/supernode/lists"
 )
 
 // compose makes the owners from the bottom up: each knows those below it. boot is the
@@ -12,6 +15,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	cfg, log := &s.cfg, s.cfg.Log
 	s.sockets = newSockets(cfg, crypto.NewMask(crypto.SupernodeMaskKey(cfg.Identity.Static, nil)), s.refused)
 	s.registry = newRegistry(cfg.Limits, cfg.Pool, newFront(log))
+	s.registry.lists = s.newLists()
 	sender := &controlSender{s.refused}
 	allowance, lanes := newAllowance(s.registry.front), make(lanes)
 	prober := &prober{sender: sender, lanes: lanes, registry: s.registry, store: s.store, random: random, log: log}
@@ -46,7 +50,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 		policy: admission.New(cfg.Rules, cfg.Tokens), registry: s.registry, sessions: s.sessions, store: s.store, prober: prober, notices: s.notices, turn: s.turn, refused: s.refused,
 		allowance: allowance, resetKeys: keys, random: random, log: log, proofs: newProofs(),
 	}
-	registrar.expiring = timer.New(&s.timers, "end leases", registrar.expire)
+	registrar.expiry.next = timer.New(&s.timers, "end leases", registrar.expire)
 	s.reviews = &reviews{registrar: registrar, sender: sender, out: s.notices.out, alarm: s.notices.alarm}
 	s.reviews.next = timer.New(&s.timers, "look who is still admitted", s.reviews.step)
 	s.composeHealth(registrar.policy)
@@ -54,8 +58,33 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 		sessions: s.sessions, prober: prober, registrar: registrar, redirects: redirects, members: &members{registry: s.registry, allowance: allowance, sender: sender},
 		sender: sender, allowance: allowance, refused: s.refused, tables: &s.mu,
 	}
+	s.composeListings(registrar, sender)
 	s.composeStore()
 }
+
+// composeListings makes the owners of lists of members. Those on the disk are read.
+func (s *Server) composeListings(registrar *registrar, sender *controlSender) {
+	table, l := s.registry.lists, newListings(s.registry.lists, s.registry)
+	s.reviews.lists = &listReviews{
+		table: table, listings: l, registrar: registrar, sender: sender, out: s.notices.out, alarm: s.notices.alarm, log: s.cfg.Log,
+		tables: &s.mu, gate: s.sockets.gate, now: s.cfg.Now,
+	}
+	s.reviews.lists.looking = timer.New(&s.timers, "look at lists of members", s.reviews.lists.look)
+	s.reviews.lists.next = timer.New(&s.timers, "look who is in a list of members", s.reviews.lists.step)
+	s.controls.listings, registrar.listed = l, l.judge
+}
+
+// newLists returns the lists of members that are in the state directory.
+func (s *Server) newLists() *lists.Table {
+	cfg := lists.Config{Disk: s.store.cfg.disk, Log: s.cfg.Log, Sources: s.registry.front.sourcesIn}
+	if s.cfg.StateDir != "" {
+		cfg.Dir = filepath.Join(s.cfg.StateDir, listsDirectory)
+	}
+	return lists.New(cfg)
+}
+
+// listsDirectory is where in the state directory lists of members are kept.
+const listsDirectory = "lists"
 
 // composeStore has what waits for the disk sent when the disk has it.
 func (s *Server) composeStore() {

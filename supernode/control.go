@@ -24,6 +24,7 @@ type controls struct {
 	tables    *sync.Mutex // the caller's, but of prove
 
 	acknowledger *acknowledger
+	listings     *listings
 }
 
 // handleData opens a control packet and handles its messages in order.
@@ -56,7 +57,7 @@ func (c *controls) handleData(now time.Time, out *outbox, pkt []byte, from netip
 	case err != nil || in.Kind != protocol.KindControl:
 		c.refused.about(dropInner, false, out.origin(from), edge)
 		in.Body = nil
-	case edge.reg == nil && !edge.visit.packets.Take(now, 1, guestRate, guestBurst):
+	case edge.reg == nil && !c.listings.table.Expects(edge.session.LocalIndex()) && !edge.visit.packets.Take(now, 1, guestRate, guestBurst):
 		x.refuse(dropControlRate)
 		in.Body = nil
 	}
@@ -126,12 +127,27 @@ func (c *controls) prove(now func() time.Time, out *outbox, in *claimed) {
 		return // it was read before
 	}
 	found := verifyClaims(in.hop, &m, in.known)
+	c.proveList(found)
 	c.tables.Lock()
 	defer c.tables.Unlock()
 	out.answerTo(in.came, in.source)
 	c.handleMessages(&exchange{
 		now: now(), out: out, hop: in.hop, from: in.came.addr, sender: c.sender, allowance: c.allowance, proves: in.proves, claims: found,
 	}, in.body)
+}
+
+// proveList checks the signature of a list of members that an edge names, if it is newer than
+// the one that is here.
+func (c *controls) proveList(found *claims) {
+	if found.listing == nil {
+		return
+	}
+	c.tables.Lock()
+	news := c.listings.table.News(found.listing)
+	c.tables.Unlock()
+	if news && !found.listing.Signed() {
+		found.refused = badProof(dropRegisterListing)
+	}
 }
 
 // oneChange reports whether a body changes at most once whether its sender is registered:
@@ -173,10 +189,13 @@ func (c *controls) handleMessage(x *exchange, typ protocol.MsgType, value []byte
 	case protocol.MsgRegister:
 		c.registrar.handleRegister(x, value)
 		return
+	case protocol.MsgListPart:
+		c.listings.handlePart(x, value)
+		return
 	}
 	member := x.hop.reg != nil && x.hop.reg.hop == x.hop
 	switch typ {
-	case protocol.MsgQuery, protocol.MsgPunch, protocol.MsgUnregister, protocol.MsgDirect, protocol.MsgRedirect:
+	case protocol.MsgQuery, protocol.MsgPunch, protocol.MsgUnregister, protocol.MsgDirect, protocol.MsgRedirect, protocol.MsgListWant:
 		if !member {
 			x.refuse(dropUnregistered)
 			return
@@ -193,5 +212,7 @@ func (c *controls) handleMessage(x *exchange, typ protocol.MsgType, value []byte
 		c.members.handleDirect(x, value)
 	case protocol.MsgRedirect:
 		c.redirects.handle(x, value)
+	case protocol.MsgListWant:
+		c.listings.handleWant(x, value)
 	}
 }

@@ -60,6 +60,7 @@ const (
 	dropPunchRate      // more PUNCHes than an edge may send
 	dropPunchTarget    // a PUNCH with nobody here, of another community, or itself
 	dropPunchStream    // a PUNCH with one of the two seen over a stream only
+	dropListPart       // a piece of a list of members that nobody asked for or that is not of the list, or a malformed LISTWANT
 	dropPushes         // the queue of notices about restarted edges is full
 
 	// Registrations that are refused, or not kept.
@@ -72,6 +73,7 @@ const (
 	dropRegisterStatement  // the statement is not signed by its identity
 	dropRegisterMismatch   // the statement is about another key, community or MAC
 	dropRegisterOther      // the session is another edge's, or of another community
+	dropRegisterListing    // what it says of a list of members is not so
 	dropRegisterOld        // the statement is older than the one that is known
 	dropMACTaken           // somebody else has the hardware address
 	dropIPTaken            // somebody else has the address, and no other is wanted
@@ -85,6 +87,9 @@ const (
 	dropToken              // with a token that is unknown, used up or expired
 	dropTokenWaits         // with a token whose use is being written to the disk: it is not answered
 	dropTokenUnsaved       // with a token whose use cannot be written to the disk
+	dropNotListed          // of an edge that is no member by the list of its community
+	dropListWanted         // the list of members has to come first
+	dropListFull           // there is no room for the list of members
 	dropReturning          // of lost registrations not all are back, and this edge asks for no address that it had
 	dropStored             // a stored registration that does not parse
 	dropStoredFull         // a stored registration that there is no room for any more
@@ -122,12 +127,13 @@ var dropNames = [dropReasons]string{
 	dropUnregistered: "unregistered", dropPing: "ping-malformed", dropPong: "pong-malformed", dropPongUnexpected: "pong-unexpected",
 	dropWhoami: "whoami-malformed", dropDirect: "direct-malformed", dropQuery: "query-malformed", dropQueryUnknown: "query-unknown",
 	dropListRate: "list-rate", dropPunch: "punch-malformed", dropPunchRate: "punch-rate", dropPunchTarget: "punch-target",
-	dropPunchStream: "punch-stream", dropPushes: "pushes",
+	dropPunchStream: "punch-stream", dropPushes: "pushes", dropListPart: "list-part",
 
 	dropRegister: "register-malformed", dropRegisterRetired: "register-retired", dropRegisterMAC: "register-mac",
 	dropRegisterCommunity: "register-community", dropRegisterMembership: "register-membership",
 	dropRegisterStatement: "register-statement", dropRegisterMismatch: "register-mismatch",
-	dropRegisterOther: "register-other", dropRegisterOld: "register-old", dropMACTaken: "register-mac-taken",
+	dropRegisterOther: "register-other", dropRegisterListing: "register-listing", dropNotListed: "register-not-listed",
+	dropListWanted: "register-list-wanted", dropListFull: "register-list-full", dropRegisterOld: "register-old", dropMACTaken: "register-mac-taken",
 	dropIPTaken: "register-ip-taken", dropPool: "register-pool", dropCommunities: "register-communities",
 	dropEdges: "register-edges", dropCommunityEdges: "register-community-edges", dropNewcomerRate: "register-newcomers",
 	dropNotServed: "register-not-served", dropRemoved: "register-removed", dropToken: "register-token",

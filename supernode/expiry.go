@@ -1,6 +1,10 @@
 package supernode
 
-import "time"
+import (
+	"time"
+
+	"hedgerow/internal/timer"
+)
 
 const (
 	// expiryPause is the time in which every registration is looked at once.
@@ -8,6 +12,12 @@ const (
 	// expiryRun is how many are looked at in one go, while nothing else is done.
 	expiryRun = 4096
 )
+
+// expiry is how far the look at all registrations is.
+type expiry struct {
+	next timer.Timer
+	left int // in registry.all: those before it are looked at next
+}
 
 // forget removes a registration, with the sessions that it may have, also from disk.
 func (g *registrar) forget(r *registration) {
@@ -26,14 +36,14 @@ func (g *registrar) forget(r *registration) {
 // table, from the end to the beginning, since a removed one is replaced by the last.
 func (g *registrar) expire(now time.Time) {
 	all := g.registry.all
-	if g.expired <= 0 || g.expired > len(all) {
-		g.expired = len(all)
+	if g.expiry.left <= 0 || g.expiry.left > len(all) {
+		g.expiry.left = len(all)
 	}
 	parts := max(1, (len(all)+expiryRun-1)/expiryRun)
-	g.expiring.Set(now.Add(expiryPause / time.Duration(parts)))
-	end := max(0, g.expired-expiryRun)
-	for ; g.expired > end; g.expired-- {
-		if r := all[g.expired-1]; r.ended(now) {
+	g.expiry.next.Set(now.Add(expiryPause / time.Duration(parts)))
+	end := max(0, g.expiry.left-expiryRun)
+	for ; g.expiry.left > end; g.expiry.left-- {
+		if r := all[g.expiry.left-1]; r.ended(now) {
 			g.forget(r)
 		}
 	}

@@ -134,13 +134,16 @@ func (g *registrar) grant(a applicant, d decision) *registration {
 			source = d.displaced.seat.source
 		}
 		r = &registration{
-			community: g.registry.community(m.CID, m.NH, source), mac: m.MAC, owner: a.statement.ID,
+			community: g.registry.community(m.CID, a.nameHash, source), mac: m.MAC, owner: a.statement.ID,
 			handle: g.registry.freeHandle(g.random.number), seat: seat{source: source},
 		}
 		g.registry.add(r)
 	} else if r.mac != m.MAC {
 		g.store.erase(r.key())
 		g.registry.move(r, m.MAC)
+	}
+	if a.nameHash != m.NH {
+		g.registry.rename(r.community, a.nameHash)
 	}
 	g.registry.setLease(r, d.choice.lease)
 	if gone := d.choice.yields; gone != nil && g.registry.byHandle[gone.handle] == gone {

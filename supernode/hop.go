@@ -37,9 +37,10 @@ type hop struct {
 
 // hopOthers is what an edge and we have told each other of others in a session.
 type hopOthers struct {
-	direct []uint32 // handles of those that get its floods without us, sorted
-	lists  int      // how many lists of members it was told
-	noted  uint64   // the serial of the last REDIRECT that it has noted
+	direct []uint32      // handles of those that get its floods without us, sorted
+	lists  int           // how many times it was told who is here
+	pieces bucket.Bucket // of the list of members
+	noted  uint64        // the serial of the last REDIRECT that it has noted
 }
 
 // visit is what a session has before a registration is its own.

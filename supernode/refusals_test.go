@@ -16,6 +16,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/nat/stun"
 	"hedgerow/protocol"
+	"hedgerow/supernode/lists"
 )
 
 // logged is a log at debug level that is read back line by line.
@@ -230,6 +231,7 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 		{reason: "query-malformed", says: "mac", does: func(s *stage) { s.a.ask(raw{protocol.MsgQuery, []byte("x")}) }},
 		{reason: "query-unknown", says: "mac", does: func(s *stage) { s.a.ask(&protocol.Query{MAC: s.foreign.mac}) }},
 		{reason: "list-rate", says: "mac", does: func(s *stage) { repeat(listBurst+1, func() { s.a.ask(&protocol.Query{}) }) }},
+		{reason: "list-part", says: "mac", does: func(s *stage) { s.a.ask(&protocol.ListPart{Entries: make([]protocol.Listed, 1)}) }},
 		{reason: "punch-malformed", says: "mac", does: func(s *stage) { s.a.ask(raw{protocol.MsgPunch, []byte("x")}) }},
 		{reason: "punch-rate", says: "mac", does: func(s *stage) {
 			repeat(punchBurst+1, func() { s.a.ask(&protocol.Punch{Handle: s.b.ack.Handle}) })
@@ -259,6 +261,29 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 		{reason: "register-other", says: "id", does: func(s *stage) {
 			s.a.community = testCommunity("b", "k")
 			s.a.register(s.a.request())
+		}},
+		{reason: "register-listing", says: "id", does: func(s *stage) {
+			s.refusedEdge(func(m *protocol.Register) {
+				m.Listing = &protocol.Listing{NameHash: m.NH, Authority: [32]byte(identity("k").ID)}
+			})
+		}},
+		{reason: "register-list-wanted", says: "id", does: func(s *stage) {
+			e := newListed(s.rig, "listed").edge("e", 30)
+			e.connect()
+			e.register(e.claim(nil))
+		}},
+		{reason: "register-list-full", says: "id", does: func(s *stage) {
+			s.s.registry.lists = lists.New(lists.Config{Size: 1, Sources: s.s.registry.front.sourcesIn})
+			s.s.controls.listings.table, s.s.reviews.lists.table = s.s.registry.lists, s.s.registry.lists
+			l := newListed(s.rig, "listed")
+			e := l.edge("e", 30)
+			e.connect()
+			e.register(e.claim(l.sign(1, "e")))
+		}},
+		{reason: "register-not-listed", says: "id", does: func(s *stage) {
+			l := newListed(s.rig, "listed")
+			l.edge("a", 30).bring(l.sign(1, "a"))
+			l.edge("e", 31).bring(nil)
 		}},
 		{reason: "register-old", says: "id", does: func(s *stage) { s.a.seq = 0; s.a.register(s.a.request()) }},
 		{reason: "register-mac-taken", says: "holder", does: func(s *stage) {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"hedgerow/crypto"
-	"hedgerow/internal/timer"
 	"hedgerow/protocol"
 	"hedgerow/supernode/admission"
 )
@@ -26,9 +25,9 @@ type registrar struct {
 	allowance *allowance
 	resetKeys *resetKeys
 	random    random
+	listed    func(x *exchange, a applicant) *refusal // decides by the list of members
 	log       *slog.Logger
-	expiring  timer.Timer
-	expired   int // in registry.all: those before it are looked at next
+	expiry    expiry
 
 	proofs proofs
 }
@@ -89,13 +88,16 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 		g.refuse(x, &m, x.claims.refused)
 		return
 	}
-	a := applicant{hop: x.hop, request: &m, statement: x.claims.statement}
+	a := applicant{hop: x.hop, request: &m, statement: x.claims.statement, nameHash: m.NH}
+	if claim := x.claims.listing; claim != nil {
+		a.nameHash = claim.Room.NameHash
+	}
 	// A session belongs to one edge of one community for as long as it lives.
 	if r := x.hop.reg; r != nil && (r.community.id != m.CID || r.owner != a.statement.ID) {
 		g.refuse(x, &m, badProof(dropRegisterOther))
 		return
 	}
-	if refused := g.ask(x.now, a); refused != nil {
+	if refused := g.ask(x, a); refused != nil {
 		if r := x.hop.reg; r != nil { // it comes from elsewhere by now, or without its token
 			g.forget(r)
 		}
@@ -119,16 +121,16 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 	g.acknowledge(x, r, d.choice)
 }
 
-// ask asks whether the operator admits an applicant. It is one look at tables that no
-// applicant changes.
-func (g *registrar) ask(now time.Time, a applicant) *refusal {
-	v := g.policy.Decide(now, &admission.Request{
-		CID: a.request.CID, NameHash: a.request.NH, Identity: a.statement.ID, Source: a.hop.source, Token: a.request.Token,
+// ask asks whether the operator admits an applicant, which is one look at tables that no
+// applicant changes, and then the list of members of its community.
+func (g *registrar) ask(x *exchange, a applicant) *refusal {
+	v := g.policy.Decide(x.now, &admission.Request{
+		CID: a.request.CID, NameHash: a.nameHash, Identity: a.statement.ID, Source: a.hop.source, Token: a.request.Token,
 	})
-	if v.Reason == admission.Admitted {
-		return nil
+	if v.Reason != admission.Admitted {
+		return notAdmitted(x.now, v)
 	}
-	return notAdmitted(now, v)
+	return g.listed(x, a)
 }
 
 // refuse refuses a REGISTER. What the debug line says of the edge is what

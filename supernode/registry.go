@@ -7,6 +7,7 @@ import (
 	"hedgerow/internal/network"
 	"hedgerow/protocol"
 	"hedgerow/supernode/admin"
+	"hedgerow/supernode/lists"
 )
 
 // registry holds the registrations of all communities. It has no clock and no
@@ -25,6 +26,7 @@ type registry struct {
 	front       *front
 	totals      totals
 	events      *eventLog // nil: nobody reads of communities
+	lists       *lists.Table
 }
 
 // totals count from the start.
@@ -104,6 +106,26 @@ func (g *registry) community(id [16]byte, nameHash [32]byte, source netip.Addr) 
 	g.list = append(g.list, c)
 	g.shares.count(network.Of(source), 0, 1)
 	return c
+}
+
+// rename notes the hash of a community's name, which an edge has shown that knew more than
+// the first one.
+func (g *registry) rename(c *community, nameHash [32]byte) {
+	if c.nameHash == nameHash {
+		return
+	}
+	n := g.names[nameHash]
+	if n == nil {
+		n = new(name)
+		g.names[nameHash] = n
+	}
+	n.communities++
+	n.online += len(c.online)
+	c.name.online -= len(c.online)
+	if c.name.communities--; c.name.communities == 0 {
+		delete(g.names, c.nameHash)
+	}
+	c.name, c.nameHash = n, nameHash
 }
 
 // prune removes a community without registrations.
@@ -298,6 +320,7 @@ func (g *registry) setOnline(r *registration) {
 	if len(c.online) == 1 {
 		c.crowd.since = r.seat.since
 		g.events.occupied(c.id, c.nameHash)
+		g.lists.Occupied(c.id, true)
 	}
 	g.setVisitor(r)
 	g.setYielding(r)
@@ -320,6 +343,7 @@ func (g *registry) setOffline(r *registration) {
 	r.place = -1
 	if len(c.online) == 0 {
 		g.events.deserted(c.id, c.nameHash, c.crowd.since, c.budget.traffic.Total())
+		g.lists.Occupied(c.id, false)
 	}
 	c.name.online--
 	g.online--

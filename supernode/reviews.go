@@ -22,6 +22,7 @@ const (
 // more than notices may leave at once.
 type reviews struct {
 	registrar *registrar
+	lists     *listReviews
 	sender    *controlSender
 	out       *outbox // of the timers' goroutine
 	alarm     alarm

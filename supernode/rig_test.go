@@ -192,6 +192,8 @@ func (r *rig) handle(d *transport.Datagram) {
 		a.answer(r.now, r.out, &in)
 	}
 	r.prove()
+	for r.s.reviews.lists.do() {
+	}
 	if r.s.store.awaited > r.s.store.writes {
 		r.s.store.write()
 	}
@@ -447,7 +449,7 @@ func (e *fakeEdge) ask(messages ...message) []reply {
 func (e *fakeEdge) request() *protocol.Register {
 	cid := e.community.ID()
 	return &protocol.Register{
-		CID: cid, RPK: [32]byte(e.community.Rendezvous().Public().(ed25519.PublicKey)), NH: e.community.NameHash(), MAC: e.mac,
+		CID: cid, RPK: [32]byte(e.community.Rendezvous().Public().(ed25519.PublicKey)), NH: e.community.RoomHash(), MAC: e.mac,
 		SigC:      crypto.SignMembership(e.community.Rendezvous(), e.hash, cid, e.mac, e.id.Static),
 		Statement: e.statement(),
 	}

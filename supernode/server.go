@@ -111,6 +111,7 @@ func (s *Server) Run(ctx context.Context) error {
 	tasks.Go(func() { s.registry.events.run(ctx) })
 	tasks.Go(func() { s.strangers.handshakes.answerer.run(ctx, s.sockets, s.cfg.Now) })
 	tasks.Go(func() { s.controls.runProofs(ctx, s.sockets, s.cfg.Now) })
+	tasks.Go(func() { s.reviews.lists.run(ctx) })
 	tasks.Go(func() {
 		select {
 		case <-ctx.Done():

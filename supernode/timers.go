@@ -37,7 +37,8 @@ func (s *Server) runTimers(ctx context.Context) {
 // then on.
 func (s *Server) begin(now time.Time) {
 	s.sessions.sweeping.Set(now.Add(sweepPause))
-	s.controls.registrar.expiring.Set(now.Add(expiryPause))
+	s.controls.registrar.expiry.next.Set(now.Add(expiryPause))
+	s.reviews.lists.look(now)
 	s.notices.begin(now)
 	s.controls.redirects.begin(now)
 	if len(s.registry.all) > 0 { // the rules may have changed meanwhile

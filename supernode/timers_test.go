@@ -27,7 +27,7 @@ func TestSomethingIsAlwaysDue(t *testing.T) {
 		if !next.After(r.now) || next.Sub(r.now) > sweepPause {
 			t.Fatalf("after %v the next is due in %v", r.now.Sub(epoch), next.Sub(r.now))
 		}
-		if !r.s.sessions.sweeping.IsSet() || !r.s.controls.registrar.expiring.IsSet() {
+		if !r.s.sessions.sweeping.IsSet() || !r.s.controls.registrar.expiry.next.IsSet() {
 			t.Fatalf("after %v a timer was forgotten", r.now.Sub(epoch))
 		}
 	}

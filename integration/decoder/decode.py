@@ -51,6 +51,7 @@ class Community:
     def __init__(self, path):
         self.epochs = {}
         name = ""
+        authority = None
         with open(path, encoding="utf-8") as f:
             lines = [line.strip() for line in f]
         if lines[0] != "hedgerow community 1":
@@ -63,9 +64,14 @@ class Community:
                 name = line[len("name = "):]
             elif line.startswith("secret = "):
                 self.secret = base64.b64decode(line[len("secret = "):])
+            elif line.startswith("authority = "):
+                authority = base64.b64decode(line[len("authority = "):])
         signing = Ed25519PrivateKey.from_private_bytes(kdf(self.secret, b"", b"rendezvous signing key", 32))
         rpk = signing.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        self.cid = digest(b"community id" + digest(b"name" + name.encode()) + rpk)[:16]
+        room = digest(b"name" + name.encode())
+        if authority is not None:
+            room = digest(b"room" + room + authority)
+        self.cid = digest(b"community id" + room + rpk)[:16]
         self.mask = Mask(kdf(self.secret, b"", b"mask edge", 16))
         self.tag = int.from_bytes(kdf(self.secret, b"", b"community tag", 4), "big")
         self.notice = kdf(self.secret, b"", b"notice", 32)

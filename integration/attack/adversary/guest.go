@@ -88,7 +88,7 @@ func (g *Guest) conclude(got *Heard, pkt []byte, index uint32) error {
 // proves membership in this session.
 func (g *Guest) Claim(c *crypto.Community, mac protocol.MAC, statement []byte) *protocol.Register {
 	return &protocol.Register{
-		CID: c.ID(), RPK: [32]byte(c.Rendezvous().Public().(ed25519.PublicKey)), NH: c.NameHash(), MAC: mac,
+		CID: c.ID(), RPK: [32]byte(c.Rendezvous().Public().(ed25519.PublicKey)), NH: c.RoomHash(), MAC: mac,
 		SigC: crypto.SignMembership(c.Rendezvous(), g.hash, c.ID(), mac, g.Identity.Static), Statement: statement,
 	}
 }

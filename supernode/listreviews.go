@@ -1,0 +1,163 @@
+package supernode
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"hedgerow/internal/timer"
+	"hedgerow/protocol"
+	"hedgerow/supernode/lists"
+)
+
+// listsPause is the time between two looks whose membership has ended.
+const listsPause = time.Second
+
+// listReviews go through the registrations of a community when there is a newer list of
+// members: those are ended who are in it no more, and the others are told of it.
+type listReviews struct {
+	table     *lists.Table
+	listings  *listings
+	registrar *registrar
+	sender    *controlSender
+	out       *outbox // of the timers' goroutine
+	alarm     alarm
+	looking   timer.Timer
+	next      timer.Timer
+	waiting   []*listReview
+	log       *slog.Logger
+
+	tables *sync.Mutex // of all but do
+	gate   *gate
+	now    func() time.Time
+}
+
+// listReview is that of one community.
+type listReview struct {
+	of   *community
+	left []*registration
+}
+
+// run checks lists that have come, and writes them to the disk, until ctx ends. It holds
+// the mutex of the tables for neither.
+func (l *listReviews) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.table.Bell():
+		}
+		for l.do() {
+		}
+	}
+}
+
+// do does what is to be done next for a list, and reports whether there was something.
+func (l *listReviews) do() bool {
+	l.tables.Lock()
+	job := l.table.Next()
+	l.tables.Unlock()
+	if job == nil || l.gate.handed() {
+		return false
+	}
+	l.table.Do(job)
+	if !l.gate.enter() {
+		return false
+	}
+	defer l.gate.leave()
+	l.tables.Lock()
+	defer l.tables.Unlock()
+	now := l.now()
+	if cid, changed := l.table.Done(now, job); changed {
+		l.review(now, cid)
+	}
+	return true
+}
+
+// look gives up what takes too long, and begins a review where somebody's time is over.
+func (l *listReviews) look(now time.Time) {
+	l.looking.Set(now.Add(listsPause))
+	for _, cid := range l.table.Tick(now) {
+		l.review(now, cid)
+	}
+}
+
+// review begins to go through the registrations of a community.
+func (l *listReviews) review(now time.Time, cid [16]byte) {
+	c := l.registrar.registry.communities[cid]
+	if c == nil {
+		return
+	}
+	l.table.Occupied(cid, len(c.online) > 0)
+	v := l.of(c)
+	if v == nil {
+		v = &listReview{of: c}
+		l.waiting, l.listings.reviewed[c] = append(l.waiting, v), true
+	}
+	v.left = v.left[:0]
+	for _, r := range c.byMAC {
+		v.left = append(v.left, r)
+	}
+	l.next.NotAfter(now)
+	l.alarm.ring()
+}
+
+// of returns the review of a community that is under way; nil: there is none.
+func (l *listReviews) of(c *community) *listReview {
+	for _, v := range l.waiting {
+		if v.of == c {
+			return v
+		}
+	}
+	return nil
+}
+
+// step looks at some registrations. It tells no more edges than notices may leave at once.
+func (l *listReviews) step(now time.Time) {
+	told := 0
+	for range reviewRun {
+		if len(l.waiting) == 0 || told == packetsAPace {
+			break
+		}
+		v := l.waiting[0]
+		if len(v.left) == 0 {
+			delete(l.listings.reviewed, v.of)
+			l.waiting = l.waiting[1:]
+			continue
+		}
+		r := v.left[len(v.left)-1]
+		v.left = v.left[:len(v.left)-1]
+		if l.registrar.registry.byHandle[r.handle] == r {
+			told += l.lookAt(now, r)
+		}
+	}
+	switch {
+	case len(l.waiting) == 0:
+	case told > 0:
+		l.next.Set(now.Add(pace))
+	default:
+		l.next.Set(now.Add(reviewPause))
+	}
+}
+
+// lookAt ends a registration of somebody who is not in the list, and tells who is of it. It
+// returns how many packets that were.
+func (l *listReviews) lookAt(now time.Time, r *registration) (packets int) {
+	live := r.index() != 0
+	if !l.table.Admits(now, r.community.id, r.owner) {
+		if live {
+			l.sender.message(l.out, r.hop, &protocol.Nak{Code: protocol.CodeNotListed, Retry: retryTaken})
+			packets = 1
+		}
+		l.log.Debug("an edge is in the list of members no more", r.attributes()...)
+		l.registrar.forget(r)
+		return packets
+	}
+	list := l.table.List(r.community.id)
+	if !live || list == nil {
+		return 0
+	}
+	l.sender.message(l.out, r.hop, &protocol.List{Head: &list.Head})
+	return 1
+}

@@ -1,0 +1,190 @@
+package lists
+
+import (
+	"net/netip"
+	"time"
+
+	"hedgerow/internal/network"
+	"hedgerow/protocol"
+	"hedgerow/roster"
+)
+
+// sizeOf returns how many bytes count for a list.
+func sizeOf(h *protocol.ListHead) int {
+	return max(least, protocol.ListHeadLen+int(h.Count)*protocol.ListedLen)
+}
+
+// collect has an edge bring the list that it names, if no other one brings it.
+func (t *Table) collect(now time.Time, r *room, a *Applicant) (want *protocol.ListWant, v Verdict) {
+	h := a.Claim.Head
+	switch g := r.gather; {
+	case r.job != nil && !roster.Newer(h, &r.job.head):
+		return nil, Wanted // it has come, and is being checked
+	case g != nil && *g.of.Head() == *h && (g.from == a.Session || now.Before(g.due)):
+		if g.from == a.Session && !now.Before(g.due) {
+			return t.ask(now, g, true), Wanted
+		}
+		return nil, Wanted
+	case g != nil && now.Before(g.due) && !roster.Newer(h, g.of.Head()):
+		return nil, Wanted // a newer one comes
+	case !t.hasRoom(r, sizeOf(h)):
+		return nil, Full
+	case !r.news.Take(now, 1, newRate, newBurst):
+		return nil, Wanted
+	}
+	if other := t.coming[a.Session]; other != nil { // of another community, or an older list
+		t.drop(other)
+		t.settle(other)
+	}
+	of := roster.Gather(*h)
+	if g := r.gather; g != nil && *g.of.Head() == *h {
+		of = g.of // what has come from the one before stays
+	}
+	t.drop(r)
+	g := &gathering{of: of, from: a.Session, begun: now, weight: sizeOf(h)}
+	r.gather, t.coming[a.Session], t.rooms[a.CID] = g, r, r
+	g.place = t.crowd.Add(a.Source, r)
+	for t.weight += g.weight; t.weight > t.cfg.Size/gatherPart && t.crowd.Len() > 0; {
+		yields := t.crowd.Yielding().Value
+		t.drop(yields)
+		t.settle(yields)
+	}
+	if r.gather != g {
+		return nil, Wanted
+	}
+	return t.ask(now, g, true), Wanted
+}
+
+// ask returns the next question to the edge that brings a list.
+func (t *Table) ask(now time.Time, g *gathering, again bool) *protocol.ListWant {
+	m := g.of.Want(again)
+	g.due, g.packets = now.Add(pieceWait), 2*(len(m.Indices)+strayPackets)
+	return &m
+}
+
+// drop collects no list any more.
+func (t *Table) drop(r *room) {
+	if g := r.gather; g != nil {
+		delete(t.coming, g.from)
+		t.crowd.Remove(g.place)
+		t.weight -= g.weight
+		r.gather = nil
+	}
+}
+
+// settle forgets a room without a list.
+func (t *Table) settle(r *room) {
+	if r.list == nil && r.gather == nil && r.job == nil {
+		delete(t.rooms, r.of.CID)
+	}
+}
+
+// Expects reports whether a packet of a session may be a piece that was asked for. It counts
+// as a packet, and the piece in it as another one.
+func (t *Table) Expects(session uint32) bool {
+	r := t.coming[session]
+	if r == nil || r.gather.packets == 0 {
+		return false
+	}
+	r.gather.packets--
+	return true
+}
+
+// Part takes a piece of the edge that brings a list. want asks it for more; nil: nothing is
+// asked. ok is false for a piece that was not asked for, or that is not of the list: its
+// sender brings nothing any more.
+func (t *Table) Part(now time.Time, session uint32, m *protocol.ListPart) (want *protocol.ListWant, ok bool) {
+	if !t.Expects(session) {
+		return nil, false
+	}
+	r := t.coming[session]
+	g := r.gather
+	news, err := g.of.Add(m)
+	switch {
+	case err != nil:
+		t.drop(r)
+		t.settle(r)
+		return nil, false
+	case !news:
+		return nil, true
+	case g.of.Whole():
+		r.job = &Job{room: r, head: *g.of.Head(), of: g.of, weight: g.weight}
+		t.drop(r)
+		t.weight += r.job.weight
+		t.queue(r.job)
+	case g.of.Answered():
+		return t.ask(now, g, false), true
+	}
+	return nil, true
+}
+
+// limit returns how many bytes may be of a network.
+func (t *Table) limit(k network.Key, source netip.Addr) int {
+	return max(t.cfg.Size/sourcePart, roster.MaxSize) << k.Level() * t.cfg.Sources(source)
+}
+
+// crowded returns the network of a room whose share would be exceeded with so many bytes more.
+func (t *Table) crowded(r *room, more int) (k network.Key, is bool) {
+	for _, k := range network.Of(r.source) {
+		if t.used[k]+more > t.limit(k, r.source) {
+			return k, true
+		}
+	}
+	return k, false
+}
+
+// hasRoom reports whether a list of so many bytes can be kept for a room, if others that
+// nobody uses make room.
+func (t *Table) hasRoom(r *room, size int) bool {
+	more := size - r.charge
+	if more <= 0 {
+		return true
+	}
+	if k, is := t.crowded(r, more); is && t.idle.YieldingIn(k) == nil {
+		return false
+	}
+	return t.size+more <= t.cfg.Size || t.idle.Len() > 0
+}
+
+// makeRoom makes room for so many bytes for a room, and reports whether there is.
+func (t *Table) makeRoom(r *room, size int) bool {
+	if r.place != nil { // not for itself
+		t.idle.Remove(r.place)
+		r.place = nil
+	}
+	defer t.rank(r)
+	for more := size - r.charge; more > 0; {
+		place := t.idle.Yielding()
+		if k, is := t.crowded(r, more); is {
+			place = t.idle.YieldingIn(k)
+		} else if t.size+more <= t.cfg.Size {
+			break
+		}
+		if place == nil {
+			return false
+		}
+		t.forget(place.Value)
+	}
+	t.charge(r, size)
+	return true
+}
+
+// charge counts so many bytes for a room.
+func (t *Table) charge(r *room, size int) {
+	t.size += size - r.charge
+	for _, k := range network.Of(r.source) {
+		if t.used[k] += size - r.charge; t.used[k] == 0 {
+			delete(t.used, k)
+		}
+	}
+	r.charge = size
+}
+
+// forget keeps the list of a room no longer.
+func (t *Table) forget(r *room) {
+	t.charge(r, 0)
+	r.list = nil
+	t.rank(r)
+	t.queue(&Job{room: r, removes: true})
+	t.settle(r)
+}
