@@ -66,7 +66,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 func (s *Server) composeListings(registrar *registrar, sender *controlSender) {
 	table, l := s.registry.lists, newListings(s.registry.lists, s.registry)
 	s.reviews.lists = &listReviews{
-		table: table, listings: l, registrar: registrar, sender: sender, out: s.notices.out, alarm: s.notices.alarm, log: s.cfg.Log,
+		table: table, listings: l, registrar: registrar, sessions: s.sessions.byIdx, sender: sender, out: s.notices.out, alarm: s.notices.alarm, log: s.cfg.Log,
 		tables: &s.mu, gate: s.sockets.gate, now: s.cfg.Now,
 	}
 	s.reviews.lists.looking = timer.New(&s.timers, "look at lists of members", s.reviews.lists.look)

@@ -259,8 +259,9 @@ func TestFirstListAtSupernode(t *testing.T) {
 			t.Fatalf("the stranger is told %v", got)
 		}
 	}
-	r.pass(3*time.Second, 100*time.Millisecond) // the question was lost
-	if got := a.bring(list); got.ack == nil || x.here() || got.ack.Members != 1 {
+	a.give(list, a.hear(a.open(r.pass(3*time.Second, 100*time.Millisecond))).wants) // the first question was lost
+	r.pass(100*time.Millisecond, 10*time.Millisecond)
+	if got := a.say(a.claim(list)); got.ack == nil || x.here() || got.ack.Members != 1 {
 		t.Fatalf("%+v, stranger here %v", got, x.here())
 	}
 	if c := r.s.registry.communities[l.c.ID()]; c.nameHash != l.c.NameHash() {

@@ -20,6 +20,7 @@ type listReviews struct {
 	table     *lists.Table
 	listings  *listings
 	registrar *registrar
+	sessions  map[uint32]*hop // by index
 	sender    *controlSender
 	out       *outbox // of the timers' goroutine
 	alarm     alarm
@@ -78,7 +79,13 @@ func (l *listReviews) do() bool {
 // look gives up what takes too long, and begins a review where somebody's time is over.
 func (l *listReviews) look(now time.Time) {
 	l.looking.Set(now.Add(listsPause))
-	for _, cid := range l.table.Tick(now) {
+	again, over := l.table.Tick(now)
+	for _, q := range again {
+		if h := l.sessions[q.Session]; h != nil {
+			l.sender.message(l.out, h, q.Want)
+		}
+	}
+	for _, cid := range over {
 		l.review(now, cid)
 	}
 }

@@ -136,8 +136,8 @@ func (t *Table) tell(j *Job) {
 	}
 }
 
-// again has written what could not be.
-func (t *Table) again() {
+// rewrite has written what could not be.
+func (t *Table) rewrite() {
 	left := t.fail.left
 	t.fail.left = nil
 	for _, r := range left {

@@ -20,13 +20,8 @@ func (t *Table) collect(now time.Time, r *room, a *Applicant) (want *protocol.Li
 	switch g := r.gather; {
 	case r.job != nil && !roster.Newer(h, &r.job.head):
 		return nil, Wanted // it has come, and is being checked
-	case g != nil && *g.of.Head() == *h && (g.from == a.Session || now.Before(g.due)):
-		if g.from == a.Session && !now.Before(g.due) {
-			return t.ask(now, g, true), Wanted
-		}
-		return nil, Wanted
-	case g != nil && now.Before(g.due) && !roster.Newer(h, g.of.Head()):
-		return nil, Wanted // a newer one comes
+	case g != nil && !roster.Newer(h, g.of.Head()) && (g.tries < slowTries || g.from == a.Session):
+		return nil, Wanted // it comes, or a newer one
 	case !t.hasRoom(r, sizeOf(h)):
 		return nil, Full
 	case !r.news.Take(now, 1, newRate, newBurst):
@@ -107,6 +102,9 @@ func (t *Table) Part(now time.Time, session uint32, m *protocol.ListPart) (want 
 		return nil, false
 	case !news:
 		return nil, true
+	}
+	g.tries = 0
+	switch {
 	case g.of.Whole():
 		r.job = &Job{room: r, head: *g.of.Head(), of: g.of, weight: g.weight}
 		t.drop(r)

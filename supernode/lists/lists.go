@@ -38,8 +38,11 @@ const (
 
 // Times of a Table.
 const (
-	// pieceWait is how long pieces may take before another edge may bring them.
-	pieceWait = 2 * time.Second
+	// pieceWait is how long pieces may take before they are asked for again.
+	pieceWait = time.Second
+	// After slowTries questions without an answer another edge may bring the list, and after
+	// lastTries it is given up.
+	slowTries, lastTries = 2, 5
 	// gatherLife is how long a list may take to come.
 	gatherLife = time.Minute
 	// A community may have a new list so often a second, and so many at once.
@@ -96,6 +99,7 @@ type gathering struct {
 	from    uint32 // the session of the edge
 	begun   time.Time
 	due     time.Time // for the next pieces
+	tries   int       // questions since the last piece
 	packets int       // that the edge may send before the next question
 	weight  int
 	place   *network.Place[*room]
@@ -270,13 +274,23 @@ func (t *Table) rank(r *room) {
 	}
 }
 
-// Tick gives up what takes too long, and returns the communities in which somebody's time is
-// over.
-func (t *Table) Tick(now time.Time) (over [][16]byte) {
+// Question is for the edge of a session.
+type Question struct {
+	Session uint32
+	Want    *protocol.ListWant
+}
+
+// Tick gives up what takes too long, and returns what is to be asked again, and the
+// communities in which somebody's time is over.
+func (t *Table) Tick(now time.Time) (again []Question, over [][16]byte) {
 	for _, r := range t.coming {
-		if g := r.gather; now.Sub(g.begun) > gatherLife || now.Sub(g.due) > pieceWait {
+		switch g := r.gather; {
+		case now.Sub(g.begun) > gatherLife || g.tries == lastTries:
 			t.drop(r)
 			t.settle(r)
+		case !now.Before(g.due):
+			g.tries++
+			again = append(again, Question{g.from, t.ask(now, g, true)})
 		}
 	}
 	for cid, r := range t.rooms {
@@ -285,8 +299,8 @@ func (t *Table) Tick(now time.Time) (over [][16]byte) {
 			over = append(over, cid)
 		}
 	}
-	t.again()
-	return over
+	t.rewrite()
+	return again, over
 }
 
 // expire notes when the next entry expires.
