@@ -21,14 +21,6 @@ type admission struct {
 	floor uint64       // the highest serial that there ever was here: no lower one counts
 }
 
-// replace takes the rule of a community that was read again.
-func (a *admission) replace(c *crypto.Community) {
-	a.on = c.Members == crypto.MembersList
-	if a.list != nil && (!a.on || roster.Verify(c, &a.list.Head) != nil) {
-		a.list, a.floor = nil, 0 // of another authority
-	}
-}
-
 // head returns the head of the list, nil: there is none.
 func (a *admission) head() *protocol.ListHead {
 	if a.list == nil {

@@ -274,7 +274,12 @@ func (e *Edge) composeServers(random *random) {
 		supernodes: s.list, hops: hops, connector: s.connector, directory: s.directory, peers: e.peers, keys: e.keys, self: e.self,
 		addresses: s.addresses, underlay: e.underlay, reports: e.user.reports, refusals: e.user.refusals, random: random, draft: e.data.draft,
 	}
+	s.lists = &serverLists{
+		lists: e.data.lists, supernodes: s.list, registrar: s.registrar, hops: hops, random: random, refusals: e.user.refusals, log: e.cfg.Host.Log,
+	}
+	s.registrar.claim = s.lists.claim
 	s.registrar.open()
+	s.lists.open()
 	s.duplicates = &duplicates{
 		peers: e.peers, addresses: s.addresses, self: e.self, sessions: e.sessions, directory: s.directory, describer: e.user.describer, reports: e.user.reports,
 	}
@@ -320,7 +325,7 @@ func composeChores(e *Edge) {
 	e.servers.finder.open()
 	e.owners = []owner{
 		e.keys, e.servers.connector, e.servers.further, e.servers.registrar, e.servers.addresses, e.servers.duplicates, e.servers.directory, e.sessions, e.paths.routing, e.peers,
-		e.data.stations, e.data.listeners, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, e.servers.finder, e.paths.subnets, e.data.lists,
+		e.data.stations, e.data.listeners, e.user.echoes, e.paths.successions, e.chores.network, &e.chores, kept, e.servers.finder, e.paths.subnets, e.data.lists, e.servers.lists,
 	}
 	if e.paths.segment != nil {
 		e.owners = append([]owner{e.paths.segment}, e.owners...) // probes go before everything

@@ -69,6 +69,7 @@ type servers struct {
 	directory *directory
 	addresses *deviceAddresses
 	finder    *finder
+	lists     *serverLists
 
 	duplicates *duplicates // of our address
 }
@@ -243,6 +244,7 @@ func membersChanged(e *Edge, now time.Time) {
 		isolate(e)
 	}
 	e.servers.finder.begin(now)
+	e.servers.lists.changed(now, false)
 }
 
 // keysRolled has the keys of the authority count beside those of the community's source.
@@ -276,7 +278,6 @@ func (e *Edge) replaceKeys(now time.Time, c *crypto.Community, err error) error 
 		e.chores.keyFault = fmt.Sprintf("the keys could not be read anew, and the old ones stay: %v", err)
 	} else if e.self.isolation.replace(c) {
 		e.servers.finder.begin(now)
-		e.data.lists.begin(now)
 		isolate(e)
 	}
 	e.user.reports.report(now, control.Event{Kind: control.EventReloaded, Err: err})

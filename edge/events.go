@@ -243,5 +243,5 @@ func (e *Edge) handleHopMessage(now time.Time, s *supernode, typ protocol.MsgTyp
 	case protocol.MsgRedirect:
 		return parsed(value, protocol.ParseRedirect, func(m protocol.Redirect) { e.servers.connector.locator.pointers.handle(now, s, m) })
 	}
-	return nil
+	return e.servers.lists.message(now, s, typ, value)
 }

@@ -108,7 +108,7 @@ const onlyIPv4 = "IPv4 addresses alone, and this host has no IPv4, its network n
 func wrongKeyNotes(e *Edge, _ time.Time) (list []string) {
 	for _, s := range e.servers.list {
 		if s.registered() && s.reported.wrongKey && s.grant.others == 0 && !e.peers.met() {
-			list = append(list, fmt.Sprintf("nobody else is here, and the name %q is in use on %s with another key: check -k. [E06]", e.cfg.Community.Name, s.cfg.Name))
+			list = append(list, fmt.Sprintf("nobody else is here, and the name %q is in use on %s with another key, or another authority in its file: check -k. [E06]", e.cfg.Community.Name, s.cfg.Name))
 		}
 	}
 	return list

@@ -148,7 +148,6 @@ func (i *isolation) features() uint32 {
 // others than before.
 func (i *isolation) replace(c *crypto.Community) (changed bool) {
 	was := i.features()
-	i.admission.replace(c)
 	hubs := i.of(c)
 	changed = !slices.Equal(hubs, i.hubs) || i.features() != was
 	i.hubs = hubs

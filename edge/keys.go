@@ -256,6 +256,9 @@ func (k *keyring) replace(now time.Time, c *crypto.Community) error {
 	if c.Name != k.community.Name || c.Secret != k.community.Secret {
 		return fmt.Errorf("the new file is of community %q with another secret: stop this edge and start one for it", c.Name)
 	}
+	if c.ID() != k.community.ID() {
+		return fmt.Errorf("the new file has another authority, or is the first with one or without: to supernodes and members that is another community. Stop this edge and start it again")
+	}
 	k.community = c
 	clear(k.psks)
 	k.schedule.Replace(c)

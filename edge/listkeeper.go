@@ -403,16 +403,18 @@ func (l *listKeeper) handlePart(now time.Time, p *peer, m protocol.ListPart) {
 	f.tries = 0
 	switch {
 	case f.of.Whole():
-		l.complete(now)
+		l.complete(now, f.of)
 	case f.of.Answered() && f.from != nil:
 		l.more(now, false)
 	}
 }
 
-// complete adopts the list whose pieces have all come.
-func (l *listKeeper) complete(now time.Time) {
-	list, err := l.fetch.of.List()
-	l.fetch = fetching{}
+// complete adopts a list whose pieces have all come.
+func (l *listKeeper) complete(now time.Time, of *roster.Gathering) {
+	list, err := of.List()
+	if l.fetch.of == of {
+		l.fetch = fetching{}
+	}
 	if err != nil {
 		l.log.Error("the authority has signed a list of members that cannot be", "err", err)
 		return

@@ -29,12 +29,15 @@ func listedCommunity() *crypto.Community {
 // listedConfig gives the edge under test a community with a list.
 func listedConfig(c *Config) { c.Community = listedCommunity() }
 
-// listed has the community of an edge that runs get a list.
+// listed has the community of an edge that runs be another one, with a list.
 func (v *testServer) listed() {
 	v.tb.Helper()
-	if err := v.replaceKeys(noon, listedCommunity(), nil); err != nil {
+	c := listedCommunity()
+	v.keys.community, v.self.cid, v.peers.pins.cid, v.self.isolation.admission.on = c, c.ID(), c.ID(), true
+	if err := v.replaceKeys(noon, c, nil); err != nil {
 		v.tb.Fatal(err)
 	}
+	v.data.lists.begin(noon)
 	v.settle(noon)
 }
 

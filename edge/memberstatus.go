@@ -56,7 +56,13 @@ func (l *listKeeper) document(now time.Time) control.Members {
 // AdoptMembers takes a list of members, and keys, that the authority has signed, and gives
 // them to the other members. It fails with a sentence for the user.
 func (e *Edge) AdoptMembers(ctx context.Context, file []byte) error {
-	refused, err := ask(ctx, e, func(now time.Time) error { return e.data.lists.install(now, file) })
+	refused, err := ask(ctx, e, func(now time.Time) error {
+		if err := e.data.lists.install(now, file); err != nil {
+			return err
+		}
+		e.servers.lists.changed(now, true)
+		return nil
+	})
 	if err != nil {
 		return err
 	}
@@ -66,7 +72,7 @@ func (e *Edge) AdoptMembers(ctx context.Context, file []byte) error {
 // install is AdoptMembers in the control loop.
 func (l *listKeeper) install(now time.Time, file []byte) error {
 	if !l.admission.on {
-		return fmt.Errorf("this community has no list of members: write members = list and the authority into its file, at all members")
+		return fmt.Errorf("this community has no list of members: write members = list and the authority into its file, at all members, and start them anew")
 	}
 	f, err := roster.ParseFile(l.sessions.keys.community, file)
 	switch {

@@ -44,6 +44,7 @@ type registrar struct {
 	refusals   *refusals
 	random     *random
 	draft      *dataplane.Draft
+	claim      func() *protocol.Listing // what we say of the list of members
 	timers     timer.Queue
 	serving    []*dataplane.Supernode // that have us registered, in the order of the configuration
 }
@@ -132,7 +133,7 @@ func (r *registrar) register(now time.Time, s *supernode) {
 		CID: r.self.cid, RPK: [32]byte(rsk[32:]), NH: c.RoomHash(), MAC: r.self.mac,
 		Statement: r.self.statement, Candidates: r.underlay.Addresses.HostCandidates(),
 		SigC:  crypto.SignMembership(rsk, s.hop.hash, r.self.cid, r.self.mac, r.self.identity.Static),
-		Token: s.cfg.Token,
+		Token: s.cfg.Token, Listing: r.claim(),
 	}
 	m.Prefix, m.Features = r.addresses.wanted(s), r.self.features|r.addresses.features(s)
 	r.hops.send(s, m.Append)
@@ -183,8 +184,8 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 		r.self.twin.notice(now, s.cfg.Name)
 		return
 	}
-	operator := m.Code == protocol.CodeNotServed || m.Code == protocol.CodeRemoved
-	if operator && s.current() {
+	ended := m.Code == protocol.CodeNotServed || m.Code == protocol.CodeRemoved || m.Code == protocol.CodeNotListed
+	if ended && s.current() {
 		r.removed(now, s, m)
 		return
 	}
@@ -193,6 +194,9 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 		return
 	}
 	s.grant.retry.Set(now.Add(min(max(time.Duration(m.Retry)*time.Second, nakSoonest), nakLatest)))
+	if l := r.claim(); m.Code == protocol.CodeListWanted && l != nil && l.Head != nil && s.grant.attempts < listTries {
+		return // it has asked us for it, or another member
+	}
 	if s.registered() && !s.current() { // it was for the session before
 		s.grant.done = false
 		r.peers.markAll()
@@ -212,7 +216,7 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 }
 
 // removed notes that a supernode has ended our registration, with its session, since its
-// operator wants it so. It is asked again in a new one.
+// operator or the list of members wants it so. It is asked again in a new one.
 func (r *registrar) removed(now time.Time, s *supernode, m protocol.Nak) {
 	g := &s.grant
 	g.done, g.on, g.pending = false, nil, false

@@ -300,7 +300,7 @@ func TestRegistrarGivesUp(t *testing.T) {
 // An edge that is registered and then removed knows it at once, makes a new session and
 // asks in that, as slowly as it is told to, until it is let in.
 func TestRemovedByOperator(t *testing.T) {
-	for _, code := range []uint8{protocol.CodeRemoved, protocol.CodeNotServed} {
+	for _, code := range []uint8{protocol.CodeRemoved, protocol.CodeNotServed, protocol.CodeNotListed} {
 		v := registered(t, nil)
 		v.hears()
 		m := protocol.Nak{Code: code, Retry: 60}

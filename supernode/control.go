@@ -188,6 +188,7 @@ func (c *controls) handleMessage(x *exchange, typ protocol.MsgType, value []byte
 		return
 	case protocol.MsgRegister:
 		c.registrar.handleRegister(x, value)
+		c.listings.handleRegistered(x)
 		return
 	case protocol.MsgListPart:
 		c.listings.handlePart(x, value)

@@ -18,11 +18,11 @@ type listings struct {
 	table    *lists.Table
 	registry *registry
 	pieces   bucket.Limiter
-	reviewed map[*community]bool // whose registrations are being looked through for a newer list
+	reviewed map[[16]byte]bool // communities whose registrations are being looked through for a newer list
 }
 
 func newListings(table *lists.Table, registry *registry) *listings {
-	return &listings{table: table, registry: registry, pieces: bucket.NewLimiter(allPiecesRate, allPiecesRate), reviewed: make(map[*community]bool)}
+	return &listings{table: table, registry: registry, pieces: bucket.NewLimiter(allPiecesRate, allPiecesRate), reviewed: make(map[[16]byte]bool)}
 }
 
 // judge decides whether an edge that may register here may do so by its community's list.
@@ -36,7 +36,7 @@ func (l *listings) judge(x *exchange, a applicant) *refusal {
 		CID: a.request.CID, ID: a.statement.ID, Claim: x.claims.listing, Session: a.hop.session.LocalIndex(),
 		Source: lastingSource(a.hop.addr, a.hop.source), Here: here,
 	})
-	if verdict == lists.Member && !here && c != nil && l.reviewed[c] {
+	if verdict == lists.Member && !here && l.reviewed[a.request.CID] {
 		verdict = lists.Wanted // who is in it no more is still to end
 	}
 	if want != nil {
@@ -53,10 +53,14 @@ func (l *listings) judge(x *exchange, a applicant) *refusal {
 		l.tell(x, a.request.CID)
 		return &refusal{dropNotListed, protocol.Nak{Code: protocol.CodeNotListed, Retry: retryTaken}}
 	}
-	if x.claims.listing != nil {
-		l.tell(x, a.request.CID)
-	}
 	return nil
+}
+
+// handleRegistered tells an edge that has registered, and knows of lists, which one there is.
+func (l *listings) handleRegistered(x *exchange) {
+	if r := x.hop.reg; x.claims.listing != nil && r != nil && r.hop == x.hop {
+		l.tell(x, r.community.id)
+	}
 }
 
 // tell tells an edge which list of members there is.

@@ -36,8 +36,9 @@ type listReviews struct {
 
 // listReview is that of one community.
 type listReview struct {
-	of   *community
-	left []*registration
+	cid     [16]byte
+	left    []*registration
+	bringer uint32 // the session of the edge that brought the list, which is told at the end; 0: none
 }
 
 // run checks lists that have come, and writes them to the disk, until ctx ends. It holds
@@ -71,7 +72,7 @@ func (l *listReviews) do() bool {
 	defer l.tables.Unlock()
 	now := l.now()
 	if cid, changed := l.table.Done(now, job); changed {
-		l.review(now, cid)
+		l.review(now, cid, job.Session())
 	}
 	return true
 }
@@ -86,38 +87,46 @@ func (l *listReviews) look(now time.Time) {
 		}
 	}
 	for _, cid := range over {
-		l.review(now, cid)
+		l.review(now, cid, 0)
 	}
 }
 
-// review begins to go through the registrations of a community.
-func (l *listReviews) review(now time.Time, cid [16]byte) {
-	c := l.registrar.registry.communities[cid]
-	if c == nil {
-		return
-	}
-	l.table.Occupied(cid, len(c.online) > 0)
-	v := l.of(c)
+// review begins to go through the registrations of a community, for a list that the edge of
+// a session has brought.
+func (l *listReviews) review(now time.Time, cid [16]byte, bringer uint32) {
+	v := l.of(cid)
 	if v == nil {
-		v = &listReview{of: c}
-		l.waiting, l.listings.reviewed[c] = append(l.waiting, v), true
+		v = &listReview{cid: cid}
+		l.waiting, l.listings.reviewed[cid] = append(l.waiting, v), true
 	}
-	v.left = v.left[:0]
-	for _, r := range c.byMAC {
-		v.left = append(v.left, r)
+	v.bringer, v.left = bringer, v.left[:0]
+	if c := l.registrar.registry.communities[cid]; c != nil {
+		l.table.Occupied(cid, len(c.online) > 0)
+		for _, r := range c.byMAC {
+			v.left = append(v.left, r)
+		}
 	}
 	l.next.NotAfter(now)
 	l.alarm.ring()
 }
 
 // of returns the review of a community that is under way; nil: there is none.
-func (l *listReviews) of(c *community) *listReview {
+func (l *listReviews) of(cid [16]byte) *listReview {
 	for _, v := range l.waiting {
-		if v.of == c {
+		if v.cid == cid {
 			return v
 		}
 	}
 	return nil
+}
+
+// end ends a review.
+func (l *listReviews) end(v *listReview) {
+	delete(l.listings.reviewed, v.cid)
+	l.waiting = l.waiting[1:]
+	if h, list := l.sessions[v.bringer], l.table.List(v.cid); h != nil && h.reg == nil && list != nil {
+		l.sender.message(l.out, h, &protocol.List{Head: &list.Head})
+	}
 }
 
 // step looks at some registrations. It tells no more edges than notices may leave at once.
@@ -129,8 +138,7 @@ func (l *listReviews) step(now time.Time) {
 		}
 		v := l.waiting[0]
 		if len(v.left) == 0 {
-			delete(l.listings.reviewed, v.of)
-			l.waiting = l.waiting[1:]
+			l.end(v)
 			continue
 		}
 		r := v.left[len(v.left)-1]

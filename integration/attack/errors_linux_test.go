@@ -106,7 +106,7 @@ func TestAloneAndWrongKey(t *testing.T) {
 	s.said(t, first, alone)
 	lab.Must(s.rig.AwaitAddress(s.ctx, first))
 	one := s.start("one", "203.0.113.12", passphrase+"x")
-	inUse := `warning: the name "mynetwork" is in use on 203.0.113.1 with another key: check -k. [E06]`
+	inUse := `warning: the name "mynetwork" is in use on 203.0.113.1 with another key, or another authority in its file: check -k. [E06]`
 	s.said(t, one, inUse)
 	if strings.Contains(one.Log(), "E06b") {
 		t.Errorf("both were said:\n%s", one.Log())

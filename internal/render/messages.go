@@ -113,7 +113,7 @@ func (m *Messages) warning(ev control.Event) string {
 	case control.EventRefused:
 		return cmp.Or(ev.Text, fmt.Sprintf("%s refused this edge: %v.", ev.Supernode, ev.Err))
 	case control.EventWrongKey:
-		return fmt.Sprintf("the name %q is in use on %s with another key: check -k. [E06]", m.Community, hostOf(ev.Supernode))
+		return fmt.Sprintf("the name %q is in use on %s with another key, or another authority in its file: check -k. [E06]", m.Community, hostOf(ev.Supernode))
 	case control.EventSupernodeLost:
 		return fmt.Sprintf("%s no longer answers; trying on. Direct paths stay.", ev.Supernode)
 	case control.EventScheduleEnds:

@@ -38,12 +38,16 @@ type Job struct {
 	room    *room
 	head    protocol.ListHead
 	of      *roster.Gathering // nil: the list is that of the room
+	from    uint32            // the session of the edge that brought it
 	weight  int
 	removes bool
 
 	list *roster.List // what counts from now on; nil: the authority should not have signed it
 	err  error        // why it could not be written
 }
+
+// Session returns the session of the edge that brought the list.
+func (j *Job) Session() uint32 { return j.from }
 
 // queue has a job done.
 func (t *Table) queue(j *Job) {

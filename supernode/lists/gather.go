@@ -106,7 +106,7 @@ func (t *Table) Part(now time.Time, session uint32, m *protocol.ListPart) (want 
 	g.tries = 0
 	switch {
 	case g.of.Whole():
-		r.job = &Job{room: r, head: *g.of.Head(), of: g.of, weight: g.weight}
+		r.job = &Job{room: r, head: *g.of.Head(), of: g.of, from: g.from, weight: g.weight}
 		t.drop(r)
 		t.weight += r.job.weight
 		t.queue(r.job)

@@ -79,7 +79,7 @@ func (cmd *signer) showAuthority(c *ucli.Context) error {
 	if err := writeNew(path, a.AppendText(nil)); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.streams.Err, "%s: whoever has this file says who is a member. Keep it on one machine, and a copy where nobody finds it. The community's file needs these two lines in place of its members line, at all members:\n", path)
+	fmt.Fprintf(cmd.streams.Err, "%s: whoever has this file says who is a member. Keep it on one machine, and a copy where nobody finds it. The community's file needs these two lines in place of its members line, at all members, which are to be started anew then:\n", path)
 	return cmd.printAuthority(a)
 }
 
@@ -200,7 +200,7 @@ func (cmd *signer) begin(ctx context.Context, socket control.Socket, by *crypto.
 	}
 	switch own := crypto.EncodeAuthority(by.Public()); {
 	case !v.Listed:
-		return nil, cli.Errorf(cli.Failure, "", "community %q has no list of members: write these two lines into its file in place of its members line, at all members:\n  members = list\n  authority = %s", v.Community, own)
+		return nil, cli.Errorf(cli.Failure, "", "community %q has no list of members: write these two lines into its file in place of its members line, at all members, and start them anew:\n  members = list\n  authority = %s", v.Community, own)
 	case v.Authority != own:
 		return nil, cli.Errorf(cli.Failure, "", "the authority of community %q is another one: its file names %s, and the key is that of %s", v.Community, v.Authority, own)
 	}
