@@ -110,7 +110,7 @@ func (e *Edge) composeSelf(random *random) {
 	features, keeping := features(cfg)
 	e.self = &self{
 		cid: cfg.Community.ID(), mac: protocol.MAC(cfg.Ethernet.MAC), identity: cfg.Identity, name: cfg.Name, features: features, keeping: keeping,
-		twin: twin{community: cfg.Community.Name, reports: e.user.reports}, state: e.state, isolation: newIsolation([32]byte(cfg.Identity.ID), cfg.Ethernet.Hubs, cfg.Community, e.data.lists.admission), list: e.data.lists.append,
+		twin: twin{community: cfg.Community.Name, reports: e.user.reports}, state: e.state, isolation: newIsolation([32]byte(cfg.Identity.ID), cfg.Ethernet.Hubs, cfg.Community, e.data.lists.admission), listed: saidOfList{append: e.data.lists.append},
 	}
 	e.user.describer.isolation = e.self.isolation
 	addresses := &deviceAddresses{
@@ -274,18 +274,24 @@ func (e *Edge) composeServers(random *random) {
 		supernodes: s.list, hops: hops, connector: s.connector, directory: s.directory, peers: e.peers, keys: e.keys, self: e.self,
 		addresses: s.addresses, underlay: e.underlay, reports: e.user.reports, refusals: e.user.refusals, random: random, draft: e.data.draft,
 	}
-	s.lists = &serverLists{
-		lists: e.data.lists, supernodes: s.list, registrar: s.registrar, hops: hops, random: random, refusals: e.user.refusals, log: e.cfg.Host.Log,
-	}
-	s.registrar.claim = s.lists.claim
 	s.registrar.open()
-	s.lists.open()
+	composeServerLists(e, random)
 	s.duplicates = &duplicates{
 		peers: e.peers, addresses: s.addresses, self: e.self, sessions: e.sessions, directory: s.directory, describer: e.user.describer, reports: e.user.reports,
 	}
 	s.duplicates.open()
 	s.addresses.trouble.contested = s.duplicates.next.NotAfter
 	s.connector.released = s.registrar.released
+}
+
+// composeServerLists makes the owner of lists of members that supernodes carry.
+func composeServerLists(e *Edge, random *random) {
+	l := &serverLists{
+		lists: e.data.lists, supernodes: e.servers.list, registrar: e.servers.registrar, hops: hopSender{e.data.send}, random: random,
+		refusals: e.user.refusals, log: e.cfg.Host.Log,
+	}
+	l.open()
+	e.servers.lists, e.self.listed.claim = l, l.claim
 }
 
 // isolate has everything follow from the hubs that there are now.

@@ -187,6 +187,9 @@ func TestReplaceKeys(t *testing.T) {
 	if err := k.replace(noon, other); err == nil || !strings.Contains(err.Error(), "stop this edge") || k.community == other {
 		t.Errorf("another community: %v", err)
 	}
+	if err := k.replace(noon, listedCommunity()); err == nil || !strings.Contains(err.Error(), "another authority") {
+		t.Errorf("another authority: %v", err)
+	}
 	fresh := testCommunity()
 	fresh.Epochs[0].Key, fresh.Members = [32]byte{44}, crypto.MembersList
 	fresh.Epochs = append(fresh.Epochs, crypto.Epoch{Index: 8, Key: [32]byte{8}, From: noon.Add(-time.Hour)})

@@ -15,9 +15,9 @@ import (
 
 // Times and bounds of how a list of members spreads.
 const (
-	listLook      = time.Second      // between looks at who lacks something
+	listLook      = time.Second / 2  // between looks at who lacks something
 	listRest      = 10 * time.Second // and at who is a member still, while nobody does
-	listAgain     = 2 * time.Second  // before a peer that lacks something is told again, doubling
+	listAgain     = time.Second / 2  // before a peer that lacks something is told again, doubling
 	listAgainMost = time.Minute      // at most
 	listWait      = time.Second      // for pieces
 	listFrom      = 15 * time.Second // from one peer, if another one has it, too
@@ -25,10 +25,9 @@ const (
 	proveWithin   = 10 * time.Second // of its session a peer has to say who it is
 	bringWithin   = 30 * time.Second // and one that is in no list of ours to bring the list that it named
 
-	headsRate, headsBurst   = 0.5, 12  // signatures of one peer that are verified a second
-	piecesRate, piecesBurst = 128, 256 // pieces for one peer a second
-	allPiecesRate           = 1024     // and for all together
-	partsBurst              = 4        // pieces that nobody has asked for, of one peer
+	headsRate, headsBurst = 0.5, 12 // signatures of one peer that are verified a second
+	allPiecesRate         = 1024    // pieces a second for all together
+	partsBurst            = 4       // pieces that nobody has asked for, of one peer
 )
 
 // listKeeper is the owner of the community's list of members and of the keys that follow
@@ -368,7 +367,7 @@ func (l *listKeeper) answer(now time.Time, p *peer, m protocol.ListWant) {
 	}
 	for _, i := range m.Indices {
 		part, ok := list.Part(int(i))
-		if !ok || !p.identity.listing.pieces.Take(now, 1, piecesRate, piecesBurst) || !l.total.Take(now) {
+		if !ok || !p.identity.listing.pieces.Take(now, 1, roster.PiecesRate, roster.PiecesBurst) || !l.total.Take(now) {
 			l.refusals.note(refusedListRate, p)
 			return
 		}

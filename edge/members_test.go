@@ -285,7 +285,7 @@ func TestListsBounded(t *testing.T) {
 	for range 100 {
 		e.says(noon, p, want.Append(nil))
 	}
-	if n := len(e.sentNow()); n < piecesBurst || n > piecesBurst+20 {
+	if n := len(e.sentNow()); n < roster.PiecesBurst || n > roster.PiecesBurst+20 {
 		t.Errorf("%d packets for one who asks for 3200 pieces", n)
 	}
 }
@@ -298,7 +298,7 @@ func TestKeyOfAuthority(t *testing.T) {
 	p := e.arrives(noon, 2, protocol.List{})
 	cid := e.self.cid
 	roll := func(serial uint64, ki uint8, by *crypto.Authority) protocol.KeyUpdate {
-		return roster.SignRoll(by, cid, serial, crypto.Epoch{Index: ki, Key: [32]byte{0x99, ki}, From: noon.Add(roster.RollAhead)})
+		return roster.SignRoll(by, cid, serial, crypto.Epoch{Index: ki, Key: [32]byte{0x99, ki}, From: noon.Add(roster.RollAhead(2))})
 	}
 	forged := roll(5, 9, crypto.NewAuthority([32]byte{1}))
 	e.says(noon, p, forged.Append(nil))
@@ -314,7 +314,7 @@ func TestKeyOfAuthority(t *testing.T) {
 	if e.keys.sendingIndex() == 9 {
 		t.Error("the key is sent under before its time")
 	}
-	at := noon.Add(roster.RollAhead + time.Second)
+	at := noon.Add(roster.RollAhead(2) + time.Second)
 	e.pass(at)
 	e.pass(at.Add(2 * saltAhead))
 	if e.keys.sendingIndex() != 9 {

@@ -56,20 +56,23 @@ func (l *listKeeper) document(now time.Time) control.Members {
 // AdoptMembers takes a list of members, and keys, that the authority has signed, and gives
 // them to the other members. It fails with a sentence for the user.
 func (e *Edge) AdoptMembers(ctx context.Context, file []byte) error {
-	refused, err := ask(ctx, e, func(now time.Time) error {
-		if err := e.data.lists.install(now, file); err != nil {
-			return err
-		}
-		e.servers.lists.changed(now, true)
-		return nil
-	})
+	refused, err := ask(ctx, e, func(now time.Time) error { return adoptMembers(e, now, file) })
 	if err != nil {
 		return err
 	}
 	return refused
 }
 
-// install is AdoptMembers in the control loop.
+// adoptMembers is AdoptMembers in the control loop.
+func adoptMembers(e *Edge, now time.Time, file []byte) error {
+	err := e.data.lists.install(now, file)
+	if err == nil {
+		e.servers.lists.changed(now, true)
+	}
+	return err
+}
+
+// install takes a list, and keys, from the user.
 func (l *listKeeper) install(now time.Time, file []byte) error {
 	if !l.admission.on {
 		return fmt.Errorf("this community has no list of members: write members = list and the authority into its file, at all members, and start them anew")

@@ -44,7 +44,6 @@ type registrar struct {
 	refusals   *refusals
 	random     *random
 	draft      *dataplane.Draft
-	claim      func() *protocol.Listing // what we say of the list of members
 	timers     timer.Queue
 	serving    []*dataplane.Supernode // that have us registered, in the order of the configuration
 }
@@ -133,7 +132,7 @@ func (r *registrar) register(now time.Time, s *supernode) {
 		CID: r.self.cid, RPK: [32]byte(rsk[32:]), NH: c.RoomHash(), MAC: r.self.mac,
 		Statement: r.self.statement, Candidates: r.underlay.Addresses.HostCandidates(),
 		SigC:  crypto.SignMembership(rsk, s.hop.hash, r.self.cid, r.self.mac, r.self.identity.Static),
-		Token: s.cfg.Token, Listing: r.claim(),
+		Token: s.cfg.Token, Listing: r.self.listed.claim(),
 	}
 	m.Prefix, m.Features = r.addresses.wanted(s), r.self.features|r.addresses.features(s)
 	r.hops.send(s, m.Append)
@@ -194,7 +193,7 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 		return
 	}
 	s.grant.retry.Set(now.Add(min(max(time.Duration(m.Retry)*time.Second, nakSoonest), nakLatest)))
-	if l := r.claim(); m.Code == protocol.CodeListWanted && l != nil && l.Head != nil && s.grant.attempts < listTries {
+	if l := r.self.listed.claim(); m.Code == protocol.CodeListWanted && l != nil && l.Head != nil && s.grant.attempts < listTries {
 		return // it has asked us for it, or another member
 	}
 	if s.registered() && !s.current() { // it was for the session before

@@ -25,7 +25,13 @@ type self struct {
 	candidates func() protocol.Candidates
 	isolation  *isolation
 	segment    func(b []byte) []byte // appends what we say of our LAN; nil: we are no bridge
-	list       func(b []byte) []byte // appends which list of members we have
+	listed     saidOfList
+}
+
+// saidOfList is what we say of the list of members.
+type saidOfList struct {
+	append func(b []byte) []byte    // to a member: appends which one we have
+	claim  func() *protocol.Listing // to a supernode
 }
 
 // sign makes the statement of this run.

@@ -237,7 +237,7 @@ func (s *sessions) introduce(p *peer) {
 	}
 	s.pairs.sendBy(p, &r, 0, func(b []byte) []byte {
 		if members := s.self.isolation.admission; members.on {
-			b = s.self.list(b)
+			b = s.self.listed.append(b)
 			if p.identity.listing.full = members.trusts(p); !p.identity.listing.full {
 				return s.self.appendStatement(b)
 			}

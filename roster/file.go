@@ -128,6 +128,18 @@ func VerifyRoll(c *crypto.Community, m *protocol.KeyUpdate) error {
 	return nil
 }
 
-// RollAhead is how long before its start a key that follows a revocation is sent to those
-// who stay: all of them have it before the first one sends under it.
-const RollAhead = 10 * time.Second
+// How many pieces of a list a member, or a supernode, gives to one that asks, a second and at
+// once.
+const PiecesRate, PiecesBurst = 128, 256
+
+// rollLeast is how long a KEYUPDATE may take that goes with a short list: it is sent four times
+// by then, if it is not acknowledged.
+const rollLeast = 4 * time.Second
+
+// RollAhead returns how long before its start a key that follows a revocation is sent to those
+// who stay, with a list of so many entries: all of them have it before the first one sends
+// under it. A member hands the key on once it has the whole list.
+func RollAhead(entries int) time.Duration {
+	pieces := (entries + protocol.PieceEntries - 1) / protocol.PieceEntries
+	return rollLeast + time.Duration(max(0, pieces-PiecesBurst))*time.Second/PiecesRate
+}

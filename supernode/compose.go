@@ -1,8 +1,6 @@
 package supernode
 
 import (
-	"path/filepath"
-
 	"hedgerow/crypto"
 	"hedgerow/internal/timer"
 	"hedgerow/supernode/admission"
@@ -76,15 +74,8 @@ func (s *Server) composeListings(registrar *registrar, sender *controlSender) {
 
 // newLists returns the lists of members that are in the state directory.
 func (s *Server) newLists() *lists.Table {
-	cfg := lists.Config{Disk: s.store.cfg.disk, Log: s.cfg.Log, Sources: s.registry.front.sourcesIn}
-	if s.cfg.StateDir != "" {
-		cfg.Dir = filepath.Join(s.cfg.StateDir, listsDirectory)
-	}
-	return lists.New(cfg)
+	return lists.New(lists.Config{Dir: s.cfg.StateDir, Disk: s.store.cfg.disk, Log: s.cfg.Log, Sources: s.registry.front.sourcesIn})
 }
-
-// listsDirectory is where in the state directory lists of members are kept.
-const listsDirectory = "lists"
 
 // composeStore has what waits for the disk sent when the disk has it.
 func (s *Server) composeStore() {

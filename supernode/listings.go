@@ -7,11 +7,8 @@ import (
 	"hedgerow/supernode/lists"
 )
 
-// Pieces of a list of members for one edge a second, and for all together.
-const (
-	piecesRate, piecesBurst = 128, 256
-	allPiecesRate           = 8192
-)
+// allPiecesRate is how many pieces of lists of members all edges together get a second.
+const allPiecesRate = 8192
 
 // listings hold the edges of a community to its list of members, if it has one.
 type listings struct {
@@ -58,7 +55,7 @@ func (l *listings) judge(x *exchange, a applicant) *refusal {
 
 // handleRegistered tells an edge that has registered, and knows of lists, which one there is.
 func (l *listings) handleRegistered(x *exchange) {
-	if r := x.hop.reg; x.claims.listing != nil && r != nil && r.hop == x.hop {
+	if r := x.hop.reg; x.claims != nil && x.claims.listing != nil && r != nil && r.hop == x.hop {
 		l.tell(x, r.community.id)
 	}
 }
@@ -102,7 +99,7 @@ func (l *listings) handleWant(x *exchange, value []byte) {
 	}
 	for _, i := range m.Indices {
 		part, ok := list.Part(int(i))
-		if !ok || !x.hop.others.pieces.Take(x.now, 1, piecesRate, piecesBurst) || !l.pieces.Take(x.now) {
+		if !ok || !x.hop.others.pieces.Take(x.now, 1, roster.PiecesRate, roster.PiecesBurst) || !l.pieces.Take(x.now) {
 			x.refuse(dropListRate)
 			return
 		}

@@ -343,7 +343,7 @@ func TestListRestart(t *testing.T) {
 	if got := next.registry.lists.List(l.c.ID()); got == nil || got.Head != list.Head {
 		t.Errorf("after a hand-over: %+v", got)
 	}
-	files, _ := filepath.Glob(filepath.Join(cfg.StateDir, listsDirectory, "*"))
+	files, _ := filepath.Glob(filepath.Join(cfg.StateDir, "members-*"))
 	if len(files) != 1 {
 		t.Fatalf("%v", files)
 	}

@@ -28,11 +28,12 @@ type club struct {
 	list      *roster.List
 	entries   []roster.Entry
 	rolls     []crypto.Epoch
+	stale     time.Duration // after which a list is to be replaced
 }
 
 // newClub starts n edges of a community with a list, and admits the first ones.
 func newClub(t *testing.T, nat nattest.Behavior, n, admitted int) *club {
-	c := &club{World: New(t, 71), t: t, authority: crypto.NewAuthority([32]byte{7})}
+	c := &club{World: New(t, 71), t: t, authority: crypto.NewAuthority([32]byte{7}), stale: 30 * 24 * time.Hour}
 	c.Community.Members, c.Community.Authority = crypto.MembersList, c.authority.Public()
 	c.sn = c.Supernode(supernodeAddr)
 	for i := range n {
@@ -66,7 +67,7 @@ func (c *club) sign() *roster.List {
 	if c.list != nil {
 		serial = c.list.Head.Serial + 1
 	}
-	l, err := roster.Sign(c.authority, c.Community.ID(), serial, time.Now(), time.Now().Add(30*24*time.Hour), c.entries)
+	l, err := roster.Sign(c.authority, c.Community.ID(), serial, time.Now(), time.Now().Add(c.stale), c.entries)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -79,7 +80,7 @@ func (c *club) publish(to *Edge, roll bool) (file []byte) {
 	c.t.Helper()
 	f := roster.File{List: c.sign()}
 	if roll {
-		e, err := c.Community.WithRolls(c.rolls).NextRoll(c.key(uint64(500+len(c.rolls))), time.Now().Add(roster.RollAhead))
+		e, err := c.Community.WithRolls(c.rolls).NextRoll(c.key(uint64(500+len(c.rolls))), time.Now().Add(roster.RollAhead(len(c.entries))))
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -241,20 +242,17 @@ func TestRevoke(t *testing.T) {
 				c.revoke(victim)
 				old := c.publish(c.members[1], true)
 				send(flows, 50, 100*time.Millisecond) // 5 s
-				for _, m := range c.members[:3] {
+				for i, m := range c.members[:3] {
 					if c.reaches(m, victim) {
 						t.Errorf("5 s later %s has a session with whoever was revoked", m.options.Name)
 					}
-				}
-				all := append(toVictim, flows...)
-				send(all, 60, 100*time.Millisecond) // until the new key is in use
-				n := toVictim[0].Len()
-				send(all, 250, 200*time.Millisecond) // to a minute
-				for i, m := range c.members[:3] {
 					if got := m.status().KeyIndex; got != 1 {
-						t.Errorf("a minute later member %d sends under key %d", i, got)
+						t.Errorf("5 s later member %d sends under key %d", i, got)
 					}
 				}
+				all, n := append(toVictim, flows...), toVictim[0].Len()
+				send(all, 60, 100*time.Millisecond)
+				send(all, 250, 200*time.Millisecond) // to a minute
 				send(all, 300, 200*time.Millisecond) // and past the grace
 				c.whole("between those who stay", first, flows)
 				c.cut("to or from the revoked", n, toVictim)

@@ -72,6 +72,7 @@ var stories = []story{
 			{what: "a supernode hands out a TURN server", now: []string{"edge.(*registrar).offerTURN"}},
 			{what: "a supernode says where it is", now: []string{"edge.(*pointers).handle", "edge.(*pointers).spend", "edge.(*pointers).arrived"}},
 			{what: "a supernode says what it did not relay", now: []string{"edge.(*limits).handle"}},
+			{what: "a supernode carries the list of members", now: []string{"edge.(*serverLists).message", "edge.(*serverLists).claim"}},
 			{what: "another machine with our identity is noticed", now: []string{"edge.(*twin).notice", "edge.(*self).signAgain"}},
 			{what: "members are asked for", now: []string{"edge.(*directory).ask"}, before: []string{"edge.(*Edge).query"}},
 			{what: "a stream is made or let go", now: []string{"edge.(*connector).dropStream", "edge.(*connector).settleStream", "edge.(*connector).dialStream"}, before: []string{"edge.(*Edge).dropStream", "edge.(*Edge).tickStream", "edge.(*Edge).dialStream"}},

@@ -18,11 +18,12 @@ import (
 	"hedgerow/roster"
 )
 
-// A list is kept in a file that has the community's id for its name:
+// A list is kept in a file whose name ends with the community's id in hexadecimal digits:
 //
 //	"hedgerow list 1\n" | name hash 32 | rendezvous key 32 | authority 32 | source: ip 16 | list
 const (
 	fileMagic  = "hedgerow list 1\n"
+	filePrefix = "members-"
 	fileHeader = len(fileMagic) + 3*32 + 16
 )
 
@@ -73,7 +74,7 @@ func (t *Table) Next() *Job {
 
 // Do does the job. It needs no lock, and there is one at a time.
 func (t *Table) Do(j *Job) {
-	path := filepath.Join(t.cfg.Dir, hex.EncodeToString(j.room.of.CID[:]))
+	path := filepath.Join(t.cfg.Dir, filePrefix+hex.EncodeToString(j.room.of.CID[:]))
 	if j.removes {
 		if t.cfg.Dir != "" {
 			j.err = t.cfg.Disk.Remove(path)
@@ -87,10 +88,7 @@ func (t *Table) Do(j *Job) {
 			return
 		}
 	}
-	if t.cfg.Dir == "" {
-		return
-	}
-	if j.err = os.MkdirAll(t.cfg.Dir, 0o700); j.err == nil {
+	if t.cfg.Dir != "" {
 		j.err = t.write(path, j)
 	}
 }
@@ -166,7 +164,8 @@ func (t *Table) load() {
 	}
 	var files []found
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && len(e.Name()) == 32 && info.Mode().IsRegular() {
+		id, ours := strings.CutPrefix(e.Name(), filePrefix)
+		if info, err := e.Info(); err == nil && ours && len(id) == 2*16 && info.Mode().IsRegular() {
 			files = append(files, found{e.Name(), info.ModTime()})
 		}
 	}
@@ -209,7 +208,7 @@ func readRoom(path string) (*room, error) {
 		return nil, err
 	}
 	b, ok := bytes.CutPrefix(b, []byte(fileMagic))
-	cid, err := hex.DecodeString(strings.ToLower(filepath.Base(path)))
+	cid, err := hex.DecodeString(strings.TrimPrefix(filepath.Base(path), filePrefix))
 	if !ok || err != nil || len(cid) != 16 || len(b) < fileHeader-len(fileMagic) {
 		return nil, errFile
 	}

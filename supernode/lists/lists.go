@@ -54,7 +54,7 @@ const (
 
 // Config is what a Table is made from.
 type Config struct {
-	Dir  string       // where lists are kept; empty: nowhere
+	Dir  string       // where lists are kept, beside other files; empty: nowhere
 	Disk durable.Disk // of Dir
 	Size int          // how many bytes of lists are kept; 0: DefaultSize
 	// Sources returns as how many sources an address counts.

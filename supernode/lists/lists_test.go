@@ -330,7 +330,7 @@ func TestStrangersCannotFill(t *testing.T) {
 		table.Judge(now, applicant(c, c.claim(t, c.sign(t, 1, 100)), uint32(6000+n), source(n%3+5)))
 		table.check(t)
 	}
-	now = now.Add(gatherLife)
+	now = now.Add(gatherLife + time.Second)
 	table.Tick(now)
 	table.check(t)
 	if len(table.coming) != 0 || table.weight != 0 {
@@ -354,7 +354,7 @@ func TestListsTooOften(t *testing.T) {
 
 // TestListsOnDisk: what was written is read; what was removed, cut or changed is not.
 func TestListsOnDisk(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "lists")
+	dir := t.TempDir()
 	table := newTable(t, Config{Dir: dir})
 	var all []community
 	for n := range 3 {
@@ -373,7 +373,7 @@ func TestListsOnDisk(t *testing.T) {
 			t.Errorf("%d: read %v", n, has)
 		}
 	}
-	path := filepath.Join(dir, fmt.Sprintf("%x", all[1].c.ID()))
+	path := filepath.Join(dir, fmt.Sprintf("members-%x", all[1].c.ID()))
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -399,13 +399,16 @@ func TestListsDiskFull(t *testing.T) {
 	if err := os.WriteFile(dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	table, c := newTable(t, Config{Dir: filepath.Join(dir, "lists")}), newCommunity(1)
+	table, c := newTable(t, Config{Dir: dir}), newCommunity(1)
 	if !bring(t, table, epoch, c, c.sign(t, 1, 3), 1, source(1)) {
 		t.Fatal("the list does not count")
 	}
 	table.Tick(epoch)
 	table.work(epoch)
 	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	table.Tick(epoch)
@@ -420,7 +423,7 @@ func FuzzReadList(f *testing.F) {
 	c := newCommunity(1)
 	table := newTable(f, Config{Dir: f.TempDir()})
 	bring(f, table, epoch, c, c.sign(f, 1, 3), 1, source(1))
-	path := filepath.Join(table.cfg.Dir, fmt.Sprintf("%x", c.c.ID()))
+	path := filepath.Join(table.cfg.Dir, fmt.Sprintf("members-%x", c.c.ID()))
 	good, err := os.ReadFile(path)
 	if err != nil {
 		f.Fatal(err)

@@ -277,7 +277,7 @@ func (s *signing) roll(now time.Time) error {
 	if s.now.NextIndex > crypto.MaxIndex {
 		return cli.Errorf(cli.Failure, "", "all indices of keys are used up: make a new community with edge keygen, for those who stay")
 	}
-	e := crypto.Epoch{Index: uint8(s.now.NextIndex), From: now.Add(roster.RollAhead)}
+	e := crypto.Epoch{Index: uint8(s.now.NextIndex), From: now.Add(roster.RollAhead(len(s.entries)))}
 	if _, err := rand.Read(e.Key[:]); err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ func (k *Knowledge) EdgeMessages(g *Guest) []Value {
 		value("ACK", protocol.Ack{Handle: 1}), value("NAK", protocol.Nak{Code: 1}), value("SEEN", protocol.Seen{Addr: k.Stranger}),
 		value("PEER_INFO", protocol.PeerInfo{CID: k.Community.ID(), MAC: k.Honest.MAC, Handle: 5, Statement: k.Honest.Statement}),
 	)
-	return append(list, unknownMessages()...)
+	return append(append(list, rosters()...), unknownMessages()...)
 }
 
 func (k *Knowledge) registers(g *Guest) []Value {

@@ -22,7 +22,7 @@ func (k *Knowledge) HopMessages() []Value {
 		raw("LOAD", protocol.MsgLoad, 255, 255, 255, 255, 255, 255, 255, 255), raw("UNREGISTER", protocol.MsgUnregister),
 		value("SEEN", protocol.Seen{Addr: k.Stranger}), value("WHOAMI", protocol.Whoami{Pad: 1200}), value("DIRECT", protocol.Direct{Handles: k.handles()}),
 	)
-	return append(list, unknownMessages()...)
+	return append(append(list, rosters()...), unknownMessages()...)
 }
 
 // handles are some that mean somebody, and some that mean nobody or all.
