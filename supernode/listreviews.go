@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"hedgerow/internal/handover"
 	"hedgerow/internal/timer"
 	"hedgerow/protocol"
 	"hedgerow/supernode/lists"
@@ -30,7 +31,7 @@ type listReviews struct {
 	log       *slog.Logger
 
 	tables *sync.Mutex // of all but do
-	gate   *gate
+	gate   *handover.Gate
 	now    func() time.Time
 }
 
@@ -60,14 +61,14 @@ func (l *listReviews) do() bool {
 	l.tables.Lock()
 	job := l.table.Next()
 	l.tables.Unlock()
-	if job == nil || l.gate.handed() {
+	if job == nil || l.gate.Handed() {
 		return false
 	}
 	l.table.Do(job)
-	if !l.gate.enter() {
+	if !l.gate.Enter() {
 		return false
 	}
-	defer l.gate.leave()
+	defer l.gate.Leave()
 	l.tables.Lock()
 	defer l.tables.Unlock()
 	now := l.now()
