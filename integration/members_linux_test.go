@@ -33,7 +33,7 @@ func TestMembersByHand(t *testing.T) {
 	for i, h := range []*lab.Host{first, lab.Must(w.Host("second", "203.0.113.12")), lab.Must(w.Host("third", "203.0.113.13"))} {
 		m := w.start(h, "--community-file", file, "-l", overIPv4)
 		members = append(members, m)
-		m.addr()
+		must(t, m.Await(w.ctx, "before it has the list of members"))
 		ids = append(ids, w.printed(h, programs.Edge, "identity", "-c", "town", "--state-dir", filepath.Join(w.Dir, []string{"first", "second", "third"}[i]))[1])
 	}
 	sign := func(args ...string) {
@@ -41,9 +41,11 @@ func TestMembersByHand(t *testing.T) {
 		w.printed(first, append(append([]string{programs.Edge}, args...), "--authority", key, "--control", members[0].Socket)...)
 	}
 	sign("admit", ids[0], ids[1])
+	second := members[1].addr()
 	members[1].meet(members[0].addr(), 5*time.Second)
+	members[2].awaitNote("this edge is no member by it")
 	for _, m := range members[:2] {
-		if _, err := m.knock(members[2].addr(), time.Second); err == nil {
+		if _, err := m.knock(members[2].addr6(), time.Second); err == nil {
 			t.Errorf("%s reaches a machine that nobody has admitted", m.Name)
 		}
 	}
@@ -52,8 +54,8 @@ func TestMembersByHand(t *testing.T) {
 		t.Errorf("edge members prints\n%s", table)
 	}
 	sign("revoke", ids[1])
-	if _, err := members[0].knock(members[1].addr(), time.Second); err == nil {
+	if _, err := members[0].knock(second, time.Second); err == nil {
 		t.Error("who was revoked is reached")
 	}
-	members[1].awaitNote("says that this edge is no member")
+	members[1].awaitNote("this edge is no member by it")
 }
