@@ -49,6 +49,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 	e.composeSessions(random)
 	composeSegments(e)
 	e.composeServers(random)
+	composeServerLists(e, random)
 	e.peers.prepare = func(p *peer) {
 		e.sessions.prepare(p)
 		e.paths.routing.prepare(p)
@@ -275,7 +276,6 @@ func (e *Edge) composeServers(random *random) {
 		addresses: s.addresses, underlay: e.underlay, reports: e.user.reports, refusals: e.user.refusals, random: random, draft: e.data.draft,
 	}
 	s.registrar.open()
-	composeServerLists(e, random)
 	s.duplicates = &duplicates{
 		peers: e.peers, addresses: s.addresses, self: e.self, sessions: e.sessions, directory: s.directory, describer: e.user.describer, reports: e.user.reports,
 	}
