@@ -261,6 +261,7 @@ func TestClaimedAddress(t *testing.T) {
 			time.Sleep(5 * time.Second)
 			select {
 			case err := <-thief.done:
+				thief.done <- err
 				if !errors.Is(err, edge.ErrAddressTaken) {
 					t.Errorf("Run returned %v", err)
 				}
