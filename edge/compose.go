@@ -287,7 +287,7 @@ func (e *Edge) composeServers(random *random) {
 // composeServerLists makes the owner of lists of members that supernodes carry.
 func composeServerLists(e *Edge, random *random) {
 	l := &serverLists{
-		lists: e.data.lists, supernodes: e.servers.list, registrar: e.servers.registrar, hops: hopSender{e.data.send}, random: random,
+		lists: e.data.lists, supernodes: e.servers.list, renew: e.servers.registrar.renew, hops: hopSender{e.data.send}, random: random,
 		refusals: e.user.refusals, log: e.cfg.Host.Log,
 	}
 	l.open()

@@ -26,7 +26,7 @@ const (
 type serverLists struct {
 	lists      *listKeeper
 	supernodes supernodes
-	registrar  *registrar
+	renew      func(now time.Time, s *supernode) // registers again
 	hops       hopSender
 	random     *random
 	refusals   *refusals
@@ -93,7 +93,7 @@ func (l *serverLists) changed(now time.Time, first bool) {
 // tell tells a supernode of our list, unless it has said that it has that or a newer one.
 func (l *serverLists) tell(now time.Time, s *supernode) {
 	if s.hop.session != nil && roster.Newer(l.lists.admission.head(), l.at[s.id()].head) {
-		l.registrar.renew(now, s)
+		l.renew(now, s)
 	}
 }
 
