@@ -126,15 +126,6 @@ func eachMessage(body []byte, f func(typ protocol.MsgType, value []byte) error) 
 	return nil
 }
 
-// parsed calls f with what a message says, if it can be read.
-func parsed[T any](value []byte, parse func([]byte) (T, error), f func(T)) error {
-	m, err := parse(value)
-	if err == nil {
-		f(m)
-	}
-	return err
-}
-
 // handlePair acts on the control messages of a peer's packet.
 func (e *Edge) handlePair(now time.Time, ev dataplane.PairMessages) {
 	e.withPeer(ev.Peer, func(p *peer) {
