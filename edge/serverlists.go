@@ -63,7 +63,6 @@ func (l *serverLists) open() {
 
 func (l *serverLists) deadline() time.Time { return l.timers.Next() }
 func (l *serverLists) tick(now time.Time)  { l.timers.Run(now) }
-func (l *serverLists) settle(time.Time)    {}
 
 // claim returns what a REGISTER says of the list; nil: the community has none.
 func (l *serverLists) claim() *protocol.Listing {

@@ -44,6 +44,9 @@
 //	registrar   who is registered, as what, and until when (register.go, grant.go), of those
 //	            whom package admission lets in
 //	reviews     who is admitted no more after a change of the rules (reviews.go)
+//	listings    whether an edge is in the list of members of its community, of package lists,
+//	            and who brings that list (listings.go)
+//	listReviews who is in it no more when there is a newer one (listreviews.go)
 //	members     whom members ask for, punch with, and leave out (query.go, punch.go)
 //	listing     documents about communities and edges, in steps (listing.go, walk.go)
 //	health      what went wrong lately, and what status says of it (health.go)
