@@ -90,6 +90,10 @@ type Supernode struct {
 	// Token is what it is shown to let the edge in, at most protocol.MaxToken bytes;
 	// empty: nothing.
 	Token []byte
+	// User and Password are what it is told to let the edge in, at most protocol.MaxUser
+	// and MaxPassword bytes; empty: nothing. They need Key: whoever has another one would
+	// learn them.
+	User, Password string
 }
 
 // Reach says by what an edge reaches the others, besides its own addresses and
@@ -253,6 +257,10 @@ func (s *Supernode) fault() error {
 		return fmt.Errorf("the key of supernode %q is none that a supernode can have", s.Name)
 	case len(s.Token) > protocol.MaxToken:
 		return fmt.Errorf("the token for supernode %q has %d bytes, and %d are the most", s.Name, len(s.Token), protocol.MaxToken)
+	case len(s.User) > protocol.MaxUser || len(s.Password) > protocol.MaxPassword:
+		return fmt.Errorf("the user name for supernode %q has %d bytes and the password %d, and %d and %d are the most", s.Name, len(s.User), len(s.Password), protocol.MaxUser, protocol.MaxPassword)
+	case s.User != "" && s.Key == nil:
+		return fmt.Errorf("the user name for supernode %q needs its key: type -l %[1]s#KEY with the key that 'supernode id' prints there. Without it whoever answers in its place would get the password", s.Name)
 	}
 	return nil
 }

@@ -30,6 +30,12 @@ func TestValidate(t *testing.T) {
 		`token for supernode "t"`: func(c *Config) {
 			c.Supernodes = []Supernode{{Name: "t", Host: "h", Port: 1, Token: make([]byte, protocol.MaxToken+1)}}
 		},
+		"needs its key: type -l u#KEY": func(c *Config) {
+			c.Supernodes = []Supernode{{Name: "u", Host: "h", Port: 1, User: "ana", Password: "p"}}
+		},
+		"the password 129": func(c *Config) {
+			c.Supernodes = []Supernode{{Name: "u", Host: "h", Port: 1, Key: &[32]byte{9}, User: "ana", Password: strings.Repeat("p", 129)}}
+		},
 		"MTU 1279 is outside":     func(c *Config) { c.Ethernet.MTU = MinMTU - 1 },
 		"MTU 9001 is outside":     func(c *Config) { c.Ethernet.MTU = MaxMTU + 1 },
 		"MTU -1 is outside":       func(c *Config) { c.Ethernet.MTU = -1 },

@@ -132,7 +132,7 @@ func (r *registrar) register(now time.Time, s *supernode) {
 		CID: r.self.cid, RPK: [32]byte(rsk[32:]), NH: c.RoomHash(), MAC: r.self.mac,
 		Statement: r.self.statement, Candidates: r.underlay.Addresses.HostCandidates(),
 		SigC:  crypto.SignMembership(rsk, s.hop.hash, r.self.cid, r.self.mac, r.self.identity.Static),
-		Token: s.cfg.Token, Listing: r.self.listed.claim(),
+		Token: s.cfg.Token, User: s.cfg.User, Password: s.cfg.Password, Listing: r.self.listed.claim(),
 	}
 	m.Prefix, m.Features = r.addresses.wanted(s), r.self.features|r.addresses.features(s)
 	r.hops.send(s, m.Append)

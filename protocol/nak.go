@@ -44,6 +44,9 @@ const (
 	// CodeListWanted says that the supernode first wants the community's list of members,
 	// or a newer one that it was told of, from the edge or from another one.
 	CodeListWanted = 14
+	// CodeUser says that nobody of the user's name of the REGISTER is allowed, or that the
+	// password is another one, and that nothing else admits the edge.
+	CodeUser = 15
 )
 
 // CodeString returns the meaning of a code in a few words, or its number.
@@ -79,6 +82,8 @@ func CodeString(code uint8) string {
 		return "not in the list of members"
 	case CodeListWanted:
 		return "list of members wanted first"
+	case CodeUser:
+		return "wrong user name or password"
 	}
 	return fmt.Sprintf("code %d", code)
 }

@@ -71,10 +71,76 @@ func (testTokens) Redeem(_ time.Time, r *admission.Request) admission.Reason {
 
 func (t testTokens) Note() string { return t.note }
 
+// testUsers know who has shown "good", and look at "waits" for ever.
+type testUsers struct {
+	has map[[32]byte]string // the user of an identity
+}
+
+func (u testUsers) Of(_ time.Time, id [32]byte) (user, hash string) {
+	if user = u.has[id]; user == "" {
+		return "", ""
+	}
+	return user, testHash
+}
+
+func (u testUsers) Prove(_ time.Time, r *admission.Request, hash string) admission.Reason {
+	switch {
+	case r.Password == "waits":
+		return admission.Waiting
+	case r.Password == "many":
+		return admission.Limited
+	case r.Password == "good" && hash != "":
+		u.has[r.Identity] = r.User
+		return admission.Waiting
+	}
+	return admission.BadUser
+}
+
+func (testUsers) Note() string { return "" }
+
+// testHash is the hash of some password.
+const testHash = "$argon2id$v=19$m=64,t=3,p=2$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA"
+
+// A user is let in by a closed supernode, once the password has been looked at, and by the
+// identity alone from then on; until the user has another password, or none. While a
+// password is looked at nothing is said, and whoever is registered stays it.
+func TestUsers(t *testing.T) {
+	const closed = "mode closed\nallow user ana " + testHash
+	r := newRig(t, Config{Rules: rulesOf(t, closed), Proofs: admission.Proofs{Tokens: testTokens{}, Users: testUsers{make(map[[32]byte]string)}}})
+	e := r.edge(testCommunity("ours", "k"), "e", 1)
+	e.connect()
+	m := e.request()
+	for _, step := range []struct {
+		what, rules, user, password string
+		nak                         uint8 // 0: none
+		in                          bool  // an ACK
+		online                      int
+	}{
+		{"nobody", closed, "", "", protocol.CodeNotServed, false, 0},
+		{"no such user", closed, "bob", "good", protocol.CodeUser, false, 0},
+		{"another password", closed, "ana", "bad", protocol.CodeUser, false, 0},
+		{"too many", closed, "ana", "many", protocol.CodeRate, false, 0},
+		{"it is looked at", closed, "ana", "good", 0, false, 0},
+		{"it was right", closed, "ana", "good", 0, true, 1},
+		{"without it", closed, "", "", 0, true, 1},
+		{"it has another password", strings.Replace(closed, "AA", "AB", 1), "ana", "waits", 0, false, 1},
+		{"it has the first one again", closed, "ana", "good", 0, true, 1},
+		{"denied", closed + "\ndeny user ana", "ana", "bad", protocol.CodeUser, false, 0},
+	} {
+		r.s.reviews.registrar.policy.Replace(rulesOf(t, step.rules))
+		m.User, m.Password = step.user, step.password
+		r.pass(2*time.Second, time.Second)
+		ack, nak := e.register(m)
+		if (ack != nil) != step.in || (nak != nil) != (step.nak != 0) || nak != nil && nak.Code != step.nak || r.s.Status().Edges != step.online {
+			t.Errorf("%s: %+v, %+v, %d edges", step.what, ack, nak, r.s.Status().Edges)
+		}
+	}
+}
+
 // While the use of a token is being written the edge hears nothing, and asks again; when it
 // cannot be written it is told to come later. Nothing is entered in either case.
 func TestTokensOnTheirWayToTheDisk(t *testing.T) {
-	r := newRig(t, Config{Rules: rulesOf(t, "mode closed"), Tokens: testTokens{}})
+	r := newRig(t, Config{Rules: rulesOf(t, "mode closed"), Proofs: admission.Proofs{Tokens: testTokens{}}})
 	e := r.edge(testCommunity("ours", "k"), "e", 1)
 	e.connect()
 	m := e.request()
@@ -83,12 +149,12 @@ func TestTokensOnTheirWayToTheDisk(t *testing.T) {
 		count dropReason
 		want  *protocol.Nak
 	}{
-		{"waits", dropTokenWaits, nil},
+		{"waits", answered, nil},
 		{"unsaved", dropTokenUnsaved, &protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}},
 	} {
 		m.Token = []byte(step.token)
 		ack, nak := e.register(m)
-		if ack != nil || (nak == nil) != (step.want == nil) || nak != nil && *nak != *step.want || r.dropped(step.count) != 1 {
+		if ack != nil || (nak == nil) != (step.want == nil) || nak != nil && *nak != *step.want || step.count != answered && r.dropped(step.count) != 1 {
 			t.Errorf("%s: %+v, %+v", step.token, ack, nak)
 		}
 		if st := r.s.Status(); st.Leases != 0 || len(st.Communities) != 0 {
@@ -119,7 +185,7 @@ func TestRefusedByRule(t *testing.T) {
 		{"ban edge " + identity("e").ShortID() + " since 2026-02-01", "", protocol.Nak{Code: protocol.CodeRemoved, Retry: retryRefused, Since: 1769904000}, dropRemoved},
 		{"ban source 198.18.0.0/15", "", protocol.Nak{Code: protocol.CodeRemoved, Retry: retryRefused}, dropRemoved},
 	} {
-		r := newRig(t, Config{Rules: rulesOf(t, test.rules), Tokens: testTokens{}})
+		r := newRig(t, Config{Rules: rulesOf(t, test.rules), Proofs: admission.Proofs{Tokens: testTokens{}}})
 		e := r.edge(c, "e", 1)
 		e.connect()
 		m := e.request()
@@ -298,7 +364,7 @@ func TestRefusedIdentitiesCostNothing(t *testing.T) {
 // An edge that is registered and asks again without what admitted it is registered no more,
 // so that nothing is relayed for it in the session that it has.
 func TestRefusedWhileRegistered(t *testing.T) {
-	r := newRig(t, Config{Rules: rulesOf(t, "mode closed"), Tokens: testTokens{}})
+	r := newRig(t, Config{Rules: rulesOf(t, "mode closed"), Proofs: admission.Proofs{Tokens: testTokens{}}})
 	c := testCommunity("ours", "k")
 	e, other := r.edge(c, "e", 1), r.edge(c, "other", 2)
 	for _, edge := range []*fakeEdge{e, other} {

@@ -149,6 +149,10 @@ func verifyClaims(h *hop, m *protocol.Register, known []byte) *claims {
 	return &claims{statement: st, listing: claim}
 }
 
+// waits refuses a REGISTER whose token or password is not looked at yet: nothing is said, so
+// that the edge asks again.
+var waits = &refusal{}
+
 // badProof is the answer to claims that do not hold.
 func badProof(reason dropReason) *refusal {
 	return &refusal{reason: reason, nak: protocol.Nak{Code: protocol.CodeProof, Retry: retryTaken}}
@@ -166,8 +170,10 @@ func notAdmitted(now time.Time, v admission.Verdict) *refusal {
 		}
 	case admission.BadToken:
 		why.reason, why.nak.Code = dropToken, protocol.CodeToken
-	case admission.Waiting:
-		return &refusal{reason: dropTokenWaits}
+	case admission.BadUser:
+		why.reason, why.nak.Code = dropUser, protocol.CodeUser
+	case admission.Limited:
+		return &refusal{dropPasswordRate, protocol.Nak{Code: protocol.CodeRate, Retry: retryTaken}}
 	case admission.Unsaved:
 		return &refusal{dropTokenUnsaved, protocol.Nak{Code: protocol.CodeFull, Retry: retryFull}}
 	}

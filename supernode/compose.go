@@ -45,7 +45,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	redirects.load(cfg.StateDir, cfg.Identity.Static, log)
 
 	registrar := &registrar{
-		policy: admission.New(cfg.Rules, cfg.Tokens), registry: s.registry, sessions: s.sessions, store: s.store, prober: prober, notices: s.notices, turn: s.turn, refused: s.refused,
+		policy: admission.New(cfg.Rules, cfg.Proofs), registry: s.registry, sessions: s.sessions, store: s.store, prober: prober, notices: s.notices, turn: s.turn, refused: s.refused,
 		allowance: allowance, resetKeys: keys, random: random, log: log, proofs: newProofs(),
 	}
 	registrar.expiry.next = timer.New(&s.timers, "end leases", registrar.expire)
@@ -89,7 +89,8 @@ func (s *Server) composeStore() {
 // composeHealth makes what tells of the others. The labels are of a policy.
 func (s *Server) composeHealth(policy *admission.Policy) {
 	h := &s.health
-	h.started, h.refused, h.registry, h.store, h.tokens = s.cfg.Now(), s.refused, s.registry, s.store, s.cfg.Tokens
+	h.started, h.refused, h.registry, h.store = s.cfg.Now(), s.refused, s.registry, s.store
+	h.proofs = s.cfg.Proofs
 	h.listing = &listing{walker: walker{tables: &s.mu}, registry: s.registry, policy: policy, sockets: s.sockets}
 	h.looking = timer.New(&s.timers, "look at the counters", h.watch)
 	s.registry.events = newEventLog(s.refused, policy)

@@ -46,7 +46,7 @@ type Config struct {
 	Pool     netip.Prefix     // IPv4 addresses leased to every community, /8 to /30; default: a /18 of 10.64.0.0/10 by community
 	Limits   Limits           // default: every default of Limits
 	Rules    *admission.Rules // who may register; default: everybody. SetRules replaces them
-	Tokens   admission.Tokens // admit whom no rule does; nil: there are none
+	Proofs   admission.Proofs // admit whom no rule does; default: nothing
 	Log      *slog.Logger     // default: discarded
 	Rand     io.Reader        // default: crypto/rand
 	Now      func() time.Time // wall clock; default: time.Now

@@ -85,7 +85,8 @@ const (
 	dropNotServed          // of a community that is not served here
 	dropRemoved            // of an edge that the operator has removed
 	dropToken              // with a token that is unknown, used up or expired
-	dropTokenWaits         // with a token whose use is being written to the disk: it is not answered
+	dropUser               // with a user that there is not, or a wrong password
+	dropPasswordRate       // with a password while too many were wrong, or wait to be looked at
 	dropTokenUnsaved       // with a token whose use cannot be written to the disk
 	dropNotListed          // of an edge that is no member by the list of its community
 	dropListWanted         // the list of members has to come first
@@ -137,7 +138,7 @@ var dropNames = [dropReasons]string{
 	dropIPTaken: "register-ip-taken", dropPool: "register-pool", dropCommunities: "register-communities",
 	dropEdges: "register-edges", dropCommunityEdges: "register-community-edges", dropNewcomerRate: "register-newcomers",
 	dropNotServed: "register-not-served", dropRemoved: "register-removed", dropToken: "register-token",
-	dropTokenWaits: "register-token-waits", dropTokenUnsaved: "register-token-unsaved", dropReturning: "register-returning", dropStored: "stored",
+	dropUser: "register-user", dropPasswordRate: "register-password-rate", dropTokenUnsaved: "register-token-unsaved", dropReturning: "register-returning", dropStored: "stored",
 	dropStoredFull: "stored-full", dropStoreWrite: "store-write", dropTURNIdentity: "turn-identity",
 	dropTURNPeer: "turn-peer",
 

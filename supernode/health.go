@@ -27,7 +27,7 @@ type health struct {
 	refused  *refusals
 	registry *registry
 	store    *store
-	tokens   admission.Tokens // nil: there are none
+	proofs   admission.Proofs
 	listing  *listing
 	known    [dropReasons]uint64
 	last     [dropReasons]time.Time // zero: never
@@ -112,12 +112,7 @@ var conditions = [...]condition{
 		return h.store.sentence()
 	}},
 	lately("stored", "some stored registrations were damaged and left out: edges that come back may get other addresses.", dropStored),
-	{"tokens", func(h *health, _ time.Time) string {
-		if h.tokens == nil {
-			return ""
-		}
-		return h.tokens.Note()
-	}},
+	{"proofs", func(h *health, _ time.Time) string { return h.proofs.Note() }},
 	{"set aside", func(h *health, _ time.Time) string {
 		return h.store.health().asideSentence()
 	}},

@@ -34,7 +34,7 @@ var ills = map[string]struct {
 	"notices":       {func(r *rig) { r.s.refused.drop(dropPushes) }, "started anew"},
 	"store":         {func(r *rig) { r.s.store.state.copies = 0 }, "cannot be written"},
 	"stored":        {func(r *rig) { r.s.refused.drop(dropStored) }, "damaged and left out"},
-	"tokens":        {func(r *rig) { r.s.health.tokens = testTokens{note: "tokens are lost"} }, "tokens are lost"},
+	"proofs":        {func(r *rig) { r.s.health.proofs.Tokens = testTokens{note: "tokens are lost"} }, "tokens are lost"},
 	"set aside":     {func(r *rig) { r.s.store.state.setAside = []string{"/aside"} }, "is now /aside"},
 	"second port":   {func(r *rig) { r.s.health.secondPort.Store(true) }, "second port"},
 	"streams":       {func(r *rig) { r.s.health.streams.Store(true) }, "streams over TCP"},
@@ -62,7 +62,7 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%s: %q", c.name, got)
 		}
 		r.pass(healthShown+healthEvery, time.Second)
-		lasts := map[string]bool{"front": true, "store": true, "tokens": true, "set aside": true, "second port": true, "streams": true, "turn": true}[c.name]
+		lasts := map[string]bool{"front": true, "store": true, "proofs": true, "set aside": true, "second port": true, "streams": true, "turn": true}[c.name]
 		if got := strings.Join(r.s.Status().Notes, "|"); strings.Contains(got, ill.want) != lasts {
 			t.Errorf("%s: a minute later status has %q", c.name, got)
 		}

@@ -98,10 +98,7 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 		return
 	}
 	if refused := g.ask(x, a); refused != nil {
-		if r := x.hop.reg; r != nil { // it comes from elsewhere by now, or without its token
-			g.forget(r)
-		}
-		g.refuse(x, &m, refused)
+		g.turnAway(x, &m, refused)
 		return
 	}
 	d, refused := g.decide(x.now, a)
@@ -125,12 +122,29 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 // applicant changes, and then the list of members of its community.
 func (g *registrar) ask(x *exchange, a applicant) *refusal {
 	v := g.policy.Decide(x.now, &admission.Request{
-		CID: a.request.CID, NameHash: a.nameHash, Identity: a.statement.ID, Source: a.hop.source, Token: a.request.Token,
+		CID: a.request.CID, NameHash: a.nameHash, Identity: a.statement.ID, Source: a.hop.source,
+		Token: a.request.Token, User: a.request.User, Password: a.request.Password,
 	})
-	if v.Reason != admission.Admitted {
-		return notAdmitted(x.now, v)
+	switch v.Reason {
+	case admission.Admitted:
+		return g.listed(x, a)
+	case admission.Waiting:
+		return waits
 	}
-	return g.listed(x, a)
+	return notAdmitted(x.now, v)
+}
+
+// turnAway refuses an applicant who is not admitted, and ends the registration that it has:
+// it comes from elsewhere by now, or without its token. Who waits asks again, and is
+// registered meanwhile if it was.
+func (g *registrar) turnAway(x *exchange, m *protocol.Register, why *refusal) {
+	if why == waits {
+		return
+	}
+	if r := x.hop.reg; r != nil {
+		g.forget(r)
+	}
+	g.refuse(x, m, why)
 }
 
 // refuse refuses a REGISTER. What the debug line says of the edge is what

@@ -12,8 +12,9 @@ const dayForm = "2 January 2006"
 
 // Refusal is the sentence about a supernode whose operator does not let this edge in, for
 // a code of its NAK: that it does not serve the community (E07), has removed the edge, at
-// since if that is not zero, or takes no such token (E23), or about one that holds edges to the community's list of members:
-// this edge is not in it (E65), or there is none yet (E64). It is empty for other codes.
+// since if that is not zero, or takes no such token or password (E23), or about one that holds
+// edges to the community's list of members: this edge is not in it (E65), or there is none
+// yet (E64). It is empty for other codes.
 func Refusal(supernode, community string, code uint8, since time.Time) string {
 	switch code {
 	case protocol.CodeNotServed:
@@ -30,6 +31,8 @@ func Refusal(supernode, community string, code uint8, since time.Time) string {
 		return fmt.Sprintf("%s has a list of members of community %q, signed by its authority, and this edge is no member by it. Type 'edge admit ID' where the authority's key is; 'edge identity' shows the ID here. Trying on. [E65]", supernode, community)
 	case protocol.CodeListWanted:
 		return fmt.Sprintf("%s lets nobody into community %q before it has the list of members: members that have it give it by themselves, and 'edge admit' signs the first one where the authority's key is. Trying on. [E64]", supernode, community)
+	case protocol.CodeUser:
+		return fmt.Sprintf("%s knows no user of this name with this password: look at --user and --password-file, or ask its operator. Trying on. [E23]", supernode)
 	}
 	return ""
 }

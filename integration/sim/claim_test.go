@@ -260,9 +260,8 @@ func TestClaimedAddress(t *testing.T) {
 			thief := w.Edge(elsewhere, Options{Name: "thief", Supernodes: []*Supernode{sn}, Report: told.add, Address: edge.Address{Mode: edge.AddressStatic, Prefix: held}})
 			time.Sleep(5 * time.Second)
 			select {
-			case err := <-thief.done:
-				thief.done <- err
-				if !errors.Is(err, edge.ErrAddressTaken) {
+			case <-thief.done:
+				if err := thief.stop(); !errors.Is(err, edge.ErrAddressTaken) {
 					t.Errorf("Run returned %v", err)
 				}
 			default:

@@ -30,7 +30,7 @@ func TestInvites(t *testing.T) {
 			t.Fatal(err)
 		}
 		ledger, keep := openInvites(t, path)
-		sn := w.SupernodeWith(Beside{Rules: closed, Tokens: ledger}, supernodeAddr)
+		sn := w.SupernodeWith(Beside{Rules: closed, Proofs: admission.Proofs{Tokens: ledger}}, supernodeAddr)
 		once, over := invite.Token{1}, invite.Token{2}
 		made := makeInvite(t, ledger, w.Community, once, time.Hour)
 		makeInvite(t, ledger, w.Community, over, time.Second)
@@ -53,7 +53,7 @@ func TestInvites(t *testing.T) {
 		keep() // what was told is on the disk
 		sn.Stop()
 		ledger, keep = openInvites(t, path)
-		sn.beside.Tokens = ledger
+		sn.beside.Proofs.Tokens = ledger
 		sn.Start()
 		time.Sleep(time.Minute)
 		if s := first.status().Supernodes[0].State; s != control.StateRegistered {

@@ -13,7 +13,6 @@ func (s *Supernode) Kill() {
 	restore := s.world.snapshot(s.dir)
 	s.conn.Close()
 	<-s.done
-	s.done <- nil
 	restore()
 }
 
@@ -26,7 +25,6 @@ func (e *Edge) Kill() {
 	e.Device.Close()
 	e.leave()
 	<-e.done
-	e.done <- nil
 	restore()
 }
 

@@ -108,13 +108,18 @@ func (w *World) log(name string) *slog.Logger {
 // process is something that runs until it is stopped.
 type process struct {
 	cancel context.CancelFunc
-	done   chan error
+	done   <-chan struct{} // closed when it has ended
+	err    *error          // what it ended with, then
 }
 
 func start(run func(context.Context) error) process {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := process{cancel: cancel, done: make(chan error, 1)}
-	go func() { p.done <- run(ctx) }()
+	done := make(chan struct{})
+	p := process{cancel: cancel, done: done, err: new(error)}
+	go func() {
+		defer close(done)
+		*p.err = run(ctx)
+	}()
 	return p
 }
 
@@ -128,9 +133,8 @@ func (w *World) start(run func(context.Context) error) process {
 // stop ends the process and returns what Run returned.
 func (p *process) stop() error {
 	p.cancel()
-	err := <-p.done
-	p.done <- err
-	return err
+	<-p.done
+	return *p.err
 }
 
 // Supernode is a supernode on a public host.
@@ -153,7 +157,7 @@ type Beside struct {
 	TURN    bool // is a TURN server, too, and gives out credentials for it
 
 	Rules  *admission.Rules // who may register; nil: everybody
-	Tokens admission.Tokens // admit whom no rule does; nil: there are none
+	Proofs admission.Proofs // admit whom no rule does
 }
 
 // Supernode starts a supernode with a state directory of its own.
@@ -204,7 +208,7 @@ func (s *Supernode) Start() {
 	}
 	cfg := supernode.Config{
 		Conn: conn, Alternate: second, Identity: s.identity, StateDir: s.dir, Log: s.world.log("supernode"), Rand: s.world.random(),
-		Rules: s.beside.Rules, Tokens: s.beside.Tokens,
+		Rules: s.beside.Rules, Proofs: s.beside.Proofs,
 	}
 	if s.beside.Streams {
 		s.takeStreams(&cfg, conn)
@@ -283,6 +287,7 @@ type Around struct {
 	Machine func() string        // identity of the host
 	DNS64   nat64.Prefix         // that name servers make addresses up with; not valid: they do not
 	Token   []byte               // that supernodes are shown
+	User    [2]string            // name and password that they are shown
 	Forked  <-chan struct{}      // each receipt tells the edge that the host was restored or cloned
 }
 
@@ -360,6 +365,7 @@ func (e *Edge) Start() {
 		key := s.identity.Static
 		cfg.Supernodes = append(cfg.Supernodes, edge.Supernode{
 			Name: s.Addr.String(), Host: e.supernodeHost(i), Port: s.Addr.Port(), Key: &key, Token: e.options.Around.Token,
+			User: e.options.Around.User[0], Password: e.options.Around.User[1],
 		})
 	}
 	cfg.Host.Resolver = names{e}

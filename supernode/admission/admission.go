@@ -26,6 +26,8 @@ type Request struct {
 	// Token is what the edge shows to be admitted, empty: nothing. It was made by
 	// whoever implements Tokens.
 	Token []byte
+	// User and Password are what the edge shows to be admitted as a user, empty: nothing.
+	User, Password string
 }
 
 // Reason says what a Verdict is.
@@ -41,9 +43,14 @@ const (
 	// BadToken: the token that the edge showed is unknown, used up, expired, or for
 	// another community, and nothing else admits it.
 	BadToken
-	// Waiting: the edge is admitted as soon as that is on the disk. Nothing is said, so
-	// that it asks again.
+	// Waiting: the edge is admitted as soon as that is on the disk, or its password has
+	// been looked at. Nothing is said, so that it asks again.
 	Waiting
+	// BadUser: nobody of the name is allowed, or has another password, and nothing else
+	// admits the edge.
+	BadUser
+	// Limited: passwords are not tried now: too many were wrong, or too many wait.
+	Limited
 	// Unsaved: the edge would be admitted, and that cannot be written to the disk now.
 	Unsaved
 )
@@ -70,10 +77,43 @@ type Tokens interface {
 	Note() string
 }
 
+// Users say who has proved to be which user. A Policy calls their methods while its owner
+// holds what guards the Policy, so they do no I/O and no long computation.
+type Users interface {
+	// Of returns the user whose password an edge of that identity has shown, and the hash
+	// that the password had; empty: none.
+	Of(now time.Time, identity [32]byte) (user, hash string)
+	// Prove looks at the name and password of r, where hash is that of the user, empty:
+	// there is none of the name. It returns Waiting at first, and later has Of return the
+	// user, or returns BadUser. It takes as long for a name that there is not.
+	Prove(now time.Time, r *Request, hash string) Reason
+	// Note returns a sentence about what is wrong with the users; empty: nothing is.
+	Note() string
+}
+
+// Proofs are what admits edges that no rule does, each nil where there are none.
+type Proofs struct {
+	Tokens Tokens
+	Users  Users
+}
+
+// Note returns a sentence about what is wrong with the proofs; empty: nothing is.
+func (p Proofs) Note() string {
+	if p.Tokens != nil {
+		if note := p.Tokens.Note(); note != "" {
+			return note
+		}
+	}
+	if p.Users != nil {
+		return p.Users.Note()
+	}
+	return ""
+}
+
 // Policy decides who may register. Its methods belong to one goroutine at a time.
 type Policy struct {
 	rules  *Rules
-	tokens Tokens // nil: there are none
+	proofs Proofs
 	kicked map[identity]kick
 }
 
@@ -89,9 +129,9 @@ const kickedMost = 4096
 // errKicked says that no more edges can be kicked for now.
 var errKicked = errors.New("too many edges were kicked within a minute: ban them, or try again in a minute")
 
-// New returns a Policy with rules, and tokens unless that is nil.
-func New(rules *Rules, tokens Tokens) *Policy {
-	return &Policy{rules: rules, tokens: tokens, kicked: make(map[identity]kick)}
+// New returns a Policy with rules, and with what else admits edges.
+func New(rules *Rules, proofs Proofs) *Policy {
+	return &Policy{rules: rules, proofs: proofs, kicked: make(map[identity]kick)}
 }
 
 // Replace makes other rules those that hold.
@@ -109,6 +149,7 @@ func (p *Policy) Rules() *Rules { return p.rules }
 //	a banned network                  Removed
 //	an open supernode, or a community
 //	that is allowed                   Admitted
+//	a user that is allowed            Admitted
 //	otherwise                         what the tokens say, or NotServed
 func (p *Policy) Decide(now time.Time, r *Request) Verdict {
 	if v, removed := p.removed(now, r.Identity); removed {
@@ -124,10 +165,30 @@ func (p *Policy) Decide(now time.Time, r *Request) Verdict {
 		return Verdict{Reason: Removed, Since: source.Since}
 	case c != nil || p.rules.mode == Open:
 		return Verdict{}
-	case p.tokens == nil:
-		return Verdict{Reason: NotServed}
 	}
-	return Verdict{Reason: p.tokens.Redeem(now, r)}
+	as := p.asUser(now, r)
+	if as == Admitted || as == Waiting || p.proofs.Tokens == nil {
+		return Verdict{Reason: as}
+	}
+	if by := p.proofs.Tokens.Redeem(now, r); by != NotServed || r.User == "" {
+		return Verdict{Reason: by}
+	}
+	return Verdict{Reason: as}
+}
+
+// asUser returns what a request is as one of a user: NotServed where it is of none.
+func (p *Policy) asUser(now time.Time, r *Request) Reason {
+	if p.proofs.Users == nil {
+		return NotServed
+	}
+	user, hash := p.proofs.Users.Of(now, r.Identity)
+	if user != "" && (r.User == "" || r.User == user) && hash == p.rules.hash(user) {
+		return Admitted
+	}
+	if r.User == "" {
+		return NotServed
+	}
+	return p.proofs.Users.Prove(now, r, p.rules.hash(r.User))
 }
 
 // removed reports whether the operator has banned or kicked an edge.

@@ -105,21 +105,21 @@ func TestDecide(t *testing.T) {
 	} {
 		r := request()
 		r.Token = []byte(c.token)
-		v := New(rules(t, c.rules), tokens{}).Decide(noon, r)
+		v := New(rules(t, c.rules), Proofs{Tokens: tokens{}}).Decide(noon, r)
 		if since := v.Since.Format(dateForm); v.Reason != c.want || c.since != "" && since != c.since || c.since == "" && !v.Since.IsZero() {
 			t.Errorf("%q with token %q: %+v, want %v since %q", c.rules, c.token, v, c.want, c.since)
 		}
 	}
 	r := request()
 	r.Token = []byte("good")
-	if v := New(rules(t, "mode closed"), nil).Decide(noon, r); v.Reason != NotServed {
+	if v := New(rules(t, "mode closed"), Proofs{}).Decide(noon, r); v.Reason != NotServed {
 		t.Errorf("without tokens: %+v", v)
 	}
 }
 
 // IPv6 sources, IPv4 in the form of IPv6, and none at all.
 func TestSources(t *testing.T) {
-	p := New(rules(t, "ban source 2001:db8::/32\nban source 2001:db8:1::/48\nunban source 2001:db8:1:2::/64\nban source 198.51.100.0/24"), nil)
+	p := New(rules(t, "ban source 2001:db8::/32\nban source 2001:db8:1::/48\nunban source 2001:db8:1:2::/64\nban source 198.51.100.0/24"), Proofs{})
 	for source, want := range map[string]Reason{
 		"2001:db8::1": Removed, "2001:db8:1::1": Removed, "2001:db8:1:2::1": Admitted, "2001:db9::1": Admitted,
 		"198.51.100.9": Removed, "::ffff:198.51.100.9": Removed, "198.51.101.9": Admitted,
@@ -136,7 +136,7 @@ func TestSources(t *testing.T) {
 }
 
 func TestKick(t *testing.T) {
-	p := New(rules(t, ""), nil)
+	p := New(rules(t, ""), Proofs{})
 	for _, id := range []string{"9f3a-71c2-e0b4", whole64} {
 		if err := p.Kick(noon, id); err != nil {
 			t.Fatal(err)
@@ -174,7 +174,7 @@ func TestKick(t *testing.T) {
 
 // What is kept of kicks is bounded, and makes room by itself.
 func TestKicksAreBounded(t *testing.T) {
-	p := New(rules(t, ""), nil)
+	p := New(rules(t, ""), Proofs{})
 	for i := range kickedMost {
 		if err := p.Kick(noon, fmt.Sprintf("%012x", i)); err != nil {
 			t.Fatal(err)
@@ -197,7 +197,7 @@ func TestLabel(t *testing.T) {
 		"allow id " + theID: "", "allow id " + theID + " label Ana": "Ana", "deny community ours": "ours",
 		"allow community ours\nallow id " + theID + " label Ana": "Ana", "allow community others": "",
 	} {
-		if got := New(rules(t, text), nil).Label(request().CID, request().NameHash); got != want {
+		if got := New(rules(t, text), Proofs{}).Label(request().CID, request().NameHash); got != want {
 			t.Errorf("%q: %q", text, got)
 		}
 	}

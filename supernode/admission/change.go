@@ -14,7 +14,7 @@ import (
 // denies, leaves nothing behind.
 func (l List) With(r Rule, base ...List) List {
 	l.Rules = slices.DeleteFunc(slices.Clone(l.Rules), func(old Rule) bool { return old.slot() == r.slot() })
-	if r.Verb == Unban || r.Verb == Deny && r.Kind == Edge {
+	if r.Verb == Unban || r.Verb == Deny && (r.Kind == Edge || r.Kind == User) {
 		said := slices.ContainsFunc(base, func(b List) bool {
 			return slices.ContainsFunc(b.Rules, func(old Rule) bool { return old.slot() == r.slot() })
 		})

@@ -48,7 +48,7 @@ func TestCommunityList(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := request()
-	if v := New(rs, nil).Decide(noon, r); v.Reason != NotServed {
+	if v := New(rs, Proofs{}).Decide(noon, r); v.Reason != NotServed {
 		t.Errorf("a community that is not listed: %+v", v)
 	}
 }

@@ -11,14 +11,16 @@ import (
 	"unicode"
 
 	"hedgerow/crypto"
+	"hedgerow/internal/password"
 	"hedgerow/internal/textfile"
+	"hedgerow/protocol"
 )
 
 // Verb is what a rule does.
 type Verb uint8
 
 const (
-	// Allow serves a community, or an edge whatever its community is.
+	// Allow serves a community, or an edge or a user whatever the community is.
 	Allow Verb = iota + 1
 	// Deny takes an allowance back; a community that is denied is not served by an open
 	// supernode either.
@@ -41,14 +43,16 @@ const (
 	Edge
 	// Source is a network of the underlay, "192.0.2.0/24", or an address.
 	Source
+	// User is whoever knows a password, by a name that the operator has given.
+	User
 )
 
 // The words of rules. A verb has the kinds that it may be about.
 var (
 	verbWords = [...]string{Allow: "allow", Deny: "deny", Ban: "ban", Unban: "unban"}
-	kindWords = [...]string{CommunityName: "community", CommunityID: "id", Edge: "edge", Source: "source"}
+	kindWords = [...]string{CommunityName: "community", CommunityID: "id", Edge: "edge", Source: "source", User: "user"}
 	kindsOf   = [...][]Kind{
-		Allow: {CommunityName, CommunityID, Edge}, Deny: {CommunityName, CommunityID, Edge},
+		Allow: {CommunityName, CommunityID, Edge, User}, Deny: {CommunityName, CommunityID, Edge, User},
 		Ban: {Edge, Source}, Unban: {Edge, Source},
 	}
 )
@@ -66,25 +70,37 @@ func (k Kind) String() string { return kindWords[k] }
 
 // Rule is one sentence of the operator. As text it is
 //
-//	VERB KIND SUBJECT [since TIME] [label TEXT]
+//	VERB KIND SUBJECT [HASH] [since TIME] [label TEXT]
 //
 // for instance "ban edge 9f3a-71c2-e0b4 since 2026-05-12 label stolen laptop". Words with
-// blanks in them are in double quotes.
+// blanks in them are in double quotes. A user that is allowed has a HASH, and nothing else.
 type Rule struct {
 	// Verb and Kind say what is done to what.
 	Verb Verb
 	Kind Kind
 	// Subject is whom the rule names, in one form for each kind.
 	Subject string
+	// Hash is that of the password of a user who is allowed (package password).
+	Hash string
 	// Since is when the rule was made, in whole seconds; zero: it does not say.
 	Since time.Time
 	// Label is what the operator calls the subject; empty: nothing.
 	Label string
 }
 
+// Shown returns the rule as logs and answers show it: without the hash of a password,
+// which could be tried against many passwords elsewhere.
+func (r Rule) Shown() string {
+	r.Hash = ""
+	return r.String()
+}
+
 // String returns the rule as text.
 func (r Rule) String() string {
 	s := r.Verb.String() + " " + r.Kind.String() + " " + quoted(r.Subject)
+	if r.Hash != "" {
+		s += " " + r.Hash
+	}
 	if !r.Since.IsZero() {
 		s += " since " + r.Since.UTC().Format(sinceForm)
 	}
@@ -141,7 +157,17 @@ func ParseRule(words []string) (Rule, error) {
 	if r.Subject, err = subject(r.Kind, rest[0]); err != nil {
 		return r, err
 	}
-	return r, r.more(rest[1:])
+	rest = rest[1:]
+	if r.Verb == Allow && r.Kind == User {
+		if len(rest) == 0 {
+			return r, fmt.Errorf("allow user %s: add the hash of the password, which 'supernode password' prints", quoted(r.Subject))
+		}
+		if err := password.Valid(rest[0]); err != nil {
+			return r, fmt.Errorf("the hash of the password of user %s: %w. 'supernode password' prints one", quoted(r.Subject), err)
+		}
+		r.Hash, rest = rest[0], rest[1:]
+	}
+	return r, r.more(rest)
 }
 
 // example is a whole rule for each verb.
@@ -245,6 +271,11 @@ func subject(k Kind, s string) (string, error) {
 	case Edge:
 		id, err := parseIdentity(s)
 		return id.String(), err
+	case User:
+		if s == "" || len(s) > protocol.MaxUser || strings.IndexFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) >= 0 {
+			return "", fmt.Errorf("%.40q is no name of a user: it has 1 to %d bytes, all of which are seen", s, protocol.MaxUser)
+		}
+		return s, nil
 	}
 	p, err := parseSource(s)
 	return p.String(), err

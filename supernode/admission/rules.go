@@ -135,6 +135,7 @@ type Rules struct {
 	names       map[[32]byte]*Rule // by the hash of the name
 	edges       map[identity]standing
 	sources     map[netip.Prefix]*Rule
+	users       map[string]*Rule
 	lengths     []prefixLength // of sources, the longest first
 	all         []Rule
 }
@@ -154,6 +155,7 @@ func NewRules(lists ...List) (*Rules, error) {
 	rs := &Rules{
 		mode: Open, communities: make(map[[16]byte]*Rule), names: make(map[[32]byte]*Rule),
 		edges: make(map[identity]standing), sources: make(map[netip.Prefix]*Rule),
+		users: make(map[string]*Rule),
 	}
 	at := make(map[slot]int)
 	for _, l := range lists {
@@ -199,6 +201,8 @@ func (rs *Rules) enter(r *Rule) {
 		rs.edges[id] = s
 	case Source:
 		rs.sources[netip.MustParsePrefix(r.Subject)] = r
+	case User:
+		rs.users[r.Subject] = r
 	}
 }
 
@@ -240,6 +244,14 @@ func (rs *Rules) edge(id [32]byte) standing {
 		s.ban = shown.ban
 	}
 	return s
+}
+
+// hash returns the hash of a user's password; empty: nobody of the name is allowed.
+func (rs *Rules) hash(user string) string {
+	if r := rs.users[user]; r != nil {
+		return r.Hash // of one who is denied there is none
+	}
+	return ""
 }
 
 // source returns the rule about the smallest network that holds an address, nil: there

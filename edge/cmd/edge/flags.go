@@ -18,6 +18,8 @@ func runFlags() []ucli.Flag {
 		communityFileFlag(),
 		&ucli.StringFlag{Name: "key-exec", Usage: "run `COMMAND` (program and arguments, no shell), which prints a community file"},
 		&ucli.StringSliceFlag{Name: "l", Aliases: []string{"supernode"}, Usage: "`HOST:PORT[#KEY]` of a supernode; may be repeated"},
+		&ucli.StringFlag{Name: "user", Usage: "`NAME` by which the operator of the supernodes lets this edge in"},
+		&ucli.StringFlag{Name: "password-file", Usage: "read the password of --user from `FILE`; or set EDGE_PASSWORD"},
 		&ucli.StringFlag{Name: "a", Aliases: []string{"address"}, Usage: "`ADDRESS` to prefer (IP[/LEN]), static:IP[/LEN], or dhcp; default: a lease"},
 		&ucli.StringSliceFlag{Name: "allow-lease", Usage: "take a lease in `NETWORK` though it is public or in use here; may be repeated"},
 		&ucli.StringFlag{Name: "d", Aliases: []string{"device"}, Usage: "`NAME` of the TAP device; default: the first free one of edge0, edge1, ..."},

@@ -67,6 +67,7 @@ func (cmd *command) app() *ucli.App {
 			"edge members | admit ID | revoke ID | authority FILE\n" +
 			"edge identity | identity adopt | identity new | invite | join INVITE | upgrade",
 		Description: "Environment: EDGE_COMMUNITY or N2N_COMMUNITY for -c; EDGE_KEY or N2N_KEY for -k;\n" +
+			"EDGE_USER and EDGE_PASSWORD for --user and its password;\n" +
 			"${CREDENTIALS_DIRECTORY}/key (systemd) is used when no other key is given.\n" +
 			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission or missing device,\n" +
 			"4 refused, 5 no supernode reachable (netcheck), 75 temporary.",

@@ -63,6 +63,7 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	faults.Add(err)
 	o.Control, _ = cli.String(c, "control")
 	o.Supernodes = parseSupernodes(c, joined, &faults)
+	parseUser(c, cmd.place, o.Supernodes, &faults)
 	o.parseSTUN(c, &faults)
 	o.Stream.parse(c, &faults)
 	o.Reach.StreamOnly = c.Bool("t")

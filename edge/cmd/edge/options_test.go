@@ -429,3 +429,37 @@ func TestParseVLANs(t *testing.T) {
 		}
 	}
 }
+
+// A user needs a password, and a password a user.
+func TestUserOptions(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("correct horse\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	known := "a.example:7654#" + strings.Repeat("A", 42) + "E"
+	for _, env := range []map[string]string{{}, {"EDGE_USER": "ana", "EDGE_PASSWORD": "correct horse"}} {
+		args := []string{"-c", "mynetwork", "-k", "encryptme", "-l", known, "-l", strings.Replace(known, "a.", "b.", 1)}
+		if len(env) == 0 {
+			args = append(args, "--user", "ana", "--password-file", file)
+		}
+		o, errs, code := parse(t, env, args...)
+		if code != 0 || len(o.Supernodes) != 2 {
+			t.Fatalf("%d: %s", code, errs)
+		}
+		for _, sn := range o.Supernodes {
+			if sn.User != "ana" || sn.Password != "correct horse" {
+				t.Errorf("%s is told %q %q", sn.Name, sn.User, sn.Password)
+			}
+		}
+	}
+	for _, c := range [][]string{
+		{"--user ana has no password: add --password-file", "--user", "ana"},
+		{"a password and no user: add --user", "--password-file", file},
+		{"cannot be used", "--user", "ana", "--password-file", file + "x"},
+	} {
+		args := append([]string{"-c", "mynetwork", "-k", "encryptme", "-l", known}, c[1:]...)
+		if _, errs, code := parse(t, nil, args...); code != 2 || !strings.Contains(errs, c[0]) {
+			t.Errorf("%v: %d: %s", c[1:], code, errs)
+		}
+	}
+}

@@ -56,7 +56,7 @@ func (v invitations) Invite(r admin.InviteRequest) (made admin.Invited, err erro
 func (v invitations) admits(now time.Time, nameHash [32]byte, tokens admission.Tokens) bool {
 	v.book.mu.Lock()
 	defer v.book.mu.Unlock()
-	return admission.New(v.book.rules, tokens).Decide(now, &admission.Request{NameHash: nameHash}).Reason == admission.Admitted
+	return admission.New(v.book.rules, admission.Proofs{Tokens: tokens}).Decide(now, &admission.Request{NameHash: nameHash}).Reason == admission.Admitted
 }
 
 // anyToken admits whoever comes as far as to be asked for a token.

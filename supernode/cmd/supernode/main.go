@@ -55,7 +55,7 @@ func (cmd *command) app() *ucli.App {
 		UsageText: "supernode [-p PORT]\n" +
 			"supernode -l 7654\n" +
 			"supernode id | status | communities | edges | health | rules | reload | upgrade\n" +
-			"supernode allow | deny | ban | unban | kick ...\n" +
+			"supernode allow | deny | ban | unban | kick ... | password\n" +
 			"supernode invite COMMUNITY | invites | uninvite ID\n" +
 			"supernode backup FILE | restore FILE | move HOST[:PORT]",
 		Description: "Environment: SUPERNODE_PORT, SUPERNODE_SECOND_PORT, SUPERNODE_PUBLIC_ADDRESS,\n" +

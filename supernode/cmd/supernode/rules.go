@@ -235,7 +235,7 @@ func (g governed) Rules() admin.Rules {
 	defer g.book.mu.Unlock()
 	doc := admin.Rules{Mode: g.book.rules.Mode().String(), Rules: []string{}, Notes: append([]string{}, notes...)}
 	for _, r := range g.book.rules.List() {
-		doc.Rules = append(doc.Rules, r.String())
+		doc.Rules = append(doc.Rules, r.Shown())
 	}
 	return doc
 }
@@ -273,8 +273,8 @@ func (g governed) Change(ctx context.Context, words []string) (done admin.Change
 	if r.Verb == admission.Unban && r.Kind == admission.Edge {
 		g.Pardon(r.Subject)
 	}
-	g.book.log.Info("the rules have changed", "rule", r.String())
-	done.Done = r.String()
+	g.book.log.Info("the rules have changed", "rule", r.Shown())
+	done.Done = r.Shown()
 	done.Ended, err = g.SetRules(ctx, rules)
 	return later(done, err)
 }
@@ -329,8 +329,8 @@ const kickWord = "kick"
 
 // ruleVerbs are the commands that change who may register, with what each does.
 var ruleVerbs = []struct{ name, usage, args string }{
-	{"allow", "serve a community, by name or id, or an edge whatever its community is", "community NAME | id ID | edge ID [label TEXT]"},
-	{"deny", "serve a community no more, or take back that an edge is allowed", "community NAME | id ID | edge ID"},
+	{"allow", "serve a community, by name or id, or an edge or a user whatever the community is", "community NAME | id ID | edge ID | user NAME HASH [label TEXT]"},
+	{"deny", "serve a community no more, or take back that an edge or a user is allowed", "community NAME | id ID | edge ID | user NAME"},
 	{"ban", "keep an edge or a network away", "edge ID | source NETWORK [label TEXT]"},
 	{"unban", "let an edge or a network come again", "edge ID | source NETWORK"},
 	{kickWord, "end the sessions of an edge, and keep it away for a minute", "edge ID"},
@@ -345,6 +345,7 @@ func ruleFlags() []ucli.Flag {
 // ruleCommands are the commands that show and change who may register.
 func (cmd *command) ruleCommands() []*ucli.Command {
 	list := []*ucli.Command{
+		passwordCommand(cmd.streams),
 		{Name: "rules", Usage: "show who may register", Flags: []ucli.Flag{cli.JSONFlag(), cli.ControlFlag("")}, Action: cmd.rules},
 		{Name: "reload", Usage: "read the files of --rules and -c again", Flags: []ucli.Flag{cli.JSONFlag(), cli.ControlFlag("")}, Action: func(c *ucli.Context) error {
 			return cmd.changeRules(c, func(ctx context.Context, s admin.Socket) (admin.Changed, error) { return s.Reload(ctx) })

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strconv"
 	"sync"
@@ -27,7 +26,6 @@ import (
 	"hedgerow/internal/vmgen"
 	"hedgerow/supernode"
 	"hedgerow/supernode/admin"
-	"hedgerow/supernode/invites"
 	"hedgerow/transport"
 )
 
@@ -128,7 +126,7 @@ type process struct {
 	missing   string          // a sentence about what was not to be had; empty: nothing
 	id        *crypto.Identity
 	rules     *ruleBook
-	invites   *invites.Ledger
+	ledgers   ledgers
 }
 
 // open opens everything on the machine that the supernode needs.
@@ -147,16 +145,15 @@ func (p *process) open() (err error) {
 	if p.rules, err = openRules(p.options.Rules, p.options.StateDir, p.log); err != nil || p.before != nil {
 		return err
 	}
-	if err := p.openInvites(); err != nil {
+	if err := p.openLedgers(); err != nil {
 		return err
 	}
 	return p.service.OpenControl(p.cmd.place, p.options.Control, controlSocket)
 }
 
-// openInvites reads the invites.
-func (p *process) openInvites() (err error) {
-	p.invites, err = invites.Open(time.Now(), invites.Config{Path: filepath.Join(p.options.StateDir, invites.FileName), Log: p.log})
-	if err != nil {
+// openLedgers reads what lets edges in that no rule does.
+func (p *process) openLedgers() (err error) {
+	if p.ledgers, err = openLedgers(p.options.StateDir, p.log); err != nil {
 		return service.StateError(err)
 	}
 	return nil
@@ -286,11 +283,11 @@ func (p *process) run(ctx context.Context) error {
 	p.log.Info("configuration", p.configuration()...)
 	began := time.Now()
 	defer func() { p.log.Info("stopped", "after", time.Since(began).Round(time.Second)) }()
-	g := governed{s, p.rules, invitations{s, p.invites, p.rules, p.socket.LocalAddr().Port()}}
+	g := governed{s, p.rules, invitations{s, p.ledgers.invites, p.rules, p.socket.LocalAddr().Port()}}
 	u := p.upgrader(s)
 	moving := admin.Movable(admin.Handler(g, g), moveServer(s, p.socket.LocalAddr().Port()))
 	handler := admin.Copyable(moving, func(ctx context.Context) ([]byte, error) {
-		b, err := copyOf(ctx, s, p.invites, p.rules.content())
+		b, err := copyOf(ctx, s, p.ledgers.invites, p.rules.content())
 		p.log.Info("a backup was asked for, which has the private key", "bytes", len(b), "err", err)
 		return b, err
 	})
@@ -299,7 +296,7 @@ func (p *process) run(ctx context.Context) error {
 		return s.Run(ctx)
 	}
 	monitored := func(ctx context.Context) { p.serveHTTP(ctx, s) }
-	if err := p.service.Run(ctx, u.Beside(handler), work, g.watchSignals, monitored, p.invites.Run); err != nil {
+	if err := p.service.Run(ctx, u.Beside(handler), work, g.watchSignals, monitored, p.ledgers.invites.Run, p.ledgers.users.Run); err != nil {
 		return cli.Errorf(cli.Failure, "", "%w", err)
 	}
 	return nil

@@ -107,7 +107,7 @@ func (p *process) adoptUDP(name string, opts transport.Options) (*transport.UDP,
 // server makes the supernode: a new one, or one that goes on where a predecessor stopped.
 func (p *process) server(cfg supernode.Config) (*supernode.Server, error) {
 	if p.before == nil {
-		cfg.Tokens = p.invites
+		cfg.Proofs = p.ledgers.proofs()
 		s, err := supernode.New(cfg)
 		if err != nil {
 			return nil, service.StateError(err) // the options have been checked
@@ -118,10 +118,10 @@ func (p *process) server(cfg supernode.Config) (*supernode.Server, error) {
 	if err != nil {
 		return nil, cli.Errorf(cli.Failure, "", "%w", err)
 	}
-	if err := p.openInvites(); err != nil { // not before: they change with every edge that uses one
+	if err := p.openLedgers(); err != nil { // not before: they change with every edge that uses one
 		return nil, err
 	}
-	cfg.Tokens = p.invites
+	cfg.Proofs = p.ledgers.proofs()
 	s, err := supernode.Resume(cfg, state, p.before.LetGo())
 	if err == nil {
 		err = p.before.Taken()
@@ -139,9 +139,10 @@ func (p *process) upgrader(s *supernode.Server) *upgrade.Upgrader {
 		Program: program, Variable: handoverVariable, Service: p.service, Log: p.log, Files: p.files,
 		HandOver: func(give func(state []byte) error) error {
 			return s.HandOver(func(state []byte) error {
-				if err := p.invites.Save(); err != nil {
+				if err := p.ledgers.invites.Save(); err != nil {
 					return fmt.Errorf("the invites cannot be written: %w", err)
 				}
+				_ = p.ledgers.users.Save() // else passwords are looked at again
 				return give(state)
 			})
 		},

@@ -1,0 +1,133 @@
+package users
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"time"
+
+	"hedgerow/internal/durable"
+	"hedgerow/internal/password"
+)
+
+// FileName is the name of the file in the state directory.
+const FileName = "users.json"
+
+const (
+	fileVersion = 1
+	maxFile     = 64 << 20 // bytes: more than maxKnown take
+)
+
+// errDamaged says that the file holds what no Book has written.
+var errDamaged = errors.New("it is not what was written")
+
+// storedBook is the file.
+type storedBook struct {
+	Version int           `json:"version"`
+	Known   []storedKnown `json:"known"`
+}
+
+// storedKnown is an identity that stands for a user: hexadecimal, unix seconds.
+type storedKnown struct {
+	Identity string `json:"identity"`
+	User     string `json:"user"`
+	Hash     string `json:"hash"`
+	Seen     int64  `json:"seen"`
+}
+
+// Open reads the file. A damaged one is set aside, and said. It fails where the system
+// does not let the file be read.
+func Open(now time.Time, cfg Config) (*Book, error) {
+	b, err := newBook(cfg)
+	if err != nil || b.path == "" {
+		return b, err
+	}
+	state, err := os.Stat(b.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return b, nil
+	}
+	var text []byte
+	switch {
+	case err != nil:
+		return nil, err
+	case !state.Mode().IsRegular() || state.Size() > maxFile:
+		err = errDamaged
+	default:
+		if text, err = os.ReadFile(b.path); err == nil {
+			err = b.parse(text)
+		}
+	}
+	if err == nil || !errors.Is(err, errDamaged) {
+		return b, err
+	}
+	b.aside = b.path + ".damaged-" + now.UTC().Format("20060102T150405.000Z")
+	if moved := os.Rename(b.path, b.aside); moved != nil {
+		return nil, fmt.Errorf("%s is damaged (%w) and cannot be set aside: %w", b.path, err, moved)
+	}
+	b.log.Warn("the file of who has shown a password is damaged and was set aside: passwords are looked at again", "file", b.path, "aside", b.aside, "err", err)
+	return b, nil
+}
+
+// parse enters what a file holds, or nothing.
+func (b *Book) parse(text []byte) error {
+	var file storedBook
+	if err := json.Unmarshal(text, &file); err != nil {
+		return fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	if file.Version != fileVersion || len(file.Known) > maxKnown {
+		return fmt.Errorf("%w: version %d with %d edges", errDamaged, file.Version, len(file.Known))
+	}
+	read := make(map[[32]byte]known, len(file.Known))
+	for _, k := range file.Known {
+		id, err := hex.DecodeString(k.Identity)
+		if err != nil || len(id) != 32 || k.User == "" || password.Valid(k.Hash) != nil {
+			return fmt.Errorf("%w: the edge %.20q", errDamaged, k.Identity)
+		}
+		read[[32]byte(id)] = known{k.User, k.Hash, k.Seen}
+	}
+	b.known = read
+	return nil
+}
+
+// Save writes what is not on the disk yet.
+func (b *Book) Save() error {
+	b.mu.Lock()
+	if !b.changed || b.path == "" {
+		b.mu.Unlock()
+		return nil
+	}
+	file := storedBook{Version: fileVersion, Known: make([]storedKnown, 0, len(b.known))}
+	for id, k := range b.known {
+		file.Known = append(file.Known, storedKnown{hex.EncodeToString(id[:]), k.user, k.hash, k.seen})
+	}
+	b.changed = false
+	b.mu.Unlock()
+
+	text, err := json.Marshal(&file)
+	if err == nil {
+		err = durable.Replace(b.path, text, 0o600)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil {
+		if b.failure == nil {
+			b.log.Error("who has shown a password cannot be written", "file", b.path, "err", err)
+		}
+		b.changed = true
+	}
+	b.failure = err
+	return err
+}
+
+// nameAddr is the place of a user's name in a table of buckets, which has places for
+// addresses.
+func nameAddr(user string) netip.Addr {
+	sum := sha256.Sum256([]byte(user))
+	sum[8] = 0 // an IPv6 address shares the bucket of its /64
+	return netip.AddrFrom16([16]byte(sum[:16]))
+}
