@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"hedgerow/edge/control"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/printed"
+	"hedgerow/internal/upgrade"
 )
 
 // asRoot skips a test that needs the superuser and a device node.
@@ -171,5 +173,57 @@ func TestMissingDevice(t *testing.T) {
 				t.Errorf("exit code %d, %q, want %q", code, errs, tt.want)
 			}
 		})
+	}
+}
+
+// TestUpgrade replaces an edge whose key was typed: the next process has it, although nobody
+// can read it in the list of processes or in its environment, and is the same edge. Programs
+// that cannot take over are named, and one that is started as if another one handed over to it.
+func TestUpgrade(t *testing.T) {
+	asRoot(t)
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "edge.sock")
+	cmd, out := startInNetns(t, "-c", "mynetwork", "-k", "s3cret-word", "-l", "127.0.0.1:9", "--state-dir", dir, "--control", socket, "-a", "static:10.1.2.1/24")
+	eventually(t, "the socket", func() bool { _, err := os.Stat(socket); return err == nil })
+	status := func() (st control.Status) {
+		eventually(t, "the status", func() bool {
+			text, err := exec.Command(binary, "status", "--json", "--control", socket).Output()
+			return err == nil && json.Unmarshal(text, &st) == nil
+		})
+		return st
+	}
+	before := status()
+	for path, says := range map[string]string{"/bin/false": "ended before it was ready (exit status 1)", filepath.Join(dir, "none"): "cannot be started: no such file or directory"} {
+		said, err := exec.Command(binary, "upgrade", "--binary", path, "--control", socket).CombinedOutput()
+		if err == nil || !strings.Contains(string(said), says+". The running edge serves on as before") {
+			t.Errorf("%s: %v, %s", path, err, said)
+		}
+	}
+	text, err := exec.Command(binary, "upgrade", "--json", "--control", socket).CombinedOutput()
+	var done upgrade.Done
+	if err != nil || json.Unmarshal(text, &done) != nil || done.Pid == cmd.Process.Pid || done.Version != cli.Release {
+		t.Fatalf("%v, %s\n%s", err, text, out)
+	}
+	if state, err := cmd.Process.Wait(); err != nil || !state.Success() { // cmd.Wait waits for the output of the next one, too
+		t.Errorf("the process before: %v, %v", state, err)
+	}
+	for _, file := range []string{"cmdline", "environ"} {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", done.Pid, file))
+		if err != nil || bytes.Contains(b, []byte("s3cret")) {
+			t.Errorf("%s shows %q, %v", file, b, err)
+		}
+	}
+	if after := status(); after.ID != before.ID || after.MAC != before.MAC || after.Device != before.Device || !slices.Equal(after.Prefixes, before.Prefixes) || after.UptimeS < before.UptimeS {
+		t.Errorf("the edge is %+v and was %+v", after, before)
+	}
+	if err := syscall.Kill(done.Pid, syscall.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	eventually(t, "the end", func() bool { _, err := os.Stat(socket); return err != nil })
+
+	alone := exec.Command(binary, "-c", "mynetwork", "-k", "x", "-l", "127.0.0.1:9", "--state-dir", dir)
+	alone.Env = append(os.Environ(), handoverVariable+"="+strings.Repeat("udp,", 2000))
+	if said, err := alone.CombinedOutput(); err == nil || !strings.Contains(string(said), "EDGE_HANDOVER is set, and no process hands over to this one: it is for 'edge upgrade' alone") {
+		t.Errorf("%v, %s", err, said)
 	}
 }
