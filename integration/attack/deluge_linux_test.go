@@ -22,7 +22,7 @@ import (
 // What a supernode is held to under a deluge.
 const (
 	delugeRate    = 150_000 // datagrams a second
-	delugeLess    = 40_000  // where the whole is not asked for
+	delugeLess    = 20_000  // where the whole is not asked for
 	delugeFlat    = 16 << 20
 	relayRate     = 2000 // packets a second from one member to another one
 	relayedLeast  = 0.7
