@@ -10,3 +10,6 @@ func checkOwner(string, fs.FileInfo) error { return nil }
 
 // inode is unknown here; time and size have to distinguish two files.
 func inode(fs.FileInfo) uint64 { return 0 }
+
+// checkSocketOwner trusts them as well.
+func checkSocketOwner(string, fs.FileInfo) error { return nil }

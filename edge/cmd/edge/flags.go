@@ -17,6 +17,7 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "key-file", Usage: "read the key from `FILE`, or from standard input with -"},
 		communityFileFlag(),
 		&ucli.StringFlag{Name: "key-exec", Usage: "run `COMMAND` (program and arguments, no shell), which prints a community file"},
+		&ucli.StringFlag{Name: "key-socket", Usage: "read the community file from the Unix socket at `PATH`; see docs/keys.md"},
 		&ucli.StringSliceFlag{Name: "l", Aliases: []string{"supernode"}, Usage: "`HOST:PORT[#KEY]` of a supernode; may be repeated"},
 		&ucli.StringFlag{Name: "user", Usage: "`NAME` by which the operator of the supernodes lets this edge in"},
 		&ucli.StringFlag{Name: "password-file", Usage: "read the password of --user from `FILE`; or set EDGE_PASSWORD"},

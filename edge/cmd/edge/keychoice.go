@@ -29,7 +29,7 @@ const (
 	// passphraseMemory is what the process needs while it makes a key of a passphrase, in
 	// bytes: Argon2id's 64 MiB, and its own.
 	passphraseMemory = 80 << 20
-	// execEvery is how often a helper program is asked again.
+	// execEvery is how often a helper program, or a keeper of keys, is asked again.
 	execEvery = 5 * time.Minute
 )
 
@@ -48,6 +48,7 @@ const (
 	keyCredential
 	keyCommunityFile
 	keyExec
+	keySocket
 	keyInsecure
 )
 
@@ -73,7 +74,7 @@ func chooseKey(c *ucli.Context, env cli.Environment, joined joinedDir) (keyChoic
 	for _, o := range []struct {
 		name, shown string
 		kind        keyKind
-	}{{"k", "-k", keyOption}, {"key-file", "--key-file", keyFile}, {"community-file", "--community-file", keyCommunityFile}, {"key-exec", "--key-exec", keyExec}} {
+	}{{"k", "-k", keyOption}, {"key-file", "--key-file", keyFile}, {"community-file", "--community-file", keyCommunityFile}, {"key-exec", "--key-exec", keyExec}, {"key-socket", "--key-socket", keySocket}} {
 		text, ok := cli.String(c, o.name)
 		if !ok {
 			continue
@@ -147,6 +148,8 @@ func (k keyChoice) load(ctx context.Context, name string, stdin io.Reader) (comm
 		out.source = &crypto.FileSource{Path: k.text}
 	case keyExec:
 		out.source = &crypto.ExecSource{Argv: strings.Fields(k.text), Every: execEvery, CommunityName: name}
+	case keySocket:
+		out.source = &crypto.SocketSource{Path: k.text, Every: execEvery, CommunityName: name}
 	case keyInsecure:
 		out.Community, err = crypto.InsecureCommunity(name)
 		out.warnings = append(out.warnings, "encryption is off (--insecure-no-encryption): everybody on the path can read and change what is sent.")
