@@ -194,6 +194,7 @@ func (r *registrar) handleNak(now time.Time, s *supernode, m protocol.Nak) {
 	}
 	s.grant.retry.Set(now.Add(min(max(time.Duration(m.Retry)*time.Second, nakSoonest), nakLatest)))
 	if l := r.self.listed.claim(); m.Code == protocol.CodeListWanted && l != nil && l.Head != nil && s.grant.attempts < listTries {
+		s.grant.retry.Set(now.Add(registerRetry))
 		return // it has asked us for it, or another member
 	}
 	if s.registered() && !s.current() { // it was for the session before

@@ -13,6 +13,7 @@ func (s *Supernode) Kill() {
 	restore := s.world.snapshot(s.dir)
 	s.conn.Close()
 	<-s.done
+	*s.err = nil
 	restore()
 }
 
@@ -25,6 +26,7 @@ func (e *Edge) Kill() {
 	e.Device.Close()
 	e.leave()
 	<-e.done
+	*e.err = nil
 	restore()
 }
 
