@@ -19,8 +19,6 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "key-exec", Usage: "run `COMMAND` (program and arguments, no shell), which prints a community file"},
 		&ucli.StringFlag{Name: "key-socket", Usage: "read the community file from the Unix socket at `PATH`; see docs/keys.md"},
 		&ucli.StringSliceFlag{Name: "l", Aliases: []string{"supernode"}, Usage: "`HOST:PORT[#KEY]` of a supernode; may be repeated"},
-		&ucli.StringFlag{Name: "user", Usage: "`NAME` by which the operator of the supernodes lets this edge in"},
-		&ucli.StringFlag{Name: "password-file", Usage: "read the password of --user from `FILE`; or set EDGE_PASSWORD"},
 		&ucli.StringFlag{Name: "a", Aliases: []string{"address"}, Usage: "`ADDRESS` to prefer (IP[/LEN]), static:IP[/LEN], or dhcp; default: a lease"},
 		&ucli.StringSliceFlag{Name: "allow-lease", Usage: "take a lease in `NETWORK` though it is public or in use here; may be repeated"},
 		&ucli.StringFlag{Name: "d", Aliases: []string{"device"}, Usage: "`NAME` of the TAP device; default: the first free one of edge0, edge1, ..."},
@@ -59,7 +57,7 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "queues", Usage: "`COUNT` of queues, each served by a thread of its own; default: one for each processor, 4 at most"},
 		&ucli.StringFlag{Name: "test-clock-offset", Hidden: true},
 		&ucli.StringFlag{Name: "offload", Usage: "do without what a driver, a virtual machine or a path does wrong: `LIST` of NAME=off, where NAME is vnet, csum, tso or uso (device) or gso, gro or batch (UDP sockets); default: all that the kernel has"},
-	}, guardFlags(), routeFlags(), cli.LogFlags())
+	}, userFlags(), guardFlags(), routeFlags(), cli.LogFlags())
 }
 
 // readFlags are the options of the sub-commands that ask a running edge.

@@ -11,6 +11,14 @@ import (
 	"hedgerow/internal/textfile"
 )
 
+// userFlags are the options by which people are let in.
+func userFlags() []ucli.Flag {
+	return []ucli.Flag{
+		&ucli.StringFlag{Name: "user", Usage: "`NAME` by which the operator of the supernodes lets this edge in"},
+		&ucli.StringFlag{Name: "password-file", Usage: "read the password of --user from `FILE`; or set EDGE_PASSWORD"},
+	}
+}
+
 // parseUser reads --user with its password, which serve for all supernodes.
 func parseUser(c *ucli.Context, place cli.Place, supernodes []edge.Supernode, faults *cli.Faults) {
 	user := place.Option(c, "user", "EDGE_USER")
