@@ -25,6 +25,19 @@ func CheckKeyFile(path string) error {
 	return f.Close()
 }
 
+// CheckKeySocket reports why nobody may be asked for keys at a path: it is no Unix socket,
+// belongs to somebody else than root and this user, or everybody may connect there.
+func CheckKeySocket(path string) error {
+	state, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w: start the keeper of keys, or check the path", err)
+	case state.Mode()&fs.ModeSocket == 0:
+		return fmt.Errorf("%s is no socket: give the path of a Unix socket at which a program keeps keys", path)
+	}
+	return checkSocketOwner(path, state)
+}
+
 // ReadKeyFile returns the passphrase in the file at path after the checks of
 // CheckKeyFile. It is the only line of the file, which textfile.Line reads.
 func ReadKeyFile(path string) (string, error) {

@@ -110,11 +110,11 @@ var rules = []rule{
 	}},
 	{
 		folder: "supernode",
-		ours:   []string{"protocol", "crypto", "handshake", "transport", "transport/stream", "nat/stun", "nat/turn", "internal/...", "supernode/..."},
+		ours:   []string{"protocol", "crypto", "roster", "handshake", "transport", "transport/stream", "nat/stun", "nat/turn", "internal/...", "supernode/..."},
 	},
 	// Rules, requests and times in, verdicts out.
 	{
-		folder: "supernode/admission", ours: []string{"crypto", "internal/textfile"},
+		folder: "supernode/admission", ours: []string{"crypto", "internal/password", "internal/textfile"},
 		never: []string{"net", "log/...", "os/...", "syscall", "context", "golang.org/x/..."},
 	},
 	// Documents and how they are asked for. Who shows them needs no supernode.

@@ -136,6 +136,9 @@ func TestNetworkBehindEdge(t *testing.T) {
 	other := w.join(userHost, overIPv4)
 	other.awaitRoutes(10 * time.Second)
 	v := other.known()
+	for began := time.Now(); len(v.Routes) < 3 && time.Since(began) < 20*time.Second; v = other.known() {
+		time.Sleep(20 * time.Millisecond) // the gateway says them a moment later
+	}
 	if len(v.Routes) != 3 || slices.ContainsFunc(v.Routes, func(r control.Route) bool { return r.State != control.RouteRefused || r.Why == "" }) {
 		t.Errorf("an edge that accepts none shows %+v", v.Routes)
 	}

@@ -13,7 +13,6 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/internal/password"
 	"hedgerow/internal/textfile"
-	"hedgerow/protocol"
 )
 
 // Verb is what a rule does.
@@ -60,6 +59,7 @@ var (
 // Of the fields of a rule.
 const (
 	mostName  = 64 // bytes of a community's name, as on the wire
+	mostUser  = 64 // bytes of a user's name, as on the wire
 	mostLabel = 64 // bytes of a label
 	sinceForm = "2006-01-02T15:04:05Z07:00"
 	dateForm  = "2006-01-02"
@@ -272,8 +272,8 @@ func subject(k Kind, s string) (string, error) {
 		id, err := parseIdentity(s)
 		return id.String(), err
 	case User:
-		if s == "" || len(s) > protocol.MaxUser || strings.IndexFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) >= 0 {
-			return "", fmt.Errorf("%.40q is no name of a user: it has 1 to %d bytes, all of which are seen", s, protocol.MaxUser)
+		if s == "" || len(s) > mostUser || strings.IndexFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) >= 0 {
+			return "", fmt.Errorf("%.40q is no name of a user: it has 1 to %d bytes, all of which are seen", s, mostUser)
 		}
 		return s, nil
 	}

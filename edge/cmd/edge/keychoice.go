@@ -18,6 +18,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/handover"
+	"hedgerow/internal/keysocket"
 	"hedgerow/internal/limit"
 	"hedgerow/internal/textfile"
 )
@@ -149,7 +150,7 @@ func (k keyChoice) load(ctx context.Context, name string, stdin io.Reader) (comm
 	case keyExec:
 		out.source = &crypto.ExecSource{Argv: strings.Fields(k.text), Every: execEvery, CommunityName: name}
 	case keySocket:
-		out.source = &crypto.SocketSource{Path: k.text, Every: execEvery, CommunityName: name}
+		out.source = &keysocket.Source{Path: k.text, Every: execEvery, CommunityName: name}
 	case keyInsecure:
 		out.Community, err = crypto.InsecureCommunity(name)
 		out.warnings = append(out.warnings, "encryption is off (--insecure-no-encryption): everybody on the path can read and change what is sent.")

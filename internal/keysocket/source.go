@@ -1,4 +1,6 @@
-package crypto
+// Package keysocket gets the keys of a community from a program that keeps them, by a Unix
+// socket.
+package keysocket
 
 import (
 	"bufio"
@@ -7,29 +9,32 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 	"time"
+
+	"hedgerow/crypto"
 )
 
-// socketTimeout is within which a keeper of keys has to answer.
-const socketTimeout = 30 * time.Second
+const (
+	timeout   = 30 * time.Second // in which a keeper of keys has to answer
+	askEvery  = 5 * time.Minute  // unless it says that it has other keys
+	leastWait = 2 * time.Second  // between two questions
+)
 
-// socketEnd is the line behind the community file of a keeper that goes on.
-const socketEnd = "."
+// end is the line behind the community file of a keeper that goes on.
+const end = "."
 
-// SocketSource asks a program that keeps keys, such as the agent of a vault, by a Unix
+// Source asks a program that keeps keys, such as the agent of a vault, by a Unix
 // stream socket. The edge connects, sends the community's name and a newline, and reads a
-// community file of up to MaxKeyFile bytes, within 30 s. The file ends where the keeper
+// community file of up to crypto.MaxKeyFile bytes, within 30 s. The file ends where the keeper
 // closes the connection, or with a line that is a dot alone. After the dot the keeper may
 // hold the connection, and close it when it has other keys: the edge asks again at once.
 //
 // The socket has to belong to root or to this user, and to be closed to other users. Use it
 // through a pointer. Load and Changed may run at once.
-type SocketSource struct {
+type Source struct {
 	Path          string
 	Every         time.Duration // how often to ask again all the same; zero means 5 minutes
 	CommunityName string        // the wanted community; empty: any
@@ -39,11 +44,11 @@ type SocketSource struct {
 }
 
 // Load asks the keeper once.
-func (s *SocketSource) Load(ctx context.Context) (*Community, error) {
-	if err := checkSocket(s.Path); err != nil {
+func (s *Source) Load(ctx context.Context) (*crypto.Community, error) {
+	if err := crypto.CheckKeySocket(s.Path); err != nil {
 		return nil, err
 	}
-	limited, cancel := context.WithTimeout(ctx, socketTimeout)
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(limited, "unix", s.Path)
 	if err != nil {
@@ -64,11 +69,11 @@ func (s *SocketSource) Load(ctx context.Context) (*Community, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case limited.Err() != nil:
-		return nil, fmt.Errorf("the keeper of keys at %s gave no whole answer within %v", s.Path, socketTimeout)
+		return nil, fmt.Errorf("the keeper of keys at %s gave no whole answer within %v", s.Path, timeout)
 	case err != nil:
 		return nil, fmt.Errorf("the keeper of keys at %s: %w", s.Path, err)
 	}
-	c, err := ParseCommunity(b)
+	c, err := crypto.ParseCommunity(b)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("the answer of the keeper of keys at %s: %w", s.Path, err)
@@ -79,20 +84,20 @@ func (s *SocketSource) Load(ctx context.Context) (*Community, error) {
 }
 
 // ask sends the question and returns the answer, and whether the keeper goes on after it.
-func (s *SocketSource) ask(conn net.Conn) (answer []byte, goesOn bool, err error) {
+func (s *Source) ask(conn net.Conn) (answer []byte, goesOn bool, err error) {
 	// A keeper that reads no question may have answered and gone: what it wrote is there.
 	_, _ = io.WriteString(conn, s.CommunityName+"\n")
 	if half, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // for keepers that read to the end; others do not mind
 	}
-	lines := bufio.NewReader(io.LimitReader(conn, MaxKeyFile+1))
+	lines := bufio.NewReader(io.LimitReader(conn, crypto.MaxKeyFile+1))
 	for {
 		line, err := lines.ReadBytes('\n')
-		if string(bytes.TrimRight(line, "\r\n")) == socketEnd {
+		if string(bytes.TrimRight(line, "\r\n")) == end {
 			return answer, err == nil, nil
 		}
-		if answer = append(answer, line...); len(answer) > MaxKeyFile {
-			return nil, false, fmt.Errorf("it wrote more than %d bytes: it must write one community file", MaxKeyFile)
+		if answer = append(answer, line...); len(answer) > crypto.MaxKeyFile {
+			return nil, false, fmt.Errorf("it wrote more than %d bytes: it must write one community file", crypto.MaxKeyFile)
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) { // it left the question unread
 			return answer, false, nil
@@ -105,7 +110,7 @@ func (s *SocketSource) ask(conn net.Conn) (answer []byte, goesOn bool, err error
 
 // hold keeps a connection by which the keeper tells of other keys, and closes the former
 // one.
-func (s *SocketSource) hold(conn net.Conn) {
+func (s *Source) hold(conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.held != nil {
@@ -118,15 +123,15 @@ func (s *SocketSource) hold(conn net.Conn) {
 
 // Changed waits for Every, or until the keeper closes the connection that it holds, but
 // for 2 s at least: a keeper that closes at once would be asked without an end.
-func (s *SocketSource) Changed(ctx context.Context) error {
+func (s *Source) Changed(ctx context.Context) error {
 	every := s.Every
 	if every <= 0 {
-		every = execEvery
+		every = askEvery
 	}
 	s.mu.Lock()
 	held := s.held
 	s.mu.Unlock()
-	told, least := make(chan struct{}), time.NewTimer(pollEvery)
+	told, least := make(chan struct{}), time.NewTimer(leastWait)
 	defer least.Stop()
 	if held != nil {
 		stop := context.AfterFunc(ctx, func() { _ = held.SetReadDeadline(time.Unix(1, 0)) })
@@ -134,7 +139,7 @@ func (s *SocketSource) Changed(ctx context.Context) error {
 		_ = held.SetReadDeadline(time.Now().Add(every))
 		go func() {
 			defer close(told)
-			_, _ = io.Copy(io.Discard, io.LimitReader(held, MaxKeyFile)) // what it writes says nothing
+			_, _ = io.Copy(io.Discard, io.LimitReader(held, crypto.MaxKeyFile)) // what it writes says nothing
 		}()
 	} else {
 		timer := time.AfterFunc(every, func() { close(told) })
@@ -151,16 +156,4 @@ func (s *SocketSource) Changed(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// checkSocket says why nobody may be asked for keys at a path.
-func checkSocket(path string) error {
-	state, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return fmt.Errorf("%w: start the keeper of keys, or check the path", err)
-	case state.Mode()&fs.ModeSocket == 0:
-		return fmt.Errorf("%s is no socket: give the path of a Unix socket at which a program keeps keys", path)
-	}
-	return checkSocketOwner(path, state)
 }
