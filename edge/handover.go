@@ -29,7 +29,9 @@ const handoverVersion = 1
 // told how many sessions there are, with supernodes too, and how many members are known.
 func HandOver(ctx context.Context, e *Edge, give func(state []byte, sessions, members int) error) error {
 	err, ended := ask(ctx, e, func(now time.Time) error {
-		return e.data.plane.Gates().Hold(func() { finish(e, now) }, func() error { return leaveTo(e, now, give) })
+		return e.data.plane.Gates().Hold(func() { finish(e, now) }, func() error {
+			return leaveTo(e, time.Now(), give) // the queues have noted hosts and packets after now
+		})
 	})
 	if ended != nil {
 		return ended

@@ -110,6 +110,40 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
+// A supernode that has moved is handed over as well, whose second registration has taken the
+// place of the first, and one that has said where it will be is looked for there.
+func TestHandOverOfMovedSupernode(t *testing.T) {
+	v, _, _ := busy(t)
+	second := v.s.kin.second
+	second.key, second.hop.at, second.hop.hash, second.hop.session = v.s.key, v.s.hop.at, v.s.hop.hash, v.s.hop.session
+	second.grant.done, second.grant.on, second.grant.offer = true, second.hop.session, v.s.grant.offer
+	v.s.hop.session, v.s.hop.old, v.s.grant.done = nil, nil, false
+	second.lead()
+	next, err := v.successor(stateOf(v.Edge, noon), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := next.servers.list[second.id()]; !s.current() || s.kin.first != nil || s.kin.second != next.servers.list[0] || s.hop.at != second.hop.at {
+		t.Errorf("the second supernode is not the first: %v at %v", s.current(), s.hop.at)
+	}
+	if err := next.begin(noon); err != nil {
+		t.Fatal(err)
+	}
+
+	v, _, _ = busy(t)
+	v.s.where.pointer = pointer{serial: 7, host: "203.0.113.77", port: 7777}
+	v.servers.connector.locator.pointers.keep(v.s)
+	if next, err = v.successor(stateOf(v.Edge, noon), noon); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.begin(noon); err != nil {
+		t.Fatal(err)
+	}
+	if p := next.servers.list[0].where.pointer; p.serial != 7 || len(p.addrs) != 1 {
+		t.Errorf("it is looked for at %+v", p)
+	}
+}
+
 // What is handed over twice has no number twice: each of both processes skips some.
 func TestHandOverNumbers(t *testing.T) {
 	v, near, _ := busy(t)

@@ -82,14 +82,20 @@ func (c *connector) takeOver(now time.Time, s *supernode) bool {
 		}
 		return false
 	}
-	second.kin.second, second.kin.first, s.kin.first, s.kin.second = s, nil, second, nil
-	from, to := &s.where, &second.where
-	to.name, to.named, to.failed, to.fault, to.moved, to.pointer = from.name, from.named, from.failed, from.fault, from.moved, from.pointer
-	*from = whereabouts{published: from.published}
+	second.lead()
 	c.locator.keep(second)
 	c.dismiss(now, s)
 	c.locator.place(now, second)
 	return true
+}
+
+// lead makes the second supernode of a name the first, with what is known of the name.
+func (s *supernode) lead() {
+	first := s.kin.first
+	s.kin.second, s.kin.first, first.kin.first, first.kin.second = first, nil, s, nil
+	from, to := &first.where, &s.where
+	to.name, to.named, to.failed, to.fault, to.moved, to.pointer = from.name, from.named, from.failed, from.fault, from.moved, from.pointer
+	*from = whereabouts{published: from.published}
 }
 
 // dismiss ends all that there is with a supernode.

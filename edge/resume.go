@@ -145,9 +145,14 @@ func (h *heir) supernodes() {
 		if !h.sane(i < len(h.e.servers.list)) {
 			return
 		}
-		if s := h.e.servers.list[i]; h.sane(s.cfg.Name == name && s.kin.first == nil) {
-			h.supernode(s)
+		s := h.e.servers.list[i]
+		if !h.sane(s.cfg.Name == name) {
+			return
 		}
+		if s.kin.first != nil { // it took the place of the one that was the first at the start
+			s.lead()
+		}
+		h.supernode(s)
 	}
 }
 
@@ -432,6 +437,7 @@ func goOn(e *Edge, now time.Time) {
 // others lead.
 func seekAgain(c *connector, now time.Time) {
 	for _, s := range c.supernodes {
+		c.locator.pointers.recall(now, s)
 		if s.hop.session == nil && c.locator.recall(now, s) {
 			c.restart(now, s)
 		}
