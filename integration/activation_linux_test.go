@@ -114,7 +114,8 @@ func (m *manager) ask() (answered func()) {
 		m.t.Helper()
 		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 		if _, err := c.Read(make([]byte, 2048)); err != nil {
-			m.t.Fatalf("nobody answers: %v", err)
+			log, _ := os.ReadFile(filepath.Join(m.dir, "log"))
+			m.t.Fatalf("nobody answers: %v\n%s", err, log)
 		}
 	}
 }
@@ -123,6 +124,9 @@ func (m *manager) ask() (answered func()) {
 // not run waits there and is answered by the next one, which says when it is ready. One that
 // is upgraded has them still, and its manager learns of the new process.
 func TestSocketActivation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs the commands, which are not built in a short run")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	m := newManager(t)
