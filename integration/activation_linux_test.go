@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/integration/lab"
 	"hedgerow/internal/upgrade"
 	"hedgerow/protocol"
 )
@@ -127,6 +128,7 @@ func TestSocketActivation(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it runs the commands, which are not built in a short run")
 	}
+	lab.Require(t) // they are not built without rights either
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	m := newManager(t)
