@@ -144,6 +144,21 @@ func TestHandOverOfMovedSupernode(t *testing.T) {
 	}
 }
 
+// The serial of the list of members that the predecessor had is the successor's, although the
+// state file on the disk has none or an older one.
+func TestHandOverKeepsSerialOfList(t *testing.T) {
+	v, _, _ := busy(t)
+	had := listed{Authority: "an authority", Serial: 7}
+	v.Edge.state.saved.Listed = had
+	next, err := v.successor(stateOf(v.Edge, noon), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is := next.Edge.state.saved.Listed; is != had {
+		t.Errorf("the list that was here last is %+v, and was %+v", is, had)
+	}
+}
+
 // What is handed over twice has no number twice: each of both processes skips some.
 func TestHandOverNumbers(t *testing.T) {
 	v, near, _ := busy(t)

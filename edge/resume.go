@@ -89,7 +89,10 @@ func (h *heir) self() {
 	if err := json.Unmarshal(h.Bytes(), &saved); !h.sane(err == nil) {
 		return
 	}
-	saved.Listed = h.e.state.saved.Listed // the list of members is on the disk
+	// What is on the disk may be some seconds older: an older list does not count again.
+	if kept := h.e.state.saved.Listed; kept.Authority == saved.Listed.Authority && kept.Serial > saved.Listed.Serial {
+		saved.Listed = kept
+	}
 	if saved.Supernodes == nil {
 		saved.Supernodes = make(map[string]string)
 	}
