@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// callTimeout bounds a call whose context has no earlier end.
+	// callTimeout bounds a call whose context has no earlier end, except AskFor.
 	callTimeout = 10 * time.Second
 	// documentBytes bounds an answer: 4096 peers need about 2 MiB.
 	documentBytes = 16 << 20
@@ -55,11 +55,18 @@ func Post(ctx context.Context, socketPath, urlPath string) error {
 // Ask posts a question as JSON to urlPath and decodes the answer into v. Its errors
 // are those of Get.
 func Ask(ctx context.Context, socketPath, urlPath string, question, v any) error {
+	return AskFor(ctx, callTimeout, socketPath, urlPath, question, v)
+}
+
+// AskFor is Ask for a question whose answer may take so long.
+func AskFor(ctx context.Context, limit time.Duration, socketPath, urlPath string, question, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
 	asked, err := json.Marshal(question)
 	if err != nil {
 		return fmt.Errorf("encode the question to %s: %w", socketPath, err)
 	}
-	body, err := call(ctx, socketPath, http.MethodPost, urlPath, asked, documentBytes)
+	body, err := exchange(ctx, socketPath, http.MethodPost, urlPath, asked, documentBytes)
 	if err != nil {
 		return err
 	}
@@ -69,11 +76,16 @@ func Ask(ctx context.Context, socketPath, urlPath string, question, v any) error
 	return nil
 }
 
-// call makes one request on a connection of its own, with a JSON document unless
-// that is empty. The answer has most bytes at most.
+// call is exchange within callTimeout.
 func call(ctx context.Context, socketPath, method, urlPath string, document []byte, most int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	return exchange(ctx, socketPath, method, urlPath, document, most)
+}
+
+// exchange makes one request on a connection of its own, with a JSON document unless
+// that is empty. The answer has most bytes at most.
+func exchange(ctx context.Context, socketPath, method, urlPath string, document []byte, most int64) ([]byte, error) {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // serve serves h on a socket in a new directory until the test ends.
@@ -184,5 +185,16 @@ func TestShareWith(t *testing.T) {
 	}
 	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != socketMode {
 		t.Errorf("mode afterwards: %v, %v", st.Mode(), err)
+	}
+}
+
+// TestAskFor has an answer awaited for as long as it is said that it may take.
+func TestAskFor(t *testing.T) {
+	path := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	var v struct{}
+	begun := time.Now()
+	err := AskFor(t.Context(), 20*time.Millisecond, path, "/", v, &v)
+	if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took >= callTimeout {
+		t.Errorf("without an answer: %v, after %v", err, took)
 	}
 }

@@ -43,10 +43,15 @@ type Done struct {
 	PauseS float64 `json:"pause_s"`
 }
 
+// answerWithin is how long the answer may take. The successor may say nothing three times: as it
+// starts, as it takes over, and as its predecessor looks once more whether it has; the rest of
+// the time is for what else there is to do, and for the end of another upgrade.
+const answerWithin = 6 * Silence
+
 // Ask has the program behind a control socket replaced. The error says why it was not, and
 // that it serves on; it is one of package localapi.
 func Ask(ctx context.Context, socket string, r Request) (done Done, err error) {
-	err = localapi.Ask(ctx, socket, path, r, &done)
+	err = localapi.AskFor(ctx, answerWithin, socket, path, r, &done)
 	return done, err
 }
 
