@@ -48,6 +48,7 @@ func startInNetns(t *testing.T, args ...string) (*exec.Cmd, *printed.Text) {
 	cmd := exec.Command(binary, args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	cmd.WaitDelay = 10 * time.Second // a process that follows it may have its output
 	if err := cmd.Start(); err != nil {
 		t.Skipf("no network namespace here: %v", err)
 	}
@@ -204,6 +205,11 @@ func TestUpgrade(t *testing.T) {
 	if err != nil || json.Unmarshal(text, &done) != nil || done.Pid == cmd.Process.Pid || done.Version != cli.Release {
 		t.Fatalf("%v, %s\n%s", err, text, out)
 	}
+	next, err := os.FindProcess(done.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = next.Kill() })                                 // before cmd.Wait, which waits for its output, too
 	if state, err := cmd.Process.Wait(); err != nil || !state.Success() { // cmd.Wait waits for the output of the next one, too
 		t.Errorf("the process before: %v, %v", state, err)
 	}
