@@ -124,10 +124,16 @@ func (b *Book) Save() error {
 	return err
 }
 
-// nameAddr is the place of a user's name in a table of buckets, which has places for
-// addresses.
-func nameAddr(user string) netip.Addr {
-	sum := sha256.Sum256([]byte(user))
+// nameAddr is the place of a user's name, as it is tried from one network, in a table of
+// buckets, which has places for addresses. By the name alone a stranger could keep its user
+// out.
+func nameAddr(user string, source netip.Addr) netip.Addr {
+	bits := 24
+	if source = source.Unmap(); source.Is6() {
+		bits = 48
+	}
+	network, _ := source.Prefix(bits) // of no address: none
+	sum := sha256.Sum256([]byte(network.String() + " " + user))
 	sum[8] = 0 // an IPv6 address shares the bucket of its /64
 	return netip.AddrFrom16([16]byte(sum[:16]))
 }

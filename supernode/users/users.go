@@ -30,16 +30,19 @@ const (
 	maxKnown   = 65536          // identities that stand for a user
 	maxWaiting = 64             // passwords that wait to be looked at
 	maxWrong   = 1024           // that are remembered to have been wrong
-	wrongFor   = time.Minute    // for so long one is
 	seenEvery  = 24 * time.Hour // so often it is noted that an identity is there
 	saveEvery  = time.Minute    // at most so often the file is written
 	restAfter  = 60 * time.Millisecond
-	tryRate    = 1.0 / 30 // passwords a second from one source (an IPv6 /64 is one)
+	tryRate    = 1.0 / 30 // passwords a second from one source; its networks have up to four times as much
 	tryBurst   = 20       // at once
-	userRate   = 1.0 / 60 // passwords a second for one user's name
+	userRate   = 1.0 / 60 // passwords a second for one name from one network
 	userBurst  = 20       // at once
-	tryBuckets = 4096     // for sources, and for names
+	tryBuckets = 65536    // for sources, and for names
 )
+
+// wrongFor is for how long a wrong password is known to be wrong. An edge that is refused asks
+// once a minute: that is not to cost a look each time.
+const wrongFor = time.Hour
 
 // Config says where a Book is kept.
 type Config struct {
@@ -74,8 +77,8 @@ type Book struct {
 	waiting []attempt
 	waits   map[key]bool
 	wrong   map[key]time.Time // until when
-	sources *bucket.Sources
-	names   *bucket.Sources // by a hash of the name
+	sources *bucket.Networks
+	names   *bucket.Sources // by a hash of name and network
 	changed bool            // since the file was written
 	failure error           // of the last write; nil: it did not fail
 	aside   string          // where a damaged file is now; empty: there was none
@@ -92,7 +95,7 @@ func newBook(cfg Config) (*Book, error) {
 	return &Book{
 		path: cfg.Path, log: cfg.Log, dummy: dummy, wake: make(chan struct{}, 1),
 		known: make(map[[32]byte]known), waits: make(map[key]bool), wrong: make(map[key]time.Time),
-		sources: bucket.NewSources(tryBuckets), names: bucket.NewSources(tryBuckets),
+		sources: bucket.NewNetworks(tryBuckets), names: bucket.NewSources(tryBuckets),
 	}, nil
 }
 
@@ -124,11 +127,11 @@ func (b *Book) Prove(now time.Time, r *admission.Request, hash string) admission
 	switch {
 	case b.waits[k]:
 		return admission.Waiting
-	case len(b.waiting) >= maxWaiting || !b.names.Has(now, nameAddr(a.user), userRate, userBurst) ||
+	case len(b.waiting) >= maxWaiting || !b.names.Has(now, nameAddr(a.user, r.Source), userRate, userBurst) ||
 		!b.sources.Take(now, r.Source, tryRate, tryBurst):
 		return admission.Limited
 	}
-	b.names.Take(now, nameAddr(a.user), userRate, userBurst)
+	b.names.Take(now, nameAddr(a.user, r.Source), userRate, userBurst)
 	b.waits[k] = true
 	b.waiting = append(b.waiting, a)
 	select {

@@ -98,7 +98,8 @@ func TestWrong(t *testing.T) {
 }
 
 // Whoever tries many passwords is told to come later: from one source, for one name, and
-// all together; who has shown one is let in meanwhile, and another source may try.
+// all together; who has shown one is let in meanwhile, and a name that is tried from one
+// network may be tried from another one.
 func TestManyPasswords(t *testing.T) {
 	b, hash := open(t, t.TempDir()), cheap(t, "good")
 	b.Prove(noon, asks(1, "ana", "good"), hash)
@@ -113,14 +114,19 @@ func TestManyPasswords(t *testing.T) {
 		return taken
 	}
 	here := func(int) netip.Addr { return netip.MustParseAddr("203.0.113.9") }
-	from := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}) }
+	from := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{byte(1 + i), 0, 2, 1}) }
+	near := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{250, 0, 2, byte(i)}) }
 	named := func(i int) string { return fmt.Sprint("user", i) }
 	if n := count(100, here, named); n != tryBurst {
 		t.Errorf("%d passwords of one source", n)
 	}
 	b.waiting, b.waits = nil, make(map[key]bool)
-	if n := count(100, from, func(int) string { return "bob" }); n != userBurst {
+	if n := count(100, near, func(int) string { return "bob" }); n != userBurst {
 		t.Errorf("%d passwords for one name", n)
+	}
+	b.waiting, b.waits = nil, make(map[key]bool)
+	if n := count(1, from, func(int) string { return "bob" }); n != 1 {
+		t.Error("a stranger keeps a user out")
 	}
 	b.waiting, b.waits = nil, make(map[key]bool)
 	if n := count(200, from, named); n != maxWaiting {
