@@ -117,8 +117,9 @@ func (l *serverLists) handle(now time.Time, s *supernode, h *protocol.ListHead) 
 	st, own := &l.at[s.id()], l.lists.admission
 	switch {
 	case h == nil || !roster.Newer(h, own.head()):
+		news := h != nil && (st.head == nil || *h != *st.head)
 		st.head = h
-		if h != nil && *h == *own.head() && !s.current() && s.grant.pending {
+		if news && *h == *own.head() && !s.current() && s.grant.pending && st.heads.Take(now, 1, headsRate, headsBurst) {
 			s.grant.retry.Set(now) // it has the list that it wanted first
 		}
 		return

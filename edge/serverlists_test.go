@@ -221,3 +221,35 @@ func TestListToSupernode(t *testing.T) {
 		v.say(now, granted.Append(nil))
 	}
 }
+
+// TestListsAreNoReasonToRegisterOften: a supernode that says again and again that it has our
+// list, or by turns that it has it and none, has the edge register few times.
+func TestListsAreNoReasonToRegisterOften(t *testing.T) {
+	for name, turns := range map[string]bool{"again": false, "by turns": true} {
+		t.Run(name, func(t *testing.T) {
+			v, list, n := newServer(t, listedConfig), signedList(t, 1, entry(1, 0)), 0
+			v.answer(noon)
+			if err := adoptMembers(v.Edge, noon, (&roster.File{List: list}).Append(nil)); err != nil {
+				t.Fatal(err)
+			}
+			v.settle(noon)
+			v.pass(noon)
+			v.hears()
+			for range 100 {
+				if turns {
+					v.say(noon, (&protocol.List{}).Append(nil))
+				}
+				v.say(noon, (&protocol.List{Head: &list.Head}).Append(nil))
+				v.pass(noon)
+				n += len(v.registers())
+			}
+			most := 1
+			if turns {
+				most = headsBurst
+			}
+			if n == 0 || n > most {
+				t.Errorf("it registered %d times, want 1 to %d", n, most)
+			}
+		})
+	}
+}
