@@ -83,6 +83,10 @@ func (c *connector) takeOver(now time.Time, s *supernode) bool {
 		return false
 	}
 	second.lead()
+	s.kin.pausing.Stop()
+	if until := second.where.pointer.until; !until.IsZero() {
+		second.kin.pausing.Set(until)
+	}
 	c.locator.keep(second)
 	c.dismiss(now, s)
 	c.locator.place(now, second)

@@ -115,3 +115,29 @@ func TestRedirectsAreNoAmplifier(t *testing.T) {
 		t.Errorf("%d packets in an hour, want %d to %d; the last is %d", sent, pointerPackets, most, p.serial)
 	}
 }
+
+// TestTakeOverKeepsThePause: when the second supernode of a name takes the place of the
+// first, the pause of the place that was named ends for it.
+func TestTakeOverKeepsThePause(t *testing.T) {
+	v := registered(t, nil)
+	v.say(noon, redirectOf(v, 9, "198.51.100.9").Append(nil))
+	c, second, p := v.servers.connector, v.s.kin.second, &v.s.where.pointer
+	for range pointerPackets {
+		c.locator.pointers.spend(noon, v.s, p.addrs[0])
+	}
+	until := p.until
+	second.hop.session, second.hop.at = v.s.hop.session, v.s.hop.at
+	second.grant.done, second.grant.on = true, second.hop.session
+	if !second.registered() || until.IsZero() || !c.takeOver(noon, v.s) {
+		t.Fatalf("registered %v, paused until %v: it is not taken over", second.registered(), until)
+	}
+	if at := second.kin.pausing.At(); !at.Equal(until) {
+		t.Fatalf("the pause ends at %v, want %v", at, until)
+	}
+	to := second.where.pointer.addrs[0]
+	v.sentNow()
+	v.pass(until)
+	if v.sentTo(to) == 0 {
+		t.Errorf("after the pause it is not tried: %+v", second.where.pointer)
+	}
+}
