@@ -116,6 +116,29 @@ func TestRedirectsAreNoAmplifier(t *testing.T) {
 	}
 }
 
+// TestRedirectsWithoutPlaceWriteNothing: a supernode that says again and again that it is
+// where it is known has no file written each time, but its serial is kept.
+func TestRedirectsWithoutPlaceWriteNothing(t *testing.T) {
+	v := registered(t, inDir(t.TempDir()))
+	v.say(noon, redirectOf(v, 9, "198.51.100.9").Append(nil))
+	before := v.state.version
+	for i := range uint64(100) {
+		v.say(noon, redirectOf(v, 10+i, "").Append(nil))
+	}
+	if n := v.state.version - before; n != 1 { // the first one took a place back
+		t.Errorf("the state was written %d times", n)
+	}
+	v.keepState(noon.Add(storeEvery))
+	v.background.workers.Wait()
+	s, err := loadState(v.state.dir, noon, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.pointer(v.s.cfg.Name, *v.s.key); got.serial != 109 || got.host != "" {
+		t.Errorf("%+v is kept", got)
+	}
+}
+
 // TestTakeOverKeepsThePause: when the second supernode of a name takes the place of the
 // first, the pause of the place that was named ends for it.
 func TestTakeOverKeepsThePause(t *testing.T) {

@@ -89,6 +89,10 @@ func (o *pointers) point(now time.Time, s *supernode, m protocol.Redirect) {
 	if m.Host != s.cfg.Host || m.Port != s.cfg.Port {
 		p.host, p.port = m.Host, m.Port
 	}
+	if was.host == "" && p.host == "" { // no place before, and none now: the serial is written with what changes next
+		o.state.keepPointer(s.cfg.Name, *s.key, p)
+		return
+	}
 	o.keep(s)
 	if p.host != "" {
 		o.reports.report(now, control.Event{Kind: control.EventRedirected, Supernode: s.cfg.Name, Text: s.redirected()})
