@@ -48,14 +48,18 @@ func (p *pointer) active() bool { return p.until.IsZero() && len(p.addrs) > 0 }
 
 // next returns the pointer of a later redirect, without its place. Another place begins with
 // what is left of the packets, and in the pause of one that has not answered, so that many
-// redirects are no way to have many packets sent.
+// redirects are no way to have many packets sent. It is tried once at least before it is
+// forgotten.
 func (p *pointer) next(serial uint64, now time.Time) pointer {
 	n := pointer{serial: serial, obeyed: now}
 	if p.serial != 0 {
 		n.sent = pointerPackets - pointerMore
 	}
 	if !p.proved {
-		n.sent, n.pauses, n.until = max(n.sent, p.sent), p.pauses, p.until
+		n.sent, n.pauses, n.until = max(n.sent, p.sent), min(p.pauses, pointerPauses-1), p.until
+	}
+	if !n.until.IsZero() { // what went out in the pause is not of the packets after it
+		n.sent = pointerPackets - pointerMore
 	}
 	return n
 }

@@ -116,6 +116,36 @@ func TestRedirectsAreNoAmplifier(t *testing.T) {
 	}
 }
 
+// TestRedirectAfterForgotten: a place that never answered is forgotten, and the supernode's
+// next place is tried when the pause is over.
+func TestRedirectAfterForgotten(t *testing.T) {
+	v := registered(t, nil)
+	o, p, now := v.servers.connector.locator.pointers, &v.s.where.pointer, noon
+	v.say(now, redirectOf(v, 9, "198.51.100.9").Append(nil))
+	for end := noon.Add(2 * time.Hour); p.host != "" && now.Before(end); now = now.Add(time.Second) {
+		if p.active() {
+			o.spend(now, v.s, p.addrs[0])
+		}
+		o.pause(now, v.s)
+	}
+	p.sent++ // a packet that went out in the pause
+	if p.host != "" {
+		t.Fatal("it is not forgotten")
+	}
+	until := p.until
+	v.say(now, redirectOf(v, 10, "198.51.100.10").Append(nil))
+	if at := v.s.kin.pausing.At(); p.active() || !at.Equal(until) || !until.After(now) {
+		t.Fatalf("active %v; it is tried at %v, want %v", p.active(), at, until)
+	}
+	if left := pointerPackets - p.sent; left < pointerMore || p.pauses >= pointerPauses {
+		t.Errorf("it is forgotten before an answer can come: %+v", p)
+	}
+	o.pause(until, v.s)
+	if !p.active() || p.place() != "198.51.100.10:7654" {
+		t.Errorf("when the pause is over it is not tried: %+v", p)
+	}
+}
+
 // TestRedirectsWithoutPlaceWriteNothing: a supernode that says again and again that it is
 // where it is known has no file written each time, but its serial is kept.
 func TestRedirectsWithoutPlaceWriteNothing(t *testing.T) {

@@ -94,6 +94,9 @@ func (o *pointers) point(now time.Time, s *supernode, m protocol.Redirect) {
 		return
 	}
 	o.keep(s)
+	if !p.until.IsZero() { // the timer of the pause may have run for a place that was forgotten
+		s.kin.pausing.Set(p.until)
+	}
 	if p.host != "" {
 		o.reports.report(now, control.Event{Kind: control.EventRedirected, Supernode: s.cfg.Name, Text: s.redirected()})
 	} else if was.host != "" {

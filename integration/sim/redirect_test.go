@@ -67,7 +67,8 @@ func TestSupernodeRedirects(t *testing.T) {
 }
 
 // A supernode sends its edges where nobody is, or another supernode with another key: it
-// gets few packets, nothing else changes, and they forget it. A restart of either end brings
+// gets few packets, nothing else changes, and they forget it. Where it sends them afterwards
+// they go, and stay when it ends. A restart of either end brings
 // nothing back but what the supernode says anew.
 func TestRedirectToStranger(t *testing.T) {
 	for name, stranger := range map[string]bool{"nobody": false, "another": true} {
@@ -107,10 +108,24 @@ func TestRedirectToStranger(t *testing.T) {
 					if got := supernodes(e); !slices.Equal(got, []string{"203.0.113.1:7654"}) || e.says("203.0.113.77") {
 						t.Errorf("registered at %v, notes %q", got, e.status().Notes)
 					}
-					e.Stop()
 				}
 				checkCount(t, "redirects told", len(told.of(control.EventRedirected)), 2)
 				checkCount(t, "losses told", len(told.of(control.EventSupernodeLost)), 0)
+				good := netip.MustParseAddr("203.0.113.78")
+				newer := old.Copy(good)
+				if err := old.Server.Move(good.String(), 7654); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Hour)
+				old.Stop()
+				time.Sleep(time.Minute)
+				for _, e := range []*Edge{left, right} {
+					if got := supernodes(e); !slices.Equal(got, []string{"203.0.113.78:7654"}) {
+						t.Errorf("moved once more, registered at %v, notes %q", got, e.status().Notes)
+					}
+					e.Stop()
+				}
+				newer.Stop()
 				if victim != nil {
 					n := count(victim)
 					t.Logf("%d packets of three runs of edges", n)
@@ -118,7 +133,6 @@ func TestRedirectToStranger(t *testing.T) {
 						t.Errorf("%d packets", n)
 					}
 				}
-				old.Stop()
 			})
 		})
 	}
