@@ -127,11 +127,7 @@ func (w *worker) run(ctx context.Context) {
 			w.flow.send(time.Now())
 		}
 		if w.eager {
-			select {
-			case f := <-w.do:
-				f()
-			default:
-			}
+			w.doDue()
 			continue
 		}
 		select {
@@ -141,11 +137,7 @@ func (w *worker) run(ctx context.Context) {
 		default:
 		}
 		if w.expire(time.Now()) {
-			select {
-			case f := <-w.do:
-				f()
-			default:
-			}
+			w.doDue()
 			continue
 		}
 		select {
@@ -156,6 +148,15 @@ func (w *worker) run(ctx context.Context) {
 		case <-ticker.C:
 		case <-ctx.Done():
 		}
+	}
+}
+
+// doDue does one thing that the worker was asked for, if there is one.
+func (w *worker) doDue() {
+	select {
+	case f := <-w.do:
+		f()
+	default:
 	}
 }
 
