@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hedgerow/crypto"
+	"hedgerow/internal/durable"
 	"hedgerow/roster"
 )
 
@@ -51,11 +52,11 @@ func loadList(c *crypto.Community, st *state, now time.Time, log *slog.Logger) (
 		return s, nil
 	}
 	s.file = roster.File{}
-	s.aside = path + ".damaged-" + now.UTC().Format("20060102T150405Z")
-	if moved := os.Rename(path, s.aside); moved != nil {
-		return nil, fmt.Errorf("edge: %s is damaged (%w) and cannot be set aside: %w", path, err, moved)
+	why := err
+	if s.aside, err = durable.SetAside(path, now, why); err != nil {
+		return nil, fmt.Errorf("edge: %w", err)
 	}
-	log.Warn("the list of members is damaged or of another authority, and was set aside: other members have it", "file", path, "aside", s.aside, "err", err)
+	log.Warn("the list of members is damaged or of another authority, and was set aside: other members have it", "file", path, "aside", s.aside, "err", why)
 	return s, nil
 }
 

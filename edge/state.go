@@ -133,11 +133,11 @@ func (s *state) read(path string, now time.Time) error {
 		return nil
 	}
 	s.saved = storedState{}
-	s.aside = path + ".damaged-" + now.UTC().Format("20060102T150405Z")
-	if moved := os.Rename(path, s.aside); moved != nil {
-		return fmt.Errorf("edge: %s is damaged (%w) and cannot be set aside: %w", path, err, moved)
+	why := err
+	if s.aside, err = durable.SetAside(path, now, why); err != nil {
+		return fmt.Errorf("edge: %w", err)
 	}
-	s.log.Warn("the state file is damaged and was set aside: pins and known peers begin anew", "file", path, "aside", s.aside, "err", err)
+	s.log.Warn("the state file is damaged and was set aside: pins and known peers begin anew", "file", path, "aside", s.aside, "err", why)
 	return nil
 }
 

@@ -195,7 +195,7 @@ func TestStateDamaged(t *testing.T) {
 			e := newEdge(t, func(c *Config) {
 				c.StateDir, c.Host.Log = dir, slog.New(slog.NewTextHandler(log, nil))
 			})
-			aside := path + ".damaged-20260301T120000Z"
+			aside := path + ".damaged-20260301T120000.000Z"
 			if b, err := os.ReadFile(aside); err != nil || string(b) != content {
 				t.Errorf("the file that was set aside has %d bytes, %v", len(b), err)
 			}
@@ -222,7 +222,7 @@ func TestStateStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A directory that is not empty is where the file would have to go.
-	if err := os.MkdirAll(filepath.Join(path+".damaged-20260301T120000Z", "x"), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(path+".damaged-20260301T120000.000Z", "x"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	cfg := testConfig()

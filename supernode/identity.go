@@ -10,7 +10,6 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/internal/durable"
-	"hedgerow/supernode/journal"
 )
 
 const (
@@ -113,7 +112,7 @@ func common(a, b [32]byte) (n int) {
 // repair sets a damaged identity aside, returns its new name, and puts the copy in its
 // place. If the disk does not let it, it is done at the next start.
 func (l stateFiles) repair(path string, seed [32]byte) (aside string) {
-	aside = journal.AsideName(path, l.now())
+	aside = durable.AsidePath(path, l.now())
 	err := l.disk.Rename(path, aside)
 	if err == nil {
 		err = durable.ReplaceOn(l.disk, path, seed[:], 0o600)

@@ -6,7 +6,6 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/internal/durable"
-	"hedgerow/supernode/journal"
 )
 
 const (
@@ -48,7 +47,7 @@ func (l stateFiles) openResetKeys(seed [resetKeyLen]byte, boot uint8, random ran
 		}
 	}
 	if err == nil && (!whole || len(content) != bootBytes*resetKeyLen) {
-		aside = journal.AsideName(path, l.now())
+		aside = durable.AsidePath(path, l.now())
 		if l.disk.Rename(path, aside) != nil {
 			aside = ""
 		}

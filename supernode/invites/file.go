@@ -67,11 +67,11 @@ func Open(now time.Time, cfg Config) (*Ledger, error) {
 	if !errors.Is(err, errDamaged) {
 		return l, err
 	}
-	l.aside = l.path + ".damaged-" + now.UTC().Format("20060102T150405.000Z")
-	if moved := os.Rename(l.path, l.aside); moved != nil {
-		return nil, fmt.Errorf("%s is damaged (%w) and cannot be set aside: %w", l.path, err, moved)
+	why := err
+	if l.aside, err = durable.SetAside(l.path, now, why); err != nil {
+		return nil, err
 	}
-	l.log.Warn("the stored invites are damaged and were set aside: who came by one is let in no more, unless it is allowed otherwise", "file", l.path, "aside", l.aside, "err", err)
+	l.log.Warn("the stored invites are damaged and were set aside: who came by one is let in no more, unless it is allowed otherwise", "file", l.path, "aside", l.aside, "err", why)
 	return l, nil
 }
 

@@ -191,16 +191,11 @@ func removeTemporary(dir, name string) {
 
 // setAside renames a damaged file and returns its new name, empty if that failed.
 func (j *Journal) setAside(path string) string {
-	aside := AsideName(path, j.cfg.Now())
+	aside := durable.AsidePath(path, j.cfg.Now())
 	if j.cfg.Disk.Rename(path, aside) != nil {
 		return ""
 	}
 	return aside
-}
-
-// AsideName returns what a damaged file is called once it was set aside.
-func AsideName(path string, now time.Time) string {
-	return path + ".damaged-" + now.UTC().Format("20060102T150405.000Z")
 }
 
 // Begin begins to write as a boot, after those that Open found; records are those that it

@@ -65,11 +65,11 @@ func Open(now time.Time, cfg Config) (*Book, error) {
 	if err == nil || !errors.Is(err, errDamaged) {
 		return b, err
 	}
-	b.aside = b.path + ".damaged-" + now.UTC().Format("20060102T150405.000Z")
-	if moved := os.Rename(b.path, b.aside); moved != nil {
-		return nil, fmt.Errorf("%s is damaged (%w) and cannot be set aside: %w", b.path, err, moved)
+	why := err
+	if b.aside, err = durable.SetAside(b.path, now, why); err != nil {
+		return nil, err
 	}
-	b.log.Warn("the file of who has shown a password is damaged and was set aside: passwords are looked at again", "file", b.path, "aside", b.aside, "err", err)
+	b.log.Warn("the file of who has shown a password is damaged and was set aside: passwords are looked at again", "file", b.path, "aside", b.aside, "err", why)
 	return b, nil
 }
 

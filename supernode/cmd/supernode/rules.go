@@ -109,7 +109,7 @@ func (b *ruleBook) readChanges() error {
 	}
 	var lost int
 	b.changes, lost = admission.Salvage(text)
-	aside := b.path + ".damaged-" + b.now().UTC().Format("20060102T150405.000Z")
+	aside := durable.AsidePath(b.path, b.now())
 	b.damaged = fmt.Sprintf("%d lines of the rules that commands have made could not be read at the start, and do not hold: they are in %s. Give those commands again, and remove the file.", lost, aside)
 	b.log.Warn("the rules that commands have made are damaged", "file", b.path, "damage", err, "lines", lost, "kept", aside)
 	return errors.Join(os.Rename(b.path, aside), durable.Replace(b.path, b.changes.Text(), 0o600))
