@@ -16,7 +16,7 @@ import (
 func TestRulesOfTheOperator(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(t, 58)
-		defer w.Net.Close()
+		defer w.Close()
 		sn := w.Supernode(supernodeAddr)
 		var told events
 		var edges []*Edge

@@ -57,7 +57,7 @@ func (c *circle) end() {
 	for _, e := range c.edges {
 		e.Stop()
 	}
-	c.Net.Close()
+	c.Close()
 }
 
 // meet sends from one edge to another one until the path is direct, and returns

@@ -245,7 +245,7 @@ func TestStolenStatement(t *testing.T) {
 func TestClaimedAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(t, 33)
-		defer w.Net.Close()
+		defer w.Close()
 		sn := w.Supernode(supernodeAddr)
 		held := netip.MustParsePrefix("10.1.2.3/24")
 		host := func(n byte) *nattest.Host { return w.Net.Host(netip.AddrFrom4([4]byte{198, 51, 100, n})) }

@@ -129,7 +129,7 @@ func TestInsecureCommunity(t *testing.T) {
 			e.Stop()
 		}
 		sn.Stop()
-		w.Net.Close()
+		w.Close()
 	})
 }
 
@@ -256,6 +256,6 @@ func TestCommunitiesApart(t *testing.T) {
 			t.Errorf("%d communities", len(st.Communities))
 		}
 		sn.Stop()
-		w.Net.Close()
+		w.Close()
 	})
 }

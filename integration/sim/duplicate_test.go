@@ -67,7 +67,7 @@ func (a *apart) stop() {
 func TestDuplicateLeases(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(t, 51)
-		defer w.Net.Close()
+		defer w.Close()
 		a := newApart(t, w, edge.AddressPrefer)
 		if !a.has(t, 0, "10.1.2.1") || !a.has(t, 1, "10.1.2.1") {
 			t.Fatal("they have not got the same address")
@@ -101,7 +101,7 @@ func TestDuplicateLeases(t *testing.T) {
 func TestDuplicateStatics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(t, 52)
-		defer w.Net.Close()
+		defer w.Close()
 		a := newApart(t, w, edge.AddressStatic)
 		a.together()
 		time.Sleep(3 * time.Minute)

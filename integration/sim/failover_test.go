@@ -150,7 +150,7 @@ func TestFailover(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newFailover(t)
-		defer w.Net.Close()
+		defer w.Close()
 		chance := rand.New(rand.NewPCG(5, 7))
 		w.ready()
 		settled, direct := w.relayed[0].Len(), w.direct[0].Len()

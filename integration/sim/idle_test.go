@@ -142,7 +142,7 @@ func (c *counter) in(d time.Duration) exchanged {
 func TestKeepalivesFollowTheMapping(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(t, 12)
-		defer w.Net.Close()
+		defer w.Close()
 		s := w.Supernode(supernodeAddr)
 		b := nattest.PortRestricted
 		b.Timeout = time.Minute

@@ -23,7 +23,7 @@ import (
 func TestInvites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(t, 57)
-		defer w.Net.Close()
+		defer w.Close()
 		path := filepath.Join(t.TempDir(), invites.FileName)
 		closed, err := admission.NewRules(admission.List{Mode: admission.Closed})
 		if err != nil {

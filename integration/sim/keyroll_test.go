@@ -76,7 +76,7 @@ func (c *rollCase) end() {
 	c.left.Stop()
 	c.right.Stop()
 	c.sn.Stop()
-	c.Net.Close()
+	c.Close()
 }
 
 // indices returns under which key indices each edge sends.

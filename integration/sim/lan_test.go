@@ -178,7 +178,7 @@ func (n *neighbours) end() {
 	for _, e := range n.edges {
 		e.Stop()
 	}
-	n.Net.Close()
+	n.Close()
 }
 
 // Members on one LAN meet without a supernode: the first one has a path to the

@@ -160,7 +160,7 @@ func (c *club) end() {
 		m.Stop()
 	}
 	c.sn.Stop()
-	c.Net.Close()
+	c.Close()
 }
 
 // flows returns flows from each member to each other, and from each to all.

@@ -23,7 +23,7 @@ func TestSupernodeMoves(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := New(t, 21)
-				defer w.Net.Close()
+				defer w.Close()
 				sn := w.Supernode(supernodeAddr)
 				var sinks [2]Sink
 				o, rename := named(sn)
@@ -75,7 +75,7 @@ func supernodes(e *Edge) (list []string) {
 func TestNameMoves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(t, 22)
-		defer w.Net.Close()
+		defer w.Close()
 		before, after := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.77")
 		old := w.Supernode(before)
 		o, rename := named(old)
@@ -129,7 +129,7 @@ func TestNameMoves(t *testing.T) {
 func TestNameRotates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(t, 23)
-		defer w.Net.Close()
+		defer w.Close()
 		addrs := []netip.Addr{netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("2001:db8::77")}
 		sn := w.Supernode(addrs...)
 		o, rename := named(sn)
@@ -162,7 +162,7 @@ func TestNameMovesToStranger(t *testing.T) {
 	for _, stranger := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			w := New(t, 24)
-			defer w.Net.Close()
+			defer w.Close()
 			before, after := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.77")
 			sn := w.Supernode(before)
 			o, rename := named(sn)

@@ -36,7 +36,7 @@ type officeCase struct {
 
 func officeAndOne(t *testing.T, b nattest.Behavior, place func(*nattest.Internet, int) *nattest.Host) {
 	w := New(t, 5)
-	defer w.Net.Close()
+	defer w.Close()
 	s := w.Supernode(supernodeAddr)
 	defer s.Stop()
 	one := w.Edge(place(w.Net, 1), Options{Name: "one", Supernodes: []*Supernode{s}})

@@ -86,7 +86,7 @@ func TestPaths(t *testing.T) {
 
 func checkPath(t *testing.T, a, b place) {
 	w := New(t, 11)
-	defer w.Net.Close()
+	defer w.Close()
 	sn := w.Supernode(supernodeAddr, netip.MustParseAddr("2001:db8:ffff::1"))
 	var sinks [2]Sink
 	left := w.Edge(a.host(w.Net, 0), Options{Name: "left", Supernodes: []*Supernode{sn}, Deliver: sinks[0].Deliver})

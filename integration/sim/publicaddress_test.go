@@ -72,7 +72,7 @@ func (h *home) end() {
 	for _, f := range slices.Backward(h.ends) {
 		f()
 	}
-	h.Net.Close()
+	h.Close()
 }
 
 // talk sends frames both ways for a time.

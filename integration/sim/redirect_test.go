@@ -20,7 +20,7 @@ import (
 func TestSupernodeRedirects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(t, 61)
-		defer w.Net.Close()
+		defer w.Close()
 		after := netip.MustParseAddr("203.0.113.77")
 		old := w.Supernode(supernodeAddr)
 		var sinks [2]Sink
@@ -75,7 +75,7 @@ func TestRedirectToStranger(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := New(t, 62)
-				defer w.Net.Close()
+				defer w.Close()
 				after := netip.MustParseAddr("203.0.113.77")
 				old := w.Supernode(supernodeAddr)
 				var sinks [2]Sink

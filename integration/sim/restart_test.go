@@ -42,7 +42,7 @@ func (c *couple) end() {
 	c.left.Stop()
 	c.right.Stop()
 	c.sn.Stop()
-	c.Net.Close()
+	c.Close()
 }
 
 // both sends frames both ways for a time.
@@ -219,7 +219,7 @@ func TestTwoSupernodes(t *testing.T) {
 
 func twoSupernodes(t *testing.T, end func(*Supernode)) {
 	w := New(t, 8)
-	defer w.Net.Close()
+	defer w.Close()
 	one, two := w.Supernode(supernodeAddr), w.Supernode(netip.MustParseAddr("203.0.113.2"))
 	var sinks [4]Sink
 	var edges []*Edge

@@ -116,7 +116,7 @@ func TestAbsentCatchesUpAlone(t *testing.T) {
 			m.Stop()
 		}
 		c.sn.Stop()
-		c.Net.Close()
+		c.Close()
 	})
 }
 

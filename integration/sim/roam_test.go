@@ -86,7 +86,7 @@ func (r *roaming) end() {
 	r.moved.Stop()
 	r.kept.Stop()
 	r.sn.Stop()
-	r.Net.Close()
+	r.Close()
 }
 
 // In mid-traffic a host gets another address, another router, a public address, the

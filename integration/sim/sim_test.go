@@ -91,7 +91,7 @@ func pair(t *testing.T, a, b nattest.Behavior) (w *World, s *Supernode, left, ri
 func TestFirstFrameByRelayThenDirect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, s, left, right, in := pair(t, nattest.PortRestricted, nattest.PortRestricted)
-		defer w.Net.Close()
+		defer w.Close()
 		time.Sleep(time.Second)
 		left.Send(right.MAC, number(1))
 		time.Sleep(time.Second)
@@ -119,7 +119,7 @@ func TestFirstFrameByRelayThenDirect(t *testing.T) {
 func TestBroadcastReachesEveryEdge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(t, 2)
-		defer w.Net.Close()
+		defer w.Close()
 		s := w.Supernode(supernodeAddr)
 		var edges []*Edge
 		var inboxes []*inbox
@@ -155,7 +155,7 @@ func TestBroadcastReachesEveryEdge(t *testing.T) {
 func TestAddressesAreLeased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(t, 3)
-		defer w.Net.Close()
+		defer w.Close()
 		s := w.Supernode(supernodeAddr)
 		var told events
 		h := w.Net.Host(netip.MustParseAddr("198.51.100.9"))

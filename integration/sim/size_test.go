@@ -25,7 +25,7 @@ type sizes struct {
 func withSizes(t *testing.T, b nattest.Behavior, f func(t *testing.T, s *sizes)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sizes{World: New(t, 5)}
-		defer s.Net.Close()
+		defer s.Close()
 		sn := s.Supernode(supernodeAddr)
 		edgeAt := func(name string, side int) *Edge {
 			return s.Edge(behind(b)(s.Net, side), Options{Name: name, Ethernet: edge.Ethernet{MTU: 1500}, Supernodes: []*Supernode{sn}, Deliver: s.sinks[side].Deliver})

@@ -595,7 +595,7 @@ func (s *soak) end() {
 		sn.Stop()
 	}
 	s.stranger.Close()
-	s.Net.Close()
+	s.Close()
 	for _, f := range s.faults.list {
 		s.t.Error(f)
 	}

@@ -69,7 +69,7 @@ func (b *blocked) end() {
 	b.edge.Stop()
 	b.other.Stop()
 	b.sn.Stop()
-	b.Net.Close()
+	b.Close()
 }
 
 // both sends frames both ways for a time.

@@ -27,7 +27,7 @@ func TestMappingByStunServer(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := New(t, 9)
-				defer w.Net.Close()
+				defer w.Close()
 				s, other := w.Supernode(supernodeAddr), w.Supernode(netip.MustParseAddr("203.0.113.2"))
 				o := Options{Supernodes: []*Supernode{s}}
 				if tc.stun {

@@ -17,7 +17,7 @@ import (
 func TestTrainsAreLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, log := New(t, 5), new(printed.Text)
-		defer w.Net.Close()
+		defer w.Close()
 		sn := w.Supernode(supernodeAddr)
 		w.Log = slog.New(slog.NewTextHandler(log, nil))
 		var sink Sink

@@ -95,7 +95,7 @@ func (r *remote) end() {
 	r.left.Stop()
 	r.right.Stop()
 	r.sn.Stop()
-	r.Net.Close()
+	r.Close()
 }
 
 // asking notes when somebody asks TURN servers for an allocation: the first

@@ -16,7 +16,7 @@ import (
 func TestTwins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(t, 41)
-		defer w.Net.Close()
+		defer w.Close()
 		sn := w.Supernode(supernodeAddr)
 		host := func(n byte) *nattest.Host { return w.Net.Host(netip.AddrFrom4([4]byte{198, 51, 100, n})) }
 		var told [3]events

@@ -23,7 +23,7 @@ import (
 func TestUsersOfSupernode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := New(t, 58)
-		defer w.Net.Close()
+		defer w.Close()
 		hash, err := password.Hash("correct horse", rand.Reader)
 		if err != nil {
 			t.Fatal(err)

@@ -43,6 +43,7 @@ type World struct {
 	made      uint64 // identities so far
 	sources   uint64 // of randomness so far
 	flows     uint32
+	programs  []process
 }
 
 // New returns a world without hosts; it ends with the test, and with it every program
@@ -54,6 +55,15 @@ func New(tb testing.TB, seed uint64) *World {
 		Name: "simulated", Secret: w.key(0), Epochs: []crypto.Epoch{{Index: 0, Key: w.key(1)}},
 	}
 	return w
+}
+
+// Close ends every program that still runs, and then the internet: one whose socket went
+// first would say so.
+func (w *World) Close() {
+	for _, p := range w.programs {
+		_ = p.stop()
+	}
+	w.Net.Close()
 }
 
 // key returns one of the world's keys, the same in every run of a seed.
@@ -126,6 +136,7 @@ func start(run func(context.Context) error) process {
 // start runs a program until it is stopped or the test ends.
 func (w *World) start(run func(context.Context) error) process {
 	p := start(run)
+	w.programs = append(w.programs, p)
 	w.tb.Cleanup(func() { _ = p.stop() })
 	return p
 }
