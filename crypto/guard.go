@@ -1,14 +1,11 @@
 package crypto
 
 import (
-	"crypto/cipher"
 	"crypto/rand"
 	"io"
 	"net/netip"
 	"sync"
 	"time"
-
-	"golang.org/x/crypto/chacha20poly1305"
 
 	"hedgerow/internal/bucket"
 )
@@ -34,12 +31,9 @@ const (
 // INITs (stamps, challenges). All its tables are bounded. It is safe for
 // concurrent use.
 type Guard struct {
-	mac1Key   [32]byte
-	cookieKey cipher.AEAD
-
 	mu         sync.Mutex
-	rand       io.Reader
-	cookies    rotatingSecret
+	mac1Key    keyState
+	cookies    cookies
 	challenges rotatingSecret
 	used       [2]map[[32]byte]byte // challenges used per key; by generation mod 2
 	stamps     stampTable
@@ -54,17 +48,19 @@ func NewGuard(static [32]byte, random io.Reader) *Guard {
 	if random == nil {
 		random = rand.Reader
 	}
-	key := staticKey("cookie", static)
 	g := &Guard{
-		mac1Key:    staticKey("mac1", static),
-		cookieKey:  newXChaCha(key[:]),
+		cookies: cookies{
+			secret: rotatingSecret{period: cookiePeriod}, hasher: newHasher(),
+			sealKey: staticKey("cookie", static), random: random,
+		},
 		proved:     bucket.NewNetworks(initSources),
 		claimed:    bucket.NewNetworks(initSources),
-		rand:       random,
-		cookies:    rotatingSecret{period: cookiePeriod},
 		challenges: rotatingSecret{period: challengePeriod},
 	}
-	for _, b := range [][]byte{g.cookies.master[:], g.challenges.master[:]} {
+	mac1 := staticKey("mac1", static)
+	g.mac1Key.setKey(mac1[:])
+	g.cookies.hasher.digest(&g.mac1Key)
+	for _, b := range [][]byte{g.cookies.secret.master[:], g.challenges.master[:]} {
 		if _, err := io.ReadFull(random, b); err != nil {
 			panic("crypto: NewGuard: " + err.Error())
 		}
@@ -75,7 +71,13 @@ func NewGuard(static [32]byte, random io.Reader) *Guard {
 // CheckMAC1 reports whether an INIT has the right length and its sender knows
 // our static key.
 func (g *Guard) CheckMAC1(init []byte) bool {
-	return len(init) == initLen && mac1Valid(g.mac1Key, init)
+	if len(init) != initLen {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	const at = initLen - 32
+	return equal(g.cookies.hasher.sum(&g.mac1Key, init[:at]), init[at:at+16])
 }
 
 // CheckMAC2 reports whether an INIT carries a cookie that was given to src in
@@ -87,14 +89,7 @@ func (g *Guard) CheckMAC2(now time.Time, init, src []byte) bool {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.cookies.turn(now)
-	for _, gen := range [2]uint64{g.cookies.gen, g.cookies.gen - 1} {
-		cookie := g.cookies.hash(gen, src)
-		if equal(keyedHash(cookie[:], init[:initLen-16]), init[initLen-16:]) {
-			return true
-		}
-	}
-	return false
+	return g.cookies.shown(now, init, src)
 }
 
 // AppendCookie appends the COOKIE (72 bytes, not masked) that answers init from
@@ -106,14 +101,7 @@ func (g *Guard) AppendCookie(dst []byte, now time.Time, hdr [16]byte, init, src 
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.cookies.turn(now)
-	var nonce [chacha20poly1305.NonceSizeX]byte
-	if _, err := io.ReadFull(g.rand, nonce[:]); err != nil {
-		return dst
-	}
-	cookie := g.cookies.hash(g.cookies.gen, src)
-	dst = append(append(dst, hdr[:]...), nonce[:]...)
-	return g.cookieKey.Seal(dst, nonce[:], cookie[:], init[initLen-32:initLen-16])
+	return g.cookies.append(dst, now, hdr, init, src)
 }
 
 // Challenge returns the value that an initiator with that static key has to echo
@@ -195,13 +183,4 @@ func (g *Guard) FreshStamp(static [32]byte, stamp uint64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.stamps.fresh(static, stamp)
-}
-
-// newXChaCha returns XChaCha20-Poly1305 under key of 32 bytes.
-func newXChaCha(key []byte) cipher.AEAD {
-	aead, err := chacha20poly1305.NewX(key)
-	if err != nil {
-		panic("crypto: " + err.Error()) // a wrong length: our own bug
-	}
-	return aead
 }

@@ -76,6 +76,26 @@ func TestGuardCookie(t *testing.T) {
 	}
 }
 
+// TestGuardCookieNonces: no nonce of a COOKIE comes twice, whether many are made in a
+// generation or generations begin anew.
+func TestGuardCookieNonces(t *testing.T) {
+	_, v := sGuard(t)
+	g, i := NewGuard(v.responder().Local.Static, nil), v.initiate(t)
+	seen := make(map[[24]byte]bool)
+	for step := range 1000 {
+		now := sNow.Add(time.Duration(step%10) * cookiePeriod)
+		pkt := g.AppendCookie(nil, now, [16]byte(v.CookiePacket[:16]), v.Init, []byte{byte(step)})
+		if _, err := i.OpenCookie(pkt); err != nil {
+			t.Fatal(step, err)
+		}
+		if nonce := [24]byte(pkt[16:]); seen[nonce] {
+			t.Fatalf("cookie %d has the nonce of another one", step)
+		} else {
+			seen[nonce] = true
+		}
+	}
+}
+
 func TestGuardChallenge(t *testing.T) {
 	g, _ := sGuard(t)
 	key, other := [32]byte{1}, [32]byte{2}

@@ -2,6 +2,7 @@ package crypto
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"crypto/rand"
 	"errors"
 	"io"
@@ -213,6 +214,15 @@ func (i *Initiation) OpenCookie(pkt []byte) (cookie [16]byte, err error) {
 		return cookie, ErrHandshake
 	}
 	return [16]byte(text), nil
+}
+
+// newXChaCha returns XChaCha20-Poly1305 under key of 32 bytes.
+func newXChaCha(key []byte) cipher.AEAD {
+	aead, err := chacha20poly1305.NewX(key)
+	if err != nil {
+		panic("crypto: " + err.Error()) // a wrong length: our own bug
+	}
+	return aead
 }
 
 // answers reports whether the header of pkt is that of an answer to our INIT:

@@ -29,8 +29,13 @@ func (r *rotatingSecret) turn(now time.Time) (ended uint64) {
 	return ended
 }
 
+// key returns the secret of a generation.
+func (r *rotatingSecret) key(gen uint64) [16]byte {
+	return keyedHash(r.master[:], binary.BigEndian.AppendUint64(nil, gen))
+}
+
 // hash returns BLAKE2s-128 of the parts under the secret of a generation.
 func (r *rotatingSecret) hash(gen uint64, parts ...[]byte) [16]byte {
-	key := keyedHash(r.master[:], binary.BigEndian.AppendUint64(nil, gen))
+	key := r.key(gen)
 	return keyedHash(key[:], parts...)
 }

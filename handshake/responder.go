@@ -97,15 +97,16 @@ type Opening struct {
 // back to where the INIT came from; with any other error there is none. Answer
 // comes next.
 func (r *Responder) Read(now time.Time, init []byte, from Source) (o *Opening, answer []byte, err error) {
-	if answer, err = r.Screen(now, init, from); err != nil {
+	if answer, err = r.Screen(now, nil, init, from); err != nil {
 		return nil, answer, err
 	}
 	return r.Open(now, init)
 }
 
 // Screen makes all checks that cost little, cheapest first, and decides whether the
-// INIT may be opened. With ErrCookieDemanded there is an answer, as for Read.
-func (r *Responder) Screen(now time.Time, init []byte, from Source) (answer []byte, err error) {
+// INIT may be opened. With ErrCookieDemanded there is an answer, as for Read, which is
+// appended to dst. It allocates nothing where dst has room.
+func (r *Responder) Screen(now time.Time, dst, init []byte, from Source) (answer []byte, err error) {
 	h, err := r.party.readHeader(init)
 	switch {
 	case err != nil:
@@ -119,7 +120,7 @@ func (r *Responder) Screen(now time.Time, init []byte, from Source) (answer []by
 	case h.Older():
 		return nil, ErrOlder
 	}
-	return r.admit(now, h, init, from)
+	return r.admit(now, h, dst, init, from)
 }
 
 // Open opens an INIT that has passed Screen. With ErrUnknownEpoch there is an answer,
@@ -145,13 +146,13 @@ func (r *Responder) Open(now time.Time, init []byte) (o *Opening, answer []byte,
 // admit decides whether a source may have an INIT opened, and makes the COOKIE for
 // one that has to prove itself first. What counts for a source that has proved itself
 // is nothing that others can use up in its name.
-func (r *Responder) admit(now time.Time, h protocol.Header, init []byte, from Source) (cookie []byte, err error) {
+func (r *Responder) admit(now time.Time, h protocol.Header, dst, init []byte, from Source) (cookie []byte, err error) {
 	busy := r.load.add(now) > r.rate
 	room := func(proved bool) bool { return r.room == nil || r.room(now, from, proved) }
 	switch proved := r.guard.CheckMAC2(now, init, from.Cookie); {
 	case !proved && (busy || from.Crowded || !r.guard.Allow(now, from.Rate, false) || !room(false)):
 		hdr := r.party.header(protocol.TypeCookie, h.KI, h.RX, 0)
-		return r.guard.AppendCookie(nil, now, hdr, init, from.Cookie), ErrCookieDemanded
+		return r.guard.AppendCookie(dst, now, hdr, init, from.Cookie), ErrCookieDemanded
 	case proved && !from.Known && !r.guard.Allow(now, from.Rate, true):
 		return nil, ErrSourceRate
 	case proved && !room(true):

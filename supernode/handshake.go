@@ -19,6 +19,7 @@ type handshakes struct {
 	answerer  *answerer
 
 	from      netip.AddrPort // of the INIT that is being handled
+	source    [18]byte       // what its cookie is bound to
 	proved    bool           // it has shown a cookie
 	member    bool           // and its address is a registered edge's
 	strangers workBudget     // of all strangers together
@@ -75,13 +76,15 @@ func (h *handshakes) room(now time.Time, from handshake.Source, proved bool) boo
 // screen decides whether an INIT is opened, and hands it to the answerer. Under load it
 // answers it with COOKIE.
 func (h *handshakes) screen(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
-	proves, counted := sourceBytes(from), h.sessions.registry.front.initSource(from, out.source)
-	h.from = from
-	cookie, err := h.responder.Screen(now, pkt, handshake.Source{
-		Cookie: proves[:], Rate: counted, Known: h.sessions.lanes.known(from), Crowded: h.sessions.guests.crowded() || h.answerer.crowded(),
+	counted := h.sessions.registry.front.initSource(from, out.source)
+	h.from, h.source = from, sourceBytes(from)
+	cookie, err := h.responder.Screen(now, out.buffer(), pkt, handshake.Source{
+		Cookie: h.source[:], Rate: counted, Known: h.sessions.lanes.known(from), Crowded: h.sessions.guests.crowded() || h.answerer.crowded(),
 	})
-	if cookie != nil {
+	if len(cookie) > 0 {
 		out.answer(cookie, from)
+	} else {
+		out.own.used-- // the buffer is free again
 	}
 	if err == nil {
 		in := admitted{init: [protocol.InitLen]byte(pkt), ends: out.back(from), source: out.source, counted: counted}
