@@ -29,10 +29,9 @@ const (
 // if that still waits: its edge waits for the answer to the newer one.
 type answerer struct {
 	*queues[netip.AddrPort, admitted]
-	responder *handshake.Responder
-	sessions  *sessions
-	tables    *sync.Mutex // held for them only, never for a multiplication
-	refused   *refusals
+	sessions *sessions
+	tables   *sync.Mutex // held for them only, never for a multiplication
+	refused  *refusals
 }
 
 // admitted is an INIT that may be opened.
@@ -42,9 +41,9 @@ type admitted struct {
 	source, counted netip.Addr             // by which its sender is counted, and as which guest
 }
 
-func newAnswerer(responder *handshake.Responder, sessions *sessions, tables *sync.Mutex, refused *refusals) *answerer {
+func newAnswerer(sessions *sessions, tables *sync.Mutex, refused *refusals) *answerer {
 	a := &answerer{
-		queues: newQueues[netip.AddrPort, admitted](admittedMost), responder: responder, sessions: sessions, tables: tables, refused: refused,
+		queues: newQueues[netip.AddrPort, admitted](admittedMost), sessions: sessions, tables: tables, refused: refused,
 	}
 	a.patience = admittedTime
 	a.late = func(in admitted) { refused.init(origin{addr: in.addr, source: in.source}, handshake.ErrFull) }
@@ -57,7 +56,7 @@ func (a *answerer) crowded() bool { return a.count(false) >= admittedMost/cookie
 
 // run answers until ctx ends.
 func (a *answerer) run(ctx context.Context, sockets *sockets, now func() time.Time) {
-	out := newOutbox(sockets.mask)
+	out := newOutbox()
 	for in, ok := a.next(ctx, now); ok; in, ok = a.next(ctx, now) {
 		if !sockets.gate.Enter() {
 			return
@@ -86,11 +85,11 @@ func (a *answerer) answer(now time.Time, out *outbox, in *admitted) {
 
 // open makes RESP, and the session unless RESP is a challenge.
 func (a *answerer) open(now time.Time, in *admitted) (resp []byte, h *hop, err error) {
-	opening, _, err := a.responder.Open(now, in.init[:])
+	opening, _, err := in.us.key.responder.Open(now, in.init[:])
 	if err != nil {
 		return nil, nil, err
 	}
-	resp, result, err := a.responder.Answer(now, opening, nil)
+	resp, result, err := in.us.key.responder.Answer(now, opening, nil)
 	if err != nil {
 		return resp, nil, err
 	}

@@ -1,7 +1,6 @@
 package supernode
 
 import (
-	"hedgerow/crypto"
 	"hedgerow/internal/timer"
 	"hedgerow/supernode/admission"
 	"hedgerow/supernode/lists"
@@ -11,13 +10,13 @@ import (
 // number of this start, which is the first byte of every session's index.
 func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	cfg, log := &s.cfg, s.cfg.Log
-	s.sockets = newSockets(cfg, crypto.NewMask(crypto.SupernodeMaskKey(cfg.Identity.Static, nil)), s.refused)
+	s.sockets = newSockets(cfg, s.refused)
 	s.registry = newRegistry(cfg.Limits, cfg.Pool, newFront(log))
 	s.registry.lists = s.newLists()
 	sender := &controlSender{s.refused}
 	allowance, lanes := newAllowance(s.registry.front), make(lanes)
 	prober := &prober{sender: sender, lanes: lanes, registry: s.registry, store: s.store, random: random, log: log}
-	resetter := newResetter(keys, boot, s.refused)
+	resetter := newResetter(keys, &s.sockets.keys, boot, s.refused)
 
 	s.sessions = &sessions{
 		boot: boot, byIdx: make(map[uint32]*hop), guests: newGuests(cfg.Limits.Guests, s.registry), lanes: lanes, registry: s.registry, store: s.store,
@@ -27,23 +26,20 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	s.sessions.returning.end = timer.New(&s.timers, "end the lanes of returning edges", s.sessions.returning.over)
 	s.sessions.sweeping = timer.New(&s.timers, "end dead sessions", s.sessions.sweep)
 	s.strangers = strangers{
-		handshakes: newHandshakes(cfg.Identity, cfg, s.sessions, random, &s.mu, s.refused),
+		handshakes: newHandshakes(cfg, s.sessions, random, &s.mu, s.refused),
 		greeter:    newGreeter(cfg.Identity.Static, cfg.HelloOff, random, s.refused, s.registry.front),
 		binding:    newBinding(s.refused),
 	}
+	s.sockets.keys.own = s.strangers.handshakes.newKey(cfg.Identity)
 	s.relayer = &relayer{sessions: s.sessions, sender: sender, registry: s.registry, sockets: s.sockets, allowance: allowance, crowded: newCrowded(cfg.Limits.LineBytes), refused: s.refused, limits: cfg.Limits}
 	s.turn = &turnServer{
 		cfg: cfg.TURN, failed: &s.health.turn, secret: turnSecret(cfg.Identity.Seed), tables: &s.mu, registry: s.registry, refused: s.refused, log: log, now: cfg.Now,
 	}
 	s.notices = &notices{
 		pushes: newPushes(), resetter: resetter, registry: s.registry, sender: sender, allowance: allowance, refused: s.refused,
-		out: newOutbox(s.sockets.mask), alarm: newAlarm(),
+		out: newOutbox(), alarm: newAlarm(),
 	}
 	s.notices.next = timer.New(&s.timers, "send notices", s.notices.send)
-	redirects := &redirects{registry: s.registry, sender: sender, out: s.notices.out, alarm: s.notices.alarm, disk: s.store.cfg.disk}
-	redirects.next = timer.New(&s.timers, "tell edges of a move", redirects.step)
-	redirects.load(cfg.StateDir, cfg.Identity.Static, log)
-
 	registrar := &registrar{
 		policy: admission.New(cfg.Rules, cfg.Proofs), registry: s.registry, sessions: s.sessions, store: s.store, prober: prober, notices: s.notices, turn: s.turn, refused: s.refused,
 		allowance: allowance, resetKeys: keys, random: random, log: log, proofs: newProofs(),
@@ -53,7 +49,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	s.reviews.next = timer.New(&s.timers, "look who is still admitted", s.reviews.step)
 	s.composeHealth(registrar.policy)
 	s.controls = &controls{
-		sessions: s.sessions, prober: prober, registrar: registrar, redirects: redirects, members: &members{registry: s.registry, allowance: allowance, sender: sender},
+		sessions: s.sessions, prober: prober, registrar: registrar, redirects: s.newRedirects(sender), members: &members{registry: s.registry, allowance: allowance, sender: sender},
 		sender: sender, allowance: allowance, refused: s.refused, tables: &s.mu,
 	}
 	s.composeListings(registrar, sender)
@@ -77,11 +73,25 @@ func (s *Server) newLists() *lists.Table {
 	return lists.New(lists.Config{Dir: s.cfg.StateDir, Disk: s.store.cfg.disk, Log: s.cfg.Log, Sources: s.registry.front.sourcesIn})
 }
 
+// newRedirects returns what tells edges of a move. The one of before is read.
+func (s *Server) newRedirects(sender *controlSender) *redirects {
+	d := &redirects{rounds: s.newRounds(sender, packetsAPace), disk: s.store.cfg.disk}
+	d.say = d.told
+	d.next = timer.New(&s.timers, "tell edges of a move", d.step)
+	d.load(s.cfg.StateDir, s.cfg.Identity.Static, s.cfg.Log)
+	return d
+}
+
+// newRounds returns what tells edges of something that changes seldom.
+func (s *Server) newRounds(sender *controlSender, most int) rounds {
+	return rounds{registry: s.registry, sender: sender, out: s.notices.out, alarm: s.notices.alarm, most: most}
+}
+
 // composeStore has what waits for the disk sent when the disk has it.
 func (s *Server) composeStore() {
 	s.controls.acknowledger = &acknowledger{
 		store: s.store, sessions: s.sessions, sockets: s.sockets, answer: s.controls.answer, tables: &s.mu, now: s.cfg.Now,
-		of: make(map[*hop]int), out: newOutbox(s.sockets.mask),
+		of: make(map[*hop]int), out: newOutbox(),
 	}
 	s.store.all, s.store.written = (&records{&s.mu, s.registry}).each, s.controls.acknowledger.send
 }

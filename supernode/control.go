@@ -108,7 +108,7 @@ func (c *controls) answer(x *exchange) {
 // runProofs checks the signatures of REGISTERs until ctx ends, without the mutex of the
 // tables, and handles the packets that they came in.
 func (c *controls) runProofs(ctx context.Context, sockets *sockets, now func() time.Time) {
-	out := newOutbox(sockets.mask)
+	out := newOutbox()
 	q := c.registrar.proofs.waiting
 	for in, ok := q.next(ctx, now); ok; in, ok = q.next(ctx, now) {
 		if !sockets.gate.Enter() {

@@ -9,7 +9,7 @@ import (
 )
 
 // handleDatagram finds out which packet a datagram is and calls its handler, in the
-// order of PROTOCOL.md, section 5: STUN, our own mask key, then the HELLO mask key.
+// order of PROTOCOL.md, section 5: STUN, our own mask keys, then the HELLO mask key.
 // It changes pkt in place. The caller holds the mutex.
 func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
 	switch {
@@ -28,9 +28,9 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 	if maybeHello {
 		copy(out.spare[:], pkt) // unmasking destroys a packet that is masked with another key
 	}
-	s.sockets.mask.Show(out.sc, pkt)
-	h, err := protocol.ParseHeader(pkt)
-	if err == nil && h.Type == protocol.TypeRelay && h.XF == protocol.XFHop && h.KI == protocol.KINone {
+	h, by, err := s.sockets.keys.show(out.sc, pkt)
+	out.came.us.key = by
+	if err == nil && h.Type == protocol.TypeRelay && isHop(h) {
 		s.relayer.relay(now, out, pkt, from, h)
 		return
 	}
@@ -41,7 +41,7 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 		s.strangers.greeter.answer(now, out, out.spare[:], from)
 	case err != nil:
 		s.refused.about(dropHeader, false, out.origin(from), nil)
-	case h.XF != protocol.XFHop || h.KI != protocol.KINone:
+	case !isHop(h):
 		s.refused.about(dropTransform, false, out.origin(from), nil)
 	case h.Type == protocol.TypeData:
 		s.controls.handleData(now, out, pkt, from, h)

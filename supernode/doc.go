@@ -20,6 +20,7 @@
 // own state, which knows those before it:
 //
 //	refusals    what went no further: counters and debug lines (refusals.go)
+//	serverKeys  the keys that edges know us by (keys.go)
 //	sockets     the sockets and the streams (sockets.go)
 //	stateFiles  the identity and its copy (identity.go), the reset keys (resetkeys.go)
 //	store       registrations on disk, by package journal (store.go), and answers that wait
@@ -40,7 +41,7 @@
 //	crowded     who is relayed where not all can be, by package fair (crowded.go)
 //	turnServer  credentials and permissions of the TURN server (turnserver.go)
 //	notices     RESETs after a restart, PEER_INFOs about restarted edges (notices.go)
-//	redirects   edges that are told where we are found from now on (redirects.go)
+//	redirects   edges that are told where we are found from now on (redirects.go, rounds.go)
 //	registrar   who is registered, as what, and until when (register.go, grant.go), of those
 //	            whom package admission lets in
 //	reviews     who is admitted no more after a change of the rules (reviews.go)

@@ -90,9 +90,10 @@ func (r *relayer) chargeFlood(now time.Time, edge *hop, copies, size int) limit 
 // so the timers may change the tables that the run was looked up in.
 func (r *relayer) sendFlood(out *outbox) {
 	f := &out.flood
-	for _, to := range f.targets {
+	for i := range f.targets {
+		to := &f.targets[i]
 		pkt := append(out.buffer()[:protocol.RelayOverhead], f.packet...)
-		if r.rehead(out, pkt, f.handle, protocol.FlagCopy, to.session) {
+		if r.rehead(out, pkt, f.handle, protocol.FlagCopy, to.session, to.us) {
 			out.send(pkt, to.ends)
 			out.passOn()
 		}

@@ -34,7 +34,7 @@ func (s *Server) HandOver(give func(state []byte) error) error {
 // finish does what is begun and belongs to nobody's state: INITs and REGISTERs that were
 // read are answered, and answers that wait are sent. Nobody else is in the gate.
 func (s *Server) finish() {
-	a, out := s.strangers.handshakes.answerer, newOutbox(s.sockets.mask)
+	a, out := s.strangers.handshakes.answerer, newOutbox()
 	for range drainMost {
 		in, ok := a.waiting(s.cfg.Now())
 		if !ok {
@@ -200,7 +200,7 @@ func (w *stateWriter) hop(h *hop) {
 	w.Time(h.heard)
 	w.Time(h.retired)
 	w.AddrPort(lasting(h.addr))
-	w.Addr(h.local)
+	w.Addr(h.us.local)
 	w.Addr(h.source)
 	w.U64(uint64(h.rtt))
 	w.Fixed(h.visit.hash[:])

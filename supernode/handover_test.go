@@ -45,7 +45,7 @@ func (r *rig) handOver(cfg Config, edges ...*fakeEdge) *rig {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	next.out = newOutbox(next.s.sockets.mask)
+	next.out = newOutbox()
 	next.s.timers.Strict = func(name string) { r.t.Errorf("the timer %q is due again at once", name) }
 	next.s.begin(next.now)
 	next.verify()

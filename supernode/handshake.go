@@ -13,10 +13,10 @@ import (
 
 // handshakes decide which INITs of edges are opened, by package handshake.
 type handshakes struct {
-	responder *handshake.Responder
-	sessions  *sessions
-	refused   *refusals
-	answerer  *answerer
+	config   handshake.ResponderConfig // of the responder of each key; its Party has no identity
+	sessions *sessions
+	refused  *refusals
+	answerer *answerer
 
 	from      netip.AddrPort // of the INIT that is being handled
 	source    [18]byte       // what its cookie is bound to
@@ -27,15 +27,15 @@ type handshakes struct {
 }
 
 // newHandshakes returns the owner of the handshakes between edges and us: no
-// community, and no access key. What the responder counts and refuses is in package
+// community, and no access key. What the responders count and refuse is in package
 // handshake. tables is the mutex of the tables.
-func newHandshakes(identity *crypto.Identity, cfg *Config, sessions *sessions, random random, tables *sync.Mutex, refused *refusals) *handshakes {
+func newHandshakes(cfg *Config, sessions *sessions, random random, tables *sync.Mutex, refused *refusals) *handshakes {
 	h := &handshakes{
 		sessions: sessions, refused: refused, strangers: newWorkBudget(), members: newWorkBudget(),
 	}
-	h.responder = handshake.NewResponder(handshake.ResponderConfig{
+	h.config = handshake.ResponderConfig{
 		Party: &handshake.Party{
-			Hop: true, Identity: identity, Rand: random.source, Features: features(cfg),
+			Hop: true, Rand: random.source, Features: features(cfg),
 			Index: func() uint32 {
 				tables.Lock()
 				defer tables.Unlock()
@@ -44,9 +44,18 @@ func newHandshakes(identity *crypto.Identity, cfg *Config, sessions *sessions, r
 		},
 		InitRate: cfg.Limits.InitRate,
 		Room:     h.room,
-	})
-	h.answerer = newAnswerer(h.responder, sessions, tables, refused)
+	}
+	h.answerer = newAnswerer(sessions, tables, refused)
 	return h
+}
+
+// newKey returns the key of an identity, with a responder of its own.
+func (h *handshakes) newKey(identity *crypto.Identity) *serverKey {
+	cfg, party := h.config, *h.config.Party
+	party.Identity, cfg.Party = identity, &party
+	return &serverKey{
+		identity: identity, mask: crypto.NewMask(crypto.SupernodeMaskKey(identity.Static, nil)), responder: handshake.NewResponder(cfg),
+	}
 }
 
 // features are the protocol.Feature bits that a supernode announces.
@@ -78,7 +87,7 @@ func (h *handshakes) room(now time.Time, from handshake.Source, proved bool) boo
 func (h *handshakes) screen(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
 	counted := h.sessions.registry.front.initSource(from, out.source)
 	h.from, h.source = from, sourceBytes(from)
-	cookie, err := h.responder.Screen(now, out.buffer(), pkt, handshake.Source{
+	cookie, err := out.came.us.key.responder.Screen(now, out.buffer(), pkt, handshake.Source{
 		Cookie: h.source[:], Rate: counted, Known: h.sessions.lanes.known(from), Crowded: h.sessions.guests.crowded() || h.answerer.crowded(),
 	})
 	if len(cookie) > 0 {

@@ -27,15 +27,14 @@ const shortest = protocol.HeaderLen + protocol.TagLen
 // leave as one entry of the batch without being copied.
 type outbox struct {
 	sc    *crypto.Scratch
-	mask  *crypto.Mask
 	batch []transport.Datagram
 	own   ownBuffers
 
 	train  []byte     // the buffer that is being handled
 	source netip.Addr // by which its sender is counted until it has proved its address
 	came   struct {
-		local netip.Addr // the address of ours that it was sent to, which answers leave from
-		tos   uint8      // with which it came; what is relayed of it leaves with the same
+		us  us    // what it was sent to, which answers leave from
+		tos uint8 // with which it came; what is relayed of it leaves with the same
 	}
 	at   int // where in it the datagram that is being handled begins
 	tail int // where in it the last entry of batch ends; shut: it may not grow
@@ -61,8 +60,8 @@ type ownBuffers struct {
 // shut is a tail that nothing lies behind.
 const shut = -1
 
-func newOutbox(mask *crypto.Mask) *outbox {
-	return &outbox{sc: crypto.NewScratch(), mask: mask, tail: shut}
+func newOutbox() *outbox {
+	return &outbox{sc: crypto.NewScratch(), tail: shut}
 }
 
 // buffer returns an empty slice with room for one datagram, valid until the
@@ -80,7 +79,7 @@ func (o *outbox) buffer() []byte {
 // address by which their sender is counted until it has proved its own.
 func (o *outbox) startTrain(d *transport.Datagram, source netip.Addr) {
 	o.train, o.source, o.at, o.tail = d.Payload(), source, 0, shut
-	o.came.local, o.came.tos = d.Local, d.TOS
+	o.came.us, o.came.tos = us{local: d.Local}, d.TOS
 	o.run = relayRun{}
 }
 
@@ -88,22 +87,28 @@ func (o *outbox) startTrain(d *transport.Datagram, source netip.Addr) {
 // from, what it was sent to, and by which address its sender is counted.
 func (o *outbox) answerTo(came ends, source netip.Addr) {
 	o.train, o.source, o.at, o.tail = nil, source, 0, shut
-	o.came.local, o.came.tos = came.local, 0
+	o.came.us, o.came.tos = came.us, 0
 	o.run = relayRun{}
 }
 
 // origin returns where the datagram that is being handled came from.
 func (o *outbox) origin(from netip.AddrPort) origin { return origin{addr: from, source: o.source} }
 
-// ends are the two addresses between which packets to an edge travel.
+// ends are the two ends between which packets to an edge travel.
 type ends struct {
-	addr  netip.AddrPort // the edge's
-	local netip.Addr     // ours, that the edge sends to; not valid: any will do
+	addr netip.AddrPort // the edge's
+	us   us
+}
+
+// us is our end, as an edge knows it.
+type us struct {
+	local netip.Addr // the address that the edge sends to; not valid: any will do
+	key   *serverKey // by which it knows us
 }
 
 // send masks a sealed packet and queues it. pkt is the outbox's until flush.
 func (o *outbox) send(pkt []byte, to ends) {
-	o.mask.Hide(o.sc, pkt)
+	to.us.key.mask.Hide(o.sc, pkt)
 	o.sendPlain(pkt, to)
 }
 
@@ -115,11 +120,13 @@ func (o *outbox) sendPlain(pkt []byte, to ends) {
 
 // datagram returns a packet as it is sent.
 func (e ends) datagram(pkt []byte) transport.Datagram {
-	return transport.Datagram{Buf: pkt, N: len(pkt), Addr: e.addr, Local: e.local}
+	return transport.Datagram{Buf: pkt, N: len(pkt), Addr: e.addr, Local: e.us.local}
 }
 
 // back returns the way back of the datagram that is being handled.
-func (o *outbox) back(from netip.AddrPort) ends { return ends{addr: from, local: o.came.local} }
+func (o *outbox) back(from netip.AddrPort) ends {
+	return ends{addr: from, us: o.came.us}
+}
 
 // answerByOtherSocket queues an answer for the other socket than the one that is
 // flushed to.
@@ -131,7 +138,7 @@ func (o *outbox) answerByOtherSocket(pkt []byte, to netip.AddrPort) {
 // it where it lies, as a part of the last entry if that can be.
 func (o *outbox) forward(size int, to ends) {
 	end := o.at + size
-	o.mask.Hide(o.sc, o.train[o.at:end])
+	to.us.key.mask.Hide(o.sc, o.train[o.at:end])
 	if o.tail == o.at {
 		last := &o.batch[len(o.batch)-1]
 		seg := last.Seg
@@ -139,7 +146,7 @@ func (o *outbox) forward(size int, to ends) {
 			seg = last.N
 		}
 		total := last.N + size
-		if last.Addr == to.addr && last.Local == to.local && size <= seg && total <= min(transport.MaxTrainDatagrams*seg, transport.MaxTrainBytes) {
+		if last.Addr == to.addr && last.Local == to.us.local && size <= seg && total <= min(transport.MaxTrainDatagrams*seg, transport.MaxTrainBytes) {
 			last.Buf, last.N, last.Seg = o.train[end-total:end:end], total, seg
 			if o.tail = end; size < seg {
 				o.tail = shut // only the last of a train may be shorter
@@ -158,7 +165,7 @@ func (o *outbox) passOn() { o.batch[len(o.batch)-1].TOS = o.came.tos }
 // answer masks a packet for the sender of the datagram that is being handled, which has
 // no session, and queues it behind those for edges. pkt is the outbox's until flush.
 func (o *outbox) answer(pkt []byte, to netip.AddrPort) {
-	o.mask.Hide(o.sc, pkt)
+	o.came.us.key.mask.Hide(o.sc, pkt)
 	o.answerPlain(pkt, to)
 }
 

@@ -32,7 +32,7 @@ func (p *prober) heard(now time.Time, h *hop, from ends, size int) bool {
 	if h.probe.addr != from.addr {
 		p.begin(h, from)
 	}
-	h.probe.local = from.local
+	h.probe.us = from.us
 	h.probe.in.count(size)
 	return now.Sub(h.probe.sent) >= probePause
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"hedgerow/internal/durable"
-	"hedgerow/internal/timer"
 	"hedgerow/protocol"
 	"hedgerow/supernode/admin"
 )
@@ -21,32 +20,28 @@ const (
 	// RedirectFile is the name of the file with the place that edges are sent to, in the
 	// state directory: serial, host and port in one line.
 	RedirectFile = "redirect"
-	// redirectAgain is after which time edges are told once more that have not answered, four
-	// times longer with each round, and redirectRounds how often they are. A new session is
-	// told with its ACK in any case.
-	redirectAgain  = 2 * time.Second
-	redirectRounds = 4
-	// redirectRun is how many registrations are looked at in one go, while nothing else is
-	// done.
-	redirectRun = 256
 )
 
 // redirects tell edges where this supernode is found from now on. Whoever is here is told in
 // rounds, at the pace of notices, and whoever comes with its ACK.
 type redirects struct {
-	registry *registry
-	sender   *controlSender
-	out      *outbox // of the timers' goroutine
-	alarm    alarm
-	next     timer.Timer
-	path     string // of the file; empty: nothing is kept
-	disk     durable.Disk
+	rounds
+	path string // of the file; empty: nothing is kept
+	disk durable.Disk
 
 	moving sync.Mutex // held for one Move
 
-	now   protocol.Redirect // a serial of 0: there is none
-	left  int               // of registry.all: those before it are told next
-	round int               // of redirectRounds
+	now protocol.Redirect // a serial of 0: there is none
+}
+
+// told returns what an edge is told: the redirect, for the key that it knows us by.
+func (d *redirects) told(h *hop) message {
+	if d.now.Serial == 0 || h.others.noted == d.now.Serial {
+		return nil
+	}
+	m := d.now
+	m.Key = h.us.key.identity.Static
+	return &m
 }
 
 // load reads the redirect of before from a state directory; empty: nothing is kept.
@@ -93,50 +88,14 @@ func (d *redirects) keep(m *protocol.Redirect) error {
 
 // set begins to tell edges of a redirect.
 func (d *redirects) set(now time.Time, m protocol.Redirect) {
-	d.now, d.round = m, 0
+	d.now = m
 	d.begin(now)
 }
 
-// begin begins a round.
+// begin begins to tell edges, if there is something to tell.
 func (d *redirects) begin(now time.Time) {
-	if d.now.Serial == 0 {
-		return
-	}
-	d.left = len(d.registry.all)
-	d.next.Set(now)
-	d.alarm.ring()
-}
-
-// step tells some edges.
-func (d *redirects) step(now time.Time) {
-	told := 0
-	for range redirectRun {
-		all := d.registry.all
-		if d.left = min(d.left, len(all)); d.left == 0 || told == packetsAPace {
-			break
-		}
-		d.left--
-		if r := all[d.left]; r.index() != 0 && r.hop.others.noted != d.now.Serial {
-			d.sender.message(d.out, r.hop, &d.now)
-			told++
-		}
-	}
-	switch {
-	case d.left > 0 && told > 0:
-		d.next.Set(now.Add(pace))
-	case d.left > 0:
-		d.next.Set(now.Add(time.Millisecond))
-	case d.round < redirectRounds-1:
-		d.left = len(d.registry.all)
-		d.next.Set(now.Add(redirectAgain << (2 * d.round)))
-		d.round++
-	}
-}
-
-// greet tells whoever registers.
-func (d *redirects) greet(x *exchange) {
-	if d.now.Serial != 0 && x.hop.others.noted != d.now.Serial {
-		x.add(&d.now)
+	if d.now.Serial != 0 {
+		d.rounds.begin(now)
 	}
 }
 

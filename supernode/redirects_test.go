@@ -57,7 +57,7 @@ func TestMoveIsTold(t *testing.T) {
 		t.Errorf("status %+v", st)
 	}
 	rest := r.pass(100*time.Second, 100*time.Millisecond)
-	if n, m := len(redirectsTo(t, quick, rest)), len(redirectsTo(t, deaf, rest)); n != 0 || m != redirectRounds-1 {
+	if n, m := len(redirectsTo(t, quick, rest)), len(redirectsTo(t, deaf, rest)); n != 0 || m != roundsMost-1 {
 		t.Errorf("told %d and %d times more", n, m)
 	}
 	guest := r.edge(c, "guest", 3)

@@ -45,7 +45,7 @@ func (r *replies) put(conn Conn, list []transport.Datagram) bool {
 	b.conn, b.buf, b.stops, b.to = conn, b.buf[:0], b.stops[:0], b.to[:0]
 	for i := range list {
 		b.buf = append(b.buf, list[i].Payload()...)
-		b.stops, b.to = append(b.stops, len(b.buf)), append(b.to, ends{addr: list[i].Addr, local: list[i].Local})
+		b.stops, b.to = append(b.stops, len(b.buf)), append(b.to, ends{addr: list[i].Addr, us: us{local: list[i].Local}})
 	}
 	select {
 	case r.waiting <- b:

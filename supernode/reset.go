@@ -60,20 +60,25 @@ const (
 // resetter tells edges that their session is gone.
 type resetter struct {
 	keys    *resetKeys
-	boot    uint8 // top byte of every index that we give
+	known   *serverKeys // by which edges know us
+	boot    uint8       // top byte of every index that we give
 	answers answers
 	refused *refusals
 }
 
-func newResetter(keys *resetKeys, boot uint8, refused *refusals) *resetter {
-	return &resetter{keys: keys, boot: boot, answers: newAnswers(), refused: refused}
+func newResetter(keys *resetKeys, known *serverKeys, boot uint8, refused *refusals) *resetter {
+	return &resetter{keys: keys, known: known, boot: boot, answers: newAnswers(), refused: refused}
 }
 
 // send tells the edge with an index that its session is gone. The token proves that
 // we are the supernode that gave it the index.
 func (r *resetter) send(out *outbox, t resetTarget) {
-	if token, ok := r.keys.token(t.index); ok {
-		out.send(protocol.AppendReset(out.buffer(), t.index, token), ends{addr: t.addr})
+	token, ok := r.keys.token(t.index)
+	if !ok {
+		return
+	}
+	for _, key := range r.known.all() { // we do not know by which of ours the edge knew us
+		out.send(protocol.AppendReset(out.buffer(), t.index, token), ends{addr: t.addr, us: us{key: key}})
 	}
 }
 

@@ -218,7 +218,7 @@ func (e *heir) hop() *hop {
 	}
 	h.static = h.session.Static()
 	h.heard, h.retired = e.Past(), e.Past()
-	h.addr, h.local, h.source = e.AddrPort(), e.Addr(), e.Addr()
+	h.addr, h.us, h.source = e.AddrPort(), us{e.Addr(), e.s.sockets.keys.own}, e.Addr()
 	h.rtt, h.visit.hash, h.visit.confirmed = time.Duration(e.U64()), handover.Array[[32]byte](e.Reader), e.Flag()
 	for range e.Count(4) {
 		h.others.direct = append(h.others.direct, e.U32())

@@ -166,7 +166,7 @@ func newRigOn(t testing.TB, disk journal.Disk, cfg Config) *rig {
 			}
 		}
 	})
-	r.s, r.out = s, newOutbox(s.sockets.mask)
+	r.s, r.out = s, newOutbox()
 	s.timers.Strict = func(name string) { t.Errorf("the timer %q is due again at once", name) }
 	s.begin(r.now)
 	return r

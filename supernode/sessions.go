@@ -116,7 +116,7 @@ func (s *sessions) find(now time.Time, out *outbox, size int, from netip.AddrPor
 func (s *sessions) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) (prove bool) {
 	h.heard = now
 	if from == h.addr {
-		h.local = out.came.local
+		h.us = out.came.us
 	}
 	if !h.retired.IsZero() {
 		return false // the newer session knows the edge's address

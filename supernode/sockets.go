@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"sync/atomic"
 
-	"hedgerow/crypto"
 	"hedgerow/internal/handover"
 	"hedgerow/transport"
 )
@@ -17,9 +16,9 @@ import (
 // does while it holds the mutex of the tables.
 type sockets struct {
 	conn      Conn
-	alternate Conn    // nil: none
-	streams   Streams // nil: none
-	mask      *crypto.Mask
+	alternate Conn       // nil: none
+	streams   Streams    // nil: none
+	keys      serverKeys // by which edges know us
 	refused   *refusals
 	log       *slog.Logger
 	replies   replies
@@ -29,9 +28,9 @@ type sockets struct {
 	received, sent trainSizes
 }
 
-func newSockets(cfg *Config, mask *crypto.Mask, refused *refusals) *sockets {
+func newSockets(cfg *Config, refused *refusals) *sockets {
 	return &sockets{
-		conn: cfg.Conn, alternate: cfg.Alternate, streams: cfg.Streams, mask: mask, refused: refused, log: cfg.Log, replies: newReplies(), gate: handover.NewGate(),
+		conn: cfg.Conn, alternate: cfg.Alternate, streams: cfg.Streams, refused: refused, log: cfg.Log, replies: newReplies(), gate: handover.NewGate(),
 	}
 }
 

@@ -25,7 +25,7 @@ func (s *Server) readDatagrams() error {
 	for i := range in {
 		in[i].Buf = make([]byte, transport.ReadBufferLen)
 	}
-	out := newOutbox(s.sockets.mask)
+	out := newOutbox()
 	for failures := 0; ; {
 		n, err := s.readOnce(in, out)
 		if n == 0 && err == nil {
@@ -109,7 +109,7 @@ func (s *Server) readAlternate() error {
 	for i := range in {
 		in[i].Buf = make([]byte, stun.RequestLen*2)
 	}
-	out := newOutbox(s.sockets.mask)
+	out := newOutbox()
 	for {
 		n, err := s.readAlternateOnce(in, out)
 		if n == 0 && err == nil {
