@@ -40,6 +40,7 @@ const (
 // UDP is blocked at the start, silently or not: the edge is in over TLS within
 // 3 s, and reaches another one.
 func TestBlockedAtStart(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []lab.Kind{lab.UDPBlocked, lab.UDPBlockedReject} {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()

@@ -203,6 +203,7 @@ func (w *town) lan(h *lab.Host, far *lab.Host, address string) *member {
 
 // What docs/bridging.md says, typed line by line: what a line promises is there.
 func TestBridgingDocument(t *testing.T) {
+	t.Parallel()
 	m := openManual(t, "bridging.md")
 	parts := map[string]func(*testing.T, *manual){
 		"two sites": typeSites, "redundancy": typeRedundancy, "hubs": typeHubs, "one card": typeOneCard, "batman-adv": typeLink,

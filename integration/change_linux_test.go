@@ -126,6 +126,7 @@ func TestSilentDeath(t *testing.T) {
 
 // A NAT forgets every mapping, in the middle of a stream.
 func TestNATReboot(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []lab.Kind{lab.PortRestricted, lab.PortReplacing} {
 		t.Run(kind.String(), func(t *testing.T) {
 			t.Parallel()

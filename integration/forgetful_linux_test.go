@@ -14,6 +14,7 @@ const carrierLifetime = 10 * time.Second
 // A member is idle behind a carrier whose NAT forgets after 10 s: it finds that out, and who
 // speaks to it then reaches it within half a second, whatever the carrier does with ports.
 func TestForgetfulCarrier(t *testing.T) {
+	t.Parallel()
 	for name, kind := range map[string]lab.Kind{"one port": lab.PortRestricted, "other ports": lab.SymmetricRandom} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -328,6 +328,7 @@ func TestCableBetweenSites(t *testing.T) {
 // ends by standing by; its user is told that its other hosts are cut off. Unplugged, both
 // forward again.
 func TestTrunkInOneVLAN(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, 120*time.Second)
 	s := w.newSegments()
 	s.join("forwarding", "forwarding", "forwarding")

@@ -41,6 +41,7 @@ const (
 // version of IGMP and MLD, and whether there is a querier or not. A router's site gets
 // all, and OSPF and mDNS reach everybody.
 func TestMulticast(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		querier bool

@@ -15,6 +15,7 @@ import (
 // admitted. They reach each other, and the third one nobody. Then one is revoked: nothing
 // passes any more, and it says why.
 func TestMembersByHand(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, 30*time.Second)
 	file, key := filepath.Join(w.Dir, "community"), filepath.Join(w.Dir, "authority")
 	first := lab.Must(w.Host("first", "203.0.113.11"))

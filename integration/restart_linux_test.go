@@ -111,6 +111,7 @@ func (w *town) registeredAt(super *rig.Program, edges int) {
 // short and after a long absence, and the leases are the same. So are those of
 // an edge that starts anew then.
 func TestSupernodeRestartRelayed(t *testing.T) {
+	t.Parallel()
 	absences := map[string]time.Duration{"short": 200 * time.Millisecond, "long": 8 * time.Second}
 	for name, absence := range absences {
 		t.Run(name, func(t *testing.T) {
@@ -163,7 +164,7 @@ func (f *flow) unbroken(since time.Time) (lost int) {
 
 // An edge is killed and started again, 20 times: each time there is traffic in
 // less than 2 s, with the same addresses. Every other time it is the restarted
-// edge that speaks first.
+// edge that speaks first. Not in parallel: each restart is timed.
 func TestEdgeRestart(t *testing.T) {
 	kinds := []lab.Kind{lab.PortRestricted, lab.SymmetricRandom}
 	for _, kind := range kinds {

@@ -105,6 +105,7 @@ func TestRollWithClocksApart(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			w := newTown(t, 60*time.Second)
 			start := time.Now()
 			slow, fast := start.Add(min(c.left, c.right)), start.Add(max(c.left, c.right))

@@ -13,6 +13,7 @@ import (
 // behind a router that goes on to answer. The edge goes by the other one, says so, and goes
 // by the first again when it serves.
 func TestDeadProvider(t *testing.T) {
+	t.Parallel()
 	w := newTown(t, 4*time.Minute)
 	router := lab.Must(w.Router("home", "198.51.100.1", lab.PortRestricted))
 	host := lab.Must(router.Host("left"))
