@@ -126,6 +126,7 @@ var rules = []rule{
 	{folder: "internal/process"},
 	{folder: "internal/deadline"},
 	{folder: "internal/network"},
+	{folder: "internal/turns"},
 	{folder: "internal/interfaces"},
 	{folder: "internal/printed"},
 	{folder: "internal/bucket", ours: []string{"internal/network"}},

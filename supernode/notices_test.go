@@ -46,7 +46,7 @@ func TestNoticesShareAPacket(t *testing.T) {
 	if packets > n/pushTogether+1 {
 		t.Errorf("%d packets for %d edges", packets, n)
 	}
-	if q := &r.s.notices.pushes; len(q.waiting) != 0 || len(q.turns.values) != 0 {
+	if q := &r.s.notices.pushes; len(q.waiting) != 0 || q.turns.Len() != 0 {
 		t.Errorf("%d still wait", len(q.waiting))
 	}
 }

@@ -1,6 +1,9 @@
 package supernode
 
-import "hedgerow/internal/network"
+import (
+	"hedgerow/internal/network"
+	"hedgerow/internal/turns"
+)
 
 // pushTogether is how many PEER_INFOs go round the members of a community together: as many
 // as fit into one packet, as a rule.
@@ -15,14 +18,14 @@ const pushTogether = 3
 // turns that the edges came from, and what goes next goes round all members together, so
 // that one is sent a packet for several edges. An edge waits once at most.
 type pushes struct {
-	turns   turns[*community, communityPushes]
+	turns   turns.Turns[*community, communityPushes]
 	waiting map[*registration]*push
 }
 
 // communityPushes are those of one community.
 type communityPushes struct {
-	networks turns[network.Key, []*push] // that wait
-	round    []*push                     // that go round
+	networks turns.Turns[network.Key, []*push] // that wait
+	round    []*push                           // that go round
 	// left is how many of community.online have not been told of them: those before it.
 	// They are told from the end to the beginning, since one that leaves is replaced by
 	// the last.
@@ -52,7 +55,7 @@ func (q *pushes) add(r *registration) {
 // enter lets a push wait, behind those of its network.
 func (q *pushes) enter(p *push) {
 	p.again = false
-	list := q.turns.of(p.about.community).networks.of(p.network())
+	list := q.turns.Of(p.about.community).networks.Of(p.network())
 	*list = append(*list, p)
 }
 
@@ -62,7 +65,7 @@ func (p *push) network() network.Key { return network.Of(p.about.seat.source)[ne
 // pop returns who is told next, and of whom. to is nil if the one whose turn it is has
 // nothing to be told. There is a push.
 func (q *pushes) pop() (to *registration, about []*registration) {
-	c, of := q.turns.take()
+	c, of := q.turns.Take()
 	if len(of.round) == 0 {
 		of.begin(len(c.online))
 	}
@@ -70,17 +73,17 @@ func (q *pushes) pop() (to *registration, about []*registration) {
 	if of.left == 0 {
 		q.end(of)
 	}
-	q.turns.pass(c, len(of.round) == 0 && len(of.networks.values) == 0)
+	q.turns.Pass(c, len(of.round) == 0 && of.networks.Len() == 0)
 	return to, about
 }
 
 // begin lets the next ones go round so many members.
 func (c *communityPushes) begin(members int) {
-	for len(c.round) < pushTogether && len(c.networks.values) > 0 {
-		k, list := c.networks.take()
+	for len(c.round) < pushTogether && c.networks.Len() > 0 {
+		k, list := c.networks.Take()
 		c.round = append(c.round, (*list)[0])
 		*list = (*list)[1:]
-		c.networks.pass(k, len(*list) == 0)
+		c.networks.Pass(k, len(*list) == 0)
 	}
 	c.left = members
 }

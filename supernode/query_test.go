@@ -176,7 +176,7 @@ func TestNewerStatementIsPushed(t *testing.T) {
 	if n := told(append(first, r.pass(100*time.Millisecond, pace)...)); n != len(friends) {
 		t.Errorf("%d of %d were told of a restart", n, len(friends))
 	}
-	if p := &r.s.notices.pushes; len(p.waiting) != 0 || len(p.turns.values) != 0 || len(p.turns.order) != 0 {
+	if p := &r.s.notices.pushes; len(p.waiting) != 0 || p.turns.Len() != 0 {
 		t.Errorf("%d still wait", len(p.waiting))
 	}
 }
