@@ -94,6 +94,11 @@ func (s *Server) composeStore() {
 		of: make(map[*hop]int), out: newOutbox(),
 	}
 	s.store.all, s.store.written = (&records{&s.mu, s.registry}).each, s.controls.acknowledger.send
+	s.store.cfg.remade = func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.registry.lists.Remade()
+	}
 }
 
 // composeHealth makes what tells of the others. The labels are of a policy.

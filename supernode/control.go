@@ -137,7 +137,8 @@ func (c *controls) prove(now func() time.Time, out *outbox, in *claimed) {
 }
 
 // proveList checks the signature of a list of members that an edge names, if it is newer than
-// the one that is here.
+// the one that is here. It holds the mutex of the tables only to ask that, and the claim says
+// what was found when the edge is judged.
 func (c *controls) proveList(found *claims) {
 	if found.listing == nil {
 		return

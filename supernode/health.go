@@ -111,6 +111,7 @@ var conditions = [...]condition{
 	{"store", func(h *health, _ time.Time) string {
 		return h.store.sentence()
 	}},
+	{"lists", func(h *health, _ time.Time) string { return h.registry.lists.Note() }},
 	lately("stored", "some stored registrations were damaged and left out: edges that come back may get other addresses.", dropStored),
 	{"proofs", func(h *health, _ time.Time) string { return h.proofs.Note() }},
 	{"set aside", func(h *health, _ time.Time) string {

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"hedgerow/internal/durable"
+	"hedgerow/supernode/lists"
 )
 
 // ills are how each condition comes about in a healthy supernode, and a part of its
@@ -33,12 +36,19 @@ var ills = map[string]struct {
 	"load":          {func(r *rig) { r.s.refused.drop(dropRelayLoad) }, "processor is full"},
 	"notices":       {func(r *rig) { r.s.refused.drop(dropPushes) }, "started anew"},
 	"store":         {func(r *rig) { r.s.store.state.copies = 0 }, "cannot be written"},
-	"stored":        {func(r *rig) { r.s.refused.drop(dropStored) }, "damaged and left out"},
-	"proofs":        {func(r *rig) { r.s.health.proofs.Tokens = testTokens{note: "tokens are lost"} }, "tokens are lost"},
-	"set aside":     {func(r *rig) { r.s.store.state.setAside = []string{"/aside"} }, "is now /aside"},
-	"second port":   {func(r *rig) { r.s.health.secondPort.Store(true) }, "second port"},
-	"streams":       {func(r *rig) { r.s.health.streams.Store(true) }, "streams over TCP"},
-	"turn":          {func(r *rig) { r.s.health.turn.Store(true) }, "TURN server"},
+	"lists": {func(r *rig) {
+		cfg := lists.Config{Dir: "/dev/null/lists", Disk: durable.System, Log: r.s.cfg.Log, Sources: r.s.registry.front.sourcesIn}
+		r.s.registry.lists = lists.New(cfg)
+		r.s.controls.listings.table, r.s.reviews.lists.table = r.s.registry.lists, r.s.registry.lists
+		l := newListed(r, "listed")
+		l.edge("a", 1).bring(l.sign(1, "a"))
+	}, "lists of members cannot be written to /dev/null/lists"},
+	"stored":      {func(r *rig) { r.s.refused.drop(dropStored) }, "damaged and left out"},
+	"proofs":      {func(r *rig) { r.s.health.proofs.Tokens = testTokens{note: "tokens are lost"} }, "tokens are lost"},
+	"set aside":   {func(r *rig) { r.s.store.state.setAside = []string{"/aside"} }, "is now /aside"},
+	"second port": {func(r *rig) { r.s.health.secondPort.Store(true) }, "second port"},
+	"streams":     {func(r *rig) { r.s.health.streams.Store(true) }, "streams over TCP"},
+	"turn":        {func(r *rig) { r.s.health.turn.Store(true) }, "TURN server"},
 }
 
 // TestHealth walks the table of conditions: a healthy supernode has no note, each condition
@@ -62,7 +72,7 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%s: %q", c.name, got)
 		}
 		r.pass(healthShown+healthEvery, time.Second)
-		lasts := map[string]bool{"front": true, "store": true, "proofs": true, "set aside": true, "second port": true, "streams": true, "turn": true}[c.name]
+		lasts := map[string]bool{"front": true, "store": true, "lists": true, "proofs": true, "set aside": true, "second port": true, "streams": true, "turn": true}[c.name]
 		if got := strings.Join(r.s.Status().Notes, "|"); strings.Contains(got, ill.want) != lasts {
 			t.Errorf("%s: a minute later status has %q", c.name, got)
 		}

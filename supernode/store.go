@@ -95,6 +95,7 @@ type storeConfig struct {
 	failures *atomic.Uint64 // counts writes that failed
 	disk     journal.Disk
 	released <-chan struct{} // closed when the files are ours; nil: they are
+	remade   func()          // is told that the directory was made again, with no mutex held; nil: nobody is
 }
 
 // newStore returns a store that has nothing open.
@@ -376,6 +377,9 @@ func (s *store) makeDir() error {
 		if err := durable.ReplaceOn(s.cfg.disk, filepath.Join(s.cfg.dir, name), content, 0o600); err != nil {
 			return err
 		}
+	}
+	if s.cfg.remade != nil {
+		s.cfg.remade()
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -14,7 +15,6 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/internal/durable"
-	"hedgerow/protocol"
 	"hedgerow/roster"
 )
 
@@ -27,126 +27,98 @@ const (
 	fileHeader = len(fileMagic) + 3*32 + 16
 )
 
-// failing says what cannot be kept.
+// retryPause is the time between two attempts to write what could not be written.
+const retryPause = 5 * time.Second
+
+// failing says what the disk does not have.
 type failing struct {
-	said bool    // that lists cannot be written
-	left []*room // whose lists are not on the disk
+	cause error              // why an attempt failed; nil: all is there
+	last  bool               // and that was the last one
+	left  map[*room]struct{} // whose files are not as their lists are
+	again time.Time          // when one of them is tried again
 }
 
-// Job is what has to be done for a list that takes long: a whole list is checked and
-// written to the disk, or its file is removed.
-type Job struct {
-	room    *room
-	head    protocol.ListHead
-	of      *roster.Gathering // nil: the list is that of the room
-	from    uint32            // the session of the edge that brought it
-	weight  int
-	removes bool
-
-	list *roster.List // what counts from now on; nil: the authority should not have signed it
-	err  error        // why it could not be written
+// path returns the file of a room.
+func (t *Table) path(r *room) string {
+	return filepath.Join(t.cfg.Dir, filePrefix+hex.EncodeToString(r.of.CID[:]))
 }
 
-// Session returns the session of the edge that brought the list.
-func (j *Job) Session() uint32 { return j.from }
-
-// queue has a job done.
-func (t *Table) queue(j *Job) {
-	t.jobs = append(t.jobs, j)
-	select {
-	case t.bell <- struct{}{}:
-	default:
-	}
-}
-
-// Bell has a value when there are jobs.
-func (t *Table) Bell() <-chan struct{} { return t.bell }
-
-// Next returns a job that is to be done; nil: there is none.
-func (t *Table) Next() *Job {
-	if len(t.jobs) == 0 {
-		return nil
-	}
-	j := t.jobs[0]
-	t.jobs = t.jobs[1:]
-	return j
-}
-
-// Do does the job. It needs no lock, and there is one at a time.
-func (t *Table) Do(j *Job) {
-	path := filepath.Join(t.cfg.Dir, filePrefix+hex.EncodeToString(j.room.of.CID[:]))
-	if j.removes {
-		if t.cfg.Dir != "" {
-			j.err = t.cfg.Disk.Remove(path)
-		}
-		return
-	}
-	if j.of != nil {
-		var err error
-		if j.list, err = j.of.List(); err != nil {
-			t.cfg.Log.Debug("an authority has signed a list of members that cannot be", "err", err)
-			return
-		}
-	}
-	if t.cfg.Dir != "" {
-		j.err = t.write(path, j)
-	}
-}
-
-func (t *Table) write(path string, j *Job) error {
+func (t *Table) write(j *Job) error {
 	r, source := &j.room.of, j.room.source.As16()
 	b := make([]byte, 0, fileHeader+roster.MaxSize)
 	b = append(b, fileMagic...)
 	b = append(append(append(b, r.NameHash[:]...), r.RPK[:]...), r.Authority[:]...)
-	return durable.ReplaceOn(t.cfg.Disk, path, j.list.Append(append(b, source[:]...)), 0o600)
+	return durable.ReplaceOn(t.cfg.Disk, t.path(j.room), j.list.Append(append(b, source[:]...)), 0o600)
 }
 
-// Done has what a job has made count, and reports whether a community has another list now.
-func (t *Table) Done(now time.Time, j *Job) (cid [16]byte, changed bool) {
-	r := j.room
-	if j.removes {
-		return r.of.CID, false
-	}
-	t.tell(j)
-	if j.of == nil {
-		return r.of.CID, false
-	}
-	r.job = nil
-	t.weight -= j.weight
-	if j.list == nil || !roster.Newer(&j.list.Head, r.head()) || !t.makeRoom(r, sizeOf(&j.list.Head)) {
-		t.settle(r)
-		return r.of.CID, false
-	}
-	r.list = j.list
-	r.expire(now)
-	t.rank(r)
-	return r.of.CID, true
-}
-
-// tell says whether lists can be written, and remembers what could not be.
+// tell notes whether the file of a room is as its list is now, and says it when lists cannot be
+// written, and when they can be again.
 func (t *Table) tell(j *Job) {
-	switch f := &t.fail; {
-	case j.err != nil:
-		f.left = append(f.left, j.room)
-		if !f.said {
+	f, r := &t.fail, j.room
+	if r.stale = j.err != nil; r.stale {
+		f.left[r] = struct{}{}
+		if f.cause == nil {
 			t.cfg.Log.Warn("lists of members cannot be written: after a restart members have to bring them again", "directory", t.cfg.Dir, "err", j.err)
 		}
-		f.said = true
-	case f.said && len(f.left) == 0:
+		f.cause, f.last = j.err, true
+		return
+	}
+	delete(f.left, r)
+	if f.last { // the disk takes them again
+		f.last = false
+		for r := range f.left {
+			t.mend(r)
+		}
+	}
+	if f.cause != nil && len(f.left) == 0 {
 		t.cfg.Log.Info("lists of members can be written again", "directory", t.cfg.Dir)
-		f.said = false
+		f.cause = nil
 	}
 }
 
-// rewrite has written what could not be.
-func (t *Table) rewrite() {
-	left := t.fail.left
-	t.fail.left = nil
-	for _, r := range left {
-		if r.list != nil {
-			t.queue(&Job{room: r, head: r.list.Head, list: r.list})
+// mend has the file of a room made as its list is.
+func (t *Table) mend(r *room) {
+	switch {
+	case r.list == nil:
+		t.gone = append(t.gone, r)
+	case r.file == nil:
+		r.file = &task{room: r}
+		t.jobs.add(r.source, r.file)
+	}
+	t.ring()
+}
+
+// retry tries one of the files again that are not as they should be.
+func (t *Table) retry(now time.Time) {
+	if f := &t.fail; len(f.left) > 0 && !now.Before(f.again) {
+		f.again = now.Add(retryPause)
+		for r := range f.left {
+			t.mend(r)
+			return
 		}
 	}
+}
+
+// Remade has all lists written again: their directory was removed, and is there again. A nil
+// Table has no lists.
+func (t *Table) Remade() {
+	if t == nil {
+		return
+	}
+	for _, r := range t.rooms {
+		if r.list != nil {
+			t.mend(r)
+		}
+	}
+}
+
+// Note is a sentence about lists that are not on the disk; empty: all are. A nil Table has no
+// lists.
+func (t *Table) Note() string {
+	if t == nil || t.fail.cause == nil {
+		return ""
+	}
+	return fmt.Sprintf("lists of members cannot be written to %s: after a restart members have to bring them again (%v). Look at 'df %[1]s' and at who owns it.", t.cfg.Dir, t.fail.cause)
 }
 
 // load reads what is on the disk, what was written last at the end.
@@ -175,7 +147,8 @@ func (t *Table) load() {
 	}
 }
 
-// loadFile reads a list. One that is damaged is set aside.
+// loadFile reads a list. One that is damaged is set aside, and one for which there is no room
+// is removed.
 func (t *Table) loadFile(path string) {
 	r, err := readRoom(path)
 	if err != nil {
@@ -184,11 +157,12 @@ func (t *Table) loadFile(path string) {
 		_ = t.cfg.Disk.Rename(path, aside)
 		return
 	}
-	if !t.makeRoom(r, sizeOf(&r.list.Head)) {
+	t.rooms[r.of.CID] = r
+	if !t.makeRoom(r, r.size()) {
+		t.forget(r)
 		return
 	}
-	r.expire(time.Time{})
-	t.rooms[r.of.CID] = r
+	r.ends = r.list.Ends(time.Time{})
 	t.rank(r)
 }
 

@@ -14,35 +14,47 @@ func sizeOf(h *protocol.ListHead) int {
 	return max(least, protocol.ListHeadLen+int(h.Count)*protocol.ListedLen)
 }
 
+// size returns how many bytes count for the list of a room, 0: it has none.
+func (r *room) size() int {
+	if r.list == nil {
+		return 0
+	}
+	return sizeOf(&r.list.Head)
+}
+
+// brings takes from what a community, and the source of an edge, may bring, and reports whether
+// it was as much. A session that is made anew has no more.
+func (t *Table) brings(now time.Time, r *room, source netip.Addr) bool {
+	k := float64(t.cfg.Sources(source))
+	return r.news.Has(now, 1, newRate, newBurst) && t.sources.Take(now, source, sourceRate*k, sourceBurst*k) &&
+		r.news.Take(now, 1, newRate, newBurst)
+}
+
 // collect has an edge bring the list that it names, if no other one brings it.
 func (t *Table) collect(now time.Time, r *room, a *Applicant) (want *protocol.ListWant, v Verdict) {
 	h := a.Claim.Head
 	switch g := r.gather; {
-	case r.job != nil && !roster.Newer(h, &r.job.head):
+	case !roster.Newer(h, r.coming()):
 		return nil, Wanted // it has come, and is being checked
 	case g != nil && !roster.Newer(h, g.of.Head()) && (g.tries < slowTries || g.from == a.Session):
 		return nil, Wanted // it comes, or a newer one
 	case !t.hasRoom(r, sizeOf(h)):
 		return nil, Full
-	case !r.news.Take(now, 1, newRate, newBurst):
+	case !t.brings(now, r, a.Source):
 		return nil, Wanted
 	}
-	if other := t.coming[a.Session]; other != nil { // of another community, or an older list
-		t.drop(other)
-		t.settle(other)
-	}
+	t.drop(t.coming[a.Session]) // of another community, or an older list
 	of := roster.Gather(*h)
 	if g := r.gather; g != nil && *g.of.Head() == *h {
 		of = g.of // what has come from the one before stays
 	}
-	t.drop(r)
-	g := &gathering{of: of, from: a.Session, begun: now, weight: sizeOf(h)}
-	r.gather, t.coming[a.Session], t.rooms[a.CID] = g, r, r
-	g.place = t.crowd.Add(a.Source, r)
+	t.drop(r.gather)
+	t.rooms[a.CID] = r
+	g := &gathering{room: r, of: of, from: a.Session, source: a.Source, begun: now, weight: sizeOf(h)}
+	r.gather, t.coming[a.Session] = g, g
+	g.place = t.crowd.Add(a.Source, g)
 	for t.weight += g.weight; t.weight > t.cfg.Size/gatherPart && t.crowd.Len() > 0; {
-		yields := t.crowd.Yielding().Value
-		t.drop(yields)
-		t.settle(yields)
+		t.drop(t.crowd.Yielding().Value)
 	}
 	if r.gather != g {
 		return nil, Wanted
@@ -57,19 +69,28 @@ func (t *Table) ask(now time.Time, g *gathering, again bool) *protocol.ListWant 
 	return &m
 }
 
-// drop collects no list any more.
-func (t *Table) drop(r *room) {
-	if g := r.gather; g != nil {
-		delete(t.coming, g.from)
-		t.crowd.Remove(g.place)
-		t.weight -= g.weight
-		r.gather = nil
+// drop has a list that comes, or has come and waits to be checked, come no more.
+func (t *Table) drop(g *gathering) {
+	if g == nil {
+		return
 	}
+	r := g.room
+	switch g {
+	case r.gather:
+		delete(t.coming, g.from)
+		r.gather = nil
+	case r.whole:
+		r.whole = nil
+	}
+	g.waits.remove()
+	t.crowd.Remove(g.place)
+	t.weight -= g.weight
+	t.settle(r)
 }
 
 // settle forgets a room without a list.
 func (t *Table) settle(r *room) {
-	if r.list == nil && r.gather == nil && r.job == nil {
+	if r.list == nil && r.gather == nil && r.whole == nil && r.doing == nil && !r.stale {
 		delete(t.rooms, r.of.CID)
 	}
 }
@@ -77,11 +98,11 @@ func (t *Table) settle(r *room) {
 // Expects reports whether a packet of a session may be a piece that was asked for. It counts
 // as a packet, and the piece in it as another one.
 func (t *Table) Expects(session uint32) bool {
-	r := t.coming[session]
-	if r == nil || r.gather.packets == 0 {
+	g := t.coming[session]
+	if g == nil || g.packets == 0 {
 		return false
 	}
-	r.gather.packets--
+	g.packets--
 	return true
 }
 
@@ -92,13 +113,11 @@ func (t *Table) Part(now time.Time, session uint32, m *protocol.ListPart) (want 
 	if !t.Expects(session) {
 		return nil, false
 	}
-	r := t.coming[session]
-	g := r.gather
+	g := t.coming[session]
 	news, err := g.of.Add(m)
 	switch {
 	case err != nil:
-		t.drop(r)
-		t.settle(r)
+		t.drop(g)
 		return nil, false
 	case !news:
 		return nil, true
@@ -106,14 +125,22 @@ func (t *Table) Part(now time.Time, session uint32, m *protocol.ListPart) (want 
 	g.tries = 0
 	switch {
 	case g.of.Whole():
-		r.job = &Job{room: r, head: *g.of.Head(), of: g.of, from: g.from, weight: g.weight}
-		t.drop(r)
-		t.weight += r.job.weight
-		t.queue(r.job)
+		t.complete(g)
 	case g.of.Answered():
 		return t.ask(now, g, false), true
 	}
 	return nil, true
+}
+
+// complete has a list checked that has come whole. An older one that waits for that need not be.
+func (t *Table) complete(g *gathering) {
+	r, older := g.room, g.room.whole
+	delete(t.coming, g.from)
+	r.gather, r.whole, g.waits = nil, g, &task{room: r, came: g}
+	t.drop(older)
+	t.crowd.Confirm(g.place)
+	t.jobs.add(g.source, g.waits)
+	t.ring()
 }
 
 // limit returns how many bytes may be of a network.
@@ -183,6 +210,9 @@ func (t *Table) forget(r *room) {
 	t.charge(r, 0)
 	r.list = nil
 	t.rank(r)
-	t.queue(&Job{room: r, removes: true})
+	if t.cfg.Dir != "" {
+		r.stale = true
+		t.mend(r)
+	}
 	t.settle(r)
 }

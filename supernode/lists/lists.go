@@ -47,6 +47,10 @@ const (
 	gatherLife = time.Minute
 	// A community may have a new list so often a second, and so many at once.
 	newRate, newBurst = 0.5, 8
+	// The edges of a source may bring so many lists a second, and so many at once; the
+	// networks around it up to four times as many.
+	sourceRate, sourceBurst = 1, 64
+	sourceTable             = 65536 // buckets that all sources share
 	// strayPackets is how many packets the edge that brings a list may send for each question,
 	// besides the pieces.
 	strayPackets = 8
@@ -70,11 +74,13 @@ type Table struct {
 	size  int                 // of all lists
 	idle  *network.Crowd[*room]
 
-	coming map[uint32]*room // by the session of the edge that brings the list
-	crowd  *network.Crowd[*room]
-	weight int // of all lists that come, or have come and are being checked
+	coming  map[uint32]*gathering // by the session of the edge that brings the list
+	crowd   *network.Crowd[*gathering]
+	weight  int              // of all lists that come, or have come and are being checked
+	sources *bucket.Networks // of who brings lists
 
-	jobs []*Job
+	jobs queue
+	gone []*room // whose files are to be removed
 	bell chan struct{}
 	fail failing
 }
@@ -89,20 +95,26 @@ type room struct {
 	busy   bool         // one of its members is here
 	place  *network.Place[*room]
 	gather *gathering // nil: none comes
-	job    *Job       // that is being done; nil: there is none
+	whole  *gathering // that has come, and waits to be checked; nil: there is none
+	doing  *Job       // nil: none is being done
+	stale  bool       // its file is not as its list is, or is to be removed
+	file   *task      // by which that is written; nil: it does not wait
 	news   bucket.Bucket
 }
 
-// gathering is a list that an edge brings.
+// gathering is a list that an edge brings, or has brought.
 type gathering struct {
+	room    *room
 	of      *roster.Gathering
-	from    uint32 // the session of the edge
+	from    uint32     // the session of the edge
+	source  netip.Addr // of the edge
 	begun   time.Time
 	due     time.Time // for the next pieces
 	tries   int       // questions since the last piece
 	packets int       // that the edge may send before the next question
 	weight  int
-	place   *network.Place[*room]
+	place   *network.Place[*gathering]
+	waits   *task // when it is whole; nil: it is not
 }
 
 // New returns a table with the lists that are on the disk.
@@ -112,7 +124,8 @@ func New(cfg Config) *Table {
 	}
 	t := &Table{
 		cfg: cfg, rooms: make(map[[16]byte]*room), used: make(map[network.Key]int), idle: network.NewCrowd[*room](),
-		coming: make(map[uint32]*room), crowd: network.NewCrowd[*room](), bell: make(chan struct{}, 1),
+		coming: make(map[uint32]*gathering), crowd: network.NewCrowd[*gathering](), sources: bucket.NewNetworks(sourceTable),
+		bell: make(chan struct{}, 1), fail: failing{left: make(map[*room]struct{})},
 	}
 	t.load()
 	return t
@@ -133,6 +146,8 @@ func (r *Room) valid() bool {
 type Claim struct {
 	Room Room
 	Head *protocol.ListHead // of the list that it has; nil: it has none
+
+	signed bool // by the authority, as Signed has found
 }
 
 // Check returns what a REGISTER shows of a list of members. ok is false if it says something of
@@ -149,8 +164,12 @@ func Check(m *protocol.Register) (claim *Claim, ok bool) {
 	return c, c.Room.valid()
 }
 
-// Signed reports whether the head is signed by the authority.
-func (c *Claim) Signed() bool { return roster.Verify(c.Room, c.Head) == nil }
+// Signed checks whether the head is signed by the authority, and notes it: Judge believes no
+// other head that is news.
+func (c *Claim) Signed() bool {
+	c.signed = roster.Verify(c.Room, c.Head) == nil
+	return c.signed
+}
 
 // News reports whether the head of a claim is newer than what is known, so that its signature
 // has to be checked.
@@ -172,7 +191,26 @@ func (r *room) head() *protocol.ListHead {
 
 // awaits reports whether a list is on its way that has a head.
 func (r *room) awaits(h *protocol.ListHead) bool {
-	return r.gather != nil && *r.gather.of.Head() == *h || r.job != nil && r.job.head == *h
+	if r == nil {
+		return false
+	}
+	if r.gather != nil && *r.gather.of.Head() == *h {
+		return true
+	}
+	c := r.coming()
+	return c != nil && *c == *h
+}
+
+// coming returns the head of the newest list that has come whole and does not count yet; nil:
+// there is none.
+func (r *room) coming() *protocol.ListHead {
+	switch {
+	case r.whole != nil:
+		return r.whole.of.Head()
+	case r.doing != nil && r.doing.came != nil:
+		return r.doing.came.of.Head()
+	}
+	return nil
 }
 
 // Verdict says what becomes of a REGISTER.
@@ -201,7 +239,10 @@ type Applicant struct {
 func (t *Table) Judge(now time.Time, a *Applicant) (v Verdict, want *protocol.ListWant) {
 	r := t.rooms[a.CID]
 	newer := a.Claim != nil && a.Claim.Head != nil && (r == nil || roster.Newer(a.Claim.Head, r.head()))
-	if newer {
+	switch {
+	case newer && !a.Claim.signed && !r.awaits(a.Claim.Head):
+		v = Wanted // it was no news when its signature could have been checked
+	case newer:
 		if r == nil {
 			r = &room{of: a.Claim.Room, source: a.Source}
 		}
@@ -266,7 +307,7 @@ func (t *Table) Occupied(cid [16]byte, busy bool) {
 
 // rank has a room among those that make room, or not.
 func (t *Table) rank(r *room) {
-	if yields := !r.busy && r.list != nil; yields && r.place == nil {
+	if yields := !r.busy && r.list != nil && r.doing == nil; yields && r.place == nil {
 		r.place = t.idle.Add(r.source, r)
 	} else if !yields && r.place != nil {
 		t.idle.Remove(r.place)
@@ -283,11 +324,10 @@ type Question struct {
 // Tick gives up what takes too long, and returns what is to be asked again, and the
 // communities in which somebody's time is over.
 func (t *Table) Tick(now time.Time) (again []Question, over [][16]byte) {
-	for _, r := range t.coming {
-		switch g := r.gather; {
+	for _, g := range t.coming {
+		switch {
 		case now.Sub(g.begun) > gatherLife || g.tries == lastTries:
-			t.drop(r)
-			t.settle(r)
+			t.drop(g)
 		case !now.Before(g.due):
 			g.tries++
 			again = append(again, Question{g.from, t.ask(now, g, true)})
@@ -295,20 +335,10 @@ func (t *Table) Tick(now time.Time) (again []Question, over [][16]byte) {
 	}
 	for cid, r := range t.rooms {
 		if r.list != nil && !r.ends.IsZero() && !now.Before(r.ends) {
-			r.expire(now)
+			r.ends = r.list.Ends(now)
 			over = append(over, cid)
 		}
 	}
-	t.rewrite()
+	t.retry(now)
 	return again, over
-}
-
-// expire notes when the next entry expires.
-func (r *room) expire(now time.Time) {
-	r.ends = time.Time{}
-	for _, e := range r.list.Entries() {
-		if !e.Revoked() && e.Expires.After(now) && (r.ends.IsZero() || e.Expires.Before(r.ends)) {
-			r.ends = e.Expires
-		}
-	}
 }

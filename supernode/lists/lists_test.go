@@ -92,10 +92,11 @@ func (t *Table) work(now time.Time) (changed int) {
 	return changed
 }
 
-// bring has an edge bring a list whole, and reports whether it counts then.
-func bring(tb testing.TB, t *Table, now time.Time, c community, list *roster.List, session uint32, source netip.Addr) bool {
+// give has an edge bring a list whole, and reports whether all of it has come.
+func give(tb testing.TB, t *Table, now time.Time, c community, list *roster.List, session uint32, source netip.Addr) bool {
 	tb.Helper()
 	_, want := t.Judge(now, applicant(c, c.claim(tb, list), session, source))
+	came := want != nil
 	for want != nil {
 		asked := *want
 		want = nil
@@ -110,6 +111,13 @@ func bring(tb testing.TB, t *Table, now time.Time, c community, list *roster.Lis
 			}
 		}
 	}
+	return came
+}
+
+// bring has an edge bring a list whole, and reports whether it counts then.
+func bring(tb testing.TB, t *Table, now time.Time, c community, list *roster.List, session uint32, source netip.Addr) bool {
+	tb.Helper()
+	give(tb, t, now, c, list, session, source)
 	t.work(now)
 	got := t.List(c.c.ID())
 	return got != nil && got.Head == list.Head
@@ -125,10 +133,10 @@ func (t *Table) check(tb testing.TB) {
 	size, weight, idle := 0, 0, 0
 	used := make(map[network.Key]int)
 	for cid, r := range t.rooms {
-		if cid != r.of.CID || r.list == nil && r.gather == nil && r.job == nil {
+		if cid != r.of.CID || r.list == nil && r.gather == nil && r.whole == nil && r.doing == nil && !r.stale {
 			tb.Fatalf("a room without anything: %+v", r)
 		}
-		if (r.list == nil) != (r.charge == 0) {
+		if (r.list == nil) != (r.charge == 0) && r.doing == nil {
 			tb.Fatalf("%d bytes are charged for list %v", r.charge, r.list)
 		}
 		size += r.charge
@@ -142,12 +150,18 @@ func (t *Table) check(tb testing.TB) {
 		}
 		if g := r.gather; g != nil {
 			weight += g.weight
-			if t.coming[g.from] != r {
+			if t.coming[g.from] != g {
 				tb.Fatal("a list comes from nobody")
 			}
 		}
-		if r.job != nil {
-			weight += r.job.weight
+		if g := r.whole; g != nil {
+			weight += g.weight
+			if g.waits.place == nil {
+				tb.Fatal("a list that has come does not wait to be checked")
+			}
+		}
+		if r.doing != nil && r.doing.came != nil {
+			weight += r.doing.came.weight
 		}
 	}
 	if size != t.size || weight != t.weight || idle != t.idle.Len() || len(used) != len(t.used) {
@@ -411,8 +425,8 @@ func TestListsDiskFull(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	table.Tick(epoch)
-	table.work(epoch)
+	table.Tick(epoch.Add(retryPause))
+	table.work(epoch.Add(retryPause))
 	if newTable(t, table.cfg).List(c.c.ID()) == nil {
 		t.Error("it was not written")
 	}
