@@ -15,11 +15,11 @@ type listings struct {
 	table    *lists.Table
 	registry *registry
 	pieces   bucket.Limiter
-	reviewed map[[16]byte]bool // communities whose registrations are being looked through for a newer list
+	reviews  map[[16]byte]*listReview // by community: its registrations are being looked through
 }
 
 func newListings(table *lists.Table, registry *registry) *listings {
-	return &listings{table: table, registry: registry, pieces: bucket.NewLimiter(allPiecesRate, allPiecesRate), reviewed: make(map[[16]byte]bool)}
+	return &listings{table: table, registry: registry, pieces: bucket.NewLimiter(allPiecesRate, allPiecesRate), reviews: make(map[[16]byte]*listReview)}
 }
 
 // judge decides whether an edge that may register here may do so by its community's list.
@@ -33,7 +33,7 @@ func (l *listings) judge(x *exchange, a applicant) *refusal {
 		CID: a.request.CID, ID: a.statement.ID, Claim: x.claims.listing, Session: a.hop.session.LocalIndex(),
 		Source: lastingSource(a.hop.addr, a.hop.source), Here: here,
 	})
-	if verdict == lists.Member && !here && l.reviewed[a.request.CID] {
+	if verdict == lists.Member && !here && l.reviews[a.request.CID] != nil {
 		verdict = lists.Wanted // who is in it no more is still to end
 	}
 	if want != nil {

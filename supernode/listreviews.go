@@ -39,6 +39,9 @@ type listReviews struct {
 type listReview struct {
 	cid     [16]byte
 	left    []*registration
+	tells   bool   // members are told of the list: it is newer
+	again   bool   // there is something newer than when it began, so that it begins again at its end
+	retells bool   // and members are told then
 	bringer uint32 // the session of the edge that brought the list, which is told at the end; 0: none
 }
 
@@ -73,7 +76,7 @@ func (l *listReviews) do() bool {
 	defer l.tables.Unlock()
 	now := l.now()
 	if cid, changed := l.table.Done(now, job); changed {
-		l.review(now, cid, job.Session())
+		l.review(now, cid, job.Session(), true)
 	}
 	return true
 }
@@ -88,49 +91,69 @@ func (l *listReviews) look(now time.Time) {
 		}
 	}
 	for _, cid := range over {
-		l.review(now, cid, 0)
+		l.review(now, cid, 0, false)
 	}
 }
 
-// review begins to go through the registrations of a community, for a list that the edge of
-// a session has brought.
-func (l *listReviews) review(now time.Time, cid [16]byte, bringer uint32) {
-	v := l.of(cid)
-	if v == nil {
-		v = &listReview{cid: cid}
-		l.waiting, l.listings.reviewed[cid] = append(l.waiting, v), true
-	}
-	v.bringer, v.left = bringer, v.left[:0]
-	if c := l.registrar.registry.communities[cid]; c != nil {
-		l.table.Occupied(cid, len(c.online) > 0)
-		for _, r := range c.byMAC {
-			v.left = append(v.left, r)
+// begin has all registrations looked at when the supernode begins: what was begun before that
+// is not known.
+func (l *listReviews) begin(now time.Time) {
+	for cid := range l.registrar.registry.communities {
+		if l.table.List(cid) != nil {
+			l.review(now, cid, 0, true)
 		}
+	}
+	l.look(now)
+}
+
+// review has the registrations of a community gone through, and members told of the list if
+// tells. bringer is the session of the edge that has brought it; 0: none. What is under way goes
+// on and begins again at its end: in a large community lists may come faster than it ends.
+func (l *listReviews) review(now time.Time, cid [16]byte, bringer uint32, tells bool) {
+	v := l.listings.reviews[cid]
+	if v != nil {
+		v.again, v.retells = true, v.retells || tells
+	} else {
+		v = &listReview{cid: cid, tells: tells}
+		l.waiting, l.listings.reviews[cid] = append(l.waiting, v), v
+		l.collect(v)
+	}
+	if bringer != 0 {
+		v.bringer = bringer
 	}
 	l.next.NotAfter(now)
 	l.alarm.ring()
 }
 
-// of returns the review of a community that is under way; nil: there is none.
-func (l *listReviews) of(cid [16]byte) *listReview {
-	for _, v := range l.waiting {
-		if v.cid == cid {
-			return v
-		}
+// collect notes the registrations that a review is to look at.
+func (l *listReviews) collect(v *listReview) {
+	c := l.registrar.registry.communities[v.cid]
+	if c == nil {
+		return
 	}
-	return nil
+	l.table.Occupied(v.cid, len(c.online) > 0)
+	for _, r := range c.byMAC {
+		v.left = append(v.left, r)
+	}
 }
 
-// end ends a review.
+// end ends the first review, or begins it again behind all others.
 func (l *listReviews) end(v *listReview) {
-	delete(l.listings.reviewed, v.cid)
 	l.waiting = l.waiting[1:]
+	if v.again {
+		v.tells, v.again, v.retells = v.retells, false, false
+		l.collect(v)
+		l.waiting = append(l.waiting, v)
+		return
+	}
+	delete(l.listings.reviews, v.cid)
 	if h, list := l.sessions[v.bringer], l.table.List(v.cid); h != nil && h.reg == nil && list != nil {
 		l.sender.message(l.out, h, &protocol.List{Head: &list.Head})
 	}
 }
 
-// step looks at some registrations. It tells no more edges than notices may leave at once.
+// step looks at some registrations. It tells no more edges than notices may leave at once. The
+// next step is for the next community, so that a large one keeps no other waiting.
 func (l *listReviews) step(now time.Time) {
 	told := 0
 	for range reviewRun {
@@ -145,8 +168,11 @@ func (l *listReviews) step(now time.Time) {
 		r := v.left[len(v.left)-1]
 		v.left = v.left[:len(v.left)-1]
 		if l.registrar.registry.byHandle[r.handle] == r {
-			told += l.lookAt(now, r)
+			told += l.lookAt(now, r, v.tells)
 		}
+	}
+	if len(l.waiting) > 1 {
+		l.waiting = append(l.waiting[1:], l.waiting[0])
 	}
 	switch {
 	case len(l.waiting) == 0:
@@ -157,9 +183,9 @@ func (l *listReviews) step(now time.Time) {
 	}
 }
 
-// lookAt ends a registration of somebody who is not in the list, and tells who is of it. It
-// returns how many packets that were.
-func (l *listReviews) lookAt(now time.Time, r *registration) (packets int) {
+// lookAt ends a registration of somebody who is not in the list, and tells who is of it if
+// tells. It returns how many packets that were.
+func (l *listReviews) lookAt(now time.Time, r *registration, tells bool) (packets int) {
 	live := r.index() != 0
 	if !l.table.Admits(now, r.community.id, r.owner) {
 		if live {
@@ -171,7 +197,7 @@ func (l *listReviews) lookAt(now time.Time, r *registration) (packets int) {
 		return packets
 	}
 	list := l.table.List(r.community.id)
-	if !live || list == nil {
+	if !live || list == nil || !tells {
 		return 0
 	}
 	l.sender.message(l.out, r.hop, &protocol.List{Head: &list.Head})

@@ -38,7 +38,7 @@ func (s *Server) runTimers(ctx context.Context) {
 func (s *Server) begin(now time.Time) {
 	s.sessions.sweeping.Set(now.Add(sweepPause))
 	s.controls.registrar.expiry.next.Set(now.Add(expiryPause))
-	s.reviews.lists.look(now)
+	s.reviews.lists.begin(now)
 	s.notices.begin(now)
 	s.controls.redirects.begin(now)
 	if len(s.registry.all) > 0 { // the rules may have changed meanwhile
