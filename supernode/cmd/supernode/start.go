@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -164,6 +165,7 @@ func (p *process) openOwn() (err error) {
 	if err := p.openPorts(); err != nil {
 		return err
 	}
+	p.leaveUnused()
 	if p.turn, err = p.options.TURN.open(); err != nil {
 		return err
 	}
@@ -235,17 +237,38 @@ func (p *process) openSecond(first uint16, strict bool) (u *transport.UDP, missi
 	return openAlternate(p.options, first, strict, p.log)
 }
 
-// openListeners opens the TCP ports, or uses that of the service manager.
-func (p *process) openListeners(first uint16) ([]net.Listener, error) {
-	f := p.activated.Find(true, secondFile, true)
-	if f == nil || p.options.Streams.Off {
+// openListeners opens the TCP ports, or uses those of the service manager.
+func (p *process) openListeners(first uint16) (listeners []net.Listener, err error) {
+	files := p.activated.All(true, secondFile)
+	if len(files) == 0 || p.options.Streams.Off {
 		return p.options.Streams.listen(p.options.Address, first)
 	}
-	l, err := net.FileListener(f)
-	if err != nil {
-		return nil, cli.Errorf(cli.Failure, "", "use the TCP port of the service manager: %w", err)
+	for _, f := range files {
+		l, err := net.FileListener(f)
+		if err != nil {
+			for _, opened := range listeners {
+				_ = opened.Close()
+			}
+			return nil, cli.Errorf(cli.Failure, "", "use the TCP port of the service manager: %w", err)
+		}
+		listeners = append(listeners, l)
 	}
-	return []net.Listener{l}, nil
+	return listeners, nil
+}
+
+// leaveUnused says which sockets of the service manager nothing here uses, and closes them. The
+// service manager has them open still, so that what comes there waits for nobody.
+func (p *process) leaveUnused() {
+	used := []*os.File{p.activated.Find(false, secondFile, true), p.activated.Find(false, secondFile, false)}
+	if !p.options.Streams.Off {
+		used = append(used, p.activated.All(true, secondFile)...)
+	}
+	for _, s := range p.activated {
+		if !slices.Contains(used, s.File) {
+			p.log.Warn("a socket of the service manager is not used: remove it from its unit; a supernode has one UDP port, one with the name second, and any number for streams", "unit", s.Name, "address", s.Address(), "stream", s.Stream)
+			_ = s.File.Close()
+		}
+	}
 }
 
 // adoptActivated uses a UDP port of the service manager.
