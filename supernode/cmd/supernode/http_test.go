@@ -76,7 +76,11 @@ func TestHealthOfMissingPort(t *testing.T) {
 	if code, body := asks(t, "http://127.0.0.1:"+port+"/healthz"); code != 503 || body != ask.out.String() {
 		t.Errorf("/healthz: %d, %q, health says %q", code, body, ask.out.String())
 	}
-	if code, body := asks(t, "http://127.0.0.1:"+port+"/readyz"); code != 200 || body != "ready\n"+ask.out.String() {
+	ready := "http://127.0.0.1:" + port + "/readyz"
+	for code, _ := asks(t, ready); code == 503; code, _ = asks(t, ready) { // it has only begun
+		time.Sleep(10 * time.Millisecond)
+	}
+	if code, body := asks(t, ready); code != 200 || body != "ready\n"+ask.out.String() {
 		t.Errorf("/readyz: %d, %q", code, body)
 	}
 }
