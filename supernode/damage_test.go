@@ -148,6 +148,14 @@ func TestBothCopiesAreDamaged(t *testing.T) {
 		if strings.Count(st.SetAside, ".damaged-") != 2 || len(st.Notes) != 1 || strings.Count(log.String(), "level=WARN") != 2 {
 			t.Errorf("%s: set aside %q, notes %q, log %s", name, st.SetAside, st.Notes, &log)
 		}
+		for n, path := range strings.Split(st.SetAside, ", ") {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if st := r.s.Status(); strings.Count(st.SetAside, ".damaged-") != 1-n || len(st.Notes) != 1-n {
+				t.Errorf("%s: with %d of the files removed, set aside %q, notes %q", name, n+1, st.SetAside, st.Notes)
+			}
+		}
 		newcomer := r.edge(storedCommunity(), "new", 500)
 		newcomer.connect()
 		if ack, nak := newcomer.register(newcomer.request()); ack != nil || nak.Code != protocol.CodeRate {

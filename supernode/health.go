@@ -69,15 +69,17 @@ func (h *health) lately(now time.Time, reasons ...dropReason) bool {
 }
 
 // A condition stops or degrades what a supernode does, and is known to it. While it lasts
-// status has a note about it, and health is not ok. The caller of note holds the mutex.
+// status has a note about it, and health is not ok. The caller of note holds the mutex, unless
+// it asks the disk.
 type condition struct {
 	name string
 	note func(h *health, now time.Time) string // a sentence: what is so, why, and what to type; empty: it is not so
+	asks bool                                  // note asks the disk, and its caller does not hold the mutex
 }
 
 // lately returns a condition that is there while some counters count.
 func lately(name, sentence string, reasons ...dropReason) condition {
-	return condition{name, func(h *health, now time.Time) string {
+	return condition{name: name, note: func(h *health, now time.Time) string {
 		if h.lately(now, reasons...) {
 			return sentence
 		}
@@ -87,7 +89,7 @@ func lately(name, sentence string, reasons ...dropReason) condition {
 
 // failed returns a condition that is there once something has failed.
 func failed(name, sentence string, flag func(h *health) *atomic.Bool) condition {
-	return condition{name, func(h *health, _ time.Time) string {
+	return condition{name: name, note: func(h *health, _ time.Time) string {
 		if flag(h).Load() {
 			return sentence
 		}
@@ -98,8 +100,8 @@ func failed(name, sentence string, flag func(h *health) *atomic.Bool) condition 
 // conditions are all of them, the most urgent first. TestHealth brings each about.
 var conditions = [...]condition{
 	lately("send", "the system refuses to send: look at the routes, the firewall and the MTU of this host.", dropSend),
-	{"front", (*health).frontNote},
-	{"pool", (*health).poolNote},
+	{name: "front", note: (*health).frontNote},
+	{name: "pool", note: (*health).poolNote},
 	lately("registrations", "there is no room for more registrations, in all or of one network: newcomers are refused. 'supernode status' shows how many there are; serve some of the communities by another supernode.", dropEdges, dropStoredFull),
 	lately("communities", "there is no room for more communities, in all or of one network: new ones are refused. Serve some of them by another supernode.", dropCommunities),
 	lately("newcomers", "more edges that were never seen come from one network than may: some of them wait. It ends by itself, or it is a flood.", dropNewcomerRate),
@@ -108,13 +110,13 @@ var conditions = [...]condition{
 	lately("line", "the line is full: edges send more than --limit line-bytes lets pass. Communities share it equally, and so do the edges of each; who sends less than an equal part loses nothing. Raise it if the line carries more. [E50]", dropRelayLine),
 	lately("load", "the processor is full: edges send more than this host can relay. Communities share it equally, and so do the edges of each; who sends less than an equal part loses nothing. Let --limit edge-bytes or line-bytes allow less, or serve some of the communities by another supernode. [E50]", dropRelayLoad),
 	lately("notices", "members are not told at once of all edges that have started anew: there are more than may be told of.", dropPushes),
-	{"store", func(h *health, _ time.Time) string {
+	{name: "store", note: func(h *health, _ time.Time) string {
 		return h.store.sentence()
 	}},
-	{"lists", func(h *health, _ time.Time) string { return h.registry.lists.Note() }},
+	{name: "lists", note: func(h *health, _ time.Time) string { return h.registry.lists.Note() }},
 	lately("stored", "some stored registrations were damaged and left out: edges that come back may get other addresses.", dropStored),
-	{"proofs", func(h *health, _ time.Time) string { return h.proofs.Note() }},
-	{"set aside", func(h *health, _ time.Time) string {
+	{name: "proofs", asks: true, note: func(h *health, _ time.Time) string { return h.proofs.Note() }},
+	{name: "set aside", asks: true, note: func(h *health, _ time.Time) string {
 		return h.store.health().asideSentence()
 	}},
 	failed("second port", "the second port no longer answers: edges do not learn how their NATs map. Start the supernode again.", func(h *health) *atomic.Bool { return &h.secondPort }),
@@ -134,16 +136,22 @@ func (h *health) notes(now time.Time) []string {
 	if refused { // there may be many thousands to look at
 		found = h.listing.exhausted(now)
 	}
+	said := make([]string, len(conditions))
+	h.ask(said, now, true)
 	tables.Lock()
-	defer tables.Unlock()
 	h.exhausted = found
-	list := []string{}
-	for _, c := range conditions {
-		if note := c.note(h, now); note != "" {
-			list = append(list, note)
+	h.ask(said, now, false)
+	tables.Unlock()
+	return append(slices.DeleteFunc(said, func(note string) bool { return note == "" }), h.beside.notes()...)
+}
+
+// ask has the conditions say what is so, either those that ask the disk or the others.
+func (h *health) ask(said []string, now time.Time, disk bool) {
+	for i, c := range conditions {
+		if c.asks == disk {
+			said[i] = c.note(h, now)
 		}
 	}
-	return append(list, h.beside.notes()...)
 }
 
 // beside are sentences of whoever runs the supernode about what belongs to it and does not

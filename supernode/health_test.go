@@ -2,6 +2,7 @@ package supernode
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -45,7 +46,7 @@ var ills = map[string]struct {
 	}, "lists of members cannot be written to /dev/null/lists"},
 	"stored":      {func(r *rig) { r.s.refused.drop(dropStored) }, "damaged and left out"},
 	"proofs":      {func(r *rig) { r.s.health.proofs.Tokens = testTokens{note: "tokens are lost"} }, "tokens are lost"},
-	"set aside":   {func(r *rig) { r.s.store.state.setAside = []string{"/aside"} }, "is now /aside"},
+	"set aside":   {func(r *rig) { r.s.store.state.setAside = []string{os.DevNull} }, "is now " + os.DevNull},
 	"second port": {func(r *rig) { r.s.health.secondPort.Store(true) }, "second port"},
 	"streams":     {func(r *rig) { r.s.health.streams.Store(true) }, "streams over TCP"},
 	"turn":        {func(r *rig) { r.s.health.turn.Store(true) }, "TURN server"},

@@ -430,8 +430,16 @@ func (s *store) keep(kept map[string][]byte, setAside ...string) {
 	}
 }
 
-// asideText returns the files that were set aside.
-func (s storeState) asideText() string { return strings.Join(s.setAside, ", ") }
+// asideText returns the files that were set aside and are still there.
+func (s storeState) asideText() string {
+	var there []string
+	for _, path := range s.setAside {
+		if durable.IsAside(path) {
+			there = append(there, path)
+		}
+	}
+	return strings.Join(there, ", ")
+}
 
 // sentence says what is wrong with the files now; empty: nothing.
 func (s *store) sentence() string {
@@ -447,15 +455,17 @@ func (s *store) sentence() string {
 	return ""
 }
 
-// asideSentence says what was damaged at the start; empty: nothing.
+// asideSentence says what was damaged at the start; empty: nothing, or the operator has removed
+// what was set aside.
 func (s storeState) asideSentence() string {
+	files := s.asideText()
 	switch {
 	case s.lost && len(s.setAside) == 0:
 		return "the stored registrations were gone at the start: edges that come back may have got other addresses. Look at the disk and at who may write to the state directory."
-	case len(s.setAside) == 0:
+	case files == "":
 		return ""
 	case s.lost:
-		return fmt.Sprintf("stored registrations were damaged at the start and are now %s: edges that come back may have got other addresses. Look at the disk, and remove what was set aside.", s.asideText())
+		return fmt.Sprintf("stored registrations were damaged at the start and are now %s: edges that come back may have got other addresses. Look at the disk, and remove what was set aside.", files)
 	}
-	return fmt.Sprintf("a file of the state directory was damaged at the start and is now %s: nothing was lost, since there is a copy. Look at the disk, and remove what was set aside.", s.asideText())
+	return fmt.Sprintf("a file of the state directory was damaged at the start and is now %s: nothing was lost, since there is a copy. Look at the disk, and remove what was set aside.", files)
 }

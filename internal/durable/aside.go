@@ -1,7 +1,9 @@
 package durable
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 )
@@ -19,4 +21,14 @@ func SetAside(path string, now time.Time, why error) (aside string, err error) {
 		return "", fmt.Errorf("%s is damaged (%w) and cannot be set aside: %w", path, why, err)
 	}
 	return aside, nil
+}
+
+// IsAside reports whether a file that was set aside is still there: whoever has seen it removes
+// it. An empty path is that of no file. It asks the disk.
+func IsAside(path string) bool {
+	if path == "" {
+		return false
+	}
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
 }

@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"hedgerow/internal/durable"
 	"hedgerow/internal/invite"
 	"hedgerow/supernode/admin"
 	"hedgerow/supernode/admission"
@@ -90,6 +91,8 @@ type Ledger struct {
 	log  *slog.Logger
 	wake chan struct{}
 
+	aside string // where a damaged file of the start was put; empty: there was none
+
 	mu      sync.Mutex // guards what follows; never held across I/O
 	entries []*entry   // by age
 	byHash  map[[sha256.Size]byte]*entry
@@ -97,7 +100,6 @@ type Ledger struct {
 	version uint64          // of what is in memory
 	saved   uint64          // of what is on the disk
 	failure error           // why the last write failed; nil: it did not
-	aside   string          // where a damaged file is now; empty: there was none
 
 	writing sync.Mutex // one write at a time
 }
@@ -280,14 +282,16 @@ func (l *Ledger) List() []admin.Invite {
 	return list
 }
 
-// Note is a sentence about what is wrong with the ledger; empty: nothing is.
+// Note is a sentence about what is wrong with the ledger; empty: nothing is. It asks the disk
+// whether a file that was set aside is still there.
 func (l *Ledger) Note() string {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	failure := l.failure
+	l.mu.Unlock()
 	switch {
-	case l.failure != nil:
-		return fmt.Sprintf("invites cannot be written to %s (%v): nobody is let in by a new one until they can. Look at 'df' and at who owns the directory.", l.path, l.failure)
-	case l.aside != "":
+	case failure != nil:
+		return fmt.Sprintf("invites cannot be written to %s (%v): nobody is let in by a new one until they can. Look at 'df' and at who owns the directory.", l.path, failure)
+	case durable.IsAside(l.aside):
 		return fmt.Sprintf("the stored invites were damaged at the start and are now %s: who came by one is let in no more, unless you allow it otherwise. Look at the disk, invite them anew, and remove the file.", l.aside)
 	}
 	return ""

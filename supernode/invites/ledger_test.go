@@ -293,6 +293,9 @@ func TestDamage(t *testing.T) {
 			if len(l.List()) != 0 || !strings.Contains(l.Note(), path+".damaged-") {
 				t.Errorf("%v, note %q", l.List(), l.Note())
 			}
+			if err := os.Remove(l.aside); err != nil || l.Note() != "" {
+				t.Errorf("%v; after the file was removed the note is %q", err, l.Note())
+			}
 			l.make(t, 1, 1)
 			if again := open(t, path); len(again.List()) != 1 || again.Note() != "" {
 				t.Errorf("the next start has %v", again.List())

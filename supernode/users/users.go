@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"hedgerow/internal/bucket"
+	"hedgerow/internal/durable"
 	"hedgerow/internal/password"
 	"hedgerow/supernode/admission"
 )
@@ -71,6 +72,7 @@ type Book struct {
 	log   *slog.Logger
 	dummy string        // the hash that a password is held against where there is no user
 	wake  chan struct{} // there is something to look at
+	aside string        // where a damaged file of the start was put; empty: there was none
 
 	mu      sync.Mutex // guards what follows; not held while a password is looked at or the file written
 	known   map[[32]byte]known
@@ -81,7 +83,6 @@ type Book struct {
 	names   *bucket.Sources // by a hash of name and network
 	changed bool            // since the file was written
 	failure error           // of the last write; nil: it did not fail
-	aside   string          // where a damaged file is now; empty: there was none
 }
 
 var _ admission.Users = (*Book)(nil)
@@ -233,14 +234,16 @@ func (b *Book) reject(now time.Time, k key) {
 	b.wrong[k] = now.Add(wrongFor)
 }
 
-// Note returns a sentence about what is wrong with the file; empty: nothing is.
+// Note returns a sentence about what is wrong with the file; empty: nothing is. It asks the disk
+// whether a file that was set aside is still there.
 func (b *Book) Note() string {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	failure := b.failure
+	b.mu.Unlock()
 	switch {
-	case b.failure != nil:
-		return fmt.Sprintf("who has shown a password cannot be written to %s: %v. After a restart it is asked for again, which takes its time", b.path, b.failure)
-	case b.aside != "":
+	case failure != nil:
+		return fmt.Sprintf("who has shown a password cannot be written to %s: %v. After a restart it is asked for again, which takes its time", b.path, failure)
+	case durable.IsAside(b.aside):
 		return "the file of who has shown a password was damaged at the start and is now " + b.aside + ": passwords are looked at again. Remove that file when you have seen this"
 	}
 	return ""

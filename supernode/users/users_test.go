@@ -175,6 +175,9 @@ func TestDamaged(t *testing.T) {
 		if _, err := os.Stat(path); err == nil {
 			t.Errorf("%q is still there", text)
 		}
+		if err := os.Remove(b.aside); err != nil || b.Note() != "" {
+			t.Errorf("%v; after the file was removed the note is %q", err, b.Note())
+		}
 	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, FileName), []byte(good), 0o600); err != nil {

@@ -77,6 +77,7 @@ type ruleBook struct {
 	unread  []string // what the files say and is not done
 	failure string   // why they were not read again; empty: they were
 	damaged string   // what is wrong with the changes of before; empty: nothing
+	aside   string   // the file that has them; empty: there is none
 }
 
 // openRules reads the rules of the start. What is wrong with the operator's files is an
@@ -109,10 +110,10 @@ func (b *ruleBook) readChanges() error {
 	}
 	var lost int
 	b.changes, lost = admission.Salvage(text)
-	aside := durable.AsidePath(b.path, b.now())
-	b.damaged = fmt.Sprintf("%d lines of the rules that commands have made could not be read at the start, and do not hold: they are in %s. Give those commands again, and remove the file.", lost, aside)
-	b.log.Warn("the rules that commands have made are damaged", "file", b.path, "damage", err, "lines", lost, "kept", aside)
-	return errors.Join(os.Rename(b.path, aside), durable.Replace(b.path, b.changes.Text(), 0o600))
+	b.aside = durable.AsidePath(b.path, b.now())
+	b.damaged = fmt.Sprintf("%d lines of the rules that commands have made could not be read at the start, and do not hold: they are in %s. Give those commands again, and remove the file.", lost, b.aside)
+	b.log.Warn("the rules that commands have made are damaged", "file", b.path, "damage", err, "lines", lost, "kept", b.aside)
+	return errors.Join(os.Rename(b.path, b.aside), durable.Replace(b.path, b.changes.Text(), 0o600))
 }
 
 // read reads the operator's files and makes the rules that follow. After an error all is
@@ -206,7 +207,11 @@ func (b *ruleBook) content() []byte {
 func (b *ruleBook) notes() (list []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, note := range append([]string{b.failure, b.damaged}, b.unread...) {
+	damaged := b.damaged
+	if !durable.IsAside(b.aside) { // the operator has seen it
+		damaged = ""
+	}
+	for _, note := range append([]string{b.failure, damaged}, b.unread...) {
 		if note != "" {
 			list = append(list, note)
 		}

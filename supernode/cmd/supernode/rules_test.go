@@ -142,6 +142,12 @@ func TestDamagedChanges(t *testing.T) {
 	if whole, err := os.ReadFile(filepath.Join(state, backup.RulesFile)); err != nil || strings.Count(string(whole), "\n") != 1 {
 		t.Errorf("left %q, %v", whole, err)
 	}
+	if err := os.Remove(aside[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(t, dir, cli.OK, "health"); strings.Contains(got, "1 lines") {
+		t.Errorf("health after the file was removed: %q", got)
+	}
 }
 
 func TestRuleFailures(t *testing.T) {
