@@ -17,13 +17,28 @@ const labelPrefix = "hedgerow/1 "
 //
 // It allocates, so it has no place on the path of a frame.
 func derive(n int, secret, salt []byte, label string, parts ...[]byte) []byte {
+	return expand(n, extract(secret, salt), label, parts...)
+}
+
+// extract is the first half of derive, which has no part that differs where several keys are
+// made of one secret.
+func extract(secret, salt []byte) []byte {
+	key, err := hkdf.Extract(sha256.New, secret, salt)
+	if err != nil {
+		panic("crypto: extract: " + err.Error()) // a wrong length: our own bug
+	}
+	return key
+}
+
+// expand is the second half of derive.
+func expand(n int, extracted []byte, label string, parts ...[]byte) []byte {
 	var info strings.Builder
 	info.WriteString(labelPrefix)
 	info.WriteString(label)
 	for _, p := range parts {
 		info.Write(p)
 	}
-	key, err := hkdf.Key(sha256.New, secret, salt, info.String(), n)
+	key, err := hkdf.Expand(sha256.New, extracted, info.String(), n)
 	if err != nil {
 		// Only a length over 255 blocks comes to this: the caller's bug.
 		panic("crypto: derive: " + err.Error())

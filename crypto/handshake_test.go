@@ -405,3 +405,25 @@ func BenchmarkHandshake(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkHopHandshake is what a supernode computes for an edge that comes: from INIT to the
+// session.
+func BenchmarkHopHandshake(b *testing.B) {
+	v := sVectors[sHandshakeVector](b, "handshake.json")[0]
+	responder := v.responder()
+	responder.Rand = nil
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := ReadInit(responder, v.Init)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, keys, err := r.Write([16]byte(v.RespHeader), [32]byte{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := NewHopSession(SessionConfig{Keys: keys, XF: xfHop, KI: kiNone}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

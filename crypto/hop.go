@@ -63,12 +63,10 @@ func NewHopSession(cfg SessionConfig) (*HopSession, error) {
 	if cfg.XF != xfHop || cfg.KI != kiNone {
 		return nil, fmt.Errorf("crypto: transform %#02x with key index %d is not one of a hop session", cfg.XF, cfg.KI)
 	}
-	s := &HopSession{
-		sendCtl: newChaCha(derive(32, cfg.Keys.Send[:], nil, "hop ctl")),
-		recvCtl: newChaCha(derive(32, cfg.Keys.Recv[:], nil, "hop ctl")),
-	}
-	s.sendTag.key = [16]byte(derive(16, cfg.Keys.Send[:], nil, "hop tag"))
-	s.recvTag.key = [16]byte(derive(16, cfg.Keys.Recv[:], nil, "hop tag"))
+	send, recv := extract(cfg.Keys.Send[:], nil), extract(cfg.Keys.Recv[:], nil)
+	s := &HopSession{sendCtl: newChaCha(expand(32, send, "hop ctl")), recvCtl: newChaCha(expand(32, recv, "hop ctl"))}
+	s.sendTag.key = [16]byte(expand(16, send, "hop tag"))
+	s.recvTag.key = [16]byte(expand(16, recv, "hop tag"))
 	s.ctl.window, s.relay.window = makeWindow(hopWindow), makeWindow(windowBits)
 	cfg.Keys.Hash = [32]byte{}
 	s.ends = ends{cfg} // with the keys of the handshake, for AppendState

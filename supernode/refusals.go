@@ -26,6 +26,7 @@ const (
 // may be used by any goroutine.
 type refusals struct {
 	log      *slog.Logger
+	late     *lateLog // of its debug lines
 	now      func() time.Time
 	drops    drops
 	failures handshake.Counts

@@ -2,6 +2,7 @@ package supernode
 
 import (
 	"bytes"
+	"context"
 	"hash/maphash"
 	"log/slog"
 	"time"
@@ -176,8 +177,10 @@ func (g *registrar) enter(x *exchange, r *registration, a applicant) {
 		g.sessions.adopt(x.now, a.hop, r)
 		g.sessions.keepStream(x.now, x.out, a.hop)
 		g.prober.measure(x.now, x.out, a.hop)
-		g.log.Debug("edge registered", "community", communityText(r.community.id), "mac", r.mac.String(),
-			"id", crypto.ShortID(r.owner[:]), "address", r.addr, "lease", r.lease)
+		if g.log.Enabled(context.Background(), slog.LevelDebug) { // what it says takes time as well
+			g.log.Debug("edge registered", "community", communityText(r.community.id), "mac", r.mac.String(),
+				"id", crypto.ShortID(r.owner[:]), "address", r.addr, "lease", r.lease)
+		}
 	}
 	g.registry.setOnline(r)
 	g.store.save(r)

@@ -75,7 +75,9 @@ func newServer(disk journal.Disk, cfg Config) (s *Server, aside string, err erro
 			return nil, "", fmt.Errorf("load the identity: %w", err)
 		}
 	}
-	return &Server{cfg: cfg, refused: &refusals{log: cfg.Log, now: cfg.Now}}, aside, nil
+	late := newLateLog()
+	cfg.Log = late.logger(cfg.Log)
+	return &Server{cfg: cfg, refused: &refusals{log: cfg.Log, late: late, now: cfg.Now}}, aside, nil
 }
 
 // storeConfig says where the registrations are kept.
@@ -109,6 +111,7 @@ func (s *Server) Run(ctx context.Context) error {
 	tasks.Go(func() { s.runTimers(ctx) })
 	tasks.Go(func() { s.sockets.replies.run(ctx, s.sockets.sendLater) })
 	tasks.Go(func() { s.registry.events.run(ctx) })
+	tasks.Go(func() { s.refused.late.run(ctx) })
 	tasks.Go(func() { s.strangers.handshakes.answerer.run(ctx, s.sockets, s.cfg.Now) })
 	tasks.Go(func() { s.controls.runProofs(ctx, s.sockets, s.cfg.Now) })
 	tasks.Go(func() { s.reviews.lists.run(ctx) })
@@ -120,15 +123,7 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		s.sockets.close()
 	})
-	if s.cfg.Streams != nil {
-		tasks.Go(func() { s.sockets.serveStreams(ctx, &s.health.streams) })
-	}
-	if s.cfg.TURN != nil {
-		tasks.Go(func() { s.turn.serve(ctx) })
-	}
-	if s.cfg.Alternate != nil {
-		tasks.Go(s.serveAlternate)
-	}
+	s.serveBeside(ctx, &tasks)
 	s.cfg.Log.Debug("supernode is listening", "address", s.cfg.Conn.LocalAddr(), "key", KeyText(s.Key()))
 
 	s.health.serving.Store(true)
@@ -141,10 +136,24 @@ func (s *Server) Run(ctx context.Context) error {
 	s.registry.events.sum(s.cfg.Now())
 	s.mu.Unlock()
 	s.registry.events.rest()
+	s.refused.late.rest()
 	close(written) // after the last change of the registry
 	writer.Wait()
 	if ended {
 		return nil
 	}
 	return fmt.Errorf("read datagrams: %w", err)
+}
+
+// serveBeside serves what not every supernode has, until ctx ends.
+func (s *Server) serveBeside(ctx context.Context, tasks *sync.WaitGroup) {
+	if s.cfg.Streams != nil {
+		tasks.Go(func() { s.sockets.serveStreams(ctx, &s.health.streams) })
+	}
+	if s.cfg.TURN != nil {
+		tasks.Go(func() { s.turn.serve(ctx) })
+	}
+	if s.cfg.Alternate != nil {
+		tasks.Go(s.serveAlternate)
+	}
 }
