@@ -11,10 +11,11 @@ import (
 )
 
 // groups are the multicast groups of rtnetlink(7) whose events may change a
-// State.
+// State, or by which of its routes packets leave.
 const groups = unix.RTMGRP_LINK |
 	unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR |
-	unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE
+	unix.RTMGRP_IPV4_ROUTE | unix.RTMGRP_IPV6_ROUTE |
+	unix.RTMGRP_IPV4_RULE | 1<<(unix.RTNLGRP_IPV6_RULE-1)
 
 // messageRoom is the room for one datagram of the kernel's, in bytes. A longer
 // one, as of an interface with many virtual functions, is not parsed and counts
@@ -77,7 +78,9 @@ func (l *listener) close() {
 // receive sends a token for each message that matters until the socket is
 // closed.
 func (l *listener) receive() {
+	listening.Add(1)
 	defer close(l.events)
+	defer listening.Add(-1)
 	buf := make([]byte, messageRoom)
 	for {
 		var n int
@@ -92,11 +95,14 @@ func (l *listener) receive() {
 			return // closed
 		case errors.Is(fault, unix.EINTR):
 			continue
-		case errors.Is(fault, unix.ENOBUFS):
+		case fault != nil && !errors.Is(fault, unix.ENOBUFS):
+			return
+		}
+		heard.Add(1)
+		switch {
+		case fault != nil:
 			// The kernel had more messages than the socket has room for. The
 			// next read of the state shows what they were about.
-		case fault != nil:
-			return
 		case n <= len(buf) && !matters(buf[:n]):
 			continue
 		}

@@ -49,6 +49,7 @@ func TestListener(t *testing.T) {
 			t.Fatal("no token")
 		}
 	}
+	before, _ := Changes()
 	send(message(unix.RTM_NEWROUTE, 24)) // before it reads: must not leave a token
 	send(message(unix.RTM_NEWROUTE, 24))
 	go l.receive()
@@ -58,6 +59,9 @@ func TestListener(t *testing.T) {
 	}
 	send(message(unix.RTM_DELROUTE, 0))
 	token()
+	if n, told := Changes(); n < before+3 || !told {
+		t.Errorf("%d changes were told (%v), the routes to networks too", n-before, told)
+	}
 	send(make([]byte, messageRoom+1)) // too long to be looked at
 	token()
 	for range 10 {

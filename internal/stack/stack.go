@@ -10,8 +10,13 @@ import (
 
 // fresh is for how long an answer of the system counts, unless Forget is called. It is
 // short, since an interface may be renamed or a route be set at any time, and long
-// enough for the hundreds of probes that one peer may cost in a second.
-const fresh = time.Second
+// enough for the hundreds of probes that one peer may cost in a second. Where the system
+// tells of every change an answer counts for freshTold: an edge that nobody uses pings
+// some peer every second, and would have the kernel list all interfaces each time.
+const (
+	fresh     = time.Second
+	freshTold = time.Minute
+)
 
 // maxRemembered bounds the routes that are remembered.
 const maxRemembered = 1024
@@ -35,14 +40,26 @@ const (
 
 // A Stack is that of one device. Its methods may be called from any goroutine.
 type Stack struct {
-	device int // the index of the interface
-	from   source
+	device  int // the index of the interface
+	from    source
+	changes func() (number int64, told bool)
 
 	mu     sync.Mutex
 	links  links
-	read   time.Time // when links were read; zero: never
+	read   reading // of links
 	routes map[netip.Addr]remembered
 }
+
+// reading is when something was asked of the system. The zero value is never.
+type reading struct {
+	at     time.Time
+	told   bool  // the system told of changes then
+	number int64 // of the last one
+}
+
+// Told has answers of the system count for longer while changes, as netwatch.Changes does,
+// tells of none. It is called before all other methods.
+func (s *Stack) Told(changes func() (number int64, told bool)) { s.changes = changes }
 
 // source is what packets of the underlay have, by which this host routes them.
 type source struct {
@@ -73,29 +90,52 @@ func (l *links) holds(ifindex int) bool {
 // remembered is an answer about a route.
 type remembered struct {
 	egress Egress
-	until  time.Time
+	reading
 }
 
 // New returns the stack of the device with an interface index. It belongs to the network
 // namespace of the threads that call its methods.
 func New(device int) *Stack {
-	return &Stack{device: device, routes: make(map[netip.Addr]remembered)}
+	untold := func() (int64, bool) { return 0, false }
+	return &Stack{device: device, changes: untold, routes: make(map[netip.Addr]remembered)}
 }
 
 // Forget has the next questions asked of the system: interfaces or routes have changed.
 func (s *Stack) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.read = time.Time{}
+	s.read = reading{}
 	clear(s.routes)
+}
+
+// counts reports whether an answer of the system still counts.
+func (s *Stack) counts(now time.Time, r reading) bool {
+	age := now.Sub(r.at)
+	if r.at.IsZero() || age < fresh {
+		return !r.at.IsZero()
+	}
+	number, told := s.changes()
+	return r.told && told && number == r.number && age < freshTold
+}
+
+// reading returns that of an answer which is asked for now.
+func (s *Stack) reading(now time.Time) reading {
+	number, told := s.changes()
+	return reading{now, told, number}
 }
 
 // current returns the interfaces, read anew if need be; the lock is held.
 func (s *Stack) current(now time.Time) *links {
-	if s.read.IsZero() || now.Sub(s.read) >= fresh {
-		s.links, s.read = readLinks(s.device), now
+	if !s.counts(now, s.read) {
+		s.look(now)
 	}
 	return &s.links
+}
+
+// look reads the interfaces; the lock is held.
+func (s *Stack) look(now time.Time) {
+	s.read = s.reading(now)
+	s.links = readLinks(s.device)
 }
 
 // knowing is current for a question about the interface of a name. One that is not among
@@ -103,7 +143,7 @@ func (s *Stack) current(now time.Time) *links {
 func (s *Stack) knowing(ifname string) *links {
 	now := time.Now()
 	if _, known := s.current(now).tunnels[ifname]; !known {
-		s.links, s.read = readLinks(s.device), now
+		s.look(now)
 	}
 	return &s.links
 }
@@ -160,14 +200,15 @@ func (s *Stack) Egress(to netip.Addr) Egress {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	if r, known := s.routes[to]; known && now.Before(r.until) {
+	if r := s.routes[to]; s.counts(now, r.reading) {
 		return r.egress
 	}
 	if len(s.routes) >= maxRemembered {
 		clear(s.routes)
 	}
+	r := s.reading(now)
 	egress := s.current(now).egress(to, s.from)
-	s.routes[to] = remembered{egress: egress, until: now.Add(fresh)}
+	s.routes[to] = remembered{egress, r}
 	return egress
 }
 

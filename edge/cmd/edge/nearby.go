@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strconv"
 
 	ucli "github.com/urfave/cli/v2"
 
+	"hedgerow/edge"
 	"hedgerow/edge/underlay"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/lan"
@@ -155,6 +157,41 @@ func (m *member) overlay(ifname string) bool {
 		return ifname != only
 	}
 	return !m.device.stack.Underlay(ifname)
+}
+
+// kept asks the system again what it was asked already only when its network may have
+// changed: an edge that nobody uses looks at it every half a minute.
+func kept[A any](ask func() A) func() A {
+	again := netwatch.Kept(func(struct{}) (A, error) { return ask(), nil })
+	return func() A {
+		a, _ := again(struct{}{}) // there is no error
+		return a
+	}
+}
+
+// keptAddresses is kept for a list of addresses.
+func keptAddresses(ask func() ([]netip.Addr, error)) func() ([]netip.Addr, error) {
+	again := netwatch.Kept(func(struct{}) ([]netip.Addr, error) { return ask() })
+	return func() ([]netip.Addr, error) {
+		list, err := again(struct{}{})
+		return slices.Clone(list), err
+	}
+}
+
+// keptNetworks is kept for the network that holds a prefix, if there is one.
+func keptNetworks(ask edge.NetworkFinder) edge.NetworkFinder {
+	type found struct {
+		network edge.Network
+		ok      bool
+	}
+	again := netwatch.Kept(func(p netip.Prefix) (f found, err error) {
+		f.network, f.ok = ask(p)
+		return f, nil
+	})
+	return func(p netip.Prefix) (edge.Network, bool) {
+		f, _ := again(p) // there is no error
+		return f.network, f.ok
+	}
 }
 
 // routes says to which internet this host has a route past the overlay.

@@ -21,6 +21,7 @@ import (
 	"hedgerow/edge/underlay"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/handover"
+	"hedgerow/internal/netwatch"
 	"hedgerow/internal/render"
 	"hedgerow/internal/service"
 	"hedgerow/internal/stack"
@@ -220,6 +221,7 @@ func (m *member) openDevice() error {
 	}
 	own := stack.New(index)
 	own.From(m.options.Nearby.Underlay.Mark, m.options.Nearby.Underlay.Interface)
+	own.Told(netwatch.Changes)
 	m.device = &device{tapDevice: d, stack: own, bridge: m.options.Device.Bridge.Bridge, log: m.log}
 	m.service.OnClose(func() { _ = d.Close() })
 	m.device.watches.add(d, tap.Watching{Behind: m.options.Address.Subnets.Announce, Most: edge.MaxMTU, Fixed: m.options.Ethernet.MTU != 0, Log: m.log})
@@ -278,9 +280,9 @@ func (m *member) config() edge.Config {
 		Network:    m.network(),
 		Host: edge.Host{
 			Interface:   m.device.Name(),
-			Own:         edge.Own{Stack: m.device.stack, Routes: m.routes, NeedsSource: m.device.stack.NeedsSource, Sockets: m.own, Device: m.device.watches.condition},
-			Addresses:   m.addresses,
-			Networks:    m.device.networks,
+			Own:         edge.Own{Stack: m.device.stack, Routes: kept(m.routes), NeedsSource: m.device.stack.NeedsSource, Sockets: m.own, Device: m.device.watches.condition},
+			Addresses:   keptAddresses(m.addresses),
+			Networks:    keptNetworks(m.device.networks),
 			Resolver:    m.resolver(),
 			Version:     cli.Release,
 			Notes:       m.notes,
