@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hedgerow/edge/dataplane"
+	"hedgerow/nat/path"
 	"hedgerow/nat/trains"
 	"hedgerow/protocol"
 )
@@ -79,6 +80,9 @@ func (r *routing) pong(now time.Time, p *peer, m protocol.Ping, ev dataplane.Pai
 		r.pairs.sendFragmented(p, back, to.LeastInner(), answer.Append)
 	} else {
 		r.pairs.sendBy(p, &back, 0, answer.Append)
+	}
+	if direct && p.reach.path != nil && !p.place.keepsSession() { // of others it need not be known so soon that they are gone
+		path.Asked(p.reach.path, now, ev.Origin.Addr)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 const (
 	activeBeat  = time.Second
 	idleBeat    = 15 * time.Second // keeps the mappings of most NATs; less where they live for less
+	oneSided    = 3                // times as rarely an end pings while the other one does
+	spareFor    = time.Second      // by so much the other one's next ping may be late
 	pingTimeout = 300 * time.Millisecond
 	resendAfter = 200 * time.Millisecond
 	maxMissed   = 3 // pings in a row, then the path is given up
@@ -41,11 +43,34 @@ func (s *prober) beat(sent time.Time, active bool) time.Time {
 	if active {
 		return sent.Add(activeBeat)
 	}
-	idle := idleBeat
-	if keep := s.policy.Keepalive; keep > 0 {
-		idle = min(idle, keep)
-	}
+	idle := s.idleBeat()
 	return deadline.Shared(sent.Add(idle/10), idle, s.policy.Phase)
+}
+
+// idleBeat returns how often a path in no use is pinged.
+func (s *prober) idleBeat() time.Duration {
+	if keep := s.policy.Keepalive; keep > 0 {
+		return min(idleBeat, keep)
+	}
+	return idleBeat
+}
+
+// spare puts the next ping over a path in no use off, since the peer has pinged and was
+// answered at a time: that has kept the mappings at both ends, and found the path alive. So
+// one end of an idle path pings, and the other one when the first one's ping does not come,
+// and now and then to know how far the peer is and where it sees us. An end whose own NAT
+// needs more than the usual relies on nobody.
+func (h *heartbeat) spare(now time.Time, with *prober) {
+	if h.waiting || h.missed > 0 || with.idleBeat() < idleBeat {
+		return
+	}
+	next := now.Add(idleBeat + spareFor)
+	if last := with.beat(h.sent.Add((oneSided-1)*idleBeat), false); next.After(last) {
+		next = last
+	}
+	if next.After(h.next) {
+		h.next = next
+	}
 }
 
 // pingWithin sends the next ping no later than d after the last.

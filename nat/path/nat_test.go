@@ -371,18 +371,19 @@ func TestLoss(t *testing.T) {
 	})
 }
 
-// Silence: heartbeats every 15 s, the end of the path after 10 minutes, nothing
-// any more then, and a new beginning with the next frame.
+// Silence: heartbeats every 15 s by one end or the other, the end of the path after 10
+// minutes, nothing any more then, and a new beginning with the next frame.
 func TestIdleAndWake(t *testing.T) {
 	meet(t, behind("203.0.113.1", "192.168.1.2", nattest.PortRestricted), behind("203.0.113.2", "192.168.7.2", nattest.PortRestricted), func(t *testing.T, w *world) {
 		w.exchange(1)
 		next := w.talk(0, 5*time.Second)
 		quiet := time.Now()
 		time.Sleep(20 * time.Second)
-		before := w.edges[0].sent()
+		before, other := w.edges[0].sent(), w.edges[1].sent()
 		time.Sleep(9 * time.Minute)
-		if n := w.edges[0].sent() - before; n < 32 || n > 41 {
-			t.Errorf("%d heartbeats in 9 minutes", n)
+		n, of := w.edges[0].sent()-before, w.edges[1].sent()-other
+		if few := min(n, of); n+of < 36 || n+of > 54 || few < 9 { // every 15 s, and each end every minute
+			t.Errorf("%d heartbeats of one end and %d of the other in 9 minutes", n, of)
 		}
 		time.Sleep(2 * time.Minute)
 		for _, e := range w.edges {
@@ -401,6 +402,37 @@ func TestIdleAndWake(t *testing.T) {
 			if took, ok := e.first(StateDirect, start); !ok || took > 700*time.Millisecond {
 				t.Errorf("edge %d: %v after %v", e.number, ok, took)
 			}
+		}
+	})
+}
+
+// An end that relies on the other one's pings finds out that they do not come any more, and
+// does not rely on them where its own NAT forgets sooner than most.
+func TestRelyOnPings(t *testing.T) {
+	nat := behind("203.0.113.1", "192.168.1.2", nattest.PortRestricted)
+	other := behind("203.0.113.2", "192.168.7.2", nattest.PortRestricted)
+	meet(t, nat, other, func(t *testing.T, w *world) {
+		w.exchange(1)
+		w.talk(0, 5*time.Second)
+		time.Sleep(3 * time.Minute)
+		w.edges[0].do(func() { w.edges[0].policy.Keepalive = 8 * time.Second })
+		time.Sleep(time.Minute)
+		before := w.edges[0].sent()
+		time.Sleep(time.Minute)
+		if n := w.edges[0].sent() - before; n < 6 || n > 8 {
+			t.Errorf("%d heartbeats in a minute of the end whose NAT forgets soon", n)
+		}
+		w.edges[0].do(func() { w.edges[0].policy.Keepalive = 0 })
+		for i, e := range w.edges { // whichever of them pings
+			time.Sleep(time.Minute)
+			w.net.SetDrop(func(_, to netip.AddrPort, _ []byte) bool { return to != w.relay.LocalAddr() })
+			start := time.Now()
+			time.Sleep(40 * time.Second)
+			if took, ok := e.first(StateSuspect, start); !ok || took > idleBeat+spareFor+time.Second {
+				t.Errorf("edge %d: in doubt %v after %v", i, ok, took)
+			}
+			w.net.SetDrop(nil)
+			w.talk(1000, 10*time.Second)
 		}
 	})
 }

@@ -24,6 +24,15 @@ func (p *Machine) ReceivedByTURN(now time.Time, from netip.AddrPort) {
 	p.received(now, from, address.KindTURN)
 }
 
+// Asked notes that a ping of the peer came from an address and was answered there.
+func Asked(p *Machine, now time.Time, from netip.AddrPort) {
+	s := &p.selection
+	if s.exists() && address.Unmap(from) == s.remote.addr && !p.usage.active(now) {
+		s.heart.spare(now, &p.prober)
+		p.reported.wake(now)
+	}
+}
+
 func (p *Machine) received(now time.Time, from netip.AddrPort, kind address.CandidateKind) {
 	from = address.Unmap(from)
 	s := &p.selection

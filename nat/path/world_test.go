@@ -177,6 +177,7 @@ func (w *world) newEdge(number byte, host *nattest.Host) *edge {
 		policy: testPolicy(),
 		calls:  make(chan func()), from: make(chan transport.Datagram), stopped: make(chan struct{})}
 	e.policy.Supernodes, e.policy.Side = []netip.AddrPort{w.relay.LocalAddr()}, sidePrefix
+	e.policy.Phase = time.Duration(number) * 4 * time.Second
 	e.path = New(e.policy, address.NewBudget(), rand.NewPCG(uint64(number), w.net.Seed()))
 	e.extra = extraSockets{edge: e, host: host, sides: map[netip.AddrPort]far{}}
 	e.policy.Outside = func(side netip.AddrPort) (netip.AddrPort, bool) {
@@ -283,6 +284,9 @@ func (e *edge) handle(d transport.Datagram) {
 		answer = append(answer, address...)
 		answer = append(answer, make([]byte, max(0, len(b)-len(answer)))...)
 		e.send(transport.Datagram{Buf: answer, N: len(answer), Addr: d.Addr})
+		if direct {
+			Asked(e.path, now, d.Addr)
+		}
 	case letterPong:
 		var seen netip.AddrPort
 		seen.UnmarshalBinary(b[10 : 10+b[9]])
