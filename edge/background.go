@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,6 +14,7 @@ type background struct {
 	workers  sync.WaitGroup
 	running  context.Context // ends when Run is about to return
 	done     chan struct{}   // closed when Run has returned
+	sleeps   atomic.Uint64   // of the control loop
 }
 
 // Go runs f in a goroutine that Run waits for. The context ends when Run does.

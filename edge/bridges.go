@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hedgerow/internal/timer"
+	"hedgerow/nat/address"
 	"hedgerow/protocol"
 )
 
@@ -32,6 +33,7 @@ func (p *peer) missing() bool { return p.place.keepsSession() && p.sessions.idle
 type keptSessions struct {
 	peers    *peers
 	sessions interface{ initiate(p *peer) }
+	policy   *address.Policy
 	timers   timer.Queue
 	next     timer.Timer
 }
@@ -39,7 +41,7 @@ type keptSessions struct {
 // open sets the timer.
 func (k *keptSessions) open() {
 	k.next = timer.New(&k.timers, "keep sessions", k.keep)
-	k.next.Set(k.peers.plane.Started().Add(keepEvery))
+	k.next.Set(k.policy.Next(k.peers.plane.Started(), keepEvery))
 }
 
 func (k *keptSessions) deadline() time.Time { return k.timers.Next() }
@@ -47,7 +49,7 @@ func (k *keptSessions) tick(now time.Time)  { k.timers.Run(now) }
 
 // keep makes the sessions that are to be kept and have gone, or whose handshake failed.
 func (k *keptSessions) keep(now time.Time) {
-	k.next.Set(now.Add(keepEvery))
+	k.next.Set(k.policy.Next(now, keepEvery))
 	for _, p := range k.peers.byStatic {
 		if p.missing() || p.identity.listing.kept && p.sessions.idle() {
 			k.sessions.initiate(p)

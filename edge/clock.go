@@ -71,14 +71,13 @@ func apart(a, b time.Duration) bool { return a-b > clockJump || b-a > clockJump 
 // watchClock acts on a jump: new salts always; after a suspension also a new
 // session with everyone, since the old ones' counters may have been used.
 func (e *Edge) watchClock(now time.Time) {
-	pause := clockEvery
 	total, w := e.data.plane.Totals(), &e.chores.clock
 	if frames := total.RxFrames + total.TxFrames; w.told && frames == w.frames {
-		pause = clockRest
+		w.next.Set(e.underlay.Addresses.Policy().Next(now, clockRest))
 	} else {
 		w.frames = frames
+		w.next.Set(now.Add(clockEvery))
 	}
-	w.next.Set(now.Add(pause))
 	e.keys.checkWear(now)
 	switch e.chores.clock.check(now, e.cfg.Host.BootClock, e.cfg.Host.Machine) {
 	case clockWall:

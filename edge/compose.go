@@ -314,10 +314,10 @@ func composeChores(e *Edge) {
 	e.chores.clock.next = timer.New(q, "watch the clock", e.watchClock)
 	e.chores.storing = timer.New(q, "keep the state", e.keepState)
 	e.chores.sweeping = timer.New(q, "sweep", func(now time.Time) {
-		e.chores.sweeping.Set(now.Add(dataplane.SweepEvery))
+		e.chores.sweeping.Set(e.underlay.Addresses.Policy().Next(now, dataplane.SweepEvery))
 		e.data.plane.Sweep(now)
 	})
-	kept := &keptSessions{peers: e.peers, sessions: e.sessions}
+	kept := &keptSessions{peers: e.peers, sessions: e.sessions, policy: e.underlay.Addresses.Policy()}
 	kept.open()
 	l := &links{
 		peers: e.peers, sessions: e.sessions, self: e.self, plane: e.data.plane, server: dataplane.NewLinkServer(e.data.plane, e.cfg.Queues[0].Conn), background: e.background,

@@ -103,7 +103,7 @@ func (a *deviceAddresses) assume(now time.Time) {
 	if last.IsValid() && a.rules.fault(last) == "" {
 		a.give(now, last)
 		a.trouble.assumed = true
-		a.checking.Set(now.Add(leaseEvery))
+		a.checkLater(now)
 	}
 }
 
@@ -114,7 +114,7 @@ func (a *deviceAddresses) confirmed(now time.Time) {
 		a.state.keepLease(a.lease)
 	}
 	if !a.checking.IsSet() {
-		a.checking.Set(now.Add(leaseEvery))
+		a.checkLater(now)
 	}
 }
 
@@ -160,7 +160,7 @@ func (a *deviceAddresses) granted(now time.Time, s *supernode, m protocol.Ack) {
 		a.confirmed(now)
 		return
 	case !a.checking.IsSet():
-		a.checking.Set(now.Add(leaseEvery))
+		a.checkLater(now)
 	}
 	if why := a.rules.fault(m.Lease); why != "" {
 		if a.trouble.assumed {
@@ -223,11 +223,16 @@ func (a *deviceAddresses) refuse(now time.Time, s *supernode, why string) {
 	}
 }
 
+// checkLater has the leases compared the next time that everything is done that can wait.
+func (a *deviceAddresses) checkLater(now time.Time) {
+	a.checking.Set(a.underlay.Addresses.Policy().Next(now, leaseEvery))
+}
+
 // check compares the leases with this host's networks again, which may have changed:
 // a lease that collides with them now is given up, and one that no longer does is
 // taken.
 func (a *deviceAddresses) check(now time.Time) {
-	a.checking.Set(now.Add(leaseEvery))
+	a.checkLater(now)
 	if a.lease.IsValid() {
 		if why := a.rules.fault(a.lease); why != "" {
 			a.giveUp(now, why)

@@ -65,6 +65,7 @@ type turns struct {
 // edge is to end.
 func (t *turns) wait(ctx context.Context) (done bool, err error) {
 	t.timer.Reset(time.Until(t.edge.deadline()))
+	t.edge.background.sleeps.Add(1)
 	select {
 	case ev := <-t.known:
 		t.events(ev)
@@ -143,6 +144,10 @@ func (t *turns) answer(ask func(now time.Time)) (done bool) {
 	t.edge.settle(now)
 	return false
 }
+
+// Sleeps returns how often the control loop has slept until there was something to do. It may
+// be called from any goroutine.
+func (e *Edge) Sleeps() uint64 { return e.background.sleeps.Load() }
 
 // lost returns the error of an edge whose device or socket has ended.
 func lost(err error) error {

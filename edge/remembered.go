@@ -11,17 +11,19 @@ import (
 	"hedgerow/edge/underlay"
 )
 
-// keepState writes the state file if something has changed, at most every five
-// seconds.
+// keepState writes the state file if something has changed, at most every five seconds. It
+// looks half as often while nothing changes.
 func (e *Edge) keepState(now time.Time) {
-	e.chores.storing.Set(now.Add(storeEvery))
 	e.state.remember(e.peers)
 	if wall := e.peers.rightClock(now); wall.Sub(e.state.aged).Abs() >= pinLeast {
 		e.peers.pins.aged(wall)
 	}
-	if e.state.dirty {
-		e.state.keep()
+	if !e.state.dirty {
+		e.chores.storing.Set(e.underlay.Addresses.Policy().Next(now, storeRest))
+		return
 	}
+	e.chores.storing.Set(now.Add(storeEvery))
+	e.state.keep()
 }
 
 // remember notes how to reach the peers that have a session.

@@ -420,7 +420,7 @@ func goOn(e *Edge, now time.Time) {
 	if r.lease.IsValid() {
 		a.lease, a.trouble.assumed = r.lease, r.assumed
 		a.set(now, r.lease)
-		a.checking.Set(now.Add(leaseEvery))
+		a.checkLater(now)
 	}
 	for _, s := range e.servers.list {
 		if s.hop.session == nil {

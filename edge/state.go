@@ -28,6 +28,7 @@ const (
 	storedPeers     = 64
 	storedAddresses = 64              // of supernodes
 	storeEvery      = 5 * time.Second // between two writes of the file
+	storeRest       = 2 * storeEvery  // until one after a time without any
 	maxPins         = 4096
 	maxState        = 4 << 20
 )

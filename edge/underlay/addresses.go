@@ -156,7 +156,7 @@ func (a *Addresses) seen(now time.Time) []netip.AddrPort {
 
 // look lists the addresses of our interfaces again.
 func (a *Addresses) look(now time.Time) {
-	a.again.Set(now.Add(lookEvery))
+	a.again.Set(a.policy.Next(now, lookEvery))
 	if host, err := a.cfg.Own.Interfaces(); err != nil {
 		a.cfg.Log.Warn("cannot list the addresses of this host", "err", err)
 	} else {

@@ -86,7 +86,7 @@ func TestObserved(t *testing.T) {
 		r.run(0)
 		r.told("1s candidates 2", "1s candidates 3")
 		r.candidates("host 192.0.2.7:7000", "reflexive 203.0.113.9:2000")
-		r.run(2 * time.Minute)
+		r.run(2*time.Minute + lookEvery)
 		r.candidates("host 192.0.2.7:7000")
 	})
 }

@@ -51,6 +51,7 @@ func (s *STUN) hurry(now time.Time) {
 
 // ask sends a request to every server whose time has come.
 func (s *STUN) ask(now time.Time) {
+	s.bindings.Phase = s.addresses.policy.Phase
 	for _, r := range s.bindings.Poll(now, s.cfg.Random) {
 		s.cfg.Sender.Send(r.To, r.Packet)
 	}

@@ -170,3 +170,52 @@ func TestKeepalivesFollowTheMapping(t *testing.T) {
 		s.Stop()
 	})
 }
+
+// An edge that nobody uses sleeps: what it does regularly it does at moments that all of it
+// shares, and of a path in no use one end pings. Before it slept 28 and 85 times.
+func TestIdleSleeps(t *testing.T) {
+	for _, c := range []struct {
+		peers           int
+		sleeps, packets float64 // a minute
+	}{{0, 20, 18}, {10, 60, 200}} {
+		t.Run(fmt.Sprint(c.peers, " peers"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := New(t, 13)
+				defer w.Close()
+				s := w.Supernode(supernodeAddr)
+				host := netip.MustParseAddr("198.51.100.1")
+				e := w.Edge(w.Net.Host(host), Options{Supernodes: []*Supernode{s}, State: true, Around: Around{LAN: true, Watch: true, Clock: true}})
+				peers := make([]*Edge, c.peers)
+				for i := range peers {
+					at := w.Net.Host(netip.AddrFrom4([4]byte{198, 51, 100, byte(101 + i)}))
+					peers[i] = w.Edge(at, Options{Supernodes: []*Supernode{s}})
+				}
+				time.Sleep(5 * time.Second)
+				for _, p := range peers {
+					e.Send(p.MAC, make([]byte, 100))
+				}
+				time.Sleep(100 * time.Second) // until it is known for how long mappings live
+				var k counter
+				w.Net.SetDrop(func(from, to netip.AddrPort, pkt []byte) bool {
+					return (from.Addr() == host || to.Addr() == host) && k.see(from, to, pkt)
+				})
+				const minutes = 7 // less than after what the paths are let go
+				before := e.Edge.Sleeps()
+				packets := float64(k.in(minutes*time.Minute).all()) / minutes
+				sleeps := float64(e.Edge.Sleeps()-before) / minutes
+				t.Logf("slept %.1f times and exchanged %.1f packets a minute", sleeps, packets)
+				if sleeps > c.sleeps || packets > c.packets {
+					t.Errorf("more than %v times, or %v packets", c.sleeps, c.packets)
+				}
+				for _, p := range peers {
+					if got := pathTo(t, e, p); got != control.PathDirect {
+						t.Errorf("the path to %v is %v", p.MAC, got)
+					}
+				}
+			})
+		})
+	}
+}
+
+// all returns how many datagrams there were.
+func (x exchanged) all() int { return x.packets + x.stun }

@@ -300,6 +300,18 @@ type Around struct {
 	Token   []byte               // that supernodes are shown
 	User    [2]string            // name and password that they are shown
 	Forked  <-chan struct{}      // each receipt tells the edge that the host was restored or cloned
+	Clock   bool                 // is told when the clock is set, which never happens
+}
+
+// clock is the edge's Host.Watch.Clock.
+func (a Around) clock() func(ctx context.Context, set func()) error {
+	if !a.Clock {
+		return nil
+	}
+	return func(ctx context.Context, _ func()) error {
+		<-ctx.Done()
+		return nil
+	}
 }
 
 // forks is the edge's Host.Watch.Forks.
@@ -363,7 +375,7 @@ func (e *Edge) Start() {
 			Addresses: e.addresses,
 			Report:    e.options.Report,
 			Rand:      e.world.random(),
-			BootClock: e.options.Around.Boot, Machine: e.options.Around.Machine, Watch: edge.Watch{Forks: e.options.Around.forks()},
+			BootClock: e.options.Around.Boot, Machine: e.options.Around.Machine, Watch: edge.Watch{Forks: e.options.Around.forks(), Clock: e.options.Around.clock()},
 		},
 	}
 	if s := e.options.Stacked; s != nil {

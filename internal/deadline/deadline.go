@@ -28,3 +28,9 @@ func Shared(least time.Time, every, phase time.Duration) time.Time {
 	}
 	return least.Add((every - past) % every)
 }
+
+// Next returns the first such time after now: when something is due again that is done at
+// each of them.
+func Next(now time.Time, every, phase time.Duration) time.Time {
+	return Shared(now.Add(1), every, phase)
+}

@@ -46,6 +46,11 @@ func TestShared(t *testing.T) {
 			t.Errorf("from %d on: %v, not %d", least, got, want)
 		}
 	}
+	for now, want := range map[int64]int64{0: 4, 4: 19, 18: 19, 19: 34} {
+		if got := Next(time.Unix(now, 0), every, phase); !got.Equal(time.Unix(want, 0)) {
+			t.Errorf("after %d: %v, not %d", now, got, want)
+		}
+	}
 	now := time.Now()
 	if got := Shared(now, every, phase); got.Before(now) || got.Sub(now) >= every {
 		t.Errorf("%v after now", got.Sub(now))

@@ -13,6 +13,7 @@ import (
 
 const (
 	bindingEvery = 25 * time.Second // NAT.md, 1.3: an endpoint is fresh for so long
+	bindingGrain = 5 * time.Second  // it is up to so much less, so that all servers are asked at one moment
 	bindingWait  = 3 * time.Second  // an answer counts within this time
 	maxServers   = 16               // supernodes, STUN servers, and the other ports that they name
 )
@@ -23,6 +24,7 @@ const (
 // there as well: two answers of one host tell how the NATs map. It is driven by
 // one goroutine: Poll at Deadline, HandleResponse for each datagram that IsSTUN finds.
 type Bindings struct {
+	Phase   time.Duration // of the moments at which servers are asked (Policy.Phase)
 	servers []server
 	asked   map[[12]byte]binding // outstanding requests
 }
@@ -86,7 +88,7 @@ func (s *Bindings) Poll(now time.Time, random io.Reader) []Request {
 		if now.Before(x.next) {
 			continue
 		}
-		x.next = now.Add(bindingEvery)
+		x.next = deadline.Next(now.Add(bindingEvery-bindingGrain), bindingGrain, s.Phase)
 		var id [12]byte
 		if _, err := io.ReadFull(random, id[:]); err != nil {
 			return list

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"hedgerow/internal/deadline"
 	"hedgerow/nat/nat64"
 )
 
@@ -48,6 +49,13 @@ type Policy struct {
 	// second (deadline.Shared). That of each edge is another one, so that edges do not fall
 	// into step.
 	Phase time.Duration
+}
+
+// Next returns when something is to be done next that is done every so often and can wait
+// for a while: at the next moment at which everything of that kind is, so that an edge that
+// nobody uses is woken once for all of it.
+func (p *Policy) Next(now time.Time, every time.Duration) time.Time {
+	return deadline.Next(now, every, p.Phase)
 }
 
 // OfMissing reports whether an address is one of the IP version that is missing.
