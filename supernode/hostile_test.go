@@ -43,7 +43,7 @@ func (r *rig) count() *counting {
 }
 
 // TestUnicastSpaceOnly: a network that is no unicast space, or half the internet, is
-// refused, and costs no more than any other refusal. Each took 22 ms under the mutex.
+// refused, and no address is looked for in it. Each took 22 ms under the mutex.
 func TestUnicastSpaceOnly(t *testing.T) {
 	r := newRig(t, Config{})
 	for i, wanted := range []string{
@@ -55,17 +55,12 @@ func TestUnicastSpaceOnly(t *testing.T) {
 		e.connect()
 		m := e.request()
 		m.Prefix = prefix(wanted)
-		quickest := time.Hour
-		for range 3 {
-			start := time.Now()
-			ack, nak := e.register(m)
-			quickest = min(quickest, time.Since(start))
-			if ack != nil || nak == nil || nak.Code != protocol.CodePool || nak.Prefix != m.Prefix {
-				t.Errorf("%s: ACK %+v NAK %+v", wanted, ack, nak)
-			}
+		if ack, nak := e.register(m); ack != nil || nak == nil || nak.Code != protocol.CodePool || nak.Prefix != m.Prefix {
+			t.Errorf("%s: ACK %+v NAK %+v", wanted, ack, nak)
 		}
-		if quickest > 10*time.Millisecond {
-			t.Errorf("%s took %v", wanted, quickest)
+		c := &community{}
+		if _, ok := c.leaseFor(r.now, wish{prefix: m.Prefix}); ok || c.addresses.leased.looked != 0 {
+			t.Errorf("%s: %d steps to find an address", wanted, c.addresses.leased.looked)
 		}
 	}
 	if st := r.s.Status(); st.Leases != 0 || len(st.Communities) != 0 {
@@ -84,15 +79,15 @@ func TestCrowdedNetwork(t *testing.T) {
 			taken.add(withLow(network.Addr(), base+n))
 		}
 	}
-	start := time.Now()
+	taken.looked = 0
 	for i := range 10_000 {
 		p, ok := chooseAddress(network, [32]byte{byte(i), byte(i >> 8)}, &taken)
 		if !ok || p.Addr() != withLow(network.Addr(), base+77_777) {
 			t.Fatalf("got %v, %v", p, ok)
 		}
 	}
-	if d := time.Since(start); d > time.Second {
-		t.Errorf("10 000 choices took %v", d)
+	if most := 10_000 * 2 * 2 * leasedLevels; taken.looked > most { // from its preferred address on, and before that
+		t.Errorf("10 000 choices took %d steps, %d are enough", taken.looked, most)
 	}
 	taken.add(withLow(network.Addr(), base+77_777))
 	if p, ok := chooseAddress(network, [32]byte{}, &taken); ok {
@@ -514,14 +509,13 @@ func TestManyUnderOneName(t *testing.T) {
 			first = c
 		}
 	}
-	start := time.Now()
-	for range 1000 {
-		first.nameInUse()
+	if n := g.names[[32]byte{1}]; first.name != n || *n != (name{communities: 50_000}) {
+		t.Errorf("they have %+v in common", n) // two counts, and nothing to go through
 	}
 	for _, c := range g.communities {
 		g.prune(c)
 	}
-	if d := time.Since(start); d > time.Second || len(g.names) != 0 {
-		t.Errorf("%v, %d names left", d, len(g.names))
+	if len(g.names) != 0 {
+		t.Errorf("%d names left", len(g.names))
 	}
 }

@@ -16,6 +16,7 @@ const leasedLevels = 6
 // A word without bits is not kept. The zero value is empty.
 type leased struct {
 	levels [leasedLevels]map[leasedWord]uint64
+	looked int // steps of all that were looked for
 }
 
 // leasedWord names 64 neighbours: what their addresses have in common before the last
@@ -92,5 +93,6 @@ func (s *leased) next(above [12]byte, first, last uint64) (low uint64, ok bool) 
 
 // word returns the 64 bits of a level among which number at is.
 func (s *leased) word(level int, above [12]byte, at uint64) uint64 {
+	s.looked++
 	return s.levels[level][leasedWord{above, uint32(at >> 6)}]
 }
