@@ -137,6 +137,46 @@ func TestUsers(t *testing.T) {
 	}
 }
 
+// countingUsers note as how many sources the last password counted.
+type countingUsers struct {
+	testUsers
+	sources *int
+}
+
+func (u countingUsers) Prove(now time.Time, r *admission.Request, hash string) admission.Reason {
+	*u.sources = r.Sources
+	return u.testUsers.Prove(now, r, hash)
+}
+
+// Users who log in from behind a front, or by a proxy, are not counted as one source.
+func TestUsersBehindAFront(t *testing.T) {
+	sources := 0
+	rules := "mode closed\nallow user ana " + testHash + "\nallow community c"
+	r := newRig(t, Config{Rules: rulesOf(t, rules), Proofs: admission.Proofs{Tokens: testTokens{}, Users: countingUsers{testUsers{make(map[[32]byte]string)}, &sources}}})
+	shows := func(e *fakeEdge) int {
+		e.connect()
+		m := e.request()
+		m.User, m.Password = "ana", "bad"
+		if _, nak := e.register(m); nak == nil || nak.Code != protocol.CodeUser {
+			t.Fatalf("%+v", nak)
+		}
+		return sources
+	}
+	const front = "172.17.0.1"
+	if n := shows(r.behind(front, "ours", "e", 100)); n != 1 {
+		t.Errorf("one of a private address counts as %d", n)
+	}
+	for i := range frontMany {
+		r.behind(front, "c", fmt.Sprint("c", i), i+1).join()
+	}
+	if n := shows(r.behind(front, "ours", "f", 101)); n != proxyShare {
+		t.Errorf("one behind a front counts as %d", n)
+	}
+	if n := shows(r.edge(testCommunity("ours", "k"), "g", 102)); n != 1 {
+		t.Errorf("one elsewhere counts as %d", n)
+	}
+}
+
 // While the use of a token is being written the edge hears nothing, and asks again; when it
 // cannot be written it is told to come later. Nothing is entered in either case.
 func TestTokensOnTheirWayToTheDisk(t *testing.T) {

@@ -105,6 +105,8 @@ var conditions = [...]condition{
 	lately("registrations", "there is no room for more registrations, in all or of one network: newcomers are refused. 'supernode status' shows how many there are; serve some of the communities by another supernode.", dropEdges, dropStoredFull),
 	lately("communities", "there is no room for more communities, in all or of one network: new ones are refused. Serve some of them by another supernode.", dropCommunities),
 	lately("newcomers", "more edges that were never seen come from one network than may: some of them wait. It ends by itself, or it is a flood.", dropNewcomerRate),
+	lately("passwords", "not all passwords that are shown are looked at: too many of one network, for one name, or in all. Who has shown one before is let in, the others ask again. It ends by itself, or somebody guesses: 'supernode ban source' keeps him out.", dropPasswordRate),
+	lately("list room", "there is no room for more lists of members, in all or of one network: their communities wait. Serve some of them by another supernode.", dropListFull),
 	lately("handshakes", "handshakes of strangers take all the time that they may, or all places: edges that were never here wait. It is a flood, or many edges at once; those that are here lose nothing.", dropGuests, dropDisplaced),
 	lately("relay budget", "not all that edges send is relayed: they, their network or their community send more than their budget, most likely multicasts to many. Those edges are told. [E50]", dropRelayBudget),
 	lately("line", "the line is full: edges send more than --limit line-bytes lets pass. Communities share it equally, and so do the edges of each; who sends less than an equal part loses nothing. Raise it if the line carries more. [E50]", dropRelayLine),

@@ -31,6 +31,8 @@ var ills = map[string]struct {
 	"registrations": {func(r *rig) { r.s.refused.drop(dropEdges) }, "no room for more registrations"},
 	"communities":   {func(r *rig) { r.s.refused.drop(dropCommunities) }, "no room for more communities"},
 	"newcomers":     {func(r *rig) { r.s.refused.drop(dropNewcomerRate) }, "come from one network"},
+	"passwords":     {func(r *rig) { r.s.refused.drop(dropPasswordRate) }, "passwords that are shown"},
+	"list room":     {func(r *rig) { r.s.refused.drop(dropListFull) }, "no room for more lists"},
 	"handshakes":    {func(r *rig) { r.s.refused.drop(dropGuests) }, "handshakes of strangers"},
 	"relay budget":  {func(r *rig) { r.s.refused.drop(dropRelayBudget) }, "[E50]"},
 	"line":          {func(r *rig) { r.s.refused.drop(dropRelayLine) }, "--limit line-bytes"},

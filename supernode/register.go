@@ -124,7 +124,8 @@ func (g *registrar) handleRegister(x *exchange, value []byte) {
 func (g *registrar) ask(x *exchange, a applicant) *refusal {
 	v := g.policy.Decide(x.now, &admission.Request{
 		CID: a.request.CID, NameHash: a.nameHash, Identity: a.statement.ID, Source: a.hop.source,
-		Token: a.request.Token, User: a.request.User, Password: a.request.Password,
+		Sources: g.registry.front.sourcesIn(lastingSource(a.hop.addr, a.hop.source)),
+		Token:   a.request.Token, User: a.request.User, Password: a.request.Password,
 	})
 	switch v.Reason {
 	case admission.Admitted:

@@ -23,6 +23,9 @@ type Request struct {
 	Identity [32]byte
 	// Source is the address that the edge comes from, of the underlay.
 	Source netip.Addr
+	// Sources is as how many sources that counts: more than one come from there, by a proxy
+	// that hides them. 0 is one.
+	Sources int
 	// Token is what the edge shows to be admitted, empty: nothing. It was made by
 	// whoever implements Tokens.
 	Token []byte

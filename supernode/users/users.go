@@ -22,6 +22,7 @@ import (
 
 	"hedgerow/internal/bucket"
 	"hedgerow/internal/durable"
+	"hedgerow/internal/network"
 	"hedgerow/internal/password"
 	"hedgerow/supernode/admission"
 )
@@ -34,7 +35,7 @@ const (
 	seenEvery  = 24 * time.Hour // so often it is noted that an identity is there
 	saveEvery  = time.Minute    // at most so often the file is written
 	restAfter  = 60 * time.Millisecond
-	tryRate    = 1.0 / 30 // passwords a second from one source; its networks have up to four times as much
+	tryRate    = 1.0 / 30 // passwords a second from one source; its networks have up to four times as much, a proxy as Request.Sources says
 	tryBurst   = 20       // at once
 	userRate   = 1.0 / 60 // passwords a second for one name from one network
 	userBurst  = 20       // at once
@@ -61,6 +62,8 @@ type known struct {
 type attempt struct {
 	identity             [32]byte
 	user, password, hash string
+	from                 network.Key // the widest network of its source
+	round                uint64      // in which its turn is
 }
 
 // key is what names an attempt without its password being kept.
@@ -76,7 +79,8 @@ type Book struct {
 
 	mu      sync.Mutex // guards what follows; not held while a password is looked at or the file written
 	known   map[[32]byte]known
-	waiting []attempt
+	waiting []attempt // in the order of their rounds
+	round   uint64    // of the one that was looked at last
 	waits   map[key]bool
 	wrong   map[key]time.Time // until when
 	sources *bucket.Networks
@@ -118,8 +122,8 @@ func (b *Book) Of(now time.Time, identity [32]byte) (user, hash string) {
 
 // Prove has a password looked at, unless that has just been done.
 func (b *Book) Prove(now time.Time, r *admission.Request, hash string) admission.Reason {
-	a := attempt{identity: r.Identity, user: r.User, password: r.Password, hash: hash}
-	k := a.key()
+	a := attempt{identity: r.Identity, user: r.User, password: r.Password, hash: hash, from: network.Of(r.Source)[network.Levels-1]}
+	k, sources := a.key(), float64(max(1, r.Sources))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if until, ok := b.wrong[k]; ok && now.Before(until) {
@@ -128,18 +132,45 @@ func (b *Book) Prove(now time.Time, r *admission.Request, hash string) admission
 	switch {
 	case b.waits[k]:
 		return admission.Waiting
-	case len(b.waiting) >= maxWaiting || !b.names.Has(now, nameAddr(a.user, r.Source), userRate, userBurst) ||
-		!b.sources.Take(now, r.Source, tryRate, tryBurst):
+	case !b.room(&a) || !b.names.Has(now, nameAddr(a.user, r.Source), userRate, userBurst) ||
+		!b.sources.Take(now, r.Source, tryRate*sources, tryBurst*sources):
 		return admission.Limited
 	}
 	b.names.Take(now, nameAddr(a.user, r.Source), userRate, userBurst)
-	b.waits[k] = true
-	b.waiting = append(b.waiting, a)
+	b.enter(a)
 	select {
 	case b.wake <- struct{}{}:
 	default:
 	}
 	return admission.Waiting
+}
+
+// room sets the round of an attempt, and reports whether it may wait. Networks take turns: each
+// has one attempt in a round. Where all places are taken the last round makes room for an
+// earlier one, so that whoever shows many passwords keeps nobody of another network out. The
+// caller holds b.mu.
+func (b *Book) room(a *attempt) bool {
+	a.round = b.round
+	for i := range b.waiting {
+		if w := &b.waiting[i]; w.from == a.from {
+			a.round = max(a.round, w.round+1)
+		}
+	}
+	return len(b.waiting) < maxWaiting || a.round < b.waiting[maxWaiting-1].round
+}
+
+// enter has an attempt wait that there is room for. The caller holds b.mu.
+func (b *Book) enter(a attempt) {
+	if n := len(b.waiting) - 1; n+1 == maxWaiting {
+		delete(b.waits, b.waiting[n].key()) // its edge asks again
+		b.waiting = slices.Delete(b.waiting, n, n+1)
+	}
+	at := slices.IndexFunc(b.waiting, func(w attempt) bool { return w.round > a.round })
+	if at < 0 {
+		at = len(b.waiting)
+	}
+	b.waiting = slices.Insert(b.waiting, at, a)
+	b.waits[a.key()] = true
 }
 
 // key returns the hash of all of an attempt.
@@ -183,7 +214,7 @@ func (b *Book) rest(ctx context.Context) bool {
 	}
 }
 
-// look looks at the password that waits longest, and reports whether there was one.
+// look looks at the password whose turn it is, and reports whether there was one.
 func (b *Book) look(clock func() time.Time) bool {
 	b.mu.Lock()
 	if len(b.waiting) == 0 {
@@ -191,7 +222,7 @@ func (b *Book) look(clock func() time.Time) bool {
 		return false
 	}
 	a := b.waiting[0]
-	b.waiting = slices.Delete(b.waiting, 0, 1)
+	b.waiting, b.round = slices.Delete(b.waiting, 0, 1), a.round
 	b.mu.Unlock()
 
 	right := a.hash != "" && password.Check(a.hash, a.password)

@@ -137,6 +137,53 @@ func TestManyPasswords(t *testing.T) {
 	}
 }
 
+// Networks take turns: whoever shows many passwords from one keeps nobody of another one waiting
+// behind them, nor out.
+func TestPasswordsTakeTurns(t *testing.T) {
+	b, hash := open(t, t.TempDir()), cheap(t, "good")
+	for i := range maxWaiting + 10 {
+		r := asks(2, fmt.Sprint("user", i), "guess")
+		r.Source = netip.AddrFrom4([4]byte{203, 0, 113, byte(i % 4)})
+		if got := b.Prove(noon, r, ""); (got == admission.Waiting) != (i < maxWaiting) {
+			t.Fatalf("guess %d: %v", i, got)
+		}
+	}
+	if got := b.Prove(noon, asks(1, "ana", "good"), hash); got != admission.Waiting || len(b.waiting) != maxWaiting || len(b.waits) != maxWaiting {
+		t.Fatalf("%v, %d wait, %d are known to", got, len(b.waiting), len(b.waits))
+	}
+	for range 2 {
+		b.look(func() time.Time { return noon })
+	}
+	if user, _ := b.Of(noon, [32]byte{1}); user != "ana" {
+		t.Error("she waits behind guesses of another network")
+	}
+	for _, a := range b.waiting {
+		if !b.waits[a.key()] {
+			t.Errorf("the password of %s waits, and is asked for again", a.user)
+		}
+	}
+	if len(b.waits) != maxWaiting-2 || len(b.waiting) != maxWaiting-2 {
+		t.Errorf("%d wait, %d are known to", len(b.waiting), len(b.waits))
+	}
+}
+
+// Many may log in at once who come by one proxy, and not without a bound.
+func TestManyBehindAProxy(t *testing.T) {
+	const sources = 4
+	b := open(t, t.TempDir())
+	taken := 0
+	for i := range 2 * sources * tryBurst {
+		r := asks(byte(i), fmt.Sprint("user", i), "good")
+		if r.Sources = sources; b.Prove(noon, r, "") == admission.Waiting {
+			taken++
+		}
+		b.waiting, b.waits = nil, make(map[key]bool)
+	}
+	if taken != sources*tryBurst {
+		t.Errorf("%d passwords by a proxy that counts as %d sources", taken, sources)
+	}
+}
+
 // No table grows without a bound; the identity that was away for longest goes first.
 func TestBounds(t *testing.T) {
 	b := open(t, t.TempDir())
