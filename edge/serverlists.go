@@ -16,6 +16,10 @@ const (
 	// member who has it from the authority; the others then have up to as much again, each
 	// its own time. Who has it from there tells them at once.
 	serverTold = 2 * time.Second
+	// serverAgain is how long after a supernode has said that it has an older list than ours, or
+	// none, it is told again at least, and twice that at most: it was upgraded while ours came to
+	// it, or had no room.
+	serverAgain = 30 * time.Second
 	// Pieces for one supernode a second: what one of the greatest size asks for at once.
 	serverPiecesRate, serverPiecesBurst = 256, 1100
 )
@@ -119,6 +123,9 @@ func (l *serverLists) handle(now time.Time, s *supernode, h *protocol.ListHead) 
 	case h == nil || !roster.Newer(h, own.head()):
 		news := h != nil && (st.head == nil || *h != *st.head)
 		st.head = h
+		if roster.Newer(own.head(), h) {
+			st.telling.NotAfter(now.Add(serverAgain + l.random.jitter(serverAgain)))
+		}
 		if news && *h == *own.head() && !s.current() && s.grant.pending && st.heads.Take(now, 1, headsRate, headsBurst) {
 			s.grant.retry.Set(now) // it has the list that it wanted first
 		}

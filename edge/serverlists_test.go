@@ -222,6 +222,42 @@ func TestListToSupernode(t *testing.T) {
 	}
 }
 
+// TestListToldAgain: a supernode that goes on saying that it has an older list is told of the newer
+// one again, and no more once it has that.
+func TestListToldAgain(t *testing.T) {
+	v := newServer(t, listedConfig)
+	v.answer(noon)
+	old, list := signedList(t, 1, entry(1, 0)), signedList(t, 2, entry(1, 0))
+	granted := ack(1)
+	granted.LeaseSeconds = 86400
+	v.say(noon, (&protocol.List{Head: &old.Head}).Append(granted.Append(nil)))
+	v.registers()
+	if err := v.data.lists.install(noon, (&roster.File{List: list}).Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	v.settle(noon)
+	now := noon.Add(2 * serverTold)
+	v.pass(now)
+	if n := len(v.registers()); n != 1 {
+		t.Fatalf("%d REGISTERs at first", n)
+	}
+	for range 2 {
+		v.say(now, (&protocol.List{Head: &old.Head}).Append(granted.Append(nil)))
+		v.pass(now.Add(serverAgain - time.Second))
+		soon := len(v.registers())
+		now = now.Add(2 * serverAgain)
+		v.pass(now)
+		if got := v.registers(); soon != 0 || len(got) == 0 || *got[0].Listing.Head != list.Head {
+			t.Errorf("%d REGISTERs at once, then %d", soon, len(got))
+		}
+	}
+	v.say(now, (&protocol.List{Head: &list.Head}).Append(granted.Append(nil)))
+	v.pass(now.Add(2 * serverAgain))
+	if n := len(v.registers()); n != 0 {
+		t.Errorf("%d REGISTERs for a supernode that has the list", n)
+	}
+}
+
 // TestListsAreNoReasonToRegisterOften: a supernode that says again and again that it has our
 // list, or by turns that it has it and none, has the edge register few times.
 func TestListsAreNoReasonToRegisterOften(t *testing.T) {
