@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"hedgerow/edge/control"
+	"hedgerow/internal/format"
 	"hedgerow/protocol"
 )
 
@@ -77,6 +78,21 @@ func (l *limited) sentence() string {
 		limit = fmt.Sprintf("an equal part of its line, which is full: %d bytes a second", l.last.Rate)
 	case protocol.LimitedLoad:
 		limit = "an equal part of its processor, which is full"
+	case protocol.LimitedMonth, protocol.LimitedCommunityMonth, protocol.LimitedEdgeMonth, protocol.LimitedNetworkMonth:
+		return l.monthSentence()
 	}
 	return fmt.Sprintf("%s has dropped %d packets of this edge, which sends more through it than its limit of %s.%s [E50]", l.name, l.dropped, limit, advice)
+}
+
+// monthSentence is sentence for a limit of a calendar month.
+func (l *limited) monthSentence() string {
+	whom := map[uint8]string{
+		protocol.LimitedMonth: "everybody", protocol.LimitedCommunityMonth: "this community",
+		protocol.LimitedEdgeMonth: "this edge", protocol.LimitedNetworkMonth: "all edges at this address",
+	}[l.last.What]
+	y, m, _ := l.at.UTC().Date()
+	next := time.Date(y, m+1, 1, 0, 0, 0, 0, time.UTC)
+	return fmt.Sprintf("%s has dropped %d packets of this edge: it has relayed as much for %s this month as it may (%sB), and relays again from %s UTC on. "+
+		"Direct paths go on: see in 'edge peers' which peers have none, and why, or add another supernode. [E50]",
+		l.name, l.dropped, whom, format.Bytes(uint64(l.last.Rate)*1e6), next.Format("2 January 2006"))
 }

@@ -17,6 +17,8 @@ func TestToldOfLimits(t *testing.T) {
 		protocol.LimitedCopies: "of one edge", protocol.LimitedNetworkCopies: "of all edges at one address",
 		protocol.LimitedCommunityCopies: "copies of broadcasts and multicasts a second of one community",
 		protocol.LimitedLine:            "its line, which is full: 9 bytes a second", protocol.LimitedLoad: "an equal part of its processor, which is full", 77: "(number 77): 9 a second",
+		protocol.LimitedMonth: "it has relayed as much for everybody this month as it may (9.0MB), and relays again from 1 ", protocol.LimitedCommunityMonth: "for this community",
+		protocol.LimitedEdgeMonth: "for this edge", protocol.LimitedNetworkMonth: "for all edges at this address",
 	} {
 		v := registered(t, nil)
 		m := protocol.Limited{Dropped: 1 << 31, What: what, Rate: 9}

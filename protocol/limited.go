@@ -18,6 +18,13 @@ const (
 	// full. LimitedLoad is an equal part of its processor's time, which has no rate.
 	LimitedLine = 6
 	LimitedLoad = 7
+	// LimitedMonth is how many bytes it relays in a calendar month (UTC) in all,
+	// LimitedCommunityMonth for one community, LimitedEdgeMonth for one identity and
+	// LimitedNetworkMonth for all at one source address.
+	LimitedMonth          = 8
+	LimitedCommunityMonth = 9
+	LimitedEdgeMonth      = 10
+	LimitedNetworkMonth   = 11
 )
 
 // Limited tells an edge that a supernode has not relayed all that it sent.
@@ -28,8 +35,8 @@ type Limited struct {
 	// What is the limit that was met last, one of the Limited constants; others are
 	// limits of later versions.
 	What uint8
-	// Rate is that limit, in bytes or copies a second; the largest number stands for
-	// all that are larger, 0 for none.
+	// Rate is that limit, in bytes or copies a second, or in millions of bytes a month; the
+	// largest number stands for all that are larger, 0 for none.
 	Rate uint32
 }
 
