@@ -12,7 +12,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	cfg, log := &s.cfg, s.cfg.Log
 	s.sockets = newSockets(cfg, s.refused)
 	s.registry = newRegistry(cfg.Limits, cfg.Pool, newFront(log))
-	s.registry.lists = s.newLists()
+	s.registry.lists = newLists(s)
 	sender := &controlSender{s.refused}
 	allowance, lanes := newAllowance(s.registry.front), make(lanes)
 	prober := &prober{sender: sender, lanes: lanes, registry: s.registry, store: s.store, random: random, log: log}
@@ -31,7 +31,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 		binding:    newBinding(s.refused),
 	}
 	s.sockets.keys.own = s.strangers.handshakes.newKey(cfg.Identity)
-	s.relayer = &relayer{sessions: s.sessions, sender: sender, registry: s.registry, sockets: s.sockets, allowance: allowance, crowded: newCrowded(cfg.Limits.LineBytes), refused: s.refused, limits: cfg.Limits}
+	s.relayer = &relayer{months: newMonths(s), sessions: s.sessions, sender: sender, registry: s.registry, sockets: s.sockets, allowance: allowance, crowded: newCrowded(cfg.Limits.LineBytes), refused: s.refused, limits: cfg.Limits}
 	s.turn = &turnServer{
 		cfg: cfg.TURN, failed: &s.health.turn, secret: turnSecret(cfg.Identity.Seed), tables: &s.mu, registry: s.registry, refused: s.refused, log: log, now: cfg.Now,
 	}
@@ -69,7 +69,7 @@ func (s *Server) composeListings(registrar *registrar, sender *controlSender) {
 }
 
 // newLists returns the lists of members that are in the state directory.
-func (s *Server) newLists() *lists.Table {
+func newLists(s *Server) *lists.Table {
 	return lists.New(lists.Config{Dir: s.cfg.StateDir, Disk: s.store.cfg.disk, Log: s.cfg.Log, Sources: s.registry.front.sourcesIn})
 }
 
@@ -106,7 +106,7 @@ func (s *Server) composeHealth(policy *admission.Policy) {
 	h := &s.health
 	h.started, h.refused, h.registry, h.store = s.cfg.Now(), s.refused, s.registry, s.store
 	h.proofs = s.cfg.Proofs
-	h.listing = &listing{walker: walker{tables: &s.mu}, registry: s.registry, policy: policy, sockets: s.sockets}
+	h.listing = &listing{walker: walker{tables: &s.mu}, registry: s.registry, policy: policy, sockets: s.sockets, months: s.relayer.months}
 	h.looking = timer.New(&s.timers, "look at the counters", h.watch)
 	s.registry.events = newEventLog(s.refused, policy)
 }

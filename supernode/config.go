@@ -11,6 +11,7 @@ import (
 
 	"hedgerow/crypto"
 	"hedgerow/supernode/admission"
+	"hedgerow/supernode/quota"
 	"hedgerow/transport"
 )
 
@@ -77,6 +78,9 @@ type Limits struct {
 	// headers of IP and UDP. Communities share them equally when more is sent, and so do the
 	// edges of one. Default: no limit.
 	LineBytes float64
+	// Month is how many bytes leave in a calendar month for what is relayed, with the headers
+	// of IP and UDP. Default: no limit, and with one of all parts of it (quota.Limits.Defaults).
+	Month quota.Limits
 }
 
 // The ceilings of the tables.
@@ -164,5 +168,6 @@ func (l Limits) withDefaults() Limits {
 	setRate(&l.EdgeFloods, 25000)
 	setRate(&l.SourceFloods, 50000)
 	setRate(&l.CommunityFloods, 250000)
+	l.Month = l.Month.Defaults()
 	return l
 }

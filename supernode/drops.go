@@ -105,6 +105,7 @@ const (
 	dropRelayBudget // over the budget of the edge or of its community
 	dropRelayLine   // the line is full, and the edge or its community sends more than its equal part
 	dropRelayLoad   // the processor is full, and the edge or its community sends more than its equal part
+	dropRelayMonth  // the edge, its community, its source or all have used up their bytes of this month
 	dropMarked      // it was marked for congestion, and goes by a stream: losing it tells the same
 	dropSend        // the socket refused it
 	dropStreamEnded // for an edge whose stream has ended
@@ -142,7 +143,7 @@ var dropNames = [dropReasons]string{
 	dropStoredFull: "stored-full", dropStoreWrite: "store-write", dropTURNIdentity: "turn-identity",
 	dropTURNPeer: "turn-peer",
 
-	dropRelayTag: "relay-tag", dropRelayTarget: "relay-target", dropRelayBudget: "relay-budget", dropRelayLine: "relay-line", dropRelayLoad: "relay-load", dropMarked: "relay-marked", dropSend: "send", dropStreamEnded: "stream-ended", dropAnswer: "answer",
+	dropRelayTag: "relay-tag", dropRelayTarget: "relay-target", dropRelayBudget: "relay-budget", dropRelayLine: "relay-line", dropRelayLoad: "relay-load", dropRelayMonth: "relay-month", dropMarked: "relay-marked", dropSend: "send", dropStreamEnded: "stream-ended", dropAnswer: "answer",
 }
 
 func (r dropReason) String() string { return dropNames[r] }

@@ -52,4 +52,6 @@ var limitNames = [...]string{
 	protocol.LimitedBytes: admin.LimitBytes, protocol.LimitedCommunityBytes: admin.LimitCommunityBytes, protocol.LimitedCopies: admin.LimitCopies,
 	protocol.LimitedNetworkCopies: admin.LimitNetworkCopies, protocol.LimitedCommunityCopies: admin.LimitCommunityCopies,
 	protocol.LimitedLine: admin.LimitLine, protocol.LimitedLoad: admin.LimitLoad,
+	protocol.LimitedMonth: admin.LimitMonth, protocol.LimitedCommunityMonth: admin.LimitCommunityMonth,
+	protocol.LimitedEdgeMonth: admin.LimitEdgeMonth, protocol.LimitedNetworkMonth: admin.LimitNetworkMonth,
 }

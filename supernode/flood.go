@@ -25,7 +25,10 @@ func (r *relayer) prepareFlood(now time.Time, out *outbox, edge *hop, packet []b
 	// What surely leaves is charged before anybody looks for whom it is for, so that a
 	// flood that is refused costs no more than a packet.
 	least := max(1, len(c.online)-1-len(skip))
-	over := r.chargeFlood(now, edge, least, len(packet))
+	over := r.overMonth(now, out, edge, len(packet), true)
+	if over.what == 0 {
+		over = r.chargeFlood(now, edge, least, len(packet))
+	}
 	if over.what == 0 && r.crowded.line != nil && !r.crowded.carries(now, src, len(packet)) {
 		over = r.crowded.lineFull(src)
 	}
@@ -52,6 +55,7 @@ func (r *relayer) prepareFlood(now time.Time, out *outbox, edge *hop, packet []b
 		}
 	}
 	r.crowded.copied(src, len(packet), len(f.targets)-1)
+	r.spend(src, len(packet), len(f.targets))
 	r.count(src, admin.Traffic{Floods: 1, FloodBytes: uint64(len(packet) * len(f.targets))})
 }
 

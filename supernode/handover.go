@@ -27,7 +27,7 @@ const drainMost = 32
 func (s *Server) HandOver(give func(state []byte) error) error {
 	return s.sockets.gate.Hold(func() error {
 		s.finish()
-		return give(s.state())
+		return s.relayer.months.keeper.GiveAway(func() error { return give(s.state()) })
 	})
 }
 

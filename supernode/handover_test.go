@@ -20,6 +20,7 @@ import (
 	"hedgerow/handshake"
 	"hedgerow/internal/handover"
 	"hedgerow/protocol"
+	"hedgerow/supernode/admin"
 	"hedgerow/transport"
 )
 
@@ -81,6 +82,9 @@ func TestHandOver(t *testing.T) {
 
 	r.s.refused.failures.Count(handshake.ErrOlder)
 	was, rigWas := r.s.Status(), r
+	for i := range was.Communities {
+		was.Communities[i].Month = admin.Month{} // it goes over by the disk: TestHandOverCounts
+	}
 	r = r.handOver(Config{}, a, b, gone, other, guest)
 	if is := r.s.Status(); is.Edges != was.Edges || is.Leases != was.Leases || is.Sessions != was.Sessions || is.Guests != was.Guests ||
 		!slices.Equal(is.Communities, was.Communities) || !maps.Equal(is.Drops, was.Drops) {
@@ -124,8 +128,8 @@ func TestHandOver(t *testing.T) {
 // TestHandOverCounts hands over what was relayed, and what went over a limit: an operator
 // sees the same before and after.
 func TestHandOverCounts(t *testing.T) {
-	limits := Limits{CommunityFloods: 10}
-	r := newRig(t, Config{Limits: limits})
+	cfg := Config{Limits: Limits{CommunityFloods: 10}, StateDir: t.TempDir()}
+	r := newRig(t, cfg)
 	c := testCommunity("c", "k")
 	a, b := r.edge(c, "a", 1).join(), r.edge(c, "b", 2).join()
 	for range 20 {
@@ -135,14 +139,14 @@ func TestHandOverCounts(t *testing.T) {
 	counts := func() string {
 		edge := r.edgesOf(c.ID())[hex.EncodeToString(a.id.ID)]
 		all := r.s.Communities(0).Communities[0]
-		if edge.Limited == nil || all.Limited == nil || edge.Relayed.Packets == 0 || edge.Relayed.FloodBytes == 0 {
+		if edge.Limited == nil || all.Limited == nil || edge.Relayed.Packets == 0 || edge.Relayed.FloodBytes == 0 || edge.Month.Used == 0 || edge.SourceMonth.Used == 0 || all.Month.Used == 0 {
 			t.Errorf("nothing to hand over: %+v, %+v", edge, all)
 			return ""
 		}
-		return fmt.Sprintf("%+v %+v, %+v %+v, %+v", edge.Relayed, *edge.Limited, all.Relayed, *all.Limited, r.s.Status().Totals)
+		return fmt.Sprintf("%+v %+v %v %v, %+v %+v %v, %+v", edge.Relayed, *edge.Limited, edge.Month, edge.SourceMonth, all.Relayed, *all.Limited, all.Month, r.s.Status().Totals)
 	}
 	was := counts()
-	r = r.handOver(Config{Limits: limits}, a, b)
+	r = r.handOver(cfg, a, b)
 	if is := counts(); is != was {
 		t.Errorf("handed over: %s\nwas: %s", is, was)
 	}

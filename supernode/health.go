@@ -112,6 +112,9 @@ var conditions = [...]condition{
 	lately("line", "the line is full: edges send more than --limit line-bytes lets pass. Communities share it equally, and so do the edges of each; who sends less than an equal part loses nothing. Raise it if the line carries more. [E50]", dropRelayLine),
 	lately("load", "the processor is full: edges send more than this host can relay. Communities share it equally, and so do the edges of each; who sends less than an equal part loses nothing. Let --limit edge-bytes or line-bytes allow less, or serve some of the communities by another supernode. [E50]", dropRelayLoad),
 	lately("notices", "members are not told at once of all edges that have started anew: there are more than may be told of.", dropPushes),
+	{name: "month", note: (*health).monthNote},
+	{name: "month of some", note: (*health).monthOfSomeNote},
+	{name: "month on disk", asks: true, note: func(h *health, _ time.Time) string { return h.listing.months.keeper.Note() }},
 	{name: "store", note: func(h *health, _ time.Time) string {
 		return h.store.sentence()
 	}},

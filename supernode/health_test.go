@@ -9,6 +9,7 @@ import (
 
 	"hedgerow/internal/durable"
 	"hedgerow/supernode/lists"
+	"hedgerow/supernode/quota"
 )
 
 // ills are how each condition comes about in a healthy supernode, and a part of its
@@ -46,9 +47,17 @@ var ills = map[string]struct {
 		l := newListed(r, "listed")
 		l.edge("a", 1).bring(l.sign(1, "a"))
 	}, "lists of members cannot be written to /dev/null/lists"},
-	"stored":      {func(r *rig) { r.s.refused.drop(dropStored) }, "damaged and left out"},
-	"proofs":      {func(r *rig) { r.s.health.proofs.Tokens = testTokens{note: "tokens are lost"} }, "tokens are lost"},
-	"set aside":   {func(r *rig) { r.s.store.state.setAside = []string{os.DevNull} }, "is now " + os.DevNull},
+	"stored":        {func(r *rig) { r.s.refused.drop(dropStored) }, "damaged and left out"},
+	"proofs":        {func(r *rig) { r.s.health.proofs.Tokens = testTokens{note: "tokens are lost"} }, "tokens are lost"},
+	"set aside":     {func(r *rig) { r.s.store.state.setAside = []string{os.DevNull} }, "is now " + os.DevNull},
+	"month":         {func(r *rig) { r.useMonth(1000, 901) }, "90 % of what may be relayed this month is used"},
+	"month of some": {func(r *rig) { r.s.refused.drop(dropRelayMonth) }, "--limit community-month"},
+	"month on disk": {func(r *rig) {
+		r.useMonth(0, 1)
+		m := r.s.relayer.months
+		m.keeper = quota.Open(m.table, quota.Config{Dir: r.t.TempDir() + "/gone", Disk: r.disk, Log: r.s.cfg.Log, Tables: &r.s.mu, Now: r.s.cfg.Now})
+		m.keeper.Save()
+	}, "this month cannot be written"},
 	"second port": {func(r *rig) { r.s.health.secondPort.Store(true) }, "second port"},
 	"streams":     {func(r *rig) { r.s.health.streams.Store(true) }, "streams over TCP"},
 	"turn":        {func(r *rig) { r.s.health.turn.Store(true) }, "TURN server"},
@@ -75,7 +84,7 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%s: %q", c.name, got)
 		}
 		r.pass(healthShown+healthEvery, time.Second)
-		lasts := map[string]bool{"front": true, "store": true, "lists": true, "proofs": true, "set aside": true, "second port": true, "streams": true, "turn": true}[c.name]
+		lasts := map[string]bool{"front": true, "month": true, "month on disk": true, "store": true, "lists": true, "proofs": true, "set aside": true, "second port": true, "streams": true, "turn": true}[c.name]
 		if got := strings.Join(r.s.Status().Notes, "|"); strings.Contains(got, ill.want) != lasts {
 			t.Errorf("%s: a minute later status has %q", c.name, got)
 		}

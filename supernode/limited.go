@@ -13,16 +13,18 @@ const limitedRate = 1.0 / 5
 // limit is what a packet was dropped for; the zero value is nothing.
 type limit struct {
 	what uint8   // one of the constants of protocol.Limited
-	rate float64 // a second
+	rate float64 // a second, or millions of bytes a month
 }
 
 // drop counts a packet that went over a limit, and tells its sender now and then, who would
 // look for the loss anywhere else.
 func (r *relayer) drop(now time.Time, out *outbox, edge *hop, l limit) {
-	switch l.what {
-	case protocol.LimitedLine:
+	switch {
+	case l.ofMonth():
+		r.refused.drop(dropRelayMonth)
+	case l.what == protocol.LimitedLine:
 		r.refused.drop(dropRelayLine)
-	case protocol.LimitedLoad:
+	case l.what == protocol.LimitedLoad:
 		r.refused.drop(dropRelayLoad)
 	default:
 		r.refused.drop(dropRelayBudget)
@@ -44,5 +46,5 @@ func (r *relayer) drop(now time.Time, out *outbox, edge *hop, l limit) {
 
 // ofCommunity reports whether a limit is shared by all edges of a community.
 func (l limit) ofCommunity() bool {
-	return l.what == protocol.LimitedCommunityBytes || l.what == protocol.LimitedCommunityCopies
+	return l.what == protocol.LimitedCommunityBytes || l.what == protocol.LimitedCommunityCopies || l.what == protocol.LimitedCommunityMonth
 }

@@ -11,6 +11,7 @@ import (
 	"hedgerow/protocol"
 	"hedgerow/supernode/admin"
 	"hedgerow/supernode/admission"
+	"hedgerow/supernode/quota"
 	"hedgerow/transport"
 )
 
@@ -21,6 +22,7 @@ type listing struct {
 	registry *registry
 	policy   *admission.Policy // of which the labels are
 	sockets  *sockets
+	months   *months
 }
 
 // communities adds some of the communities to a document, from a place on.
@@ -58,6 +60,7 @@ type communitySeen struct {
 	id      [16]byte
 	told    admin.CommunityStatus
 	limited excessSeen
+	month   quota.Use
 }
 
 // seen returns what looks at communities at a time.
@@ -66,6 +69,7 @@ func (l *listing) seen(now time.Time) func(c *community) (communitySeen, bool) {
 		v := communitySeen{id: c.id, told: admin.CommunityStatus{
 			Label: l.policy.Label(c.id, c.nameHash), Edges: len(c.online), Leases: len(c.byMAC), Pool: c.pool, Relayed: c.budget.traffic,
 		}}
+		v.month = l.months.table.Community(c.id)
 		if len(c.online) > 0 {
 			v.told.SinceS = now.Sub(c.crowd.since).Seconds()
 		}
@@ -76,7 +80,7 @@ func (l *listing) seen(now time.Time) func(c *community) (communitySeen, bool) {
 
 // status returns the part of a document.
 func (v *communitySeen) status() admin.CommunityStatus {
-	v.told.ID, v.told.Limited = communityText(v.id), v.limited.status()
+	v.told.ID, v.told.Limited, v.told.Month = communityText(v.id), v.limited.status(), monthOf(v.month)
 	return v.told
 }
 
@@ -130,6 +134,7 @@ type edgeSeen struct {
 	rtt       time.Duration
 	told      admin.Edge
 	limited   excessSeen
+	month     struct{ edge, source quota.Use }
 }
 
 // see looks at a registration whose edge is here.
@@ -145,6 +150,8 @@ func (l *listing) see(now time.Time, r *registration) edgeSeen {
 		}
 	}
 	e.limited = r.budget.excess.at(now)
+	e.month.edge = l.months.table.Edge(r.owner)
+	e.month.source = l.months.table.Source(lastingSource(r.hop.addr, r.hop.source), l.registry.front.sourcesIn(r.hop.source))
 	return e
 }
 
@@ -163,6 +170,6 @@ func (e *edgeSeen) status(from *sockets) admin.Edge {
 		ms := float64(e.rtt) / float64(time.Millisecond)
 		v.Underlay.RTTms = &ms
 	}
-	v.Limited = e.limited.status()
+	v.Limited, v.Month, v.SourceMonth = e.limited.status(), monthOf(e.month.edge), monthOf(e.month.source)
 	return v
 }

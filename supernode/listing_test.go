@@ -71,9 +71,10 @@ func TestListing(t *testing.T) {
 			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
 	}
+	month := admin.Month{Used: 100 + 50 + 2*lineCost}
 	check(public, admin.Edge{
 		Label: "Roofs", Underlay: admin.Underlay{Transport: admin.TransportUDP, Address: public.addr, NAT: admin.NATNone}, SinceS: 30, SilentS: 10, Direct: 1, Bridge: true,
-		Relayed: admin.Traffic{Packets: 1, Bytes: 100, Floods: 1, FloodBytes: 50},
+		Relayed: admin.Traffic{Packets: 1, Bytes: 100, Floods: 1, FloodBytes: 50}, Month: month, SourceMonth: month,
 	})
 	check(behind, admin.Edge{Label: "Roofs", Underlay: admin.Underlay{Transport: admin.TransportUDP, Address: behind.addr, NAT: admin.NATBefore}, SinceS: 30, SilentS: 30})
 	check(streamed, admin.Edge{Underlay: admin.Underlay{Transport: admin.TransportStream, Address: netip.MustParseAddrPort("203.0.113.9:0")}, SinceS: 30, SilentS: 30})
@@ -91,7 +92,7 @@ func TestListing(t *testing.T) {
 	for _, c := range doc.Communities {
 		want := admin.CommunityStatus{ID: communityText(two.ID()), Edges: 1, Leases: 2, Pool: c.Pool, SinceS: 30}
 		if c.ID != want.ID {
-			want = admin.CommunityStatus{ID: communityText(one.ID()), Label: "Roofs", Edges: 2, Leases: 2, Pool: c.Pool, SinceS: 30, Relayed: all[hex.EncodeToString(public.id.ID)].Relayed}
+			want = admin.CommunityStatus{ID: communityText(one.ID()), Label: "Roofs", Edges: 2, Leases: 2, Pool: c.Pool, SinceS: 30, Relayed: all[hex.EncodeToString(public.id.ID)].Relayed, Month: month}
 		}
 		if c != want {
 			t.Errorf("got %+v, want %+v", c, want)

@@ -13,6 +13,7 @@ import (
 	"hedgerow/protocol"
 	"hedgerow/supernode/admin"
 	"hedgerow/supernode/fair"
+	"hedgerow/supernode/quota"
 )
 
 // registration is one edge in one community. It outlives the edge's sessions:
@@ -42,7 +43,9 @@ type registration struct {
 // packets, copies of floods, and how often an edge is told of something. It counts both.
 type relayBudget struct {
 	bytes, floods, twins, told bucket.Bucket
-	dropped                    uint32 // packets since the edge was told last
+	signals                    bucket.Bucket // bytes for signalling, once a limit of the month is reached
+	payer                      quota.Payer   // of an edge
+	dropped                    uint32        // packets since the edge was told last
 	traffic                    admin.Traffic
 	excess                     *excess // nil: it was never over a limit
 	crowded                    crowdedMember

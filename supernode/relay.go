@@ -17,6 +17,7 @@ type relayer struct {
 	sockets   *sockets // for floods, which may fill an outbox
 	allowance *allowance
 	crowded   crowded
+	months    *months
 	refused   *refusals
 	limits    Limits
 }
@@ -68,7 +69,7 @@ func (r *relayer) relay(now time.Time, out *outbox, pkt []byte, from netip.AddrP
 		r.refused.drop(dropRelayTarget)
 		return
 	}
-	if over := r.charge(now, edge.reg, len(packet)); over.what != 0 {
+	if over := r.charge(now, out, edge, len(packet)); over.what != 0 {
 		r.drop(now, out, edge, over)
 		return
 	}
@@ -92,7 +93,13 @@ func (r *relayer) findTarget(run *relayRun, handle uint32) bool {
 
 // charge subtracts a unicast packet of size bytes from the budgets of its sender and of
 // its community, and from what the line carries, and counts it, or returns what it went over.
-func (r *relayer) charge(now time.Time, src *registration, size int) (over limit) {
+func (r *relayer) charge(now time.Time, out *outbox, edge *hop, size int) (over limit) {
+	if !out.run.month {
+		if over = r.overMonth(now, out, edge, size, false); over.what != 0 {
+			return over
+		}
+	}
+	src := edge.reg
 	c, cost, limits := src.community, float64(size), &r.limits
 	if !src.budget.bytes.Take(now, cost, limits.EdgeBytes, limits.EdgeBytes) {
 		return limit{protocol.LimitedBytes, limits.EdgeBytes}
@@ -103,6 +110,7 @@ func (r *relayer) charge(now time.Time, src *registration, size int) (over limit
 	if r.crowded.line != nil && !r.crowded.carries(now, src, size) {
 		return r.crowded.lineFull(src)
 	}
+	r.spend(src, size, 1)
 	r.count(src, admin.Traffic{Packets: 1, Bytes: uint64(size)})
 	return limit{}
 }

@@ -11,6 +11,7 @@ type relayRun struct {
 	edge   *hop   // nil: no run
 	handle uint32
 	dst    *registration // nil: the destination is still to be looked up
+	month  bool          // what the edge may send in this month was looked at, and is not used up
 }
 
 // target is where a copy of a flood goes.

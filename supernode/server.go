@@ -108,13 +108,12 @@ func (s *Server) Run(ctx context.Context) error {
 	var tasks, writer sync.WaitGroup
 	written := make(chan struct{})
 	writer.Go(func() { s.store.run(written) })
-	tasks.Go(func() { s.runTimers(ctx) })
+	for _, run := range []func(context.Context){s.runTimers, s.registry.events.run, s.refused.late.run, s.reviews.lists.run, s.relayer.months.keeper.Run} {
+		tasks.Go(func() { run(ctx) })
+	}
 	tasks.Go(func() { s.sockets.replies.run(ctx, s.sockets.sendLater) })
-	tasks.Go(func() { s.registry.events.run(ctx) })
-	tasks.Go(func() { s.refused.late.run(ctx) })
 	tasks.Go(func() { s.strangers.handshakes.answerer.run(ctx, s.sockets, s.cfg.Now) })
 	tasks.Go(func() { s.controls.runProofs(ctx, s.sockets, s.cfg.Now) })
-	tasks.Go(func() { s.reviews.lists.run(ctx) })
 	tasks.Go(func() {
 		select {
 		case <-ctx.Done():
@@ -137,6 +136,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	s.registry.events.rest()
 	s.refused.late.rest()
+	s.relayer.months.keeper.End()
 	close(written) // after the last change of the registry
 	writer.Wait()
 	if ended {

@@ -28,6 +28,7 @@ func (s *Server) Status() admin.Status {
 	st.Edges, st.Leases = s.registry.online, len(s.registry.byHandle)
 	st.Sessions, st.Guests = len(s.sessions.byIdx), s.sessions.guests.count()
 	st.Totals = admin.Totals{Registered: s.registry.totals.accepted, Relayed: s.registry.totals.traffic}
+	st.Totals.Month, st.Totals.MonthEnds = s.relayer.months.status(now)
 	rules := s.reviews.registrar.policy.Rules()
 	s.mu.Unlock()
 	all := s.health.listing.allCommunities(now)

@@ -29,6 +29,7 @@ import (
 	"hedgerow/protocol"
 	"hedgerow/supernode"
 	"hedgerow/supernode/admission"
+	"hedgerow/supernode/quota"
 	"hedgerow/tap/taptest"
 	"hedgerow/transport"
 )
@@ -169,6 +170,8 @@ type Beside struct {
 
 	Rules  *admission.Rules // who may register; nil: everybody
 	Proofs admission.Proofs // admit whom no rule does
+
+	Month quota.Limits // of what is relayed in a month
 }
 
 // Supernode starts a supernode with a state directory of its own.
@@ -219,7 +222,7 @@ func (s *Supernode) Start() {
 	}
 	cfg := supernode.Config{
 		Conn: conn, Alternate: second, Identity: s.identity, StateDir: s.dir, Log: s.world.log("supernode"), Rand: s.world.random(),
-		Rules: s.beside.Rules, Proofs: s.beside.Proofs,
+		Rules: s.beside.Rules, Proofs: s.beside.Proofs, Limits: supernode.Limits{Month: s.beside.Month},
 	}
 	if s.beside.Streams {
 		s.takeStreams(&cfg, conn)

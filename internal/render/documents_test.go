@@ -178,7 +178,9 @@ func TestSupernodeStatus(t *testing.T) {
 	golden(t, "supernode.text", b.Bytes())
 	for want, totals := range map[string]admin.Totals{
 		"rules       3, closed for everybody else\n": {Rules: 3, Closed: true}, "rules       0, closed for everybody else\n": {Closed: true},
-		"rules       3, open for everybody else\n": {Rules: 3},
+		"rules       3, open for everybody else\n":           {Rules: 3},
+		"month       880G of 1.0T, until 1 April 2026 UTC\n": {Month: admin.Month{Used: 880e9, Limit: 1e12}, MonthEnds: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)},
+		"month       5.0k, until 1 April 2026 UTC\n":         {Month: admin.Month{Used: 5000}, MonthEnds: time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)},
 	} {
 		b.Reset()
 		if err := SupernodeStatus(&b, admin.Status{Totals: totals}); err != nil || !strings.Contains(b.String(), want) {

@@ -20,14 +20,14 @@ func communityName(label, id string) string {
 // communityTable is the table of a supernode's communities. What was relayed are bytes that
 // left, with all copies of floods.
 func communityTable(list []admin.CommunityStatus) string {
-	return table([]string{"COMMUNITY", "LABEL", "EDGES", "LEASES", "SINCE", "RELAYED", "FLOODS", "LIMITED", "POOL"}, list, func(c admin.CommunityStatus) []string {
+	return table([]string{"COMMUNITY", "LABEL", "EDGES", "LEASES", "SINCE", "RELAYED", "FLOODS", "MONTH", "LIMITED", "POOL"}, list, func(c admin.CommunityStatus) []string {
 		since := absent
 		if c.Edges > 0 {
 			since = format.Span(format.Seconds(c.SinceS))
 		}
 		return []string{
 			communityName("", c.ID), cmp.Or(c.Label, absent), fmt.Sprint(c.Edges), fmt.Sprint(c.Leases), since,
-			format.Bytes(c.Relayed.Total()), fmt.Sprint(c.Relayed.Floods), excessText(c.Limited), c.Pool.String(),
+			format.Bytes(c.Relayed.Total()), fmt.Sprint(c.Relayed.Floods), monthText(c.Month), excessText(c.Limited), c.Pool.String(),
 		}
 	})
 }
@@ -48,10 +48,10 @@ func SupernodeEdges(w io.Writer, v admin.Edges) error {
 		_, err := fmt.Fprintln(w, "no edges are here")
 		return err
 	}
-	_, err := io.WriteString(w, table([]string{"COMMUNITY", "ID", "IP", "BY", "ADDRESS", "NAT", "DIRECT", "RTT", "SINCE", "LAST", "RELAYED", "FLOODS", "LIMITED"}, v.Edges, func(e admin.Edge) []string {
+	_, err := io.WriteString(w, table([]string{"COMMUNITY", "ID", "IP", "BY", "ADDRESS", "NAT", "DIRECT", "RTT", "SINCE", "LAST", "RELAYED", "FLOODS", "MONTH", "LIMITED"}, v.Edges, func(e admin.Edge) []string {
 		return []string{
 			communityName(e.Label, e.Community), e.ID, leaseText(e), e.Underlay.Transport, seenText(e.Underlay), beforeText(e.Underlay.NAT), fmt.Sprint(e.Direct), edgeRTT(e.Underlay),
-			format.Span(format.Seconds(e.SinceS)), format.Span(format.Seconds(e.SilentS)), format.Bytes(e.Relayed.Total()), fmt.Sprint(e.Relayed.Floods), excessText(e.Limited),
+			format.Span(format.Seconds(e.SinceS)), format.Span(format.Seconds(e.SilentS)), format.Bytes(e.Relayed.Total()), fmt.Sprint(e.Relayed.Floods), monthText(e.Month), excessText(e.Limited),
 		}
 	}))
 	return err
@@ -103,6 +103,17 @@ func excessText(e *admin.Excess) string {
 		return fmt.Sprintf("%d, now: %s", e.Packets, e.Limit)
 	}
 	return fmt.Sprint(e.Packets)
+}
+
+// monthText is what somebody has used in this month, and of how much.
+func monthText(m admin.Month) string {
+	switch {
+	case m == (admin.Month{}):
+		return absent
+	case m.Limit == 0:
+		return format.Bytes(m.Used)
+	}
+	return format.Bytes(m.Used) + " of " + format.Bytes(m.Limit)
 }
 
 // rateText is what was relayed in a second between two states of a counter.

@@ -30,6 +30,9 @@ func SupernodeStatus(w io.Writer, v admin.Status) error {
 	case v.Totals.Rules > 0:
 		s.row("rules", "%d, open for everybody else", v.Totals.Rules)
 	}
+	if month := v.Totals.Month; month != (admin.Month{}) {
+		s.row("month", "%s, until %s UTC", monthText(month), v.Totals.MonthEnds.Format("2 January 2006"))
+	}
 	if to := v.Totals.Redirect; to != nil {
 		s.row("moved", "to %s: %d of the %d edges here know it", to.Place, to.Noted, to.Edges)
 	}

@@ -59,6 +59,10 @@ type Edge struct {
 	Relayed Traffic `json:"relayed"`
 	// Limited says what of that was too much; nil: nothing ever was.
 	Limited *Excess `json:"limited,omitempty"`
+	// Month is what its identity has used in this month, in all communities, and
+	// SourceMonth what was used from where it is; zero: nothing, and there is no limit.
+	Month       Month `json:"month,omitzero"`
+	SourceMonth Month `json:"source_month,omitzero"`
 }
 
 // EdgeKey is what an edge is known by.
@@ -117,6 +121,10 @@ const (
 	LimitCommunityCopies = "copies of floods of the community"
 	LimitLine            = "an equal part of the line"
 	LimitLoad            = "an equal part of the processor"
+	LimitMonth           = "the month of all"
+	LimitCommunityMonth  = "the month of the community"
+	LimitEdgeMonth       = "the month of the edge"
+	LimitNetworkMonth    = "the month of its network"
 )
 
 // limitedNow is how long after the last packet over a limit an edge counts as limited.

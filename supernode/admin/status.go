@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"net/netip"
+	"time"
 
 	"hedgerow/transport/stream"
 )
@@ -62,6 +63,10 @@ type Totals struct {
 	// of them names, or who shows no invite.
 	Rules  int  `json:"rules"`
 	Closed bool `json:"closed"`
+	// Month is what was relayed in this month, and MonthEnds when the next one begins, in
+	// which everybody has used nothing.
+	Month     Month     `json:"month"`
+	MonthEnds time.Time `json:"month_ends"`
 	// Redirect is where edges are sent, since the supernode moves; nil: nowhere.
 	Redirect *Redirect `json:"redirect,omitempty"`
 }
@@ -83,6 +88,16 @@ type CommunityStatus struct {
 	Relayed Traffic `json:"relayed"`
 	// Limited says what of that was more than the community may send; nil: nothing was.
 	Limited *Excess `json:"limited,omitempty"`
+	// Month is what was relayed for it in this month; zero: nothing, and there is no limit.
+	Month Month `json:"month,omitzero"`
+}
+
+// Month is what somebody has used in a calendar month, in UTC: bytes that left, with the
+// headers of IPv4 and UDP.
+type Month struct {
+	Used uint64 `json:"used"`
+	// Limit is how much may be used; 0: any number.
+	Limit uint64 `json:"limit,omitempty"`
 }
 
 // Compare orders the larger community before the smaller one, for slices.SortFunc.

@@ -20,7 +20,7 @@ var made = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 func some() *Content {
 	return &Content{
 		Made: made, Release: "1", Identity: [32]byte{1, 2, 3}, Records: map[journal.Key][]byte{},
-		Rules: []byte("mode closed\nallow community a\n"),
+		Rules: []byte("mode closed\nallow community a\n"), Quota: []byte("hedgerow quota 1\n"),
 	}
 }
 
@@ -97,6 +97,7 @@ func TestContentIsLookedAt(t *testing.T) {
 		"a registration": func(c *Content) { c.Records[journal.Key{1}] = []byte("x") },
 		"the invites":    func(c *Content) { c.Invites = []byte("{") },
 		"the rules":      func(c *Content) { c.Rules = []byte("welcome everybody\n") },
+		"the quota":      func(c *Content) { c.Quota = []byte("much\n") },
 	} {
 		c := some()
 		change(c)

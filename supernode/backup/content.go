@@ -16,6 +16,7 @@ import (
 	"hedgerow/supernode/admission"
 	"hedgerow/supernode/invites"
 	"hedgerow/supernode/journal"
+	"hedgerow/supernode/quota"
 )
 
 // version is that of the files that are written, and the highest that is read.
@@ -49,6 +50,7 @@ type Content struct {
 	ResetKeys []byte                 // by which edges are told of a restart; nil: none
 	Invites   []byte                 // nil: none
 	Rules     []byte                 // that commands have made; nil: none
+	Quota     []byte                 // what was relayed in the month; nil: nothing is known
 }
 
 // Summary says what a Content holds.
@@ -71,11 +73,12 @@ type stored struct {
 	ResetKeys     []byte `json:"reset_keys,omitempty"`
 	Invites       []byte `json:"invites,omitempty"`
 	Rules         []byte `json:"rules,omitempty"`
+	Quota         []byte `json:"quota,omitempty"`
 }
 
 // marshal returns the content as it stands in a file.
 func (c *Content) marshal() ([]byte, error) {
-	s := stored{Made: c.Made.Unix(), Release: c.Release, Identity: c.Identity[:], ResetKeys: c.ResetKeys, Invites: c.Invites, Rules: c.Rules}
+	s := stored{Made: c.Made.Unix(), Release: c.Release, Identity: c.Identity[:], ResetKeys: c.ResetKeys, Invites: c.Invites, Rules: c.Rules, Quota: c.Quota}
 	for _, key := range slices.SortedFunc(maps.Keys(c.Records), func(a, b journal.Key) int { return bytes.Compare(a[:], b[:]) }) {
 		record := c.Records[key]
 		s.Registrations = append(s.Registrations, key[:]...)
@@ -93,7 +96,7 @@ func unmarshal(b []byte) (*Content, error) {
 	}
 	c := &Content{
 		Made: time.Unix(s.Made, 0).UTC(), Release: s.Release, Identity: [32]byte(s.Identity), Records: make(map[journal.Key][]byte),
-		ResetKeys: s.ResetKeys, Invites: s.Invites, Rules: s.Rules,
+		ResetKeys: s.ResetKeys, Invites: s.Invites, Rules: s.Rules, Quota: s.Quota,
 	}
 	for rest := s.Registrations; len(rest) > 0; {
 		const head = len(journal.Key{}) + 2
@@ -131,6 +134,9 @@ func (c *Content) Summary() (s Summary, err error) {
 		return s, fmt.Errorf("%w: the rules: %w", ErrDamaged, err)
 	}
 	s.Rules = len(rules.Rules)
+	if err := quota.Check(c.Quota); err != nil {
+		return s, fmt.Errorf("%w: what was relayed this month: %w", ErrDamaged, err)
+	}
 	return s, nil
 }
 

@@ -13,11 +13,12 @@ import (
 	"hedgerow/supernode"
 	"hedgerow/supernode/invites"
 	"hedgerow/supernode/journal"
+	"hedgerow/supernode/quota"
 )
 
 // state are the files of a state directory that are a supernode's state, but for the
 // identity.
-var state = [...]string{journal.First, journal.Second, supernode.ResetKeysFile, invites.FileName, RulesFile, supernode.RedirectFile}
+var state = [...]string{journal.First, journal.Second, supernode.ResetKeysFile, invites.FileName, RulesFile, supernode.RedirectFile, quota.FileName}
 
 // ErrState says that a directory has the state of a supernode.
 var ErrState = errors.New("it has the state of a supernode")
@@ -45,6 +46,9 @@ func Read(dir string, now time.Time, release string) (*Content, error) {
 		if *content, err = os.ReadFile(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
+	}
+	if c.Quota, err = quota.Read(dir); err != nil {
+		return nil, err
 	}
 	_, err = c.Summary()
 	return c, err
@@ -78,6 +82,7 @@ func (c *Content) Restore(dir string, now time.Time, force bool) (aside string, 
 	write(supernode.ResetKeysFile, c.ResetKeys)
 	write(invites.FileName, c.Invites)
 	write(RulesFile, c.Rules)
+	write(quota.FileName, c.Quota)
 	if err == nil {
 		err = c.restoreRecords(dir, now)
 	}

@@ -28,6 +28,9 @@ var (
 	relayPacketsDesc  = describe("relay_packets_total", "Packets of the community that were accepted for relaying.", "community", "kind")
 	limitedDesc       = describe("limited_packets_total", "Packets of the community that were over its budget.", "community")
 	allBytesDesc      = describe("relayed_bytes_total", "Bytes that left for relayed packets, with all copies of floods.")
+	monthDesc         = describe("month_bytes", "Bytes that left in this calendar month (UTC), with headers.")
+	monthLimitDesc    = describe("month_limit_bytes", "How many may, as --limit line-month says; there is none without it.")
+	theirMonthDesc    = describe("community_month_bytes", "Bytes that left in this calendar month (UTC) for the community, with headers.", "community")
 	registrationsDesc = describe("registrations_total", "Requests to register, by what became of them.", "result")
 	leasesDesc        = describe("leases", "Registrations by whether their edge is here or away.", "state")
 	sessionsDesc      = describe("sessions", "Sessions by whether their edge has registered.", "kind")
@@ -40,6 +43,7 @@ var (
 func (*collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		infoDesc, notesDesc, communitiesDesc, edgesDesc, labelDesc, relayBytesDesc, relayPacketsDesc, limitedDesc, allBytesDesc,
+		monthDesc, monthLimitDesc, theirMonthDesc,
 		registrationsDesc, leasesDesc, sessionsDesc, streamsDesc, datagramsDesc, dropsDesc,
 	} {
 		ch <- d
@@ -55,6 +59,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), valid(labels)...)
 	}
+	bytes := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), valid(labels)...)
+	}
 	gauge(infoDesc, 1, st.Version)
 	gauge(notesDesc, len(st.Notes))
 	gauge(communitiesDesc, st.Totals.Communities)
@@ -66,11 +73,16 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		counter(relayBytesDesc, community.Relayed.Total(), community.ID)
 		counter(relayPacketsDesc, community.Relayed.Packets, community.ID, "unicast")
 		counter(relayPacketsDesc, community.Relayed.Floods, community.ID, "flood")
+		bytes(theirMonthDesc, community.Month.Used, community.ID)
 		if community.Limited != nil {
 			counter(limitedDesc, community.Limited.Packets, community.ID)
 		}
 	}
 	counter(allBytesDesc, st.Totals.Relayed.Total())
+	bytes(monthDesc, st.Totals.Month.Used)
+	if limit := st.Totals.Month.Limit; limit != 0 {
+		bytes(monthLimitDesc, limit)
+	}
 	gauge(leasesDesc, st.Edges, "here")
 	gauge(leasesDesc, st.Leases-st.Edges, "away")
 	gauge(sessionsDesc, st.Sessions-st.Guests, "registered")

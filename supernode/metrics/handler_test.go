@@ -42,10 +42,10 @@ func example() admin.Status {
 	return admin.Status{
 		Version: "1.2.3", Edges: 5, Leases: 7, Sessions: 9, Guests: 2, Streams: &stream.Status{Open: 3}, Notes: []string{"something"}, Serving: true,
 		Communities: []admin.CommunityStatus{
-			{ID: one, Label: "evil\"\n\xff", Edges: 4, Relayed: admin.Traffic{Packets: 1, Bytes: 100, Floods: 2, FloodBytes: 300}},
+			{ID: one, Label: "evil\"\n\xff", Edges: 4, Relayed: admin.Traffic{Packets: 1, Bytes: 100, Floods: 2, FloodBytes: 300}, Month: admin.Month{Used: 70}},
 			{ID: two, Edges: 1, Limited: &admin.Excess{Packets: 6}},
 		},
-		Totals: admin.Totals{Communities: 2, Registered: 11, Relayed: admin.Traffic{Bytes: 500, FloodBytes: 600}},
+		Totals: admin.Totals{Communities: 2, Registered: 11, Relayed: admin.Traffic{Bytes: 500, FloodBytes: 600}, Month: admin.Month{Used: 80, Limit: 900}},
 		Drops:  map[string]uint64{"open": 5, "register-mac-taken": 8},
 	}
 }

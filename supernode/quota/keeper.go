@@ -50,14 +50,15 @@ type Keeper struct {
 	table *Table
 	path  string
 
-	saving  sync.Mutex // guards what follows but for failure; taken before Tables
+	saving  sync.Mutex // guards what follows up to aside; taken before Tables
 	records int        // in the file
 	buf     []byte
 	given   bool // to another process: nothing is written any more
 
-	mu      sync.Mutex
-	failure string // of the last write; empty: it did not fail
-	aside   string // where a damaged file is now; empty: there was none
+	aside string // where a damaged file of the start was put; empty: there was none
+
+	mu      sync.Mutex // guards failure
+	failure string     // of the last write; empty: it did not fail
 }
 
 // Open reads what a table was when it was written last. A damaged file is set aside, and
@@ -264,14 +265,16 @@ func (k *Keeper) note(err error) {
 	}
 }
 
-// Note says what is wrong with the file; empty: nothing.
+// Note says what is wrong with the file; empty: nothing. It asks the disk whether a file that
+// was set aside is still there.
 func (k *Keeper) Note() string {
 	k.mu.Lock()
-	defer k.mu.Unlock()
+	failure := k.failure
+	k.mu.Unlock()
 	switch {
-	case k.failure != "":
-		return fmt.Sprintf("what is relayed this month cannot be written to %s: a restart forgets it (%s). Look at 'df %s' and at who owns it.", k.path, k.failure, k.cfg.Dir)
-	case k.aside != "":
+	case failure != "":
+		return fmt.Sprintf("what is relayed this month cannot be written to %s: a restart forgets it (%s). Look at 'df %s' and at who owns it.", k.path, failure, k.cfg.Dir)
+	case durable.IsAside(k.aside):
 		return fmt.Sprintf("the file of what was relayed this month was damaged at the start and is now %s: some of it is not counted. Look at the disk, and remove what was set aside.", k.aside)
 	}
 	return ""

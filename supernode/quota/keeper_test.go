@@ -192,6 +192,11 @@ func TestDamagedFile(t *testing.T) {
 		if got := keeper.Note(); (got == "") != (n >= last) || got != "" && !strings.Contains(got, ".damaged-") {
 			t.Fatalf("byte %d flipped: %q", n, got)
 		}
+		if n < last {
+			if err := os.Remove(keeper.aside); err != nil || keeper.Note() != "" {
+				t.Fatalf("byte %d flipped, and the file removed: %q, %v", n, keeper.Note(), err)
+			}
+		}
 		if sum := table.All().Used; n >= len(fileHeader) && sum < 10 {
 			t.Fatalf("byte %d flipped: %d are left of 20", n, sum)
 		}

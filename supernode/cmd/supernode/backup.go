@@ -268,7 +268,7 @@ func copyOf(ctx context.Context, s *supernode.Server, ledger *invites.Ledger, ru
 	for key, record := range s.Records() { // before the invites: each has its use in them
 		c.Records[key] = record
 	}
-	c.ResetKeys, c.Rules = s.ResetKeys(), rules
+	c.ResetKeys, c.Rules, c.Quota = s.ResetKeys(), rules, s.Quota()
 	var err error
 	if c.Invites, err = ledger.Content(); err != nil {
 		return nil, err

@@ -36,6 +36,8 @@ func (p *process) configuration() []any {
 			all = append(all, "limit."+l.name, *l.count(&o.Limits))
 		case l.rate != nil && *l.rate(&o.Limits) != 0:
 			all = append(all, "limit."+l.name, *l.rate(&o.Limits))
+		case l.month != nil && *l.month(&o.Limits) != 0:
+			all = append(all, "limit."+l.name, *l.month(&o.Limits))
 		}
 	}
 	add("state_dir", o.StateDir)

@@ -13,12 +13,13 @@ import (
 	"hedgerow/supernode"
 )
 
-// limit is one that --limit sets: a count, or a rate a second.
+// limit is one that --limit sets: a count, a rate a second, or bytes a month.
 type limit struct {
 	name  string
 	what  string // as docs/supernode.md has it
 	count func(l *supernode.Limits) *int
 	rate  func(l *supernode.Limits) *float64
+	month func(l *supernode.Limits) *uint64
 }
 
 // mostCount bounds a count: what is made of it fits a word of 32 bits.
@@ -38,11 +39,15 @@ var limits = []limit{
 	{name: "source-copies", what: "the same of all edges at one IPv4 address or IPv6 /64", rate: func(l *supernode.Limits) *float64 { return &l.SourceFloods }},
 	{name: "community-copies", what: "the same of one community", rate: func(l *supernode.Limits) *float64 { return &l.CommunityFloods }},
 	{name: "line-bytes", what: "bytes a second relayed in all, headers included", rate: func(l *supernode.Limits) *float64 { return &l.LineBytes }},
+	{name: "line-month", what: "bytes a calendar month relayed in all, headers included", month: func(l *supernode.Limits) *uint64 { return &l.Month.All }},
+	{name: "community-month", what: "the same of one community", month: func(l *supernode.Limits) *uint64 { return &l.Month.Community }},
+	{name: "edge-month", what: "the same of one edge, in all its communities", month: func(l *supernode.Limits) *uint64 { return &l.Month.Edge }},
+	{name: "source-month", what: "the same of all edges at one IPv4 address or IPv6 /64", month: func(l *supernode.Limits) *uint64 { return &l.Month.Source }},
 }
 
 // limitFlag is --limit.
 func limitFlag() ucli.Flag {
-	return &ucli.StringSliceFlag{Name: "limit", Usage: "`LIST` of NAME=NUMBER, where k, M and G may stand behind the number, such as community-edges=50,edge-bytes=2M; docs/supernode.md has the names; may be repeated"}
+	return &ucli.StringSliceFlag{Name: "limit", Usage: "`LIST` of NAME=NUMBER, where k, M, G and T may stand behind the number, such as community-edges=50,line-month=900GB; docs/supernode.md has the names; may be repeated"}
 }
 
 // parseLimits reads --limit, or SUPERNODE_LIMIT.
@@ -74,27 +79,31 @@ func setLimit(l *supernode.Limits, item string) error {
 	if err != nil {
 		return fmt.Errorf("--limit %s: %w", item, err)
 	}
-	if known := limits[at]; known.count == nil {
+	switch known := limits[at]; {
+	case known.month != nil:
+		*known.month(l) = n
+	case known.rate != nil:
 		*known.rate(l) = float64(n)
-	} else if n > mostCount {
+	case n > mostCount:
 		return fmt.Errorf("--limit %s: %d is the most", item, mostCount)
-	} else {
+	default:
 		*known.count(l) = int(n)
 	}
 	return nil
 }
 
-// parseNumber reads a number above 0 with a decimal unit.
+// parseNumber reads a number above 0 with a decimal unit, behind which B may stand for bytes.
 func parseNumber(text string) (uint64, error) {
 	digits, unit := text, uint64(1)
-	for suffix, value := range map[string]uint64{"k": 1e3, "M": 1e6, "G": 1e9} {
-		if d, ok := strings.CutSuffix(text, suffix); ok {
+	short := strings.TrimSuffix(text, "B")
+	for suffix, value := range map[string]uint64{"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} {
+		if d, ok := strings.CutSuffix(short, suffix); ok {
 			digits, unit = d, value
 		}
 	}
 	n, err := strconv.ParseUint(digits, 10, 64)
 	if err != nil || n == 0 || n > 1e15/unit {
-		return 0, fmt.Errorf("%q is no number above 0, such as 500, 20k, 5M or 1G", text)
+		return 0, fmt.Errorf("%q is no number above 0, such as 500, 20k, 5M, 1G or 2T", text)
 	}
 	return n * unit, nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"hedgerow/internal/cli"
 	"hedgerow/supernode"
+	"hedgerow/supernode/quota"
 )
 
 func TestLimits(t *testing.T) {
@@ -20,6 +21,8 @@ func TestLimits(t *testing.T) {
 		"community-edges=50, edge-bytes=2M,": {CommunityEdges: 50, EdgeBytes: 2e6},
 		"source-edges=20k,inits=1":           {SourceEdges: 20000, InitRate: 1},
 		"community-bytes=1G":                 {CommunityBytes: 1e9},
+		"line-month=2TB,edge-month=500GB":    {Month: quota.Limits{All: 2e12, Edge: 500e9}},
+		"community-month=1T,source-month=5M": {Month: quota.Limits{Community: 1e12, Source: 5e6}},
 	} {
 		term := newTerminal(t.TempDir())
 		term.env["SUPERNODE_LIMIT"] = text
@@ -36,7 +39,7 @@ func TestLimits(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"edge=5": `the nearest one is "edges"`, "edges": "no number above 0", "edges=0": "no number above 0", "edges=-1": "no number above 0",
-		"edges=1T": "no number above 0", "edges=20M": "is the most", "edge-bytes=99999999G": "no number above 0",
+		"edges=1P": "no number above 0", "line-month=5B": "no number above 0", "line-month=1TBB": "no number above 0", "edges=20M": "is the most", "edge-bytes=99999999G": "no number above 0",
 	} {
 		term := newTerminal(t.TempDir())
 		if code := term.run(t.Context(), "-p", "0", "--limit", text); code != cli.Usage || !strings.Contains(term.err.String(), want) {
@@ -55,10 +58,13 @@ func TestEveryLimitHasAName(t *testing.T) {
 	var l supernode.Limits
 	for _, known := range limits {
 		var field any
-		if known.count != nil {
+		switch {
+		case known.count != nil:
 			field = known.count(&l)
-		} else {
+		case known.rate != nil:
 			field = known.rate(&l)
+		default:
+			field = known.month(&l)
 		}
 		if set[field] {
 			t.Errorf("%s sets what another one sets", known.name)
@@ -68,7 +74,8 @@ func TestEveryLimitHasAName(t *testing.T) {
 			t.Errorf("docs/supernode.md has no row %q", row)
 		}
 	}
-	if n := reflect.TypeOf(l).NumField(); len(set) != n {
+	// The limits of the month are together in one field.
+	if n := reflect.TypeOf(l).NumField() - 1 + reflect.TypeOf(l.Month).NumField(); len(set) != n {
 		t.Errorf("--limit sets %d of %d limits", len(set), n)
 	}
 }
