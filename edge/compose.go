@@ -291,7 +291,7 @@ func composeServerLists(e *Edge, random *random) {
 		refusals: e.user.refusals, log: e.cfg.Host.Log,
 	}
 	l.open()
-	e.servers.lists, e.self.listed.claim = l, l.claim
+	e.servers.lists, e.self.listed.claim, e.self.listed.begin = l, l.claim, l.begin
 }
 
 // isolate has everything follow from the hubs that there are now.

@@ -96,6 +96,7 @@ func (r *registrar) begin(now time.Time, s *supernode) {
 	s.grant.renew.Stop()
 	s.keepalive.forget()
 	s.keepalive.next.Set(r.keepaliveAt(now, now, s))
+	r.self.listed.begin(s)
 	r.register(now, s)
 }
 

@@ -32,6 +32,7 @@ type self struct {
 type saidOfList struct {
 	append func(b []byte) []byte    // to a member: appends which one we have
 	claim  func() *protocol.Listing // to a supernode
+	begin  func(s *supernode)       // that begins with a session: what was said in another one does not count
 }
 
 // sign makes the statement of this run.

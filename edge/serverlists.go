@@ -77,6 +77,10 @@ func (l *serverLists) claim() *protocol.Listing {
 	return &protocol.Listing{NameHash: c.NameHash(), Authority: [32]byte(c.Authority), Head: l.lists.admission.head()}
 }
 
+// begin forgets which list a supernode said that it has, since it may have lost that: there is a
+// new session with it.
+func (l *serverLists) begin(s *supernode) { l.at[s.id()].head = nil }
+
 // changed has supernodes told that there is a newer list. first says that it comes from
 // the authority, so that nobody else can have told them.
 func (l *serverLists) changed(now time.Time, first bool) {

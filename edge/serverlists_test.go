@@ -258,6 +258,28 @@ func TestListToldAgain(t *testing.T) {
 	}
 }
 
+// TestListInAnotherSession: a supernode that begins anew without the list that it had is given
+// it, and has the edge at once when it has it.
+func TestListInAnotherSession(t *testing.T) {
+	v := registered(t, listedConfig)
+	list := signedList(t, 1, entry(1, 0))
+	v.adopts(list)
+	has := protocol.List{Head: &list.Head}
+	v.say(noon, has.Append(nil))
+	v.servers.connector.renewAll(noon)
+	v.settle(noon)
+	v.answer(noon)
+	if first := v.registers(); len(first) != 1 {
+		t.Fatalf("%d REGISTERs in the new session", len(first))
+	}
+	v.say(noon, (&protocol.Nak{Code: protocol.CodeListWanted, Retry: 1}).Append(nil))
+	v.say(noon, has.Append(nil))
+	v.pass(noon)
+	if n := len(v.registers()); n != 1 {
+		t.Errorf("it registers %d times when the supernode has the list", n)
+	}
+}
+
 // TestListsAreNoReasonToRegisterOften: a supernode that says again and again that it has our
 // list, or by turns that it has it and none, has the edge register few times.
 func TestListsAreNoReasonToRegisterOften(t *testing.T) {
