@@ -83,7 +83,9 @@ func (l *listReviews) do() bool {
 
 // look gives up what takes too long, and begins a review where somebody's time is over.
 func (l *listReviews) look(now time.Time) {
-	l.looking.Set(now.Add(listsPause))
+	if l.looking.Set(now.Add(listsPause)); l.table.Empty() {
+		l.looking.Set(now.Add(sweepPause)) // with the sweep, so that nothing else wakes an idle supernode
+	}
 	again, over := l.table.Tick(now)
 	for _, q := range again {
 		if h := l.sessions[q.Session]; h != nil {

@@ -119,3 +119,21 @@ func TestListsInRemovedDirectory(t *testing.T) {
 		t.Errorf("after a restart: %+v", got)
 	}
 }
+
+// A supernode without lists looks at them when it looks for dead sessions, and one with lists
+// every second.
+func TestListsLookedAt(t *testing.T) {
+	r := newRig(t, Config{})
+	looks := func() (in time.Duration) {
+		r.pass(sweepPause, sweepPause)
+		return r.s.reviews.lists.looking.At().Sub(r.now)
+	}
+	if in, sweep := looks(), r.s.sessions.sweeping.At().Sub(r.now); in != sweepPause || in != sweep {
+		t.Errorf("without lists: in %v, the sweep in %v", in, sweep)
+	}
+	l := newListed(r, "listed")
+	l.edge("a", 1).bring(l.sign(1, "a"))
+	if in := looks(); in != listsPause {
+		t.Errorf("with a list: in %v", in)
+	}
+}

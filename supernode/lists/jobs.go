@@ -172,3 +172,7 @@ func (t *Table) Done(now time.Time, j *Job) (cid [16]byte, changed bool) {
 	t.settle(r)
 	return r.of.CID, changed
 }
+
+// Empty reports whether there is no list, none comes and no file is to be removed: Tick has
+// little to do then.
+func (t *Table) Empty() bool { return len(t.rooms)+len(t.coming)+len(t.gone) == 0 }
