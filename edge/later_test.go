@@ -12,7 +12,7 @@ import (
 // neither.
 var reserved = []protocol.MsgType{
 	protocol.MsgSecretKey, protocol.MsgSecretText, protocol.MsgSecretDone, protocol.MsgPaths, protocol.MsgRepair,
-	0x0f, 0x17, 0x1f, 0x2d, 0x3f, 0x40, 0x4f, 0x7f,
+	0x0f, 0x17, 0x1f, 0x2e, 0x3f, 0x40, 0x4f, 0x7f,
 }
 
 // later appends a message of a later state of version 1.

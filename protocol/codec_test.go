@@ -66,6 +66,7 @@ var codecs = map[string]codec{
 	"load":       message(MsgLoad, ParseLoad),
 	"limited":    message(MsgLimited, ParseLimited),
 	"redirect":   message(MsgRedirect, ParseRedirect),
+	"rotate":     message(MsgRotate, ParseRotate),
 	"whoami":     message(MsgWhoami, ParseWhoami),
 	"seen":       message(MsgSeen, ParseSeen),
 	"direct":     message(MsgDirect, ParseDirect),

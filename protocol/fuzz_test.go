@@ -65,6 +65,7 @@ func FuzzLoad(f *testing.F)       { fuzz(f, "load", MsgLoad) }
 func FuzzWhoami(f *testing.F)     { fuzz(f, "whoami", MsgWhoami) }
 func FuzzSeen(f *testing.F)       { fuzz(f, "seen", MsgSeen) }
 func FuzzRedirect(f *testing.F)   { fuzz(f, "redirect", MsgRedirect) }
+func FuzzRotate(f *testing.F)     { fuzz(f, "rotate", MsgRotate) }
 func FuzzLimited(f *testing.F)    { fuzz(f, "limited", MsgLimited) }
 func FuzzDirect(f *testing.F)     { fuzz(f, "direct", MsgDirect) }
 func FuzzAnnounce(f *testing.F)   { fuzz(f, "announce", MsgAnnounce) }

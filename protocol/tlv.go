@@ -51,6 +51,7 @@ const (
 	MsgDirect     MsgType = 0x2a
 	MsgLimited    MsgType = 0x2b
 	MsgRedirect   MsgType = 0x2c
+	MsgRotate     MsgType = 0x2d
 )
 
 // MsgAnnounce is the only message in GROUP packets.
@@ -66,7 +67,7 @@ var msgNames = map[MsgType]string{
 	MsgRegister: "REGISTER", MsgAck: "ACK", MsgNak: "NAK",
 	MsgQuery: "QUERY", MsgPeerInfo: "PEER_INFO", MsgPunch: "PUNCH",
 	MsgUnregister: "UNREGISTER", MsgLoad: "LOAD", MsgWhoami: "WHOAMI",
-	MsgSeen: "SEEN", MsgDirect: "DIRECT", MsgLimited: "LIMITED", MsgRedirect: "REDIRECT", MsgAnnounce: "ANNOUNCE",
+	MsgSeen: "SEEN", MsgDirect: "DIRECT", MsgLimited: "LIMITED", MsgRedirect: "REDIRECT", MsgRotate: "ROTATE", MsgAnnounce: "ANNOUNCE",
 }
 
 // String returns the message's name as in the specification, or its number.

@@ -62,6 +62,8 @@ var values = map[string]any{
 	"redirect":      Redirect{Serial: 1772366400000, Key: [32]byte(run(1, 32)), Port: 7654, Host: "vps.example"},
 	"redirect/key":  Redirect{Serial: 1772366400001, Key: [32]byte(run(1, 32))},
 	"redirect/told": Redirect{Serial: 1772366400001},
+	"rotate":        Rotate{Serial: 1772366400000, Key: [32]byte(run(1, 32)), Proof: [16]byte(run(33, 16))},
+	"rotate/told":   Rotate{Serial: 1772366400001},
 	"limited":       Limited{Dropped: 1200, What: LimitedNetworkCopies, Rate: 50000},
 	"whoami":        Whoami{Nonce: nonce1, Pad: SeenPad},
 	"seen":          Seen{Nonce: nonce1, Addr: addr6},

@@ -23,7 +23,7 @@ func TestSurvivesLaterEdges(t *testing.T) {
 	if !acked {
 		t.Fatalf("not registered: %v", r.s.refused.reasons())
 	}
-	for _, typ := range []protocol.MsgType{0x2d, 0x2f, 0x3f, 0x40, 0x4f, 0x7f, protocol.MsgHosts, protocol.MsgList, protocol.MsgPaths} {
+	for _, typ := range []protocol.MsgType{0x2e, 0x2f, 0x3f, 0x40, 0x4f, 0x7f, protocol.MsgHosts, protocol.MsgList, protocol.MsgPaths} {
 		answered := false
 		for _, reply := range e.ask(raw{typ, junk(300)}, &protocol.Ping{Nonce: [8]byte{byte(typ)}, Pad: protocol.MinPingPad}) {
 			answered = answered || reply.typ == protocol.MsgPong
