@@ -72,10 +72,9 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 func (e *Edge) composeUser() {
 	for i, cfg := range e.cfg.Supernodes {
 		s := &supernode{view: dataplane.NewSupernode(i), cfg: cfg}
-		if cfg.Key != nil {
-			s.pin(*cfg.Key)
-		} else if key := e.state.supernodeKey(cfg.Name); key != nil {
+		if key, serial := e.state.knownKey(cfg.Name, cfg.Key); key != nil {
 			s.pin(*key)
+			s.init.rotation.serial = serial
 		}
 		e.servers.list = append(e.servers.list, s)
 	}
@@ -232,6 +231,14 @@ func composeSegments(e *Edge) {
 	e.paths.successions.open()
 }
 
+// newRotations makes the owner of which key of a supernode takes the place of which.
+func newRotations(e *Edge, hop *handshake.Party) *rotations {
+	return &rotations{
+		hops: hopSender{e.data.send}, party: hop, state: e.state, reports: e.user.reports, refusals: e.user.refusals,
+		begin: func(now time.Time, s *supernode) { e.servers.connector.beginAt(now, s, s.hop.at) },
+	}
+}
+
 // composeServers makes the owners of what concerns supernodes.
 func (e *Edge) composeServers(random *random) {
 	hop := *e.sessions.party
@@ -241,7 +248,7 @@ func (e *Edge) composeServers(random *random) {
 	s.connector = &connector{
 		supernodes: s.list, out: e.data.send, plane: e.data.plane, party: &hop, underlay: e.underlay, transports: &e.cfg.Transports,
 		streamOnly: e.cfg.Reach.StreamOnly, loop: e.background, reports: e.user.reports,
-		locator:  &locator{supernodes: s.list, underlay: e.underlay, state: e.state, reports: e.user.reports},
+		locator:  &locator{supernodes: s.list, underlay: e.underlay, state: e.state, reports: e.user.reports, rotations: newRotations(e, &hop)},
 		refusals: e.user.refusals, random: random, draft: e.data.draft,
 	}
 	s.connector.locator.pointers = &pointers{

@@ -104,7 +104,7 @@ func (c *connector) settleRekey(now time.Time, s *supernode) {
 // publishSources tells the queues which underlay addresses a supernode has, and
 // which mask its datagrams have now.
 func (c *connector) publishSources(s *supernode) {
-	source := dataplane.Source{Supernode: s.view, Mask: s.mask, AwaitsWelcome: s.hello.active && s.mask != nil}
+	source := dataplane.Source{Supernode: s.view, Mask: s.mask, Second: s.secondMask(), AwaitsWelcome: s.hello.active && s.mask != nil}
 	if source.Mask == nil {
 		source.Mask = crypto.HelloMask()
 	}
@@ -148,6 +148,7 @@ func (c *connector) renewAll(now time.Time) {
 		c.dropStream(s)
 		s.stream.further.close()
 		c.retire(s)
+		c.locator.rotations.stay(s)
 		if i := s.init.initiator; i != nil {
 			i.Stop()
 		}
@@ -184,6 +185,7 @@ func (c *connector) giveUp(now time.Time, s *supernode) {
 	if c.takeOver(now, s) {
 		return
 	}
+	c.locator.rotations.stay(s)
 	s.hop.at = netip.AddrPort{}
 	if s.where.name != nil || s.where.pointer.host != "" {
 		s.init.to = netip.AddrPort{}

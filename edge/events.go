@@ -208,6 +208,9 @@ func (e *Edge) handleHop(now time.Time, ev dataplane.HopPacket) {
 			e.user.refusals.note(refusedOldSession, s)
 			return nil
 		}
+		if typ == protocol.MsgRotate {
+			return parsed(value, protocol.ParseRotate, func(m protocol.Rotate) { e.servers.connector.locator.rotations.handle(now, s, m, current) })
+		}
 		return e.handleHopMessage(now, s, typ, value, ev)
 	})
 	if err != nil {

@@ -153,8 +153,9 @@ func (w *leaver) supernode(s *supernode) {
 	w.AddrPort(s.hop.at)
 	w.Fixed(s.hop.hash[:])
 	w.hop(s.hop.session)
-	w.Flag(s.hop.old != nil)
-	if s.hop.old != nil {
+	old := s.hop.old != nil && s.hop.old.Crypto().Static() == *s.key // one by a key before it is not opened there
+	w.Flag(old)
+	if old {
 		w.hop(s.hop.old)
 	}
 	g := &s.grant

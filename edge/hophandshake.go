@@ -138,6 +138,10 @@ func (c *connector) retryInit(now time.Time, s *supernode) {
 		i.initiator.Stop()
 		return
 	}
+	if c.locator.rotations.failed(s) {
+		c.restart(now, s)
+		return
+	}
 	to := i.to
 	if side := s.stream.further.side; !to.IsValid() && side.IsValid() && i.initiator.Attempts()%furtherTurn == 0 {
 		to = side
@@ -157,7 +161,7 @@ func (c *connector) sendInit(now time.Time, s *supernode, to netip.AddrPort, pkt
 		return
 	}
 	c.reportNoAnswer(now, s, i.Attempts(), i.Begun())
-	c.send(now, s, s.mask, to, pkt)
+	c.send(now, s, s.initMask(), to, pkt)
 	if i.LookUpAgain() {
 		c.resolve(now, s) // its name may stand for another host by now
 	}
@@ -224,6 +228,7 @@ func (c *connector) finished(now time.Time, s *supernode, done *handshake.Result
 		c.refusals.note(refusedSession, s, "err", err)
 		return
 	}
+	c.locator.rotations.answered(now, s, done.Remote)
 	if s.init.initiator.Attempts() == 1 {
 		s.keepalive.measure(done.RTT)
 	}

@@ -17,6 +17,7 @@ type locator struct {
 	state      *state
 	reports    *reporter
 	pointers   *pointers
+	rotations  *rotations
 }
 
 // unresolved notes that a name cannot be looked up, and tells the user each reason once.

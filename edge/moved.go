@@ -47,7 +47,7 @@ func (c *connector) follow(now time.Time, s *supernode) (begin bool) {
 		if !second.dormant() {
 			c.dismiss(now, second)
 		}
-		if second.key == nil {
+		if second.key == nil || *second.key != *s.key {
 			second.pin(*s.key)
 			c.pinned(second)
 		}
@@ -111,6 +111,7 @@ func (c *connector) dismiss(now time.Time, s *supernode) {
 		c.draft.DropHop(s.hop.old.Crypto().LocalIndex())
 		s.hop.old = nil
 	}
+	c.locator.rotations.stay(s)
 	if s.init.initiator != nil {
 		s.init.initiator.Stop()
 	}

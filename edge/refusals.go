@@ -38,6 +38,7 @@ const (
 	refusedHopPong        refusal = "hop-pong"          // a supernode's PONG that answers no ping
 	refusedNak            refusal = "nak"               // a NAK that answers no REGISTER
 	refusedRedirect       refusal = "redirect"          // a supernode says that it is where it cannot be, or does so too often
+	refusedRotate         refusal = "rotate"            // a supernode says that it has another key, and does not show it
 	refusedTURNAddress    refusal = "turn-address"      // a supernode hands out a TURN server where none can be
 	refusedWelcome        refusal = "welcome"           // a WELCOME that answers no HELLO
 	refusedReset          refusal = "reset"             // a RESET of another session, or with a wrong token

@@ -168,6 +168,9 @@ var provocations = []provocation{
 	{refusedRedirect, "sn:7654", func(v *testServer, _ *peer) {
 		v.say(noon, (&protocol.Redirect{Serial: 1, Key: [32]byte{9}}).Append(nil))
 	}},
+	{refusedRotate, "sn:7654", func(v *testServer, _ *peer) {
+		v.say(noon, (&protocol.Rotate{Serial: 1, Key: [32]byte{9}}).Append(nil))
+	}},
 	{refusedTURNAddress, "sn:7654", func(v *testServer, _ *peer) {
 		m := ack(3)
 		m.TURN = protocol.TURNServer{Addr: atServer, User: "u", Password: "p"}

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,7 @@ const stateFile = "state.json"
 const (
 	storedPeers     = 64
 	storedAddresses = 64              // of supernodes
+	storedKeys      = 8               // of one supernode
 	storeEvery      = 5 * time.Second // between two writes of the file
 	storeRest       = 2 * storeEvery  // until one after a time without any
 	maxPins         = 4096
@@ -72,6 +74,7 @@ type storedState struct {
 	Supernodes map[string]string   `json:"supernodes,omitempty"`
 	Addresses  map[string]string   `json:"addresses,omitempty"` // of supernodes given by name, where they answered last
 	Redirects  map[string]redirect `json:"redirects,omitempty"` // of supernodes, where they said that they are
+	Rotations  map[string]rotated  `json:"rotations,omitempty"` // of supernodes, their keys
 	Pins       map[string]pin      `json:"pins,omitempty"`      // by hardware address
 	Peers      []storedPeer        `json:"peers,omitempty"`
 	Links      map[string]int      `json:"links,omitempty"` // numbers of links, by identity
@@ -84,6 +87,13 @@ type redirect struct {
 	Serial uint64 `json:"serial"`
 	Host   string `json:"host,omitempty"` // empty: where it is known
 	Port   uint16 `json:"port,omitempty"`
+}
+
+// rotated are the keys of a supernode, as in Supernodes, each of which has taken the place of
+// the one before.
+type rotated struct {
+	Keys   []string `json:"keys"`
+	Serial uint64   `json:"serial"` // of the last rotation
 }
 
 // listed is the highest serial of the lists of an authority that there was here.
@@ -250,17 +260,59 @@ func (s *state) nextSeq(wall time.Time) uint64 {
 }
 
 // supernodeKey returns the key pinned for a supernode on first use, or nil.
-func (s *state) supernodeKey(name string) *[32]byte {
-	b, err := base64.RawURLEncoding.DecodeString(s.saved.Supernodes[name])
+func (s *state) supernodeKey(name string) *[32]byte { return parseKey(s.saved.Supernodes[name]) }
+
+func (s *state) pinSupernode(name string, key [32]byte) {
+	s.saved.Supernodes[name] = keyText(key)
+	s.dirty = true
+}
+
+// knownKey returns the key that a supernode is known by at the start: the one that was typed
+// or trusted at first sight, or the one that has taken its place.
+func (s *state) knownKey(name string, typed *[32]byte) (key *[32]byte, serial uint64) {
+	if key = typed; key == nil {
+		key = s.supernodeKey(name)
+	}
+	if key == nil {
+		return nil, 0
+	}
+	r := s.saved.Rotations[name]
+	if i := slices.Index(r.Keys, keyText(*key)); i >= 0 {
+		if last := parseKey(r.Keys[len(r.Keys)-1]); last != nil {
+			return last, r.Serial
+		}
+	}
+	return key, 0
+}
+
+// keepRotation keeps that a key of a supernode has taken the place of another. What is kept of
+// supernodes that are not configured any more goes when there is much of it.
+func (s *state) keepRotation(name string, from, to [32]byte, serial uint64) {
+	r := s.saved.Rotations[name]
+	if s.saved.Rotations == nil || len(s.saved.Rotations) >= storedAddresses {
+		s.saved.Rotations = make(map[string]rotated)
+	}
+	if n := len(r.Keys); n == 0 || r.Keys[n-1] != keyText(from) {
+		r.Keys = []string{keyText(from)}
+	}
+	if r.Keys = append(r.Keys, keyText(to)); len(r.Keys) > storedKeys {
+		r.Keys = slices.Delete(r.Keys, 1, 2) // the first one is what was typed
+	}
+	r.Serial = serial
+	s.saved.Rotations[name] = r
+	s.dirty = true
+}
+
+// keyText returns a key as the state file has it.
+func keyText(key [32]byte) string { return base64.RawURLEncoding.EncodeToString(key[:]) }
+
+// parseKey reads what keyText returned; nil: it is none that can be used.
+func parseKey(text string) *[32]byte {
+	b, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(b) != 32 || !crypto.UsableStatic([32]byte(b)) {
 		return nil
 	}
 	return (*[32]byte)(b)
-}
-
-func (s *state) pinSupernode(name string, key [32]byte) {
-	s.saved.Supernodes[name] = base64.RawURLEncoding.EncodeToString(key[:])
-	s.dirty = true
 }
 
 // supernodeAddress returns where a supernode answered last, not valid: that is not known.
@@ -282,7 +334,7 @@ func (s *state) keepSupernodeAddress(name string, a netip.AddrPort) {
 // pointer returns where a supernode with a key has said that it is.
 func (s *state) pointer(name string, key [32]byte) pointer {
 	r := s.saved.Redirects[name]
-	if r.Key != base64.RawURLEncoding.EncodeToString(key[:]) {
+	if r.Key != keyText(key) {
 		return pointer{}
 	}
 	return pointer{serial: r.Serial, host: r.Host, port: r.Port}
@@ -294,7 +346,7 @@ func (s *state) keepPointer(name string, key [32]byte, p *pointer) {
 	if s.saved.Redirects == nil || len(s.saved.Redirects) >= storedAddresses {
 		s.saved.Redirects = make(map[string]redirect)
 	}
-	s.saved.Redirects[name] = redirect{Key: base64.RawURLEncoding.EncodeToString(key[:]), Serial: p.serial, Host: p.host, Port: p.port}
+	s.saved.Redirects[name] = redirect{Key: keyText(key), Serial: p.serial, Host: p.host, Port: p.port}
 	s.dirty = true
 }
 

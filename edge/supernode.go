@@ -95,6 +95,7 @@ type hopInit struct {
 	initiator *handshake.Initiator // nil until the supernode's key is known
 	to        netip.AddrPort       // not valid: each of the supernode's in turn
 	retry     timer.Timer
+	rotation  rotation
 }
 
 // active reports whether a handshake is under way.
@@ -259,7 +260,32 @@ func (s *supernode) shownAddr() netip.AddrPort {
 // pin fixes the supernode's key and the mask that comes with it.
 func (s *supernode) pin(key [32]byte) {
 	s.key = &key
-	s.mask = crypto.NewMask(crypto.SupernodeMaskKey(key, nil))
+	s.mask = newSupernodeMask(key)
+}
+
+// newSupernodeMask returns the mask of what travels between us and a supernode with a key.
+func newSupernodeMask(key [32]byte) *crypto.Mask {
+	return crypto.NewMask(crypto.SupernodeMaskKey(key, nil))
+}
+
+// initMask returns the mask of the INITs to a supernode.
+func (s *supernode) initMask() *crypto.Mask {
+	if next := s.init.rotation.next; next != nil {
+		return next.mask
+	}
+	return s.mask
+}
+
+// secondMask returns another mask that datagrams of a supernode may have; nil: none.
+func (s *supernode) secondMask() *crypto.Mask {
+	r := &s.init.rotation
+	switch {
+	case r.next != nil:
+		return r.next.mask
+	case s.hop.old == nil || s.hop.old.Crypto().Static() == *s.key:
+		r.former = nil
+	}
+	return r.former
 }
 
 // streaming reports whether the session in use runs over the stream.

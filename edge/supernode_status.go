@@ -80,6 +80,9 @@ func (l supernodes) notes(streamOnly, twin bool, policy *address.Policy) (list [
 		if s.where.pointer.host != "" {
 			list = append(list, s.redirected())
 		}
+		if s.cfg.Key != nil && s.key != nil && *s.cfg.Key != *s.key && s.kin.first == nil {
+			list = append(list, control.Rotated(s.cfg.Name, *s.key, true))
+		}
 		unnamed := !s.where.failed.IsZero() && !(s.registered() && s.streaming()) // else its proxy knows the name
 		if unnamed {
 			list = append(list, control.Unresolved(s.cfg.Name, s.where.fault, s.shownAddr()))

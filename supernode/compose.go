@@ -8,7 +8,7 @@ import (
 
 // compose makes the owners from the bottom up: each knows those below it. boot is the
 // number of this start, which is the first byte of every session's index.
-func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
+func (s *Server) compose(random random, boot uint8, keys *resetKeys, rotated rotationFile) {
 	cfg, log := &s.cfg, s.cfg.Log
 	s.sockets = newSockets(cfg, s.refused)
 	s.registry = newRegistry(cfg.Limits, cfg.Pool, newFront(log))
@@ -30,10 +30,10 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 		greeter:    newGreeter(cfg.Identity.Static, cfg.HelloOff, random, s.refused, s.registry.front),
 		binding:    newBinding(s.refused),
 	}
-	s.sockets.keys.own = s.strangers.handshakes.newKey(cfg.Identity)
+	s.sockets.keys = s.strangers.handshakes.newKeys(cfg.Identity, &rotated)
 	s.relayer = &relayer{months: newMonths(s), sessions: s.sessions, sender: sender, registry: s.registry, sockets: s.sockets, allowance: allowance, crowded: newCrowded(cfg.Limits.LineBytes), refused: s.refused, limits: cfg.Limits}
 	s.turn = &turnServer{
-		cfg: cfg.TURN, failed: &s.health.turn, secret: turnSecret(cfg.Identity.Seed), tables: &s.mu, registry: s.registry, refused: s.refused, log: log, now: cfg.Now,
+		cfg: cfg.TURN, failed: &s.health.turn, secret: turnSecret(rotated.first(cfg.Identity)), tables: &s.mu, registry: s.registry, refused: s.refused, log: log, now: cfg.Now,
 	}
 	s.notices = &notices{
 		pushes: newPushes(), resetter: resetter, registry: s.registry, sender: sender, allowance: allowance, refused: s.refused,
@@ -49,7 +49,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys) {
 	s.reviews.next = timer.New(&s.timers, "look who is still admitted", s.reviews.step)
 	s.composeHealth(registrar.policy)
 	s.controls = &controls{
-		sessions: s.sessions, prober: prober, registrar: registrar, redirects: s.newRedirects(sender), members: &members{registry: s.registry, allowance: allowance, sender: sender},
+		sessions: s.sessions, prober: prober, registrar: registrar, redirects: newRedirects(s, sender), rotation: newRotation(s, sender, rotated), members: &members{registry: s.registry, allowance: allowance, sender: sender},
 		sender: sender, allowance: allowance, refused: s.refused, tables: &s.mu,
 	}
 	s.composeListings(registrar, sender)
@@ -74,17 +74,28 @@ func newLists(s *Server) *lists.Table {
 }
 
 // newRedirects returns what tells edges of a move. The one of before is read.
-func (s *Server) newRedirects(sender *controlSender) *redirects {
-	d := &redirects{rounds: s.newRounds(sender, packetsAPace), disk: s.store.cfg.disk}
+func newRedirects(s *Server, sender *controlSender) *redirects {
+	d := &redirects{rounds: newRounds(s.notices, sender, packetsAPace), disk: s.store.cfg.disk}
 	d.say = d.told
 	d.next = timer.New(&s.timers, "tell edges of a move", d.step)
-	d.load(s.cfg.StateDir, s.cfg.Identity.Static, s.cfg.Log)
+	d.load(s.cfg.StateDir, s.cfg.Log)
+	return d
+}
+
+// newRotation returns what tells edges of another key of ours.
+func newRotation(s *Server, sender *controlSender, rotated rotationFile) *rotation {
+	d := &rotation{
+		rounds: newRounds(s.notices, sender, rotationsAPace), keys: &s.sockets.keys, file: rotated,
+		files: stateFiles{s.cfg.StateDir, s.store.cfg.disk, s.cfg.Now, s.cfg.Log},
+	}
+	d.say = d.told
+	d.next = timer.New(&s.timers, "tell edges of another key", d.step)
 	return d
 }
 
 // newRounds returns what tells edges of something that changes seldom.
-func (s *Server) newRounds(sender *controlSender, most int) rounds {
-	return rounds{registry: s.registry, sender: sender, out: s.notices.out, alarm: s.notices.alarm, most: most}
+func newRounds(n *notices, sender *controlSender, most int) rounds {
+	return rounds{registry: n.registry, sender: sender, out: n.out, alarm: n.alarm, most: most}
 }
 
 // composeStore has what waits for the disk sent when the disk has it.

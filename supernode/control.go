@@ -18,6 +18,7 @@ type controls struct {
 	registrar *registrar
 	members   *members
 	redirects *redirects
+	rotation  *rotation
 	sender    *controlSender
 	allowance *allowance
 	refused   *refusals
@@ -88,6 +89,7 @@ func (c *controls) handleMessages(x *exchange, body []byte) {
 	}
 	if x.promises {
 		c.redirects.greet(x)
+		c.rotation.greet(x)
 	}
 	if !x.promises || !c.acknowledger.hold(x) {
 		c.answer(x)
@@ -197,7 +199,7 @@ func (c *controls) handleMessage(x *exchange, typ protocol.MsgType, value []byte
 	}
 	member := x.hop.reg != nil && x.hop.reg.hop == x.hop
 	switch typ {
-	case protocol.MsgQuery, protocol.MsgPunch, protocol.MsgUnregister, protocol.MsgDirect, protocol.MsgRedirect, protocol.MsgListWant:
+	case protocol.MsgQuery, protocol.MsgPunch, protocol.MsgUnregister, protocol.MsgDirect, protocol.MsgRedirect, protocol.MsgRotate, protocol.MsgListWant:
 		if !member {
 			x.refuse(dropUnregistered)
 			return
@@ -214,6 +216,8 @@ func (c *controls) handleMessage(x *exchange, typ protocol.MsgType, value []byte
 		c.members.handleDirect(x, value)
 	case protocol.MsgRedirect:
 		c.redirects.handle(x, value)
+	case protocol.MsgRotate:
+		c.rotation.handle(x, value)
 	case protocol.MsgListWant:
 		c.listings.handleWant(x, value)
 	}

@@ -3,7 +3,6 @@ package supernode
 import (
 	"iter"
 
-	"hedgerow/crypto"
 	"hedgerow/supernode/journal"
 )
 
@@ -16,8 +15,13 @@ func CheckRecord(key journal.Key, record []byte) error {
 	return err
 }
 
-// Identity returns the identity of the supernode, with its private key.
-func (s *Server) Identity() *crypto.Identity { return s.cfg.Identity }
+// Secrets returns the seed of the identity, which is the private key, and the content of
+// RotationFile, nil for none.
+func (s *Server) Secrets() (seed [32]byte, rotation []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sockets.keys.own.identity.Seed, s.controls.rotation.file.content()
+}
 
 // Records are all registrations as they are stored, each once at least; of one that comes
 // twice the later is the newer. Frames are relayed meanwhile.

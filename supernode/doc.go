@@ -41,6 +41,8 @@
 //	crowded     who is relayed where not all can be, by package fair (crowded.go)
 //	turnServer  credentials and permissions of the TURN server (turnserver.go)
 //	notices     RESETs after a restart, PEER_INFOs about restarted edges (notices.go)
+//	rotation    edges that are told of another key of ours (rotation.go, rotate.go,
+//	            rotationfile.go)
 //	redirects   edges that are told where we are found from now on (redirects.go, rounds.go)
 //	registrar   who is registered, as what, and until when (register.go, grant.go), of those
 //	            whom package admission lets in

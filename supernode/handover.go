@@ -10,7 +10,7 @@ import (
 
 // stateVersion is the version of what HandOver writes and Resume reads. Whatever changes
 // in it makes another version: the two ends are of one version, or do without each other.
-const stateVersion = 3
+const stateVersion = 4
 
 // drainMost is how many INITs and how many REGISTERs that wait are answered before the
 // state is written. The senders of the others send them again.
@@ -64,7 +64,8 @@ func (s *Server) finish() {
 // stateWriter writes a state.
 type stateWriter struct {
 	handover.Writer
-	has func(*hop) bool // a session is still there
+	has    func(*hop) bool // a session is still there
+	former *serverKey      // of ours; nil: there is none
 }
 
 // state writes everything that the successor needs.
@@ -74,9 +75,9 @@ type stateWriter struct {
 func (s *Server) state() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w := &stateWriter{Writer: handover.Writer{Now: s.cfg.Now()}, has: s.sessions.has}
+	w := &stateWriter{Writer: handover.Writer{Now: s.cfg.Now()}, has: s.sessions.has, former: s.sockets.keys.former}
 	w.U32(stateVersion)
-	w.Fixed(s.cfg.Identity.Static[:])
+	w.Fixed(s.sockets.keys.own.identity.Static[:])
 	w.U8(s.sessions.boot)
 	for i := range s.controls.registrar.resetKeys {
 		w.Fixed(s.controls.registrar.resetKeys[i][:])
@@ -201,6 +202,7 @@ func (w *stateWriter) hop(h *hop) {
 	w.Time(h.retired)
 	w.AddrPort(lasting(h.addr))
 	w.Addr(h.us.local)
+	w.Flag(w.former != nil && h.us.key == w.former)
 	w.Addr(h.source)
 	w.U64(uint64(h.rtt))
 	w.Fixed(h.visit.hash[:])

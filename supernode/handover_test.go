@@ -34,7 +34,7 @@ func (r *rig) handOver(cfg Config, edges ...*fakeEdge) *rig {
 	if cfg.Identity == nil && cfg.StateDir == "" {
 		cfg.Identity = identity("supernode")
 	}
-	next := &rig{t: r.t, conn: newRecorder(), now: r.now, again: r.again, stamps: r.stamps}
+	next := &rig{t: r.t, disk: r.disk, conn: newRecorder(), now: r.now, again: r.again, stamps: r.stamps}
 	next.in.Buf = make([]byte, transport.ReadBufferLen)
 	cfg.Conn, cfg.Now = next.conn, func() time.Time { return next.now }
 	released := make(chan struct{})

@@ -49,6 +49,16 @@ func newHandshakes(cfg *Config, sessions *sessions, random random, tables *sync.
 	return h
 }
 
+// newKeys returns the keys of an identity and of the former one, if that answers.
+func (h *handshakes) newKeys(own *crypto.Identity, rotated *rotationFile) serverKeys {
+	if !rotated.under() {
+		return serverKeys{own: h.newKey(own)}
+	}
+	keys := serverKeys{own: h.newKey(crypto.NewIdentity(rotated.seed))}
+	keys.rotate(h.newKey(own), rotated.serial)
+	return keys
+}
+
 // newKey returns the key of an identity, with a responder of its own.
 func (h *handshakes) newKey(identity *crypto.Identity) *serverKey {
 	cfg, party := h.config, *h.config.Party

@@ -7,6 +7,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/internal/bucket"
 	"hedgerow/internal/network"
+	"hedgerow/protocol"
 )
 
 // Times of a session between an edge and the supernode.
@@ -37,10 +38,12 @@ type hop struct {
 
 // hopOthers is what an edge and we have told each other of others in a session.
 type hopOthers struct {
-	direct []uint32      // handles of those that get its floods without us, sorted
-	lists  int           // how many times it was told who is here
-	pieces bucket.Bucket // of the list of members
-	noted  uint64        // the serial of the last REDIRECT that it has noted
+	direct  []uint32         // handles of those that get its floods without us, sorted
+	lists   int              // how many times it was told who is here
+	pieces  bucket.Bucket    // of the list of members
+	noted   uint64           // the serial of the last REDIRECT that it has noted
+	rotated uint64           // and of the last ROTATE
+	rotate  *protocol.Rotate // what it is told of our new key; nil: it was not made
 }
 
 // visit is what a session has before a registration is its own.
@@ -81,6 +84,8 @@ func (t *traffic) count(size int) {
 // dead reports whether packets of the session are refused from now on.
 func (h *hop) dead(now time.Time) bool {
 	switch {
+	case h.us.key.gone():
+		return true
 	case !h.retired.IsZero():
 		return now.Sub(h.retired) > retiredTime
 	case !h.visit.confirmed:

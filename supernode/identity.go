@@ -82,6 +82,8 @@ func (l stateFiles) loadIdentity() (id *crypto.Identity, aside string, err error
 			l.log.Warn("the copy of the identity is damaged and is written anew: nothing is lost", "file", at)
 		}
 		l.writeCopy(f.id)
+	case f.replaced != [32]byte{} && l.rotatedFrom(f.replaced):
+		l.writeCopy(f.id) // the rotation did not come to that
 	case f.replaced != [32]byte{}:
 		was := filepath.Join(l.dir, IdentityCopy)
 		now := was + ".replaced-" + l.now().UTC().Format("20060102T150405.000Z")

@@ -1,15 +1,18 @@
 package supernode
 
 import (
+	"sync/atomic"
+
 	"hedgerow/crypto"
 	"hedgerow/handshake"
 	"hedgerow/protocol"
 )
 
-// serverKeys are the keys that this supernode answers by. The mutex of the tables guards
-// them.
+// serverKeys are the keys that this supernode answers by: its own and, from a rotation on
+// until that is ended, the one before. The mutex of the tables guards them.
 type serverKeys struct {
-	own *serverKey
+	own    *serverKey
+	former *serverKey // nil: there is none
 }
 
 // serverKey is a key of this supernode with what follows from it.
@@ -17,17 +20,70 @@ type serverKey struct {
 	identity  *crypto.Identity
 	mask      *crypto.Mask         // of what travels between it and edges that know us by it
 	responder *handshake.Responder // of their INITs
+	retired   bool                 // nothing is answered by it any more; the mutex of the tables guards it
+
+	successor atomic.Pointer[successor] // nil: it is our own
 }
 
-// all are the keys, our own first.
-func (k *serverKeys) all() []*serverKey { return []*serverKey{k.own} }
+// successor is the key that takes the place of another.
+type successor struct {
+	identity *crypto.Identity
+	rotation crypto.Rotation
+}
 
-// show unmasks a datagram and returns the key that it is for.
+// gone reports whether nothing is answered by the key any more.
+func (k *serverKey) gone() bool { return k != nil && k.retired }
+
+// all are the keys, our own first.
+func (k *serverKeys) all() []*serverKey {
+	if k.former == nil {
+		return []*serverKey{k.own}
+	}
+	return []*serverKey{k.own, k.former}
+}
+
+// show unmasks a datagram by our own key or, while there is a former one and the datagram
+// makes no sense, by that, and returns by which. There are two tries at most, and one where
+// there is one key.
 func (k *serverKeys) show(sc *crypto.Scratch, pkt []byte) (h protocol.Header, by *serverKey, err error) {
 	k.own.mask.Show(sc, pkt)
-	h, err = protocol.ParseHeader(pkt)
+	if h, err = protocol.ParseHeader(pkt); k.former == nil || err == nil && isHop(h) {
+		return h, k.own, err
+	}
+	k.own.mask.Hide(sc, pkt)
+	k.former.mask.Show(sc, pkt)
+	if h, err = protocol.ParseHeader(pkt); err == nil && isHop(h) {
+		return h, k.former, nil
+	}
 	return h, k.own, err
 }
 
-// isHop reports whether a header is of a packet between an edge and a supernode.
+// isHop reports whether a header is of a packet between an edge and a supernode. One in
+// 100 million is that of noise.
 func isHop(h protocol.Header) bool { return h.XF == protocol.XFHop && h.KI == protocol.KINone }
+
+// rotate makes another key our own, and the one before the former.
+func (k *serverKeys) rotate(to *serverKey, serial uint64) {
+	r := crypto.Rotation{Old: k.own.identity.Static, New: to.identity.Static, Serial: serial}
+	k.former, k.own = k.own, to
+	k.former.successor.Store(&successor{to.identity, r})
+}
+
+// retire ends the use of the former key.
+func (k *serverKeys) retire() {
+	k.former.retired, k.former = true, nil
+}
+
+// rotation returns what an edge with a static key, which knows us by this key, is told of
+// the key that takes its place; nil: none does. It costs an agreement.
+func (k *serverKey) rotation(edge [32]byte) *protocol.Rotate {
+	next := k.successor.Load()
+	if next == nil {
+		return nil
+	}
+	proof, err := next.rotation.Prove(next.identity, edge, edge)
+	if err != nil {
+		return nil // the handshake has used the edge's key, so this cannot be
+	}
+	return &protocol.Rotate{Serial: next.rotation.Serial, Key: next.identity.Static, Proof: proof}
+}

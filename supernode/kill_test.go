@@ -128,7 +128,7 @@ func (a *told) register(ctx context.Context, t *testing.T, round, worker int, po
 			t.Error(err)
 			return
 		}
-		r := &rig{t: t, s: &Server{cfg: Config{Identity: id}}}
+		r := &rig{t: t, s: &Server{cfg: Config{Identity: id}, sockets: &sockets{keys: serverKeys{own: &serverKey{identity: id}}}}}
 		e := r.edge(storedCommunity(), strings.Join([]string{t.Name(), fmt.Sprint(round), fmt.Sprint(worker), fmt.Sprint(n)}, "/"), 1)
 		ack, ok := e.joinBySocket(ctx, conn)
 		_ = conn.Close()

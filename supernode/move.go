@@ -30,7 +30,7 @@ func (s *Server) Move(host string, port uint16) error {
 	d.moving.Lock()
 	defer d.moving.Unlock()
 	s.mu.Lock()
-	m := protocol.Redirect{Serial: max(uint64(max(s.cfg.Now().UnixMilli(), 1)), d.now.Serial+1), Key: s.Key(), Host: host, Port: port}
+	m := protocol.Redirect{Serial: max(uint64(max(s.cfg.Now().UnixMilli(), 1)), d.now.Serial+1), Host: host, Port: port}
 	s.mu.Unlock()
 	if err := d.keep(&m); err != nil {
 		return fmt.Errorf("edges are told nothing, since it cannot be kept: %w", err)

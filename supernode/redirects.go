@@ -31,7 +31,7 @@ type redirects struct {
 
 	moving sync.Mutex // held for one Move
 
-	now protocol.Redirect // a serial of 0: there is none
+	now protocol.Redirect // without a key; a serial of 0: there is none
 }
 
 // told returns what an edge is told: the redirect, for the key that it knows us by.
@@ -45,14 +45,14 @@ func (d *redirects) told(h *hop) message {
 }
 
 // load reads the redirect of before from a state directory; empty: nothing is kept.
-func (d *redirects) load(dir string, key [32]byte, log *slog.Logger) {
+func (d *redirects) load(dir string, log *slog.Logger) {
 	if dir == "" {
 		return
 	}
 	d.path = filepath.Join(dir, RedirectFile)
 	b, err := os.ReadFile(d.path)
 	if err == nil {
-		d.now, err = parseRedirectFile(b, key)
+		d.now, err = parseRedirectFile(b)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		log.Warn("edges are not told where this supernode has moved: type 'supernode move PLACE' again", "file", d.path, "err", err)
@@ -60,8 +60,7 @@ func (d *redirects) load(dir string, key [32]byte, log *slog.Logger) {
 }
 
 // parseRedirectFile reads what keep wrote.
-func parseRedirectFile(b []byte, key [32]byte) (m protocol.Redirect, err error) {
-	m.Key = key
+func parseRedirectFile(b []byte) (m protocol.Redirect, err error) {
 	if n, _ := fmt.Sscanf(string(b), "%d %s %d\n", &m.Serial, &m.Host, &m.Port); n != 3 || m.Serial == 0 {
 		return protocol.Redirect{}, errors.New("it is damaged")
 	}

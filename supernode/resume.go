@@ -19,7 +19,7 @@ import (
 // the state directory and of the TURN port; until then this one uses neither. The
 // identity has to be the same.
 func Resume(cfg Config, state []byte, released <-chan struct{}) (*Server, error) {
-	s, aside, err := newServer(journal.System, cfg)
+	s, found, err := newServer(journal.System, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -37,8 +37,8 @@ func Resume(cfg Config, state []byte, released <-chan struct{}) (*Server, error)
 	kept := s.storeConfig(journal.System)
 	kept.released = released
 	s.store = newStore(kept)
-	s.keepFiles(keys, aside)
-	s.compose(random{s.cfg.Rand}, boot, keys)
+	s.compose(random{s.cfg.Rand}, boot, keys, found.rotation)
+	s.keepFiles(keys, found.aside...)
 	s.turn.released = released
 	heir := &heir{Reader: r, s: s}
 	heir.inherit()
@@ -218,7 +218,7 @@ func (e *heir) hop() *hop {
 	}
 	h.static = h.session.Static()
 	h.heard, h.retired = e.Past(), e.Past()
-	h.addr, h.us, h.source = e.AddrPort(), us{e.Addr(), e.s.sockets.keys.own}, e.Addr()
+	h.addr, h.us, h.source = e.AddrPort(), us{local: e.Addr(), key: e.key()}, e.Addr()
 	h.rtt, h.visit.hash, h.visit.confirmed = time.Duration(e.U64()), handover.Array[[32]byte](e.Reader), e.Flag()
 	for range e.Count(4) {
 		h.others.direct = append(h.others.direct, e.U32())
@@ -230,6 +230,18 @@ func (e *heir) hop() *hop {
 		return nil
 	}
 	return h
+}
+
+// key reads by which key of ours a session was made.
+func (e *heir) key() *serverKey {
+	keys, former := &e.s.sockets.keys, e.Flag()
+	if former && keys.former == nil {
+		e.Fail()
+	}
+	if former && keys.former != nil {
+		return keys.former
+	}
+	return keys.own
 }
 
 // enter enters a registration, with the sessions that it has.

@@ -277,6 +277,7 @@ type fakeEdge struct {
 	stamp     uint64 // of every INIT; 0: a newer one each time
 	challenge [16]byte
 	index     uint32
+	knows     [32]byte // the supernode's key
 	mask      *crypto.Mask
 	sc        *crypto.Scratch
 	session   *crypto.HopSession
@@ -287,7 +288,7 @@ type fakeEdge struct {
 func (r *rig) edge(c *crypto.Community, name string, n int) *fakeEdge {
 	id := identity(name)
 	return &fakeEdge{
-		r: r, id: id, community: c, addr: address(n), mac: id.MAC(c.ID()), seq: 1, index: uint32(n) << 8,
+		r: r, id: id, community: c, addr: address(n), mac: id.MAC(c.ID()), seq: 1, index: uint32(n) << 8, knows: r.s.Key(),
 		mask: crypto.NewMask(crypto.SupernodeMaskKey(r.s.Key(), nil)), sc: crypto.NewScratch(),
 	}
 }
@@ -323,7 +324,7 @@ func (e *fakeEdge) initiate(cookie *[16]byte) (*crypto.Initiation, []byte) {
 	payload := protocol.InitPayload{Stamp: stamp, VMin: 1, VMax: 1, MAC: e.mac, MTU: 1370, Challenge: e.challenge}
 	var p [48]byte
 	payload.Put(&p)
-	i, pkt, err := crypto.Initiate(crypto.HandshakeConfig{Hop: true, Local: e.id}, e.r.s.Key(), hdr, p, cookie)
+	i, pkt, err := crypto.Initiate(crypto.HandshakeConfig{Hop: true, Local: e.id}, e.knows, hdr, p, cookie)
 	if err != nil {
 		e.r.t.Fatal(err)
 	}
@@ -352,7 +353,7 @@ func (e *fakeEdge) finish(i *crypto.Initiation, resp []byte) bool {
 	e.hash = keys.Hash
 	e.session, err = crypto.NewHopSession(crypto.SessionConfig{
 		Keys: keys, XF: uint8(protocol.XFHop), KI: protocol.KINone, Local: e.index, Remote: uint32(h.CTR >> 32),
-		Static: e.r.s.Key(), Created: e.r.now, Initiator: true,
+		Static: e.knows, Created: e.r.now, Initiator: true,
 	})
 	if err != nil {
 		e.r.t.Fatal(err)

@@ -43,7 +43,7 @@ func New(cfg Config) (*Server, error) { return newOn(journal.System, cfg) }
 
 // newOn is New with the state directory on a disk.
 func newOn(disk journal.Disk, cfg Config) (*Server, error) {
-	s, aside, err := newServer(disk, cfg)
+	s, found, err := newServer(disk, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -55,29 +55,38 @@ func newOn(disk journal.Disk, cfg Config) (*Server, error) {
 	}
 	s.store = st
 	keys, damaged := (stateFiles{cfg.StateDir, disk, cfg.Now, cfg.Log}).openResetKeys(cfg.Identity.Seed, uint8(boot), random)
-	s.keepFiles(keys, aside, damaged)
-	s.compose(random, uint8(boot), keys)
+	s.compose(random, uint8(boot), keys, found.rotation)
+	s.keepFiles(keys, append(found.aside, damaged)...)
 	lost := s.controls.registrar.restore(cfg.Now())
 	s.notices.resets.list = lost
 	s.sessions.returning.expect(cfg.Now(), addressesOf(lost))
 	return s, nil
 }
 
-// newServer returns a Server without tables: its configuration is complete. aside is a
-// damaged file of the identity.
-func newServer(disk journal.Disk, cfg Config) (s *Server, aside string, err error) {
+// foundKeys is what there is of keys at the start.
+type foundKeys struct {
+	rotation rotationFile
+	aside    []string // damaged files, where they are now
+}
+
+// newServer returns a Server without tables: its configuration is complete.
+func newServer(disk journal.Disk, cfg Config) (s *Server, found foundKeys, err error) {
 	if err := cfg.validate(); err != nil {
-		return nil, "", err
+		return nil, found, err
 	}
 	cfg = cfg.withDefaults()
+	files, aside := stateFiles{cfg.StateDir, disk, cfg.Now, cfg.Log}, ""
 	if cfg.Identity == nil {
-		if cfg.Identity, aside, err = (stateFiles{cfg.StateDir, disk, cfg.Now, cfg.Log}).loadIdentity(); err != nil {
-			return nil, "", fmt.Errorf("load the identity: %w", err)
+		if cfg.Identity, aside, err = files.loadIdentity(); err != nil {
+			return nil, found, fmt.Errorf("load the identity: %w", err)
 		}
 	}
+	found.aside = append(found.aside, aside)
+	found.rotation, aside = files.loadRotation(cfg.Identity)
+	found.aside = append(found.aside, aside)
 	late := newLateLog()
 	cfg.Log = late.logger(cfg.Log)
-	return &Server{cfg: cfg, refused: &refusals{log: cfg.Log, late: late, now: cfg.Now}}, aside, nil
+	return &Server{cfg: cfg, refused: &refusals{log: cfg.Log, late: late, now: cfg.Now}}, found, nil
 }
 
 // storeConfig says where the registrations are kept.
@@ -91,12 +100,17 @@ func (s *Server) storeConfig(disk journal.Disk) storeConfig {
 // keepFiles tells the store what belongs beside the registrations, and what was damaged of
 // it.
 func (s *Server) keepFiles(keys *resetKeys, damaged ...string) {
-	seed := s.cfg.Identity.Seed
-	s.store.keep(map[string][]byte{ResetKeysFile: keys.file(), IdentityFile: seed[:], IdentityCopy: sum(seed[:])}, damaged...)
+	files := s.controls.rotation.secrets()
+	files[ResetKeysFile] = keys.file()
+	s.store.keep(files, damaged...)
 }
 
 // Key returns the X25519 static public key that edges pin.
-func (s *Server) Key() [32]byte { return s.cfg.Identity.Static }
+func (s *Server) Key() [32]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sockets.keys.own.identity.Static
+}
 
 // Run serves until ctx ends or HandOver has succeeded, which gives nil, or the socket fails. It closes
 // the socket and the state directory and has joined every goroutine when it

@@ -34,6 +34,7 @@ func (s *Server) Status() admin.Status {
 	all := s.health.listing.allCommunities(now)
 	st.Totals.Communities = len(all)
 	st.Totals.Redirect = s.controls.redirects.status(&s.health.listing.walker)
+	st.Totals.Rotation = s.controls.rotation.status(&s.health.listing.walker)
 	st.Totals.Rules, st.Totals.Closed = rules.Len(), rules.Mode() == admission.Closed
 	st.Communities = all[:min(len(all), admin.StatusCommunities)]
 	return st

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -373,7 +374,10 @@ func (s *store) makeDir() error {
 	if err := os.MkdirAll(s.cfg.dir, 0o700); err != nil {
 		return err
 	}
-	for name, content := range s.kept {
+	s.mu.Lock()
+	kept := maps.Clone(s.kept)
+	s.mu.Unlock()
+	for name, content := range kept {
 		if err := durable.ReplaceOn(s.cfg.disk, filepath.Join(s.cfg.dir, name), content, 0o600); err != nil {
 			return err
 		}
@@ -428,6 +432,13 @@ func (s *store) keep(kept map[string][]byte, setAside ...string) {
 			s.state.setAside = append(s.state.setAside, path)
 		}
 	}
+}
+
+// replaceKept notes that files of the state directory are others now.
+func (s *store) replaceKept(files map[string][]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.Copy(s.kept, files)
 }
 
 // asideText returns the files that were set aside and are still there.

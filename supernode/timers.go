@@ -41,6 +41,9 @@ func (s *Server) begin(now time.Time) {
 	s.reviews.lists.begin(now)
 	s.notices.begin(now)
 	s.controls.redirects.begin(now)
+	if s.sockets.keys.former != nil {
+		s.controls.rotation.begin(now)
+	}
 	if len(s.registry.all) > 0 { // the rules may have changed meanwhile
 		s.reviews.start(now)
 	}

@@ -92,6 +92,9 @@ const (
 	// EventRedirected: Supernode has said where it is found from now on, or that is not
 	// used any more; Text is Redirected's or NotRedirected's.
 	EventRedirected
+	// EventRotated: Supernode has another key (Key) in the place of the one that it was known
+	// by; Text is Rotated's.
+	EventRotated
 )
 
 // Event is one change of state that the edge reports to its user. Fields that do not

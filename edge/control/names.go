@@ -1,6 +1,7 @@
 package control
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
@@ -44,6 +45,15 @@ func Redirected(supernode, place string, there bool) string {
 		return fmt.Sprintf("%s has moved to %s, and is used there: type -l %[2]s, or correct the configuration, so that the next edge finds it as well.", supernode, place)
 	}
 	return fmt.Sprintf("%s says that it moves to %s: registering there as well, if it has the same key, and where it is as long as it answers. Then type -l %[2]s, or correct the configuration.", supernode, place)
+}
+
+// Rotated says that a supernode has another key. typed: the one before was typed.
+func Rotated(supernode string, key [32]byte, typed bool) string {
+	text := fmt.Sprintf("%s has a new key, %s, in the place of the one before, and is known by it from now on", supernode, base64.RawURLEncoding.EncodeToString(key[:]))
+	if typed {
+		text += fmt.Sprintf(": type -l %s#%s, or correct the configuration, so that the next edge knows it as well", supernode, base64.RawURLEncoding.EncodeToString(key[:]))
+	}
+	return text + "."
 }
 
 // NotRedirected says that a place that a supernode has named is not tried any more.

@@ -112,7 +112,8 @@ func (in *inbound) endBatch() {
 }
 
 // handleDatagram tells what a datagram is, by the order of PROTOCOL.md, section 5: a
-// TURN server's, STUN, a supernode's, an edge's. There is no second try.
+// TURN server's, STUN, a supernode's, an edge's. There is no second try, but for a supernode
+// with two keys.
 func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
 	src := in.sourceOf(from)
 	if src != nil && src.TURN != nil {
@@ -139,12 +140,18 @@ func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
 		return
 	}
 	h, err := protocol.ParseHeader(b)
+	if src != nil && src.Second != nil && (err != nil || h.XF != protocol.XFHop || h.KI != protocol.KINone) {
+		mask.Hide(in.scratch, b)
+		mask = src.Second
+		mask.Show(in.scratch, b)
+		h, err = protocol.ParseHeader(b)
+	}
 	if err != nil {
 		in.drops.Drop(DropHeader)
 		return
 	}
 	if src != nil {
-		in.handleHop(src, h, b, from)
+		in.handleHop(src, mask, h, b, from)
 		return
 	}
 	in.handlePacket(h, b)
@@ -167,8 +174,8 @@ func (l *lastHeard) relayed(s *Supernode, handle uint32) {
 	}
 }
 
-// handleHop handles a packet that a supernode sent.
-func (in *inbound) handleHop(src *Source, h protocol.Header, b []byte, from netip.AddrPort) {
+// handleHop handles a packet that a supernode sent, by one of its masks.
+func (in *inbound) handleHop(src *Source, mask *crypto.Mask, h protocol.Header, b []byte, from netip.AddrPort) {
 	switch h.Type {
 	case protocol.TypeRelay:
 		e := in.table.hops[h.RX]
@@ -181,7 +188,7 @@ func (in *inbound) handleHop(src *Source, h protocol.Header, b []byte, from neti
 			in.drops.DropOpen(err)
 			return
 		}
-		src.Mask.Veil(in.scratch, b)
+		mask.Veil(in.scratch, b)
 		if !in.mask.Show(in.scratch, pkt) {
 			in.drops.Drop(DropShort)
 			return

@@ -46,8 +46,9 @@ type Source struct {
 	TURN TURNHandler
 	// Supernode has the address.
 	Supernode *Supernode
-	// Mask is that of the headers of its packets.
-	Mask *crypto.Mask
+	// Mask is that of the headers of its packets. Second is tried on those that make no
+	// sense under Mask, while the supernode has two keys; nil: it has one.
+	Mask, Second *crypto.Mask
 	// AwaitsWelcome says that a WELCOME may come, which has a mask of its own.
 	AwaitsWelcome bool
 }

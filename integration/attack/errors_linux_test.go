@@ -312,7 +312,7 @@ func removeIt(t *testing.T, path string) string {
 	_, list, _ := strings.Cut(string(help), "COMMANDS:")
 	list, _, _ = strings.Cut(list, "OPTIONS:")
 	var names []string
-	for _, m := range regexp.MustCompile(`(?m)^   ([a-z]+)(?:, [a-z]+)*  +\S`).FindAllStringSubmatch(list, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^   ([a-z]+(?:-[a-z]+)*)(?:, [a-z]+)*  +\S`).FindAllStringSubmatch(list, -1) {
 		if m[1] != "help" {
 			names = append(names, m[1])
 		}

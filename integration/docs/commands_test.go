@@ -19,7 +19,7 @@ type programs map[string]map[string][]string
 var option = regexp.MustCompile(`(?m)^\s+(-{1,2}[A-Za-z][A-Za-z0-9-]*(?:, -{1,2}[A-Za-z][A-Za-z0-9-]*)*)`)
 
 // subcommand matches a command where a help text lists it.
-var subcommand = regexp.MustCompile(`(?m)^   ([a-z]+)(?:, [a-z]+)*  +\S`)
+var subcommand = regexp.MustCompile(`(?m)^   ([a-z]+(?:-[a-z]+)*)(?:, [a-z]+)*  +\S`)
 
 // build builds both commands and reads their help.
 func build(t *testing.T) programs {

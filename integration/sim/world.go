@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -223,6 +224,9 @@ func (s *Supernode) Start() {
 	cfg := supernode.Config{
 		Conn: conn, Alternate: second, Identity: s.identity, StateDir: s.dir, Log: s.world.log("supernode"), Rand: s.world.random(),
 		Rules: s.beside.Rules, Proofs: s.beside.Proofs, Limits: supernode.Limits{Month: s.beside.Month},
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, supernode.RotationFile)); err == nil {
+		cfg.Identity = nil // it has another one than it was made with
 	}
 	if s.beside.Streams {
 		s.takeStreams(&cfg, conn)

@@ -58,6 +58,8 @@ func (m *Messages) Of(ev control.Event) Message {
 		return Message{Label: "path", Text: peerPath(ev.Peer)}
 	case control.EventSegment:
 		return Message{Label: "segment", Text: ev.Text}
+	case control.EventRotated:
+		return Message{Text: ev.Text}
 	case control.EventPeerGone:
 		return Message{Label: "path", Text: fmt.Sprintf("%-14s gone", peerName(ev.Peer))}
 	case control.EventAlone:

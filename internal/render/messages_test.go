@@ -85,9 +85,9 @@ func TestSentences(t *testing.T) {
 
 // Every kind of event has words, and each belongs to one of the levels.
 func TestEveryEventHasWords(t *testing.T) {
-	ownWords := []control.EventKind{control.EventMapping, control.EventRecursion, control.EventViolation, control.EventSegment, control.EventLimited, control.EventAddressTwice, control.EventNameMoved, control.EventRedirected, control.EventNoLease} // the edge's
+	ownWords := []control.EventKind{control.EventMapping, control.EventRecursion, control.EventViolation, control.EventSegment, control.EventLimited, control.EventAddressTwice, control.EventNameMoved, control.EventRedirected, control.EventRotated, control.EventNoLease} // the edge's
 	m := Messages{Community: "mynetwork", Preferred: netip.MustParsePrefix("10.64.0.7/24")}
-	for kind := control.EventResolveFailed; kind <= control.EventRedirected; kind++ {
+	for kind := control.EventResolveFailed; kind <= control.EventRotated; kind++ {
 		if slices.Contains(ownWords, kind) {
 			continue
 		}
@@ -95,7 +95,7 @@ func TestEveryEventHasWords(t *testing.T) {
 			t.Errorf("kind %d has no words", kind)
 		}
 	}
-	if got := m.Of(control.Event{Kind: control.EventRedirected + 1}); got.Text != "" {
+	if got := m.Of(control.Event{Kind: control.EventRotated + 1}); got.Text != "" {
 		t.Errorf("an unknown kind says %q", got.Text)
 	}
 }

@@ -36,6 +36,9 @@ func SupernodeStatus(w io.Writer, v admin.Status) error {
 	if to := v.Totals.Redirect; to != nil {
 		s.row("moved", "to %s: %d of the %d edges here know it", to.Place, to.Noted, to.Edges)
 	}
+	if r := v.Totals.Rotation; r != nil {
+		s.row("former", "%s: %d of the %d edges here use it, since %s there is the key above", r.Former, r.Old, r.Edges, r.Since.Local().Format(format.TimeLayout))
+	}
 	s.health(v.Notes)
 	s.blank()
 	s.WriteString(communityTable(v.Communities))

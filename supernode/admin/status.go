@@ -69,6 +69,8 @@ type Totals struct {
 	MonthEnds time.Time `json:"month_ends"`
 	// Redirect is where edges are sent, since the supernode moves; nil: nowhere.
 	Redirect *Redirect `json:"redirect,omitempty"`
+	// Rotation is the key that takes the place of a former one; nil: none does.
+	Rotation *Rotation `json:"rotation,omitempty"`
 }
 
 // CommunityStatus is one community of a Status.

@@ -46,6 +46,7 @@ type Content struct {
 	Made      time.Time              // when the copy was made
 	Release   string                 // of the program that has made it
 	Identity  [32]byte               // the seed, which is the private key
+	Rotation  []byte                 // the key before, while that answers as well; nil: there was none
 	Records   map[journal.Key][]byte // the registrations
 	ResetKeys []byte                 // by which edges are told of a restart; nil: none
 	Invites   []byte                 // nil: none
@@ -69,6 +70,7 @@ type stored struct {
 	Made          int64  `json:"made"` // unix seconds
 	Release       string `json:"release"`
 	Identity      []byte `json:"identity"`
+	Rotation      []byte `json:"rotation,omitempty"`
 	Registrations []byte `json:"registrations"` // key 22 | length u16 | record, one behind the other
 	ResetKeys     []byte `json:"reset_keys,omitempty"`
 	Invites       []byte `json:"invites,omitempty"`
@@ -78,7 +80,7 @@ type stored struct {
 
 // marshal returns the content as it stands in a file.
 func (c *Content) marshal() ([]byte, error) {
-	s := stored{Made: c.Made.Unix(), Release: c.Release, Identity: c.Identity[:], ResetKeys: c.ResetKeys, Invites: c.Invites, Rules: c.Rules, Quota: c.Quota}
+	s := stored{Made: c.Made.Unix(), Release: c.Release, Identity: c.Identity[:], Rotation: c.Rotation, ResetKeys: c.ResetKeys, Invites: c.Invites, Rules: c.Rules, Quota: c.Quota}
 	for _, key := range slices.SortedFunc(maps.Keys(c.Records), func(a, b journal.Key) int { return bytes.Compare(a[:], b[:]) }) {
 		record := c.Records[key]
 		s.Registrations = append(s.Registrations, key[:]...)
@@ -96,7 +98,7 @@ func unmarshal(b []byte) (*Content, error) {
 	}
 	c := &Content{
 		Made: time.Unix(s.Made, 0).UTC(), Release: s.Release, Identity: [32]byte(s.Identity), Records: make(map[journal.Key][]byte),
-		ResetKeys: s.ResetKeys, Invites: s.Invites, Rules: s.Rules, Quota: s.Quota,
+		Rotation: s.Rotation, ResetKeys: s.ResetKeys, Invites: s.Invites, Rules: s.Rules, Quota: s.Quota,
 	}
 	for rest := s.Registrations; len(rest) > 0; {
 		const head = len(journal.Key{}) + 2
@@ -118,6 +120,9 @@ func unmarshal(b []byte) (*Content, error) {
 func (c *Content) Summary() (s Summary, err error) {
 	if c.Identity == ([32]byte{}) {
 		return s, fmt.Errorf("%w: the key is zeros", ErrDamaged)
+	}
+	if err := supernode.CheckRotation(c.Rotation); err != nil {
+		return s, fmt.Errorf("%w: the former key: %w", ErrDamaged, err)
 	}
 	id := crypto.NewIdentity(c.Identity)
 	s = Summary{Made: c.Made, Release: c.Release, Key: supernode.KeyText(id.Static), Registrations: len(c.Records)}

@@ -18,7 +18,10 @@ import (
 
 // state are the files of a state directory that are a supernode's state, but for the
 // identity.
-var state = [...]string{journal.First, journal.Second, supernode.ResetKeysFile, invites.FileName, RulesFile, supernode.RedirectFile, quota.FileName}
+var state = [...]string{
+	journal.First, journal.Second, supernode.ResetKeysFile, invites.FileName, RulesFile, supernode.RedirectFile, quota.FileName,
+	supernode.RotationFile, supernode.RotationCopy,
+}
 
 // ErrState says that a directory has the state of a supernode.
 var ErrState = errors.New("it has the state of a supernode")
@@ -42,7 +45,9 @@ func Read(dir string, now time.Time, release string) (*Content, error) {
 			c.Records[key] = record
 		}
 	}
-	for name, content := range map[string]*[]byte{supernode.ResetKeysFile: &c.ResetKeys, invites.FileName: &c.Invites, RulesFile: &c.Rules} {
+	for name, content := range map[string]*[]byte{
+		supernode.RotationFile: &c.Rotation, supernode.ResetKeysFile: &c.ResetKeys, invites.FileName: &c.Invites, RulesFile: &c.Rules,
+	} {
 		if *content, err = os.ReadFile(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -78,6 +83,7 @@ func (c *Content) Restore(dir string, now time.Time, force bool) (aside string, 
 	if err == nil && len(has) > 0 {
 		aside, err = setAside(dir, has, now)
 	}
+	write(supernode.RotationFile, c.Rotation)
 	write(supernode.IdentityFile, c.Identity[:])
 	write(supernode.ResetKeysFile, c.ResetKeys)
 	write(invites.FileName, c.Invites)

@@ -264,7 +264,8 @@ func copyOf(ctx context.Context, s *supernode.Server, ledger *invites.Ledger, ru
 	if uid, known := localapi.Caller(ctx); known && uid != 0 && uid != os.Geteuid() {
 		return nil, errors.New("only root and the user of the supernode may copy its private key")
 	}
-	c := backup.Content{Made: time.Now().UTC(), Release: cli.Release, Identity: s.Identity().Seed, Records: make(map[journal.Key][]byte)}
+	c := backup.Content{Made: time.Now().UTC(), Release: cli.Release, Records: make(map[journal.Key][]byte)}
+	c.Identity, c.Rotation = s.Secrets()
 	for key, record := range s.Records() { // before the invites: each has its use in them
 		c.Records[key] = record
 	}

@@ -57,7 +57,7 @@ func (cmd *command) app() *ucli.App {
 			"supernode id | status | communities | edges | health | rules | reload | upgrade\n" +
 			"supernode allow | deny | ban | unban | kick ... | password\n" +
 			"supernode invite COMMUNITY | invites | uninvite ID\n" +
-			"supernode backup FILE | restore FILE | move HOST[:PORT]",
+			"supernode backup FILE | restore FILE | move HOST[:PORT] | rotate-key",
 		Description: "Environment: SUPERNODE_PORT, SUPERNODE_SECOND_PORT, SUPERNODE_PUBLIC_ADDRESS,\n" +
 			"SUPERNODE_TLS_LISTEN,\n" +
 			"SUPERNODE_TLS_CERT, SUPERNODE_TLS_KEY, SUPERNODE_TURN_LISTEN,\n" +
@@ -76,6 +76,7 @@ func (cmd *command) app() *ucli.App {
 			{Name: "health", Usage: "say what is wrong, and exit with 1 if anything is", Flags: []ucli.Flag{cli.ControlFlag("")}, Action: cmd.health},
 			upgradeCommand(cmd),
 			mover{cmd.streams, cmd.findSocket}.command(),
+			rotator{cmd.streams, cmd.findSocket}.command(),
 			cli.VersionCommand(protocol.Version),
 		}, cmd.ruleCommands(), cmd.inviteCommands(), keeper{cmd.streams, cmd.place, cmd.findSocket}.commands()),
 	}

@@ -309,7 +309,7 @@ func (p *process) run(ctx context.Context) error {
 	g := governed{s, p.rules, invitations{s, p.ledgers.invites, p.rules, p.socket.LocalAddr().Port()}}
 	u := p.upgrader(s)
 	moving := admin.Movable(admin.Handler(g, g), moveServer(s, p.socket.LocalAddr().Port()))
-	handler := admin.Copyable(moving, func(ctx context.Context) ([]byte, error) {
+	handler := admin.Copyable(admin.Rotatable(moving, rotateServer(s)), func(ctx context.Context) ([]byte, error) {
 		b, err := copyOf(ctx, s, p.ledgers.invites, p.rules.content())
 		p.log.Info("a backup was asked for, which has the private key", "bytes", len(b), "err", err)
 		return b, err
