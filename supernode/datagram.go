@@ -28,8 +28,8 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 	if maybeHello {
 		copy(out.spare[:], pkt) // unmasking destroys a packet that is masked with another key
 	}
-	h, by, err := s.sockets.keys.show(out.sc, pkt)
-	out.came.us.key = by
+	out.came.us.key = s.sockets.keys.show(out.sc, pkt)
+	h, err := protocol.ParseHeader(pkt)
 	if err == nil && h.Type == protocol.TypeRelay && isHop(h) {
 		s.relayer.relay(now, out, pkt, from, h)
 		return

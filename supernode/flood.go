@@ -97,7 +97,7 @@ func (r *relayer) sendFlood(out *outbox) {
 	for i := range f.targets {
 		to := &f.targets[i]
 		pkt := append(out.buffer()[:protocol.RelayOverhead], f.packet...)
-		if r.rehead(out, pkt, f.handle, protocol.FlagCopy, to.session, to.us) {
+		if r.rehead(out, pkt, f.handle, protocol.FlagCopy, to.session, &to.us) {
 			out.send(pkt, to.ends)
 			out.passOn()
 		}

@@ -45,17 +45,23 @@ func (k *serverKeys) all() []*serverKey {
 // show unmasks a datagram by our own key or, while there is a former one and the datagram
 // makes no sense, by that, and returns by which. There are two tries at most, and one where
 // there is one key.
-func (k *serverKeys) show(sc *crypto.Scratch, pkt []byte) (h protocol.Header, by *serverKey, err error) {
+func (k *serverKeys) show(sc *crypto.Scratch, pkt []byte) (by *serverKey) {
 	k.own.mask.Show(sc, pkt)
-	if h, err = protocol.ParseHeader(pkt); k.former == nil || err == nil && isHop(h) {
-		return h, k.own, err
+	if k.former == nil || isHopPacket(pkt) {
+		return k.own
 	}
 	k.own.mask.Hide(sc, pkt)
 	k.former.mask.Show(sc, pkt)
-	if h, err = protocol.ParseHeader(pkt); err == nil && isHop(h) {
-		return h, k.former, nil
+	if isHopPacket(pkt) {
+		return k.former
 	}
-	return h, k.own, err
+	return k.own
+}
+
+// isHopPacket reports whether an unmasked datagram has a header, and isHop of that.
+func isHopPacket(pkt []byte) bool {
+	h, err := protocol.ParseHeader(pkt)
+	return err == nil && isHop(h)
 }
 
 // isHop reports whether a header is of a packet between an edge and a supernode. One in

@@ -136,7 +136,7 @@ func (o *outbox) answerByOtherSocket(pkt []byte, to netip.AddrPort) {
 
 // forward masks the sealed packet of size bytes that begins at o.at and queues
 // it where it lies, as a part of the last entry if that can be.
-func (o *outbox) forward(size int, to ends) {
+func (o *outbox) forward(size int, to *ends) {
 	end := o.at + size
 	to.us.key.mask.Hide(o.sc, o.train[o.at:end])
 	if o.tail == o.at {
@@ -154,7 +154,7 @@ func (o *outbox) forward(size int, to ends) {
 			return
 		}
 	}
-	o.sendPlain(o.train[o.at:end:end], to)
+	o.sendPlain(o.train[o.at:end:end], *to)
 	o.passOn()
 	o.tail = end
 }

@@ -132,7 +132,7 @@ func (r *relayer) forward(out *outbox, pkt []byte, handle uint32, to *hop) {
 		r.refused.drop(dropMarked) // a stream carries no marks
 		return
 	}
-	if r.rehead(out, pkt, handle, 0, to.session, to.us) {
-		out.forward(len(pkt), to.ends)
+	if r.rehead(out, pkt, handle, 0, to.session, &to.us) {
+		out.forward(len(pkt), &to.ends)
 	}
 }
