@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -354,7 +355,7 @@ func TestLoopServesEverybody(t *testing.T) {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- e.loop(ctx, make(chan error)) }()
-	late := 0
+	var took []time.Duration
 	for range 40 {
 		asked := time.Now()
 		answered := make(chan struct{})
@@ -364,12 +365,11 @@ func TestLoopServesEverybody(t *testing.T) {
 		case <-time.After(5 * time.Second):
 			t.Fatal("the loop answers nobody while members talk")
 		}
-		if time.Since(asked) > 50*time.Millisecond {
-			late++
-		}
+		took = append(took, time.Since(asked))
 	}
-	if late > 4 { // another program may have had the processor
-		t.Errorf("%d of 40 answers took more than 50 ms", late)
+	slices.Sort(took)
+	if middle := took[len(took)/2]; middle > 20*time.Millisecond { // for the slowest another program may have had the processor
+		t.Errorf("half of the answers took more than %v", middle)
 	}
 	e.data.plane.Post(dataplane.InitReceived{Origin: atPeer, Packet: make([]byte, protocol.InitLen)})
 	for wait := time.Now(); e.drops()["handshake-version"] == 0; time.Sleep(time.Millisecond) {
