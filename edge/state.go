@@ -285,6 +285,26 @@ func (s *state) knownKey(name string, typed *[32]byte) (key *[32]byte, serial ui
 	return key, 0
 }
 
+// KnownKey returns the key by which the edge with a state directory knows a supernode, by its
+// name HOST:PORT: the one that was typed (nil: none) or trusted at first sight, or the one that
+// has taken its place by the supernode's own word. It is nil if none is known. The error says
+// why the state cannot be read; the key is the one that was typed then.
+func KnownKey(dir, name string, typed *[32]byte) (*[32]byte, error) {
+	b, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return typed, nil
+	}
+	var s state
+	if err == nil {
+		err = json.Unmarshal(b, &s.saved)
+	}
+	if err != nil {
+		return typed, fmt.Errorf("read the state of the edge: %w", err)
+	}
+	key, _ := s.knownKey(name, typed)
+	return key, nil
+}
+
 // keepRotation keeps that a key of a supernode has taken the place of another. What is kept of
 // supernodes that are not configured any more goes when there is much of it.
 func (s *state) keepRotation(name string, from, to [32]byte, serial uint64) {

@@ -10,6 +10,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/crypto"
+	"hedgerow/edge"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/format"
 	"hedgerow/internal/invite"
@@ -88,16 +89,24 @@ func (e *enrolment) startInvite(c *ucli.Context) (*invite.Invite, error) {
 	return v, err
 }
 
-// inviteSupernodes returns the supernodes of -l, or those of the community that was joined.
-// A token of this edge is its own, and is not passed on.
+// inviteSupernodes returns the supernodes of -l, or those of the community that was joined,
+// with the keys that the edge of this machine knows them by. A token of this edge is its own,
+// and is not passed on.
 func inviteSupernodes(c *ucli.Context, joined joinedDir) (list []invite.Supernode, err error) {
 	var faults cli.Faults
 	for _, sn := range parseSupernodes(c, joined, &faults) {
-		if sn.Key == nil {
-			faults.Addf("-l %[1]s has no key by which the new edge knows the supernode: type -l %[1]s#KEY with the key that 'supernode id' prints there", sn.Name)
-			continue
+		key, err := sn.Key, error(nil)
+		if joined != "" {
+			key, err = edge.KnownKey(string(joined), sn.Name, sn.Key)
 		}
-		list = append(list, invite.Supernode{Host: sn.Host, Port: sn.Port, Key: *sn.Key})
+		switch {
+		case key != nil:
+			list = append(list, invite.Supernode{Host: sn.Host, Port: sn.Port, Key: *key})
+		case err != nil:
+			faults.Addf("-l %[1]s has no key by which the new edge knows the supernode, and the one that this edge knows cannot be read (%[2]w): run this with sudo, or type -l %[1]s#KEY with the key that 'supernode id' prints there", sn.Name, err)
+		default:
+			faults.Addf("-l %[1]s has no key by which the new edge knows the supernode, and no edge of this machine has met it: type -l %[1]s#KEY with the key that 'supernode id' prints there", sn.Name)
+		}
 	}
 	return list, faults.Err()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -138,6 +139,50 @@ func TestInviteToStart(t *testing.T) {
 	}
 	if !strings.Contains(errs, "no token") {
 		t.Errorf("it does not say that it has no token: %s", errs)
+	}
+}
+
+// A supernode that was trusted at first sight is in an invite with the key that the edge knows
+// it by, and one whose key has changed since it was typed with the new one.
+func TestInviteHasPinnedKeys(t *testing.T) {
+	h := newHouse(t)
+	text := func(n byte) string { return base64.RawURLEncoding.EncodeToString([]byte{31: n}) }
+	invite1 := func(at string) (*invite.Invite, string, cli.Code) {
+		out, errs, code := h.types("", "invite", "-c", "n", "-k", "secret", "-l", at)
+		if code != cli.OK {
+			return nil, errs, code
+		}
+		v, err := invite.Parse(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v, errs, code
+	}
+	if _, errs, code := invite1("a:1"); code != cli.Usage || !strings.Contains(errs, "no edge of this machine has met it") || !strings.Contains(errs, "-l a:1#KEY") {
+		t.Errorf("before the edge has run: %d: %s", code, errs)
+	}
+	state := filepath.Join(h.state, "n", "state.json")
+	if err := os.MkdirAll(filepath.Dir(state), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		if err := os.WriteFile(state, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(fmt.Sprintf(`{"supernodes":{"a:1":%q},"rotations":{"b:1":{"keys":[%q,%q],"serial":5}}}`, text(3), text(4), text(5)))
+	for at, want := range map[string]byte{"a:1": 3, "b:1#" + text(4): 5, "a:1#" + text(6): 6} {
+		v, errs, code := invite1(at)
+		if code != cli.OK || v.Supernodes[0].Key != [32]byte{31: want} {
+			t.Errorf("%s: %d, %+v: %s", at, code, v, errs)
+		}
+	}
+	write("{")
+	if _, errs, code := invite1("a:1"); code != cli.Usage || !strings.Contains(errs, "cannot be read") {
+		t.Errorf("with a damaged state: %d: %s", code, errs)
+	}
+	if v, errs, code := invite1("a:1#" + text(6)); code != cli.OK || v.Supernodes[0].Key != [32]byte{31: 6} {
+		t.Errorf("a typed key with a damaged state: %d: %s", code, errs)
 	}
 }
 
