@@ -237,6 +237,8 @@ func (c *connector) finished(now time.Time, s *supernode, done *handshake.Result
 	if !underlay.IsSide(from) {
 		c.locator.answeredAt(s, from)
 		c.locator.pointers.arrived(s, from)
+	} else if from == s.stream.side {
+		c.locator.pointers.arrived(s, s.stream.place)
 	}
 	if underlay.IsSide(h.at) != underlay.IsSide(from) {
 		h.moved = now

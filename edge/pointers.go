@@ -108,7 +108,13 @@ func (o *pointers) point(now time.Time, s *supernode, m protocol.Redirect) {
 
 // redirected says where a supernode is found from now on.
 func (s *supernode) redirected() string {
-	return control.Redirected(s.cfg.Name, s.where.pointer.place(), s.registered() && s.where.pointer.has(s.hop.at))
+	return control.Redirected(s.cfg.Name, s.where.pointer.place(), s.registered() && s.isAtPlace())
+}
+
+// isAtPlace reports whether the session in use runs where the supernode says that it is.
+func (s *supernode) isAtPlace() bool {
+	p := &s.leader().where.pointer
+	return p.has(s.hop.at) || s.streaming() && p.has(s.stream.place)
 }
 
 // recall has a supernode tried where it said in an earlier run that it is.
@@ -167,13 +173,37 @@ func (o *pointers) spend(now time.Time, s *supernode, to netip.AddrPort) {
 	if !p.has(to) {
 		return
 	}
-	if p.sent++; p.sent < pointerPackets || !p.active() {
-		return
+	if p.sent++; p.sent >= pointerPackets && p.active() {
+		o.rest(now, s)
 	}
+}
+
+// rest begins a pause after packets to the place that were not answered.
+func (o *pointers) rest(now time.Time, s *supernode) {
+	p := &s.where.pointer
 	p.until = now.Add(min(pointerPause<<min(p.pauses, 10), pointerPauseMost))
 	p.pauses++
 	p.sent = pointerPackets - pointerMore
 	s.kin.pausing.Set(now) // nothing is ended while it is being used
+}
+
+// streamTo returns where a stream is made to find a supernode where it says that it is; not
+// valid: one is made to where it is configured. While a second one is sought at the place, by
+// UDP, that is enough: two sessions there would end each other.
+func (o *pointers) streamTo(s *supernode) netip.AddrPort {
+	p := &s.where.pointer
+	if second := s.kin.second; !p.active() || second != nil && !second.dormant() {
+		return netip.AddrPort{}
+	}
+	return p.addrs[s.stream.tries%len(p.addrs)]
+}
+
+// silent notes that a stream to the place could not be made, or has ended before the supernode
+// answered by it. Another one is made after a pause, whatever is left of the packets.
+func (o *pointers) silent(now time.Time, s *supernode, to netip.AddrPort) {
+	if p := &s.where.pointer; p.has(to) && p.active() {
+		o.rest(now, s)
+	}
 }
 
 // pause begins a pause, or ends it.
@@ -182,7 +212,7 @@ func (o *pointers) pause(now time.Time, s *supernode) {
 	switch {
 	case p.until.IsZero():
 		return
-	case p.pauses >= pointerPauses && s.registered() && !p.has(s.hop.at):
+	case p.pauses >= pointerPauses && s.registered() && !s.isAtPlace():
 		text := control.NotRedirected(s.cfg.Name, p.place())
 		o.underlay.Names.Drop(p.name)
 		p.forget()

@@ -64,7 +64,10 @@ func (c *connector) settleStream(now time.Time, s *supernode) {
 func (c *connector) dialStream(now time.Time, s *supernode) {
 	t := &s.stream
 	t.dialing, t.next = true, now.Add(min(streamRetry<<min(t.tries, 5), streamMost)+c.random.jitter(time.Second))
-	sides, dial, to, last := c.transports.Sides, c.transports.Dial, s.cfg, s.addr()
+	sides, dial, host, port, last := c.transports.Sides, c.transports.Dial, s.cfg.Host, s.cfg.Port, s.addr()
+	if t.place = c.locator.pointers.streamTo(s); t.place.IsValid() {
+		host, port, last = t.place.Addr().String(), t.place.Port(), netip.AddrPort{}
+	}
 	c.loop.Go(func(running context.Context) {
 		// A stream outlives the end of running by its Close, so that a last word
 		// still leaves; a dial does not.
@@ -78,10 +81,10 @@ func (c *connector) dialStream(now time.Time, s *supernode) {
 			}
 			sides.Deliver(side, pkt)
 		}
-		conn, err := dial(ctx, to.Host, to.Port, deliver)
+		conn, err := dial(ctx, host, port, deliver)
 		var unknown *net.DNSError
 		if errors.As(err, &unknown) && last.IsValid() {
-			conn, err = dial(ctx, last.Addr().String(), to.Port, deliver)
+			conn, err = dial(ctx, last.Addr().String(), port, deliver)
 		}
 		var at netip.AddrPort
 		if giveUp(); err == nil {
@@ -102,6 +105,7 @@ func (c *connector) dialed(now time.Time, s *supernode, conn underlay.Stream, si
 	t := &s.stream
 	t.dialing = false
 	if err != nil {
+		c.locator.pointers.silent(now, s, t.place)
 		t.tries++
 		if text := err.Error(); text != t.failed {
 			t.failed = text
@@ -132,7 +136,9 @@ func (c *connector) streamEnded(now time.Time, s *supernode, conn underlay.Strea
 	if s.stream.conn != conn {
 		return
 	}
-	s.hop.broken = s.streaming()
+	if s.hop.broken = s.streaming(); !s.hop.broken {
+		c.locator.pointers.silent(now, s, s.stream.place)
+	}
 	c.dropStream(s)
 	s.stream.next = now.Add(c.random.jitter(time.Second))
 }
@@ -149,7 +155,7 @@ func (c *connector) dropStream(s *supernode) {
 	closing := t.conn
 	c.loop.Go(func(context.Context) { closing.Close() }) // it sends what still waits
 	c.transports.Sides.Remove(t.side)
-	t.conn, t.side = nil, netip.AddrPort{}
+	t.conn, t.side, t.place = nil, netip.AddrPort{}, netip.AddrPort{}
 }
 
 // udpAnswered notes that something came from an address by UDP. A supernode that

@@ -119,6 +119,7 @@ type hopSessions struct {
 type supernodeStream struct {
 	conn    underlay.Stream // nil: none
 	side    netip.AddrPort  // stands for conn
+	place   netip.AddrPort  // where the supernode says that it is, if conn leads there or a dial does
 	dialing bool
 	tries   int       // failures in a row
 	next    time.Time // when another may be made
@@ -253,6 +254,9 @@ func (s *supernode) target(to netip.AddrPort) netip.AddrPort {
 func (s *supernode) shownAddr() netip.AddrPort {
 	if s.hop.at.IsValid() && !underlay.IsSide(s.hop.at) {
 		return s.hop.at
+	}
+	if s.streaming() && s.stream.place.IsValid() {
+		return s.stream.place
 	}
 	return s.addr()
 }

@@ -138,6 +138,83 @@ func TestRedirectToStranger(t *testing.T) {
 	}
 }
 
+// An edge that comes by a stream alone goes over to the new place when the supernode ends where
+// it was, finds it there after a restart, and by UDP when that is let through.
+func TestStreamFollowsRedirect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBlocked(t, func(o *Options, h *nattest.Host) {
+			blockUDP(o, h)
+			o.State = true
+		})
+		after := netip.MustParseAddr("203.0.113.77")
+		time.Sleep(5 * time.Second)
+		newer := b.sn.Copy(after)
+		if err := b.sn.Server.Move(after.String(), 7654); err != nil {
+			t.Fatal(err)
+		}
+		b.both(3*time.Second, 50*time.Millisecond)
+		b.checkRegistered(true)
+		if to := b.sn.Server.Status().Totals.Redirect; to == nil || to.Edges != 2 || to.Noted != 2 {
+			t.Errorf("the old one says %+v", to)
+		}
+		ended := time.Now()
+		b.sn.Stop()
+		b.both(10*time.Second, 50*time.Millisecond)
+		time.Sleep(time.Second)
+		b.gaps(ended, 4*time.Second)
+		at := func(byStream bool) {
+			t.Helper()
+			b.checkRegistered(byStream)
+			if got, want := supernodes(b.edge), []string{"203.0.113.77:7654"}; !slices.Equal(got, want) {
+				t.Errorf("registered at %v, want %v", got, want)
+			}
+		}
+		at(true)
+		b.edge.Stop()
+		b.edge.Start()
+		time.Sleep(5 * time.Second)
+		at(true)
+		time.Sleep(3 * time.Hour) // it stays, also when the pauses before the first answer are over
+		at(true)
+		b.edge.host.BlockUDP(false)
+		time.Sleep(10 * time.Minute)
+		at(false)
+		newer.Stop()
+		b.edge.Stop()
+		b.other.Stop()
+		b.Close()
+	})
+}
+
+// An edge that comes by a stream is sent where the supernode does not answer: the one it had
+// comes back, and it is there. Few streams are made to the other place.
+func TestStreamToStranger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBlocked(t, blockUDP)
+		after := netip.MustParseAddr("203.0.113.77")
+		time.Sleep(5 * time.Second)
+		if err := b.sn.Server.Move(after.String(), 7654); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		b.sn.Stop()
+		time.Sleep(20 * time.Minute)
+		before := len(b.path.to(after))
+		if before == 0 || before > 5 { // at once, and after 1, 2, 4 and 8 min
+			t.Errorf("%d streams were tried there in 20 min", before)
+		}
+		b.sn.Start()
+		time.Sleep(5 * time.Minute)
+		b.checkRegistered(true)
+		time.Sleep(3 * time.Hour)
+		b.checkRegistered(true)
+		if n := len(b.path.to(after)); n > before {
+			t.Errorf("%d streams were tried there while the supernode answers where it was", n-before)
+		}
+		b.end()
+	})
+}
+
 // count returns how many datagrams wait at a socket.
 func count(c *nattest.Conn) (n int) {
 	in := make([]transport.Datagram, 64)

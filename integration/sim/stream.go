@@ -29,6 +29,7 @@ type StreamPath struct {
 	hang    bool
 	proxied bool
 	dials   []time.Time
+	hosts   []string // that dials were to
 }
 
 // Refuse has every dial fail with an error after a round trip: that of a closed
@@ -48,6 +49,18 @@ func (p *StreamPath) Dials() []time.Time {
 	return append([]time.Time(nil), p.dials...)
 }
 
+// to returns when streams to an address were dialled.
+func (p *StreamPath) to(a netip.Addr) (times []time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, host := range p.hosts {
+		if host == a.String() {
+			times = append(times, p.dials[i])
+		}
+	}
+	return times
+}
+
 func (p *StreamPath) hasProxy() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,9 +75,9 @@ func (p *StreamPath) set(change func()) {
 
 // pass takes the time that TCP, TLS and a WebSocket take to open, and returns why
 // they do not.
-func (p *StreamPath) pass(ctx context.Context, roundTrip time.Duration) error {
+func (p *StreamPath) pass(ctx context.Context, host string, roundTrip time.Duration) error {
 	p.mu.Lock()
-	p.dials = append(p.dials, time.Now())
+	p.dials, p.hosts = append(p.dials, time.Now()), append(p.hosts, host)
 	wait, err := 3*roundTrip, p.refuse
 	if err != nil {
 		wait = roundTrip
@@ -126,7 +139,7 @@ func (e *Edge) dial(ctx context.Context, host string, port uint16, deliver func(
 			return nil, err
 		}
 	}
-	if err := path.pass(ctx, 2*e.world.Net.Delay()); err != nil {
+	if err := path.pass(ctx, host, 2*e.world.Net.Delay()); err != nil {
 		return nil, fmt.Errorf("TCP port %d: %w", port, err)
 	}
 	server := e.supernode(host)
@@ -150,11 +163,16 @@ func (e *Edge) dial(ctx context.Context, host string, port uint16, deliver func(
 	return l, nil
 }
 
-// supernode returns the one that a configuration calls so.
+// supernode returns the one that a configuration calls so, or its copy at an address.
 func (e *Edge) supernode(host string) *Supernode {
 	for i, s := range e.options.Supernodes {
 		if host == e.supernodeHost(i) {
 			return s
+		}
+		for _, c := range s.copies {
+			if host == c.Addr.Addr().String() {
+				return c
+			}
 		}
 	}
 	return nil

@@ -159,7 +159,8 @@ type Supernode struct {
 	beside   Beside
 	dir      string
 	conn     *nattest.Conn
-	streams  *streamServer  // nil: none
+	streams  *streamServer // nil: none
+	copies   []*Supernode
 	Addr     netip.AddrPort // the first address
 	Server   *supernode.Server
 }
@@ -193,9 +194,10 @@ func (w *World) SupernodeWith(b Beside, addrs ...netip.Addr) *Supernode {
 func (s *Supernode) Copy(addrs ...netip.Addr) *Supernode {
 	c := &Supernode{
 		world: s.world, host: s.world.Net.Host(addrs...), identity: s.identity, dir: s.world.tb.TempDir(),
-		Addr: netip.AddrPortFrom(addrs[0], s.Addr.Port()),
+		Addr: netip.AddrPortFrom(addrs[0], s.Addr.Port()), beside: Beside{Streams: s.beside.Streams},
 	}
 	c.Start()
+	s.copies = append(s.copies, c)
 	return c
 }
 
