@@ -36,6 +36,7 @@ func TestAdmission(t *testing.T) {
 	relayed := newFlow(left, right, 9000, count)
 	var flow sync.WaitGroup
 	flow.Go(func() { relayed.send(count, rate) })
+	begun := time.Now()
 	id := left.reach(third, control.PathDirect).ID
 	if got := w.operate("kick", "edge", id); !strings.HasSuffix(got, "registrations ended: 1\n") {
 		t.Errorf("kick: %q", got)
@@ -65,6 +66,7 @@ func TestAdmission(t *testing.T) {
 	}
 	w.again(third)
 	third.meet(left.addr(), 5*time.Second)
+	time.Sleep(time.Until(begun.Add(2 * time.Second))) // all that may have taken less
 	close(relayed.halt)
 	flow.Wait()
 	relayed.wantAll(t, "left to right")
