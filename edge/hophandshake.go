@@ -18,8 +18,11 @@ const (
 	hopRekeyAfter = 900 * time.Second // PROTOCOL.md, section 6
 	helloWait     = 5 * time.Second   // a WELCOME counts within this time (PROTOCOL.md, section 4)
 	helloSilence  = 30 * time.Second  // without a RESP; then a HELLO asks whether the key is another one now
-	resetsEvery   = time.Second
-	resetDoubt    = time.Minute // after a RESET that did not come from another boot
+	// otherTries is without an answer to how many INITs another key of a supernode is worth a
+	// word: one that answers by two keys shows its newer one, and answers an INIT by the other.
+	otherTries  = 3
+	resetsEvery = time.Second
+	resetDoubt  = time.Minute // after a RESET that did not come from another boot
 )
 
 // restart begins a new hop session; the old one lives until then.
@@ -102,9 +105,9 @@ func (c *connector) handleWelcome(now time.Time, s *supernode, ev dataplane.Hand
 		return
 	}
 	if s.key != nil {
-		if *s.key != key && s.cfg.Key == nil && !s.reported.keyChanged {
-			s.reported.keyChanged = true
-			c.reports.report(now, control.Event{Kind: control.EventKeyChanged, Supernode: s.cfg.Name, Addr: ev.Origin.Addr, Key: key})
+		h.other = otherKey{key: key, from: ev.Origin.Addr}
+		if !s.init.active() || s.init.initiator.Attempts() >= otherTries {
+			c.locator.rotations.shows(now, s)
 		}
 		return
 	}
@@ -160,6 +163,9 @@ func (c *connector) sendInit(now time.Time, s *supernode, to netip.AddrPort, pkt
 		c.refusals.note(refusal(handshake.Reason(err)), s, "initiating")
 		return
 	}
+	if i.Attempts() >= otherTries {
+		c.locator.rotations.shows(now, s)
+	}
 	c.reportNoAnswer(now, s, i.Attempts(), i.Begun())
 	c.send(now, s, s.initMask(), to, pkt)
 	if i.LookUpAgain() {
@@ -180,7 +186,7 @@ func (c *connector) sendInit(now time.Time, s *supernode, to netip.AddrPort, pkt
 
 // reportNoAnswer tells the user once that a supernode does not answer.
 func (c *connector) reportNoAnswer(now time.Time, s *supernode, attempts int, begun time.Time) {
-	if attempts < 4 || s.kin.first != nil || s.reported.noAnswer || s.hello.older || s.hop.session != nil || s.stream.conn != nil {
+	if attempts < 4 || s.kin.first != nil || s.reported.noAnswer || s.reported.otherKey != "" || s.hello.older || s.hop.session != nil || s.stream.conn != nil {
 		return
 	}
 	s.reported.noAnswer = true
@@ -250,7 +256,7 @@ func (c *connector) finished(now time.Time, s *supernode, done *handshake.Result
 	c.draft.SetHop(h.session)
 	h.fresh = true
 	s.hello.end()
-	s.hello.older = false
+	s.hello.older, s.reported.otherKey = false, ""
 }
 
 // handleReset begins a new handshake if the RESET is about our session, once for each

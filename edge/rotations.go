@@ -97,7 +97,6 @@ func (o *rotations) answered(now time.Time, s *supernode, by [32]byte) {
 	from := *s.key
 	r.former, r.next, r.serial = s.mask, nil, next.serial
 	s.pin(next.key)
-	s.reported.keyChanged = false
 	o.state.keepRotation(s.cfg.Name, from, next.key, r.serial)
 	if s.cfg.Key == nil {
 		o.state.pinSupernode(s.cfg.Name, next.key)
@@ -106,5 +105,23 @@ func (o *rotations) answered(now time.Time, s *supernode, by [32]byte) {
 	o.state.keep()
 	o.reports.report(now, control.Event{
 		Kind: control.EventRotated, Supernode: s.cfg.Name, Key: next.key, Text: control.Rotated(s.cfg.Name, next.key, s.cfg.Key != nil),
+	})
+}
+
+// shows tells the user once that a supernode has shown another key than it is known by, and
+// what to type if that is right. A place that a name or a redirect leads to beside where the
+// supernode is says that in its own words, where the key was typed.
+func (o *rotations) shows(now time.Time, s *supernode) {
+	other, next := s.hello.other, s.init.rotation.next
+	s.hello.other = otherKey{}
+	switch {
+	case other.key == ([32]byte{}) || other.key == *s.key || next != nil && other.key == next.key || s.reported.otherKey != "":
+		return
+	case s.cfg.Key != nil && s.kin.first != nil:
+		return
+	}
+	s.reported.otherKey = control.OtherKey(s.cfg.Name, other.key, s.cfg.Key != nil, o.state.replaced(s.cfg.Name, other.key))
+	o.reports.report(now, control.Event{
+		Kind: control.EventKeyChanged, Supernode: s.cfg.Name, Addr: other.from, Key: other.key, Text: s.reported.otherKey,
 	})
 }

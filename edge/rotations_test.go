@@ -213,3 +213,77 @@ func TestRotationsKept(t *testing.T) {
 		t.Errorf("it says %q", text)
 	}
 }
+
+// welcome has the supernode at its address show a key, in answer to the HELLO that waits or to
+// one that is put there.
+func (e *testEdge) welcome(now time.Time, key [32]byte) {
+	s := e.servers.list[0]
+	s.hello.active, s.hello.sent = true, now
+	e.handle(now, dataplane.HandshakeAnswer{
+		Origin: dataplane.Origin{Addr: s.addr(), Supernode: s.view}, Packet: protocol.AppendWelcome(nil, s.hello.nonce, key, [32]byte{1}),
+	})
+}
+
+// TestShowsAnotherKey: where the key that was typed is not the supernode's any more, as that
+// of an edge that was away until the rotation had ended, the user is told once, and what to
+// type, and not that UDP is blocked. A supernode with two keys shows its newer one: an edge
+// whose first INIT was lost is told nothing, since the second one is answered.
+func TestShowsAnotherKey(t *testing.T) {
+	other := testIdentity(201).Static
+	e := newEdge(t, nil)
+	s, now := e.servers.list[0], noon
+	for ; s.init.initiator.Attempts() < 2; now = now.Add(time.Second) {
+		e.pass(now)
+	}
+	e.welcome(now, other)
+	if told := e.told(control.EventKeyChanged); len(told) != 0 {
+		t.Errorf("before there was time for an answer it says %v", told)
+	}
+	for range 60 {
+		now = now.Add(time.Second)
+		e.pass(now)
+		if s.hello.active {
+			e.welcome(now, other)
+		}
+	}
+	told := e.told(control.EventKeyChanged)
+	if len(told) != 1 || !strings.Contains(told[0].Text, "type -l "+s.cfg.Name+"#"+keyText(other)) || *s.key == other {
+		t.Errorf("told %v", told)
+	}
+	if told := e.told(control.EventNoAnswer); len(told) != 0 {
+		t.Errorf("told %v as well", told)
+	}
+	if text := strings.Join(e.servers.list.notes(false, false, e.underlay.Addresses.Policy()), "\n"); !strings.Contains(text, "#"+keyText(other)) {
+		t.Errorf("status says %q", text)
+	}
+}
+
+// TestShowsFormerKey: a supernode that has been restored from a backup of before shows the
+// key whose place another has taken. To type that would change nothing, so the user is told
+// what does.
+func TestShowsFormerKey(t *testing.T) {
+	v := registered(t, nil)
+	old, next := testIdentity(200).Static, testIdentity(201).Static
+	v.state.keepRotation(v.s.cfg.Name, old, next, 9)
+	v.s.pin(next)
+	v.servers.connector.pinned(v.s)
+	v.welcome(noon, old)
+	told := v.told(control.EventKeyChanged)
+	if len(told) != 1 || !strings.Contains(told[0].Text, "supernode rotate-key") || strings.Contains(told[0].Text, "-l "+v.s.cfg.Name+"#"+keyText(old)) {
+		t.Errorf("told %v", told)
+	}
+}
+
+// TestRotationsOfTwoPlaces: a supernode that is moving says at both of its places that it has
+// another key, and what was typed before an earlier rotation still leads to that.
+func TestRotationsOfTwoPlaces(t *testing.T) {
+	var s state
+	key := func(n int) [32]byte { return testIdentity(byte(n)).Static }
+	for _, to := range []int{1, 2, 2} {
+		s.keepRotation("vps", key(to-1), key(to), uint64(to))
+	}
+	first := key(0)
+	if got, serial := s.knownKey("vps", &first); *got != key(2) || serial != 2 {
+		t.Errorf("what was typed leads to %x, serial %d", *got, serial)
+	}
+}

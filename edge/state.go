@@ -309,6 +309,9 @@ func KnownKey(dir, name string, typed *[32]byte) (*[32]byte, error) {
 // supernodes that are not configured any more goes when there is much of it.
 func (s *state) keepRotation(name string, from, to [32]byte, serial uint64) {
 	r := s.saved.Rotations[name]
+	if n := len(r.Keys); n > 0 && r.Keys[n-1] == keyText(to) && slices.Contains(r.Keys, keyText(from)) {
+		return // the other place of the supernode has said so before
+	}
 	if s.saved.Rotations == nil || len(s.saved.Rotations) >= storedAddresses {
 		s.saved.Rotations = make(map[string]rotated)
 	}
@@ -321,6 +324,13 @@ func (s *state) keepRotation(name string, from, to [32]byte, serial uint64) {
 	r.Serial = serial
 	s.saved.Rotations[name] = r
 	s.dirty = true
+}
+
+// replaced reports whether another key of a supernode has taken the place of a key.
+func (s *state) replaced(name string, key [32]byte) bool {
+	keys := s.saved.Rotations[name].Keys
+	i := slices.Index(keys, keyText(key))
+	return i >= 0 && i < len(keys)-1
 }
 
 // keyText returns a key as the state file has it.

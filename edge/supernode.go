@@ -81,12 +81,19 @@ type helloOut struct {
 	attempts int
 	begun    time.Time
 	older    bool // what answered last spoke the protocol as it was before version 1 was final
+	other    otherKey
 	retry    timer.Timer
+}
+
+// otherKey is the key that a supernode whose key is known has shown in a WELCOME; zeros: none.
+type otherKey struct {
+	key  [32]byte
+	from netip.AddrPort
 }
 
 // end waits for no WELCOME any more.
 func (h *helloOut) end() {
-	h.active, h.to, h.attempts = false, netip.AddrPort{}, 0
+	h.active, h.to, h.attempts, h.other = false, netip.AddrPort{}, 0, otherKey{}
 	h.retry.Stop()
 }
 
@@ -167,10 +174,11 @@ type directSet struct {
 
 // supernodeReport is what the user was told about a supernode.
 type supernodeReport struct {
-	noAnswer, lost, alone, wrongKey, keyChanged, ready, older bool
-	refused                                                   uint8  // the code of the NAK that the user was told of
-	refusal                                                   string // the sentence about it, where there is one for it
-	exhausted                                                 bool   // it has no free address for us
+	noAnswer, lost, alone, wrongKey, ready, older bool
+	otherKey                                      string // that it shows another key; empty: it does not
+	refused                                       uint8  // the code of the NAK that the user was told of
+	refusal                                       string // the sentence about it, where there is one for it
+	exhausted                                     bool   // it has no free address for us
 }
 
 // id returns the supernode's place in the configuration.

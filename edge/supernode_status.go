@@ -136,8 +136,6 @@ func (s *supernode) silent() bool {
 // silence says why a supernode that does not have us registered does not answer.
 func (s *supernode) silence() string {
 	switch {
-	case s.reported.keyChanged:
-		return "shows another key than the one trusted so far, and is not used"
 	case len(s.where.addrs) == 0 && !s.where.failed.IsZero():
 		return "has a name that cannot be resolved"
 	case len(s.where.addrs) == 0:
@@ -156,6 +154,8 @@ func (s *supernode) silence() string {
 func (s *supernode) refusalNote(twin bool) string {
 	switch {
 	case s.registered():
+	case s.reported.otherKey != "":
+		return s.reported.otherKey
 	case s.hello.older:
 		return control.OlderSupernode(s.cfg.Name)
 	case s.reported.refused == protocol.CodeOldStatement && twin: // the note about the other machine says it

@@ -62,7 +62,7 @@ func TestNotesOfSupernodes(t *testing.T) {
 			v.s.grant.done = false
 			v.servers.connector.resolved(noon, v.s, nil, errors.New("no such host"))
 		}, "cannot resolve sn: no such host"},
-		{"another key", func(v *testServer) { v.s.grant.done, v.s.reported.keyChanged = false, true }, "shows another key"},
+		{"another key", func(v *testServer) { v.s.grant.done, v.s.reported.otherKey = false, "it shows another key" }, "shows another key"},
 		{"a schedule that ends", func(v *testServer) {
 			c := *v.keys.community
 			c.Epochs[0].Until = noon.Add(24 * time.Hour)

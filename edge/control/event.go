@@ -21,8 +21,8 @@ const (
 	EventNoAnswer
 	// EventPinned: Supernode's key (Key) was trusted on first use.
 	EventPinned
-	// EventKeyChanged: Supernode shows another key than the pinned one;
-	// the edge refuses to register with it.
+	// EventKeyChanged: Supernode shows another key (Key) than the pinned one;
+	// the edge refuses to register with it. Text is OtherKey's.
 	EventKeyChanged
 	// EventRegistered: Supernode at Addr accepted us; RTT was measured. Text names
 	// the stream, unless it was by UDP. KeyIndex is the epoch that is sent under.

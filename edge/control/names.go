@@ -56,6 +56,21 @@ func Rotated(supernode string, key [32]byte, typed bool) string {
 	return text + "."
 }
 
+// OtherKey says that a supernode shows another key than it is known by, and is not used. typed:
+// that one was typed or came by an invite; before: it has taken the place of the one that is
+// shown.
+func OtherKey(supernode string, key [32]byte, typed, before bool) string {
+	shown := base64.RawURLEncoding.EncodeToString(key[:])
+	if before {
+		return fmt.Sprintf("%s shows the key that it had before (%s): not registering there. If its operator has restored a backup of before, ask him to type 'supernode rotate-key' there, and type -l %[1]s#KEY with the key that it prints; otherwise somebody has that key who stands between.", supernode, shown)
+	}
+	than := "trusted so far"
+	if typed {
+		than = "that was typed or came by an invite"
+	}
+	return fmt.Sprintf("%[1]s shows another key (%[2]s) than the one %[3]s: not registering there. If that is what 'supernode id' prints there, as after 'supernode rotate-key', type -l %[1]s#%[2]s; otherwise somebody stands between.", supernode, shown, than)
+}
+
 // NotRedirected says that a place that a supernode has named is not tried any more.
 func NotRedirected(supernode, place string) string {
 	return fmt.Sprintf("%s is not looked for at %s any more: it is where it was.", supernode, place)

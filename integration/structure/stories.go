@@ -71,7 +71,7 @@ var stories = []story{
 			{what: "the device gets its address", now: []string{"edge.(*deviceAddresses).granted", "edge.(*deviceAddresses).wanted", "edge.(*deviceAddresses).features", "edge.(*deviceAddresses).refused", "edge.(*deviceAddresses).elsewhere", "edge.(*deviceAddresses).without"}, before: []string{"edge.(*Edge).takeLease", "edge.(*Edge).wantedPrefix", "edge.(*Edge).addressFeatures"}},
 			{what: "a supernode hands out a TURN server", now: []string{"edge.(*registrar).offerTURN"}},
 			{what: "a supernode says where it is", now: []string{"edge.(*pointers).handle", "edge.(*pointers).spend", "edge.(*pointers).arrived"}},
-			{what: "a supernode says that it has another key", now: []string{"edge.(*rotations).handle", "edge.(*rotations).answered", "edge.(*rotations).failed"}},
+			{what: "a supernode says that it has another key", now: []string{"edge.(*rotations).handle", "edge.(*rotations).answered", "edge.(*rotations).failed", "edge.(*rotations).shows"}},
 			{what: "a supernode says what it did not relay", now: []string{"edge.(*limits).handle"}},
 			{what: "a supernode carries the list of members", now: []string{"edge.(*serverLists).message", "edge.(*serverLists).claim"}},
 			{what: "another machine with our identity is noticed", now: []string{"edge.(*twin).notice", "edge.(*self).signAgain"}},

@@ -83,9 +83,6 @@ func (m *Messages) warning(ev control.Event) string {
 	case control.EventPinned:
 		return fmt.Sprintf("trusting %[1]s at first sight, with key %[2]s. Compare it with what 'supernode id' prints there; to pin it yourself type -l %[1]s#%[2]s.",
 			ev.Supernode, supernodeKey(ev.Key))
-	case control.EventKeyChanged:
-		return fmt.Sprintf("%[1]s shows another key (%[2]s) than the one trusted so far: not registering there. If the supernode was set up anew, type -l %[1]s#%[2]s; otherwise somebody stands between.",
-			ev.Supernode, supernodeKey(ev.Key))
 	case control.EventStream:
 		if errors.Is(ev.Err, fs.ErrPermission) {
 			return control.ForbiddenSupernode(ev.Supernode, ev.Text)
@@ -93,7 +90,7 @@ func (m *Messages) warning(ev control.Event) string {
 		return fmt.Sprintf("no answer from %s over UDP: it looks blocked. Using %s; direct paths are off until UDP returns. [E08]", ev.Supernode, ev.Text)
 	case control.EventOlder:
 		return control.OlderSupernode(ev.Supernode)
-	case control.EventRecursion, control.EventNameMoved, control.EventRedirected, control.EventViolation, control.EventLimited, control.EventAddressTwice, control.EventNoLease:
+	case control.EventRecursion, control.EventNameMoved, control.EventKeyChanged, control.EventRedirected, control.EventViolation, control.EventLimited, control.EventAddressTwice, control.EventNoLease:
 		return ev.Text // the note of status
 	case control.EventStreamFailed:
 		return fmt.Sprintf("no stream to %s either: %v", ev.Supernode, ev.Err)

@@ -58,9 +58,9 @@ func TestSentences(t *testing.T) {
 			"vps.example:7654 refused this edge: the community is full."},
 		{control.Event{Kind: control.EventRefused, Supernode: sn, Err: errors.New("community not served"), Text: control.Refusal(sn, "mynetwrok", protocol.CodeNotServed, time.Time{})},
 			`vps.example:7654 does not serve community "mynetwrok": look at -c, where capitals count, or ask its operator to allow it. Trying on. [E07]`},
-		{control.Event{Kind: control.EventKeyChanged, Supernode: sn, Key: [32]byte{0xfb, 0xff}},
+		{control.Event{Kind: control.EventKeyChanged, Text: control.OtherKey(sn, [32]byte{0xfb, 0xff}, false, false)},
 			"vps.example:7654 shows another key (-_8AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA) than the one trusted so far: not registering there. " +
-				"If the supernode was set up anew, type -l vps.example:7654#-_8AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA; otherwise somebody stands between."},
+				"If that is what 'supernode id' prints there, as after 'supernode rotate-key', type -l vps.example:7654#-_8AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA; otherwise somebody stands between."},
 		{control.Event{Kind: control.EventPinned, Supernode: sn, Key: [32]byte{0xab}},
 			"trusting vps.example:7654 at first sight, with key qwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA. Compare it with what 'supernode id' prints there; " +
 				"to pin it yourself type -l vps.example:7654#qwAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA."},
@@ -85,7 +85,7 @@ func TestSentences(t *testing.T) {
 
 // Every kind of event has words, and each belongs to one of the levels.
 func TestEveryEventHasWords(t *testing.T) {
-	ownWords := []control.EventKind{control.EventMapping, control.EventRecursion, control.EventViolation, control.EventSegment, control.EventLimited, control.EventAddressTwice, control.EventNameMoved, control.EventRedirected, control.EventRotated, control.EventNoLease} // the edge's
+	ownWords := []control.EventKind{control.EventMapping, control.EventRecursion, control.EventViolation, control.EventSegment, control.EventLimited, control.EventAddressTwice, control.EventNameMoved, control.EventKeyChanged, control.EventRedirected, control.EventRotated, control.EventNoLease} // the edge's
 	m := Messages{Community: "mynetwork", Preferred: netip.MustParsePrefix("10.64.0.7/24")}
 	for kind := control.EventResolveFailed; kind <= control.EventRotated; kind++ {
 		if slices.Contains(ownWords, kind) {

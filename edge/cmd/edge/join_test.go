@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -183,6 +184,26 @@ func TestInviteHasPinnedKeys(t *testing.T) {
 	}
 	if v, errs, code := invite1("a:1#" + text(6)); code != cli.OK || v.Supernodes[0].Key != [32]byte{31: 6} {
 		t.Errorf("a typed key with a damaged state: %d: %s", code, errs)
+	}
+}
+
+// A supernode that has another key by now (rotate-key) is known by that, whatever the invite
+// said, and where it is typed the edge has its token still.
+func TestJoinedBeforeRotation(t *testing.T) {
+	h := newHouse(t)
+	keys := h.file("keys", h.must("", "keygen", "--community", "n"))
+	h.must(supernodeInvite(t, "n"), "join", "-", "--community-file", keys)
+	next := crypto.NewIdentity([32]byte{7}).Static
+	text := base64.RawURLEncoding.EncodeToString(next[:])
+	state := fmt.Sprintf(`{"rotations":{"vps.example:7654":{"keys":[%q,%q],"serial":9}}}`, base64.RawURLEncoding.EncodeToString([]byte{31: 1}), text)
+	if err := os.WriteFile(filepath.Join(h.state, "n", "state.json"), []byte(state), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"-c", "n"}, {"-c", "n", "-l", "vps.example:7654#" + text}} {
+		o, err := h.options(args...)
+		if err != nil || *o.Supernodes[0].Key != next || !bytes.Equal(o.Supernodes[0].Token, []byte{1, 2, 3, 15: 0}) {
+			t.Errorf("%q: %+v, %v", args, o.Supernodes, err)
+		}
 	}
 }
 

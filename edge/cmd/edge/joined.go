@@ -55,7 +55,8 @@ func (d joinedDir) hasKeys() bool {
 	return err == nil
 }
 
-// readSupernodes reads the supernodes; none if there is no file.
+// readSupernodes reads the supernodes; none if there is no file. One that has another key by
+// now has that, so that what is typed with it finds the token.
 func (d joinedDir) readSupernodes() ([]edge.Supernode, error) {
 	if d == "" {
 		return nil, nil
@@ -85,6 +86,9 @@ func (d joinedDir) readSupernodes() ([]edge.Supernode, error) {
 		sn, err := parseJoined(line)
 		if err != nil {
 			return nil, fmt.Errorf("%s, line %d: %w", path, i+1, err)
+		}
+		if sn.Key != nil {
+			sn.Key, _ = edge.KnownKey(string(d), sn.Name, sn.Key)
 		}
 		list = append(list, sn)
 	}

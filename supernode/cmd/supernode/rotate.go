@@ -59,7 +59,7 @@ func (r rotator) rotate(c *ucli.Context) error {
 	case cli.Bool(c, "json"):
 		return cli.PrintJSON(r.streams.Out, done)
 	case end:
-		_, err = fmt.Fprintln(r.streams.Out, "The key before answers no more, and is removed from the state directory. Backups of before have it still: make a new one, and delete those.")
+		_, err = fmt.Fprintln(r.streams.Out, "The key before answers no more, and is removed from the state directory. Backups of before have it still: make a new one, and delete those. Invites of before carry it: make new ones.")
 	case done.Rotation == nil:
 		_, err = fmt.Fprintln(r.streams.Out, "One key answers: none was made since the last 'supernode rotate-key --end'.")
 	case look:
