@@ -92,7 +92,11 @@ func setLimit(l *supernode.Limits, item string) error {
 	return nil
 }
 
-// parseNumber reads a number above 0 with a decimal unit, behind which B may stand for bytes.
+// mostNumber bounds what parseNumber reads.
+const mostNumber = 1e15
+
+// parseNumber reads a whole number from 1 to mostNumber with a decimal unit, behind which B may
+// stand for bytes.
 func parseNumber(text string) (uint64, error) {
 	digits, unit := text, uint64(1)
 	short := strings.TrimSuffix(text, "B")
@@ -102,8 +106,8 @@ func parseNumber(text string) (uint64, error) {
 		}
 	}
 	n, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil || n == 0 || n > 1e15/unit {
-		return 0, fmt.Errorf("%q is no number above 0, such as 500, 20k, 5M, 1G or 2T", text)
+	if err != nil || n == 0 || n > mostNumber/unit {
+		return 0, fmt.Errorf("%q is no whole number from 1 to 1000T, such as 500, 20k, 5M, 1G or 1500GB", text)
 	}
 	return n * unit, nil
 }

@@ -38,8 +38,8 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"edge=5": `the nearest one is "edges"`, "edges": "no number above 0", "edges=0": "no number above 0", "edges=-1": "no number above 0",
-		"edges=1P": "no number above 0", "line-month=5B": "no number above 0", "line-month=1TBB": "no number above 0", "edges=20M": "is the most", "edge-bytes=99999999G": "no number above 0",
+		"edge=5": `the nearest one is "edges"`, "edges": "no whole number from 1 to 1000T", "edges=0": "no whole number from 1 to 1000T", "edges=-1": "no whole number from 1 to 1000T",
+		"edges=1P": "no whole number from 1 to 1000T", "line-month=5B": "no whole number from 1 to 1000T", "line-month=1TBB": "no whole number from 1 to 1000T", "line-month=1.5T": "no whole number from 1 to 1000T", "line-month=1001T": "no whole number from 1 to 1000T", "line-month=1e30": "no whole number from 1 to 1000T", "edges=20M": "is the most", "edge-bytes=99999999G": "no whole number from 1 to 1000T",
 	} {
 		term := newTerminal(t.TempDir())
 		if code := term.run(t.Context(), "-p", "0", "--limit", text); code != cli.Usage || !strings.Contains(term.err.String(), want) {
