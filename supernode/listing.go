@@ -69,6 +69,7 @@ func (l *listing) seen(now time.Time) func(c *community) (communitySeen, bool) {
 		v := communitySeen{id: c.id, told: admin.CommunityStatus{
 			Label: l.policy.Label(c.id, c.nameHash), Edges: len(c.online), Leases: len(c.byMAC), Pool: c.pool, Relayed: c.budget.traffic,
 		}}
+		l.months.table.Look(now)
 		v.month = l.months.table.Community(c.id)
 		if len(c.online) > 0 {
 			v.told.SinceS = now.Sub(c.crowd.since).Seconds()
@@ -150,6 +151,7 @@ func (l *listing) see(now time.Time, r *registration) edgeSeen {
 		}
 	}
 	e.limited = r.budget.excess.at(now)
+	l.months.table.Look(now)
 	e.month.edge = l.months.table.Edge(r.owner)
 	e.month.source = l.months.table.Source(lastingSource(r.hop.addr, r.hop.source), l.registry.front.sourcesIn(r.hop.source))
 	return e

@@ -119,9 +119,13 @@ func (h *health) monthNote(now time.Time) string {
 		format.Bytes(all.Limit), next)
 }
 
-// monthOfSomeNote says that something was not relayed lately for a limit of a part of all.
+// monthOfSomeNote says that something was not relayed lately for a limit of a part of all. What
+// the counter shows in the first seconds of a month may be of the month before, in which
+// the limit of all may have been reached.
 func (h *health) monthOfSomeNote(now time.Time) string {
-	if !h.lately(now, dropRelayMonth) || h.listing.months.table.All().Part() >= 100 {
+	t := h.listing.months.table
+	t.Look(now)
+	if !h.lately(now, dropRelayMonth) || h.last[dropRelayMonth].Sub(t.Begins()) <= healthEvery || t.All().Part() >= 100 {
 		return ""
 	}
 	return "for some communities, edges or networks nothing more is relayed this month, since they have used as much as --limit community-month, edge-month or source-month lets them: " +

@@ -112,6 +112,27 @@ func TestMonth(t *testing.T) {
 	}
 }
 
+// TestNothingOfTheMonthBefore: when a month begins nothing is shown of what was used, or used up,
+// in the one before.
+func TestNothingOfTheMonthBefore(t *testing.T) {
+	m := newMonthRig(t, quota.Limits{All: bulkLimit, Community: bulkPlenty, Edge: bulkPlenty, Source: bulkPlenty})
+	for range 5 {
+		m.relays(m.a, m.b, bulk)
+	}
+	if m.dropped(dropRelayMonth) != 1 {
+		t.Fatal("the month is not used up")
+	}
+	m.now = monthsEnd.Add(12 * time.Second)
+	for _, c := range m.s.Communities(0).Communities {
+		if c.Month.Used != 0 {
+			t.Errorf("community %s: %+v", c.ID, c.Month)
+		}
+	}
+	if notes := m.s.Status().Notes; len(notes) != 0 {
+		t.Errorf("%q", notes)
+	}
+}
+
 // TestMonthLetsSignalsPass: beyond the limit handshakes and candidates are relayed, at a
 // trickle, and a hundredth of the limit of them at most.
 func TestMonthLetsSignalsPass(t *testing.T) {

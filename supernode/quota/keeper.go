@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,7 +54,8 @@ type Keeper struct {
 	saving  sync.Mutex // guards what follows up to aside; taken before Tables
 	records int        // in the file
 	buf     []byte
-	given   bool // to another process: nothing is written any more
+	spare   []*account // empty: the room of Table.dirty, in turns
+	given   bool       // to another process: nothing is written any more
 
 	aside string // where a damaged file of the start was put; empty: there was none
 
@@ -84,13 +86,11 @@ func Open(table *Table, cfg Config) *Keeper {
 	return k
 }
 
-// damaged sets the file aside, which is read in part or not at all. A file that stays where
-// it is is replaced by the next write.
+// damaged sets the file aside, which is read in part or not at all: a write would take its
+// place. One that cannot be set aside is replaced.
 func (k *Keeper) damaged(why error) {
-	if errors.Is(why, errDamaged) {
-		if aside, err := durable.SetAside(k.path, k.cfg.Now(), why); err == nil {
-			k.aside = aside
-		}
+	if aside, err := durable.SetAside(k.path, k.cfg.Now(), why); err == nil {
+		k.aside = aside
 	}
 	k.cfg.Log.Warn("the file of what was relayed this month cannot be read, or in part only: what is missing is not counted", "file", k.path, "set_aside", k.aside, "err", why)
 }
@@ -164,8 +164,9 @@ func (k *Keeper) save() {
 	k.note(err)
 }
 
-// take moves the changed accounts into buf, as records, and reports whether everything is to
-// be written instead.
+// take moves the accounts that have changed into buf, as n records, and reports whether
+// everything is to be written instead. Others go on meanwhile: what has changed again is taken
+// the next time.
 func (k *Keeper) take() (anew bool, n int) {
 	t := k.table
 	k.cfg.Tables.Lock()
@@ -174,15 +175,14 @@ func (k *Keeper) take() (anew bool, n int) {
 	if t.all.used == 0 && k.records == 0 {
 		return false, 0 // no file is needed
 	}
-	for i, a := range t.dirty {
-		if a.dirty = false; a.month == t.month.number {
-			r := a.record()
-			k.buf = r.append(k.buf)
-			n++
-		}
-		t.dirty[i] = nil
+	changed := t.dirty
+	t.dirty = k.spare
+	for some := range slices.Chunk(changed, chunk) {
+		n += k.takeSome(some)
+		k.cfg.Tables.Unlock()
+		k.cfg.Tables.Lock()
 	}
-	t.dirty = t.dirty[:0]
+	k.spare = changed[:0]
 	live := 1
 	for scope := range t.books {
 		live += len(t.books[scope].list)
@@ -190,6 +190,19 @@ func (k *Keeper) take() (anew bool, n int) {
 	anew = t.anew || k.records+n > 2*live+slack
 	t.anew = false
 	return anew, n
+}
+
+// takeSome is take for some accounts, which it clears. The caller holds the lock of the tables.
+func (k *Keeper) takeSome(some []*account) (n int) {
+	for i, a := range some {
+		if a.dirty = false; a.month == k.table.month.number {
+			r := a.record()
+			k.buf = r.append(k.buf)
+			n++
+		}
+		some[i] = nil
+	}
+	return n
 }
 
 // setAnew has everything written the next time.
@@ -275,7 +288,7 @@ func (k *Keeper) Note() string {
 	case failure != "":
 		return fmt.Sprintf("what is relayed this month cannot be written to %s: a restart forgets it (%s). Look at 'df %s' and at who owns it.", k.path, failure, k.cfg.Dir)
 	case durable.IsAside(k.aside):
-		return fmt.Sprintf("the file of what was relayed this month was damaged at the start and is now %s: some of it is not counted. Look at the disk, and remove what was set aside.", k.aside)
+		return fmt.Sprintf("the file of what was relayed this month could not be read at the start, or in part only, and is now %s: some of it is not counted. Look at the disk and at who owns the file, and remove it.", k.aside)
 	}
 	return ""
 }

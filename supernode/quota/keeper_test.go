@@ -205,6 +205,74 @@ func TestDamagedFile(t *testing.T) {
 	used(t, table, 10, 10)
 }
 
+// TestUnreadableFile: a file that the system does not let be read is set aside as a damaged one
+// is, so that the next write does not take its place.
+func TestUnreadableFile(t *testing.T) {
+	s := newShelf(t)
+	if err := os.Symlink(FileName, s.path()); err != nil { // to itself: it cannot be opened
+		t.Skip(err)
+	}
+	table, keeper := s.open()
+	table.Add(payer(table, 1, 1), 5)
+	keeper.Save()
+	if note := keeper.Note(); !strings.Contains(note, ".damaged-") {
+		t.Errorf("%q", note)
+	}
+	table, _ = s.open()
+	used(t, table, 5)
+}
+
+// changesLock counts how many accounts are taken to be written while it is held.
+type changesLock struct {
+	sync.Mutex
+	clean func() int // accounts that are written
+	was   int
+	most  int
+}
+
+func (l *changesLock) Lock() {
+	l.Mutex.Lock()
+	l.was = l.clean()
+}
+
+func (l *changesLock) Unlock() {
+	l.most = max(l.most, l.clean()-l.was)
+	l.Mutex.Unlock()
+}
+
+// TestSaveLetsOthersGoOn: a save of many accounts does not hold the lock of the tables for
+// all of them at once.
+func TestSaveLetsOthersGoOn(t *testing.T) {
+	const edges = 3 * chunk
+	s := newShelf(t)
+	table := NewTable(s.now, Limits{}, 1, edges, 1)
+	lock := &changesLock{clean: func() (n int) {
+		for _, a := range table.books[Edge].list {
+			if !a.dirty {
+				n++
+			}
+		}
+		return n
+	}}
+	keeper := Open(table, Config{
+		Dir: s.dir, Disk: s.disk, Log: slog.New(slog.DiscardHandler), Tables: lock, Now: func() time.Time { return s.now },
+	})
+	for range 2 { // a file that is new, and one that is there
+		for n := range edges {
+			table.Add(payer(table, 1, n+1), 1)
+		}
+		keeper.Save()
+	}
+	if lock.most == 0 || lock.most > chunk {
+		t.Errorf("%d accounts at once", lock.most)
+	}
+	on := NewTable(s.now, Limits{}, 1, edges, 1)
+	Open(on, keeper.cfg)
+	if on.All().Used != 2*edges || payer(on, 1, edges).edge.used != 2 {
+		t.Errorf("%d are written", on.All().Used)
+	}
+}
+
 // TestFullDisk: what cannot be written is said, and written when it can be; so it is when the
 // file was removed.
 func TestFullDisk(t *testing.T) {

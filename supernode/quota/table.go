@@ -283,5 +283,8 @@ func (t *Table) Limit(s Scope) uint64 {
 	return [...]uint64{All: t.limits.All, Community: t.limits.Community, Edge: t.limits.Edge, Source: t.limits.Source, None: 0}[s]
 }
 
+// Begins returns when the month has begun.
+func (t *Table) Begins() time.Time { return time.Unix(t.month.begins, 0).UTC() }
+
 // Ends returns when the month ends, and everybody begins at zero.
 func (t *Table) Ends() time.Time { return time.Unix(t.month.ends, 0).UTC() }
