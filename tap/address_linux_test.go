@@ -149,17 +149,17 @@ func TestOverlapInNamespace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, other, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), func(ifindex int) bool { return ifindex != itself.Index })
+	name, other, ok, _ := Overlap(netip.MustParsePrefix("10.64.0.0/24"), func(ifindex int) bool { return ifindex != itself.Index })
 	if !ok || name != "wlan0" || other.String() != "10.64.0.0/16" {
 		t.Errorf("got %s %s %v", name, other, ok)
 	}
-	if name, _, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), func(ifindex int) bool { return ifindex == itself.Index }); ok {
+	if name, _, ok, _ := Overlap(netip.MustParsePrefix("10.64.0.0/24"), func(ifindex int) bool { return ifindex == itself.Index }); ok {
 		t.Errorf("the excepted interface was reported as %s", name)
 	}
 	if err := netlink.LinkSetDown(linkOf(t, d.Name())); err != nil {
 		t.Fatal(err)
 	}
-	if name, _, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), nil); ok {
+	if name, _, ok, _ := Overlap(netip.MustParsePrefix("10.64.0.0/24"), nil); ok {
 		t.Errorf("%s is down", name)
 	}
 }
@@ -190,11 +190,11 @@ func TestOverlapOfRoutes(t *testing.T) {
 		"10.64.0.0/20": "10.0.0.0/8", "172.16.0.0/12": "172.16.9.0/24", "192.0.2.128/25": "192.0.2.0/24",
 		"192.168.0.0/24": "", "100.64.0.0/24": "", "203.0.113.0/24": "",
 	} {
-		name, other, ok := Overlap(netip.MustParsePrefix(overlay), nil)
+		name, other, ok, _ := Overlap(netip.MustParsePrefix(overlay), nil)
 		if ok != (want != "") || ok && (name != "vpn0" || other.String() != want) {
 			t.Errorf("%s: %s %s %v, want %q", overlay, name, other, ok, want)
 		}
-		if name, other, ok := Overlap(netip.MustParsePrefix(overlay), func(ifindex int) bool { return ifindex == itself.Index }); ok {
+		if name, other, ok, _ := Overlap(netip.MustParsePrefix(overlay), func(ifindex int) bool { return ifindex == itself.Index }); ok {
 			t.Errorf("%s overlaps the device's own %s (%s)", overlay, other, name)
 		}
 	}
@@ -206,7 +206,7 @@ func TestOverlapOfRoutes(t *testing.T) {
 func TestOverlapOfManyInterfaces(t *testing.T) {
 	enterNamespace(t)
 	look := func() {
-		if name, _, ok := Overlap(netip.MustParsePrefix("10.64.0.0/24"), nil); ok {
+		if name, _, ok, _ := Overlap(netip.MustParsePrefix("10.64.0.0/24"), nil); ok {
 			t.Fatalf("it overlaps %s", name)
 		}
 	}
@@ -225,7 +225,7 @@ func TestOverlapOfManyInterfaces(t *testing.T) {
 		}
 	}
 	many := testing.AllocsPerRun(3, look)
-	if name, _, ok := Overlap(netip.MustParsePrefix("172.16.1.40/29"), nil); !ok || !strings.HasPrefix(name, "br2") {
+	if name, _, ok, _ := Overlap(netip.MustParsePrefix("172.16.1.40/29"), nil); !ok || !strings.HasPrefix(name, "br2") {
 		t.Errorf("the last interfaces are not found: %s %v", name, ok)
 	}
 	t.Logf("%v allocations with 100 interfaces, %v with 300", few, many)

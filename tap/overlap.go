@@ -1,6 +1,7 @@
 package tap
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 
@@ -22,27 +23,28 @@ type Network struct {
 // would then leave by the wrong interface. It returns the first interface that leads
 // to one and its network, masked. It ignores interfaces that are down, which have no
 // routes, those for which except returns true (the device itself), default routes, and
-// link-local networks, which every interface shares. It reports nothing when the
-// system does not list its interfaces.
+// link-local networks, which every interface shares. The error says that the system
+// has not listed all interfaces or routes: what is found counts, and that nothing is does not.
 //
 // On Linux the interfaces are those of the calling thread's network namespace.
-func Overlap(prefix netip.Prefix, except func(ifindex int) bool) (ifname string, other netip.Prefix, ok bool) {
+func Overlap(prefix netip.Prefix, except func(ifindex int) bool) (ifname string, other netip.Prefix, ok bool, err error) {
 	prefix = prefix.Masked()
 	if !prefix.IsValid() || prefix.Addr().IsLinkLocalUnicast() {
-		return "", netip.Prefix{}, false
+		return "", netip.Prefix{}, false, nil
 	}
-	eachNetwork(except, []bool{prefix.Addr().Is4()}, func(n Network) bool {
+	err = eachNetwork(except, []bool{prefix.Addr().Is4()}, func(n Network) bool {
 		if n.Prefix.Overlaps(prefix) {
 			ifname, other, ok = n.Interface, n.Prefix, true
 		}
 		return !ok
 	})
-	return ifname, other, ok
+	return ifname, other, ok, err
 }
 
-// Networks returns all networks that Overlap looks at, a few thousand at most.
+// Networks returns all networks that Overlap looks at and that the system lists, a few thousand
+// at most.
 func Networks(except func(ifindex int) bool) (list []Network) {
-	eachNetwork(except, []bool{true, false}, func(n Network) bool {
+	_ = eachNetwork(except, []bool{true, false}, func(n Network) bool {
 		list = append(list, n)
 		return len(list) < mostNetworks
 	})
@@ -53,11 +55,11 @@ func Networks(except func(ifindex int) bool) (list []Network) {
 const mostNetworks = 8192
 
 // eachNetwork calls f with the networks of this host, and those of its routes of some
-// families (true: IPv4), until it returns false.
-func eachNetwork(except func(ifindex int) bool, families []bool, f func(Network) bool) {
+// families (true: IPv4), until it returns false. After an error it may have missed some.
+func eachNetwork(except func(ifindex int) bool, families []bool, f func(Network) bool) error {
 	all, err := interfaces.List()
 	if err != nil {
-		return
+		return err
 	}
 	names := make(map[int]string, len(all))
 	for _, ifi := range all {
@@ -67,20 +69,21 @@ func eachNetwork(except func(ifindex int) bool, families []bool, f func(Network)
 		names[ifi.Index] = ifi.Name
 		for _, a := range ifi.Addresses {
 			if p, ok := networkOf(a.Prefix); ok && !f(Network{ifi.Name, p}) {
-				return
+				return nil
 			}
 		}
 	}
 	for _, is4 := range families {
 		goes := true
-		eachRoute(is4, names, func(n Network) bool {
+		err = errors.Join(err, eachRoute(is4, names, func(n Network) bool {
 			goes = f(n)
 			return goes
-		})
+		}))
 		if !goes {
-			return
+			break
 		}
 	}
+	return err
 }
 
 // networkOf returns the network of an interface's address, masked.

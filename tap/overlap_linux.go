@@ -12,15 +12,15 @@ import (
 const mostRoutes = 4096
 
 // eachRoute calls f with the routes of the main table to networks by some interfaces, given
-// by index, until it returns false.
-func eachRoute(is4 bool, names map[int]string, f func(Network) bool) {
+// by index, until it returns false. An interrupted dump, which is an error, ends early: the next
+// look finds the rest.
+func eachRoute(is4 bool, names map[int]string, f func(Network) bool) error {
 	family := netlink.FAMILY_V6
 	if is4 {
 		family = netlink.FAMILY_V4
 	}
 	seen := 0
-	// An interrupted dump ends early: the next look finds the rest.
-	_ = netlink.RouteListFilteredIter(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
+	return netlink.RouteListFilteredIter(family, &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
 		seen++
 		n, ok := leads(&r, names)
 		return (!ok || f(n)) && seen < mostRoutes

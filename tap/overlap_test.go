@@ -21,11 +21,11 @@ func TestNetworkOf(t *testing.T) {
 
 func TestOverlapOfNothing(t *testing.T) {
 	for _, p := range []netip.Prefix{{}, netip.MustParsePrefix("fe80::/64")} {
-		if name, _, ok := Overlap(p, nil); ok {
+		if name, _, ok, _ := Overlap(p, nil); ok {
 			t.Errorf("%v overlaps %s", p, name)
 		}
 	}
-	if name, other, ok := Overlap(netip.MustParsePrefix("127.0.0.0/24"), nil); ok && other.String() != "127.0.0.0/8" {
+	if name, other, ok, _ := Overlap(netip.MustParsePrefix("127.0.0.0/24"), nil); ok && other.String() != "127.0.0.0/8" {
 		t.Errorf("%s %s", name, other)
 	}
 }

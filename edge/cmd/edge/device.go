@@ -120,7 +120,7 @@ func (d *device) SetAddress(prefix netip.Prefix) error {
 // warnOverlap warns once of a range whose traffic the kernel would send
 // elsewhere, or take away from another network.
 func (d *device) warnOverlap(prefix netip.Prefix) {
-	other, overlaps := d.networks(prefix)
+	other, overlaps, _ := d.networks(prefix) // what is found counts
 	if !overlaps {
 		return
 	}
@@ -139,11 +139,12 @@ func overlapSentence(prefix netip.Prefix, other edge.Network) string {
 		prefix.Masked(), other.Interface, other.Prefix)
 }
 
-// networks is the edge's NetworkFinder: it leaves out the device and what is stacked on
-// it, such as a bridge, which may have the overlay's address in its place.
-func (d *device) networks(prefix netip.Prefix) (other edge.Network, ok bool) {
-	ifname, network, ok := tap.Overlap(prefix, d.holds)
-	return edge.Network{Interface: ifname, Prefix: network}, ok
+// networks looks for what an edge.NetworkFinder does. It leaves out the device and what is
+// stacked on it, such as a bridge, which may have the overlay's address in its place. The error
+// is that of tap.Overlap.
+func (d *device) networks(prefix netip.Prefix) (other edge.Network, ok bool, err error) {
+	ifname, network, ok, err := tap.Overlap(prefix, d.holds)
+	return edge.Network{Interface: ifname, Prefix: network}, ok, err
 }
 
 // holds reports whether an interface is the device, stacked on it, or the bridge that it

@@ -178,18 +178,18 @@ func keptAddresses(ask func() ([]netip.Addr, error)) func() ([]netip.Addr, error
 	}
 }
 
-// keptNetworks is kept for the network that holds a prefix, if there is one.
-func keptNetworks(ask edge.NetworkFinder) edge.NetworkFinder {
+// keptNetworks is kept for the network that shares addresses with a prefix, if there is one.
+func keptNetworks(ask func(netip.Prefix) (edge.Network, bool, error)) edge.NetworkFinder {
 	type found struct {
 		network edge.Network
 		ok      bool
 	}
 	again := netwatch.Kept(func(p netip.Prefix) (f found, err error) {
-		f.network, f.ok = ask(p)
-		return f, nil
+		f.network, f.ok, err = ask(p)
+		return f, err
 	})
 	return func(p netip.Prefix) (edge.Network, bool) {
-		f, _ := again(p) // there is no error
+		f, _ := again(p) // after an error it is asked again, and what was found counts
 		return f.network, f.ok
 	}
 }
