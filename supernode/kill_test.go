@@ -3,12 +3,15 @@ package supernode
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +24,9 @@ import (
 // killedChild names the state directory of the supernode that the test binary is, if it is
 // one.
 const killedChild = "SUPERNODE_KILLED_CHILD"
+
+// killedRotates is set where that supernode changes its key all the time.
+const killedRotates = "SUPERNODE_KILLED_ROTATES=1"
 
 // TestMain lets the test binary stand in for a supernode that can be killed.
 func TestMain(m *testing.M) {
@@ -37,7 +43,26 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	fmt.Println(conn.LocalAddr().Port(), KeyText(s.Key()))
+	if slices.Contains(os.Environ(), killedRotates) {
+		go rotateForEver(s)
+	}
 	panic(s.Run(context.Background()))
+}
+
+// rotateForEver gives a supernode a new key and ends the one before, again and again, and says
+// what is done, and the key.
+func rotateForEver(s *Server) {
+	for {
+		if err := s.Rotate(); err == nil {
+			fmt.Println("rotated", KeyText(s.Key()))
+		} else if !errors.Is(err, ErrRotated) {
+			panic(err)
+		}
+		if err := s.EndRotation(false); err != nil {
+			panic(err)
+		}
+		fmt.Println("ended", KeyText(s.Key()))
+	}
 }
 
 // told is what edges were told before a supernode was killed.
@@ -54,7 +79,7 @@ func TestKilledWhileEdgesRegister(t *testing.T) {
 	all := told{acks: make(map[protocol.MAC]protocol.Ack)}
 	for round := range 3 {
 		before := len(all.acks)
-		port, kill := startKilled(t, dir)
+		_, port, kill := startKilled(t, dir)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		var workers sync.WaitGroup
 		for worker := range 6 {
@@ -85,31 +110,71 @@ func TestKilledWhileEdgesRegister(t *testing.T) {
 	}
 }
 
-// startKilled starts a supernode as a process of its own.
-func startKilled(t *testing.T, dir string) (port uint16, kill func()) {
+// TestKilledWhileItRotates kills a supernode while it changes its key, again and again. The
+// key that was said last is its own at the next start, or the former one where it had begun to
+// take another; it is never one that edges have no way from, and nothing is damaged.
+func TestKilledWhileItRotates(t *testing.T) {
+	dir := t.TempDir()
+	for round := range 6 {
+		out, _, kill := startKilled(t, dir, killedRotates)
+		var did, key string
+		for range 1 + round {
+			if _, err := fmt.Fscan(out, &did, &key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Duration(round) * time.Millisecond / 2) // another step each time
+		did, key = lastSaid(kill(), did, key)
+		var log bytes.Buffer
+		r := newRig(t, Config{StateDir: copyState(t, dir), Log: slog.New(slog.NewTextHandler(&log, nil))})
+		keys := &r.s.sockets.keys
+		own := KeyText(keys.own.identity.Static) == key
+		former := keys.former != nil && KeyText(keys.former.identity.Static) == key
+		if !own && !(did == "ended" && former) || strings.Contains(log.String(), "level=WARN") {
+			t.Errorf("round %d: after %q: it is its own key %v, its former %v; log %s", round, did, own, former, &log)
+		}
+	}
+}
+
+// lastSaid returns the last whole line of two words of what a supernode has said, or those of
+// before.
+func lastSaid(rest, did, key string) (string, string) {
+	lines := strings.Split(rest, "\n")
+	for _, line := range lines[:len(lines)-1] {
+		if words := strings.Fields(line); len(words) == 2 {
+			did, key = words[0], words[1]
+		}
+	}
+	return did, key
+}
+
+// startKilled starts a supernode as a process of its own. Its output goes on behind its
+// port, and kill returns what is left of that.
+func startKilled(t *testing.T, dir string, env ...string) (out io.Reader, port uint16, kill func() string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), killedChild+"="+dir)
+	cmd.Env = append(append(os.Environ(), killedChild+"="+dir), env...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
-	out, err := cmd.StdoutPipe()
+	pipe, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	kill = sync.OnceFunc(func() {
+	kill = sync.OnceValue(func() string {
 		_ = cmd.Process.Kill()
-		_, _ = io.Copy(io.Discard, out)
+		rest, _ := io.ReadAll(pipe)
 		_ = cmd.Wait()
+		return string(rest)
 	})
-	t.Cleanup(kill)
-	if _, err := fmt.Fscan(out, &port, new(string)); err != nil {
+	t.Cleanup(func() { kill() })
+	if _, err := fmt.Fscan(pipe, &port, new(string)); err != nil {
 		kill()
 		t.Fatalf("it does not start: %v, %s", err, &said)
 	}
-	return port, kill
+	return pipe, port, kill
 }
 
 // register has new edges register by a socket of their own, one after another, until the
