@@ -153,7 +153,8 @@ func (l *listing) see(now time.Time, r *registration) edgeSeen {
 	e.limited = r.budget.excess.at(now)
 	l.months.table.Look(now)
 	e.month.edge = l.months.table.Edge(r.owner)
-	e.month.source = l.months.table.Source(lastingSource(r.hop.addr, r.hop.source), l.registry.front.sourcesIn(r.hop.source))
+	source := lastingSource(r.hop.addr, r.hop.source)
+	e.month.source = l.months.table.Source(source, l.registry.front.sourcesIn(source))
 	return e
 }
 

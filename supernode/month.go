@@ -65,7 +65,8 @@ func (r *relayer) overMonth(now time.Time, out *outbox, edge *hop, size int, flo
 // several.
 func (r *relayer) beyondMonth(now time.Time, edge *hop, size int, flood bool) limit {
 	b := &edge.reg.budget
-	sources := r.registry.front.sourcesIn(edge.source)
+	source := lastingSource(edge.addr, edge.source)
+	sources := r.registry.front.sourcesIn(source)
 	scope := r.months.table.Over(&b.payer, sources)
 	if scope == quota.None {
 		return limit{}
@@ -75,7 +76,7 @@ func (r *relayer) beyondMonth(now time.Time, edge *hop, size int, flood bool) li
 	}
 	most := r.months.table.Limit(scope)
 	if scope == quota.Source {
-		most = r.months.table.Source(edge.source, sources).Limit
+		most = r.months.table.Source(source, sources).Limit
 	}
 	return limit{monthCodes[scope], float64((most-1)/1e6 + 1)}
 }

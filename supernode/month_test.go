@@ -1,12 +1,14 @@
 package supernode
 
 import (
+	"encoding/hex"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"hedgerow/protocol"
+	"hedgerow/supernode/admin"
 	"hedgerow/supernode/quota"
 )
 
@@ -109,6 +111,30 @@ func TestMonth(t *testing.T) {
 		if all := m.s.Status().Totals; all.Month.Used != bulk+lineCost || !strings.HasPrefix(all.MonthEnds.String(), "2026-05-01 00:00:00") {
 			t.Errorf("%d: in the next month %+v", scope, all)
 		}
+	}
+}
+
+// TestMonthByAProxy: all that come by reverse proxies are counted together, and may use as much as
+// several sources.
+func TestMonthByAProxy(t *testing.T) {
+	streams := newNoStreams()
+	m := &monthRig{rig: newRig(t, Config{Streams: streams, Limits: Limits{Month: quota.Limits{Source: bulkLimit}}})}
+	c := testCommunity("one", "k")
+	a, b := m.edge(c, "a", 1), m.edge(c, "b", 2).join()
+	a.addr = side(1)
+	streams.from("127.0.0.1", a.addr)
+	a.join()
+	for i := range 4 * proxyShare {
+		if ok, told := m.relays(a, b, bulk); !ok {
+			t.Fatalf("packet %d is not relayed: %+v", i, told)
+		}
+	}
+	if ok, told := m.relays(a, b, bulk); ok || len(told) != 1 || told[0].What != protocol.LimitedNetworkMonth {
+		t.Errorf("over the limit: relayed %v, told %+v", ok, told)
+	}
+	want := admin.Month{Used: proxyShare * bulkLimit, Limit: proxyShare * bulkLimit}
+	if got := m.edgesOf(c.ID())[hex.EncodeToString(a.id.ID)].SourceMonth; got != want {
+		t.Errorf("the proxies have used %+v, want %+v", got, want)
 	}
 }
 
