@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // FileName is the name of the file in the state directory.
@@ -123,15 +124,14 @@ func Check(content []byte) error {
 	return err
 }
 
-// load enters what a file holds of the month of the table, or, while the clock was never
-// set, of the last month in the file. The error wraps errDamaged.
-func (t *Table) load(b []byte, clockUnset bool) error {
-	if clockUnset {
-		var newest uint16
-		_, _ = parse(b, func(r record) { newest = max(newest, r.month) })
-		if newest != 0 {
-			t.begin(numbered(newest))
-		}
+// load enters what a file holds of the month of the table, or, while the clock is behind what
+// was written, of the last month in the file. The error wraps errDamaged.
+func (t *Table) load(b []byte, now time.Time) error {
+	var newest uint16
+	_, _ = parse(b, func(r record) { newest = max(newest, r.month) })
+	if newest > t.month.number {
+		t.begin(numbered(newest))
+		t.settled = now.Add(settling)
 	}
 	torn, err := parse(b, func(r record) {
 		switch {

@@ -76,7 +76,7 @@ func Open(table *Table, cfg Config) *Keeper {
 	case errors.Is(err, fs.ErrNotExist):
 		return k
 	case err == nil:
-		err = table.load(b, unset(cfg.Now()))
+		err = table.load(b, cfg.Now())
 	}
 	if err == nil {
 		k.records = (len(b) - len(fileHeader)) / recordLen

@@ -131,6 +131,40 @@ func TestKept(t *testing.T) {
 	}
 }
 
+// TestClockBehind: a host that starts with a clock of its past has what was used when the clock
+// is set, and what was used meanwhile. A clock that stays behind is believed after a while.
+func TestClockBehind(t *testing.T) {
+	const behind = -3 // years
+	for _, later := range []struct {
+		after time.Duration // by its clock
+		set   bool
+		want  uint64
+	}{{time.Minute, false, 7}, {settling - 1, true, 7}, {settling, false, 0}, {24 * time.Hour, true, 7}} {
+		s := newShelf(t)
+		table, keeper := s.open()
+		table.Add(payer(table, 1, 1), 5)
+		keeper.Save()
+		s.now = noon.AddDate(behind, 0, 0)
+		table, keeper = s.open()
+		table.Look(s.now.Add(settling / 2))
+		table.Add(payer(table, 1, 1), 2)
+		keeper.Save()
+		now := s.now.Add(later.after)
+		if later.set {
+			now = noon.Add(later.after)
+		}
+		table.Look(now)
+		used(t, table, later.want)
+		if !table.month.has(now) && later.want == 0 {
+			t.Errorf("%+v: the month from %v on", later, table.Begins())
+		}
+		s.now = noon
+		if table, _ = s.open(); later.set {
+			used(t, table, later.want)
+		}
+	}
+}
+
 // TestFileIsBounded: the file is written anew before it has many times as many records as
 // there are accounts, and holds the same then.
 func TestFileIsBounded(t *testing.T) {

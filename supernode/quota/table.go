@@ -94,7 +94,13 @@ type Table struct {
 	dirty  []*account // have changed since they were written
 	keeps  bool       // somebody writes them
 	anew   bool       // everything is to be written
+
+	settled time.Time // until then a clock that is behind may still be set; zero: it was not behind
 }
+
+// settling is for how long after a start a clock that is behind what was written then may still
+// be set: a host without a clock that runs while it is off begins at a day in its past.
+const settling = 10 * time.Minute
 
 // NewTable returns a table of a time in which nobody has used anything, with places for so
 // many communities, identities and sources.
@@ -118,12 +124,13 @@ func (t *Table) begin(m month) {
 }
 
 // Look begins a new month if it is time. A clock that is set back goes back to the month
-// before, too, and nothing that was used in it is known any more; a clock that was never set
-// changes nothing.
+// before, too, and nothing that was used in it is known any more; a clock that was never set,
+// or that is still behind soon after a start, changes nothing.
 func (t *Table) Look(now time.Time) {
-	if !t.month.has(now) && !unset(now) {
-		t.begin(monthOf(now))
+	if t.month.has(now) || unset(now) || now.Unix() < t.month.begins && now.Before(t.settled) {
+		return
 	}
+	t.begin(monthOf(now))
 }
 
 // Current reports whether a payer that sends from an address is known as it is now. If not,
