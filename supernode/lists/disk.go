@@ -64,7 +64,7 @@ func (t *Table) tell(j *Job) {
 		return
 	}
 	delete(f.left, r)
-	if f.last { // the disk takes them again
+	if f.last && !j.absent { // the disk takes them again
 		f.last = false
 		for r := range f.left {
 			t.mend(r)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/netip"
+	"os"
 	"time"
 
 	"hedgerow/internal/network"
@@ -18,8 +19,9 @@ type Job struct {
 	room *room
 	came *gathering // that is whole; nil: the list is that of the room
 
-	list *roster.List // what counts from now on; nil: there is none, or the authority should not have signed it
-	err  error        // why the disk has something else
+	list   *roster.List // what counts from now on; nil: there is none, or the authority should not have signed it
+	err    error        // why the disk has something else
+	absent bool         // there was no file to remove, which says nothing of the disk
 }
 
 // Session returns the session of the edge that brought the list; 0: nobody brings one.
@@ -145,8 +147,11 @@ func (t *Table) Do(j *Job) {
 	case j.list != nil:
 		j.err = t.write(j)
 	default:
-		if j.err = t.cfg.Disk.Remove(t.path(j.room)); errors.Is(j.err, fs.ErrNotExist) {
-			j.err = nil
+		path := t.path(j.room)
+		j.err = t.cfg.Disk.Remove(path)
+		// A file system that is read-only refuses before it looks.
+		if _, err := os.Lstat(path); j.err != nil && errors.Is(err, fs.ErrNotExist) {
+			j.err, j.absent = nil, true
 		}
 	}
 }

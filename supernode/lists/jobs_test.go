@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"hedgerow/internal/durable"
@@ -210,6 +211,41 @@ type stubborn struct{ durable.Disk }
 
 func (stubborn) Remove(name string) error {
 	return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrPermission}
+}
+
+// readOnly is a disk that takes nothing and removes nothing. It counts what it refused to take.
+type readOnly struct {
+	durable.Disk
+	refused *int
+}
+
+func (d readOnly) CreateTemp(string, string) (durable.File, error) {
+	*d.refused++
+	return nil, syscall.EROFS
+}
+
+func (readOnly) Remove(string) error { return syscall.EROFS }
+
+// TestReadOnlyDisk: while the disk takes nothing, lists that make room leave nothing behind in
+// memory, and have no others written again.
+func TestReadOnlyDisk(t *testing.T) {
+	table, refused := newTable(t, Config{Dir: t.TempDir()}), 0
+	table.cfg.Disk = readOnly{table.cfg.Disk, &refused}
+	const strangers = 20
+	for n := range strangers + 1 {
+		c := newCommunity(n)
+		bring(t, table, epoch, c, c.sign(t, 1, 1), uint32(n+1), source(n))
+		if n > 0 {
+			table.forget(table.rooms[c.c.ID()])
+			table.work(epoch)
+		}
+	}
+	if table.check(t); len(table.rooms) != 1 || len(table.fail.left) != 1 || table.Note() == "" {
+		t.Errorf("%d rooms, %d of them left, note %q", len(table.rooms), len(table.fail.left), table.Note())
+	}
+	if refused != strangers+1 {
+		t.Errorf("%d attempts to write %d lists", refused, strangers+1)
+	}
 }
 
 // TestListStays: a file that cannot be removed is told of, and is removed when it can be, but not
