@@ -95,8 +95,11 @@ func (k *Keeper) damaged(why error) {
 	k.cfg.Log.Warn("the file of what was relayed this month cannot be read, or in part only: what is missing is not counted", "file", k.path, "set_aside", k.aside, "err", why)
 }
 
-// Run writes what has changed until ctx ends.
+// Run writes what has changed until ctx ends. Without a directory there is nothing to do.
 func (k *Keeper) Run(ctx context.Context) {
+	if k.cfg.Dir == "" {
+		return
+	}
 	if k.cfg.Released != nil {
 		select {
 		case <-k.cfg.Released:
@@ -118,7 +121,7 @@ func (k *Keeper) Run(ctx context.Context) {
 
 // End writes what has changed once the directory is ours. Nothing is counted any more.
 func (k *Keeper) End() {
-	if k.cfg.Released != nil {
+	if k.cfg.Dir != "" && k.cfg.Released != nil {
 		<-k.cfg.Released
 	}
 	k.Save()

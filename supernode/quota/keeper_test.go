@@ -394,6 +394,20 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// TestNothingIsKept: without a directory nobody waits for one.
+func TestNothingIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := NewTable(noon, Limits{}, 1, 1, 1)
+		keeper := Open(table, Config{Log: slog.New(slog.DiscardHandler), Tables: new(sync.Mutex), Now: time.Now, Released: make(chan struct{})})
+		table.Add(payer(table, 1, 1), 5)
+		keeper.Run(t.Context())
+		keeper.End()
+		if table.All().Used != 5 || keeper.Note() != "" {
+			t.Errorf("%+v, note %q", table.All(), keeper.Note())
+		}
+	})
+}
+
 // TestManyDirtyAccounts: while the disk takes nothing no more is noted than there are places.
 func TestManyDirtyAccounts(t *testing.T) {
 	s := newShelf(t)
