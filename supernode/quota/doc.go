@@ -8,7 +8,7 @@
 //	Keeper  brings the counters to the disk, and from there (keeper.go, file.go)
 //
 // A Table is bounded. When it is full a newcomer takes the place of the one who has used
-// least among a few (as the Space-Saving algorithm of Metwally, Agrawal and El Abbadi, 2005,
-// does among all), and begins at zero: to make the supernode forget what somebody has used,
-// a stranger has to use as much for as many identities as there are places.
+// least among sixteen (as the Space-Saving algorithm of Metwally, Agrawal and El Abbadi, 2005,
+// does among all), and begins at zero. The others have used as much at least, so that nobody is
+// forgotten who has used more than a sixteenth of what was relayed in all.
 package quota

@@ -167,6 +167,32 @@ func TestStrangersFillNothing(t *testing.T) {
 	}
 }
 
+// TestHeavyUsersStay: whoever has used more than a sixteenth of all is there, whatever others use
+// and in whatever order they come.
+func TestHeavyUsersStay(t *testing.T) {
+	const most, all = 32, 4000
+	table := NewTable(noon, Limits{}, most, most, most)
+	is := make(map[int]uint64)
+	for n := range all {
+		id := n * 7919 % (all / 2)
+		p := payer(table, 1, id)
+		was := p.edge.used
+		more := uint64(n) * uint64(n) % 1009 * uint64(1+n%13*n%17)
+		table.Add(p, more)
+		is[id] = was + more
+		for id, used := range is {
+			if used*yielding <= table.All().Used {
+				delete(is, id)
+			} else if got := table.Edge([32]byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}).Used; got != used {
+				t.Fatalf("%d has used %d of %d, and counts with %d", id, used, table.All().Used, got)
+			}
+		}
+	}
+	if table.All().Used == 0 || len(table.books[Edge].list) != most {
+		t.Errorf("%d accounts, %d bytes", len(table.books[Edge].list), table.All().Used)
+	}
+}
+
 // TestCountingAllocatesNothing: it is done for each packet.
 func TestCountingAllocatesNothing(t *testing.T) {
 	table := NewTable(noon, Limits{All: 1 << 40}.Defaults(), 10, 10, 10)
