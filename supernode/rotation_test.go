@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -121,6 +122,31 @@ func TestRotation(t *testing.T) {
 	relays(t, goes, stays)
 	relays(t, stays, goes)
 	endRotation(t, r, cfg, before, seed, goes, stays)
+}
+
+// TestOtherMaskOnTheWay: who stands between and knows both keys of a supernode can take an
+// edge's packet out of one mask and put it into the other. The edge does not count as one that
+// has gone over by that, and what it is sent later has the mask that it knows.
+func TestOtherMaskOnTheWay(t *testing.T) {
+	r := newRig(t, Config{StateDir: t.TempDir(), Limits: Limits{InitRate: 1e6}})
+	c := testCommunity("c", "k")
+	a, b := r.edge(c, "a", 1).join(), r.edge(c, "b", 2).join()
+	if err := r.s.Rotate(); err != nil {
+		t.Fatal(err)
+	}
+	sc, keys := new(crypto.Scratch), &r.s.sockets.keys
+	for _, from := range []netip.AddrPort{a.addr, netip.AddrPortFrom(a.addr.Addr(), a.addr.Port()+1)} {
+		pkt := a.wrap(b.ack.Handle, 0, junk(90))
+		keys.former.mask.Show(sc, pkt)
+		keys.own.mask.Hide(sc, pkt)
+		r.deliver(from, pkt)
+	}
+	if st := r.s.Status().Totals.Rotation; st.Old != 2 {
+		t.Errorf("%d of 2 edges count as those that use the key before", st.Old)
+	}
+	if _, got := a.unwrap(r.deliver(b.addr, b.wrap(a.ack.Handle, 0, junk(90)))); len(got) != 1 {
+		t.Error("what is relayed to it has a mask that it does not know")
+	}
 }
 
 // endRotation is the second half of TestRotation.

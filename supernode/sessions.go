@@ -112,11 +112,13 @@ func (s *sessions) find(now time.Time, out *outbox, size int, from netip.AddrPor
 
 // heard notes that an authentic packet of size bytes came from an edge. Nothing that
 // we know of the edge changes before. It reports whether the address that it came from
-// is to be asked now to prove itself (prober.send, prober.sendWith).
+// is to be asked now to prove itself (prober.send, prober.sendWith). By which key of ours the
+// edge knows us says its session alone: whoever knows our keys can change the mask of a packet
+// on its way.
 func (s *sessions) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort, size int) (prove bool) {
 	h.heard = now
 	if from == h.addr {
-		h.us = out.came.us
+		h.us.local = out.came.us.local
 	}
 	if !h.retired.IsZero() {
 		return false // the newer session knows the edge's address
@@ -132,7 +134,9 @@ func (s *sessions) heard(now time.Time, out *outbox, h *hop, from netip.AddrPort
 		return false
 	}
 	out.admit(from, streamSession)
-	return s.prober.heard(now, h, out.back(from), size)
+	back := out.back(from)
+	back.us.key = h.us.key
+	return s.prober.heard(now, h, back, size)
 }
 
 // keepStream lets the stream stay by which a registered edge comes, if it comes by one.
