@@ -162,6 +162,13 @@ func (h *heir) supernodes() {
 // supernode reads the sessions with a supernode, and what it knows of us.
 func (h *heir) supernode(s *supernode) {
 	key, at, c := handover.Array[[32]byte](h.Reader), h.AddrPort(), h.e.servers.connector
+	// That another key has taken the place of the one that is typed may not be on the disk.
+	if known, serial := h.e.state.knownKey(s.cfg.Name, s.cfg.Key); known != nil {
+		if s.init.rotation.serial = serial; s.key == nil || *s.key != *known {
+			s.pin(*known)
+			c.pinned(s)
+		}
+	}
 	if !h.sane(at.IsValid() && (s.key == nil || *s.key == key)) {
 		return
 	}

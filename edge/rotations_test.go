@@ -287,3 +287,22 @@ func TestRotationsOfTwoPlaces(t *testing.T) {
 		t.Errorf("what was typed leads to %x, serial %d", *got, serial)
 	}
 }
+
+// TestHandOverAfterRotation: an edge that keeps nothing on the disk hands over that another key
+// has taken the place of the one that was typed.
+func TestHandOverAfterRotation(t *testing.T) {
+	v := registered(t, nil)
+	old, next := testIdentity(200), testIdentity(201)
+	v.say(noon, v.rotationOf(9, old.Static, next.Static, next).Append(nil))
+	v.becomes(next)
+	v.answerNext(noon)
+	m := ack(3)
+	v.say(noon, m.Append(nil))
+	heir, err := v.successor(stateOf(v.Edge, noon), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := heir.servers.list[0]; *s.key != next.Static || s.init.rotation.serial != 9 || s.hop.session == nil {
+		t.Errorf("key %x, serial %d, session %v", *s.key, s.init.rotation.serial, s.hop.session)
+	}
+}
