@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"hedgerow/internal/filelock"
 )
@@ -18,12 +19,19 @@ var ErrLocked = filelock.ErrLocked
 // processes share an identity, a port and the files beside them. The lock ends
 // when the file is closed, also by the end of the process, and in every process that has
 // inherited it. When another process holds it, the error is ErrLocked and names that
-// process.
+// process. Where nothing can be written (EROFS) a directory that was locked before is locked
+// as well: what is kept there can be read.
 func Lock(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the state directory: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	path := filepath.Join(dir, "lock")
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if errors.Is(err, syscall.EROFS) {
+		if old, failed := os.Open(path); failed == nil {
+			f, err = old, nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the state directory: %w", err)
 	}

@@ -177,6 +177,36 @@ func TestMissingDevice(t *testing.T) {
 	}
 }
 
+// TestReadOnlyState: an edge that was here before starts where nothing can be written any more,
+// as after an error of the disk; one that was not says what is so and what to do.
+func TestReadOnlyState(t *testing.T) {
+	asRoot(t)
+	if _, err := exec.LookPath("unshare"); err != nil {
+		t.Skip("needs unshare")
+	}
+	dir := t.TempDir()
+	start := func(script, community string) (string, int) {
+		_, errs, code := invocation{
+			// The device is missing, so that every start has an end.
+			wrap: []string{"unshare", "-m", "-n", "sh", "-c", `mount -t tmpfs none /dev/net && ` + script + `exec "$@"`, "sh"},
+			args: []string{"-c", community, "-l", "127.0.0.1:9", "--state-dir", dir, "--control", filepath.Join(t.TempDir(), "edge.sock")},
+			env:  []string{"EDGE_KEY=x"},
+		}.run(t)
+		return errs, code
+	}
+	const missing = "cannot open /dev/net/tun: it does not exist."
+	readOnly := fmt.Sprintf("mount --bind %[1]s %[1]s && mount -o remount,bind,ro %[1]s && ", dir)
+	if errs, code := start("", "here"); code != int(cli.Permission) || !strings.Contains(errs, missing) {
+		t.Fatalf("the first start: %d, %s", code, errs)
+	}
+	if errs, code := start(readOnly, "here"); code != int(cli.Permission) || !strings.Contains(errs, missing) {
+		t.Errorf("with its state: %d, %s", code, errs)
+	}
+	if errs, code := start(readOnly, "new"); code != int(cli.Failure) || !strings.Contains(errs, "read-only") || !strings.Contains(errs, "--state-dir DIR") || !strings.Contains(errs, "[E46]") {
+		t.Errorf("without a state: %d, %s", code, errs)
+	}
+}
+
 // TestUpgrade replaces an edge whose key was typed: the next process has it, although nobody
 // can read it in the list of processes or in its environment, and is the same edge. Programs
 // that cannot take over are named, and one that is started as if another one handed over to it.
