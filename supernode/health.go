@@ -159,35 +159,29 @@ func (h *health) ask(said []string, now time.Time, disk bool) {
 	}
 }
 
-// beside are what whoever runs the supernode says about what belongs to it and does not work.
-// Any goroutine may add to them.
+// beside are sentences of whoever runs the supernode about what belongs to it and does not
+// work. Any goroutine may add one.
 type beside struct {
-	mu    sync.Mutex
-	asked []func() string // each for a sentence; empty: there is none now
+	mu   sync.Mutex
+	list []string
 }
 
-func (b *beside) add(ask func() string) {
+func (b *beside) add(note string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.asked = append(b.asked, ask)
+	b.list = append(b.list, note)
 }
 
-func (b *beside) notes() (list []string) {
+func (b *beside) notes() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, ask := range b.asked {
-		if note := ask(); note != "" {
-			list = append(list, note)
-		}
-	}
-	return list
+	return slices.Clone(b.list)
 }
 
-// Note adds to the notes of status, as long as it is not empty, what ask returns: that
-// something which belongs to the supernode and is none of its parts does not work. ask is
-// called for each status, from any goroutine, and may ask the disk. Note may be called from
-// any goroutine, a few times.
-func (s *Server) Note(ask func() string) { s.health.beside.add(ask) }
+// Note adds a sentence to the notes of status, for good: something that belongs to the
+// supernode and is none of its parts does not work. It may be called from any goroutine, a
+// few times.
+func (s *Server) Note(sentence string) { s.health.beside.add(sentence) }
 
 // frontNote says that something before us hides where edges come from.
 func (h *health) frontNote(time.Time) string {

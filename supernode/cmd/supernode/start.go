@@ -298,8 +298,9 @@ func (p *process) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.Note(func() string { return p.missing })
-	s.Note(p.service.ControlNote)
+	if p.missing != "" {
+		s.Note(p.missing)
+	}
 	p.announce()
 	p.log.Info("started", "version", cli.Release, "pid", os.Getpid(), "key", supernode.KeyText(p.id.Static))
 	p.log.Info("configuration", p.configuration()...)
