@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"hedgerow/internal/durable"
@@ -20,9 +19,6 @@ const (
 	fileVersion = 1
 	maxFile     = 64 << 20 // bytes: more than MaxInvites with maxMembers uses take
 )
-
-// errDamaged says that the file holds what no ledger has written.
-var errDamaged = errors.New("it is not what was written")
 
 // storedLedger is the file.
 type storedLedger struct {
@@ -57,14 +53,14 @@ func Open(now time.Time, cfg Config) (*Ledger, error) {
 	if l.path == "" {
 		return l, nil
 	}
-	b, err := read(l.path)
+	b, err := durable.Read(l.path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return l, nil
 	}
 	if err == nil {
 		err = l.parse(b)
 	}
-	if !errors.Is(err, errDamaged) {
+	if !errors.Is(err, durable.ErrDamaged) {
 		return l, err
 	}
 	why := err
@@ -73,18 +69,6 @@ func Open(now time.Time, cfg Config) (*Ledger, error) {
 	}
 	l.log.Warn("the stored invites are damaged and were set aside: who came by one is let in no more, unless it is allowed otherwise", "file", l.path, "aside", l.aside, "err", why)
 	return l, nil
-}
-
-// read reads a file within its bound.
-func read(path string) ([]byte, error) {
-	state, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !state.Mode().IsRegular() || state.Size() > maxFile:
-		return nil, fmt.Errorf("%w: it is no file, or larger than %d bytes", errDamaged, maxFile)
-	}
-	return os.ReadFile(path)
 }
 
 // Check reads the content of a file, and returns how many invites it holds; nil holds none.
@@ -112,10 +96,10 @@ func (l *Ledger) Content() ([]byte, error) {
 func (l *Ledger) parse(b []byte) error {
 	var file storedLedger
 	if err := json.Unmarshal(b, &file); err != nil {
-		return fmt.Errorf("%w: %w", errDamaged, err)
+		return fmt.Errorf("%w: %w", durable.ErrDamaged, err)
 	}
 	if file.Version != fileVersion || len(file.Invites) > MaxInvites {
-		return fmt.Errorf("%w: version %d with %d invites", errDamaged, file.Version, len(file.Invites))
+		return fmt.Errorf("%w: version %d with %d invites", durable.ErrDamaged, file.Version, len(file.Invites))
 	}
 	list, ids, members := make([]*entry, 0, len(file.Invites)), make(map[string]bool), 0
 	for i := range file.Invites {
@@ -124,7 +108,7 @@ func (l *Ledger) parse(b []byte) error {
 			return err
 		}
 		if members += len(e.used); members > maxMembers || ids[e.id] {
-			return fmt.Errorf("%w: %d uses, or the invite %s twice", errDamaged, members, e.id)
+			return fmt.Errorf("%w: %d uses, or the invite %s twice", durable.ErrDamaged, members, e.id)
 		}
 		ids[e.id] = true
 		list = append(list, e)
@@ -139,14 +123,14 @@ func (l *Ledger) parse(b []byte) error {
 func (s *storedInvite) entry() (*entry, error) {
 	e := &entry{community: s.Community, made: time.Unix(s.Made, 0).UTC(), expires: time.Unix(s.Expires, 0).UTC(), uses: s.Uses}
 	if !digits(e.hash[:], s.Token) || !digits(e.nameHash[:], s.Name) || s.Uses < 1 || s.Uses > MaxUses || len(s.Used) > s.Uses {
-		return nil, fmt.Errorf("%w: an invite to %q", errDamaged, s.Community)
+		return nil, fmt.Errorf("%w: an invite to %q", durable.ErrDamaged, s.Community)
 	}
 	e.id = hex.EncodeToString(e.hash[:idLen])
 	seen := make(map[[32]byte]bool, len(s.Used))
 	for _, stored := range s.Used {
 		u := use{at: time.Unix(stored.At, 0).UTC()}
 		if !digits(u.identity[:], stored.Identity) || seen[u.identity] {
-			return nil, fmt.Errorf("%w: a use of an invite to %q", errDamaged, s.Community)
+			return nil, fmt.Errorf("%w: a use of an invite to %q", durable.ErrDamaged, s.Community)
 		}
 		seen[u.identity] = true
 		e.used = append(e.used, u)

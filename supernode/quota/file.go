@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
+
+	"hedgerow/internal/durable"
 )
 
 // FileName is the name of the file in the state directory.
@@ -27,9 +28,6 @@ const (
 // maxFile bounds a file that is read, in bytes: several times what a Table of the largest
 // supernode takes.
 const maxFile = 256 << 20
-
-// errDamaged says that a file holds what nobody has written.
-var errDamaged = errors.New("it is not what was written")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -64,10 +62,10 @@ func parseRecord(b []byte) (r record, ok bool) {
 
 // parse calls f for each record of a file that can be read. What a sudden end has left of
 // the last record is no damage, but nothing can be appended to it: the file is torn. The
-// error wraps errDamaged.
+// error wraps durable.ErrDamaged.
 func parse(b []byte, f func(record)) (torn bool, err error) {
 	if len(b) < len(fileHeader) || string(b[:len(fileHeader)]) != fileHeader {
-		return false, fmt.Errorf("%w: its beginning is damaged", errDamaged)
+		return false, fmt.Errorf("%w: its beginning is damaged", durable.ErrDamaged)
 	}
 	bad, all, last := 0, 0, true
 	for rest := b[len(fileHeader):]; len(rest) >= recordLen; rest = rest[recordLen:] {
@@ -83,7 +81,7 @@ func parse(b []byte, f func(record)) (torn bool, err error) {
 		bad--
 	}
 	if bad > 0 {
-		return false, fmt.Errorf("%w: %d of %d records in it are damaged", errDamaged, bad, all)
+		return false, fmt.Errorf("%w: %d of %d records in it are damaged", durable.ErrDamaged, bad, all)
 	}
 	return !last || (len(b)-len(fileHeader))%recordLen != 0, nil
 }
@@ -91,28 +89,16 @@ func parse(b []byte, f func(record)) (torn bool, err error) {
 // Read returns the file of a state directory that nobody uses, without what is damaged in it;
 // nil: there is none.
 func Read(dir string) ([]byte, error) {
-	b, err := read(filepath.Join(dir, FileName))
+	b, err := durable.Read(filepath.Join(dir, FileName), maxFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
-	case err != nil && !errors.Is(err, errDamaged):
+	case err != nil && !errors.Is(err, durable.ErrDamaged):
 		return nil, err
 	}
 	whole := []byte(fileHeader)
 	_, _ = parse(b, func(r record) { whole = r.append(whole) })
 	return whole, nil
-}
-
-// read reads a file within its bound.
-func read(path string) ([]byte, error) {
-	state, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !state.Mode().IsRegular() || state.Size() > maxFile:
-		return nil, fmt.Errorf("%w: it is no file, or larger than %d bytes", errDamaged, maxFile)
-	}
-	return os.ReadFile(path)
 }
 
 // Check looks at the content of a file; nil is one without records.
@@ -125,7 +111,7 @@ func Check(content []byte) error {
 }
 
 // load enters what a file holds of the month of the table, or, while the clock is behind what
-// was written, of the last month in the file. The error wraps errDamaged.
+// was written, of the last month in the file. The error wraps durable.ErrDamaged.
 func (t *Table) load(b []byte, now time.Time) error {
 	var newest uint16
 	_, _ = parse(b, func(r record) { newest = max(newest, r.month) })

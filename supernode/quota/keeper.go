@@ -71,7 +71,7 @@ func Open(table *Table, cfg Config) *Keeper {
 		return k
 	}
 	table.keeps = true
-	b, err := read(k.path)
+	b, err := durable.Read(k.path, maxFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return k

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"os"
 	"time"
 
 	"hedgerow/internal/durable"
@@ -22,9 +21,6 @@ const (
 	fileVersion = 1
 	maxFile     = 64 << 20 // bytes: more than maxKnown take
 )
-
-// errDamaged says that the file holds what no Book has written.
-var errDamaged = errors.New("it is not what was written")
 
 // storedBook is the file.
 type storedBook struct {
@@ -47,22 +43,14 @@ func Open(now time.Time, cfg Config) (*Book, error) {
 	if err != nil || b.path == "" {
 		return b, err
 	}
-	state, err := os.Stat(b.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return b, nil
-	}
-	var text []byte
+	text, err := durable.Read(b.path, maxFile)
 	switch {
-	case err != nil:
-		return nil, err
-	case !state.Mode().IsRegular() || state.Size() > maxFile:
-		err = errDamaged
-	default:
-		if text, err = os.ReadFile(b.path); err == nil {
-			err = b.parse(text)
-		}
+	case errors.Is(err, fs.ErrNotExist):
+		return b, nil
+	case err == nil:
+		err = b.parse(text)
 	}
-	if err == nil || !errors.Is(err, errDamaged) {
+	if err == nil || !errors.Is(err, durable.ErrDamaged) {
 		return b, err
 	}
 	why := err
@@ -77,16 +65,16 @@ func Open(now time.Time, cfg Config) (*Book, error) {
 func (b *Book) parse(text []byte) error {
 	var file storedBook
 	if err := json.Unmarshal(text, &file); err != nil {
-		return fmt.Errorf("%w: %w", errDamaged, err)
+		return fmt.Errorf("%w: %w", durable.ErrDamaged, err)
 	}
 	if file.Version != fileVersion || len(file.Known) > maxKnown {
-		return fmt.Errorf("%w: version %d with %d edges", errDamaged, file.Version, len(file.Known))
+		return fmt.Errorf("%w: version %d with %d edges", durable.ErrDamaged, file.Version, len(file.Known))
 	}
 	read := make(map[[32]byte]known, len(file.Known))
 	for _, k := range file.Known {
 		id, err := hex.DecodeString(k.Identity)
 		if err != nil || len(id) != 32 || k.User == "" || password.Valid(k.Hash) != nil {
-			return fmt.Errorf("%w: the edge %.20q", errDamaged, k.Identity)
+			return fmt.Errorf("%w: the edge %.20q", durable.ErrDamaged, k.Identity)
 		}
 		read[[32]byte(id)] = known{k.User, k.Hash, k.Seen}
 	}
