@@ -30,7 +30,7 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 	}
 	out.came.us.key = s.sockets.keys.show(out.sc, pkt)
 	h, err := protocol.ParseHeader(pkt)
-	if err == nil && h.Type == protocol.TypeRelay && isHop(h) {
+	if err == nil && h.Type == protocol.TypeRelay && h.OfHop() {
 		s.relayer.relay(now, out, pkt, from, h)
 		return
 	}
@@ -41,7 +41,7 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 		s.strangers.greeter.answer(now, out, out.spare[:], from)
 	case err != nil:
 		s.refused.about(dropHeader, false, out.origin(from), nil)
-	case !isHop(h):
+	case !h.OfHop():
 		s.refused.about(dropTransform, false, out.origin(from), nil)
 	case h.Type == protocol.TypeData:
 		s.controls.handleData(now, out, pkt, from, h)

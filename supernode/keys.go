@@ -58,15 +58,12 @@ func (k *serverKeys) show(sc *crypto.Scratch, pkt []byte) (by *serverKey) {
 	return k.own
 }
 
-// isHopPacket reports whether an unmasked datagram has a header, and isHop of that.
+// isHopPacket reports whether an unmasked datagram has the header of a packet between an
+// edge and a supernode.
 func isHopPacket(pkt []byte) bool {
 	h, err := protocol.ParseHeader(pkt)
-	return err == nil && isHop(h)
+	return err == nil && h.OfHop()
 }
-
-// isHop reports whether a header is of a packet between an edge and a supernode. One in
-// 100 million is that of noise.
-func isHop(h protocol.Header) bool { return h.XF == protocol.XFHop && h.KI == protocol.KINone }
 
 // rotate makes another key our own, and the one before the former.
 func (k *serverKeys) rotate(to *serverKey, serial uint64) {

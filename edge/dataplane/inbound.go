@@ -140,7 +140,7 @@ func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
 		return
 	}
 	h, err := protocol.ParseHeader(b)
-	if src != nil && src.Second != nil && (err != nil || h.XF != protocol.XFHop || h.KI != protocol.KINone) {
+	if src != nil && src.Second != nil && (err != nil || !h.OfHop()) {
 		mask.Hide(in.scratch, b)
 		mask = src.Second
 		mask.Show(in.scratch, b)
