@@ -103,6 +103,18 @@ func (l *Lifetime) relaxed(time.Time) {
 	l.policy.Keepalive = lifetimes[0].keepalive
 }
 
+// assumed returns for how long we take it that a mapping lives: while packets pass often
+// for caution, which not all do, a mapping that has ended after more than the shortest of
+// lifetimes is what caution is for, and nothing new.
+func (l *Lifetime) assumed() time.Duration {
+	for _, t := range lifetimes {
+		if t.keepalive == l.policy.Keepalive {
+			return t.survives
+		}
+	}
+	return 0
+}
+
 // again measures after a time, but not soon after the last one.
 func (l *Lifetime) again(now time.Time, in time.Duration) {
 	at := now.Add(in)
@@ -121,10 +133,10 @@ func (l *Lifetime) forget(now time.Time) {
 
 // moved notes that a server sees us at another port than so long ago, and nothing of ours
 // has changed. Perhaps the mapping has ended in between, though we sent often enough for
-// what was known of it. It may have been a restart of the router.
+// what is taken for its life. It may have been a restart of the router.
 func (l *Lifetime) moved(now time.Time, since time.Duration) {
 	worst := l.survives >= len(lifetimes)-1
-	if worst || since > lifetimes[max(l.survives, 0)].survives {
+	if worst || since > l.assumed() {
 		return
 	}
 	l.cfg.Log.Debug("our external port has changed", "after", since)

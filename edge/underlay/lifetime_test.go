@@ -206,6 +206,22 @@ func TestLifetimeDoubted(t *testing.T) {
 	}
 }
 
+// While a lifetime is first measured, a flow that passes more rarely than caution wants (that
+// to a server's second port) has another port each time. It tells what is being measured
+// already, which goes on.
+func TestLifetimeOfARareFlow(t *testing.T) {
+	n := &nat{lifetime: 10 * time.Second}
+	measuring(t, n, func(r *rig, _ *memory) {
+		for port := range uint16(4) {
+			r.Addresses.Observed(time.Now(), addr("198.51.100.9:7656"), netip.AddrPortFrom(netip.MustParseAddr("203.0.113.9"), 1000+port))
+			r.run(20 * time.Second)
+		}
+		if !r.Lifetime.known() || r.Lifetime.Keepalive() != shortest {
+			t.Errorf("known %v, keepalive %v", r.Lifetime.known(), r.Lifetime.Keepalive())
+		}
+	})
+}
+
 // In another network nothing is known, and what is being measured counts for nothing.
 func TestLifetimeInAnotherNetwork(t *testing.T) {
 	n := &nat{lifetime: time.Minute}
