@@ -79,10 +79,11 @@
 // (package swarm), all of them in this process and on the same processors. Half of the
 // edges register, 256 at a time; the others at half of the rate that was found. Then
 // 5000 packets of 512 bytes are relayed a second between four pairs, alone and while 1000
-// edges make their next session at once, three times. At last the supernode is killed and
-// started again, and the time is taken until each edge is back, from when it listens. The
-// memory is VmRSS when all are registered, less that of the empty supernode where it is
-// divided by the edges.
+// edges make their next session at once, three times; a packet takes from before it is
+// sent to when the kernel has it at the other socket (SO_TIMESTAMPNS), since this process
+// reads it late. At last the supernode is killed and started again, and the time is taken
+// until each edge is back, from when it listens. The memory is VmRSS when all are
+// registered, less that of the empty supernode where it is divided by the edges.
 //
 // Generators are processes of their own, this program started again inside a
 // namespace with one task: one per side, so that their memory and scheduling

@@ -39,7 +39,7 @@ type worker struct {
 type arrival struct {
 	edge int
 	pkt  []byte
-	at   time.Time
+	at   time.Time // when the kernel had it
 }
 
 // newWorker opens a socket that hears every address of 127.0.0.0/8.
@@ -57,7 +57,9 @@ func newWorker(s *Swarm) (*worker, error) {
 			if unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, socketBuffer) != nil {
 				_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, socketBuffer)
 			}
-			err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+			err = errors.Join(
+				unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_PKTINFO, 1),
+				unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1))
 		})
 		err = errors.Join(err, fault)
 	}
@@ -98,14 +100,10 @@ func (w *worker) read(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		now := time.Now()
 		list := make([]arrival, 0, n)
 		for _, m := range messages[:n] {
-			// The control message says which address the datagram came for (ip(7)): behind
-			// its header are an interface and two addresses, of which that is the second.
-			if m.NN >= unix.SizeofCmsghdr+unix.SizeofInet4Pktinfo {
-				to := netip.AddrFrom4([4]byte(m.OOB[unix.SizeofCmsghdr+8:]))
-				list = append(list, arrival{edge: number(to), pkt: append([]byte(nil), m.Buffers[0][:m.N]...), at: now})
+			if edge, at, ok := parseControl(m.OOB[:m.NN]); ok {
+				list = append(list, arrival{edge: edge, pkt: append([]byte(nil), m.Buffers[0][:m.N]...), at: at})
 			}
 		}
 		select {
@@ -114,6 +112,31 @@ func (w *worker) read(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// parseControl returns which edge a datagram came for and when, as the kernel tells beside it:
+// of the message IP_PKTINFO (ip(7)) an interface and two addresses, of which the second is
+// asked for; of SO_TIMESTAMPNS (socket(7)) when the datagram reached the socket. This process
+// has as many edges as it has processors for, and may read long afterwards: that is none of the
+// supernode's time.
+func parseControl(oob []byte) (edge int, at time.Time, ok bool) {
+	for len(oob) > 0 {
+		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
+		if err != nil {
+			return 0, time.Time{}, false
+		}
+		switch {
+		case h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_TIMESTAMPNS:
+			var t unix.Timespec
+			if _, err := binary.Decode(data, binary.NativeEndian, &t); err == nil {
+				at = time.Unix(t.Unix())
+			}
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
+			edge, ok = number(netip.AddrFrom4([4]byte(data[8:]))), true
+		}
+		oob = rest
+	}
+	return edge, at, ok && !at.IsZero()
 }
 
 // run is the worker's goroutine. What has come goes before what is due: an edge that is alone
