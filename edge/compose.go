@@ -131,7 +131,10 @@ func (e *Edge) composeSelf(random *random) {
 		STUN: cfg.Reach.STUN, TURN: cfg.Reach.TURN, Network: network, Transports: cfg.Transports, Resolver: cfg.Host.Resolver, Random: cfg.Host.Rand, Jitter: random.jitter, Log: cfg.Host.Log,
 		Refused: func(why underlay.Refusal) bool { return e.user.refusals.counted(refusal(why.String())) },
 	})
-	e.underlay.Addresses.Policy().Phase = random.jitter(time.Minute)
+	phase := random.jitter(time.Minute)
+	if e.underlay.Addresses.Policy().Phase = phase; cfg.Host.Watch.Phase != nil {
+		cfg.Host.Watch.Phase(phase)
+	}
 	e.servers.addresses.underlay = e.underlay
 	e.user.describer.turn = e.underlay.TURN
 	e.self.prefixes = func() []netip.Prefix { return e.servers.addresses.prefixes }

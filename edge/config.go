@@ -183,14 +183,18 @@ type Host struct {
 	Watch       Watch                            // what the system tells of; default: nothing
 }
 
-// Watch is what the system tells an edge of. Each function does so until ctx ends; the
-// error says that nobody tells, as does nil instead of the function.
+// Watch is what the system tells an edge of, and when it looks by itself. Forks and Clock tell
+// until ctx ends; the error says that nobody tells, as does nil instead of the function.
 type Watch struct {
 	// Forks calls forked whenever this machine was restored or cloned with its memory.
 	Forks func(ctx context.Context, forked func()) error
 	// Clock calls set whenever the wall clock was set or the machine goes on after a
 	// suspension.
 	Clock func(ctx context.Context, set func()) error
+	// Phase is told, before New returns, the phase of the moments at which the loop does what
+	// can wait (package deadline), below a minute: who else looks at something now and then
+	// had better do so at a multiple of ten seconds from it. Nil: nobody is told.
+	Phase func(time.Duration)
 }
 
 // NetworkFinder looks for a network of this host, or one that it has a route to, that

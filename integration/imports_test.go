@@ -48,7 +48,7 @@ var rules = []rule{
 		never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/...", "github.com/..."},
 	},
 	// Both name the process that holds what they want, keys masked.
-	{folder: "tap", ours: []string{"internal/interfaces", "internal/process", "tap/offload"}, tests: []string{"integration/lab", "internal/leak"}},
+	{folder: "tap", ours: []string{"internal/deadline", "internal/interfaces", "internal/process", "tap/offload"}, tests: []string{"integration/lab", "internal/leak"}},
 	{folder: "tap/taptest", ours: []string{"tap", "tap/offload"}},
 	// Bytes in, values out, as protocol.
 	{folder: "tap/offload", never: []string{"net", "log/...", "os/...", "syscall", "golang.org/x/..."}},

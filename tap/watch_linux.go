@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"hedgerow/internal/deadline"
 )
 
 // Times of the watch. The kernel's events come in bursts, of which the last is
@@ -64,13 +66,17 @@ func (g *guard) run(ctx context.Context) {
 		case <-timer.C:
 			soon = false
 			g.round(time.Now())
-			if g.watching.Events == nil {
-				timer.Reset(pollEvery)
-			} else {
-				timer.Reset(lookEvery)
-			}
+			timer.Reset(g.watching.rest(time.Now()))
 		}
 	}
+}
+
+// rest returns how long after a look the next one is, if there is no event.
+func (w *Watching) rest(now time.Time) time.Duration {
+	if w.Events == nil {
+		return pollEvery
+	}
+	return deadline.Next(now, lookEvery, w.Phase).Sub(now)
 }
 
 // round looks, mends, looks again at what came of it, and tells.

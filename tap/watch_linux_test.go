@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 )
@@ -100,6 +101,23 @@ func TestWatch(t *testing.T) {
 	w.ended()
 	if got := w.log.String(); strings.Contains(got, "unnoticed") {
 		t.Errorf("after Close: %s", got)
+	}
+}
+
+// However late a look was, the next one is at a moment of the phase.
+func TestWatchRests(t *testing.T) {
+	w := Watching{Events: make(chan struct{}), Phase: 33 * time.Second}
+	for at, want := range map[time.Duration]time.Duration{
+		0: 3 * time.Second, 2900 * time.Millisecond: 100 * time.Millisecond, 3 * time.Second: lookEvery,
+		4 * time.Second: 9 * time.Second, 12 * time.Second: time.Second,
+	} {
+		if got := w.rest(time.Unix(0, 0).Add(at)); got != want {
+			t.Errorf("%v after a look at %v, want %v", got, at, want)
+		}
+	}
+	w.Events = nil
+	if got := w.rest(time.Unix(4, 0)); got != pollEvery {
+		t.Errorf("%v without events", got)
 	}
 }
 

@@ -3,6 +3,7 @@ package tap
 import (
 	"log/slog"
 	"net/netip"
+	"time"
 )
 
 // Watching says what Watch is to do.
@@ -19,6 +20,9 @@ type Watching struct {
 	// Link says that the device is a line to one peer: it stays down when it is set down,
 	// as whoever routes by it may want, and no bridge can have it as a port.
 	Link bool
+	// Phase is that of the moments at which everything is looked at, whatever the events
+	// (deadline.Next): with the user's own, both are one wake-up.
+	Phase time.Duration
 	// Tell gets what is to be known of the device whenever that changes. It is called
 	// from the goroutine of Watch.
 	Tell func(Condition)

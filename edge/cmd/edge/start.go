@@ -291,7 +291,7 @@ func (m *member) config() edge.Config {
 			ClockOffset: m.options.Clock,
 			BootClock:   bootClock(),
 			Machine:     machine(),
-			Watch:       edge.Watch{Forks: forks(), Clock: vmgen.WatchSet},
+			Watch:       edge.Watch{Forks: forks(), Clock: vmgen.WatchSet, Phase: m.device.watches.at},
 		},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"hedgerow/internal/netwatch"
 	"hedgerow/tap"
@@ -22,6 +23,7 @@ type watches struct {
 	running sync.WaitGroup
 	ctx     context.Context // of run; nil before it and after it
 	events  bool            // the system tells of changes
+	phase   time.Duration   // of the edge's own moments
 	list    []*watch        // the community's is the first
 }
 
@@ -63,6 +65,7 @@ func (w *watches) begin(x *watch) {
 	if w.events {
 		x.with.Events = x.wake
 	}
+	x.with.Phase = w.phase
 	x.with.Tell = func(c tap.Condition) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -70,6 +73,10 @@ func (w *watches) begin(x *watch) {
 	}
 	w.running.Go(func() { x.device.Watch(ctx, x.with) })
 }
+
+// at has the devices be looked at in the moments of an edge, whose phase it is told. It is
+// called before run.
+func (w *watches) at(phase time.Duration) { w.phase = phase }
 
 // run watches the devices until ctx ends.
 func (w *watches) run(ctx context.Context) {

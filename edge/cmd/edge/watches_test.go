@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"hedgerow/tap"
 )
@@ -15,10 +16,12 @@ import (
 type watchedTAP struct {
 	*memoryTAP
 	tells tap.Condition
+	phase time.Duration // that it was given
 }
 
 func (d *watchedTAP) Watch(ctx context.Context, w tap.Watching) {
 	c := d.tells
+	d.phase = w.Phase
 	for {
 		w.Tell(c)
 		select {
@@ -42,7 +45,9 @@ func TestWatches(t *testing.T) {
 		if c := w.condition(); c.MTU != 0 || len(c.Notes) != 0 {
 			t.Errorf("without devices: %+v", c)
 		}
-		w.add(device(0), tap.Watching{})
+		w.at(7 * time.Second)
+		own, later := device(0), device(2)
+		w.add(own, tap.Watching{})
 		named := w.add(device(1), tap.Watching{Link: true})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -51,8 +56,11 @@ func TestWatches(t *testing.T) {
 			w.run(ctx)
 		}()
 		synctest.Wait()
-		w.add(device(2), tap.Watching{Link: true})
+		w.add(later, tap.Watching{Link: true})
 		synctest.Wait()
+		if own.phase != 7*time.Second || later.phase != own.phase {
+			t.Errorf("they look at %v and %v, the edge does at 7 s", own.phase, later.phase)
+		}
 		if c := w.condition(); c.MTU != 1370 || !slices.Equal(c.Notes, []string{"note 0", "note 1", "note 2"}) {
 			t.Errorf("watched: %+v", c)
 		}
