@@ -4,6 +4,7 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/subtle"
+	"encoding/base64"
 	"sync"
 
 	"golang.org/x/crypto/chacha20"
@@ -96,6 +97,9 @@ func (m *Mask) xorBody(pkt []byte) {
 	c.XORKeyStream(pkt[headerLen:end], pkt[headerLen:end])
 }
 
+// MaxObfsKey is the length of the longest obfuscation key in bytes.
+const MaxObfsKey = 128
+
 // SupernodeMaskKey returns the key that masks packets between an edge and the
 // supernode with that X25519 public key. obfs is the obfuscation key that both
 // are configured with, or nil.
@@ -103,11 +107,23 @@ func SupernodeMaskKey(supernodePub [32]byte, obfs []byte) [16]byte {
 	return [16]byte(derive(16, supernodePub[:], obfs, "mask supernode"))
 }
 
-// HelloMaskKey returns the key that masks HELLO and WELCOME. It is public: HELLO
-// asks for a public key and WELCOME carries it.
-func HelloMaskKey() [16]byte { return [16]byte(derive(16, nil, nil, "mask hello")) }
+// HelloMaskKey returns the key that masks HELLO and WELCOME. Without an obfuscation key
+// (obfs) it is public: HELLO asks for a public key and WELCOME carries it.
+func HelloMaskKey(obfs []byte) [16]byte { return [16]byte(derive(16, nil, obfs, "mask hello")) }
 
-var helloMask = sync.OnceValue(func() *Mask { return NewMask(HelloMaskKey()) })
+var helloMask = sync.OnceValue(func() *Mask { return NewMask(HelloMaskKey(nil)) })
 
-// HelloMask returns the mask of HELLO and WELCOME, which is the same for everybody.
-func HelloMask() *Mask { return helloMask() }
+// HelloMask returns the mask of HELLO and WELCOME. It is the same for everybody who is
+// configured with the same obfuscation key, or with none.
+func HelloMask(obfs []byte) *Mask {
+	if len(obfs) == 0 {
+		return helloMask()
+	}
+	return NewMask(HelloMaskKey(obfs))
+}
+
+// ObfsStreamPath returns the path of the URL by which streams come to a supernode with an
+// obfuscation key, so that a web server is all that others find there.
+func ObfsStreamPath(obfs []byte) string {
+	return "/" + base64.RawURLEncoding.EncodeToString(derive(16, nil, obfs, "stream path"))
+}

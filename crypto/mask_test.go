@@ -45,7 +45,7 @@ func TestDerivedVectors(t *testing.T) {
 		sEqual(t, "supernode mask key", k[:], v.SupernodeMask)
 		k = SupernodeMaskKey([32]byte(v.Supernode), nil)
 		sEqual(t, "supernode mask key without obfuscation key", k[:], v.SupernodeMaskPlain)
-		k = HelloMaskKey()
+		k = HelloMaskKey(nil)
 		sEqual(t, "HELLO mask key", k[:], v.HelloMask)
 		k = ResetToken([32]byte(v.Seed), v.Index)
 		sEqual(t, "reset token", k[:], v.ResetToken)

@@ -36,11 +36,13 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 	cfg.Community = lists.community(cfg.Community)
 	e := &Edge{cfg: cfg, state: st, background: &background{requests: make(chan func(time.Time)), done: make(chan struct{})}}
 	st.loop, store.loop = e.background, e.background
+	covers := new(dataplane.Covers)
 	plane := dataplane.New(dataplane.Config{
-		Self: protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, InheritTOS: cfg.Reach.InheritTOS, Started: now, Sockets: cfg.Host.Own.Sockets, Filter: cfg.Ethernet.Filter,
+		Covers: covers,
+		Self:   protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, InheritTOS: cfg.Reach.InheritTOS, Started: now, Sockets: cfg.Host.Own.Sockets, Filter: cfg.Ethernet.Filter,
 		Bridge: cfg.Ethernet.Bridge, Storm: cfg.Ethernet.Storm, Stations: cfg.Ethernet.Stations, Gate: newGate(&cfg), Transparent: cfg.Ethernet.Transparent,
 	})
-	e.data = data{lists: lists, plane: plane, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}
+	e.data = data{lists: lists, plane: plane, cover: covers, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}
 	random := newRandom(cfg.Host.Rand)
 	e.random = random
 	e.composeUser()
@@ -71,7 +73,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 // and the list of supernodes, which every owner reads.
 func (e *Edge) composeUser() {
 	for i, cfg := range e.cfg.Supernodes {
-		s := &supernode{view: dataplane.NewSupernode(i), cfg: cfg}
+		s := newSupernode(i, cfg)
 		if key, serial := e.state.knownKey(cfg.Name, cfg.Key); key != nil {
 			s.pin(*key)
 			s.init.rotation.serial = serial
@@ -123,12 +125,12 @@ func (e *Edge) composeSelf(random *random) {
 	network := cfg.Network
 	network.Packets = &lanPackets{edge: e}
 	e.underlay = underlay.New(underlay.Config{
-		Loop: e.background, Timers: e.chores.network.q, Sender: dataSocket{cfg.Queues[0].Conn, e.user.recursion, e.data.plane}, Observer: (*networkObserver)(e), Receivers: (*networkObserver)(e),
+		Loop: e.background, Timers: e.chores.network.q, Sender: dataSocket{cfg.Queues[0].Conn, e.user.recursion, e.data.plane, e.data.cover}, Observer: (*networkObserver)(e), Receivers: (*networkObserver)(e),
 		Own: underlay.OwnAddresses{
 			Interfaces: cfg.Host.Addresses, Routes: cfg.Host.Own.Routes, Port: cfg.Queues[0].Conn.LocalAddr().Port(), Static: cfg.Reach.Advertise,
 			Payload: dataplane.WantedPayload(cfg.Ethernet.MTU), Inside: e.user.recursion.inside,
 		},
-		STUN: cfg.Reach.STUN, TURN: cfg.Reach.TURN, Network: network, Transports: cfg.Transports, Resolver: cfg.Host.Resolver, Random: cfg.Host.Rand, Jitter: random.jitter, Log: cfg.Host.Log,
+		STUN: cfg.Reach.STUN, TURN: cfg.Reach.TURN, Network: network, Transports: covered(cfg.Transports, cfg.Supernodes, e.data.cover), Resolver: cfg.Host.Resolver, Random: cfg.Host.Rand, Jitter: random.jitter, Log: cfg.Host.Log,
 		Refused: func(why underlay.Refusal) bool { return e.user.refusals.counted(refusal(why.String())) },
 	})
 	phase := random.jitter(time.Minute)
@@ -251,7 +253,7 @@ func (e *Edge) composeServers(random *random) {
 	s.connector = &connector{
 		supernodes: s.list, out: e.data.send, plane: e.data.plane, party: &hop, underlay: e.underlay, transports: &e.cfg.Transports,
 		streamOnly: e.cfg.Reach.StreamOnly, loop: e.background, reports: e.user.reports,
-		locator:  &locator{supernodes: s.list, underlay: e.underlay, state: e.state, reports: e.user.reports, rotations: newRotations(e, &hop)},
+		locator:  &locator{supernodes: s.list, underlay: e.underlay, covers: e.data.cover, state: e.state, reports: e.user.reports, rotations: newRotations(e, &hop)},
 		refusals: e.user.refusals, random: random, draft: e.data.draft,
 	}
 	s.connector.locator.pointers = &pointers{

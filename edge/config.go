@@ -94,6 +94,9 @@ type Supernode struct {
 	// and MaxPassword bytes; empty: nothing. They need Key: whoever has another one would
 	// learn them.
 	User, Password string
+	// ObfsKey is the obfuscation key of the supernode, which masks what travels between it
+	// and the edge; empty: it has none. It answers no STUN then.
+	ObfsKey []byte
 }
 
 // Reach says by what an edge reaches the others, besides its own addresses and

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"hedgerow/crypto"
 	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/handshake"
@@ -104,9 +103,12 @@ func (c *connector) settleRekey(now time.Time, s *supernode) {
 // publishSources tells the queues which underlay addresses a supernode has, and
 // which mask its datagrams have now.
 func (c *connector) publishSources(s *supernode) {
-	source := dataplane.Source{Supernode: s.view, Mask: s.mask, Second: s.secondMask(), AwaitsWelcome: s.hello.active && s.mask != nil}
-	if source.Mask == nil {
-		source.Mask = crypto.HelloMask()
+	source := dataplane.Source{Supernode: s.view, Mask: s.mask, Second: s.secondMask()}
+	switch {
+	case s.mask == nil:
+		source.Mask = s.hello.mask
+	case s.hello.active:
+		source.Welcome = s.hello.mask
 	}
 	for _, a := range s.where.published {
 		if a != s.stream.side && a != s.stream.further.side && !slices.Contains(s.where.addrs, a) {

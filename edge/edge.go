@@ -42,6 +42,7 @@ type data struct {
 	plane *dataplane.Plane
 	draft *dataplane.Draft  // of the table that the queues read
 	send  *dataplane.Sender // the control loop's
+	cover *dataplane.Covers // of STUN to supernodes
 	guard *guard            // whose rules the queues hold frames to
 	lists *listKeeper       // of who is a member
 

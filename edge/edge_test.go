@@ -313,7 +313,7 @@ func TestBeginUnpinned(t *testing.T) {
 	if len(sent) != 1 || len(sent[0].pkt) != protocol.HelloLen {
 		t.Fatalf("sent %d datagrams", len(sent))
 	}
-	if !crypto.HelloMask().Show(crypto.NewScratch(), sent[0].pkt) {
+	if !crypto.HelloMask(nil).Show(crypto.NewScratch(), sent[0].pkt) {
 		t.Fatal("no packet")
 	}
 	if nonce, err := protocol.ParseHello(sent[0].pkt); err != nil || nonce != e.servers.list[0].hello.nonce {

@@ -76,7 +76,7 @@ func (c *connector) sendHello(now time.Time, s *supernode) {
 	s.where.at += min(1, h.attempts-1)
 	c.random.fill(h.nonce[:])
 	c.reportNoAnswer(now, s, h.attempts, h.begun)
-	c.send(now, s, crypto.HelloMask(), s.target(h.to), protocol.AppendHello(nil, h.nonce))
+	c.send(now, s, h.mask, s.target(h.to), protocol.AppendHello(nil, h.nonce))
 }
 
 // send sends a packet of a handshake, unless the overlay itself would get it.
@@ -193,6 +193,8 @@ func (c *connector) reportNoAnswer(now time.Time, s *supernode, attempts int, be
 	ev := control.Event{Kind: control.EventNoAnswer, Supernode: s.cfg.Name, Addr: s.addr(), Count: attempts, Elapsed: now.Sub(begun), Err: s.fault()}
 	if version := s.missing(c.underlay.Addresses.Policy()); version != 0 {
 		ev.Text = control.NoFamily(s.cfg.Name, version)
+	} else if ev.Err == nil && len(s.cfg.ObfsKey) > 0 {
+		ev.Text = control.NoAnswer(s.cfg.Name, ev.Count, ev.Elapsed, true)
 	}
 	c.reports.report(now, ev)
 }

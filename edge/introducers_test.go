@@ -53,7 +53,7 @@ func withTransports(c *Config) {
 		Open: func(func(netip.AddrPort, []byte)) (underlay.Socket, error) {
 			return nil, errors.New("no socket left")
 		},
-		Dial: func(context.Context, string, uint16, func([]byte)) (underlay.Stream, error) {
+		Dial: func(context.Context, underlay.StreamPlace, func([]byte)) (underlay.Stream, error) {
 			return nil, errors.New("nothing gets through")
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hedgerow/edge/control"
+	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 )
 
@@ -14,6 +15,7 @@ import (
 type locator struct {
 	supernodes supernodes
 	underlay   *underlay.Underlay
+	covers     *dataplane.Covers // of STUN to supernodes
 	state      *state
 	reports    *reporter
 	pointers   *pointers
@@ -66,6 +68,9 @@ func (l *locator) place(now time.Time, s *supernode) {
 	l.underlay.Addresses.SetSupernodes(all)
 	to := &s.leader().where.pointer
 	for _, a := range w.addrs { // its STUN also says whether we have one mapping for all
+		if len(s.cfg.ObfsKey) > 0 {
+			l.covers.Set(a, s.hello.mask)
+		}
 		if to.proved || !to.has(a) {
 			l.underlay.STUN.Add(now, a)
 		}

@@ -4,8 +4,6 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"hedgerow/edge/dataplane"
 )
 
 // A name may come to stand for another host while the supernode where it led before still
@@ -21,7 +19,8 @@ const maxTold = 16
 func (l supernodes) addSeconds() supernodes {
 	for _, s := range l {
 		if len(l) < maxSupernodes {
-			second := &supernode{view: dataplane.NewSupernode(len(l)), cfg: s.cfg, kin: kin{first: s}}
+			second := newSupernode(len(l), s.cfg)
+			second.kin.first = s
 			s.kin.second = second
 			l = append(l, second)
 		}

@@ -60,7 +60,7 @@ func (o *rotations) handle(now time.Time, s *supernode, m protocol.Rotate, curre
 // goOver begins a session by another key of a supernode.
 func (o *rotations) goOver(now time.Time, s *supernode, m protocol.Rotate) {
 	s.init.initiator.Stop()
-	s.init.rotation.next = &nextKey{key: m.Key, serial: m.Serial, mask: newSupernodeMask(m.Key)}
+	s.init.rotation.next = &nextKey{key: m.Key, serial: m.Serial, mask: s.cfg.maskOf(m.Key)}
 	s.init.initiator = handshake.NewInitiator(o.party, m.Key)
 	o.begin(now, s)
 }

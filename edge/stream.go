@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"hedgerow/crypto"
 	"hedgerow/edge/control"
 	"hedgerow/edge/underlay"
 )
@@ -64,9 +65,12 @@ func (c *connector) settleStream(now time.Time, s *supernode) {
 func (c *connector) dialStream(now time.Time, s *supernode) {
 	t := &s.stream
 	t.dialing, t.next = true, now.Add(min(streamRetry<<min(t.tries, 5), streamMost)+c.random.jitter(time.Second))
-	sides, dial, host, port, last := c.transports.Sides, c.transports.Dial, s.cfg.Host, s.cfg.Port, s.addr()
+	sides, dial, to, last := c.transports.Sides, c.transports.Dial, underlay.StreamPlace{Host: s.cfg.Host, Port: s.cfg.Port}, s.addr()
+	if len(s.cfg.ObfsKey) > 0 {
+		to.Path = crypto.ObfsStreamPath(s.cfg.ObfsKey)
+	}
 	if t.place = c.locator.pointers.streamTo(s); t.place.IsValid() {
-		host, port, last = t.place.Addr().String(), t.place.Port(), netip.AddrPort{}
+		to.Host, to.Port, last = t.place.Addr().String(), t.place.Port(), netip.AddrPort{}
 	}
 	c.loop.Go(func(running context.Context) {
 		// A stream outlives the end of running by its Close, so that a last word
@@ -81,10 +85,11 @@ func (c *connector) dialStream(now time.Time, s *supernode) {
 			}
 			sides.Deliver(side, pkt)
 		}
-		conn, err := dial(ctx, host, port, deliver)
+		conn, err := dial(ctx, to, deliver)
 		var unknown *net.DNSError
 		if errors.As(err, &unknown) && last.IsValid() {
-			conn, err = dial(ctx, last.Addr().String(), port, deliver)
+			to.Host = last.Addr().String()
+			conn, err = dial(ctx, to, deliver)
 		}
 		var at netip.AddrPort
 		if giveUp(); err == nil {

@@ -124,7 +124,7 @@ type streamer struct {
 	deliver func([]byte)
 }
 
-func (d *streamer) dial(_ context.Context, _ string, _ uint16, deliver func([]byte)) (underlay.Stream, error) {
+func (d *streamer) dial(_ context.Context, _ underlay.StreamPlace, deliver func([]byte)) (underlay.Stream, error) {
 	d.dials++
 	if d.err != nil {
 		return nil, d.err
@@ -150,9 +150,9 @@ func TestStreamToLastGoodAddress(t *testing.T) {
 		e := newEdge(t, func(cfg *Config) {
 			byName(n, dir)(cfg)
 			withTransports(cfg)
-			cfg.Transports.Dial = func(_ context.Context, host string, _ uint16, _ func([]byte)) (underlay.Stream, error) {
-				hosts <- host
-				return nil, fmt.Errorf("cannot reach %s: %w", host, c.err)
+			cfg.Transports.Dial = func(_ context.Context, to underlay.StreamPlace, _ func([]byte)) (underlay.Stream, error) {
+				hosts <- to.Host
+				return nil, fmt.Errorf("cannot reach %s: %w", to.Host, c.err)
 			}
 		})
 		e.await(noon)

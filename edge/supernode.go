@@ -72,8 +72,14 @@ func (w *whereabouts) leads() []netip.AddrPort {
 	return w.named
 }
 
+// newSupernode returns a supernode of the configuration, or a second place of one.
+func newSupernode(id int, cfg Supernode) *supernode {
+	return &supernode{view: dataplane.NewSupernode(id), cfg: cfg, hello: helloOut{mask: crypto.HelloMask(cfg.ObfsKey)}}
+}
+
 // helloOut is a HELLO that waits for its WELCOME.
 type helloOut struct {
+	mask     *crypto.Mask // of both
 	active   bool
 	to       netip.AddrPort // not valid: each of the supernode's in turn
 	nonce    [16]byte
@@ -272,12 +278,12 @@ func (s *supernode) shownAddr() netip.AddrPort {
 // pin fixes the supernode's key and the mask that comes with it.
 func (s *supernode) pin(key [32]byte) {
 	s.key = &key
-	s.mask = newSupernodeMask(key)
+	s.mask = s.cfg.maskOf(key)
 }
 
-// newSupernodeMask returns the mask of what travels between us and a supernode with a key.
-func newSupernodeMask(key [32]byte) *crypto.Mask {
-	return crypto.NewMask(crypto.SupernodeMaskKey(key, nil))
+// maskOf returns the mask of what travels between us and a supernode with a key.
+func (s *Supernode) maskOf(key [32]byte) *crypto.Mask {
+	return crypto.NewMask(crypto.SupernodeMaskKey(key, s.ObfsKey))
 }
 
 // initMask returns the mask of the INITs to a supernode.

@@ -39,7 +39,7 @@ func (s *supernode) state() control.SupernodeState {
 
 // status returns what is known of a supernode, and of the mapping towards it.
 func (s *supernode) status(mapping *underlay.Lifetime) control.SupernodeStatus {
-	st := control.SupernodeStatus{Name: s.cfg.Name, State: s.state(), Stream: s.streamText()}
+	st := control.SupernodeStatus{Name: s.cfg.Name, State: s.state(), Stream: s.streamText(), Obfuscated: len(s.cfg.ObfsKey) > 0}
 	if a := s.shownAddr(); a.IsValid() {
 		st.Addr = a.String()
 	}
@@ -145,9 +145,18 @@ func (s *supernode) silence() string {
 	case s.reported.lost:
 		return "no longer answers"
 	case s.silent():
-		return "does not answer" + s.triedPorts() + " [E08]"
+		return "does not answer" + s.triedPorts() + s.otherObfs() + " [E08]"
 	}
 	return "has not answered yet"
+}
+
+// otherObfs says that the obfuscation key may be why a supernode is silent, empty: there is
+// none.
+func (s *supernode) otherObfs() string {
+	if len(s.cfg.ObfsKey) == 0 {
+		return ""
+	}
+	return ", or not to this edge's obfuscation key"
 }
 
 // refusalNote says that a supernode answers and does not serve us, empty: it is not so.

@@ -20,6 +20,7 @@ type dataSocket struct {
 	conn      dataplane.Conn
 	recursion *recursion
 	plane     *dataplane.Plane
+	covers    *dataplane.Covers
 }
 
 // Send sends one datagram to a server; what the network refuses is lost, and what the
@@ -28,6 +29,7 @@ func (s dataSocket) Send(to netip.AddrPort, pkt []byte) {
 	if s.recursion.swallows(to) {
 		return
 	}
+	pkt = s.covers.Hide(to, pkt)
 	s.plane.Gates().Send(func() { _, _ = s.conn.WriteBatch([]transport.Datagram{{Buf: pkt, N: len(pkt), Addr: to}}) })
 }
 

@@ -107,7 +107,7 @@ func (m *manager) ask() (answered func()) {
 	}
 	m.t.Cleanup(func() { _ = c.Close() })
 	hello := protocol.AppendHello(nil, [16]byte{1})
-	crypto.HelloMask().Hide(crypto.NewScratch(), hello)
+	crypto.HelloMask(nil).Hide(crypto.NewScratch(), hello)
 	if _, err := c.Write(hello); err != nil {
 		m.t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func greet(ctx context.Context, from *lab.Host, cfg stream.DialConfig) (key stri
 		return "", err
 	}
 	defer c.Close()
-	mask, sc := crypto.NewMask(crypto.HelloMaskKey()), crypto.NewScratch()
+	mask, sc := crypto.NewMask(crypto.HelloMaskKey(nil)), crypto.NewScratch()
 	nonce := [16]byte{1, 2, 3}
 	hello := protocol.AppendHello(nil, nonce)
 	mask.Hide(sc, hello)

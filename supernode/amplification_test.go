@@ -162,7 +162,7 @@ func TestSTUN(t *testing.T) {
 
 func TestHello(t *testing.T) {
 	for _, off := range []bool{false, true} {
-		r := newRig(t, Config{HelloOff: off})
+		r := newRig(t, Config{Cover: Cover{HelloOff: off}})
 		mask := r.s.strangers.greeter.mask
 		answers, each := 0, 0
 		for i := range 400 {

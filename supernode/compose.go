@@ -27,8 +27,8 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys, rotated rot
 	s.sessions.sweeping = timer.New(&s.timers, "end dead sessions", s.sessions.sweep)
 	s.strangers = strangers{
 		handshakes: newHandshakes(cfg, s.sessions, random, &s.mu, s.refused),
-		greeter:    newGreeter(cfg.Identity.Static, cfg.HelloOff, random, s.refused, s.registry.front),
-		binding:    newBinding(s.refused),
+		greeter:    newGreeter(cfg.Identity.Static, &cfg.Cover, random, s.refused, s.registry.front),
+		binding:    newBinding(cfg.Cover.ObfsKey, s.refused),
 	}
 	s.sockets.keys = s.strangers.handshakes.newKeys(cfg.Identity, &rotated)
 	s.relayer = &relayer{months: newMonths(s), sessions: s.sessions, sender: sender, registry: s.registry, sockets: s.sockets, allowance: allowance, crowded: newCrowded(cfg.Limits.LineBytes), refused: s.refused, limits: cfg.Limits}

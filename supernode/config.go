@@ -52,7 +52,16 @@ type Config struct {
 	Rand     io.Reader        // default: crypto/rand
 	Now      func() time.Time // wall clock; default: time.Now
 	Version  string           // shown in status
-	HelloOff bool             // true: an edge must know the supernode's key beforehand
+	Cover    Cover            // what a stranger may find out
+}
+
+// Cover says what a stranger may find out of a supernode. The zero value hides nothing.
+type Cover struct {
+	// ObfsKey is the obfuscation key, without which a datagram gets no answer of any kind;
+	// empty: there is none. The paths of Config.Streams depend on it, too.
+	ObfsKey []byte
+	// HelloOff says that an edge must know the supernode's key beforehand.
+	HelloOff bool
 }
 
 // Limits bounds what edges and other senders may cause. A zero field means the

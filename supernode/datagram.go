@@ -37,6 +37,7 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 	s.relayer.crowded.handled(now, len(pkt))
 	out.run = relayRun{} // any other packet may change the tables that it was looked up in
 	switch {
+	case (err != nil || !h.OfHop()) && s.strangers.binding.isCovered(now, out, pkt, from, s.sockets):
 	case maybeHello && (err != nil || h.XF != protocol.XFHop):
 		s.strangers.greeter.answer(now, out, out.spare[:], from)
 	case err != nil:

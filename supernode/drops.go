@@ -29,6 +29,7 @@ const (
 	dropHello                            // a HELLO over the rate of its source
 	dropHelloTotal                       // HELLOs have cost as much as they may
 	dropHelloOff                         // a HELLO, and edges must know the key beforehand
+	dropRepeated                         // an INIT or a HELLO that came before, and there is an obfuscation key
 	dropSTUN                             // a STUN message that is malformed
 	dropSTUNRate                         // STUN over the rate of one source
 	dropSTUNTotal                        // STUN has cost as much as it may
@@ -120,7 +121,7 @@ var dropNames = [dropReasons]string{
 	dropShort: "short", dropLong: "long", dropHeader: "header", dropTransform: "transform", dropLength: "length",
 	dropUnexpected: "unexpected", dropMAC1: "mac1", dropCookie: "cookie", dropInitRate: "init-rate",
 	dropGuests: "guests", dropDisplaced: "displaced", dropStamp: "stamp", dropUnknownSession: "unknown-session",
-	dropExpiredSession: "expired-session", dropResetRate: "reset-rate", dropResetTotal: "reset-total", dropHello: "hello", dropHelloTotal: "hello-total", dropHelloOff: "hello-off",
+	dropExpiredSession: "expired-session", dropResetRate: "reset-rate", dropResetTotal: "reset-total", dropHello: "hello", dropHelloTotal: "hello-total", dropHelloOff: "hello-off", dropRepeated: "repeated",
 	dropSTUN: "stun", dropSTUNRate: "stun-rate", dropSTUNTotal: "stun-total", dropSTUNShort: "stun-short", dropSTUNStream: "stun-stream",
 	dropSTUNTrain: "stun-train", dropSTUNPort: "stun-port",
 

@@ -19,15 +19,16 @@ const (
 type greeter struct {
 	key     [32]byte
 	off     bool         // an edge must know the key beforehand
-	mask    *crypto.Mask // of HELLO and WELCOME; everybody has its key
+	mask    *crypto.Mask // of HELLO and WELCOME; without an obfs key everybody has its key
 	answers answers
+	repeats *repeats
 	random  random
 	refused *refusals
 	front   *front
 }
 
-func newGreeter(key [32]byte, off bool, random random, refused *refusals, front *front) *greeter {
-	return &greeter{key: key, off: off, mask: crypto.HelloMask(), answers: newAnswers(), random: random, refused: refused, front: front}
+func newGreeter(key [32]byte, cover *Cover, random random, refused *refusals, front *front) *greeter {
+	return &greeter{key: key, off: cover.HelloOff, mask: crypto.HelloMask(cover.ObfsKey), answers: newAnswers(), repeats: newRepeats(cover.ObfsKey), random: random, refused: refused, front: front}
 }
 
 // answer answers an edge that does not know our key with a WELCOME that holds it: 96
@@ -42,6 +43,11 @@ func (g *greeter) answer(now time.Time, out *outbox, pkt []byte, from netip.Addr
 	if h, err := protocol.ParseHeader(pkt); err == nil && h.Older() {
 		g.refused.older(out.origin(from))
 	}
+	if g.repeats.known(pkt) {
+		g.refused.about(dropRepeated, false, out.origin(from), nil)
+		return
+	}
+	g.repeats.note(pkt)
 	if g.off {
 		g.refused.about(dropHelloOff, false, out.origin(from), nil)
 		return

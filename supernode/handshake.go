@@ -17,6 +17,8 @@ type handshakes struct {
 	sessions *sessions
 	refused  *refusals
 	answerer *answerer
+	obfs     []byte // the obfuscation key; nil: there is none
+	repeats  *repeats
 
 	from      netip.AddrPort // of the INIT that is being handled
 	source    [18]byte       // what its cookie is bound to
@@ -31,7 +33,7 @@ type handshakes struct {
 // handshake. tables is the mutex of the tables.
 func newHandshakes(cfg *Config, sessions *sessions, random random, tables *sync.Mutex, refused *refusals) *handshakes {
 	h := &handshakes{
-		sessions: sessions, refused: refused, strangers: newWorkBudget(), members: newWorkBudget(),
+		sessions: sessions, refused: refused, obfs: cfg.Cover.ObfsKey, repeats: newRepeats(cfg.Cover.ObfsKey), strangers: newWorkBudget(), members: newWorkBudget(),
 	}
 	h.config = handshake.ResponderConfig{
 		Party: &handshake.Party{
@@ -64,7 +66,7 @@ func (h *handshakes) newKey(identity *crypto.Identity) *serverKey {
 	cfg, party := h.config, *h.config.Party
 	party.Identity, cfg.Party = identity, &party
 	return &serverKey{
-		identity: identity, mask: crypto.NewMask(crypto.SupernodeMaskKey(identity.Static, nil)), responder: handshake.NewResponder(cfg),
+		identity: identity, mask: crypto.NewMask(crypto.SupernodeMaskKey(identity.Static, h.obfs)), responder: handshake.NewResponder(cfg),
 	}
 }
 
@@ -95,11 +97,18 @@ func (h *handshakes) room(now time.Time, from handshake.Source, proved bool) boo
 // screen decides whether an INIT is opened, and hands it to the answerer. Under load it
 // answers it with COOKIE.
 func (h *handshakes) screen(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
+	if len(pkt) == protocol.InitLen && h.repeats.known(pkt) {
+		h.refused.about(dropRepeated, false, out.origin(from), nil)
+		return
+	}
 	counted := h.sessions.registry.front.initSource(from, out.source)
 	h.from, h.source = from, sourceBytes(from)
 	cookie, err := out.came.us.key.responder.Screen(now, out.buffer(), pkt, handshake.Source{
 		Cookie: h.source[:], Rate: counted, Known: h.sessions.lanes.known(from), Crowded: h.sessions.guests.crowded() || h.answerer.crowded(),
 	})
+	if len(cookie) > 0 || err == nil {
+		h.repeats.note(pkt)
+	}
 	if len(cookie) > 0 {
 		out.answer(cookie, from)
 	} else {

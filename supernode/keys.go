@@ -58,6 +58,15 @@ func (k *serverKeys) show(sc *crypto.Scratch, pkt []byte) (by *serverKey) {
 	return k.own
 }
 
+// hide undoes show for a datagram that has made no sense.
+func (k *serverKeys) hide(sc *crypto.Scratch, pkt []byte) {
+	last := k.own
+	if k.former != nil {
+		last = k.former
+	}
+	last.mask.Hide(sc, pkt)
+}
+
 // isHopPacket reports whether an unmasked datagram has the header of a packet between an
 // edge and a supernode.
 func isHopPacket(pkt []byte) bool {

@@ -189,7 +189,11 @@ func TestEveryRefusalHasItsReason(t *testing.T) {
 			exhaust(s.now, &s.s.sessions.resetter.answers)
 			s.deliver(address(9), s.packet(protocol.Header{Type: protocol.TypeData, RX: uint32(s.s.sessions.boot+1) << 24}, 64))
 		}},
-		{reason: "hello-off", says: "address", change: func(c *Config) { c.HelloOff = true }, does: func(s *stage) { s.deliver(address(9), hello(s)) }},
+		{reason: "hello-off", says: "address", change: func(c *Config) { c.Cover.HelloOff = true }, does: func(s *stage) { s.deliver(address(9), hello(s)) }},
+		{reason: "repeated", says: "address", change: func(c *Config) { c.Cover.ObfsKey = []byte("k") }, does: func(s *stage) {
+			_, pkt := s.a.initiate(nil)
+			repeat(2, func() { s.deliver(address(9), bytes.Clone(pkt)) })
+		}},
 		{reason: "stun", says: "address", does: func(s *stage) {
 			indication := bind(1)
 			indication[1] = 0x11

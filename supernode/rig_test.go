@@ -289,7 +289,7 @@ func (r *rig) edge(c *crypto.Community, name string, n int) *fakeEdge {
 	id := identity(name)
 	return &fakeEdge{
 		r: r, id: id, community: c, addr: address(n), mac: id.MAC(c.ID()), seq: 1, index: uint32(n) << 8, knows: r.s.Key(),
-		mask: crypto.NewMask(crypto.SupernodeMaskKey(r.s.Key(), nil)), sc: crypto.NewScratch(),
+		mask: crypto.NewMask(crypto.SupernodeMaskKey(r.s.Key(), r.s.cfg.Cover.ObfsKey)), sc: crypto.NewScratch(),
 	}
 }
 

@@ -32,7 +32,7 @@ func (s *Server) Status() admin.Status {
 	rules := s.reviews.registrar.policy.Rules()
 	s.mu.Unlock()
 	all := s.health.listing.allCommunities(now)
-	st.Totals.Communities = len(all)
+	st.Totals.Communities, st.Totals.Obfuscated = len(all), len(s.cfg.Cover.ObfsKey) > 0
 	st.Totals.Redirect = s.controls.redirects.status(&s.health.listing.walker)
 	st.Totals.Rotation = s.controls.rotation.status(&s.health.listing.walker)
 	st.Totals.Rules, st.Totals.Closed = rules.Len(), rules.Mode() == admission.Closed

@@ -56,7 +56,7 @@ type flooder struct {
 func (r *rig) flooder(from func(n int) netip.AddrPort, proves bool) flooder {
 	f := flooder{
 		r: r, from: from, proves: proves, cookies: make(map[netip.AddrPort][16]byte),
-		mask: crypto.NewMask(crypto.SupernodeMaskKey(r.s.Key(), nil)), sc: crypto.NewScratch(),
+		mask: crypto.NewMask(crypto.SupernodeMaskKey(r.s.Key(), r.s.cfg.Cover.ObfsKey)), sc: crypto.NewScratch(),
 	}
 	count := 600
 	if race {

@@ -312,7 +312,7 @@ func TestManyByOneProxy(t *testing.T) {
 		e.index = uint32(i) << 12
 		streams.from("127.0.0.1", e.addr)
 		hello := protocol.AppendHello(nil, [16]byte(junk(16)))
-		crypto.HelloMask().Hide(e.sc, hello)
+		crypto.HelloMask(nil).Hide(e.sc, hello)
 		if len(r.deliver(e.addr, hello)) != 1 {
 			t.Fatalf("edge %d got no WELCOME", i)
 		}

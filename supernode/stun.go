@@ -1,9 +1,11 @@
 package supernode
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"time"
 
+	"hedgerow/crypto"
 	"hedgerow/nat/stun"
 )
 
@@ -21,19 +23,69 @@ const (
 // binding tells senders the address that they come from, by STUN.
 type binding struct {
 	answers answers
+	cover   *crypto.Mask // what hides requests and answers; nil: nothing
 	refused *refusals
 }
 
-func newBinding(refused *refusals) *binding {
-	return &binding{answers: newAnswers(), refused: refused}
+func newBinding(obfs []byte, refused *refusals) *binding {
+	b := &binding{answers: newAnswers(), refused: refused}
+	if len(obfs) > 0 {
+		b.cover = crypto.HelloMask(obfs)
+	}
+	return b
 }
 
-// answer answers a STUN Binding request (RFC 8489) with the address that
+// coverMost is how many bytes an edge's cover adds to a short request at most.
+const coverMost = crypto.CoverLen + 64
+
+// answerAny answers a datagram that is a request or nothing, covered if there is an
+// obfuscation key.
+func (b *binding) answerAny(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, other Conn) {
+	if b.cover == nil || !b.answerCovered(now, out, pkt, from, other) {
+		b.answer(now, out, pkt, from, other)
+	}
+}
+
+// isCovered is answerCovered for a datagram that was unmasked as what it is not.
+func (b *binding) isCovered(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, s *sockets) bool {
+	if b.cover == nil {
+		return false
+	}
+	s.keys.hide(out.sc, pkt)
+	return b.answerCovered(now, out, pkt, from, s.alternate)
+}
+
+// answerCovered answers a request that is covered, by an answer that is, and reports whether
+// pkt is one; it changes nothing if it is not. The answer has a random length, and is not
+// longer than the request.
+func (b *binding) answerCovered(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, other Conn) bool {
+	message := b.cover.Uncover(out.sc, pkt, stun.Begins)
+	if message == nil {
+		return false
+	}
+	b.reply(now, out, stun.Leading(message), from, other, func(answer []byte) []byte {
+		least := len(answer) + crypto.CoverLen
+		return b.cover.Cover(out.sc, answer, least+rand.IntN(min(len(pkt), least+coverMost)-least+1))
+	})
+	return true
+}
+
+// answer is reply for a request that nothing hides. With an obfuscation key it has no answer:
+// a server of STUN is something that a stranger would recognise.
+func (b *binding) answer(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, other Conn) {
+	if b.cover != nil {
+		b.refused.about(dropSTUN, false, out.origin(from), nil)
+		return
+	}
+	b.reply(now, out, pkt, from, other, func(answer []byte) []byte { return answer })
+}
+
+// reply answers a STUN Binding request (RFC 8489) with the address that
 // it came from, and names the port of our other socket, if there is one, from
 // which it also answers when it is asked to (RFC 5780, section 6). An edge that measures
 // for how long its NATs keep a mapping has it answer to another port of that address
-// (section 4.6).
-func (b *binding) answer(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, other Conn) {
+// (section 4.6). finish makes what leaves of an answer.
+func (b *binding) reply(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, other Conn, finish func(answer []byte) []byte) {
 	request, reason := b.check(now, pkt, from, other)
 	if reason != answered {
 		b.refused.about(reason, false, out.origin(from), nil)
@@ -54,9 +106,9 @@ func (b *binding) answer(now time.Time, out *outbox, pkt []byte, from netip.Addr
 	case len(answer) > len(pkt):
 		b.refused.about(dropSTUNShort, false, out.origin(from), nil)
 	case request.ChangePort:
-		out.answerByOtherSocket(answer, to)
+		out.answerByOtherSocket(finish(answer), to)
 	default:
-		out.answerPlain(answer, to)
+		out.answerPlain(finish(answer), to)
 	}
 }
 

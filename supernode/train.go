@@ -107,7 +107,7 @@ func (s *Server) serveAlternate() {
 func (s *Server) readAlternate() error {
 	in := make([]transport.Datagram, readBatch)
 	for i := range in {
-		in[i].Buf = make([]byte, stun.RequestLen*2)
+		in[i].Buf = make([]byte, stun.RequestLen*2+coverMost)
 	}
 	out := newOutbox()
 	for {
@@ -139,7 +139,7 @@ func (s *Server) readAlternateOnce(in []transport.Datagram, out *outbox) (n int,
 			s.refused.about(dropSTUNTrain, false, out.origin(d.Addr), nil)
 			continue
 		}
-		s.strangers.binding.answer(now, out, d.Payload(), d.Addr, s.sockets.conn)
+		s.strangers.binding.answerAny(now, out, d.Payload(), d.Addr, s.sockets.conn)
 	}
 	s.mu.Unlock()
 	s.sockets.flushBy(s.sockets.alternate, s.sockets.conn, out)

@@ -131,6 +131,18 @@ type Event struct {
 	Err error
 }
 
+// NoAnswer is the sentence about a supernode that did not answer a number of INITs in some
+// time. obfs says that the edge has an obfuscation key: with another one the supernode does
+// not answer either.
+func NoAnswer(supernode string, tries int, elapsed time.Duration, obfs bool) string {
+	doubt := "if it has an obfuscation key, give that with --obfs-key-file FILE"
+	if obfs {
+		doubt = "if it has another obfuscation key than this edge, or none, it answers nothing: correct --obfs-key-file FILE, or leave it out"
+	}
+	return fmt.Sprintf("no answer from %s over UDP (%d tries, %.0f s): check the address, the server's firewall, or that the supernode runs; %s. [E08]",
+		supernode, tries, elapsed.Seconds(), doubt)
+}
+
 // IdentityTwice is the sentence about another machine that uses an edge's identity in a
 // community, as by has noticed.
 func IdentityTwice(by, community string) string {

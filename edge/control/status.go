@@ -96,6 +96,8 @@ type SupernodeStatus struct {
 	KeepaliveS float64 `json:"keepalive_s,omitempty"`
 	// ID is the supernode's public key, once it is known.
 	ID string `json:"id,omitempty"`
+	// Obfuscated says that the edge has an obfuscation key for the supernode.
+	Obfuscated bool `json:"obfuscated,omitempty"`
 }
 
 // SupernodeState says how far an edge got with a supernode.

@@ -138,9 +138,9 @@ func TestSupernodePackets(t *testing.T) {
 	}
 	// While a HELLO is out, packets of 96 bytes have the mask of WELCOME.
 	b.change(func(d *Draft) {
-		d.SetSource(sn.addr, Source{Supernode: b.links[sn], Mask: sn.mask, AwaitsWelcome: true})
+		d.SetSource(sn.addr, Source{Supernode: b.links[sn], Mask: sn.mask, Welcome: crypto.HelloMask(nil)})
 	})
-	b.receive(packet(protocol.TypeWelcome, protocol.WelcomeLen, crypto.HelloMask()), sn.addr)
+	b.receive(packet(protocol.TypeWelcome, protocol.WelcomeLen, crypto.HelloMask(nil)), sn.addr)
 	if ev := only[HandshakeAnswer](t, b); ev.Packet[0]&0x1f != byte(protocol.TypeWelcome) {
 		t.Errorf("%x", ev.Packet)
 	}

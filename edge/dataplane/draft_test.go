@@ -125,7 +125,7 @@ func TestDraftAsPlainMaps(t *testing.T) {
 			draft.DropHop(uint32(n % 40))
 			delete(want.hops, uint32(n%40))
 		case 8:
-			source := Source{Supernode: h.supernode, AwaitsWelcome: i%2 == 0}
+			source := Source{Supernode: h.supernode, Welcome: []*crypto.Mask{nil, crypto.HelloMask(nil)}[i%2]}
 			draft.SetSource(a, source)
 			want.sources[a] = source
 		case 9:

@@ -113,7 +113,7 @@ func (in *inbound) endBatch() {
 
 // handleDatagram tells what a datagram is, by the order of PROTOCOL.md, section 5: a
 // TURN server's, STUN, a supernode's, an edge's. There is no second try, but for a supernode
-// with two keys.
+// with two keys, and for STUN of one with an obfuscation key.
 func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
 	src := in.sourceOf(from)
 	if src != nil && src.TURN != nil {
@@ -131,8 +131,8 @@ func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
 	mask := in.mask
 	if src != nil {
 		mask = src.Mask
-		if src.AwaitsWelcome && len(b) == protocol.WelcomeLen {
-			mask = crypto.HelloMask()
+		if src.Welcome != nil && len(b) == protocol.WelcomeLen {
+			mask = src.Welcome
 		}
 	}
 	if !mask.Show(in.scratch, b) {
@@ -147,6 +147,11 @@ func (in *inbound) handleDatagram(b []byte, from netip.AddrPort) {
 		h, err = protocol.ParseHeader(b)
 	}
 	if err != nil {
+		mask.Hide(in.scratch, b)
+		if message := in.bounds.covers.Show(from, b); message != nil {
+			in.mailbox.post(STUNReceived{Addr: from, Packet: clone(message)})
+			return
+		}
 		in.drops.Drop(DropHeader)
 		return
 	}

@@ -25,6 +25,7 @@ type Config struct {
 	Filter      bridge.Filter     // which frames are carried
 	Stations    bridge.Size       // of the forwarding database; default: bridge.DefaultSize
 	Gate        *bridge.Gate      // of an edge that is a bridge; nil: it is none
+	Covers      *Covers           // hide STUN; nil: nothing is hidden
 	Transparent bool              // every question of ARP and neighbour discovery, and every frame to a group, goes to everybody
 }
 
@@ -48,8 +49,10 @@ type Plane struct {
 	gates   *handover.Gates // of the queues and links, and of others that send
 }
 
-// bounds are those of what is sent, and of what is kept for frames in the making.
+// bounds are those of what is sent, how that looks outside, and of what is kept for frames in
+// the making.
 type bounds struct {
+	covers      *Covers                 // nil: nothing is hidden
 	pieces      protocol.ReassemblyPool // of all peers
 	noRelay     bool                    // nothing passes a supernode
 	dscp        bool                    // packets have that of the frames in them
@@ -67,7 +70,7 @@ type clock struct {
 func New(c Config) *Plane {
 	d := &Plane{
 		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(),
-		bounds: bounds{noRelay: c.NoRelay, dscp: c.InheritTOS}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations, c.Transparent), gates: handover.NewGates(),
+		bounds: bounds{covers: c.Covers, noRelay: c.NoRelay, dscp: c.InheritTOS}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations, c.Transparent), gates: handover.NewGates(),
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)

@@ -49,8 +49,8 @@ type Source struct {
 	// Mask is that of the headers of its packets. Second is tried on those that make no
 	// sense under Mask, while the supernode has two keys; nil: it has one.
 	Mask, Second *crypto.Mask
-	// AwaitsWelcome says that a WELCOME may come, which has a mask of its own.
-	AwaitsWelcome bool
+	// Welcome is the mask of a WELCOME, while one may come; else nil.
+	Welcome *crypto.Mask
 }
 
 // TURNHandler takes the datagrams of a TURN server. It keeps nothing of them, and

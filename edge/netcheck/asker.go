@@ -12,9 +12,10 @@ import (
 
 // asker asks STUN servers from one socket. It has a goroutine that reads.
 type asker struct {
-	conn  Conn
-	rand  io.Reader
-	ended chan struct{} // closed when the goroutine has ended
+	conn   Conn
+	covers Covers // nil: nothing is hidden
+	rand   io.Reader
+	ended  chan struct{} // closed when the goroutine has ended
 
 	mu      sync.Mutex
 	waiting map[[12]byte]question
@@ -39,8 +40,8 @@ type answer struct {
 // readLen is the room for an answer in bytes.
 const readLen = 2048
 
-func newAsker(conn Conn, random io.Reader) *asker {
-	a := &asker{conn: conn, rand: random, ended: make(chan struct{}), waiting: make(map[[12]byte]question)}
+func newAsker(conn Conn, covers Covers, random io.Reader) *asker {
+	a := &asker{conn: conn, covers: covers, rand: random, ended: make(chan struct{}), waiting: make(map[[12]byte]question)}
 	go a.read()
 	return a
 }
@@ -59,7 +60,13 @@ func (a *asker) read() {
 		if err != nil {
 			return
 		}
-		a.accept(time.Now(), buf[:n], from)
+		pkt := buf[:n]
+		if a.covers != nil {
+			if message := a.covers.Show(from, pkt); message != nil {
+				pkt = message
+			}
+		}
+		a.accept(time.Now(), pkt, from)
 	}
 }
 
@@ -115,6 +122,11 @@ func (a *asker) send(to netip.AddrPort, f form, answers chan<- answer) error {
 		return err
 	}
 	pkt := stun.Request{ID: id, ChangePort: f.changePort}.Append(nil)
+	if a.covers != nil {
+		if hidden := a.covers.HideIn(to, pkt, max(f.size, len(pkt)+CoverLen)); hidden != nil {
+			return a.conn.WriteTo(hidden, to)
+		}
+	}
 	if f.size > len(pkt) {
 		pkt = pad(pkt, f.size)
 	}

@@ -22,7 +22,7 @@ func TestStrangers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := newAsker(memoryConn{conn}, rand.Reader)
+		a := newAsker(memoryConn{conn}, nil, rand.Reader)
 		defer a.close()
 		to := netip.AddrPortFrom(superAddr, superPort)
 		answers := make(chan answer, 4)

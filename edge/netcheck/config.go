@@ -16,6 +16,9 @@ type Config struct {
 	Supernodes []Server
 	// STUN are servers that are asked over UDP only.
 	STUN []Server
+	// Covers hides what passes between this host and supernodes that have an obfuscation key.
+	// It is required where a Server is Obfuscated.
+	Covers Covers
 	// Host is the machine's sockets and addresses. System returns those of this
 	// one.
 	Host Host
@@ -32,7 +35,24 @@ type Server struct {
 	Name string // as typed
 	Host string // a name or a literal address
 	Port uint16 // of UDP
+	// Obfuscated says that it has an obfuscation key, and Closed that this key is not known
+	// here: then nothing is asked, since nothing would be answered.
+	Obfuscated, Closed bool
 }
+
+// Covers hide STUN under an obfuscation key.
+type Covers interface {
+	// Add has what passes to and from an address hidden, and from its host's other port.
+	Add(server netip.AddrPort)
+	// HideIn returns the datagram of size bytes that hides a request, which has CoverLen less
+	// at least; nil for an address that was not added.
+	HideIn(to netip.AddrPort, request []byte, size int) []byte
+	// Show returns the message that a datagram hides, in its place, or nil: it hides none.
+	Show(from netip.AddrPort, pkt []byte) []byte
+}
+
+// CoverLen is by how many bytes a covered request is longer at least.
+const CoverLen = 16
 
 // Host is the part of a machine that the probes need.
 type Host struct {

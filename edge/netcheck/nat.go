@@ -100,7 +100,7 @@ func (p *probe) samplePorts(ctx context.Context, server netip.AddrPort) {
 		if err != nil {
 			break
 		}
-		a := newAsker(conn, p.cfg.Host.Rand)
+		a := newAsker(conn, p.cfg.Covers, p.cfg.Host.Rand)
 		sockets = append(sockets, a)
 		one := make(chan answer, 1)
 		answers = append(answers, one)
@@ -146,7 +146,7 @@ func (p *probe) filtering(ctx context.Context, server answer) string {
 	if err != nil {
 		return ""
 	}
-	a := newAsker(conn, p.cfg.Host.Rand)
+	a := newAsker(conn, p.cfg.Covers, p.cfg.Host.Rand)
 	defer a.close()
 	if got, ok := a.ask(ctx, server.to, form{changePort: true}); ok {
 		if got.from.Port() == server.to.Port() {
@@ -180,7 +180,7 @@ func (p *probe) hairpin(ctx context.Context, server answer) (came *bool) {
 		if err != nil {
 			return nil
 		}
-		ends[i] = newAsker(conn, p.cfg.Host.Rand)
+		ends[i] = newAsker(conn, p.cfg.Covers, p.cfg.Host.Rand)
 		defer ends[i].close()
 		got, ok := ends[i].ask(ctx, server.to, form{})
 		if !ok {

@@ -22,6 +22,10 @@ const (
 // that this host has.
 func (p *probe) reach(ctx context.Context, s Server, r *control.ServerReach) {
 	r.Name = s.Name
+	if s.Closed {
+		r.Problem = "has an obfuscation key, without which it answers nobody: give it with --obfs-key-file FILE"
+		return
+	}
 	targets, problem := p.targets(ctx, s)
 	r.Problem = problem
 	r.UDP = make([]control.UDPReach, len(targets))
@@ -48,7 +52,10 @@ func (p *probe) targets(ctx context.Context, s Server) (list []netip.AddrPort, p
 	for i := range p.families {
 		at := slices.IndexFunc(addrs, func(a netip.Addr) bool { return index(a.Unmap()) == i })
 		if at >= 0 && p.families[i].asker != nil {
-			list = append(list, netip.AddrPortFrom(addrs[at].Unmap(), s.Port))
+			to := netip.AddrPortFrom(addrs[at].Unmap(), s.Port)
+			if list = append(list, to); s.Obfuscated {
+				p.cfg.Covers.Add(to)
+			}
 		}
 	}
 	if len(list) == 0 {

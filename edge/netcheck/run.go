@@ -38,7 +38,7 @@ func Run(ctx context.Context, cfg Config) control.Netcheck {
 	var asking, rest sync.WaitGroup
 	for i, s := range servers {
 		asking.Go(func() { p.reach(ctx, s, &p.report.Servers[i]) })
-		if i < len(cfg.Supernodes) && cfg.Dial != nil {
+		if i < len(cfg.Supernodes) && cfg.Dial != nil && !s.Closed {
 			rest.Go(func() { p.dial(ctx, s, &p.report.Servers[i]) })
 		}
 	}
@@ -96,10 +96,10 @@ func (p *probe) open(network string, target netip.AddrPort) family {
 	if err != nil {
 		return family{}
 	}
-	f := family{source: source, ifname: ifname, asker: newAsker(conn, h.Rand)}
+	f := family{source: source, ifname: ifname, asker: newAsker(conn, p.cfg.Covers, h.Rand)}
 	if h.OpenWhole != nil {
 		if conn, err := h.OpenWhole(network); err == nil {
-			f.whole = newAsker(conn, h.Rand)
+			f.whole = newAsker(conn, p.cfg.Covers, h.Rand)
 		}
 	}
 	return f

@@ -12,6 +12,7 @@ import (
 	"hedgerow/edge/control"
 	"hedgerow/nat/nattest"
 	"hedgerow/nat/portmap"
+	"hedgerow/nat/stun"
 )
 
 // inBubble runs a test with an internet and two supernodes on it.
@@ -261,4 +262,34 @@ func TestRate(t *testing.T) {
 		}
 		t.Logf("%d requests in %v", len(at), last)
 	})
+}
+
+// With an obfuscation key all is found as without; without the key that the servers have
+// nothing is asked, and it says so.
+func TestObfuscated(t *testing.T) {
+	for _, closed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t)
+			defer w.end()
+			w.covered, w.closed = true, closed
+			w.server(superAddr, superAddr6)
+			w.net.SetMTU(1300)
+			asked := 0
+			w.net.Tap(func(_, _ netip.AddrPort, b []byte) {
+				if asked++; stun.IsMessage(b) {
+					t.Errorf("%x is not covered", b)
+				}
+			})
+			r := w.check(w.net.Router(homeAddr, nattest.PortRestricted).Host(insideAddr), superAddr)
+			if closed {
+				if s := r.Servers[0]; asked > 0 || len(s.TLS) > 0 || !strings.Contains(s.Problem, "--obfs-key-file FILE") || r.Reachable() {
+					t.Errorf("asked %d times: %+v", asked, s)
+				}
+				return
+			}
+			if r.NAT == nil || !strings.HasPrefix(r.NAT.Mapping, "endpoint-independent") || r.Servers[0].UDP[0].MTU != 1300 {
+				t.Errorf("%+v, %+v", r.NAT, r.Servers)
+			}
+		})
+	}
 }

@@ -10,7 +10,7 @@ import (
 // Advice, the most effective first.
 const (
 	helpUDP     = "let UDP out in the firewall"
-	helpServer  = "check the server's address, its firewall, and that it runs"
+	helpServer  = "check the server's address, its firewall, that it runs, and whether it has an obfuscation key (--obfs-key-file FILE)"
 	helpMapping = "port mapping in the router (PCP, NAT-PMP or UPnP), or a port forwarded there and --public-address ADDRESS:PORT"
 	helpIPv6    = "IPv6: it needs no NAT"
 	helpTURN    = "a TURN server nearby, which relays in the place of the supernode"

@@ -34,6 +34,8 @@ type world struct {
 	net *nattest.Internet
 	// streams is why no stream opens; nil: every one does, after 30 ms.
 	streams error
+	covered bool // the servers have an obfuscation key
+	closed  bool // which is not known here
 	router  portmap.Report
 	serving sync.WaitGroup
 }
@@ -58,26 +60,33 @@ func (w *world) server(addrs ...netip.Addr) {
 		conns[i] = c
 	}
 	for i := range conns {
-		w.serving.Go(func() { answerAt(conns[i], conns[1-i]) })
+		w.serving.Go(func() { w.answerAt(conns[i], conns[1-i]) })
 	}
 }
 
 // answerAt answers requests at a port, from the other one if that is asked for.
-func answerAt(at, other *nattest.Conn) {
+func (w *world) answerAt(at, other *nattest.Conn) {
 	for c := (memoryConn{at}); ; {
 		buf := make([]byte, readLen)
 		n, from, err := c.ReadFrom(buf)
 		if err != nil {
 			return
 		}
-		r, err := stun.ParseRequest(buf[:n])
+		request := buf[:n]
+		if w.covered {
+			request = fakeCovers{from.Addr(): true}.Show(from, request)
+		}
+		r, err := stun.ParseRequest(request)
 		if err != nil {
 			continue
 		}
 		named := netip.AddrPortFrom(netip.IPv4Unspecified(), other.LocalAddr().Port())
-		answer, err := stun.AppendResponse(nil, buf[:n], from, named)
+		answer, err := stun.AppendResponse(nil, request, from, named)
 		if err != nil || len(answer) > n {
 			continue
+		}
+		if w.covered {
+			answer = fakeCovers{from.Addr(): true}.HideIn(from, answer, len(answer)+CoverLen)
 		}
 		by := c
 		if r.ChangePort {
@@ -85,6 +94,48 @@ func answerAt(at, other *nattest.Conn) {
 		}
 		_ = by.WriteTo(answer, from)
 	}
+}
+
+// fakeCovers hide what goes to their addresses by turning every bit of it.
+type fakeCovers map[netip.Addr]bool
+
+func (c fakeCovers) Add(server netip.AddrPort) {
+	fakeMu.Lock()
+	defer fakeMu.Unlock()
+	c[server.Addr()] = true
+}
+
+// fakeMu guards all of them.
+var fakeMu sync.Mutex
+
+func (c fakeCovers) has(a netip.AddrPort) bool {
+	fakeMu.Lock()
+	defer fakeMu.Unlock()
+	return c[a.Addr()]
+}
+
+func (c fakeCovers) HideIn(to netip.AddrPort, request []byte, size int) []byte {
+	if !c.has(to) {
+		return nil
+	}
+	pkt := make([]byte, size)
+	for i := range pkt {
+		pkt[i] = 0xff
+	}
+	for i, b := range request {
+		pkt[i] = ^b
+	}
+	return pkt
+}
+
+func (c fakeCovers) Show(from netip.AddrPort, pkt []byte) []byte {
+	if !c.has(from) {
+		return nil
+	}
+	for i := range pkt {
+		pkt[i] = ^pkt[i]
+	}
+	return stun.Leading(pkt)
 }
 
 // memoryConn is a socket of the simulated internet.
@@ -141,7 +192,10 @@ func (w *world) checkUntil(ctx context.Context, h *nattest.Host, servers ...neti
 		},
 	}}
 	for _, a := range servers {
-		cfg.Supernodes = append(cfg.Supernodes, Server{Name: netip.AddrPortFrom(a, superPort).String(), Host: a.String(), Port: superPort})
+		cfg.Supernodes = append(cfg.Supernodes, Server{Name: netip.AddrPortFrom(a, superPort).String(), Host: a.String(), Port: superPort, Obfuscated: w.covered, Closed: w.closed})
+	}
+	if w.covered && !w.closed {
+		cfg.Covers = fakeCovers{}
 	}
 	cfg.Dial = func(ctx context.Context, _ Server, _ uint16) error {
 		select {

@@ -27,7 +27,7 @@ type Transports struct {
 	// Dial connects to a supernode by a stream, which lasts until ctx ends; it
 	// gives up by itself. deliver is called with every packet that comes, from
 	// one goroutine, until Done; it keeps nothing.
-	Dial func(ctx context.Context, host string, port uint16, deliver func(pkt []byte)) (Stream, error)
+	Dial func(ctx context.Context, to StreamPlace, deliver func(pkt []byte)) (Stream, error)
 	// TURN makes what can allocate a relayed address on a TURN server, and what
 	// reads the server's answers for it; it sends nothing yet. A *turn.Client is
 	// both.
@@ -35,6 +35,13 @@ type Transports struct {
 	// Swallowed reports whether the overlay's own device would get what is sent to a
 	// server of that name, and tells the user. It is the edge's own.
 	Swallowed func(now time.Time, server netip.AddrPort, name string) bool
+}
+
+// StreamPlace is where a supernode takes streams.
+type StreamPlace struct {
+	Host string // a name or a literal address
+	Port uint16 // its UDP port
+	Path string // of the WebSocket; empty: the usual one
 }
 
 // Uplink is an interface of this host that leads to a router.

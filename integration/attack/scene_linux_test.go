@@ -182,7 +182,7 @@ func (s *scene) secrets() *secrets {
 		community: c,
 		edge:      crypto.NewMask(c.MaskKey()),
 		super:     crypto.NewMask(crypto.SupernodeMaskKey(id.Static, nil)),
-		hello:     crypto.NewMask(crypto.HelloMaskKey()),
+		hello:     crypto.NewMask(crypto.HelloMaskKey(nil)),
 		superKey:  id.Static,
 		scratch:   crypto.NewScratch(),
 	}

@@ -322,7 +322,7 @@ func checkJunk(t *testing.T, n int) {
 		random: rand.New(rand.NewPCG(31, 1)), tape: tape.Take(), sc: crypto.NewScratch(), buf: make([]byte, 4096),
 		masks: []*crypto.Mask{
 			crypto.NewMask(c.Community.MaskKey()), crypto.NewMask(crypto.SupernodeMaskKey(c.sn.identity.Static, nil)),
-			crypto.NewMask(crypto.HelloMaskKey()),
+			crypto.NewMask(crypto.HelloMaskKey(nil)),
 		},
 	}
 	mark := c.measure(t)

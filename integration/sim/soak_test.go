@@ -412,7 +412,7 @@ func (s *soak) annoy() {
 	if s.random.IntN(2) == 0 {
 		var nonce [16]byte
 		b = protocol.AppendHello(nil, nonce)
-		crypto.NewMask(crypto.HelloMaskKey()).Hide(crypto.NewScratch(), b)
+		crypto.NewMask(crypto.HelloMaskKey(nil)).Hide(crypto.NewScratch(), b)
 	}
 	_, _ = s.stranger.WriteBatch([]transport.Datagram{{Buf: b, N: len(b), Addr: to}})
 }

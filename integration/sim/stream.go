@@ -132,7 +132,8 @@ func (l *line) Close() {
 }
 
 // dial opens a stream to a supernode: underlay.Transports.Dial.
-func (e *Edge) dial(ctx context.Context, host string, port uint16, deliver func(pkt []byte)) (underlay.Stream, error) {
+func (e *Edge) dial(ctx context.Context, to underlay.StreamPlace, deliver func(pkt []byte)) (underlay.Stream, error) {
+	host, port := to.Host, to.Port
 	path := e.options.Around.Streams
 	if _, err := netip.ParseAddr(host); err != nil && !path.hasProxy() {
 		if _, err := (names{e}).LookupNetIP(ctx, "ip", host); err != nil {

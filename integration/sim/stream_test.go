@@ -42,8 +42,13 @@ type blocked struct {
 // newBlocked returns both before they have registered. change may change the
 // options of the one, before what is around it.
 func newBlocked(t *testing.T, change func(*Options, *nattest.Host)) *blocked {
+	return newBlockedFrom(t, Beside{Streams: true}, change)
+}
+
+// newBlockedFrom is newBlocked with a supernode that is more than that.
+func newBlockedFrom(t *testing.T, beside Beside, change func(*Options, *nattest.Host)) *blocked {
 	b := &blocked{World: New(t, 71), t: t}
-	b.sn = b.SupernodeWith(Beside{Streams: true}, supernodeAddr)
+	b.sn = b.SupernodeWith(beside, supernodeAddr)
 	b.other = b.Edge(behind(nattest.Symmetric)(b.Net, 1), Options{
 		Name: "other", Supernodes: []*Supernode{b.sn}, Deliver: b.sinks[1].Deliver, Address: none,
 	})

@@ -20,6 +20,7 @@ type Wire struct {
 
 	mu        sync.Mutex
 	sc        *crypto.Scratch
+	cover     *crypto.Mask // of STUN to supernodes with an obfuscation key; nil: there is none
 	seed      maphash.Seed
 	buf, in   []byte
 	now, old  map[nonce]uint64 // hashes of packets, of this period and the last
@@ -70,12 +71,23 @@ func NewWire(f *Faults, c *crypto.Community, supernodes ...*Supernode) *Wire {
 		streams: make(map[stream]progress), strangers: make(map[stranger]*account),
 	}
 	for _, s := range supernodes {
-		mask := crypto.NewMask(crypto.SupernodeMaskKey(s.identity.Static, nil))
+		mask := crypto.NewMask(crypto.SupernodeMaskKey(s.identity.Static, s.beside.ObfsKey))
+		if s.beside.ObfsKey != nil {
+			w.cover = crypto.HelloMask(s.beside.ObfsKey)
+		}
 		for _, a := range s.host.Addresses() {
 			w.hops[netip.AddrPortFrom(a, s.Addr.Port())] = mask
 		}
 	}
 	return w
+}
+
+// isSTUN reports whether a datagram is STUN, covered or not.
+func (w *Wire) isSTUN(b []byte) bool {
+	if w.cover == nil {
+		return stun.IsMessage(b)
+	}
+	return stun.Leading(w.cover.Uncover(w.sc, append([]byte(nil), b...), stun.Begins)) != nil
 }
 
 // Tap sees one datagram.
@@ -104,7 +116,7 @@ func (w *Wire) Tap(from, to netip.AddrPort, b []byte) {
 	if toHop {
 		super, far, in, out = to, from, len(b), 0
 	}
-	if stun.IsMessage(b) { // an answer goes to another port of the same address on request
+	if w.isSTUN(b) { // an answer goes to another port of the same address on request
 		far = netip.AddrPortFrom(far.Addr(), 0)
 	}
 	w.account(super, far, in, out, typ)

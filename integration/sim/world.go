@@ -174,6 +174,8 @@ type Beside struct {
 	Proofs admission.Proofs // admit whom no rule does
 
 	Month quota.Limits // of what is relayed in a month
+
+	ObfsKey []byte // which its edges have as well; nil: there is none
 }
 
 // Supernode starts a supernode with a state directory of its own.
@@ -194,7 +196,7 @@ func (w *World) SupernodeWith(b Beside, addrs ...netip.Addr) *Supernode {
 func (s *Supernode) Copy(addrs ...netip.Addr) *Supernode {
 	c := &Supernode{
 		world: s.world, host: s.world.Net.Host(addrs...), identity: s.identity, dir: s.world.tb.TempDir(),
-		Addr: netip.AddrPortFrom(addrs[0], s.Addr.Port()), beside: Beside{Streams: s.beside.Streams},
+		Addr: netip.AddrPortFrom(addrs[0], s.Addr.Port()), beside: Beside{Streams: s.beside.Streams, ObfsKey: s.beside.ObfsKey},
 	}
 	c.Start()
 	s.copies = append(s.copies, c)
@@ -226,6 +228,7 @@ func (s *Supernode) Start() {
 	cfg := supernode.Config{
 		Conn: conn, Alternate: second, Identity: s.identity, StateDir: s.dir, Log: s.world.log("supernode"), Rand: s.world.random(),
 		Rules: s.beside.Rules, Proofs: s.beside.Proofs, Limits: supernode.Limits{Month: s.beside.Month},
+		Cover: supernode.Cover{ObfsKey: s.beside.ObfsKey},
 	}
 	if _, err := os.Stat(filepath.Join(s.dir, supernode.RotationFile)); err == nil {
 		cfg.Identity = nil // it has another one than it was made with
@@ -308,6 +311,8 @@ type Around struct {
 	DNS64   nat64.Prefix         // that name servers make addresses up with; not valid: they do not
 	Token   []byte               // that supernodes are shown
 	User    [2]string            // name and password that they are shown
+	NoPin   bool                 // does not know the keys of supernodes beforehand
+	Obfs    []byte               // the obfuscation key that it has for them; nil: theirs
 	Forked  <-chan struct{}      // each receipt tells the edge that the host was restored or cloned
 	Clock   bool                 // is told when the clock is set, which never happens
 }
@@ -397,8 +402,11 @@ func (e *Edge) Start() {
 		key := s.identity.Static
 		cfg.Supernodes = append(cfg.Supernodes, edge.Supernode{
 			Name: s.Addr.String(), Host: e.supernodeHost(i), Port: s.Addr.Port(), Key: &key, Token: e.options.Around.Token,
-			User: e.options.Around.User[0], Password: e.options.Around.User[1],
+			User: e.options.Around.User[0], Password: e.options.Around.User[1], ObfsKey: e.obfsKey(s),
 		})
+		if e.options.Around.NoPin {
+			cfg.Supernodes[i].Key = nil
+		}
 	}
 	cfg.Host.Resolver = names{e}
 	e.MAC = e.identity.MAC(community.ID())
@@ -418,6 +426,14 @@ func (e *Edge) addresses() ([]netip.Addr, error) {
 		return append(e.host.Addresses(), s.Inside), nil
 	}
 	return e.host.Addresses(), nil
+}
+
+// obfsKey returns the obfuscation key that the edge has for a supernode.
+func (e *Edge) obfsKey(s *Supernode) []byte {
+	if key := e.options.Around.Obfs; key != nil {
+		return key
+	}
+	return s.beside.ObfsKey
 }
 
 // supernodeHost returns what the configuration calls the host of a supernode.

@@ -42,6 +42,17 @@ func LogFlags() []cli.Flag {
 	return []cli.Flag{&cli.StringFlag{Name: "log-format", Usage: "`FORMAT` of the log: text or json"}, VerboseFlag()}
 }
 
+// Warn says sentences that a start is worth: to people on w, to programs in the log.
+func Warn(w io.Writer, log *slog.Logger, choice LogChoice, sentences []string) {
+	for _, text := range sentences {
+		if choice.JSON() {
+			log.Warn(text)
+		} else {
+			fmt.Fprintln(w, "warning: "+text)
+		}
+	}
+}
+
 // NewLog returns the log of a command: one line per record on w, from Info up
 // and with every -v from one level lower, with repeated warnings and errors
 // limited.

@@ -1,11 +1,12 @@
 // Package invite writes and reads the one string that lets a machine into a community:
 //
-//	edge://NAME@HOST:PORT/?pin=KEY&also=HOST:PORT~KEY#keys=KEYS&token=TOKEN
+//	edge://NAME@HOST:PORT/?pin=KEY&also=HOST:PORT~KEY#keys=KEYS&obfs=KEY&token=TOKEN
 //
 // It is a URL (RFC 3986). Before the # stands what anybody may see: the community's name,
 // its supernodes, and the static key by which each is known. Behind it stands what lets
 // its holder in, and the fragment of a URL is the part that no program sends to a server:
-// for each supernode the token that it has given, and the keys of the community. A
+// for each supernode the token that it has given and its obfuscation key, and the keys of the
+// community. A
 // supernode, which has no keys of a community, makes the string without them; a member
 // adds them.
 //
@@ -38,12 +39,16 @@ const (
 // Token is what a supernode gives to whoever it invites.
 type Token [TokenLen]byte
 
+// ObfsKey is the obfuscation key of a supernode, of crypto.MaxObfsKey bytes at most.
+type ObfsKey []byte
+
 // Supernode is one supernode of an invite.
 type Supernode struct {
 	Host  string   // a DNS name or an IP address
 	Port  uint16   // UDP
 	Key   [32]byte // its X25519 static key, which the edge pins
 	Token Token    // that it gave; zero: none
+	Obfs  ObfsKey  // its obfuscation key; nil: it has none
 }
 
 // Place returns HOST:PORT, with brackets around an IPv6 address.
@@ -65,6 +70,7 @@ var (
 	errCut        = errors.New("the invite is damaged: copy it again, whole, from edge:// to its end")
 	errPin        = errors.New("the key of a supernode in the invite is damaged: copy the invite again, whole")
 	errToken      = errors.New("the token in the invite is damaged: copy the invite again, whole")
+	errObfs       = errors.New("the obfuscation key in the invite is damaged: copy the invite again, whole")
 	errNone       = errors.New("the invite names no supernode: ask for another one")
 	errMany       = fmt.Errorf("the invite names more than %d supernodes, the most that an edge talks to: ask for another one", protocol.MaxEdgeSupernodes)
 	errTwice      = errors.New("the invite names one supernode twice: ask for another one")
@@ -104,6 +110,9 @@ func (s Supernode) check() error {
 	}
 	if s.Port == 0 || !crypto.UsableStatic(s.Key) {
 		return errPin
+	}
+	if len(s.Obfs) > crypto.MaxObfsKey {
+		return errObfs
 	}
 	return nil
 }

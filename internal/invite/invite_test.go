@@ -45,14 +45,16 @@ func text(t testing.TB, v *Invite) string {
 func TestRoundTrip(t *testing.T) {
 	one := []Supernode{{Host: "vps.example", Port: 7654, Key: key(9)}}
 	for name, v := range map[string]*Invite{
-		"smallest":   {Name: "mynetwork", Supernodes: one},
-		"a token":    {Name: "mynetwork", Supernodes: []Supernode{{Host: "203.0.113.10", Port: 1, Key: key(9), Token: Token{1, 2}}}},
-		"IPv6":       {Name: "mynetwork", Supernodes: []Supernode{{Host: "2001:db8::9", Port: 65535, Key: key(9), Token: Token{255}}}},
-		"odd name":   {Name: "a b/c?d#e@f:g%&=ä", Supernodes: one},
-		"with keys":  {Name: "mynetwork", Supernodes: one, Keys: keys(t, "mynetwork", 12)},
-		"every key":  {Name: "mynetwork", Supernodes: one, Keys: keys(t, "mynetwork", 255)},
-		"second has": {Name: "n", Supernodes: []Supernode{{Host: "a", Port: 7, Key: key(9)}, {Host: "2001:db8::9", Port: 7, Key: key(8), Token: Token{7}}}},
-		"first has":  {Name: "n", Supernodes: []Supernode{{Host: "a", Port: 7, Key: key(9), Token: Token{7}}, {Host: "b.c", Port: 7, Key: key(8)}}},
+		"smallest":    {Name: "mynetwork", Supernodes: one},
+		"a token":     {Name: "mynetwork", Supernodes: []Supernode{{Host: "203.0.113.10", Port: 1, Key: key(9), Token: Token{1, 2}}}},
+		"IPv6":        {Name: "mynetwork", Supernodes: []Supernode{{Host: "2001:db8::9", Port: 65535, Key: key(9), Token: Token{255}}}},
+		"odd name":    {Name: "a b/c?d#e@f:g%&=ä", Supernodes: one},
+		"with keys":   {Name: "mynetwork", Supernodes: one, Keys: keys(t, "mynetwork", 12)},
+		"every key":   {Name: "mynetwork", Supernodes: one, Keys: keys(t, "mynetwork", 255)},
+		"second has":  {Name: "n", Supernodes: []Supernode{{Host: "a", Port: 7, Key: key(9)}, {Host: "2001:db8::9", Port: 7, Key: key(8), Token: Token{7}}}},
+		"obfs key":    {Name: "n", Supernodes: []Supernode{{Host: "a", Port: 7, Key: key(9), Obfs: ObfsKey("k y+/\xff")}, {Host: "b.c", Port: 7, Key: key(8), Token: Token{7}}}},
+		"second obfs": {Name: "n", Supernodes: []Supernode{{Host: "a", Port: 7, Key: key(9)}, {Host: "b.c", Port: 7, Key: key(8), Obfs: ObfsKey("k")}}},
+		"first has":   {Name: "n", Supernodes: []Supernode{{Host: "a", Port: 7, Key: key(9), Token: Token{7}}, {Host: "b.c", Port: 7, Key: key(8)}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := text(t, v)
@@ -74,7 +76,7 @@ func TestRoundTrip(t *testing.T) {
 
 // What lets its holder in stands behind the #, and in no message of package fmt.
 func TestSecretsStandBehindTheMark(t *testing.T) {
-	v := &Invite{Name: "mynetwork", Keys: keys(t, "mynetwork", 2), Supernodes: []Supernode{{Host: "a", Port: 7, Key: key(9), Token: Token{1, 2, 3}}}}
+	v := &Invite{Name: "mynetwork", Keys: keys(t, "mynetwork", 2), Supernodes: []Supernode{{Host: "a", Port: 7, Key: key(9), Token: Token{1, 2, 3}, Obfs: ObfsKey("hidden")}}}
 	s := text(t, v)
 	front, fragment, _ := strings.Cut(s, "#")
 	if want := "edge://mynetwork@a:7/?pin=" + encoding.EncodeToString(bytes.Repeat([]byte{9}, 32)); front != want {
@@ -86,7 +88,7 @@ func TestSecretsStandBehindTheMark(t *testing.T) {
 	}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		for _, shown := range []string{fmt.Sprintf(verb, v), fmt.Sprintf(verb, v.Supernodes)} {
-			if strings.Contains(shown, token) || strings.Contains(shown, "1, 2, 3") || strings.Contains(shown, "[1 2 3") || strings.Contains(shown, "0x1, 0x2") {
+			if strings.Contains(shown, token) || strings.Contains(shown, "hidden") || strings.Contains(shown, "104 105") || strings.Contains(shown, "1, 2, 3") || strings.Contains(shown, "[1 2 3") || strings.Contains(shown, "0x1, 0x2") {
 				t.Errorf("%s shows %s", verb, shown)
 			}
 		}
@@ -117,43 +119,46 @@ func TestBadInvites(t *testing.T) {
 	}
 	also := func(host string) string { return "&also=" + host + pinMark + pin }
 	for name, test := range map[string]struct{ text, want string }{
-		"nothing":              {"", "this is no invite"},
-		"a path":               {"/etc/edge/invite", "this is no invite"},
-		"another scheme":       {"https://n@vps.example/?pin=" + pin, "this is no invite"},
-		"endless":              {good + strings.Repeat("a", MaxText), "longer than"},
-		"no name":              {"edge://vps.example:7654/?pin=" + pin, "damaged"},
-		"empty name":           {"edge://@vps.example:7654/?pin=" + pin, "no name"},
-		"password":             {"edge://n:p@vps.example:7654/?pin=" + pin, "damaged"},
-		"long name":            {"edge://" + strings.Repeat("n", 65) + "@vps.example/?pin=" + pin, "65 bytes long"},
-		"control in the name":  {"edge://n%1b@vps.example/?pin=" + pin, "unprintable"},
-		"not UTF-8":            {"edge://n%ff@vps.example/?pin=" + pin, "not UTF-8"},
-		"no host":              {"edge://n@:7654/?pin=" + pin, "neither an IP address nor a DNS name"},
-		"control in the host":  {"edge://n@vps%1b.example/?pin=" + pin, "damaged"},
-		"option as a host":     {"edge://n@-l/?pin=" + pin, "neither an IP address nor a DNS name"},
-		"semicolon":            {good + also("a;b"), "damaged"},
-		"zone":                 {"edge://n@[fe80::1%25eth0]:7654/?pin=" + pin, "neither an IP address nor a DNS name"},
-		"port 0":               {"edge://n@vps.example:0/?pin=" + pin, "1 to 65535"},
-		"large port":           {"edge://n@vps.example:65536/?pin=" + pin, "1 to 65535"},
-		"path":                 {"edge://n@vps.example/x?pin=" + pin, "damaged"},
-		"no pin":               {"edge://n@vps.example/", "damaged"},
-		"two pins":             {good + "&pin=" + pin, "damaged"},
-		"short pin":            {good[:len(good)-1], "key of a supernode"},
-		"pin of small order":   {"edge://n@vps.example/?pin=" + encoding.EncodeToString(make([]byte, 32)), "key of a supernode"},
-		"also without pin":     {good + "&also=a", "key of a supernode"},
-		"also itself":          {good + also("vps.example"), "twice"},
-		"too many":             {good + also("a") + also("b") + also("c") + also("d") + also("e") + also("f") + also("g") + also("h"), "more than 8"},
-		"unknown part":         {good + "&dns=1", "not known here"},
-		"unknown secret":       {good + "#run=1", "not known here"},
-		"token before the #":   {good + "&token=" + EncodeToken(Token{1}), "not known here"},
-		"short token":          {good + "#token=AAAA", "token in the invite is damaged"},
-		"token of nobody":      {good + "#token=&token=" + EncodeToken(Token{1}), "damaged"},
-		"two keys":             {good + "#keys=AAAA&keys=AAAA", "damaged"},
-		"keys that are none":   {good + "#keys=AAAA", "damaged"},
-		"keys of another name": {good + "#keys=" + packed(t, string(file)), "another name"},
-		"keys that are a page": {good + "#keys=" + packed(t, "<html>"), "no community file"},
-		"keys that burst":      {good + "#keys=" + packed(t, strings.Repeat("#\n", crypto.MaxKeyFile)), "larger than"},
-		"more behind the keys": {good + "#keys=" + packed(t, string(file)) + "AAAA", "damaged"},
-		"bad escape":           {good + "#keys=%zz", "damaged"},
+		"nothing":               {"", "this is no invite"},
+		"a path":                {"/etc/edge/invite", "this is no invite"},
+		"another scheme":        {"https://n@vps.example/?pin=" + pin, "this is no invite"},
+		"endless":               {good + strings.Repeat("a", MaxText), "longer than"},
+		"no name":               {"edge://vps.example:7654/?pin=" + pin, "damaged"},
+		"empty name":            {"edge://@vps.example:7654/?pin=" + pin, "no name"},
+		"password":              {"edge://n:p@vps.example:7654/?pin=" + pin, "damaged"},
+		"long name":             {"edge://" + strings.Repeat("n", 65) + "@vps.example/?pin=" + pin, "65 bytes long"},
+		"control in the name":   {"edge://n%1b@vps.example/?pin=" + pin, "unprintable"},
+		"not UTF-8":             {"edge://n%ff@vps.example/?pin=" + pin, "not UTF-8"},
+		"no host":               {"edge://n@:7654/?pin=" + pin, "neither an IP address nor a DNS name"},
+		"control in the host":   {"edge://n@vps%1b.example/?pin=" + pin, "damaged"},
+		"option as a host":      {"edge://n@-l/?pin=" + pin, "neither an IP address nor a DNS name"},
+		"semicolon":             {good + also("a;b"), "damaged"},
+		"zone":                  {"edge://n@[fe80::1%25eth0]:7654/?pin=" + pin, "neither an IP address nor a DNS name"},
+		"port 0":                {"edge://n@vps.example:0/?pin=" + pin, "1 to 65535"},
+		"large port":            {"edge://n@vps.example:65536/?pin=" + pin, "1 to 65535"},
+		"path":                  {"edge://n@vps.example/x?pin=" + pin, "damaged"},
+		"no pin":                {"edge://n@vps.example/", "damaged"},
+		"two pins":              {good + "&pin=" + pin, "damaged"},
+		"short pin":             {good[:len(good)-1], "key of a supernode"},
+		"pin of small order":    {"edge://n@vps.example/?pin=" + encoding.EncodeToString(make([]byte, 32)), "key of a supernode"},
+		"also without pin":      {good + "&also=a", "key of a supernode"},
+		"also itself":           {good + also("vps.example"), "twice"},
+		"too many":              {good + also("a") + also("b") + also("c") + also("d") + also("e") + also("f") + also("g") + also("h"), "more than 8"},
+		"unknown part":          {good + "&dns=1", "not known here"},
+		"unknown secret":        {good + "#run=1", "not known here"},
+		"token before the #":    {good + "&token=" + EncodeToken(Token{1}), "not known here"},
+		"short token":           {good + "#token=AAAA", "token in the invite is damaged"},
+		"token of nobody":       {good + "#token=&token=" + EncodeToken(Token{1}), "damaged"},
+		"obfs key that is none": {good + "#obfs=A", "obfuscation key in the invite"},
+		"obfs key of nobody":    {good + "#obfs=&obfs=AAAA", "damaged"},
+		"long obfs key":         {good + "#obfs=" + strings.Repeat("AAAA", 43), "obfuscation key in the invite"},
+		"two keys":              {good + "#keys=AAAA&keys=AAAA", "damaged"},
+		"keys that are none":    {good + "#keys=AAAA", "damaged"},
+		"keys of another name":  {good + "#keys=" + packed(t, string(file)), "another name"},
+		"keys that are a page":  {good + "#keys=" + packed(t, "<html>"), "no community file"},
+		"keys that burst":       {good + "#keys=" + packed(t, strings.Repeat("#\n", crypto.MaxKeyFile)), "larger than"},
+		"more behind the keys":  {good + "#keys=" + packed(t, string(file)) + "AAAA", "damaged"},
+		"bad escape":            {good + "#keys=%zz", "damaged"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, err := Parse(test.text)
@@ -236,6 +241,7 @@ func FuzzParse(f *testing.F) {
 	pin := encoding.EncodeToString(bytes.Repeat([]byte{9}, 32))
 	f.Add("edge://n@vps.example:7654/?pin=" + pin + "#token=" + EncodeToken(Token{1}))
 	f.Add("edge://n%20m@[2001:db8::1]/?pin=" + pin + "&also=b%3A7~" + pin + "#token=&token=" + EncodeToken(Token{1}))
+	f.Add("edge://n@a/?pin=" + pin + "#obfs=AAAA")
 	f.Add(text(f, &Invite{Name: "n", Supernodes: []Supernode{{Host: "a", Port: 7, Key: key(9)}}, Keys: keys(f, "n", 2)}))
 	f.Fuzz(func(t *testing.T, in string) {
 		v, err := Parse(in)

@@ -24,9 +24,10 @@ const (
 	partPin     = "pin"   // the key of the first supernode
 	partAlso    = "also"  // a further supernode: HOST:PORT~KEY
 	partToken   = "token" // one for each supernode in order, empty for none
+	partObfs    = "obfs"  // one for each supernode in order, empty for none
 	partKeys    = "keys"  // the community file, compressed
 	pinMark     = "~"     // between a further supernode and its key
-	noToken     = ""
+	none        = ""
 	textPadding = base64.NoPadding
 )
 
@@ -47,6 +48,12 @@ func (t Token) String() string { return "token" }
 // GoString is String.
 func (t Token) GoString() string { return t.String() }
 
+// String shows nothing, as that of Token.
+func (k ObfsKey) String() string { return "obfuscation key" }
+
+// GoString is String.
+func (k ObfsKey) GoString() string { return k.String() }
+
 // IsInvite reports whether a text begins as an invite does.
 func IsInvite(text string) bool {
 	text = strings.TrimLeftFunc(text, unicode.IsSpace)
@@ -65,13 +72,12 @@ func (v *Invite) Text() (string, error) {
 		open.Add(partAlso, s.Place()+pinMark+encoding.EncodeToString(s.Key[:]))
 	}
 	for i, s := range v.Supernodes {
-		if s.Token == (Token{}) {
-			continue
+		if s.Token != (Token{}) {
+			addAt(secret, partToken, i, s.Token[:])
 		}
-		for len(secret[partToken]) < i {
-			secret.Add(partToken, noToken)
+		if len(s.Obfs) > 0 {
+			addAt(secret, partObfs, i, s.Obfs)
 		}
-		secret.Add(partToken, encoding.EncodeToString(s.Token[:]))
 	}
 	if v.Keys != nil {
 		keys, err := encodeKeys(v.Keys)
@@ -89,6 +95,14 @@ func (v *Invite) Text() (string, error) {
 		return "", errLong
 	}
 	return text, nil
+}
+
+// addAt adds the value of a part that belongs to the supernode at a place.
+func addAt(parts url.Values, name string, place int, value []byte) {
+	for len(parts[name]) < place {
+		parts.Add(name, none)
+	}
+	parts.Add(name, encoding.EncodeToString(value))
 }
 
 // Parse reads an invite. White space anywhere in it is left out, as a mail program puts it
@@ -163,19 +177,27 @@ func (v *Invite) parseOpen(text string) error {
 
 // parseSecret reads the part behind the #.
 func (v *Invite) parseSecret(text string) error {
-	parts, err := parseParts(text, partToken, partKeys)
+	parts, err := parseParts(text, partToken, partObfs, partKeys)
 	if err != nil {
 		return err
 	}
-	if len(parts[partToken]) > len(v.Supernodes) || len(parts[partKeys]) > 1 {
+	if max(len(parts[partToken]), len(parts[partObfs])) > len(v.Supernodes) || len(parts[partKeys]) > 1 {
 		return errCut
 	}
 	for i, token := range parts[partToken] {
-		if token == noToken {
+		if token == none {
 			continue
 		}
 		if err := decode(v.Supernodes[i].Token[:], token); err != nil {
 			return errToken
+		}
+	}
+	for i, key := range parts[partObfs] {
+		if key == none {
+			continue
+		}
+		if v.Supernodes[i].Obfs, err = DecodeObfs(key); err != nil {
+			return err
 		}
 	}
 	if len(parts[partKeys]) > 0 {
@@ -242,6 +264,18 @@ func DecodeToken(text string) (t Token, err error) {
 		return Token{}, errToken
 	}
 	return t, nil
+}
+
+// EncodeObfs writes an obfuscation key as it stands in an invite.
+func EncodeObfs(k ObfsKey) string { return encoding.EncodeToString(k) }
+
+// DecodeObfs reads what EncodeObfs wrote.
+func DecodeObfs(text string) (ObfsKey, error) {
+	b, err := encoding.DecodeString(text)
+	if err != nil || len(b) == 0 || len(b) > crypto.MaxObfsKey {
+		return nil, errObfs
+	}
+	return b, nil
 }
 
 // encodeKeys writes a community file in few letters.

@@ -161,8 +161,7 @@ func noAnswer(ev control.Event) string {
 	case errors.Is(ev.Err, syscall.ECONNREFUSED):
 		return fmt.Sprintf("%s refused: no supernode is listening on that port. [E09]", ev.Addr)
 	}
-	return fmt.Sprintf("no answer from %s over UDP (%d tries, %.0f s): check the address, the server's firewall, or that the supernode runs. [E08]",
-		ev.Supernode, ev.Count, ev.Elapsed.Seconds())
+	return control.NoAnswer(ev.Supernode, ev.Count, ev.Elapsed, false)
 }
 
 // peerPath is the line of a peer whose path changed.

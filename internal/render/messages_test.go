@@ -28,7 +28,7 @@ func TestSentences(t *testing.T) {
 		{control.Event{Kind: control.EventWrongKey, Supernode: sn},
 			`the name "mynetwork" is in use on vps.example with another key, or another authority in its file: check -k. [E06]`},
 		{control.Event{Kind: control.EventNoAnswer, Supernode: sn, Addr: addr, Count: 6, Elapsed: 12 * time.Second},
-			"no answer from vps.example:7654 over UDP (6 tries, 12 s): check the address, the server's firewall, or that the supernode runs. [E08]"},
+			"no answer from vps.example:7654 over UDP (6 tries, 12 s): check the address, the server's firewall, or that the supernode runs; if it has an obfuscation key, give that with --obfs-key-file FILE. [E08]"},
 		{control.Event{Kind: control.EventNoAnswer, Supernode: sn, Addr: addr, Err: &net.OpError{Err: os.NewSyscallError("sendto", syscall.ECONNREFUSED)}},
 			"203.0.113.10:7654 refused: no supernode is listening on that port. [E09]"},
 		{control.Event{Kind: control.EventNoAnswer, Supernode: sn, Addr: addr, Err: fs.ErrPermission},

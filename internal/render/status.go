@@ -84,6 +84,9 @@ func supernodeText(sn control.SupernodeStatus) string {
 	if sn.KeepaliveS > 0 {
 		text += fmt.Sprintf("  kept by a packet every %v: the NAT here forgets soon", format.Seconds(sn.KeepaliveS))
 	}
+	if sn.Obfuscated {
+		text += "  obfs key"
+	}
 	return text
 }
 

@@ -20,6 +20,9 @@ func SupernodeStatus(w io.Writer, v admin.Status) error {
 		s.row("streams", "%d open  tcp %s", v.Streams.Open, strings.Join(listen, ", "))
 	}
 	s.row("key", "%s", v.Key)
+	if v.Totals.Obfuscated {
+		s.row("obfs key", "on: who has not got it gets no answer")
+	}
 	if v.SetAside != "" {
 		s.row("store", "was damaged at the start and is kept as %s", v.SetAside)
 	}

@@ -41,6 +41,24 @@ func IsMessage(b []byte) bool {
 		int(binary.BigEndian.Uint16(b[2:]))+headerLen == len(b)
 }
 
+// Begins reports whether a STUN message may begin with the 16 bytes of head.
+func Begins(head []byte) bool {
+	return head[0]&0xC0 == 0 && binary.BigEndian.Uint32(head[4:]) == cookie
+}
+
+// Leading returns the STUN message that b begins with, whatever is behind it; nil: there is
+// none.
+func Leading(b []byte) []byte {
+	if len(b) < headerLen {
+		return nil
+	}
+	n := headerLen + int(binary.BigEndian.Uint16(b[2:]))
+	if n > len(b) || !IsMessage(b[:n]) {
+		return nil
+	}
+	return b[:n]
+}
+
 // Guard returns nil when b may be given to the library's decoder. It returns
 // ErrMessage when b is not STUN or its attributes do not fill it exactly, and
 // ErrAddress when an address attribute has not exactly the length of its family.

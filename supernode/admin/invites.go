@@ -58,6 +58,8 @@ type Invited struct {
 	Key string `json:"key"`
 	// Port is the UDP port of the supernode.
 	Port uint16 `json:"port"`
+	// Obfs is the obfuscation key of the supernode, in unpadded base64url; empty: it has none.
+	Obfs string `json:"obfs,omitempty"`
 	// Needed says that an edge of the community is not let in without an invite. It is
 	// false while the supernode is open, or allows the community.
 	Needed bool `json:"needed"`

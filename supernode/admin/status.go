@@ -63,6 +63,9 @@ type Totals struct {
 	// of them names, or who shows no invite.
 	Rules  int  `json:"rules"`
 	Closed bool `json:"closed"`
+	// Obfuscated says that there is an obfuscation key, without which nobody finds the
+	// supernode.
+	Obfuscated bool `json:"obfuscated,omitempty"`
 	// Month is what was relayed in this month, and MonthEnds when the next one begins, in
 	// which everybody has used nothing.
 	Month     Month     `json:"month"`

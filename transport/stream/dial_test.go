@@ -105,7 +105,7 @@ func TestDialErrors(t *testing.T) {
 	}{
 		"closed":        {want: "cannot reach 203.0.113.1:7654: dial tcp: connection refused"},
 		"no TLS":        {script: say("HTTP/1.0 400 Bad Request\r\n\r\n"), want: "no TLS with 203.0.113.1:7654: "},
-		"not found":     {script: sayTLS("HTTP/1.1 404 Gone Fishing\r\nContent-Length: 0\r\n\r\n"), want: "https://203.0.113.1:7654/hedgerow answers with HTTP 404 Not Found: no supernode takes streams there"},
+		"not found":     {script: sayTLS("HTTP/1.1 404 Gone Fishing\r\nContent-Length: 0\r\n\r\n"), want: "https://203.0.113.1:7654/hedgerow answers with HTTP 404 Not Found: no supernode takes streams there, or one with another obfuscation key"},
 		"elsewhere":     {script: sayTLS("HTTP/1.1 302 x\r\nLocation: https://example.com/\r\nContent-Length: 0\r\n\r\n"), want: "HTTP 302 Found"},
 		"no HTTP":       {script: sayTLS("220 mail.example ESMTP\r\n"), want: "does not answer as an HTTP server: malformed"},
 		"endless head":  {script: sayTLS("HTTP/1.1 101 x\r\nX: " + strings.Repeat("x", 2*maxHeader)), want: "does not answer as an HTTP server"},

@@ -93,6 +93,10 @@ func (a attempt) upgrade(ctx context.Context, p *liveness) (*websocket.Conn, err
 	free := interrupt(ctx, p.wire)
 	defer free()
 	u := url.URL{Scheme: "https", Host: a.address(), Path: a.cfg.Path}
+	shown := u.String()
+	if a.cfg.Path != DefaultPath { // it follows from a secret
+		shown = "https://" + a.address()
+	}
 	ws, response, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{
 		HTTPClient: &http.Client{
 			Transport: exchange{p.wire},
@@ -109,13 +113,13 @@ func (a attempt) upgrade(ctx context.Context, p *liveness) (*websocket.Conn, err
 	case err == nil:
 		return ws, nil
 	case response != nil && response.StatusCode != http.StatusSwitchingProtocols:
-		return nil, fmt.Errorf("%s answers with HTTP %s: no supernode takes streams there", u.String(), statusText(response))
+		return nil, fmt.Errorf("%s answers with HTTP %s: no supernode takes streams there, or one with another obfuscation key", shown, statusText(response))
 	case response != nil:
-		return nil, fmt.Errorf("%s is no WebSocket: %w", u.String(), reason(err))
+		return nil, fmt.Errorf("%s is no WebSocket: %w", shown, reason(err))
 	case ctx.Err() != nil:
-		return nil, fmt.Errorf("%s does not answer: %w", u.String(), ctx.Err())
+		return nil, fmt.Errorf("%s does not answer: %w", shown, ctx.Err())
 	}
-	return nil, fmt.Errorf("%s does not answer as an HTTP server: %w", u.String(), reason(err))
+	return nil, fmt.Errorf("%s does not answer as an HTTP server: %w", shown, reason(err))
 }
 
 // reason returns the cause inside an error of an HTTP request, without what the

@@ -14,6 +14,7 @@ import (
 	"hedgerow/internal/cli"
 	"hedgerow/internal/format"
 	"hedgerow/internal/invite"
+	"hedgerow/internal/obfs"
 )
 
 // inviteFlags are the options of "edge invite".
@@ -22,7 +23,7 @@ func inviteFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "c", Aliases: []string{"community"}, Usage: "`NAME` of the community"},
 		&ucli.StringSliceFlag{Name: "l", Aliases: []string{"supernode"}, Usage: "`HOST:PORT#KEY` of a supernode; may be repeated"},
 		cli.QRFlag(),
-	}, joinFlags()...)
+	}, append(joinFlags(), obfs.Flags(obfsVariable)...)...)
 }
 
 // invite is "edge invite": it makes an invite with the keys of the community, or adds them
@@ -85,23 +86,27 @@ func (e *enrolment) startInvite(c *ucli.Context) (*invite.Invite, error) {
 	if len(v.Supernodes) > 0 {
 		return v, nil
 	}
-	v.Supernodes, err = inviteSupernodes(c, joinedIn(state, v.Name))
+	v.Supernodes, err = inviteSupernodes(c, e.place.Env, joinedIn(state, v.Name))
 	return v, err
 }
 
 // inviteSupernodes returns the supernodes of -l, or those of the community that was joined,
 // with the keys that the edge of this machine knows them by. A token of this edge is its own,
 // and is not passed on.
-func inviteSupernodes(c *ucli.Context, joined joinedDir) (list []invite.Supernode, err error) {
+func inviteSupernodes(c *ucli.Context, env cli.Environment, joined joinedDir) (list []invite.Supernode, err error) {
 	var faults cli.Faults
-	for _, sn := range parseSupernodes(c, joined, &faults) {
+	supernodes := parseSupernodes(c, joined, &faults)
+	key, err := obfs.Read(c, env, obfsVariable)
+	faults.Add(err)
+	useObfs(supernodes, key)
+	for _, sn := range supernodes {
 		key, err := sn.Key, error(nil)
 		if joined != "" {
 			key, err = edge.KnownKey(string(joined), sn.Name, sn.Key)
 		}
 		switch {
 		case key != nil:
-			list = append(list, invite.Supernode{Host: sn.Host, Port: sn.Port, Key: *key})
+			list = append(list, invite.Supernode{Host: sn.Host, Port: sn.Port, Key: *key, Obfs: sn.ObfsKey})
 		case err != nil:
 			faults.Addf("-l %[1]s has no key by which the new edge knows the supernode, and the one that this edge knows cannot be read (%[2]w): run this with sudo, or type -l %[1]s#KEY with the key that 'supernode id' prints there", sn.Name, err)
 		default:

@@ -156,8 +156,8 @@ func (e *enrolment) addKeys(c *ucli.Context, v *invite.Invite, dir joinedDir) er
 }
 
 // keepWhatIsThere refuses to write over the keys of another community, and keeps what is
-// there and newer than the invite: keys of a schedule that ends later, and a token for a
-// supernode of which the invite has none.
+// there and newer than the invite: keys of a schedule that ends later, and a token or an
+// obfuscation key for a supernode of which the invite has none.
 func (d joinedDir) keepWhatIsThere(ctx context.Context, v *invite.Invite) error {
 	if d.hasKeys() && v.Keys != nil {
 		source := crypto.FileSource{Path: d.keys()}
@@ -178,11 +178,13 @@ func (d joinedDir) keepWhatIsThere(ctx context.Context, v *invite.Invite) error 
 	}
 	for i := range v.Supernodes {
 		s := &v.Supernodes[i]
-		if s.Token != (invite.Token{}) {
-			continue
-		}
 		kept := withJoined(edge.Supernode{Name: s.Place(), Key: &s.Key}, known)
-		copy(s.Token[:], kept.Token)
+		if s.Token == (invite.Token{}) {
+			copy(s.Token[:], kept.Token)
+		}
+		if len(s.Obfs) == 0 {
+			s.Obfs = kept.ObfsKey
+		}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -392,5 +393,49 @@ func TestInviteShowsQR(t *testing.T) {
 		if got := strings.Contains(errs, "▀"); got != want {
 			t.Errorf("%s: %v: %s", more, got, errs)
 		}
+	}
+}
+
+// The obfuscation key comes by the invite, and goes on with the next one; what is typed counts
+// instead.
+func TestInviteBringsObfsKey(t *testing.T) {
+	const key, other = "q8s0Lk3vZp2mX7yW1bNcT5dR9fGhJ4aE", "Zp2mX7yW1bNcT5dR9fGhJ4aEq8s0Lk3v"
+	made := newHouse(t).must("", "keygen", "--community", "n", "--epochs", "3")
+	v := &invite.Invite{Name: "n", Supernodes: []invite.Supernode{
+		{Host: "vps.example", Port: 7654, Key: [32]byte{31: 1}, Obfs: invite.ObfsKey(key)}, {Host: "b.example", Port: 7654, Key: [32]byte{31: 2}},
+	}}
+	text, err := v.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := newHouse(t)
+	if out := h.must(text, "join", "-", "--community-file", h.file("keys", made)); strings.Contains(out, key) {
+		t.Errorf("it is said: %s", out)
+	}
+	for _, test := range []struct{ args, want []string }{
+		{nil, []string{key, ""}}, {[]string{"--obfs-key", other}, []string{other, other}}, {[]string{"-l", "vps.example:7654"}, []string{key}},
+	} {
+		o, err := h.options(append([]string{"-c", "n"}, test.args...)...)
+		useObfs(o.Supernodes, o.Community.Obfs)
+		var got []string
+		for _, s := range o.Supernodes {
+			got = append(got, string(s.ObfsKey))
+		}
+		if err != nil || !slices.Equal(got, test.want) {
+			t.Errorf("%q: %q, want %q, %v", test.args, got, test.want, err)
+		}
+	}
+	next, err := invite.Parse(h.must("", "invite", "-c", "n"))
+	if err != nil || string(next.Supernodes[0].Obfs) != key || len(next.Supernodes[1].Obfs) != 0 {
+		t.Errorf("the next invite: %+v, %v", next, err)
+	}
+	// Joining again by an invite without it keeps it.
+	v.Supernodes[0].Obfs = nil
+	if text, err = v.Text(); err != nil {
+		t.Fatal(err)
+	}
+	h.must(text, "join", "-")
+	if o, err := h.options("-c", "n"); err != nil || string(o.Supernodes[0].ObfsKey) != key {
+		t.Errorf("after joining again: %+v, %v", o.Supernodes, err)
 	}
 }

@@ -27,8 +27,11 @@ const (
 	joinedSupernodes = "supernodes"
 )
 
-// tokenWord stands between a supernode and its token.
-const tokenWord = "token"
+// What stands in front of the token of a supernode, and of its obfuscation key.
+const (
+	tokenWord = "token"
+	obfsWord  = "obfs"
+)
 
 // joinedDir is the state directory of a community that this machine may have joined; empty:
 // none was named.
@@ -98,31 +101,43 @@ func (d joinedDir) readSupernodes() ([]edge.Supernode, error) {
 	return list, nil
 }
 
-// parseJoined reads HOST:PORT[#KEY] [token TOKEN].
+// parseJoined reads HOST:PORT[#KEY] [token TOKEN] [obfs KEY].
 func parseJoined(line string) (edge.Supernode, error) {
 	words := strings.Fields(line)
 	sn, err := parseSupernode(words[0])
-	switch {
-	case err != nil:
-		return sn, err
-	case len(words) == 1:
-		return sn, nil
-	case len(words) != 3 || words[1] != tokenWord:
-		return sn, fmt.Errorf("write HOST:PORT#KEY, or HOST:PORT#KEY %s TOKEN", tokenWord)
+	if err == nil && len(words)%2 == 0 {
+		return sn, errJoined
 	}
-	token, err := invite.DecodeToken(words[2])
-	sn.Token = token[:]
+	for rest := words[1:]; len(rest) > 0 && err == nil; rest = rest[2:] {
+		switch rest[0] {
+		case tokenWord:
+			var token invite.Token
+			token, err = invite.DecodeToken(rest[1])
+			sn.Token = token[:]
+		case obfsWord:
+			var key invite.ObfsKey
+			key, err = invite.DecodeObfs(rest[1])
+			sn.ObfsKey = key
+		default:
+			err = errJoined
+		}
+	}
 	return sn, err
 }
+
+var errJoined = fmt.Errorf("write HOST:PORT#KEY, and behind it if need be %s TOKEN and %s KEY", tokenWord, obfsWord)
 
 // write writes what an invite says. The keys come last: without them the edge does not
 // start, so that it finds all or nothing.
 func (d joinedDir) write(v *invite.Invite) error {
-	text := []byte("# Written by 'edge join'. A supernode in each line: HOST:PORT#KEY [" + tokenWord + " TOKEN]\n")
+	text := []byte("# Written by 'edge join'. A supernode in each line: HOST:PORT#KEY [" + tokenWord + " TOKEN] [" + obfsWord + " KEY]\n")
 	for _, s := range v.Supernodes {
 		text = fmt.Appendf(text, "%s#%s", s.Place(), base64.RawURLEncoding.EncodeToString(s.Key[:]))
 		if s.Token != (invite.Token{}) {
 			text = fmt.Appendf(text, " %s %s", tokenWord, invite.EncodeToken(s.Token))
+		}
+		if len(s.Obfs) > 0 {
+			text = fmt.Appendf(text, " %s %s", obfsWord, invite.EncodeObfs(s.Obfs))
 		}
 		text = append(text, '\n')
 	}
@@ -139,14 +154,14 @@ func (d joinedDir) write(v *invite.Invite) error {
 	return durable.Replace(d.keys(), keys, 0o600)
 }
 
-// withJoined returns a supernode of the command line with the key and the token that are
-// known of it, if it has none.
+// withJoined returns a supernode of the command line with the key, the token and the
+// obfuscation key that are known of it, if it has none.
 func withJoined(sn edge.Supernode, known []edge.Supernode) edge.Supernode {
 	for _, k := range known {
 		if k.Name != sn.Name || sn.Key != nil && (k.Key == nil || *k.Key != *sn.Key) {
 			continue
 		}
-		sn.Key, sn.Token = k.Key, k.Token
+		sn.Key, sn.Token, sn.ObfsKey = k.Key, k.Token, k.ObfsKey
 	}
 	return sn
 }

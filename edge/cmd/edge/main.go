@@ -31,7 +31,7 @@ func main() {
 			probe:    netcheck.Run,
 		}
 		return cmd.run(ctx, args)
-	}, "k", "key")
+	}, "k", "key", "obfs-key")
 }
 
 // command is the program with what it needs of the machine, so that tests

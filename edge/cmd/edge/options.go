@@ -10,6 +10,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/edge"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/obfs"
 	"hedgerow/tap"
 )
 
@@ -39,6 +40,7 @@ type options struct {
 type communityChoice struct {
 	Name string // empty when only the community file names it
 	Key  keyChoice
+	Obfs obfs.Key // of its supernodes; none: what is known of each
 }
 
 // deviceChoice says what the TAP device is beside what Ethernet says.
@@ -63,6 +65,8 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 	faults.Add(err)
 	o.Control, _ = cli.String(c, "control")
 	o.Supernodes = parseSupernodes(c, joined, &faults)
+	o.Community.Obfs, err = obfs.Read(c, cmd.place.Env, obfsVariable)
+	faults.Add(err)
 	parseUser(c, cmd.place, o.Supernodes, &faults)
 	o.parseSTUN(c, &faults)
 	o.Stream.parse(c, &faults)

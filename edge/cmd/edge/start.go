@@ -67,18 +67,17 @@ func (cmd *command) start(c *ucli.Context) (err error) {
 			}
 		}()
 	}
+	if before != nil {
+		o.Community.Obfs.Inherit(before)
+	}
+	useObfs(o.Supernodes, o.Community.Obfs)
+	cli.Warn(cmd.streams.Err, log, o.Log, o.Community.Obfs.Warnings)
 	key, in := o.Community.Key.inherit(before, cmd.streams.In)
 	keys, err := key.load(ctx, o.Community.Name, in)
 	if err != nil {
 		return err
 	}
-	if !o.Log.JSON() {
-		keys.warn(cmd.streams.Err)
-	} else {
-		for _, w := range keys.warnings {
-			log.Warn(w)
-		}
-	}
+	cli.Warn(cmd.streams.Err, log, o.Log, keys.warnings)
 	m := &member{cmd: cmd, options: o, keys: keys, log: log, estate: estate{before: before, devices: openDevices{open: cmd.openTAP}}, own: new(bridge.Sockets), service: service.New(service.Config{
 		Program: program, Instance: "edge of community " + strconv.Quote(keys.Name), Second: "--state-dir DIR and --control PATH", Log: log,
 	})}
@@ -376,6 +375,12 @@ func (m *member) files() (files []handover.Named, err error) {
 			return files, err
 		}
 		files = append(files, handover.Named{Name: keyText, File: f})
+	}
+	if f, ok, err := m.options.Community.Obfs.File(); ok || err != nil {
+		if err != nil {
+			return files, err
+		}
+		files = append(files, f)
 	}
 	guard, err := m.estate.sockets[0].Guard()
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 type streamChoice struct {
 	Direct bool     // through no proxy, whatever the environment says
 	Proxy  *url.URL // nil: that of the environment
+	Path   string   // of streams to supernodes with the obfuscation key that netcheck was given
 }
 
 // parse reads --http-proxy.
@@ -55,14 +56,14 @@ func (s *streamChoice) parse(c *ucli.Context, faults *cli.Faults) {
 const streamTimeout = 4 * time.Second
 
 // dialStream connects to a supernode by TLS.
-func (m *member) dialStream(ctx context.Context, host string, port uint16, deliver func(pkt []byte)) (underlay.Stream, error) {
+func (m *member) dialStream(ctx context.Context, to underlay.StreamPlace, deliver func(pkt []byte)) (underlay.Stream, error) {
 	conn, err := stream.Dial(ctx, stream.DialConfig{
-		Host: host, Port: port, Proxy: m.options.Stream.Proxy, NoProxy: m.options.Stream.Direct, Deliver: deliver, Timeout: streamTimeout, Dial: m.dialTCP,
+		Host: to.Host, Port: to.Port, Path: to.Path, Proxy: m.options.Stream.Proxy, NoProxy: m.options.Stream.Direct, Deliver: deliver, Timeout: streamTimeout, Dial: m.dialTCP,
 	})
 	if err != nil { // a nil *Conn in an interface would not be nil
 		return nil, err
 	}
-	return &tlsStream{conn, host}, nil
+	return &tlsStream{conn, to.Host}, nil
 }
 
 // errInside says that a connection would lead into the overlay that it is for.

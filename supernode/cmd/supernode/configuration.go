@@ -27,6 +27,9 @@ func (p *process) configuration() []any {
 		add("http", p.http.Addr().String())
 	}
 	add("public_address", o.Public)
+	if len(o.Obfs.Bytes) > 0 {
+		add("obfs_key", "on")
+	}
 	if o.Pool.IsValid() {
 		add("pool", o.Pool.String())
 	}

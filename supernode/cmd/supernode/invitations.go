@@ -21,6 +21,7 @@ type invitations struct {
 	ledger *invites.Ledger
 	book   *ruleBook
 	port   uint16 // where edges come to
+	obfs   []byte // the obfuscation key; empty: there is none
 }
 
 // Invite makes an invite.
@@ -47,6 +48,7 @@ func (v invitations) Invite(r admin.InviteRequest) (made admin.Invited, err erro
 	}
 	v.book.log.Info("an invite was made", "id", made.ID, "community", c.Name, "uses", made.Uses, "expires", made.Expires)
 	made.Token, made.Key, made.Port = invite.EncodeToken(token), supernode.KeyText(v.server.Key()), v.port
+	made.Obfs = invite.EncodeObfs(v.obfs)
 	made.Needed = !v.admits(now, c.NameHash(), nil)
 	return made, nil
 }

@@ -35,7 +35,7 @@ func inviteFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "ttl", Value: "24h", Usage: "`TIME` in which edges may come by it for the first time: 24h, 7d"},
 		&ucli.IntFlag{Name: "uses", Value: 1, Usage: "`COUNT` of edges that may come by it"},
 		&ucli.StringFlag{Name: "address", Usage: "`HOST[:PORT]` at which edges reach this supernode; default: the public address of this host"},
-		&ucli.StringSliceFlag{Name: "also", Usage: "`HOST:PORT#KEY` of another supernode that edges register with, too; may be repeated"},
+		&ucli.StringSliceFlag{Name: "also", Usage: "`HOST:PORT#KEY` of another supernode that edges register with, too, and which has the same obfuscation key; may be repeated"},
 		cli.QRFlag(), cli.JSONFlag(), cli.ControlFlag(""),
 		&ucli.StringFlag{Name: communityOption, Hidden: true},
 	}
@@ -169,6 +169,11 @@ func completed(v *invite.Invite, made admin.Invited) (text string, err error) {
 	if err == nil {
 		first.Key = also.Key
 		first.Token, err = invite.DecodeToken(made.Token)
+	}
+	for i := range v.Supernodes { // an operator gives all of his the same
+		if err == nil && made.Obfs != "" {
+			v.Supernodes[i].Obfs, err = invite.DecodeObfs(made.Obfs)
+		}
 	}
 	if err == nil {
 		text, err = v.Text()

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -105,5 +107,32 @@ func TestInviteFailures(t *testing.T) {
 				t.Errorf("%d: %s%s", code, out, errs)
 			}
 		})
+	}
+}
+
+// The obfuscation key goes into invites, for the other supernode as well, and is said nowhere.
+func TestInviteHasObfsKey(t *testing.T) {
+	const key = "q8s0Lk3vZp2mX7yW1bNcT5dR9fGhJ4aE"
+	dir := t.TempDir()
+	file := filepath.Join(dir, "obfs.key")
+	if err := os.WriteFile(file, []byte(key+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server, stop := serve(t, dir, "-p", "0", "--obfs-key-file", file)
+	defer stop()
+	if st := status(t, dir); !st.Totals.Obfuscated {
+		t.Error("status does not say that it is on")
+	}
+	out, _, code := typed(t, dir, "invite", "n", "--address", "vps.example", "--also", "b.example:1#"+strings.Repeat("A", 42)+"E")
+	v, err := invite.Parse(out)
+	if code != cli.OK || err != nil || string(v.Supernodes[0].Obfs) != key || string(v.Supernodes[1].Obfs) != key {
+		t.Errorf("%d: %v: %s", code, err, out)
+	}
+	shown, errs, _ := typed(t, dir, "status")
+	if said := shown + errs + server.out.String() + server.err.String(); strings.Contains(said, key) || !strings.Contains(shown, "obfs key") {
+		t.Errorf("it is shown, or not said: %s", said)
+	}
+	if stop(); !strings.Contains(server.err.String(), "obfs_key=on") || complains(server.err.String()) {
+		t.Errorf("%s", server.err.String())
 	}
 }

@@ -10,8 +10,12 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/internal/cli"
+	"hedgerow/internal/obfs"
 	"hedgerow/protocol"
 )
+
+// obfsVariable has the obfuscation key.
+const obfsVariable = "SUPERNODE_OBFS_KEY"
 
 // program names the command, its directories and its lines.
 const program = "supernode"
@@ -19,7 +23,7 @@ const program = "supernode"
 func main() {
 	cli.Main(program, func(ctx context.Context, args []string, s cli.Streams, p cli.Place) cli.Code {
 		return (&command{streams: s, place: p, forks: watchForks}).run(ctx, args)
-	})
+	}, "obfs-key")
 }
 
 // command is the program with what it needs of the machine, so that tests
@@ -62,6 +66,7 @@ func (cmd *command) app() *ucli.App {
 			"SUPERNODE_TLS_LISTEN,\n" +
 			"SUPERNODE_TLS_CERT, SUPERNODE_TLS_KEY, SUPERNODE_TURN_LISTEN,\n" +
 			"SUPERNODE_TURN_ADDRESS, SUPERNODE_TURN_PORTS, SUPERNODE_HTTP, SUPERNODE_POOL,\n" +
+			"SUPERNODE_OBFS_KEY,\n" +
 			"SUPERNODE_RULES, SUPERNODE_MODE, SUPERNODE_COMMUNITIES, SUPERNODE_LIMIT, SUPERNODE_ADDRESS,\n" +
 			"SUPERNODE_STATE_DIR and SUPERNODE_CONTROL stand in for the options of these names.\n" +
 			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission.",
@@ -90,7 +95,7 @@ func runFlags() []ucli.Flag {
 		&ucli.StringSliceFlag{Name: "l", Usage: "the same as -p `PORT`"},
 		&ucli.StringFlag{Name: "public-address", Usage: "`HOST` by which edges reach this supernode, a name or an address, where it cannot know; it is shown, and given to edges for --turn-listen"},
 		&ucli.StringFlag{Name: "second-port", Usage: "UDP `PORT` at which edges find out how their NATs map, or off; default: the one after -p, but not 7655, if free"},
-	}, streamFlags(), turnFlags(), rulesFlags(), []ucli.Flag{
+	}, obfs.Flags(obfsVariable), streamFlags(), turnFlags(), rulesFlags(), []ucli.Flag{
 		httpFlag(),
 		limitFlag(),
 		stateDirFlag(),

@@ -10,6 +10,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/internal/cli"
+	"hedgerow/internal/obfs"
 	"hedgerow/supernode"
 	"hedgerow/transport"
 )
@@ -32,6 +33,7 @@ type options struct {
 	Pool     netip.Prefix // zero: each community its own
 	Control  string       // empty: in the runtime directory
 	Log      cli.LogChoice
+	Obfs     obfs.Key
 	Without  transport.Options // what the socket may not use, for tests and to measure against
 }
 
@@ -55,6 +57,8 @@ func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
 		o.parsePool(s, &faults)
 	}
 	var err error
+	o.Obfs, err = obfs.Read(c, cmd.place.Env, obfsVariable)
+	faults.Add(err)
 	o.StateDir, err = cmd.place.StateDirOption(c, "SUPERNODE_STATE_DIR")
 	faults.Add(err)
 	return o, faults.Err()

@@ -48,6 +48,10 @@ func (cmd *command) start(c *ucli.Context) error {
 	if err != nil {
 		return err
 	}
+	if before != nil {
+		o.Obfs.Inherit(before)
+	}
+	cli.Warn(cmd.streams.Err, log, o.Log, o.Obfs.Warnings)
 	activated := service.TakeActivated()
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(heapGrowth)
@@ -284,7 +288,7 @@ func adoptActivated(f *os.File, opts transport.Options) (*transport.UDP, error) 
 func (p *process) run(ctx context.Context) error {
 	cfg := supernode.Config{
 		Conn: p.socket, StateDir: p.options.StateDir, Pool: p.options.Pool, Limits: p.options.Limits,
-		TURN: p.turn, Rules: p.rules.rules, Log: p.log, Version: cli.Release,
+		TURN: p.turn, Rules: p.rules.rules, Log: p.log, Version: cli.Release, Cover: supernode.Cover{ObfsKey: p.options.Obfs.Bytes},
 	}
 	if p.second != nil { // a nil *UDP in an interface would not be nil
 		cfg.Alternate = p.second
@@ -306,7 +310,7 @@ func (p *process) run(ctx context.Context) error {
 	p.log.Info("configuration", p.configuration()...)
 	began := time.Now()
 	defer func() { p.log.Info("stopped", "after", time.Since(began).Round(time.Second)) }()
-	g := governed{s, p.rules, invitations{s, p.ledgers.invites, p.rules, p.socket.LocalAddr().Port()}}
+	g := governed{s, p.rules, invitations{s, p.ledgers.invites, p.rules, p.socket.LocalAddr().Port(), p.options.Obfs.Bytes}}
 	u := p.upgrader(s)
 	moving := admin.Movable(admin.Handler(g, g), moveServer(s, p.socket.LocalAddr().Port()))
 	handler := admin.Copyable(admin.Rotatable(moving, rotateServer(s)), func(ctx context.Context) ([]byte, error) {

@@ -13,6 +13,7 @@ import (
 
 	ucli "github.com/urfave/cli/v2"
 
+	"hedgerow/crypto"
 	"hedgerow/internal/cli"
 	"hedgerow/transport"
 	"hedgerow/transport/stream"
@@ -123,6 +124,9 @@ func listenError(a netip.AddrPort, err error, advice string) error {
 // transports beside a socket.
 func (p *process) newStreams(sides *transport.Sides) (*stream.Server, error) {
 	cfg := stream.ServerConfig{Listeners: p.listeners, Sides: sides, Log: p.log}
+	if key := p.options.Obfs.Bytes; len(key) > 0 {
+		cfg.Path = crypto.ObfsStreamPath(key)
+	}
 	if files := p.options.Streams; files.Certificate != "" {
 		loaded, err := stream.LoadCertificate(files.Certificate, files.Key, p.log)
 		if err != nil {

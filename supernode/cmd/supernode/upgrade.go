@@ -165,6 +165,12 @@ func (p *process) files() (files []handover.Named, err error) {
 	if err := add(udpFile, f, err); err != nil {
 		return files, err
 	}
+	if f, ok, err := p.options.Obfs.File(); ok || err != nil {
+		if err != nil {
+			return files, err
+		}
+		files = append(files, f)
+	}
 	if p.second != nil {
 		f, err := p.second.File()
 		if err := add(secondFile, f, err); err != nil {

@@ -1,0 +1,41 @@
+package supernode
+
+// repeats knows INITs and HELLOs that come again. Nobody sends one twice in good faith, since
+// each has something random in it; but whoever has recorded one may send it from elsewhere, to
+// see whether something answers that knows it. It is kept where there is an obfuscation key;
+// else it is nil and knows nothing. Only packets of who has that key get into it.
+type repeats struct {
+	now, before map[[16]byte]struct{} // the last bytes of packets, which are random; before are the older ones
+}
+
+// repeatsMost is how many packets each half holds, of 40 bytes: a week of a hundred edges.
+const repeatsMost = 1 << 15
+
+func newRepeats(obfs []byte) *repeats {
+	if len(obfs) == 0 {
+		return nil
+	}
+	return &repeats{now: make(map[[16]byte]struct{})}
+}
+
+// known reports whether a packet was noted before.
+func (r *repeats) known(pkt []byte) bool {
+	if r == nil {
+		return false
+	}
+	end := [16]byte(pkt[len(pkt)-16:])
+	_, is := r.now[end]
+	_, was := r.before[end]
+	return is || was
+}
+
+// note has a packet known from now on.
+func (r *repeats) note(pkt []byte) {
+	if r == nil {
+		return
+	}
+	if len(r.now) >= repeatsMost {
+		r.now, r.before = make(map[[16]byte]struct{}), r.now
+	}
+	r.now[[16]byte(pkt[len(pkt)-16:])] = struct{}{}
+}
