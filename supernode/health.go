@@ -159,29 +159,35 @@ func (h *health) ask(said []string, now time.Time, disk bool) {
 	}
 }
 
-// beside are sentences of whoever runs the supernode about what belongs to it and does not
-// work. Any goroutine may add one.
+// beside are what whoever runs the supernode says about what belongs to it and does not work.
+// Any goroutine may add to them.
 type beside struct {
-	mu   sync.Mutex
-	list []string
+	mu    sync.Mutex
+	asked []func() string // each for a sentence; empty: there is none now
 }
 
-func (b *beside) add(note string) {
+func (b *beside) add(ask func() string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.list = append(b.list, note)
+	b.asked = append(b.asked, ask)
 }
 
-func (b *beside) notes() []string {
+func (b *beside) notes() (list []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.Clone(b.list)
+	for _, ask := range b.asked {
+		if note := ask(); note != "" {
+			list = append(list, note)
+		}
+	}
+	return list
 }
 
-// Note adds a sentence to the notes of status, for good: something that belongs to the
-// supernode and is none of its parts does not work. It may be called from any goroutine, a
-// few times.
-func (s *Server) Note(sentence string) { s.health.beside.add(sentence) }
+// Note adds to the notes of status, as long as it is not empty, what ask returns: that
+// something which belongs to the supernode and is none of its parts does not work. ask is
+// called for each status, from any goroutine, and may ask the disk. Note may be called from
+// any goroutine, a few times.
+func (s *Server) Note(ask func() string) { s.health.beside.add(ask) }
 
 // frontNote says that something before us hides where edges come from.
 func (h *health) frontNote(time.Time) string {

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -243,8 +244,16 @@ func TestStatusIsBounded(t *testing.T) {
 	if last := st.Communities[len(st.Communities)-1]; st.Communities[0].Edges != 2 || last.Edges != 1 {
 		t.Errorf("from %d to %d edges", st.Communities[0].Edges, last.Edges)
 	}
-	r.s.Note("The listener has failed.")
-	if notes := r.s.Status().Notes; len(notes) != 1 || notes[0] != "The listener has failed." {
-		t.Errorf("%q", notes)
+	now := ""
+	r.s.Note(func() string { return "The listener has failed." })
+	r.s.Note(func() string { return now })
+	for _, now = range []string{"", "The socket is gone.", ""} {
+		want := []string{"The listener has failed."}
+		if now != "" {
+			want = append(want, now)
+		}
+		if notes := r.s.Status().Notes; !slices.Equal(notes, want) {
+			t.Errorf("%q, want %q", notes, want)
+		}
 	}
 }

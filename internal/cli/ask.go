@@ -19,6 +19,11 @@ func PrintJSON(w io.Writer, document any) error {
 	return enc.Encode(document)
 }
 
+// SocketRemoved says that a program runs whose control socket was removed.
+func SocketRemoved(program, socket string) error {
+	return Errorf(Failure, "", "the %s of %s runs and serves, but somebody has removed that socket, so it cannot be asked. Start it again, which makes the socket anew.", program, socket)
+}
+
 // CallError puts into words why a running program did not answer a question through
 // its control socket.
 func CallError(program, socket string, err error) error {
@@ -26,6 +31,8 @@ func CallError(program, socket string, err error) error {
 	switch {
 	case errors.Is(err, localapi.ErrNotRunning):
 		return Errorf(Failure, "", "no %s is running at %s.", program, socket)
+	case errors.Is(err, localapi.ErrRemoved):
+		return SocketRemoved(program, socket)
 	case errors.Is(err, fs.ErrPermission):
 		return Errorf(Permission, "", "no permission on %s: run this with sudo, or join the group that owns it.", socket)
 	case errors.As(err, &answer):

@@ -20,6 +20,7 @@ func TestCallError(t *testing.T) {
 		want string
 	}{
 		{fmt.Errorf("%w: nothing listens on /s", localapi.ErrNotRunning), Failure, "no edge is running at /s."},
+		{fmt.Errorf("%w: /s", localapi.ErrRemoved), Failure, "the edge of /s runs and serves, but somebody has removed that socket, so it cannot be asked. Start it again, which makes the socket anew."},
 		{&fs.PathError{Op: "connect", Path: "/s", Err: fs.ErrPermission}, Permission, "no permission on /s: run this with sudo, or join the group that owns it."},
 		{&localapi.ServerError{Code: 500, Message: "not\x1bnow"}, Failure, "the edge at /s says: not\uFFFDnow"},
 		{errors.New("odd"), Failure, "odd"},

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -119,9 +120,11 @@ func exchange(ctx context.Context, socketPath, method, urlPath string, document 
 	return body, nil
 }
 
-// unreachable names the two failures that callers tell apart.
+// unreachable names the failures that callers tell apart.
 func unreachable(socketPath string, err error) error {
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && slices.Contains(listening(), socketPath):
+		return fmt.Errorf("%w: %s", ErrRemoved, socketPath)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w: nothing listens on %s", ErrNotRunning, socketPath)
 	case errors.Is(err, fs.ErrPermission):

@@ -123,7 +123,7 @@ func Listen(path string) (*Listener, error) {
 		_ = os.Remove(birth)
 		return nil, fmt.Errorf("publish the control socket: %w", err)
 	}
-	return &Listener{UnixListener: l, path: path}, nil
+	return newListener(l, path), nil
 }
 
 // publish sets the socket's mode and gives it its name.
@@ -157,11 +157,28 @@ func clear(path string) error {
 	return fmt.Errorf("look at the control socket: %w", err)
 }
 
-// Listener is a control socket. It removes its file when it is closed.
+// Listener is a control socket. It removes its file when it is closed, and no other one that
+// has come in its place.
 type Listener struct {
 	*net.UnixListener
 	path  string
+	file  fs.FileInfo // that is at path; nil: that is not known
 	leave atomic.Bool // the file stays: it is another process's
+}
+
+func newListener(l *net.UnixListener, path string) *Listener {
+	file, _ := os.Lstat(path)
+	return &Listener{UnixListener: l, path: path, file: file}
+}
+
+// Path returns where the file of the socket is.
+func (l *Listener) Path() string { return l.path }
+
+// Removed reports whether somebody has removed the file of the socket, or put another one in
+// its place: nobody who opens that gets here.
+func (l *Listener) Removed() bool {
+	now, err := os.Lstat(l.path)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && l.file != nil && !os.SameFile(now, l.file)
 }
 
 // Adopt makes a Listener of a control socket at path that another process has opened.
@@ -175,7 +192,7 @@ func Adopt(f *os.File, path string) (*Listener, error) {
 		_ = l.Close()
 		return nil, fmt.Errorf("use the control socket of another process: %w", os.ErrInvalid)
 	}
-	return &Listener{UnixListener: u, path: path}, nil
+	return newListener(u, path), nil
 }
 
 // Leave has Close leave the file where it is: another process listens on the socket, too,
@@ -187,15 +204,11 @@ func (l *Listener) Keep() { l.leave.Store(false) }
 
 // Close stops listening and removes the socket's file.
 func (l *Listener) Close() error {
-	if l.leave.Load() {
+	if l.leave.Load() || l.Removed() {
 		return l.UnixListener.Close()
 	}
 	// The file is removed first: in between a caller finds no socket rather than
 	// one that refuses.
-	if err := os.Remove(l.path); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return l.UnixListener.Close()
-		}
-	}
+	_ = os.Remove(l.path)
 	return l.UnixListener.Close()
 }

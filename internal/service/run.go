@@ -17,6 +17,7 @@ func (s *Service) Run(ctx context.Context, h http.Handler, work func(context.Con
 	var joined sync.WaitGroup
 	joined.Go(func() {
 		if err := localapi.ServeListener(serving, s.control, h); err != nil {
+			s.silent.Store(true)
 			s.cfg.Log.Error("the control socket failed", "err", err)
 		}
 	})

@@ -2,10 +2,12 @@ package service
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 
 	"hedgerow/internal/cli"
 	"hedgerow/internal/limit"
@@ -35,7 +37,8 @@ type Service struct {
 	control *localapi.Listener
 	release []func() // in the order of opening
 
-	inherited bool // from another process, which said that the service is ready
+	silent    atomic.Bool // the control socket has failed
+	inherited bool        // from another process, which said that the service is ready
 }
 
 // New returns a Service that holds nothing yet. From then on the process keeps to the memory
@@ -104,6 +107,22 @@ func (s *Service) OpenControl(place cli.Place, path, name string) error {
 func (s *Service) holdControl(l *localapi.Listener) {
 	s.control = l
 	s.OnClose(func() { _ = l.Close() })
+}
+
+// ControlNote says that nobody is answered on the control socket any more, why, and what to do;
+// empty: it is as it should be. It asks the disk. It may be called from any goroutine once the
+// socket is open.
+func (s *Service) ControlNote() string {
+	why := ""
+	switch {
+	case s.silent.Load():
+		why = "has failed (the log says why)"
+	case s.control.Removed():
+		why = "was removed"
+	default:
+		return ""
+	}
+	return fmt.Sprintf("the control socket %s %s: '%[3]s status' and its kin get no answer. Start the %[3]s again, which makes it anew.", s.control.Path(), why, s.cfg.Program)
 }
 
 // controlPath returns where the control socket is.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -103,6 +104,46 @@ func TestControlSocket(t *testing.T) {
 	first.Close()
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is left: %v", err)
+	}
+}
+
+// A control socket that nobody reaches any more is said, and another one that has come in its
+// place is left where it is.
+func TestControlNote(t *testing.T) {
+	dir := t.TempDir()
+	s := newService(t)
+	if err := s.OpenControl(place(dir), "", "a.sock"); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "run", "a.sock")
+	if note := s.ControlNote(); note != "" {
+		t.Errorf("as it was made: %q", note)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if note, want := s.ControlNote(), "the control socket "+path+" was removed: 'mill status' and its kin get no answer. Start the mill again"; !strings.HasPrefix(note, want) {
+		t.Errorf("removed: %q", note)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if note := s.ControlNote(); !strings.Contains(note, " was removed: ") {
+		t.Errorf("another file: %q", note)
+	}
+	_ = s.control.UnixListener.Close() // as if it could accept no more
+	err := s.Run(t.Context(), http.NotFoundHandler(), func(context.Context) error {
+		for !s.silent.Load() {
+			runtime.Gosched()
+		}
+		return nil
+	})
+	if note := s.ControlNote(); err != nil || !strings.Contains(note, " has failed (the log says why): ") {
+		t.Errorf("failed: %q, %v", note, err)
+	}
+	s.Close()
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the file in its place: %v", err)
 	}
 }
 

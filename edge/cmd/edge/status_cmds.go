@@ -11,6 +11,7 @@ import (
 	"hedgerow/edge"
 	"hedgerow/edge/control"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/localapi"
 	"hedgerow/internal/render"
 )
 
@@ -96,6 +97,11 @@ func (cmd *command) socket(c *ucli.Context) (control.Socket, error) {
 	case 1:
 		return control.Socket(found[0]), nil
 	case 0:
+		for _, dir := range cmd.place.RuntimeDirs() {
+			if gone := localapi.Removed(dir); len(gone) > 0 {
+				return "", cli.SocketRemoved(program, gone[0])
+			}
+		}
 		return "", cli.Errorf(cli.Failure, "", "no edge is running here: there is no control socket in %s. If it runs elsewhere type --control PATH.",
 			strings.Join(cmd.place.RuntimeDirs(), " or "))
 	}

@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -227,6 +230,35 @@ func TestSocketChoice(t *testing.T) {
 	if code != cli.Usage || !strings.Contains(errs, "edge peers --control "+filepath.Join(dir, "a.sock")) ||
 		!strings.Contains(errs, "edge peers --control "+filepath.Join(dir, "b.sock")) {
 		t.Errorf("with two sockets: %d, %s", code, errs)
+	}
+}
+
+// An edge whose socket somebody has removed is not said to be none.
+func TestSocketRemoved(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("other systems do not say who listens")
+	}
+	if len(cli.ThisPlace(program).Sockets()) > 0 {
+		t.Skip("an edge is running on this machine, and its socket counts")
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.sock")
+	l, err := localapi.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"the edge of " + path + " runs and serves, but somebody has removed that socket", "no edge is running "} {
+		for _, args := range [][]string{{"health"}, {"peers"}, {"status", "--control", path}} {
+			cmd := testCommand(map[string]string{"RUNTIME_DIRECTORY": dir, "STATE_DIRECTORY": dir})
+			code := cmd.run(t.Context(), append([]string{program}, args...))
+			if says := fmt.Sprint(cmd.streams.Out, cmd.streams.Err); code != cli.Failure || !strings.Contains(says, want) {
+				t.Errorf("%q: %d, %s, want %q", args, code, says, want)
+			}
+		}
+		_ = l.Close()
 	}
 }
 

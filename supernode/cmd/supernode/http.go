@@ -62,6 +62,7 @@ func (p *process) serveHTTP(ctx context.Context, s *supernode.Server) {
 	}
 	if err := localapi.ServeOpen(ctx, p.http, metrics.Handler(s)); err != nil {
 		p.log.Error("monitors get no answer any more", "err", err)
-		s.Note(fmt.Sprintf("monitors get no answer at %s any more. Start the supernode again; the log says why.", p.options.HTTP))
+		note := fmt.Sprintf("monitors get no answer at %s any more. Start the supernode again; the log says why.", p.options.HTTP)
+		s.Note(func() string { return note })
 	}
 }

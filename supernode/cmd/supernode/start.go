@@ -302,9 +302,8 @@ func (p *process) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.missing != "" {
-		s.Note(p.missing)
-	}
+	s.Note(func() string { return p.missing })
+	s.Note(p.service.ControlNote)
 	p.announce()
 	p.log.Info("started", "version", cli.Release, "pid", os.Getpid(), "key", supernode.KeyText(p.id.Static))
 	p.log.Info("configuration", p.configuration()...)
