@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -123,7 +122,7 @@ func exchange(ctx context.Context, socketPath, method, urlPath string, document 
 // unreachable names the failures that callers tell apart.
 func unreachable(socketPath string, err error) error {
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && slices.Contains(listening(), socketPath):
+	case errors.Is(err, fs.ErrNotExist) && isRemoved(socketPath):
 		return fmt.Errorf("%w: %s", ErrRemoved, socketPath)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w: nothing listens on %s", ErrNotRunning, socketPath)

@@ -204,11 +204,11 @@ func (l *Listener) Keep() { l.leave.Store(false) }
 
 // Close stops listening and removes the socket's file.
 func (l *Listener) Close() error {
-	if l.leave.Load() || l.Removed() {
-		return l.UnixListener.Close()
+	// The file is removed last: in between a caller finds one that refuses, and not one that
+	// listens without its file, which would say that somebody else has removed that.
+	err := l.UnixListener.Close()
+	if !l.leave.Load() && !l.Removed() {
+		_ = os.Remove(l.path)
 	}
-	// The file is removed first: in between a caller finds no socket rather than
-	// one that refuses.
-	_ = os.Remove(l.path)
-	return l.UnixListener.Close()
+	return err
 }
