@@ -4,7 +4,7 @@
 //   - Bucket is the bare bucket. Its caller names rate and burst in each call, so
 //     that a bucket in a table costs 8 bytes and a limit may be configured.
 //   - Limiter is a Bucket with a rate and a burst of its own.
-//   - Sources is a bounded table of Buckets, one for each source address.
+//   - Sources is a bounded table of Buckets, two for each source address.
 //   - Networks are three of them, for an address and for the networks around it, so
 //     that whoever has many addresses has no more than one who has few.
 //   - Shared is a bare bucket for several goroutines at once.
@@ -57,17 +57,34 @@ func (b *Bucket) Full(now time.Time) bool { return b.full <= now.UnixNano() }
 // after returns when the bucket would be full again after Take, and whether Take
 // may succeed.
 func (b *Bucket) after(now time.Time, cost, rate, burst float64) (full int64, ok bool) {
+	t, ok := termsOf(now, cost, rate, burst)
+	full = b.owed(t) + t.cost
+	return full, ok && full <= t.at+t.room
+}
+
+// owed returns when the bucket is full again, which is now if it is.
+func (b *Bucket) owed(t terms) int64 {
+	if b.full < t.at || b.full > t.at+t.room {
+		return t.at
+	}
+	return b.full
+}
+
+// terms are those of a Take, in nanoseconds.
+type terms struct {
+	at   int64 // of the Unix clock
+	room int64 // that a whole bucket lasts
+	cost int64
+}
+
+// termsOf returns the terms; ok is false if Take fails whatever is in the bucket.
+func termsOf(now time.Time, cost, rate, burst float64) (t terms, ok bool) {
 	if !(rate > 0) || cost > burst {
-		return 0, false
+		return terms{}, false
 	}
-	at := now.UnixNano()
 	perToken := float64(time.Second) / rate
-	room := nanoseconds(burst*perToken + 0.5) // rounded, so that burst tokens fit
-	if full = b.full; full < at || full > at+room {
-		full = at
-	}
-	full += nanoseconds(cost * perToken)
-	return full, full <= at+room
+	// The room is rounded, so that burst tokens fit.
+	return terms{at: now.UnixNano(), room: nanoseconds(burst*perToken + 0.5), cost: nanoseconds(cost * perToken)}, true
 }
 
 // nanoseconds returns n rounded down, and at most maxRoom.

@@ -15,7 +15,7 @@ var growth = [network.Levels]float64{1, 2, 4}
 // Networks is a table of Buckets for source addresses and for the networks that they
 // lie in (network.Of). Each level is a table of fixed size as Sources is one, so that
 // a flood from forged addresses makes neighbours share, and neither grows the table
-// nor empties it: its share of each bucket is its rate divided by their number.
+// nor empties it: its share of each bucket is about its rate divided by their number.
 type Networks struct {
 	levels [network.Levels]*Sources
 }
@@ -30,21 +30,21 @@ func NewNetworks(n int) *Networks {
 	return t
 }
 
-// Take takes one token for an address from the bucket of each of its networks, and
+// Take takes one token for an address from what each of its networks has, and
 // reports whether all had one; if one had not, Take changes nothing. rate and burst
 // are those of Bucket.Take for an IPv4 address or an IPv6 /64. A /56 has two times,
 // and a /48 or an IPv4 /24 four times as much.
 func (t *Networks) Take(now time.Time, a netip.Addr, rate, burst float64) bool {
-	var buckets [network.Levels]*Bucket
+	var levels [network.Levels]places
 	var key [9]byte
 	for i, k := range network.Of(a) {
-		buckets[i] = t.levels[i].bucket(k.Append(key[:0]))
-		if !buckets[i].Has(now, 1, rate*growth[i], burst*growth[i]) {
+		levels[i] = t.levels[i].places(k.Append(key[:0]))
+		if !levels[i].has(now, rate*growth[i], burst*growth[i]) {
 			return false
 		}
 	}
-	for i, b := range buckets {
-		b.Take(now, 1, rate*growth[i], burst*growth[i])
+	for i, p := range levels {
+		p.take(now, rate*growth[i], burst*growth[i])
 	}
 	return true
 }
