@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -332,8 +333,8 @@ func (c *echoConn) WriteBatch(ds []transport.Datagram) (int, error) {
 	return len(ds), nil
 }
 
-// While members keep the queue of the control loop full, it answers the user within 50
-// ms, hears strangers, and ends when it is to.
+// While members keep the queue of the control loop full, it answers the user after a turn of
+// theirs, hears strangers, and ends when it is to.
 func TestLoopServesEverybody(t *testing.T) {
 	var conn *echoConn
 	e := newEdge(t, func(c *Config) {
@@ -347,7 +348,11 @@ func TestLoopServesEverybody(t *testing.T) {
 	m := protocol.Ping{Pad: protocol.MinPingPad}
 	ev := dataplane.PairMessages{Peer: p.view, Session: p.sessions.current.Crypto(), Origin: dataplane.Origin{Addr: p.view.Route().Direct}, Messages: m.Append(nil)}
 	e.settle(time.Now())
-	conn.echo = func() { e.data.plane.Post(ev) }
+	var handled atomic.Int64
+	conn.echo = func() {
+		handled.Add(1)
+		e.data.plane.Post(ev)
+	}
 	for range 100 {
 		e.data.plane.Post(ev)
 	}
@@ -355,21 +360,22 @@ func TestLoopServesEverybody(t *testing.T) {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- e.loop(ctx, make(chan error)) }()
-	var took []time.Duration
+	var passed []int64 // of their events, while a question waited
 	for range 40 {
-		asked := time.Now()
-		answered := make(chan struct{})
+		answered := make(chan int64)
+		before := handled.Load()
 		select {
-		case e.background.requests <- func(time.Time) { close(answered) }:
-			<-answered
+		case e.background.requests <- func(time.Time) { answered <- handled.Load() }:
+			passed = append(passed, <-answered-before)
 		case <-time.After(5 * time.Second):
 			t.Fatal("the loop answers nobody while members talk")
 		}
-		took = append(took, time.Since(asked))
 	}
-	slices.Sort(took)
-	if middle := took[len(took)/2]; middle > 20*time.Millisecond { // for the slowest another program may have had the processor
-		t.Errorf("half of the answers took more than %v", middle)
+	slices.Sort(passed)
+	// Another program may have had the processor between the count and the question of the
+	// worst of them.
+	if middle := passed[len(passed)/2]; middle > 2*eventBurst {
+		t.Errorf("half of the questions waited for more than %d events, and a turn has %d", middle, eventBurst)
 	}
 	e.data.plane.Post(dataplane.InitReceived{Origin: atPeer, Packet: make([]byte, protocol.InitLen)})
 	for wait := time.Now(); e.drops()["handshake-version"] == 0; time.Sleep(time.Millisecond) {
