@@ -12,6 +12,7 @@ type rotation struct {
 	next   *nextKey     // that is tried; nil: none is
 	former *crypto.Mask // of the key before, while a session by that is opened
 	looked time.Time    // when one was looked at last
+	rests  time.Time    // until when none counts after one did
 }
 
 // nextKey is a key that takes the place of another.

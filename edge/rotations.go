@@ -20,6 +20,9 @@ const (
 	// rotatePause is the shortest time between two rotations of a supernode that are looked
 	// at: each costs an agreement.
 	rotatePause = time.Second
+	// rotateRest is how long after one that counts the next one may: each is a line in the
+	// log and a write to the disk. The supernode says it again in the next session.
+	rotateRest = time.Minute
 )
 
 // rotations is the owner of which key of a supernode takes the place of which.
@@ -41,7 +44,7 @@ func (o *rotations) handle(now time.Time, s *supernode, m protocol.Rotate, curre
 	case !current || s.key == nil || s.hop.session.Crypto().Static() != *s.key:
 		o.refusals.note(refusedRotate, s, "why", "not in the session in use")
 		return
-	case now.Sub(r.looked) < rotatePause:
+	case now.Sub(r.looked) < rotatePause, now.Before(r.rests):
 		o.refusals.note(refusedRotate, s, "why", "too soon")
 		return
 	default:
@@ -96,6 +99,7 @@ func (o *rotations) answered(now time.Time, s *supernode, by [32]byte) {
 	}
 	from := *s.key
 	r.former, r.next, r.serial = s.mask, nil, next.serial
+	r.rests = now.Add(rotateRest)
 	s.pin(next.key)
 	o.state.keepRotation(s.cfg.Name, from, next.key, r.serial)
 	if s.cfg.Key == nil {

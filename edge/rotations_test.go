@@ -149,6 +149,27 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestRotationsRest: a supernode that says one key after the other has one count in a minute.
+func TestRotationsRest(t *testing.T) {
+	v := registered(t, nil)
+	old, next, third := testIdentity(200), testIdentity(201), testIdentity(202)
+	v.say(noon, v.rotationOf(9, old.Static, next.Static, next).Append(nil))
+	v.becomes(next)
+	now := noon.Add(time.Second)
+	v.answerNext(now)
+	m := ack(3)
+	v.say(now, m.Append(nil))
+	said := v.rotationOf(10, next.Static, third.Static, third).Append(nil)
+	v.say(now.Add(rotateRest-1), said)
+	if v.s.init.rotation.next != nil {
+		t.Error("two count within a minute")
+	}
+	v.say(now.Add(rotateRest), said)
+	if v.s.init.rotation.next == nil {
+		t.Error("the next one does not count after it")
+	}
+}
+
 // source returns what the queues know of the supernode's address.
 func (v *testServer) source() *dataplane.Source {
 	s := dataplane.Source{Mask: v.s.mask, Second: v.s.secondMask()}
