@@ -87,6 +87,9 @@ func (s *Server) EndRotation(force bool) error {
 		_ = d.files.keepRotation(&d.file) // it may be in its place, and not for sure
 		return fmt.Errorf("the former key answers as before, since its end cannot be kept: %w", err)
 	}
+	if left := d.files.removeAside(former.identity.Seed); len(left) > 0 {
+		s.cfg.Log.Warn("files that were set aside have the former key and cannot be removed: remove them", "files", left)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	d.file = file

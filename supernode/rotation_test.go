@@ -356,6 +356,53 @@ func TestRotationFileDamaged(t *testing.T) {
 	}
 }
 
+// TestRotationEndsAside: with the end of a rotation the former key is in no file any more,
+// whatever was set aside meanwhile, and what else was set aside stays.
+func TestRotationEndsAside(t *testing.T) {
+	dir := t.TempDir()
+	var log bytes.Buffer
+	disk := &faultyDisk{Disk: forgetful{journal.System}}
+	r := newRigOn(t, disk, Config{StateDir: dir, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	seed := r.s.sockets.keys.own.identity.Seed
+	damaged := append([]byte("damage"), seed[:9]...)
+	has := map[string]bool{ // what was set aside, and whether it has the key
+		RotationFile + ".damaged-1": true, IdentityFile + ".damaged-1": true, IdentityCopy + ".replaced-1": true,
+		IdentityFile + ".damaged-2": false, IdentityCopy + ".replaced-2": false,
+	}
+	for name, has := range has {
+		content := damaged
+		if !has {
+			content = junk(36)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := r.s.Rotate(); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.s.EndRotation(false); err != nil {
+		t.Fatal(err)
+	}
+	for name, has := range has {
+		if _, err := os.Lstat(filepath.Join(dir, name)); (err == nil) == has {
+			t.Errorf("%s, with the key %v: %v", name, has, err)
+		}
+	}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			b, _ := os.ReadFile(path)
+			if hasPart(b, seed) {
+				t.Errorf("%s has the key", path)
+			}
+		}
+		return err
+	})
+	if err != nil || strings.Contains(log.String(), "cannot be removed") {
+		t.Errorf("%v, log %s", err, &log)
+	}
+}
+
 // startsDamaged starts a supernode twice.
 func startsDamaged(t *testing.T, dir, what string, before [32]byte, warnings int) {
 	t.Helper()

@@ -1,11 +1,13 @@
 package supernode
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"hedgerow/crypto"
@@ -153,6 +155,40 @@ func (l stateFiles) rotate(serial uint64, from, to *crypto.Identity) (f rotation
 	}
 	l.writeCopy(to) // without it the next start writes it
 	return f, nil
+}
+
+// seedRun is how many bytes in a row of a seed tell that a file has it, or what damage left of
+// it.
+const seedRun = 4
+
+// removeAside removes the files beside those of identities that were set aside, damaged or
+// replaced, and have a seed or a part of it, and returns which of them it could not remove.
+func (l stateFiles) removeAside(seed [32]byte) (left []string) {
+	files, _ := os.ReadDir(l.dir) // of one that cannot be read nothing can be removed
+	for _, f := range files {
+		aside := func(prefix string) bool { return strings.HasPrefix(f.Name(), prefix) }
+		if !aside(RotationFile+".damaged-") && !aside(IdentityFile+".damaged-") && !aside(IdentityCopy+".replaced-") {
+			continue
+		}
+		path := filepath.Join(l.dir, f.Name())
+		if b, err := os.ReadFile(path); err == nil && !hasPart(b, seed) {
+			continue
+		}
+		if l.disk.Remove(path) != nil {
+			left = append(left, path)
+		}
+	}
+	return left
+}
+
+// hasPart reports whether seedRun bytes of a seed are somewhere in b.
+func hasPart(b []byte, seed [32]byte) bool {
+	for i := range len(seed) - seedRun + 1 {
+		if bytes.Contains(b, seed[i:i+seedRun]) {
+			return true
+		}
+	}
+	return false
 }
 
 // first returns the seed of the identity that edges have known for longest.
