@@ -25,9 +25,14 @@ const (
 	recordLen  = 1 + 2 + len(key{}) + 8 + 4
 )
 
-// maxFile bounds a file that is read, in bytes: several times what a Table of the largest
-// supernode takes.
-const maxFile = 256 << 20
+const (
+	// maxFile bounds a file that is read, in bytes.
+	maxFile = 256 << 20
+	// mostAccounts is how many accounts a scope of them has at most, whatever the limits of
+	// the supernode are: a file of all of them is written anew when it has twice as many
+	// records, and no file is larger than what is read.
+	mostAccounts = (maxFile/recordLen/2 - slack) / 3
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

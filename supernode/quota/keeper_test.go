@@ -426,3 +426,15 @@ func TestManyDirtyAccounts(t *testing.T) {
 		t.Errorf("%d are written", on.All().Used)
 	}
 }
+
+// However many edges a supernode may have, it reads the file that it writes.
+func TestLargestFile(t *testing.T) {
+	table := NewTable(time.Now(), Limits{}, 2<<30, 2<<30, 2<<30)
+	accounts := 1
+	for scope := range table.books {
+		accounts += table.books[scope].most
+	}
+	if size := len(fileHeader) + (2*accounts+slack)*recordLen; size > maxFile || size < maxFile*9/10 {
+		t.Errorf("the largest file has %d bytes, and one of %d is read", size, maxFile)
+	}
+}

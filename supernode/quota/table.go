@@ -103,11 +103,11 @@ type Table struct {
 const settling = 10 * time.Minute
 
 // NewTable returns a table of a time in which nobody has used anything, with places for so
-// many communities, identities and sources.
+// many communities, identities and sources, and mostAccounts of each at most.
 func NewTable(now time.Time, limits Limits, communities, edges, sources int) *Table {
 	t := &Table{limits: limits}
 	for scope, most := range map[Scope]int{Community: communities, Edge: edges, Source: sources} {
-		t.books[scope].most = max(most, yielding)
+		t.books[scope].most = min(max(most, yielding), mostAccounts)
 	}
 	t.begin(monthOf(now))
 	return t
