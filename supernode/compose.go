@@ -33,7 +33,7 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys, rotated rot
 	s.sockets.keys = s.strangers.handshakes.newKeys(cfg.Identity, &rotated)
 	s.relayer = &relayer{months: newMonths(s), sessions: s.sessions, sender: sender, registry: s.registry, sockets: s.sockets, allowance: allowance, crowded: newCrowded(cfg.Limits.LineBytes), refused: s.refused, limits: cfg.Limits}
 	s.turn = &turnServer{
-		cfg: cfg.TURN, failed: &s.health.turn, secret: turnSecret(rotated.first(cfg.Identity)), tables: &s.mu, registry: s.registry, refused: s.refused, log: log, now: cfg.Now,
+		cfg: cfg.TURN, failed: &s.health.turn, secret: turnSecret(rotated.first(cfg.Identity)), tables: &s.mu, registry: s.registry, spent: s.relayer.spendByTURN, refused: s.refused, log: log, now: cfg.Now,
 	}
 	s.notices = &notices{
 		pushes: newPushes(), resetter: resetter, registry: s.registry, sender: sender, allowance: allowance, refused: s.refused,

@@ -10,7 +10,8 @@ import (
 // What a packet costs beside its bytes: on the line the headers of IPv4, UDP and RELAY; in
 // the loop that reads the socket as much as a thousand bytes do.
 const (
-	lineCost = 28 + protocol.RelayOverhead
+	lineCost = udpCost + protocol.RelayOverhead
+	udpCost  = 28
 	loopCost = 1024
 )
 

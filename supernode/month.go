@@ -50,15 +50,35 @@ func (l limit) ofMonth() bool {
 // bytes, to all if it is a flood. What then leaves for it can be counted. A run is looked at
 // once, if nothing is reached: a train more or less is no matter.
 func (r *relayer) overMonth(now time.Time, out *outbox, edge *hop, size int, flood bool) limit {
-	b := &edge.reg.budget
-	if !r.months.table.Current(now, &b.payer, edge.source) {
-		r.months.table.SetPayer(&b.payer, edge.reg.community.id, edge.reg.owner, edge.source, lastingSource(edge.addr, edge.source))
-	}
-	if r.months.table.Over(&b.payer, 1) == quota.None {
+	if r.months.table.Over(r.months.payer(now, edge), 1) == quota.None {
 		out.run.month = true
 		return limit{}
 	}
 	return r.beyondMonth(now, edge, size, flood)
+}
+
+// payer returns whom what is sent for an edge is counted for.
+func (m *months) payer(now time.Time, edge *hop) *quota.Payer {
+	p := &edge.reg.budget.payer
+	if !m.table.Current(now, p, edge.source) {
+		m.table.SetPayer(p, edge.reg.community.id, edge.reg.owner, edge.source, lastingSource(edge.addr, edge.source))
+	}
+	return p
+}
+
+// spendByTURN counts datagrams with so many bytes that the TURN server has sent for an edge,
+// and reports whether it may send more. The caller holds the mutex.
+func (r *relayer) spendByTURN(now time.Time, edge *hop, datagrams, bytes int) (more bool) {
+	p := r.months.payer(now, edge)
+	r.months.table.Add(p, uint64(bytes+datagrams*udpCost))
+	over := r.months.table.Over(p, 1)
+	if over != quota.None {
+		over = r.months.table.Over(p, r.registry.front.sourcesIn(lastingSource(edge.addr, edge.source)))
+	}
+	if over != quota.None {
+		r.refused.drop(dropRelayMonth)
+	}
+	return over == quota.None
 }
 
 // beyondMonth is overMonth for an edge that has reached a limit, unless its source stands for

@@ -3,6 +3,7 @@ package supernode
 import (
 	"encoding/hex"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,34 @@ func TestMonth(t *testing.T) {
 		if all := m.s.Status().Totals; all.Month.Used != bulk+lineCost || !strings.HasPrefix(all.MonthEnds.String(), "2026-05-01 00:00:00") {
 			t.Errorf("%d: in the next month %+v", scope, all)
 		}
+	}
+}
+
+// TestMonthByTURN: what the TURN server sends for an edge counts as what is relayed for it, and
+// it sends no more when that is used up.
+func TestMonthByTURN(t *testing.T) {
+	m := newMonthRig(t, quota.Limits{Edge: bulkLimit})
+	spend := func(e *fakeEdge, datagrams, bytes int) bool {
+		return m.s.turn.spend(strconv.FormatUint(uint64(e.ack.Handle), 16), datagrams, bytes)
+	}
+	if !spend(m.a, 1, bulk) || m.s.Status().Totals.Month.Used != bulk+udpCost {
+		t.Errorf("after one datagram %+v", m.s.Status().Totals)
+	}
+	if spend(m.a, 3, bulkLimit) || m.dropped(dropRelayMonth) != 1 {
+		t.Error("it sends on over the limit")
+	}
+	if ok, _ := m.relays(m.a, m.b, bulk); ok {
+		t.Error("what it has sent counts for nothing")
+	}
+	if !spend(m.b, 1, bulk) || !spend(m.x, 0, 0) {
+		t.Error("others pay for it")
+	}
+	m.now = monthsEnd.Add(10 * time.Second)
+	if !spend(m.a, 0, 0) {
+		t.Error("it sends nothing in the next month")
+	}
+	if m.s.turn.spend("no handle", 1, 1) {
+		t.Error("nobody may send")
 	}
 }
 

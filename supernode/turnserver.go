@@ -36,6 +36,7 @@ type turnServer struct {
 	secret   []byte
 	tables   sync.Locker // guards the registry
 	registry *registry
+	spent    func(now time.Time, edge *hop, datagrams, bytes int) (more bool) // counts what was sent for an edge; the mutex is held
 	refused  *refusals
 	log      *slog.Logger
 	now      func() time.Time
@@ -78,6 +79,20 @@ func (t *turnServer) allowed(identity string, peer netip.Addr) bool {
 	return false
 }
 
+// spend counts what the TURN server has sent for the edge that an identity names, and reports
+// whether it may send more. What an edge that has gone still sends is nobody's; its peers
+// are refused soon.
+func (t *turnServer) spend(identity string, datagrams, bytes int) (more bool) {
+	handle, err := strconv.ParseUint(identity, 16, 32)
+	if err != nil {
+		return false
+	}
+	t.tables.Lock()
+	defer t.tables.Unlock()
+	r := t.registry.byHandle[uint32(handle)]
+	return r == nil || r.hop == nil || t.spent(t.now(), r.hop, datagrams, bytes)
+}
+
 // refuse counts why the TURN server may not reach an address for the
 // edge that an identity names, and says it at debug level.
 func (t *turnServer) refuse(reason dropReason, identity string, peer netip.Addr) {
@@ -96,7 +111,7 @@ func (t *turnServer) serve(ctx context.Context) {
 	}
 	server, err := turn.NewServer(turn.ServerConfig{
 		Conn: t.cfg.Conn, Address: t.cfg.Address, Bind: t.cfg.Bind, Ports: t.cfg.Ports, Limits: t.cfg.Limits, Listen: t.cfg.Listen,
-		Secret: t.secret, Allowed: t.allowed, Log: t.log,
+		Secret: t.secret, Allowed: t.allowed, Spend: t.spend, Log: t.log,
 	})
 	if err != nil {
 		t.failed.Store(true)

@@ -27,6 +27,7 @@ type relaySocket struct {
 	requests bucket.Bucket
 	sent     bucket.Bucket
 	received bucket.Bucket
+	bill     bill
 	peers    map[netip.Addr]time.Time // that it was permitted, by the last time
 }
 
@@ -62,16 +63,58 @@ func (r *relaySocket) Close() error {
 	r.closing.Do(func() {
 		_ = r.PacketConn.Close()
 		r.server.allocations.remove(r)
+		if r.server.cfg.Spend != nil {
+			r.mu.Lock()
+			r.bill.pay(time.Now(), r)
+			r.mu.Unlock()
+		}
 		r.server.cfg.Log.Debug("TURN allocation ended", "client", r.client, "identity", r.identity, "port", r.port)
 	})
 	return nil
 }
 
+// spend reports whether n bytes may pass in a direction, whose bucket is b.
 func (r *relaySocket) spend(b *bucket.Bucket, n int) bool {
+	now, rate := time.Now(), r.server.cfg.Limits.Rate
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rate := r.server.cfg.Limits.Rate
-	return b.Take(time.Now(), float64(n), rate, rate)
+	if !b.Take(now, float64(n), rate, rate) {
+		return false
+	}
+	return r.server.cfg.Spend == nil || r.bill.passes(now, n, r)
+}
+
+// bill is what has left for an allocation and Spend was not told of.
+type bill struct {
+	datagrams, bytes int
+	over             bool      // no more may
+	paid             time.Time // when Spend was told last
+}
+
+const (
+	billBytes = 64 << 10    // of one that is told
+	billAgain = time.Second // after no more may
+)
+
+// passes adds a datagram of n bytes to the bill of r, whose lock is held, unless no more may.
+func (l *bill) passes(now time.Time, n int, r *relaySocket) bool {
+	if l.over && now.Sub(l.paid) >= billAgain {
+		l.pay(now, r)
+	}
+	if l.over {
+		return false
+	}
+	l.datagrams++
+	if l.bytes += n; l.bytes >= billBytes {
+		l.pay(now, r)
+	}
+	return true
+}
+
+// pay tells Spend. Nobody who has a lock that Spend may take waits for that of r.
+func (l *bill) pay(now time.Time, r *relaySocket) {
+	l.over = !r.server.cfg.Spend(r.identity, l.datagrams, l.bytes)
+	l.datagrams, l.bytes, l.paid = 0, 0, now
 }
 
 // readDatagram reads until keep accepts a datagram. It ignores errors other than

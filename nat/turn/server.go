@@ -35,6 +35,10 @@ type ServerConfig struct {
 	// with a peer. It is called after addresses that no client may send to have
 	// been refused: see the method permits. Required.
 	Allowed func(identity string, peer netip.Addr) bool
+	// Spend is told of datagrams that have left for an identity and of their bytes, when they are
+	// 64 KiB and when an allocation ends, and says whether more may. If not they are dropped,
+	// and it is asked again after a second. Nil: as many as there are may.
+	Spend func(identity string, datagrams, bytes int) (more bool)
 	// Limits bound the clients' use of the server.
 	Limits ServerLimits
 	// Listen opens the socket of a relay. Default: net.ListenUDP for IPv4.

@@ -233,6 +233,57 @@ func TestRate(t *testing.T) {
 	})
 }
 
+// What leaves for an identity is told, in parts and when its allocation ends, and when no more
+// may nothing leaves until more may again.
+func TestSpend(t *testing.T) {
+	inScene(t, ServerLimits{}, func(t *testing.T, s *scene) {
+		datagrams, bytes, most := 0, 0, 200_000
+		s.server.cfg.Spend = func(identity string, n, size int) bool {
+			if identity != "a" {
+				t.Errorf("of %q", identity)
+			}
+			datagrams, bytes = datagrams+n, bytes+size
+			return bytes < most
+		}
+		st, relayed := s.allocate(clientAt, "a")
+		if err := st.Permit(t.Context(), peerAt.Addr()); err != nil {
+			t.Fatal(err)
+		}
+		passed := func(n int) (out, in int) {
+			for range n {
+				if err := st.Write(peerAt, make([]byte, 1000)); err != nil {
+					t.Fatal(err)
+				}
+				if text, _ := s.peer.read(); text != "" {
+					out++
+				}
+				s.peer.send(relayed, make([]byte, 1000))
+				if st.read() != "" {
+					in++
+				}
+			}
+			return out, in
+		}
+		out, in := passed(200)
+		if n := out + in; n != 4*(billBytes/1000+1) || bytes != n*1000 || datagrams != n {
+			t.Errorf("%d out and %d in passed; told of %d datagrams, %d bytes", out, in, datagrams, bytes)
+		}
+		most = 300_000
+		if out, in := passed(1); out+in != 0 {
+			t.Error("it is asked again at once")
+		}
+		time.Sleep(billAgain)
+		out, in = passed(5)
+		if out != 5 || in != 5 {
+			t.Errorf("%d out and %d in passed when more may again", out, in)
+		}
+		st.leave()
+		if want := 4*(billBytes/1000+1) + 10; datagrams != want || bytes != 1000*want {
+			t.Errorf("told of %d datagrams and %d bytes at last, want %d", datagrams, bytes, want)
+		}
+	})
+}
+
 // Many peers at once: each gets its own, by channels as far as they go and by
 // indications beyond.
 func TestManyPeers(t *testing.T) {
