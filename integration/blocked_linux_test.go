@@ -19,7 +19,7 @@ func (m *member) awaitLink(from time.Time, stream bool) time.Duration {
 	for {
 		s, err := m.town.Status(m.town.ctx, m.Program)
 		if err == nil && len(s.Supernodes) == 1 && s.Supernodes[0].State == control.StateRegistered && (s.Supernodes[0].Stream != "") == stream {
-			return time.Since(from)
+			return machine.since(from)
 		}
 		select {
 		case <-time.After(20 * time.Millisecond):
@@ -135,7 +135,7 @@ func TestBlockedInMidStream(t *testing.T) {
 	begun = time.Now()
 	took = left.awaitLink(begun, false)
 	left.reach(right, control.PathDirect)
-	direct := time.Since(begun)
+	direct := machine.since(begun)
 	gap, lost = back.end()
 	t.Logf("UDP back: used after %v, direct after %v, longest gap %v, %d lost", took, direct, gap, lost)
 	if took > backToUDP || lost > 0 {

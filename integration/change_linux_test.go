@@ -45,7 +45,7 @@ func startTraffic(t *testing.T, left, right *member, seconds int) *traffic {
 func (s *traffic) awaitDirect(from time.Time) time.Duration {
 	s.left.reach(s.right, control.PathDirect)
 	s.right.reach(s.left, control.PathDirect)
-	return time.Since(from)
+	return machine.since(from)
 }
 
 // halt ends the stream before its time.
@@ -241,12 +241,12 @@ func TestProcessStandsStill(t *testing.T) {
 	}
 	begun := time.Now()
 	took := left.meet(right.addr(), gapAllowed)
-	for addrOf(right.reach(left, control.PathDirect).Endpoint) != moved && time.Since(begun) < changeAllowed {
+	for addrOf(right.reach(left, control.PathDirect).Endpoint) != moved && machine.since(begun) < changeAllowed {
 		left.meet(right.addr(), gapAllowed)
 		time.Sleep(50 * time.Millisecond)
 	}
 	left.reach(right, control.PathDirect)
-	again := time.Since(begun)
+	again := machine.since(begun)
 	t.Logf("the first ping was answered after %v, direct again after %v", took, again)
 	if again > changeAllowed {
 		t.Errorf("direct again after %v", again)

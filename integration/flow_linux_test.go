@@ -167,7 +167,8 @@ func (f *flow) firstAfter(at time.Time) (first time.Time) {
 	return first
 }
 
-// longestGap returns the longest time between two arrivals.
+// longestGap returns the longest time between two arrivals, without the machine's stalls:
+// the sender stood still in them, too.
 func (f *flow) longestGap() (gap time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -177,7 +178,7 @@ func (f *flow) longestGap() (gap time.Duration) {
 			continue
 		}
 		if !last.IsZero() {
-			gap = max(gap, a.Sub(last))
+			gap = max(gap, machine.between(last, a))
 		}
 		last = a
 	}

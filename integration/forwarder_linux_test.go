@@ -75,14 +75,13 @@ func (s *segments) trunk(vlan int) (unplug func()) {
 	return func() { s.sh(middle, "ip link del port0; ip link del port1") }
 }
 
-// awaitStates waits until the edges are in these states, and returns how long it took. A
-// moment in which this process stood still, too, does not count for the limit: bridges
-// that were not heard for so long listen again, as they should.
+// awaitStates waits until the edges are in these states, and returns how long it took. The
+// machine's stalls do not count: bridges that were not heard for so long listen again, as
+// they should.
 func (s *segments) awaitStates(limit time.Duration, want ...string) time.Duration {
 	s.t.Helper()
-	const pause = 20 * time.Millisecond
 	begun := time.Now()
-	for end := begun.Add(limit); ; {
+	for {
 		var have []string
 		for _, at := range s.sites {
 			if st := at.edge.status(); st.Ethernet.Segment != nil {
@@ -90,16 +89,12 @@ func (s *segments) awaitStates(limit time.Duration, want ...string) time.Duratio
 			}
 		}
 		if slices.Equal(have, want) {
-			return time.Since(begun)
+			return machine.since(begun)
 		}
-		if time.Now().After(end) {
+		if machine.since(begun) > limit {
 			s.t.Fatalf("after %v the bridges are %v, want %v", limit, have, want)
 		}
-		slept := time.Now()
-		time.Sleep(pause)
-		if over := time.Since(slept) - pause; over > time.Second { // nobody else was to blame for it
-			end = end.Add(over)
-		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
@@ -176,10 +171,23 @@ func (w *wire) count() (n int) {
 	return n
 }
 
+// complete reports whether each frame has come to each receiver.
+func (w *wire) complete() bool {
+	for i := range w.to {
+		if slices.ContainsFunc(w.arrivals(i), func(times []time.Time) bool { return len(times) == 0 }) {
+			return false
+		}
+	}
+	return true
+}
+
 // exactly fails the test unless each frame came once to each receiver.
 func (w *wire) exactly(what string) {
 	w.s.t.Helper()
-	time.Sleep(300 * time.Millisecond)
+	for began := time.Now(); !w.complete() && machine.since(began) < answerWithin; {
+		time.Sleep(20 * time.Millisecond)
+	}
+	time.Sleep(300 * time.Millisecond) // in which one may come again
 	for i := range w.to {
 		lost, twice := 0, 0
 		for _, times := range w.arrivals(i) {
@@ -196,8 +204,8 @@ func (w *wire) exactly(what string) {
 	}
 }
 
-// gap returns the longest time between two arrivals at the first receiver; the frames
-// have to come at the end, too.
+// gap returns the longest time between two arrivals at the first receiver, without the
+// machine's stalls; the frames have to come at the end, too.
 func (w *wire) gap() (longest time.Duration) {
 	w.s.t.Helper()
 	var last time.Time
@@ -206,7 +214,7 @@ func (w *wire) gap() (longest time.Duration) {
 			continue
 		}
 		if !last.IsZero() {
-			longest = max(longest, times[0].Sub(last))
+			longest = max(longest, machine.between(last, times[0]))
 		}
 		last = times[0]
 	}
@@ -335,7 +343,10 @@ func TestTrunkInOneVLAN(t *testing.T) {
 	loop := s.stream(0, nil, nil, 1)
 	loop.vlan = 10
 	loop.send()
-	time.Sleep(time.Second)
+	for began := time.Now(); !loop.complete() && machine.since(began) < answerWithin; {
+		time.Sleep(20 * time.Millisecond)
+	}
+	time.Sleep(time.Second) // in which it may come again
 	if loop.count() != 1 {
 		t.Fatalf("a frame in VLAN 10 came %d times", loop.count())
 	}

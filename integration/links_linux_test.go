@@ -118,7 +118,7 @@ func TestLinks(t *testing.T) {
 		e.of.awaitCarrier(e.device, true, 20*time.Second)
 		there := e.other.awaitCarrier(e.far, true, 20*time.Second)
 		e.of.meet(there.WithZone(e.device), 10*time.Second)
-		e.other.meet(hub.awaitCarrier(e.device, true, time.Second).WithZone(e.far), answerWithin)
+		e.other.meet(hub.awaitCarrier(e.device, true, answerWithin).WithZone(e.far), answerWithin)
 		if err := w.floodsOne(e.of, e.device, e.other, near, far); err != nil {
 			t.Error(err)
 		}

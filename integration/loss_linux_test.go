@@ -34,7 +34,7 @@ func TestLossyPath(t *testing.T) {
 	left.await(func(p control.Peer) bool {
 		return p.Path == control.PathRelay && strings.HasPrefix(p.Reason, "the direct path loses packets, ")
 	})
-	took := time.Since(began)
+	took := machine.since(began)
 	if took > avoidAllowed {
 		t.Errorf("by relay after %v", took)
 	}
@@ -43,7 +43,7 @@ func TestLossyPath(t *testing.T) {
 	lose(0)
 	sound := time.Now()
 	left.reach(right, control.PathDirect)
-	again := time.Since(sound)
+	again := machine.since(sound)
 	if again > soundAllowed {
 		t.Errorf("direct again after %v", again)
 	}

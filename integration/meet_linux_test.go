@@ -31,7 +31,7 @@ func TestMeetPortRestricted(t *testing.T) {
 	}
 	left.reach(right, control.PathDirect)
 	right.reach(left, control.PathDirect)
-	direct := time.Since(up)
+	direct := machine.since(up)
 	if direct > 5*time.Second {
 		t.Errorf("direct after %v", direct)
 	}
@@ -48,7 +48,7 @@ func TestMeetSymmetric(t *testing.T) {
 	lost := 0
 	var worst time.Duration
 	for range 200 {
-		ctx, cancel := context.WithTimeout(w.ctx, 2*time.Second)
+		ctx, cancel := context.WithTimeout(w.ctx, answerWithin)
 		rtt, err := left.Host.Ping(ctx, to)
 		cancel()
 		if err != nil {
@@ -94,11 +94,11 @@ func meetByBirthday(t *testing.T) (took time.Duration, direct bool) {
 	left.addr()
 	to := right.addr()
 	start := time.Now()
-	for time.Since(start) < 3*time.Second {
+	for machine.since(start) < 3*time.Second {
 		if left.path(right) == control.PathDirect && right.path(left) == control.PathDirect {
-			return time.Since(start), true
+			return machine.since(start), true
 		}
-		ctx, cancel := context.WithTimeout(w.ctx, 2*time.Second)
+		ctx, cancel := context.WithTimeout(w.ctx, answerWithin)
 		if _, err := left.Host.Ping(ctx, to); err != nil {
 			t.Error(err)
 		}

@@ -109,7 +109,7 @@ func TestRollWithClocksApart(t *testing.T) {
 			w := newTown(t, 60*time.Second)
 			start := time.Now()
 			slow, fast := start.Add(min(c.left, c.right)), start.Add(max(c.left, c.right))
-			file := w.keep(newCommunity(schedule(slow.Add(5*time.Second), fast.Add(9*time.Second))))
+			file := w.keep(newCommunity(schedule(slow.Add(8*time.Second), fast.Add(11*time.Second))))
 			args := []string{"--community-file", file, "-l", overIPv4, "--storm", "off"}
 			left := w.start(w.home("left", 1, c.kind), append(args, "--test-clock-offset", c.left.String())...)
 			right := w.start(w.home("right", 2, c.kind), append(args, "--test-clock-offset", c.right.String())...)
@@ -118,8 +118,9 @@ func TestRollWithClocksApart(t *testing.T) {
 			left.reach(right, c.path)
 			right.reach(left, c.path)
 
+			time.Sleep(time.Until(start.Add(3 * time.Second))) // or they end before the second roll
 			flows, wait := fourFlows(left, right, count, rate)
-			if began := time.Since(start); began > 4*time.Second {
+			if began := time.Since(start); began > 7*time.Second {
 				t.Errorf("the flows began %v after the start: too late for the first roll", began)
 			}
 			wait()
