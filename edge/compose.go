@@ -39,7 +39,7 @@ func compose(cfg Config, now time.Time) (*Edge, error) {
 	covers := new(dataplane.Covers)
 	plane := dataplane.New(dataplane.Config{
 		Covers: covers,
-		Self:   protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, InheritTOS: cfg.Reach.InheritTOS, Started: now, Sockets: cfg.Host.Own.Sockets, Filter: cfg.Ethernet.Filter,
+		Self:   protocol.MAC(cfg.Ethernet.MAC), Community: cfg.Community, ClockOffset: cfg.Host.ClockOffset, NoRelay: cfg.Reach.NoRelay, InheritTOS: cfg.Reach.InheritTOS, Padding: cfg.Reach.Padding, Started: now, Sockets: cfg.Host.Own.Sockets, Filter: cfg.Ethernet.Filter,
 		Bridge: cfg.Ethernet.Bridge, Storm: cfg.Ethernet.Storm, Stations: cfg.Ethernet.Stations, Gate: newGate(&cfg), Transparent: cfg.Ethernet.Transparent,
 	})
 	e.data = data{lists: lists, plane: plane, cover: covers, draft: dataplane.NewDraft(), send: plane.NewSender(cfg.Queues[0].Conn)}

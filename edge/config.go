@@ -108,6 +108,7 @@ type Reach struct {
 	StreamOnly bool                  // reach supernodes by streams alone, never by UDP
 	NoRelay    bool                  // no frame travels through a supernode
 	InheritTOS bool                  // packets have the DSCP of the frames in them
+	Padding    dataplane.Padding     // of packets to peers and supernodes, which handshakes do not have
 }
 
 // Ethernet says what the edge is on the community's Ethernet.

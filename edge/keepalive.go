@@ -91,7 +91,7 @@ func (r *registrar) ping(now time.Time, s *supernode) {
 		k.sent = now
 	}
 	k.next.Set(now.Add(k.timeout(hopPingRetry)))
-	m := protocol.Ping{Nonce: k.nonce, Pad: protocol.MinPingPad}
+	m := protocol.Ping{Nonce: k.nonce, Pad: r.hops.out.PingPad()}
 	r.hops.send(s, m.Append)
 }
 

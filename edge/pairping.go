@@ -51,7 +51,7 @@ func (r *routing) pingRelay(now time.Time, p *peer) {
 	probe.ping.sent = now
 	r.random.fill(probe.ping.nonce[:])
 	by.Direct = netip.AddrPort{}
-	m := protocol.Ping{Nonce: probe.ping.nonce, Pad: protocol.MinPingPad}
+	m := protocol.Ping{Nonce: probe.ping.nonce, Pad: r.pairs.out.PingPad()}
 	r.pairs.sendBy(p, &by, 0, func(b []byte) []byte { return r.keys.appendSalts(m.Append(b)) })
 }
 

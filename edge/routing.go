@@ -279,7 +279,7 @@ func (r *routing) pollPath(now time.Time, p *peer) {
 		r.log.Debug("path", "peer", p, "from", t.From, "to", t.To, "why", t.Why)
 	}
 	for _, probe := range out.Probes {
-		m := protocol.Ping{Nonce: probe.Nonce, Gen: probe.Gen, Path: probe.Path, Pad: protocol.MinPingPad + probe.Pad}
+		m := protocol.Ping{Nonce: probe.Nonce, Gen: probe.Gen, Path: probe.Path, Pad: max(r.pairs.out.PingPad(), protocol.MinPingPad+probe.Pad)}
 		if probe.Socket > 0 {
 			r.probeBySocket(p, probe, m)
 		} else {

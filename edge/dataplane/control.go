@@ -74,8 +74,9 @@ func (c *Sender) SealAlone(session *crypto.Session, build func([]byte) []byte) [
 		return nil
 	}
 	inner := c.control(build)[headroom:]
-	pkt := make([]byte, protocol.HeaderLen+len(inner)+protocol.TagLen)
-	c.s.sealInto(session, pkt, dataHeader(session, ctr), inner)
+	pad := c.s.bounds.padding.of(inner, 0)
+	pkt := make([]byte, protocol.HeaderLen+len(inner)+pad+protocol.TagLen)
+	c.s.sealInto(session, pkt, dataHeader(session, ctr), inner, pad)
 	return pkt
 }
 
@@ -87,12 +88,16 @@ func (c *Sender) SealHop(h HopRoute, build func([]byte) []byte) {
 		c.s.drops.Drop(DropSessionWorn)
 		return
 	}
-	buf := c.control(build)[headroom-protocol.HeaderLen:]
+	buf := c.s.bounds.padding.padded(c.control(build), headroom, 0)[headroom-protocol.HeaderLen:]
 	protocol.Header{
 		Type: protocol.TypeData, XF: protocol.XFHop, KI: protocol.KINone, RX: h.Session.RemoteIndex(), CTR: ctr,
 	}.Put(buf)
 	c.SendMasked(h.Mask, h.Addr, h.Session.Seal(c.s.scratch, buf))
 }
+
+// PingPad returns the padding of a short PING, so that if there is to be padding its PONG, which
+// is as long, has no length by which it is known.
+func (c *Sender) PingPad() int { return c.s.bounds.padding.pingPad() }
 
 // SealGroup seals control messages, which build appends, as one GROUP packet that
 // is masked and not sent, and is the caller's. It is nil when the salt is worn.

@@ -28,7 +28,7 @@ func (m *member) seal(to *member, inner []byte) []byte {
 	pkt := make([]byte, protocol.HeaderLen+len(inner)+protocol.TagLen)
 	m.out.sealInto(s, pkt, protocol.Header{
 		Type: protocol.TypeData, XF: protocol.Transform(s.XF()), KI: s.KI(), RX: s.RemoteIndex(), CTR: ctr,
-	}, inner)
+	}, inner, 0)
 	return pkt
 }
 

@@ -515,11 +515,17 @@ func (o *outbound) sealBroadcast(t *Table, p *Peer, to *Route, many *audience, f
 			return
 		case count == 1:
 			piece := append(o.work[:headroom], inner...)
+			if o.bounds.padding != PaddingOff {
+				piece = o.bounds.padding.padded(piece, headroom, limit)
+			}
 			o.spread(t, to, many, o.sealGroup(t.group, ctr, piece, headroom, len(piece)))
 		default:
 			o.cuts.add(count)
 			for i := range count {
 				piece := protocol.AppendPiece(o.work[:headroom], inner, i, count)
+				if o.bounds.padding != PaddingOff {
+					piece = o.bounds.padding.padded(piece, headroom, limit)
+				}
 				o.spread(t, to, many, o.sealGroup(t.group, ctr+uint64(i), piece, headroom, len(piece)))
 			}
 		}

@@ -26,6 +26,7 @@ type Config struct {
 	Stations    bridge.Size       // of the forwarding database; default: bridge.DefaultSize
 	Gate        *bridge.Gate      // of an edge that is a bridge; nil: it is none
 	Covers      *Covers           // hide STUN; nil: nothing is hidden
+	Padding     Padding           // of packets with frames and control messages
 	Transparent bool              // every question of ARP and neighbour discovery, and every frame to a group, goes to everybody
 }
 
@@ -52,7 +53,8 @@ type Plane struct {
 // bounds are those of what is sent, how that looks outside, and of what is kept for frames in
 // the making.
 type bounds struct {
-	covers      *Covers                 // nil: nothing is hidden
+	covers      *Covers // nil: nothing is hidden
+	padding     Padding
 	pieces      protocol.ReassemblyPool // of all peers
 	noRelay     bool                    // nothing passes a supernode
 	dscp        bool                    // packets have that of the frames in them
@@ -70,7 +72,7 @@ type clock struct {
 func New(c Config) *Plane {
 	d := &Plane{
 		self: c.Self, mask: crypto.NewMask(c.Community.MaskKey()), tag: c.Community.Tag(),
-		bounds: bounds{covers: c.Covers, noRelay: c.NoRelay, dscp: c.InheritTOS}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations, c.Transparent), gates: handover.NewGates(),
+		bounds: bounds{covers: c.Covers, padding: c.Padding, noRelay: c.NoRelay, dscp: c.InheritTOS}, clock: clock{started: c.Started, offset: c.ClockOffset}, fdb: newStations(c.Stations, c.Transparent), gates: handover.NewGates(),
 	}
 	d.groupRx = crypto.NewGroupReceiver(c.Community)
 	d.mailbox = newMailbox(&d.drops)

@@ -35,8 +35,11 @@ func (s *sender) put(to netip.AddrPort, local netip.Addr, pkt []byte) {
 // and sends it by the paths of a route. It is sealed straight into the room that
 // it is sent from. inner is only read.
 func (s *sender) sealPair(session *crypto.Session, r *Route, ttl uint8, ctr uint64, inner []byte) {
-	h := dataHeader(session, ctr)
-	n := protocol.HeaderLen + len(inner) + protocol.TagLen
+	h, pad := dataHeader(session, ctr), 0
+	if s.bounds.padding != PaddingOff {
+		pad = s.bounds.padding.of(inner, r.MaxInner())
+	}
+	n := protocol.HeaderLen + len(inner) + pad + protocol.TagLen
 	if r.Dual || r.Spare != nil {
 		s.reserve(3, protocol.RelayOverhead+n) // the copies are made of what is in the first slot
 	}
@@ -51,13 +54,13 @@ func (s *sender) sealPair(session *crypto.Session, r *Route, ttl uint8, ctr uint
 			s.drops.Drop(DropNoPath)
 			return
 		}
-		s.sealInto(session, slot[protocol.RelayOverhead:], h, inner)
+		s.sealInto(session, slot[protocol.RelayOverhead:], h, inner, pad)
 		s.wrap(hop, slot)
 		s.relay(spare, r.SpareAs, 0, slot[protocol.RelayOverhead:])
 		return
 	}
 	pkt := s.slot(r.Direct, r.Local, n, ttl)
-	s.sealInto(session, pkt, h, inner)
+	s.sealInto(session, pkt, h, inner, pad)
 	if r.Dual {
 		s.relayBy(r, pkt)
 	}
@@ -103,9 +106,12 @@ func dataHeader(session *crypto.Session, ctr uint64) protocol.Header {
 	}
 }
 
-// sealInto fills pkt with a header and the sealed inner, masked.
-func (s *sender) sealInto(session *crypto.Session, pkt []byte, h protocol.Header, inner []byte) {
+// sealInto fills pkt with a header and the sealed inner, which is made pad bytes longer, masked.
+func (s *sender) sealInto(session *crypto.Session, pkt []byte, h protocol.Header, inner []byte, pad int) {
 	h.Put(pkt)
+	if pad > 0 { // behind the inner there may be the next frame
+		inner = protocol.AppendPadding(append(pkt[protocol.HeaderLen:protocol.HeaderLen], inner...), pad)
+	}
 	session.SealTo(s.scratch, pkt[:protocol.HeaderLen], inner)
 	s.mask.Hide(s.scratch, pkt)
 }

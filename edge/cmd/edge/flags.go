@@ -52,6 +52,7 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "state-dir", Usage: "keep identity and state in `DIR`/COMMUNITY"},
 		cli.ControlFlag(""),
 		&ucli.StringFlag{Name: "tos", Usage: "inherit: packets have the DSCP of the frames in them, so that the network outside can put calls before transfers, and see which they are (Linux); default: none has one. ECN needs no option"},
+		&ucli.StringFlag{Name: "padding", Usage: "make packets longer, so that their lengths tell less: off, light (short ones, by up to 64 bytes) or full (four lengths); default: off"},
 		&ucli.StringFlag{Name: "name", Usage: "`NAME` that others see; default: the host's name"},
 		&ucli.BoolFlag{Name: "insecure-no-encryption", Usage: "send everything in clear: for experiments only", DisableDefaultText: true},
 		&ucli.StringFlag{Name: "tap-backend", Usage: "`NAME` of the backend of the TAP device: auto, native (Linux: super-frames, queues) or water; default: auto"},

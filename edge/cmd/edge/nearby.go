@@ -12,6 +12,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/edge"
+	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/internal/cli"
 	"hedgerow/internal/lan"
@@ -69,6 +70,13 @@ func (o *options) parseNearby(c *ucli.Context, faults *cli.Faults) {
 	o.Nearby.NoMapping = c.Bool("no-port-mapping")
 	if s, ok := cli.String(c, "tos"); ok {
 		o.parseTOS(s, faults)
+	}
+	if s, ok := cli.String(c, "padding"); ok {
+		var err error
+		o.Reach.Padding, err = dataplane.ParsePadding(s)
+		if err != nil {
+			faults.Addf("--padding %s is not known: type off, light or full", s)
+		}
 	}
 	o.Nearby.parseUnderlay(c, faults)
 }

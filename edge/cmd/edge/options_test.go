@@ -18,6 +18,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/edge"
 	"hedgerow/edge/bridge"
+	"hedgerow/edge/dataplane"
 	"hedgerow/edge/underlay"
 	"hedgerow/internal/cli"
 	"hedgerow/tap"
@@ -384,11 +385,11 @@ func TestGuardOptions(t *testing.T) {
 func TestReachOptions(t *testing.T) {
 	o, errs, _ := parse(t, nil, "-c", "mynetwork", "-k", "encryptme", "-l", "a.b.c.d:7654", "-t", "--no-relay", "--no-lan", "--no-port-mapping",
 		"--public-address", "198.51.100.7:7777", "--public-address", "[2001:db8::7]:7777", "--public-address", "198.51.100.8", "--turn", "turn:relay.example?transport=udp",
-		"--turn-user", "me", "--turn-secret", "secret", "--http-proxy", "proxy.example:3128", "--tos", "inherit")
+		"--turn-user", "me", "--turn-secret", "secret", "--http-proxy", "proxy.example:3128", "--tos", "inherit", "--padding", "full")
 	want := edge.Reach{
 		TURN:       []underlay.TURNServer{{Host: "relay.example", Port: 3478, User: "me", Password: "secret"}},
 		Advertise:  []netip.AddrPort{netip.MustParseAddrPort("198.51.100.7:7777"), netip.MustParseAddrPort("[2001:db8::7]:7777"), netip.MustParseAddrPort("198.51.100.8:0")},
-		StreamOnly: true, NoRelay: true, InheritTOS: true,
+		StreamOnly: true, NoRelay: true, InheritTOS: true, Padding: dataplane.PaddingFull,
 	}
 	if cmp.Diff(want, o.Reach, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })) != "" || !o.Nearby.NoLAN || !o.Nearby.NoMapping || o.Stream.Proxy.String() != "http://proxy.example:3128" {
 		t.Errorf("%+v %+v %+v %s", o.Reach, o.Nearby, o.Stream, errs)
@@ -400,6 +401,7 @@ func TestReachOptions(t *testing.T) {
 		{"--turn needs --turn-user", "--turn", "turn:relay.example"},
 		{"--turn stun:relay.example:", "--turn", "stun:relay.example", "--turn-user", "a", "--turn-secret", "b"},
 		{"--turn-user without --turn", "--turn-user", "a"},
+		{"--padding most is not known: type off, light or full", "--padding", "most"},
 		{"--tos 184 is not known: type --tos inherit", "--tos", "184"},
 		{"--http-proxy is not the address of a proxy", "--http-proxy", "ftp://proxy.example"},
 	} {
