@@ -37,6 +37,16 @@ const (
 	backToUDP      = 60 * time.Second
 )
 
+// joinBlocked starts an edge where UDP is blocked, and returns how long it took until it was
+// in over TLS, without what it and the supernode waited for a processor.
+func (w *town) joinBlocked(home *lab.Host, more ...string) (took time.Duration, m *member) {
+	w.t.Helper()
+	begun, busy := time.Now(), waiting(w.super.Pid())
+	m = w.join(home, overIPv4, more...)
+	took = m.awaitLink(begun, true)
+	return took - (waiting(w.super.Pid(), m.Pid()) - busy), m
+}
+
 // UDP is blocked at the start, silently or not: the edge is in over TLS within
 // 3 s, and reaches another one.
 func TestBlockedAtStart(t *testing.T) {
@@ -48,9 +58,7 @@ func TestBlockedAtStart(t *testing.T) {
 			right := w.join(lab.Must(w.Host("right", "203.0.113.9")), overIPv4)
 			to := right.addr()
 			home := w.home("left", 11, kind)
-			begun := time.Now()
-			left := w.join(home, overIPv4)
-			took := left.awaitLink(begun, true)
+			took, left := w.joinBlocked(home)
 			if took > blockedAtStart {
 				t.Errorf("in after %v", took)
 			}
@@ -69,9 +77,7 @@ func TestBlockedBehindProxies(t *testing.T) {
 	right := w.join(lab.Must(w.Host("right", "203.0.113.9")), overIPv4)
 	to := right.addr()
 	serveProxy(t, lab.Must(w.Host("proxy", "203.0.113.60")), "203.0.113.60:80", "user", "secret")
-	begun := time.Now()
-	left := w.join(w.home("left", 11, lab.UDPBlocked), overIPv4, "--http-proxy", "http://user:secret@203.0.113.60:80")
-	took := left.awaitLink(begun, true)
+	took, left := w.joinBlocked(w.home("left", 11, lab.UDPBlocked), "--http-proxy", "http://user:secret@203.0.113.60:80")
 	if took > blockedAtStart {
 		t.Errorf("through the proxy after %v", took)
 	}
@@ -88,9 +94,7 @@ func TestBlockedBehindNginx(t *testing.T) {
 	w.nginx(program)
 	right := w.join(lab.Must(w.Host("right", "203.0.113.9")), overIPv4)
 	to := right.addr()
-	begun := time.Now()
-	left := w.join(w.home("left", 11, lab.UDPBlocked), overIPv4)
-	took := left.awaitLink(begun, true)
+	took, left := w.joinBlocked(w.home("left", 11, lab.UDPBlocked))
 	if took > blockedAtStart {
 		t.Errorf("through nginx after %v", took)
 	}

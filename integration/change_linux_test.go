@@ -30,6 +30,8 @@ func startTraffic(t *testing.T, left, right *member, seconds int) *traffic {
 	s := &traffic{t: t, left: left, right: right, done: make(chan struct{})}
 	n := seconds * trafficRate
 	s.flows = [2]*flow{newFlow(left, right, trafficPort, n), newFlow(right, left, trafficPort+1, n)}
+	busy := watchWaits(t, left.Pid(), right.Pid(), left.town.super.Pid())
+	s.flows[0].waits, s.flows[1].waits = busy, busy
 	go func() {
 		defer close(s.done)
 		other := make(chan struct{})

@@ -20,6 +20,7 @@ type flow struct {
 	began   time.Time
 	rate    int
 	sent    int
+	waits   *waits        // of the edges; nil: nothing is known
 	halt    chan struct{} // closed when no more is to be sent
 	ended   chan struct{} // closed when the receiver has ended
 
@@ -167,8 +168,8 @@ func (f *flow) firstAfter(at time.Time) (first time.Time) {
 	return first
 }
 
-// longestGap returns the longest time between two arrivals, without the machine's stalls:
-// the sender stood still in them, too.
+// longestGap returns the longest time between two arrivals, without the machine's stalls, in
+// which the sender stood still, too, and without what the edges waited for a processor.
 func (f *flow) longestGap() (gap time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -178,7 +179,9 @@ func (f *flow) longestGap() (gap time.Duration) {
 			continue
 		}
 		if !last.IsZero() {
-			gap = max(gap, machine.between(last, a))
+			if a.Sub(last) > gap {
+				gap = max(gap, f.waits.spent(last, a))
+			}
 		}
 		last = a
 	}

@@ -17,17 +17,34 @@ import (
 // a machine that is busy.
 const netcheckWithin = 8 * time.Second
 
-// netcheck runs "edge netcheck" on a host.
+// netcheckTries is how often it runs at most.
+const netcheckTries = 4
+
+// netcheck runs "edge netcheck" on a host. A run in which the machine stood still is
+// repeated: the command has to take an answer that is late for none.
 func (w *town) netcheck(t *testing.T, h *lab.Host, more ...string) (r control.Netcheck, code int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(w.ctx, netcheckWithin)
-	defer cancel()
-	began := time.Now()
-	out, errs, code := w.run(t, ctx, h, append([]string{"netcheck", "--json"}, more...)...)
+	for try := 1; ; try++ {
+		began := time.Now()
+		r, code = w.netcheckOnce(t, h, more...)
+		now := time.Now()
+		t.Logf("%s after %v", r.Verdict, now.Sub(began))
+		took := machine.between(began, now)
+		if took > netcheckWithin {
+			t.Errorf("it took %v", took)
+		}
+		if took == now.Sub(began) || try == netcheckTries {
+			return r, code
+		}
+	}
+}
+
+func (w *town) netcheckOnce(t *testing.T, h *lab.Host, more ...string) (r control.Netcheck, code int) {
+	t.Helper()
+	out, errs, code := w.run(t, w.ctx, h, append([]string{"netcheck", "--json"}, more...)...)
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatalf("%v: %s%s", err, out, errs)
 	}
-	t.Logf("%s after %v", r.Verdict, time.Since(began))
 	return r, code
 }
 

@@ -87,6 +87,7 @@ func TestTwoSupernodes(t *testing.T) {
 		}
 	}
 	f := newFlow(left, right, 9000, seconds*rate)
+	f.waits = watchWaits(t, left.Pid(), right.Pid(), w.super.Pid(), spare.Pid())
 	sent := make(chan struct{})
 	go func() {
 		defer close(sent)
