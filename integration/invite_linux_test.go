@@ -81,7 +81,7 @@ func TestInviteToFirstPing(t *testing.T) {
 	}
 	joins := func(d *desk, invite string) { d.types("echo '" + strings.TrimSpace(invite) + "' | " + join) }
 
-	expired := invited(" --ttl 1s")
+	expired, made := invited(" --ttl 1s"), time.Now()
 	joins(first, invited(""))
 	first.starts(start)
 	used := invited("")
@@ -91,6 +91,7 @@ func TestInviteToFirstPing(t *testing.T) {
 
 	joins(third, used)
 	joins(fourth, expired)
+	time.Sleep(time.Until(made.Add(2 * time.Second))) // its time is told in whole seconds
 	third.refused(start)
 	fourth.refused(start)
 	said := o.types(list)

@@ -115,7 +115,7 @@ func echo(conn *icmp.PacketConn, to net.Addr, request *icmp.Echo) error {
 	if err != nil {
 		return err
 	}
-	conn.SetDeadline(time.Now().Add(2 * time.Second))
+	conn.SetDeadline(time.Now().Add(answerWithin))
 	if _, err := conn.WriteTo(b, to); err != nil {
 		return err
 	}

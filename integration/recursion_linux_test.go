@@ -109,6 +109,7 @@ func TestRouteIntoOverlay(t *testing.T) {
 	if text := strings.Join(s.Notes, "\n"); !strings.Contains(text, "[E19]") || !strings.Contains(text, "203.0.113.12") || !strings.Contains(text, "right") {
 		t.Errorf("status says %q", text)
 	}
+	w.await(left.Program, "[E19]") // its log may come a moment later than its status
 	if n := strings.Count(left.Log(), "[E19]"); n != 1 {
 		t.Errorf("the log says %d times that the route leads into the overlay", n)
 	}

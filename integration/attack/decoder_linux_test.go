@@ -51,14 +51,14 @@ func TestDecoderOpensACapture(t *testing.T) {
 	here := s.join(right)
 	s.awaitPath(left, here, control.PathDirect)
 	s.awaitPath(far, left, control.PathRelay)
-	time.Sleep(settle) // salts are vouched for
+	time.Sleep(3 * settle) // salts are vouched for
 	texts := []string{"left " + clearText, "far " + clearText}
 	for i, m := range []*member{left, far} {
 		if err := m.broadcast(texts[i], 20); err != nil {
 			t.Fatal(err)
 		}
 	}
-	time.Sleep(settle)
+	time.Sleep(3 * settle)
 	if err := seen.Stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -92,6 +92,25 @@ func TestEveryBitFlipped(t *testing.T) {
 	}
 }
 
+// bySize returns what a capture has seen on the way of a leg, by its length.
+func (l leg) bySize(c *lab.Capture) map[int][]datagram {
+	list := make(map[int][]datagram)
+	for _, d := range datagrams(c.Packets()) {
+		if l.path(d) {
+			list[len(d.payload)] = append(list[len(d.payload)], d)
+		}
+	}
+	return list
+}
+
+// most returns how many there are of the length that most have.
+func (l leg) most(c *lab.Capture) (n int) {
+	for _, list := range l.bySize(c) {
+		n = max(n, len(list))
+	}
+	return n
+}
+
 // holdUp sends frames over a leg while it is interrupted, and returns the
 // datagrams that carried them and did not arrive: one for each bit, and the
 // controls.
@@ -116,21 +135,19 @@ func (w *town) holdUp(t *testing.T, l leg) (*stream, []datagram) {
 	}
 	st := newStream(t, l.from, to, l.shape, size)
 	st.send(t, frames)
-	time.Sleep(20 * time.Millisecond) // the last ones are on their way
+	for seen, last := 0, time.Now(); seen < frames && time.Since(last) < time.Second; time.Sleep(20 * time.Millisecond) {
+		if now := l.most(capture); now > seen { // others are on their way
+			seen, last = now, time.Now()
+		}
+	}
 	if err := w.lab.Internet().Unblock(l.hold); err != nil {
 		t.Fatal(err)
 	}
 	if err := capture.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	bySize := make(map[int][]datagram)
-	for _, d := range datagrams(capture.Packets()) {
-		if l.path(d) {
-			bySize[len(d.payload)] = append(bySize[len(d.payload)], d)
-		}
-	}
 	// Everything else on the path in that moment is a few pings.
-	for length, list := range bySize {
+	for length, list := range l.bySize(capture) {
 		if len(list) < frames/2 {
 			continue
 		}

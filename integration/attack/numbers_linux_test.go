@@ -134,7 +134,7 @@ func (r *receiver) counts(s *stream) map[uint32]int {
 // returns the counts.
 func (r *receiver) await(s *stream, n int) map[uint32]int {
 	r.t.Helper()
-	for deadline := time.Now().Add(3 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * soon); ; time.Sleep(10 * time.Millisecond) {
 		seen := r.counts(s)
 		if len(seen) >= n {
 			return seen

@@ -226,7 +226,7 @@ func (s *scene) ping(a, b *member) error {
 		return err
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(3 * time.Second))
+	conn.SetDeadline(time.Now().Add(2 * soon))
 	if _, err := conn.WriteTo(request, &net.IPAddr{IP: b.addr.AsSlice()}); err != nil {
 		return err
 	}

@@ -97,8 +97,8 @@ func TestLifetime(t *testing.T) {
 		c := listen(t, Must(router.Host(fmt.Sprint("host", i))), "192.168.1.10:5000")
 		sockets, mapped = append(sockets, c), append(mapped, seen(t, c, r[0][0]))
 	}
-	for range 3 {
-		time.Sleep(lifetime / 2)
+	for range 6 {
+		time.Sleep(lifetime / 4)
 		for i, c := range sockets {
 			if again := seen(t, c, r[0][0]); again != mapped[i] {
 				t.Errorf("%s: a mapping in use moved from %s to %s", kinds[i], mapped[i], again)

@@ -27,7 +27,7 @@ const (
 	flowSize = 200                   // payload of a datagram, in bytes
 	flowGap  = 20 * time.Millisecond // 50 a second
 	// underWay is how long the last datagrams are waited for.
-	underWay = 300 * time.Millisecond
+	underWay = 2 * time.Second
 )
 
 // startFlow opens a flow between two hosts at their addresses on the overlay.

@@ -18,7 +18,7 @@ import (
 
 const (
 	// patience is how long both edges may take until they are registered.
-	patience = 15 * time.Second
+	patience = 60 * time.Second
 	// rest is what an edge has after that to learn its own addresses.
 	rest = 250 * time.Millisecond
 	// poll is how often an edge is asked.
