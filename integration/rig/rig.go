@@ -66,6 +66,7 @@ type log struct {
 	mu    sync.Mutex
 	text  strings.Builder
 	lines chan struct{} // closed and replaced at each line
+	ended chan struct{} // closed when nothing more comes
 }
 
 // Supernode starts a supernode on a host, on port 7654.
@@ -104,7 +105,7 @@ func (r *Rig) Socket(name string) string { return filepath.Join(r.Dir, name+".so
 // Start starts the program, or starts it again after its end.
 func (p *Program) Start(ctx context.Context) error {
 	p.cmd = p.Host.Command(ctx, p.args...)
-	p.log = &log{lines: make(chan struct{})}
+	p.log = &log{lines: make(chan struct{}), ended: make(chan struct{})}
 	out, in, err := os.Pipe()
 	if err != nil {
 		return err
@@ -121,6 +122,7 @@ func (p *Program) Start(ctx context.Context) error {
 }
 
 func (l *log) read(r io.ReadCloser) {
+	defer close(l.ended)
 	defer r.Close()
 	for s := bufio.NewScanner(r); s.Scan(); {
 		l.mu.Lock()
@@ -128,6 +130,15 @@ func (l *log) read(r io.ReadCloser) {
 		close(l.lines)
 		l.lines = make(chan struct{})
 		l.mu.Unlock()
+	}
+}
+
+// drain waits until all that a program has said before its end is read. One that goes on in
+// another process, as after an upgrade, may still say something: it is not waited for.
+func (l *log) drain() {
+	select {
+	case <-l.ended:
+	case <-time.After(time.Second):
 	}
 }
 
@@ -160,7 +171,9 @@ func (p *Program) Stop() error {
 	if err := p.cmd.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	return p.cmd.Wait()
+	err := p.cmd.Wait()
+	p.log.drain()
+	return err
 }
 
 // Kill ends the program by SIGKILL and waits for it.
@@ -172,9 +185,10 @@ func (p *Program) Kill() error {
 	return nil
 }
 
-// Wait waits for the program to end and returns its exit code.
+// Wait waits for the program to end and for its last words, and returns its exit code.
 func (p *Program) Wait() (code int, err error) {
 	err = p.cmd.Wait()
+	p.log.drain()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return exit.ExitCode(), nil

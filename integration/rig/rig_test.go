@@ -4,6 +4,7 @@ package rig
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,7 +32,9 @@ func TestTwoHomesMeet(t *testing.T) {
 	address := lab.Must(r.AwaitAddress(ctx, right))
 	began := time.Now()
 	for {
-		rtt, err := a.Ping(ctx, address.Addr())
+		short, stop := context.WithTimeout(ctx, time.Second)
+		rtt, err := a.Ping(short, address.Addr())
+		stop()
 		if err == nil {
 			t.Logf("first ping answered %v after both had addresses, rtt %v", time.Since(began), rtt)
 			break
@@ -55,4 +58,20 @@ func TestTwoHomesMeet(t *testing.T) {
 		t.Errorf("supernode: %v\n%s", err, super.Log())
 	}
 	t.Logf("left:\n%s\nsuper:\n%s", left.Log(), super.Log())
+}
+
+// Who waits for a program's end has all that it has said.
+func TestLastWords(t *testing.T) {
+	l := lab.ForTest(t)
+	r := &Rig{Dir: t.TempDir()}
+	h := lab.Must(l.Host("h"))
+	for range 20 {
+		p := lab.Must(r.Run(t.Context(), h, "talker", "", "sh", "-c", "seq 3000; echo last"))
+		if _, err := p.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		if said := p.Log(); !strings.HasSuffix(said, "3000\nlast\n") {
+			t.Fatalf("%d bytes were said, without the last words", len(said))
+		}
+	}
 }
