@@ -203,7 +203,7 @@ func (s *stage) killSupernode(c *cast) error {
 	s.typed(c.anna, fmt.Sprintf("ping -c %d -i %.1f %s    # bert", pings, apart.Seconds(), c.bert.addr))
 	answered := 0
 	for range pings {
-		ctx, cancel := context.WithTimeout(s.ctx, time.Second)
+		ctx, cancel := context.WithTimeout(s.ctx, 5*time.Second) // the machine may be busy
 		_, err := c.anna.host.Ping(ctx, c.bert.addr)
 		cancel()
 		if err == nil {

@@ -131,8 +131,7 @@ func (s *stage) ask(a *actor, line string) (string, error) {
 
 // ping sends one ping over the overlay, again until there is an answer.
 func (s *stage) ping(from *actor, to netip.Addr, within time.Duration) (time.Duration, error) {
-	const portion = 50 * time.Millisecond
-	for end := time.Now().Add(within); ; {
+	for portion, end := 50*time.Millisecond, time.Now().Add(within); ; portion += 10 * time.Millisecond {
 		ctx, cancel := context.WithTimeout(s.ctx, portion)
 		rtt, err := from.host.Ping(ctx, to)
 		cancel()
