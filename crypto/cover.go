@@ -1,9 +1,28 @@
 package crypto
 
-import "crypto/rand"
+import (
+	"crypto/rand"
+	mrand "math/rand/v2"
+)
 
 // CoverLen is what Cover adds to a message at least: 16 random bytes.
 const CoverLen = tagLen
+
+// CoverSpread is how many bytes more a cover has at most, so that lengths are no sign.
+const CoverSpread = 64
+
+// Lengthen appends random bytes to the packet of a handshake that is not masked yet: a random
+// number of them from CoverLen to CoverLen + CoverSpread, as far as it has most bytes then. If
+// there is no room for CoverLen it changes nothing.
+func Lengthen(pkt []byte, most int) []byte {
+	at, spread := len(pkt), min(most-len(pkt)-CoverLen, CoverSpread)
+	if spread < 0 {
+		return pkt
+	}
+	pkt = append(pkt, make([]byte, CoverLen+mrand.IntN(spread+1))...)
+	_, _ = rand.Read(pkt[at:]) // never fails
+	return pkt
+}
 
 // Cover makes noise of a message of another protocol: it appends random bytes, at least
 // CoverLen of them and up to size bytes in all, and masks all but the last 16, as those of a

@@ -81,6 +81,10 @@ func (c *connector) sendHello(now time.Time, s *supernode) {
 
 // send sends a packet of a handshake, unless the overlay itself would get it.
 func (c *connector) send(now time.Time, s *supernode, mask *crypto.Mask, to netip.AddrPort, pkt []byte) {
+	// A WELCOME under another mask than that of s is known by its length.
+	if len(s.cfg.ObfsKey) > 0 && (mask != s.hello.mask || s.mask == nil) {
+		pkt = crypto.Lengthen(pkt, protocol.MaxDatagram)
+	}
 	c.locator.pointers.spend(now, s, to)
 	s.where.maySend(to)
 	if underlay.IsSide(to) || !c.transports.Swallowed(now, to, s.cfg.Name) {
@@ -202,6 +206,9 @@ func (c *connector) reportNoAnswer(now time.Time, s *supernode, attempts int, be
 // handleAnswer handles RESP, COOKIE, RESET and WELCOME of a supernode.
 func (c *connector) handleAnswer(now time.Time, h protocol.Header, ev dataplane.HandshakeAnswer) {
 	s := c.supernodes[ev.Origin.Supernode.ID()]
+	if n := h.Type.Len(); len(s.cfg.ObfsKey) > 0 && n > 0 && len(ev.Packet) >= n+crypto.CoverLen {
+		ev.Packet = ev.Packet[:n] // it was made longer
+	}
 	switch {
 	case h.Type == protocol.TypeWelcome:
 		c.handleWelcome(now, s, ev)

@@ -165,6 +165,28 @@ func ParseHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
+// Len returns the length in bytes of all packets of a type of the handshakes, and 0 for another
+// type.
+func (t Type) Len() int {
+	switch t {
+	case TypeInit:
+		return InitLen
+	case TypeResp:
+		return RespLen
+	case TypeCookie:
+		return CookieLen
+	case TypeNotice:
+		return NoticeLen
+	case TypeHello:
+		return HelloLen
+	case TypeWelcome:
+		return WelcomeLen
+	case TypeReset:
+		return ResetLen
+	}
+	return 0
+}
+
 // Older reports whether the header is one of an INIT, a HELLO or a WELCOME from before
 // version 1 was final.
 func (h Header) Older() bool {

@@ -39,6 +39,7 @@ type admitted struct {
 	init            [protocol.InitLen]byte // unmasked
 	ends                                   // where it came from, and what it was sent to
 	source, counted netip.Addr             // by which its sender is counted, and as which guest
+	most            int                    // bytes that its answer may have if it is made longer; 0: it is not
 }
 
 func newAnswerer(sessions *sessions, tables *sync.Mutex, refused *refusals) *answerer {
@@ -79,7 +80,7 @@ func (a *answerer) answer(now time.Time, out *outbox, in *admitted) {
 		a.tables.Unlock()
 	}
 	if resp != nil {
-		out.send(resp, in.ends) // it has cost too much to wait behind what costs little
+		out.send(crypto.Lengthen(resp, in.most), in.ends) // it has cost too much to wait behind what costs little
 	}
 }
 

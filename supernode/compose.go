@@ -16,7 +16,8 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys, rotated rot
 	sender := &controlSender{s.refused}
 	allowance, lanes := newAllowance(s.registry.front), make(lanes)
 	prober := &prober{sender: sender, lanes: lanes, registry: s.registry, store: s.store, random: random, log: log}
-	resetter := newResetter(keys, &s.sockets.keys, boot, s.refused)
+	hidden := newCover(cfg.Cover.ObfsKey)
+	resetter := newResetter(keys, &s.sockets.keys, boot, hidden, s.refused)
 
 	s.sessions = &sessions{
 		boot: boot, byIdx: make(map[uint32]*hop), guests: newGuests(cfg.Limits.Guests, s.registry), lanes: lanes, registry: s.registry, store: s.store,
@@ -26,9 +27,10 @@ func (s *Server) compose(random random, boot uint8, keys *resetKeys, rotated rot
 	s.sessions.returning.end = timer.New(&s.timers, "end the lanes of returning edges", s.sessions.returning.over)
 	s.sessions.sweeping = timer.New(&s.timers, "end dead sessions", s.sessions.sweep)
 	s.strangers = strangers{
+		cover:      hidden,
 		handshakes: newHandshakes(cfg, s.sessions, random, &s.mu, s.refused),
 		greeter:    newGreeter(cfg.Identity.Static, &cfg.Cover, random, s.refused, s.registry.front),
-		binding:    newBinding(cfg.Cover.ObfsKey, s.refused),
+		binding:    newBinding(hidden, s.refused),
 	}
 	s.sockets.keys = s.strangers.handshakes.newKeys(cfg.Identity, &rotated)
 	s.relayer = &relayer{months: newMonths(s), sessions: s.sessions, sender: sender, registry: s.registry, sockets: s.sockets, allowance: allowance, crowded: newCrowded(cfg.Limits.LineBytes), refused: s.refused, limits: cfg.Limits}

@@ -35,11 +35,15 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 		return
 	}
 	s.relayer.crowded.handled(now, len(pkt))
+	if s.strangers.cover != nil {
+		out.end = [16]byte(pkt[len(pkt)-16:])
+	}
 	out.run = relayRun{} // any other packet may change the tables that it was looked up in
 	switch {
-	case (err != nil || !h.OfHop()) && s.strangers.binding.isCovered(now, out, pkt, from, s.sockets):
+	case (err != nil || !h.OfHop()) && s.strangers.handle(now, out, pkt, from, s.sockets):
 	case maybeHello && (err != nil || h.XF != protocol.XFHop):
-		s.strangers.greeter.answer(now, out, out.spare[:], from)
+		s.strangers.greeter.mask.Show(out.sc, out.spare[:])
+		s.strangers.greeter.answer(now, out, out.spare[:], from, 0)
 	case err != nil:
 		s.refused.about(dropHeader, false, out.origin(from), nil)
 	case !h.OfHop():
@@ -47,8 +51,35 @@ func (s *Server) handleDatagram(now time.Time, out *outbox, pkt []byte, from net
 	case h.Type == protocol.TypeData:
 		s.controls.handleData(now, out, pkt, from, h)
 	case h.Type == protocol.TypeInit:
-		s.strangers.handshakes.screen(now, out, pkt, from)
+		init, most := s.strangers.cover.whole(pkt, h.Type)
+		s.strangers.handshakes.screen(now, out, init, from, most)
 	default:
 		s.refused.about(dropUnexpected, false, out.origin(from), nil)
 	}
+}
+
+// beginsUnderHello reports whether the first bytes are those of a HELLO, or of STUN.
+func beginsUnderHello(head []byte) bool {
+	h, err := protocol.ParseHeader(head)
+	return stun.Begins(head) || err == nil && h.OfHop() && h.Type == protocol.TypeHello
+}
+
+// handle handles a datagram under the mask of HELLO, which was unmasked as what it is not, and
+// reports whether it is one.
+func (s *strangers) handle(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, k *sockets) bool {
+	if s.cover == nil {
+		return false
+	}
+	k.keys.hide(out.sc, pkt)
+	inner := s.cover.mask.Uncover(out.sc, pkt, beginsUnderHello)
+	switch {
+	case inner == nil:
+		return false
+	case stun.Begins(inner):
+		s.binding.answerHidden(now, out, inner, len(pkt), from, k.alternate)
+	default:
+		hello, most := s.cover.whole(pkt, protocol.TypeHello)
+		s.greeter.answer(now, out, hello, from, most)
+	}
+	return true
 }

@@ -32,9 +32,9 @@ func newGreeter(key [32]byte, cover *Cover, random random, refused *refusals, fr
 }
 
 // answer answers an edge that does not know our key with a WELCOME that holds it: 96
-// bytes for 96 bytes.
-func (g *greeter) answer(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
-	g.mask.Show(out.sc, pkt)
+// bytes for 96 bytes, or for a HELLO that was made longer one of most bytes at most. The HELLO is
+// unmasked.
+func (g *greeter) answer(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, most int) {
 	nonce, err := protocol.ParseHello(pkt)
 	if err != nil {
 		g.refused.about(dropHeader, false, out.origin(from), nil)
@@ -43,11 +43,11 @@ func (g *greeter) answer(now time.Time, out *outbox, pkt []byte, from netip.Addr
 	if h, err := protocol.ParseHeader(pkt); err == nil && h.Older() {
 		g.refused.older(out.origin(from))
 	}
-	if g.repeats.known(pkt) {
+	if g.repeats.known(out.end) {
 		g.refused.about(dropRepeated, false, out.origin(from), nil)
 		return
 	}
-	g.repeats.note(pkt)
+	g.repeats.note(out.end)
 	if g.off {
 		g.refused.about(dropHelloOff, false, out.origin(from), nil)
 		return
@@ -60,6 +60,7 @@ func (g *greeter) answer(now time.Time, out *outbox, pkt []byte, from netip.Addr
 	g.random.fill(fresh[:])
 	out.admit(from, streamHello)
 	welcome := protocol.AppendWelcome(out.buffer(), nonce, g.key, fresh)
+	welcome = crypto.Lengthen(welcome, most)
 	g.mask.Hide(out.sc, welcome)
 	out.answerPlain(welcome, from)
 }

@@ -95,9 +95,9 @@ func (h *handshakes) room(now time.Time, from handshake.Source, proved bool) boo
 }
 
 // screen decides whether an INIT is opened, and hands it to the answerer. Under load it
-// answers it with COOKIE.
-func (h *handshakes) screen(now time.Time, out *outbox, pkt []byte, from netip.AddrPort) {
-	if len(pkt) == protocol.InitLen && h.repeats.known(pkt) {
+// answers it with COOKIE. An answer has most bytes at most, or 0: it is not made longer.
+func (h *handshakes) screen(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, most int) {
+	if h.repeats.known(out.end) {
 		h.refused.about(dropRepeated, false, out.origin(from), nil)
 		return
 	}
@@ -107,15 +107,15 @@ func (h *handshakes) screen(now time.Time, out *outbox, pkt []byte, from netip.A
 		Cookie: h.source[:], Rate: counted, Known: h.sessions.lanes.known(from), Crowded: h.sessions.guests.crowded() || h.answerer.crowded(),
 	})
 	if len(cookie) > 0 || err == nil {
-		h.repeats.note(pkt)
+		h.repeats.note(out.end)
 	}
 	if len(cookie) > 0 {
-		out.answer(cookie, from)
+		out.answer(crypto.Lengthen(cookie, most), from)
 	} else {
 		out.own.used-- // the buffer is free again
 	}
 	if err == nil {
-		in := admitted{init: [protocol.InitLen]byte(pkt), ends: out.back(from), source: out.source, counted: counted}
+		in := admitted{init: [protocol.InitLen]byte(pkt), ends: out.back(from), source: out.source, counted: counted, most: most}
 		var place netip.AddrPort // without a cookie it may be another's address: it takes the place of nobody
 		if h.proved {
 			place = from

@@ -103,15 +103,15 @@ func TestObfsKeyAnswersNobodyTwice(t *testing.T) {
 // TestRepeatsAreBounded: whoever has the key and sends INITs without end takes no more memory.
 func TestRepeatsAreBounded(t *testing.T) {
 	r := newRepeats([]byte("key"))
-	pkt := make([]byte, 32)
+	var end [16]byte
 	for range 3 * repeatsMost {
-		for i := range pkt {
-			pkt[i] = byte(rand.Uint32())
+		for i := range end {
+			end[i] = byte(rand.Uint32())
 		}
-		r.note(pkt)
+		r.note(end)
 	}
-	if n := len(r.now) + len(r.before); n > 2*repeatsMost || !r.known(pkt) {
-		t.Errorf("%d are kept, the last one: %v", n, r.known(pkt))
+	if n := len(r.now) + len(r.before); n > 2*repeatsMost || !r.known(end) {
+		t.Errorf("%d are kept, the last one: %v", n, r.known(end))
 	}
 }
 
@@ -130,7 +130,7 @@ func TestObfsKeyServes(t *testing.T) {
 	former := r.edge(c, "d", 4)
 	former.knows, former.mask = a.knows, a.mask
 	former.join()
-	mask := r.s.strangers.binding.cover
+	mask := r.s.strangers.cover.mask
 	got := r.deliver(address(9), mask.Cover(r.out.sc, stun.AppendRequest(nil, [12]byte{7}), 150))
 	if len(got) != 1 {
 		t.Fatalf("%d answers to STUN while there are two keys", len(got))
@@ -138,5 +138,50 @@ func TestObfsKeyServes(t *testing.T) {
 	answer, err := stun.ParseResponse(stun.Leading(mask.Uncover(r.out.sc, got[0].pkt, stun.Begins)))
 	if err != nil || answer.Mapped != address(9) || answer.ID != [12]byte{7} {
 		t.Errorf("%+v, %v", answer, err)
+	}
+}
+
+// TestLengthenedHandshakes: an INIT and a HELLO that were made longer are answered by what is
+// longer, too, of many lengths and never longer than they; without an obfuscation key they are no
+// packets.
+func TestLengthenedHandshakes(t *testing.T) {
+	for _, key := range [][]byte{nil, []byte("key")} {
+		r := newRig(t, Config{Cover: Cover{ObfsKey: key}})
+		lengths := make(map[int]bool)
+		for i := range 40 {
+			e := r.edge(testCommunity("c", "k"), "edge", 300*i)
+			_, init := e.initiate(nil)
+			e.mask.Show(e.sc, init)
+			hello := protocol.AppendHello(nil, [16]byte{byte(i), 1})
+			for pkt, mask := range map[*[]byte]*crypto.Mask{&init: e.mask, &hello: crypto.HelloMask(key)} {
+				*pkt = crypto.Lengthen(*pkt, 2048)
+				size := len(*pkt)
+				mask.Hide(e.sc, *pkt)
+				again := bytes.Clone(*pkt)
+				got := r.deliver(e.addr, *pkt)
+				if want := len(key[:min(1, len(key))]); len(got) != want {
+					t.Fatalf("key %q: %d answers to %d bytes, %v", key, len(got), size, r.s.refused.reasons())
+				}
+				for _, changed := range []int{90, 185, size - 17} { // nonce, mac2 and what is behind
+					repeat := bytes.Clone(again)
+					if repeat[min(changed, size-17)] ^= 1; len(r.deliver(e.addr, repeat)) != 0 {
+						t.Fatal("a recorded packet is answered that was changed")
+					}
+				}
+				for _, answer := range got {
+					lengths[len(answer.pkt)] = true
+					h := protocol.Header{}
+					if mask.Show(e.sc, answer.pkt) {
+						h, _ = protocol.ParseHeader(answer.pkt)
+					}
+					if n := h.Type.Len(); n == 0 || len(answer.pkt) < n+crypto.CoverLen || len(answer.pkt) > size {
+						t.Errorf("%d bytes are answered by %d of type %d", size, len(answer.pkt), h.Type)
+					}
+				}
+			}
+		}
+		if key != nil && len(lengths) < 20 {
+			t.Errorf("answers of %d lengths only", len(lengths))
+		}
 	}
 }

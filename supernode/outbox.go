@@ -49,6 +49,7 @@ type outbox struct {
 	// more is theirs.
 	answers []transport.Datagram
 	spare   [protocol.HelloLen]byte // a datagram before it was unmasked
+	end     [16]byte                // the last bytes of the datagram, where there is an obfuscation key
 }
 
 // ownBuffers are the buffers of an outbox that packets of our own are made in.

@@ -18,24 +18,24 @@ func newRepeats(obfs []byte) *repeats {
 	return &repeats{now: make(map[[16]byte]struct{})}
 }
 
-// known reports whether a packet was noted before.
-func (r *repeats) known(pkt []byte) bool {
+// known reports whether a datagram with these last bytes was noted before. Its mask is made of
+// them, so whoever changes them has made noise of it, and whoever changes others has not.
+func (r *repeats) known(end [16]byte) bool {
 	if r == nil {
 		return false
 	}
-	end := [16]byte(pkt[len(pkt)-16:])
 	_, is := r.now[end]
 	_, was := r.before[end]
 	return is || was
 }
 
-// note has a packet known from now on.
-func (r *repeats) note(pkt []byte) {
+// note has a datagram known from now on.
+func (r *repeats) note(end [16]byte) {
 	if r == nil {
 		return
 	}
 	if len(r.now) >= repeatsMost {
 		r.now, r.before = make(map[[16]byte]struct{}), r.now
 	}
-	r.now[[16]byte(pkt[len(pkt)-16:])] = struct{}{}
+	r.now[end] = struct{}{}
 }

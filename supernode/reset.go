@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"hedgerow/crypto"
 	"hedgerow/protocol"
 )
 
@@ -63,11 +64,12 @@ type resetter struct {
 	known   *serverKeys // by which edges know us
 	boot    uint8       // top byte of every index that we give
 	answers answers
+	cover   *cover
 	refused *refusals
 }
 
-func newResetter(keys *resetKeys, known *serverKeys, boot uint8, refused *refusals) *resetter {
-	return &resetter{keys: keys, known: known, boot: boot, answers: newAnswers(), refused: refused}
+func newResetter(keys *resetKeys, known *serverKeys, boot uint8, hidden *cover, refused *refusals) *resetter {
+	return &resetter{keys: keys, known: known, boot: boot, answers: newAnswers(), cover: hidden, refused: refused}
 }
 
 // send tells the edge with an index that its session is gone. The token proves that
@@ -78,7 +80,7 @@ func (r *resetter) send(out *outbox, t resetTarget) {
 		return
 	}
 	for _, key := range r.known.all() { // we do not know by which of ours the edge knew us
-		out.send(protocol.AppendReset(out.buffer(), t.index, token), ends{addr: t.addr, us: us{key: key}})
+		out.send(r.lengthen(protocol.AppendReset(out.buffer(), t.index, token), protocol.MaxDatagram), ends{addr: t.addr, us: us{key: key}})
 	}
 }
 
@@ -98,5 +100,13 @@ func (r *resetter) answer(now time.Time, out *outbox, size int, from netip.AddrP
 		r.refused.about(reason, false, out.origin(from), nil)
 		return
 	}
-	out.answer(protocol.AppendReset(out.buffer(), index, token), from)
+	out.answer(r.lengthen(protocol.AppendReset(out.buffer(), index, token), size), from)
+}
+
+// lengthen makes a RESET longer, to most bytes at most, where there is an obfuscation key.
+func (r *resetter) lengthen(pkt []byte, most int) []byte {
+	if r.cover == nil {
+		return pkt
+	}
+	return crypto.Lengthen(pkt, most)
 }

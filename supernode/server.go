@@ -34,6 +34,7 @@ type strangers struct {
 	handshakes *handshakes
 	greeter    *greeter
 	binding    *binding
+	cover      *cover
 }
 
 // New validates cfg, opens the state directory and loads the registrations in

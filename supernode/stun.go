@@ -1,11 +1,9 @@
 package supernode
 
 import (
-	"math/rand/v2"
 	"net/netip"
 	"time"
 
-	"hedgerow/crypto"
 	"hedgerow/nat/stun"
 )
 
@@ -23,51 +21,30 @@ const (
 // binding tells senders the address that they come from, by STUN.
 type binding struct {
 	answers answers
-	cover   *crypto.Mask // what hides requests and answers; nil: nothing
+	cover   *cover
 	refused *refusals
 }
 
-func newBinding(obfs []byte, refused *refusals) *binding {
-	b := &binding{answers: newAnswers(), refused: refused}
-	if len(obfs) > 0 {
-		b.cover = crypto.HelloMask(obfs)
-	}
-	return b
+func newBinding(hidden *cover, refused *refusals) *binding {
+	return &binding{answers: newAnswers(), cover: hidden, refused: refused}
 }
-
-// coverMost is how many bytes an edge's cover adds to a short request at most.
-const coverMost = crypto.CoverLen + 64
 
 // answerAny answers a datagram that is a request or nothing, covered if there is an
 // obfuscation key.
 func (b *binding) answerAny(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, other Conn) {
-	if b.cover == nil || !b.answerCovered(now, out, pkt, from, other) {
-		b.answer(now, out, pkt, from, other)
+	if b.cover != nil {
+		if inner := b.cover.mask.Uncover(out.sc, pkt, stun.Begins); inner != nil {
+			b.answerHidden(now, out, inner, len(pkt), from, other)
+			return
+		}
 	}
+	b.answer(now, out, pkt, from, other)
 }
 
-// isCovered is answerCovered for a datagram that was unmasked as what it is not.
-func (b *binding) isCovered(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, s *sockets) bool {
-	if b.cover == nil {
-		return false
-	}
-	s.keys.hide(out.sc, pkt)
-	return b.answerCovered(now, out, pkt, from, s.alternate)
-}
-
-// answerCovered answers a request that is covered, by an answer that is, and reports whether
-// pkt is one; it changes nothing if it is not. The answer has a random length, and is not
-// longer than the request.
-func (b *binding) answerCovered(now time.Time, out *outbox, pkt []byte, from netip.AddrPort, other Conn) bool {
-	message := b.cover.Uncover(out.sc, pkt, stun.Begins)
-	if message == nil {
-		return false
-	}
-	b.reply(now, out, stun.Leading(message), from, other, func(answer []byte) []byte {
-		least := len(answer) + crypto.CoverLen
-		return b.cover.Cover(out.sc, answer, least+rand.IntN(min(len(pkt), least+coverMost)-least+1))
-	})
-	return true
+// answerHidden answers a request that a datagram of size bytes has hidden, by one that hides
+// the answer.
+func (b *binding) answerHidden(now time.Time, out *outbox, inner []byte, size int, from netip.AddrPort, other Conn) {
+	b.reply(now, out, stun.Leading(inner), from, other, func(answer []byte) []byte { return b.cover.hide(out.sc, answer, size) })
 }
 
 // answer is reply for a request that nothing hides. With an obfuscation key it has no answer:

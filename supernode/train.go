@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"hedgerow/crypto"
 	"hedgerow/nat/stun"
 	"hedgerow/transport"
 )
@@ -107,7 +108,7 @@ func (s *Server) serveAlternate() {
 func (s *Server) readAlternate() error {
 	in := make([]transport.Datagram, readBatch)
 	for i := range in {
-		in[i].Buf = make([]byte, stun.RequestLen*2+coverMost)
+		in[i].Buf = make([]byte, stun.RequestLen*2+crypto.CoverLen+crypto.CoverSpread)
 	}
 	out := newOutbox()
 	for {

@@ -16,13 +16,8 @@ type Covers struct {
 	masks map[netip.AddrPort]*crypto.Mask // by the supernode's address; nil: there is no such supernode
 }
 
-const (
-	// coverSpread is how many random bytes a request gets at most, so that it has no length
-	// by which it is recognised.
-	coverSpread = 64
-	// coversMost bounds the addresses, of which eight supernodes have 16 each at most.
-	coversMost = 256
-)
+// coversMost bounds the addresses, of which eight supernodes have 16 each at most.
+const coversMost = 256
 
 // Set has messages to and from an address hidden under the mask of HELLO.
 func (c *Covers) Set(server netip.AddrPort, mask *crypto.Mask) {
@@ -47,7 +42,7 @@ func (c *Covers) of(server netip.AddrPort) *crypto.Mask {
 // Hide returns what is sent to an address for a datagram: the same one, unless it is STUN for
 // a supernode with an obfuscation key. Then it has a random length.
 func (c *Covers) Hide(to netip.AddrPort, pkt []byte) []byte {
-	if hidden := c.HideIn(to, pkt, crypto.CoverLen+len(pkt)+rand.IntN(coverSpread+1)); hidden != nil {
+	if hidden := c.HideIn(to, pkt, crypto.CoverLen+len(pkt)+rand.IntN(crypto.CoverSpread+1)); hidden != nil {
 		return hidden
 	}
 	return pkt
