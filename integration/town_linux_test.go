@@ -70,7 +70,8 @@ func newQuietTown(t *testing.T, limit time.Duration) *town {
 		t.Skip("runs the commands, which are the same with and without -race; takes seconds")
 	}
 	lab.Require(t)
-	w := &town{Lab: lab.ForTest(t), t: t, Rig: rig.Rig{Programs: programs, Dir: t.TempDir()}}
+	dir := t.TempDir() // before the lab, which ends the programs that write into it before it is removed
+	w := &town{Lab: lab.ForTest(t), t: t, Rig: rig.Rig{Programs: programs, Dir: dir}}
 	ctx, cancel := context.WithTimeout(context.Background(), limit+patience)
 	t.Cleanup(cancel)
 	w.ctx = ctx
