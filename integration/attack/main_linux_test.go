@@ -19,5 +19,6 @@ func newLab(t *testing.T) *lab.Lab {
 	if testing.Short() {
 		t.Skip("runs the commands, which are the same with and without -race; takes seconds")
 	}
+	t.TempDir() // is removed after the lab has ended the programs that write into it
 	return lab.ForTest(t)
 }
