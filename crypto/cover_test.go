@@ -39,7 +39,7 @@ func TestCover(t *testing.T) {
 // TestObfsKeysDiffer: masks and paths are others with each obfuscation key, and without one
 // what they were before there were any.
 func TestObfsKeysDiffer(t *testing.T) {
-	if HelloMaskKey(nil) != HelloMaskKey([]byte{}) || HelloMask(nil) != HelloMask(nil) {
+	if HelloMaskKey(nil) != HelloMaskKey([]byte{}) || HelloMask(nil) != HelloMask([]byte{}) {
 		t.Error("without a key the mask is not the same")
 	}
 	if HelloMaskKey(nil) == HelloMaskKey([]byte("a")) || HelloMaskKey([]byte("b")) == HelloMaskKey([]byte("a")) {
