@@ -3,6 +3,7 @@ module hedgerow
 go 1.26.0
 
 require (
+	github.com/BurntSushi/toml v1.6.0
 	github.com/coder/websocket v1.8.13
 	github.com/flynn/noise v1.1.0
 	github.com/google/go-cmp v0.7.0

@@ -99,7 +99,7 @@ func refuseLeftover(action cli.ActionFunc) cli.ActionFunc {
 // option, so everything behind it would silently have no effect.
 func leftover(arg string, commands []string) error {
 	const format = "unexpected argument %q: options after it would be ignored. %s"
-	if best, ok := suggest(arg, commands); ok {
+	if best, ok := Suggest(arg, commands); ok {
 		return Errorf(Usage, "E24", format, arg, fmt.Sprintf("Did you mean the sub-command %q?", best))
 	}
 	return Errorf(Usage, "E24", format, arg, "Remove it; the sub-commands are "+strings.Join(commands, ", ")+".")
@@ -132,7 +132,7 @@ func usageError(c *cli.Context, err error, _ bool) error {
 		known = append(known, f.Names()...)
 	}
 	text = "unknown option " + dashed(name) + "."
-	if best, ok := suggest(name, known); ok {
+	if best, ok := Suggest(name, known); ok {
 		text += " Did you mean " + dashed(best) + "?"
 	}
 	return &Error{Code: Usage, Text: text, Err: err}

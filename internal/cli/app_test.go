@@ -117,8 +117,8 @@ func TestSuggest(t *testing.T) {
 		{"", "", false},
 		{strings.Repeat("status", 100), "", false},
 	} {
-		if got, ok := suggest(tt.arg, known); got != tt.want || ok != tt.ok {
-			t.Errorf("suggest(%q) = %q, %v, want %q, %v", tt.arg, got, ok, tt.want, tt.ok)
+		if got, ok := Suggest(tt.arg, known); got != tt.want || ok != tt.ok {
+			t.Errorf("Suggest(%q) = %q, %v, want %q, %v", tt.arg, got, ok, tt.want, tt.ok)
 		}
 	}
 }

@@ -23,7 +23,7 @@ func flagLine(f cli.Flag) string {
 		names[0], names[1] = names[1], names[0]
 	}
 	line := strings.Join(names, ", ")
-	value, usage := placeholder(d.GetUsage())
+	value, usage := Placeholder(d.GetUsage())
 	if value != "" {
 		line += " " + value
 	}
@@ -33,9 +33,9 @@ func flagLine(f cli.Flag) string {
 	return line + "\t" + usage
 }
 
-// placeholder returns the word between grave accents in a usage text, which names
+// Placeholder returns the word between grave accents in a usage text, which names
 // the option's value, and the text without the accents.
-func placeholder(usage string) (value, plain string) {
+func Placeholder(usage string) (value, plain string) {
 	before, rest, ok := strings.Cut(usage, "`")
 	if !ok {
 		return "", usage

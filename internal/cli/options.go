@@ -57,6 +57,36 @@ func given(scope *cli.Context, name string) bool {
 	return scope.App != nil && slices.Contains(scope.LocalFlagNames(), name)
 }
 
+// Given reports whether an option was given at all, by whichever of its names.
+func Given(c *cli.Context, name string) bool {
+	return slices.ContainsFunc(c.Lineage(), func(scope *cli.Context) bool { return given(scope, name) })
+}
+
+// origins is where the origins of values are among what an app keeps.
+const origins = "origins"
+
+// SetOrigin notes where the value of an option comes from that was set though the command
+// line did not give it: the name of a variable, or a file and its line. name is the one by
+// which the value is read.
+func SetOrigin(c *cli.Context, name, origin string) {
+	if c.App.Metadata == nil {
+		c.App.Metadata = make(map[string]any)
+	}
+	known, _ := c.App.Metadata[origins].(map[string]string)
+	if known == nil {
+		known = make(map[string]string)
+		c.App.Metadata[origins] = known
+	}
+	known[name] = origin
+}
+
+// Origin returns what SetOrigin has noted of an option; empty: it is the command line's, or
+// was not given.
+func Origin(c *cli.Context, name string) string {
+	known, _ := c.App.Metadata[origins].(map[string]string)
+	return known[name]
+}
+
 // VerboseFlag is -v, which may be repeated: -vv says more than -v. It is made
 // anew for every command, since it holds its own count.
 func VerboseFlag() cli.Flag {

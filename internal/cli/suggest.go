@@ -14,10 +14,10 @@ const (
 	alike          = 0.85
 )
 
-// suggest returns the word of known that most resembles arg, by the measure of
+// Suggest returns the word of known that most resembles arg, by the measure of
 // urfave/cli. The hooks of the library itself return the nearest word however far it
 // is, hidden options among them, so that any file name would be taken for "help".
-func suggest(arg string, known []string) (word string, ok bool) {
+func Suggest(arg string, known []string) (word string, ok bool) {
 	best := alike
 	for _, k := range known {
 		if s := smetrics.JaroWinkler(strings.ToLower(arg), k, boostThreshold, prefixSize); s > best {

@@ -51,6 +51,8 @@ func Read(c *ucli.Context, env cli.Environment, variable string) (k Key, err err
 		return k, errors.New("--obfs-key and --obfs-key-file exclude each other: take one away")
 	case typed && text == "" || named && path == "":
 		return k, errors.New("--obfs-key or --obfs-key-file was given nothing")
+	case cli.Origin(c, "obfs-key") != "":
+		from = cli.Origin(c, "obfs-key")
 	case typed:
 		k.Typed = true
 		k.Warnings = append(k.Warnings, "the obfuscation key was on the command line (ps, shell history). Prefer --obfs-key-file, "+variable+" or a systemd credential (LoadCredential="+file+":FILE).")

@@ -6,6 +6,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/internal/cli"
+	"hedgerow/internal/config"
 	"hedgerow/internal/obfs"
 )
 
@@ -59,7 +60,7 @@ func runFlags() []ucli.Flag {
 		&ucli.StringFlag{Name: "queues", Usage: "`COUNT` of queues, each served by a thread of its own; default: one for each processor, 4 at most"},
 		&ucli.StringFlag{Name: "test-clock-offset", Hidden: true},
 		&ucli.StringFlag{Name: "offload", Usage: "do without what a driver, a virtual machine or a path does wrong: `LIST` of NAME=off, where NAME is vnet, csum, tso or uso (device) or gso, gro or batch (UDP sockets); default: all that the kernel has"},
-	}, obfs.Flags(obfsVariable), userFlags(), guardFlags(), routeFlags(), cli.LogFlags())
+	}, []ucli.Flag{config.FileFlag()}, obfs.Flags(obfsVariable), userFlags(), guardFlags(), routeFlags(), cli.LogFlags())
 }
 
 // readFlags are the options of the sub-commands that ask a running edge.

@@ -84,6 +84,12 @@ func chooseKey(c *ucli.Context, env cli.Environment, joined joinedDir) (keyChoic
 			return keyChoice{}, fmt.Errorf("%s was given nothing", o.shown)
 		}
 		k := keyChoice{kind: o.kind, text: text, from: o.shown}
+		if origin := cli.Origin(c, o.name); origin != "" {
+			k.from = strings.TrimLeft(o.shown, "-") + " (" + origin + ")"
+			if k.kind == keyOption {
+				k.kind, k.from = keyEnvironment, origin // nobody has typed it
+			}
+		}
 		if k.kind == keyFile && text == "-" {
 			k.kind = keyStdin
 		}

@@ -13,6 +13,7 @@ import (
 	"hedgerow/edge/control"
 	"hedgerow/edge/netcheck"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/config"
 	"hedgerow/protocol"
 )
 
@@ -28,6 +29,7 @@ func main() {
 			now:      time.Now,
 			machine:  thisMachine,
 			openTAP:  openTAP,
+			etc:      config.Dir,
 			probe:    netcheck.Run,
 		}
 		return cmd.run(ctx, args)
@@ -43,16 +45,20 @@ type command struct {
 	now      func() time.Time
 	machine  func() string // the hash of the machine id, empty: there is none
 	openTAP  tapOpener
+	etc      string // the directory of configuration files; empty: only those that are named
 	probe    func(context.Context, netcheck.Config) control.Netcheck
 }
 
 // run executes one command line and returns the exit code.
 func (cmd *command) run(ctx context.Context, args []string) cli.Code {
+	app := cmd.app()
+	args = cmd.configuration().Positional(args, app.Commands)
+	args = cmd.configuration().Arguments(args)
 	args = cli.ArgumentOption(args, "ping", pingFlags(), "peer")
 	for _, name := range [...]string{"join", "invite"} {
 		args = cli.ArgumentOption(args, name, inviteFlags(), "invite")
 	}
-	return cli.Run(ctx, cmd.app(), membersArguments(args), cmd.streams)
+	return cli.Run(ctx, app, membersArguments(args), cmd.streams)
 }
 
 // app describes the command line.
@@ -65,9 +71,10 @@ func (cmd *command) app() *ucli.App {
 			"edge -c mynetwork -k KEY -l HOST:PORT -a 10.1.2.1 -d n2n0\n" +
 			"edge status | health | peers | fdb | routes | ping PEER | netcheck | keys | counters\n" +
 			"edge members | admit ID | revoke ID | authority FILE\n" +
-			"edge identity | identity adopt | identity new | invite | join INVITE | upgrade",
-		Description: "Environment: EDGE_COMMUNITY or N2N_COMMUNITY for -c; EDGE_KEY or N2N_KEY for -k;\n" +
-			"EDGE_USER and EDGE_PASSWORD for --user and its password;\n" +
+			"edge identity | identity adopt | identity new | invite | join INVITE | upgrade\n" +
+			"edge FILE | config check [FILE] | config show [FILE]",
+		Description: "Environment: EDGE_MTU for --mtu, and so each option; N2N_COMMUNITY and N2N_KEY, too;\n" +
+			"EDGE_PASSWORD for the password of --user;\n" +
 			"${CREDENTIALS_DIRECTORY}/key (systemd) is used when no other key is given.\n" +
 			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission or missing device,\n" +
 			"4 refused, 5 no supernode reachable (netcheck), 75 temporary.",
@@ -88,6 +95,7 @@ func (cmd *command) app() *ucli.App {
 			{Name: "invite", Usage: "print one string that lets a machine into the community", ArgsUsage: "[INVITE]", Flags: inviteFlags(), Action: cmd.enrolment().invite},
 			{Name: "join", Usage: "set this machine up by such a string", ArgsUsage: "INVITE|FILE|-", Flags: joinFlags(), Action: cmd.enrolment().join},
 			cmd.upgradeCommand(),
+			cmd.configuration().Command(),
 			{Name: "keygen", Usage: "make the keys of a community", Flags: keygenFlags(), Action: cmd.keygen},
 			cli.VersionCommand(protocol.Version),
 		}, cmd.membersCommands()...),

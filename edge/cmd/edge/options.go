@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/rand"
+	"path/filepath"
 	"runtime"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"hedgerow/crypto"
 	"hedgerow/edge"
 	"hedgerow/internal/cli"
+	"hedgerow/internal/config"
 	"hedgerow/internal/obfs"
 	"hedgerow/tap"
 )
@@ -49,9 +51,53 @@ type deviceChoice struct {
 	Bridge tap.Port
 }
 
-// parseOptions reads the command line and the environment. Its error lists
-// everything that is wrong.
-func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
+// configuration is what "edge run" is configured by.
+func (cmd *command) configuration() config.Program {
+	return config.Program{
+		Name:    program,
+		Env:     cmd.place.Env,
+		Flags:   runFlags,
+		Default: cmd.defaultFile,
+		Aliases: map[string][]string{"key": {"N2N_KEY"}, "community": {"N2N_COMMUNITY"}},
+		Reads:   []string{"key", "community", "obfs-key"},
+		Choices: []config.Choice{
+			{Options: []string{"k", "key-file", "community-file", "key-exec", "key-socket", "insecure-no-encryption"}},
+			{Options: []string{"obfs-key", "obfs-key-file"}},
+			{Options: []string{"password-file"}, Variables: []string{"EDGE_PASSWORD"}},
+		},
+		Parse: func(c *ucli.Context) error {
+			_, err := cmd.parseOptions(c)
+			return err
+		},
+	}
+}
+
+// defaultFile returns the file of the community that is named, if nothing else is given.
+func (cmd *command) defaultFile(c *ucli.Context) string {
+	for _, f := range runFlags() {
+		if name := f.Names()[0]; name != "c" && name != "v" && cli.Given(c, name) {
+			return ""
+		}
+	}
+	name := communityName(c, cmd.place.Env)
+	if cmd.etc == "" || name == "" {
+		return ""
+	}
+	return filepath.Join(cmd.etc, program, cli.FileName(name)+".toml")
+}
+
+// parseOptions reads the command line, the environment and the file of configuration. Its
+// error lists everything that is wrong.
+func (cmd *command) parseOptions(c *ucli.Context) (o options, err error) {
+	err = cmd.configuration().Overlay(c, func() error {
+		o, err = cmd.readOptions(c)
+		return err
+	})
+	return o, err
+}
+
+// readOptions reads the options, wherever they were given.
+func (cmd *command) readOptions(c *ucli.Context) (options, error) {
 	var o options
 	var faults cli.Faults
 	var err error

@@ -263,3 +263,35 @@ func TestUpgrade(t *testing.T) {
 		t.Errorf("%v, %s", err, said)
 	}
 }
+
+// TestConfiguredProcess runs an edge that has everything from a file.
+func TestConfiguredProcess(t *testing.T) {
+	asRoot(t)
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "edge.sock")
+	file := writeFile(t, "net.toml", fmt.Sprintf(`
+community = "mynetwork"
+key = "s3cret-word of several"
+supernode = ["127.0.0.1:9"]
+state-dir = %q
+control = %q
+address = "static:10.1.2.1/24"
+mtu = 1400
+`, dir, socket), 0o600)
+	cmd, out := startInNetns(t, file)
+	var st control.Status
+	eventually(t, "the status", func() bool {
+		text, err := exec.Command(binary, "status", "--json", "--control", socket).Output()
+		return err == nil && json.Unmarshal(text, &st) == nil
+	})
+	if st.Community != "mynetwork" || st.MTU != 1400 || len(st.Supernodes) != 1 {
+		t.Errorf("status: %+v", st)
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v; %s", err, out)
+	}
+	if s := out.String(); strings.Contains(s, "command line") || strings.Contains(s, "s3cret") {
+		t.Errorf("it says %s", s)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/internal/cli"
+	"hedgerow/internal/config"
 	"hedgerow/internal/obfs"
 	"hedgerow/protocol"
 )
@@ -22,7 +23,7 @@ const program = "supernode"
 
 func main() {
 	cli.Main(program, func(ctx context.Context, args []string, s cli.Streams, p cli.Place) cli.Code {
-		return (&command{streams: s, place: p, forks: watchForks}).run(ctx, args)
+		return (&command{streams: s, place: p, forks: watchForks, etc: config.Dir}).run(ctx, args)
 	}, "obfs-key")
 }
 
@@ -31,11 +32,15 @@ func main() {
 type command struct {
 	streams cli.Streams
 	place   cli.Place
+	etc     string                                   // the directory of configuration files; empty: only those that are named
 	forks   func(ctx context.Context, forked func()) // tells that this machine was restored or cloned with its memory
 }
 
 // run executes one command line and returns the exit code.
 func (cmd *command) run(ctx context.Context, args []string) cli.Code {
+	app := cmd.app()
+	args = cmd.configuredBy().Positional(args, app.Commands)
+	args = cmd.configuredBy().Arguments(args)
 	for _, list := range []string{"communities", "edges"} {
 		args = cli.ArgumentOption(args, list, listFlags(), communityOption)
 	}
@@ -47,7 +52,7 @@ func (cmd *command) run(ctx context.Context, args []string) cli.Code {
 	for _, v := range ruleVerbs {
 		args = cli.ArgumentsOption(args, v.name, ruleFlags(), "word")
 	}
-	return cli.Run(ctx, cmd.app(), args, cmd.streams)
+	return cli.Run(ctx, app, args, cmd.streams)
 }
 
 // app describes the command line.
@@ -61,14 +66,10 @@ func (cmd *command) app() *ucli.App {
 			"supernode id | status | communities | edges | health | rules | reload | upgrade\n" +
 			"supernode allow | deny | ban | unban | kick ... | password\n" +
 			"supernode invite COMMUNITY | invites | uninvite ID\n" +
-			"supernode backup FILE | restore FILE | move HOST[:PORT] | rotate-key",
-		Description: "Environment: SUPERNODE_PORT, SUPERNODE_SECOND_PORT, SUPERNODE_PUBLIC_ADDRESS,\n" +
-			"SUPERNODE_TLS_LISTEN,\n" +
-			"SUPERNODE_TLS_CERT, SUPERNODE_TLS_KEY, SUPERNODE_TURN_LISTEN,\n" +
-			"SUPERNODE_TURN_ADDRESS, SUPERNODE_TURN_PORTS, SUPERNODE_HTTP, SUPERNODE_POOL,\n" +
-			"SUPERNODE_OBFS_KEY,\n" +
-			"SUPERNODE_RULES, SUPERNODE_MODE, SUPERNODE_COMMUNITIES, SUPERNODE_LIMIT, SUPERNODE_ADDRESS,\n" +
-			"SUPERNODE_STATE_DIR and SUPERNODE_CONTROL stand in for the options of these names.\n" +
+			"supernode backup FILE | restore FILE | move HOST[:PORT] | rotate-key\n" +
+			"supernode FILE | config check [FILE] | config show [FILE]",
+		Description: "Environment: SUPERNODE_PORT for --port, and so each option of run; SUPERNODE_ADDRESS for\n" +
+			"that of invite; SUPERNODE_STATE_DIR and SUPERNODE_CONTROL for those of every command.\n" +
 			"Exit codes: 0 clean, 1 failure, 2 usage, 3 permission.",
 		Flags:  append(runFlags(), cli.VersionFlag()),
 		Action: cmd.start,
@@ -80,6 +81,7 @@ func (cmd *command) app() *ucli.App {
 			{Name: "edges", Usage: "show the edges that are here: where they are, since when, and what is relayed for them", ArgsUsage: "[COMMUNITY]", Flags: listFlags(), Action: cmd.edges},
 			{Name: "health", Usage: "say what is wrong, and exit with 1 if anything is", Flags: []ucli.Flag{cli.ControlFlag("")}, Action: cmd.health},
 			upgradeCommand(cmd),
+			cmd.configuredBy().Command(),
 			mover{cmd.streams, cmd.findSocket}.command(),
 			rotator{cmd.streams, cmd.findSocket}.command(),
 			cli.VersionCommand(protocol.Version),
@@ -91,6 +93,7 @@ func (cmd *command) app() *ucli.App {
 // here and are parsed together later, so that all faults are reported at once.
 func runFlags() []ucli.Flag {
 	return slices.Concat([]ucli.Flag{
+		config.FileFlag(),
 		&ucli.StringSliceFlag{Name: "p", Aliases: []string{"port"}, Usage: "UDP `PORT` to listen on, 0 for any, or ADDR:PORT for one address of this host; default: 7654"},
 		&ucli.StringSliceFlag{Name: "l", Usage: "the same as -p `PORT`"},
 		&ucli.StringFlag{Name: "public-address", Usage: "`HOST` by which edges reach this supernode, a name or an address, where it cannot know; it is shown, and given to edges for --turn-listen"},

@@ -3,6 +3,7 @@ package main
 import (
 	"net"
 	"net/netip"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	ucli "github.com/urfave/cli/v2"
 
 	"hedgerow/internal/cli"
+	"hedgerow/internal/config"
 	"hedgerow/internal/obfs"
 	"hedgerow/supernode"
 	"hedgerow/transport"
@@ -37,9 +39,45 @@ type options struct {
 	Without  transport.Options // what the socket may not use, for tests and to measure against
 }
 
-// parseOptions reads the command line and the environment. Its error lists
-// everything that is wrong.
-func (cmd *command) parseOptions(c *ucli.Context) (options, error) {
+// configuredBy is what "supernode run" is configured by.
+func (cmd *command) configuredBy() config.Program {
+	return config.Program{
+		Name:    program,
+		Env:     cmd.place.Env,
+		Flags:   runFlags,
+		Default: cmd.defaultFile,
+		Reads:   []string{"obfs-key"},
+		Choices: []config.Choice{
+			{Options: []string{"p", "l"}},
+			{Options: []string{"obfs-key", "obfs-key-file"}},
+		},
+		Parse: func(c *ucli.Context) error {
+			_, err := cmd.parseOptions(c)
+			return err
+		},
+	}
+}
+
+// defaultFile returns the file that is read if it is there and no other is named.
+func (cmd *command) defaultFile(*ucli.Context) string {
+	if cmd.etc == "" {
+		return ""
+	}
+	return filepath.Join(cmd.etc, program+".toml")
+}
+
+// parseOptions reads the command line, the environment and the file of configuration. Its
+// error lists everything that is wrong.
+func (cmd *command) parseOptions(c *ucli.Context) (o options, err error) {
+	err = cmd.configuredBy().Overlay(c, func() error {
+		o, err = cmd.readOptions(c)
+		return err
+	})
+	return o, err
+}
+
+// readOptions reads the options, wherever they were given.
+func (cmd *command) readOptions(c *ucli.Context) (options, error) {
 	var faults cli.Faults
 	o := options{Port: defaultPort, Log: cli.ParseLogChoice(c, &faults), Control: cmd.place.Option(c, "control", "SUPERNODE_CONTROL")}
 	cmd.parsePorts(c, &o, &faults)

@@ -168,7 +168,7 @@ func TestStreamFailures(t *testing.T) {
 		{name: "off and on", args: []string{"--tls-listen", ":443", "--tls-listen", "off"}, code: cli.Usage, want: "off contradicts --tls-listen :443"},
 		{name: "certificate alone", args: []string{"--tls-cert", file}, code: cli.Usage, want: "belong together"},
 		{name: "key alone", env: map[string]string{"SUPERNODE_TLS_KEY": file}, code: cli.Usage, want: "belong together"},
-		{name: "environment", env: map[string]string{"SUPERNODE_TLS_LISTEN": ":443,x"}, code: cli.Usage, want: "--tls-listen x"},
+		{name: "environment", env: map[string]string{"SUPERNODE_TLS_LISTEN": ":443,x"}, code: cli.Usage, want: "SUPERNODE_TLS_LISTEN x"},
 		{name: "taken", args: []string{"-p", "0", "--tls-listen", ":" + port}, code: cli.Failure, want: "TCP port " + port + " is taken by another process. Choose another place with --tls-listen"},
 		{name: "default taken", args: []string{"-p", port, "--second-port", "off"}, code: cli.Failure, want: "--tls-listen off"},
 		{name: "not here", args: []string{"-p", "0", "--tls-listen", "192.0.2.1:443"}, code: cli.Failure, want: "192.0.2.1 is no address of this host"},
